@@ -1,0 +1,1 @@
+"""A state-machine driven transaction engine for Cashu ecash wallets."""

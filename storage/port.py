@@ -1,0 +1,162 @@
+"""The Store port: reads, one way to change money or state, and a closed list of side notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from attrs import frozen
+
+from .batch import Batch
+from .records import AuditRecord, DedupRecord, Operation, Token
+
+
+@frozen
+class TokenQuery:
+    """All given fields must match. ``largest_first`` orders by total, then id; else by id."""
+
+    npub: str | None = None
+    wallet_id: str | None = None
+    mint_url: str | None = None
+    unit: str | None = None
+    states: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    reserved_by: str | None = None
+    parent: str | None = None  # metadata.parent_transaction_id
+    min_total: int | None = None
+    max_total: int | None = None
+    largest_first: bool = False
+    limit: int = 1000
+
+
+@frozen
+class OperationQuery:
+    """All given fields must match; newest first."""
+
+    npub: str | None = None
+    kind: str | None = None
+    mint_url: str | None = None
+    states: tuple[str, ...] = ()
+    limit: int = 100
+
+
+@frozen
+class AuditQuery:
+    """By operation (ordered by seq), by entity (ordered by version) or by batch."""
+
+    operation_id: str | None = None
+    entity: str | None = None
+    batch_id: str | None = None
+    limit: int = 10_000
+
+
+@frozen
+class Held:
+    """Value of a wallet's tokens at one mint, unit and state, from one consistent read."""
+
+    mint_url: str
+    unit: str
+    state: str
+    amount: int
+    tokens: int
+
+
+# -- notes: never state, never money; each is fenced by {worker, fence} -------------------------------
+
+
+@frozen
+class TakeLease:
+    """Become the driver: applied when there is no lease, it has run out at ``now`` (epoch ms), or it
+    is exactly the one in ``breaking`` (worker, fence). The stored fence grows by one."""
+
+    operation_id: str
+    worker: str
+    until: int
+    now: int
+    breaking: tuple[str, int] | None = None
+
+
+@frozen
+class KeepLease:
+    """Extend a lease we hold."""
+
+    operation_id: str
+    worker: str
+    fence: int
+    until: int
+
+
+@frozen
+class DropLease:
+    operation_id: str
+    worker: str
+    fence: int
+
+
+@frozen
+class Reschedule:
+    """When a worker should look at the operation again (epoch ms)."""
+
+    operation_id: str
+    worker: str
+    fence: int
+    next_check_at: int
+
+
+Note = TakeLease | KeepLease | DropLease | Reschedule
+
+
+class Reader(Protocol):
+    """Consistent reads. Every method raises StoreUnavailable or CorruptRecord, nothing else."""
+
+    def operation(self, operation_id: str) -> Operation | None: ...
+
+    def operation_by_key(self, npub: str, key: str) -> Operation | None: ...
+
+    def operation_by_claim(self, claim: str) -> Operation | None: ...
+
+    def operations(self, query: OperationQuery) -> Sequence[Operation]: ...
+
+    def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
+        """Operations with ``next_check_at`` <= ``due_before``, the longest overdue first."""
+        ...
+
+    def dedup(self, key: str) -> DedupRecord | None: ...
+
+    def token(self, transaction_id: str) -> Token | None: ...
+
+    def tokens(self, query: TokenQuery) -> Sequence[Token]: ...
+
+    def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
+        """Which token holds each known proof key; unknown keys are absent."""
+        ...
+
+    def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]: ...
+
+    def audit(self, query: AuditQuery) -> Sequence[AuditRecord]: ...
+
+
+class Store(Reader, Protocol):
+    """A place where operations, tokens and their audit live."""
+
+    url: str  # without credentials
+
+    def commit(self, batch: Batch) -> None:
+        """Apply the whole batch or nothing. A batch that was applied before returns quietly.
+
+        Raises Conflict (stale before-image), Duplicate (unique key), CommitUnknown (send it again),
+        StoreUnavailable, InvalidBatch.
+        """
+        ...
+
+    def note(self, note: Note) -> Operation | None:
+        """Apply a note; returns the operation as stored afterwards, or None when the note was
+        refused (somebody else holds the lease, or the operation does not exist)."""
+        ...
+
+    def snapshot(self) -> AbstractContextManager[Reader]:
+        """Reads that all see one moment."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,253 @@
+"""The stored records: tokens, operations, audit. Plain frozen data, amounts in the record's unit,
+times in epoch milliseconds. What is bearer money or can open it is a :class:`Secret`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from .secret import Secret
+
+SCHEMA_VERSION = 1
+
+
+@frozen
+class Dleq:
+    """NUT-12 proof that the mint signed with its published key. ``r`` is the blinding factor."""
+
+    e: str = field(repr=False)
+    s: str = field(repr=False)
+    r: Secret | None = None
+
+
+@frozen
+class Proof:
+    """NUT-00 proof. ``id`` is the keyset id, ``C`` the unblinded signature (hex), ``Y`` the
+    NUT-07 name of the proof (hex, computed when first needed)."""
+
+    id: str
+    amount: int
+    secret: Secret
+    C: Secret
+    witness: Secret | None = None
+    dleq: Dleq | None = field(default=None, repr=False)
+    Y: str | None = field(default=None, repr=False)
+
+
+@frozen
+class Output:
+    """One blinded message with what opens its signature. Stored **before** it is sent (I6)."""
+
+    id: str
+    amount: int
+    B_: str = field(repr=False)
+    secret: Secret
+    r: Secret
+
+
+@frozen
+class TokenMetadata:
+    """``metadata`` of a token document; ``extra`` keeps what other programs put there."""
+
+    source: str  # lightning | p2p | mint | change
+    parent_transaction_id: str | None = None
+    operation_hash: str | None = None  # 16 hex, the legacy form
+    atomic_operation: bool | None = None
+    operation_timestamp: int | None = None
+    extra: Mapping[str, Any] = field(factory=dict, repr=False)
+
+
+@frozen
+class Token:
+    """One ``cashu_tokens`` document. Its key is ``transaction_id``."""
+
+    transaction_id: str
+    npub: str
+    wallet_id: str
+    mint_url: str
+    unit: str
+    transaction_type: str  # received | sent | minted | change
+    state: str
+    version: int
+    proofs: tuple[Proof, ...]
+    total_amount: int
+    metadata: TokenMetadata
+    created_at: int
+    updated_at: int
+    prev_state: str | None = None
+    reserved_by: str | None = None
+    spent_at: int | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+@frozen
+class MachineRef:
+    """The declared machine an operation runs under."""
+
+    name: str
+    version: int
+    hash: str
+
+
+@frozen
+class Quote:
+    """What the mint quoted. ``expires_at`` in epoch ms."""
+
+    id: str
+    amount: int
+    fee_reserve: int
+    expires_at: int
+    request: Secret | None = None
+
+
+@frozen
+class InputRef:
+    """A token locked by an operation: its id, locked value and number of proofs."""
+
+    token_id: str
+    amount: int
+    proof_count: int
+
+
+@frozen
+class Fence:
+    """One generation of the swap-to-ourselves that makes a late melt impossible."""
+
+    generation: int
+    outputs: tuple[Output, ...] = field(repr=False)
+    request_body: Secret
+    input_fee: int
+
+
+@frozen
+class Payment:
+    """Proof of payment. ``preimage_matches`` is None when the mint gave none (it may)."""
+
+    paid_at: int
+    preimage: Secret | None = None
+    preimage_matches: bool | None = None
+    lightning_fee: int | None = None  # known once the change is known
+
+
+@frozen
+class Idempotency:
+    key: str
+    hash: str  # 64 hex over the request the key was first used with
+
+
+@frozen
+class Reason:
+    """Why an operation ended or parked. Safe to show."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    details: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen
+class Lease:
+    """Who is driving the operation. An optimisation against double work, never a safety lock."""
+
+    worker: str
+    until: int
+    fence: int
+
+
+@frozen
+class Policy:
+    """What the caller chose for this operation; stored so that a restart keeps to it."""
+
+    two_step: bool = False
+    on_unpaid: str = "fence"  # fence | retry_then_fence | trust
+    sources: tuple[str, ...] = ()  # explicit source token ids; () = the engine chooses
+
+
+@frozen
+class Operation:
+    """One ``operations`` document. Its key is ``id``, the transaction id."""
+
+    id: str
+    kind: str  # melt | mint | deposit | …
+    machine: MachineRef
+    state: str
+    version: int
+    npub: str
+    wallet_id: str
+    mint_url: str
+    unit: str
+    amount: int
+    operation_hash: str  # 64 hex
+    created_at: int
+    updated_at: int
+    prev_state: str | None = None
+    method: str | None = None
+    request: Secret | None = None
+    payment_hash: str | None = None
+    policy: Policy = field(factory=Policy)
+    fee_reserve: int = 0
+    input_fee: int = 0
+    sources_total: int = 0
+    keep_total: int = 0
+    loss: int = 0
+    quote: Quote | None = None
+    inputs: tuple[InputRef, ...] = ()
+    keep_token_id: str | None = None
+    blanks: tuple[Output, ...] = field(default=(), repr=False)
+    request_body: Secret | None = None
+    fences: tuple[Fence, ...] = field(default=(), repr=False)
+    payment: Payment | None = None
+    change_token_id: str | None = None
+    change_amount: int = 0
+    fenced_token_id: str | None = None
+    idempotency: Idempotency | None = None
+    claim: str | None = None  # payment hash while the claim is held
+    reason: Reason | None = None
+    attempts: int = 0
+    sent_at: int | None = None
+    watch_since: int | None = None
+    parent_id: str | None = None
+    timings: Mapping[str, int] = field(factory=dict, repr=False)
+    finished_at: int | None = None
+    audit_seq: int = 0
+    audit_hash: str = ""
+    next_check_at: int | None = None
+    lease: Lease | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+@frozen
+class AuditRecord:
+    """One transition of one entity, written in the same commit as the change it records."""
+
+    id: str
+    operation_id: str
+    seq: int
+    entity: str  # "operation:<id>" | "token:<id>"
+    version: int
+    machine: str  # "melt@1"
+    event: str
+    from_state: str
+    to_state: str
+    transition: str
+    verdicts: Mapping[str, bool]
+    actor: str
+    at: int
+    batch_id: str
+    compliance_level: str  # STANDARD | HIGH | CRITICAL
+    retention_policy: str
+    expires_at: int | None
+    data: Mapping[str, Any]  # sanitised
+    prev_hash: str
+    hash: str = ""
+
+
+@frozen
+class DedupRecord:
+    """Who holds ``npub|operation_hash`` at present."""
+
+    key: str
+    operation_id: str
+    expires_at: int

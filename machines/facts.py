@@ -1,0 +1,141 @@
+"""What guards may ask about. Frozen data gathered by the engine; the default of every field is the
+answer that permits nothing. Times in epoch ms, amounts in the operation's unit."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class TokenFacts:
+    """One token and the operation that wants to change it."""
+
+    type: str = ""
+    parent: str | None = None
+    proof_count: int = 0
+    proofs_total: int = 0
+    total_amount: int = 0
+    distinct_secrets: int = 0
+    bad_amounts: int = 0  # proofs whose amount is not a positive integer
+    reserved_by: str | None = None
+    operation_id: str | None = None
+    owner: str | None = None
+    operation_owner: str | None = None
+    wallet: tuple[str, str, str] | None = None  # wallet, mint, unit of the token
+    operation_wallet: tuple[str, str, str] | None = None
+    moved_count: int = 0
+    consumption: str | None = None  # paid | swapped | recorded | written_off
+    release: str | None = None  # nothing_sent | trusted | unpaid_child
+    mint_spent_count: int = 0  # proofs of this token the mint calls SPENT
+    mint_cannot_issue: bool = False
+    from_migration: bool = False
+
+
+@frozen(kw_only=True)
+class MeltFacts:
+    """One melt, its chosen inputs and the latest answers of the mint."""
+
+    now: int = 0
+    two_step: bool = False
+    # quote
+    quoted_amount: int | None = None
+    invoice_amount: int | None = None
+    quoted_unit: str | None = None
+    unit: str = ""
+    quote_names_other_request: bool = False
+    quote_expires_at: int | None = None
+    amount_max: int = 0
+    # inputs
+    owner: str = ""
+    source_owners: frozenset[str] = frozenset()
+    wallet: tuple[str, str, str] | None = None
+    source_wallets: frozenset[tuple[str, str, str]] = frozenset()
+    source_states: frozenset[str] = frozenset()
+    inputs_total: int = 0
+    amount: int = 0
+    fee_reserve: int = 0
+    input_fee: int = 0
+    input_count: int = 0
+    input_count_max: int = 0
+    exact_inputs_wanted: bool = False
+    preflight_asked: bool = False
+    preflight_blocked_count: int = 0
+    claim_holder: str | None = None
+    operation_id: str = ""
+    inputs_reserved: bool = False
+    child_ended_unspent: bool = False
+    # sending
+    sent_at: int | None = None
+    since_last_send_ms: int | None = None
+    settle_window_ms: int = 0
+    # the mint's answers
+    quote_state: str | None = None  # UNPAID | PENDING | PAID
+    input_states: frozenset[str] = frozenset()  # UNSPENT | PENDING | SPENT
+    inputs_asked: int = 0
+    payment_recorded: bool = False
+    own_outputs_signed: bool = False
+    own_outputs_asked: bool = False
+    # policy
+    retries: int = 0
+    retries_max: int = 0
+    policy: str = "fence"
+    mint_can_swap: bool = False
+    mint_can_restore: bool = False
+    fence_generations: int = 0
+    fence_generations_max: int = 0
+    unresolved_since: int | None = None
+    unknown_age_max_ms: int = 0
+    watch_since: int | None = None
+    watch_window_ms: int = 0
+    # fence
+    fence_outputs_verified: bool = False
+    fence_total: int = 0
+    fence_owed: int | None = None
+    fence_refusal_means_inputs_gone: bool = False
+    # change
+    change_total: int | None = None
+    owed_max: int | None = None
+    owed_min: int | None = None
+    change_verified: bool = False
+    change_blanks_distinct: bool = False
+    change_empty_for_ms: int | None = None
+    paid_at: int | None = None
+    change_window_ms: int = 0
+    change_is_complete: bool = False
+    # bookkeeping
+    discrepancies: int = 0
+    checks_performed: int = 0
+    operator_reason: str = ""
+    sources_total: int = 0
+    keep_total: int = 0
+    recorded_fee: int | None = None
+    recorded_change: int = 0
+    secrets_distinct: bool = False
+
+
+@frozen(kw_only=True)
+class MintFacts:
+    """One mint operation (invoice paid in, proofs issued)."""
+
+    now: int = 0
+    amount: int = 0
+    quoted_amount: int | None = None
+    quoted_unit: str | None = None
+    unit: str = ""
+    amount_max: int = 0
+    quote_state: str | None = None  # UNPAID | PAID | ISSUED
+    quote_expires_at: int | None = None
+    outputs_verified: bool = False
+    issued_total: int = 0
+    restored_none: bool = False
+    operator_reason: str = ""
+
+
+@frozen(kw_only=True)
+class DepositFacts:
+    """Proofs somebody hands in."""
+
+    proof_count: int = 0
+    proof_count_max: int = 0
+    total: int = 0
+    amount_max: int = 0

@@ -22,7 +22,6 @@ EFFECTS: Mapping[str, str] = {
     "split_off_keep": "move untouched proofs to <id>_keep",
     "write_blanks": "store blank outputs for the change",
     "write_request": "store the exact request bytes",
-    "start_child": "create the child swap",
     "adopt_split": "take the child's outputs as our inputs",
     "stamp_sent": "note when the request may have left",
     "spend_inputs": "mark the inputs spent",

@@ -128,6 +128,8 @@ class MintFacts:
     outputs_verified: bool = False
     issued_total: int = 0
     restored_none: bool = False
+    tries: int = 0
+    tries_max: int = 0
     operator_reason: str = ""
 
 

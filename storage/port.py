@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from attrs import frozen
 
@@ -14,7 +15,8 @@ from .records import AuditRecord, DedupRecord, Operation, Token
 
 @frozen
 class TokenQuery:
-    """All given fields must match. ``largest_first`` orders by total, then id; else by id."""
+    """All given fields must match. ``largest_first`` and ``smallest_first`` order by total, then id;
+    else by id."""
 
     npub: str | None = None
     wallet_id: str | None = None
@@ -27,6 +29,7 @@ class TokenQuery:
     min_total: int | None = None
     max_total: int | None = None
     largest_first: bool = False
+    smallest_first: bool = False
     limit: int = 1000
 
 
@@ -159,4 +162,14 @@ class Store(Reader, Protocol):
         """Reads that all see one moment."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release everything; afterwards every other call raises StoreUnavailable."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the store."""
+        ...

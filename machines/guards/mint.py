@@ -60,3 +60,9 @@ operator_gave_reason = Guard[MintFacts](
     "OPERATOR_REASON_MISSING",
     lambda f: bool(f.operator_reason.strip()),
 )
+tries_left = Guard[MintFacts](
+    "tries_left",
+    "the issue request was not sent too often",
+    "RESTORE_INCOMPLETE",
+    lambda f: f.tries < f.tries_max,
+)

@@ -1,0 +1,144 @@
+"""Melt, before anything is sent: the quote and the choice of inputs. Both only read."""
+
+from __future__ import annotations
+
+import attrs
+
+from ...machines.money import blanks_needed, owed_max
+from ...storage.records import Reason
+from ...storage.secret import Secret
+from ..evidence import Chosen, Evidence, Selection
+from ..keysets import MintSilent
+from ..mint import wire
+from ..mint.outputs import blank_outputs
+from ..mint.port import Failure
+from ..proofs import name_of, named
+from ..run import Happened, Pause, Result, Run
+from ..selection import Shortfall, select
+from .answers import reason_of
+
+
+def ask_quote(run: Run) -> Result:
+    """NUT-05 quote. One the machine would refuse is a refused quote."""
+    op = run.operation
+    assert op.request is not None
+    answer = run.mint.melt_quote(op.mint_url, op.request, op.unit)
+    if isinstance(answer, Failure):
+        reason = reason_of(answer, "no quote")
+        refused = reason.code == "MINT_REFUSED"
+        return Happened("quote_refused" if refused else "quote_unavailable", Evidence(reason=reason))
+    evidence = Evidence(quote=answer)
+    decision = run.decide("quote_received", evidence)
+    if decision.accepted:
+        return Happened("quote_received", evidence)
+    first = decision.refusals[0]
+    return Happened("quote_refused", Evidence(quote=answer, reason=Reason(first.code, first.sentence)))
+
+
+def choose_inputs(run: Run) -> Result:
+    """Choose proofs, ask the mint about them (pre-flight) and prepare the exact request."""
+    try:
+        return _choose(run)
+    except MintSilent as silent:
+        return Happened("quote_unavailable", Evidence(reason=reason_of(silent.answer, "mint not available")))
+    except LookupError as error:
+        return Happened("quote_unavailable", Evidence(reason=Reason("KEYSET_UNKNOWN", str(error.args[0]))))
+
+
+def _choose(run: Run) -> Result:
+    op = run.operation
+    need = op.amount + op.fee_reserve
+    pending: frozenset[Secret] = frozenset()
+    holder = run.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
+    for _ in range(run.settings.preflight_tries_max):
+        found = select(
+            run.store,
+            op,
+            need,
+            lambda proofs: run.keysets.fees(op.mint_url, proofs),
+            tokens_max=run.settings.candidate_tokens_max,
+            count_max=run.settings.proofs_per_operation_max,
+            without=pending,
+        )
+        if isinstance(found, Shortfall):
+            return _funds_missing(found, bool(pending))
+        selection = _with_names(found)
+        asked = run.mint.check_states(op.mint_url, [name_of(proof) for proof in selection.proofs])
+        if isinstance(asked, Failure):
+            raise MintSilent(asked)
+        spent = frozenset(state.Y for state in asked if state.state == "SPENT")
+        evidence = Evidence(
+            selection=selection,
+            preflight_spent=spent,
+            states=asked,
+            claim_holder=holder.id if holder else None,
+        )
+        if spent:
+            reason = Reason(
+                "PROOF_STATE_INCONSISTENCY",
+                "the mint calls some chosen proofs SPENT; they were corrected",
+                retryable=True,
+                details={"spent_proofs": len(spent)},
+            )
+            return Happened("preflight_blocked", attrs.evolve(evidence, reason=reason))
+        in_flight = frozenset(state.Y for state in asked if state.state == "PENDING")
+        if not in_flight:
+            return _inputs_chosen(run, selection, evidence)
+        pending |= {proof.secret for proof in selection.proofs if proof.Y in in_flight}
+    reason = Reason("PROOFS_PENDING", "the mint calls too many proofs PENDING", retryable=True)
+    return Happened("quote_unavailable", Evidence(reason=reason))
+
+
+def _inputs_chosen(run: Run, selection: Selection, evidence: Evidence) -> Result:
+    op = run.operation
+    assert op.quote is not None
+    keyset = run.keysets.active(op.mint_url, op.unit)
+    owed = owed_max(selection.amount, op.amount, selection.input_fee)
+    blanks = blank_outputs(keyset.id, blanks_needed(owed), run.rng)
+    body = wire.melt_body(op.quote.id, selection.proofs, blanks)
+    return Happened("inputs_chosen", attrs.evolve(evidence, blanks=blanks, request_body=body))
+
+
+def _funds_missing(short: Shortfall, some_pending: bool) -> Happened:
+    reason = Reason(
+        "INSUFFICIENT_BALANCE",
+        f"{short.required} needed, {short.available} available, {short.missing} missing",
+        details={
+            "required": short.required,
+            "available": short.available,
+            "shortfall": short.missing,
+            **({"some_proofs_pending": True} if some_pending else {}),
+        },
+    )
+    return Happened("funds_missing", Evidence(reason=reason))
+
+
+def start(run: Run) -> Result:
+    """Pay, or let an outdated quote expire; a two-step melt waits for the caller's word."""
+    op = run.operation
+    assert op.quote is not None
+    if run.now() >= op.quote.expires_at:
+        return Happened("expire")
+    if op.policy.two_step and not run.confirmed:
+        return Pause(None)
+    return Happened("pay")
+
+
+def _with_names(selection: Selection) -> Selection:
+    """The same selection with every chosen proof carrying its Y (NUT-07 name)."""
+    parts = []
+    for part in selection.chosen:
+        names = {proof.secret: named(proof) for proof in part.proofs}
+        proofs = tuple(names.get(proof.secret, proof) for proof in part.token.proofs)
+        parts.append(Chosen(attrs.evolve(part.token, proofs=proofs), tuple(names.values())))
+    return attrs.evolve(selection, chosen=tuple(parts))
+
+
+def run_child(run: Run) -> Result:
+    """Look after the child swap. Its record shares the commit of ``split_started``; if it is not
+    there, nobody can say what became of the inputs, and a person must look."""
+    child = run.store.operation(f"{run.operation.id}_swap")
+    if child is not None and child.finished_at is None:
+        return Pause(run.back_off())
+    reason = Reason("CHILD_MISSING", "the child swap of this melt cannot be found or did not hand over")
+    return Happened("child_parked", Evidence(reason=reason))

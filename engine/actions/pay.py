@@ -1,0 +1,196 @@
+"""Melt, in flight: post the stored request, ask what became of it, collect what is owed."""
+
+from __future__ import annotations
+
+import attrs
+
+from ...storage.records import Fence, Proof, Reason
+from ..evidence import Evidence
+from ..keysets import MintSilent
+from ..mint.outputs import BadSignature, blinded, unblind, unblind_restored
+from ..mint.port import Failure, MeltQuote, ProofState, Refused
+from ..proofs import name_of
+from ..run import CommitFirst, Happened, Result, Run
+from .answers import post_failed, quote_event, reason_of
+
+
+def post_melt(run: Run) -> Result:
+    """Send the bytes that were stored, unchanged. Whatever goes wrong here proves nothing."""
+    op = run.operation
+    assert op.request_body is not None
+    answer = run.mint.melt(op.mint_url, op.request_body)
+    if isinstance(answer, Failure):
+        return Happened(
+            post_failed(answer), Evidence(answer=answer, reason=reason_of(answer, "payment request"))
+        )
+    if op.quote is None or answer.id != op.quote.id:
+        reason = Reason("MINT_ANSWER_UNCLEAR", "the answer names another quote", retryable=True)
+        return Happened("reply_lost", Evidence(reason=reason))
+    return Happened(quote_event(answer), with_change(run, answer, Evidence(quote=answer)))
+
+
+def ask_state(run: Run) -> Result:
+    """The quote first; only when it is UNPAID the proofs, and only when those are spent our fences."""
+    op = run.operation
+    assert op.quote is not None
+    if op.state == "watching" and run.decide("watch_over", Evidence()).accepted:
+        return Happened("watch_over")
+    answer = run.mint.melt_quote_state(op.mint_url, op.quote.id)
+    if isinstance(answer, Failure):
+        return or_too_old(run, Happened(post_failed(answer), Evidence(answer=answer)))
+    if answer.state == "PAID":
+        return Happened("mint_paid", _watch_states(run, with_change(run, answer, Evidence(quote=answer))))
+    if answer.state == "PENDING":
+        evidence = _watch_states(run, Evidence(quote=answer, reason=_broken_word(run)))
+        return or_too_old(run, Happened("mint_pending", evidence))
+    return or_too_old(run, _quote_unpaid(run, answer))
+
+
+def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
+    op = run.operation
+    states = ask_inputs(run)
+    if isinstance(states, Failure):
+        return Happened(post_failed(states), Evidence(quote=quote, answer=states))
+    if not any(state.state == "SPENT" for state in states) or op.state == "watching":
+        return Happened("mint_unpaid", Evidence(quote=quote, states=states))
+    found = find_fence(run)
+    if isinstance(found, Happened):
+        return found
+    # The proofs were asked after the quote: it may have been paid in between.
+    assert op.quote is not None
+    again = run.mint.melt_quote_state(op.mint_url, op.quote.id)
+    if isinstance(again, Failure):
+        return Happened(post_failed(again), Evidence(answer=again))
+    if again.state != "UNPAID":
+        return Happened(quote_event(again), with_change(run, again, Evidence(quote=again)))
+    if found is None:
+        return Happened("mint_unreachable", Evidence(quote=again))
+    reason = Reason("INPUTS_SPENT_ELSEWHERE", "the quote is UNPAID but inputs are SPENT and not by us")
+    evidence = Evidence(quote=again, states=states, fence_outputs_asked=True, reason=reason)
+    return Happened("inputs_spent_elsewhere", evidence)
+
+
+def or_too_old(run: Run, happened: Happened) -> Happened:
+    """The event, unless the state would only absorb it and has been doing so for too long."""
+    op = run.operation
+    if op.state not in ("pending", "unknown", "fencing"):
+        return happened
+    if run.decide(happened.event, happened.evidence).accepted:
+        return happened
+    reason = Reason("UNRESOLVED_TOO_LONG", "the mint gave no final answer in time", retryable=True)
+    evidence = Evidence(reason=reason)
+    return Happened("too_old", evidence) if run.decide("too_old", evidence).accepted else happened
+
+
+def _broken_word(run: Run) -> Reason | None:
+    if run.operation.state != "watching":
+        return None
+    return Reason("MINT_BROKE_ITS_WORD", "the mint said UNPAID, inputs were freed, now it says otherwise")
+
+
+def _watch_states(run: Run, evidence: Evidence) -> Evidence:
+    """While watching, which of the freed inputs the mint calls SPENT after all."""
+    if run.operation.state != "watching":
+        return evidence
+    states = ask_inputs(run)
+    spent = frozenset() if isinstance(states, Failure) else {s.Y for s in states if s.state == "SPENT"}
+    return attrs.evolve(evidence, preflight_spent=frozenset(spent), reason=_broken_word(run))
+
+
+def ask_inputs(run: Run) -> tuple[ProofState, ...] | Failure:
+    """NUT-07 states of every input."""
+    return run.mint.check_states(run.mint_url, [name_of(proof) for proof in run.input_proofs()])
+
+
+def collect_change(run: Run) -> Result:
+    """Change from the answer in hand, else from the quote, else by NUT-09; empty only counts in time."""
+    op = run.operation
+    bounds = run.decide("change_complete_empty", Evidence())
+    if bounds.accepted:
+        return Happened("change_complete_empty")
+    in_hand = _change_event(run, run.evidence)
+    if in_hand is not None:
+        return in_hand
+    if run.draft.dirty:
+        return CommitFirst()
+    assert op.quote is not None and op.payment is not None
+    answer = run.mint.melt_quote_state(op.mint_url, op.quote.id)
+    if isinstance(answer, MeltQuote):
+        found = _change_event(run, with_change(run, answer, Evidence(quote=answer)))
+        if found is not None:
+            return found
+    restored = _restore_change(run)
+    if restored is not None:
+        return restored
+    reachable = isinstance(answer, MeltQuote)
+    empty_for = run.now() - op.payment.paid_at if reachable else None
+    evidence = Evidence(change_empty_for_ms=empty_for)
+    if run.decide("change_complete_empty", evidence).accepted:
+        return Happened("change_complete_empty", evidence)
+    reason = Reason("CHANGE_MISSING", "the payment is proven but owed change did not arrive", retryable=True)
+    return Happened("change_missing", Evidence(reason=reason))
+
+
+def _change_event(run: Run, evidence: Evidence) -> Happened | None:
+    if evidence.proofs and run.decide("change_received", evidence).accepted:
+        return Happened("change_received", evidence)
+    return None
+
+
+def _restore_change(run: Run) -> Happened | None:
+    op = run.operation
+    if not op.blanks:
+        return None
+    restored = run.mint.restore(op.mint_url, blinded(op.blanks))
+    if isinstance(restored, Failure):
+        return None
+    try:
+        proofs = unblind_restored(op.blanks, restored, lambda i: run.keysets.keys(op.mint_url, i))
+    except (BadSignature, MintSilent):
+        return None
+    return _change_event(run, Evidence(proofs=proofs, proofs_verified=True))
+
+
+def with_change(run: Run, quote: MeltQuote, evidence: Evidence) -> Evidence:
+    """Open the change that came with an answer; what does not open is as good as not there."""
+    op = run.operation
+    if quote.state != "PAID" or not quote.change:
+        return evidence
+    try:
+        proofs = unblind(op.blanks, quote.change, lambda i: run.keysets.keys(op.mint_url, i))
+    except (BadSignature, MintSilent):
+        return evidence
+    return attrs.evolve(evidence, proofs=proofs, proofs_verified=True)
+
+
+def find_fence(run: Run) -> Happened | bool | None:
+    """NUT-09 over every fence generation: the event if one is signed, True if none is, None if the
+    mint could not be asked or what it gave back cannot be used."""
+    for fence in reversed(run.operation.fences):
+        restored = run.mint.restore(run.mint_url, blinded(fence.outputs))
+        if isinstance(restored, Failure):
+            return None
+        if not restored.signatures:
+            continue
+        try:
+            proofs = unblind_restored(fence.outputs, restored, lambda i: run.keysets.keys(run.mint_url, i))
+        except (BadSignature, MintSilent):
+            return None
+        found = fence_evidence(fence, proofs)
+        return Happened("fence_found", found) if run.decide("fence_found", found).accepted else None
+    return True
+
+
+def fence_evidence(fence: Fence, proofs: tuple[Proof, ...]) -> Evidence:
+    return Evidence(
+        fence=fence,
+        proofs=proofs,
+        proofs_verified=True,
+        fence_outputs_asked=True,
+        fence_outputs_signed=True,
+    )
+
+
+def refused_as_gone(answer: Failure) -> bool:
+    """11001 and 11002: the mint says the inputs are spent or pending."""
+    return isinstance(answer, Refused) and answer.code in (11001, 11002)

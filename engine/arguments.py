@@ -1,0 +1,139 @@
+"""Checks of what a caller hands in. They know nothing of stores or mints and write nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import bech32
+
+from ..machines.money import AMOUNT_MAX, is_amount
+from ..storage.secret import Secret
+from .errors import InvalidArgument
+from .mint.bolt11 import InvalidInvoice, Invoice, decode_invoice
+
+UNITS = ("sat", "msat")
+KEY_LENGTH_MAX = 200
+REASON_LENGTH_MAX = 500
+
+
+def npub(value: object) -> str:
+    """NIP-19 public key: bech32 with prefix ``npub`` and 32 bytes. Code INVALID_NPUB."""
+    if isinstance(value, str) and len(value) <= 100:
+        prefix, words = bech32.bech32_decode(value)
+        if prefix == "npub" and words is not None:
+            key = bech32.convertbits(words, 5, 8, False)
+            if key is not None and len(key) == 32 and value == value.lower():
+                return value
+    raise InvalidArgument("npub must be a bech32 public key starting with npub1", code="INVALID_NPUB")
+
+
+def mint_url(value: object) -> str:
+    """An http or https address, without user, query or fragment; a trailing slash is dropped.
+    Code INVALID_MINT_URL."""
+    error = InvalidArgument("mint_url must be an http or https address", code="INVALID_MINT_URL")
+    if not isinstance(value, str) or len(value) > 500 or any(c.isspace() or ord(c) < 33 for c in value):
+        raise error
+    try:
+        parts = urlsplit(value)
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        raise error from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_fine:
+        raise error
+    if "@" in parts.netloc or parts.query or parts.fragment or "#" in value or "?" in value:
+        raise error
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}".rstrip("/")
+
+
+def unit(value: object) -> str:
+    """``sat`` or ``msat``. Code INVALID_UNIT."""
+    if isinstance(value, str) and value in UNITS:
+        return value
+    raise InvalidArgument(f"unit must be one of {', '.join(UNITS)}", code="INVALID_UNIT")
+
+
+def amount(value: object, most: int = AMOUNT_MAX) -> int:
+    """A positive whole number up to ``most``. Code INVALID_AMOUNT."""
+    if is_amount(value) and value <= most:  # type: ignore[operator]
+        return value  # type: ignore[return-value]
+    raise InvalidArgument(f"amount must be a whole number from 1 to {most}", code="INVALID_AMOUNT")
+
+
+def invoice(value: object, unit_name: str, now_ms: int) -> tuple[Secret, Invoice, int]:
+    """A BOLT-11 invoice with an amount: the text, what it says and its amount in the unit (rounded up).
+
+    Codes INVALID_INVOICE, INVOICE_WITHOUT_AMOUNT, INVOICE_EXPIRED.
+    """
+    text = value.reveal() if isinstance(value, Secret) else value
+    if not isinstance(text, str):
+        raise InvalidArgument("invoice must be text", code="INVALID_INVOICE")
+    text = text.strip().lower().removeprefix("lightning:")
+    try:
+        decoded = decode_invoice(text)
+    except InvalidInvoice as error:
+        raise InvalidArgument(f"not a BOLT-11 invoice: {error}", code="INVALID_INVOICE") from None
+    if not decoded.amount_msat:
+        raise InvalidArgument("the invoice names no amount", code="INVOICE_WITHOUT_AMOUNT")
+    if decoded.expires_at <= now_ms:
+        raise InvalidArgument("the invoice has expired", code="INVOICE_EXPIRED")
+    in_unit = decoded.amount_msat if unit_name == "msat" else -(-decoded.amount_msat // 1000)
+    return Secret(text), decoded, in_unit
+
+
+def idempotency_key(value: object) -> str | None:
+    """Up to 200 printable characters, or None. Code INVALID_IDEMPOTENCY_KEY."""
+    if value is None:
+        return None
+    if isinstance(value, str) and 0 < len(value) <= KEY_LENGTH_MAX and value.isprintable():
+        return value
+    raise InvalidArgument(
+        f"an idempotency key is 1 to {KEY_LENGTH_MAX} printable characters", code="INVALID_IDEMPOTENCY_KEY"
+    )
+
+
+def wallet_id(value: object, default: str) -> str:
+    """1 to 100 printable characters; the npub when not given. Code INVALID_WALLET_ID."""
+    if value is None:
+        return default
+    if isinstance(value, str) and 0 < len(value) <= 100 and value.isprintable():
+        return value
+    raise InvalidArgument("wallet_id is 1 to 100 printable characters", code="INVALID_WALLET_ID")
+
+
+def source_ids(value: object, most: int) -> tuple[str, ...]:
+    """Distinct token ids, or none. Code INVALID_SOURCES."""
+    if value is None:
+        return ()
+    error = InvalidArgument(f"sources is a list of 1 to {most} distinct token ids", code="INVALID_SOURCES")
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise error
+    ids = tuple(value)
+    if not 0 < len(ids) <= most or not all(isinstance(i, str) and 0 < len(i) <= 200 for i in ids):
+        raise error
+    if len(set(ids)) != len(ids):
+        raise error
+    return ids
+
+
+def seconds(value: object, name: str) -> float:
+    """A finite number of seconds, 0 or more. Code INVALID_DURATION."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 10**9:
+        return float(value)
+    raise InvalidArgument(f"{name} must be 0 or more seconds", code="INVALID_DURATION")
+
+
+def reason(value: object) -> str:
+    """What an operator says: 1 to 500 characters. Code OPERATOR_REASON_MISSING."""
+    if isinstance(value, str) and 0 < len(value.strip()) <= REASON_LENGTH_MAX:
+        return value.strip()
+    raise InvalidArgument(
+        f"a reason of 1 to {REASON_LENGTH_MAX} characters is needed", code="OPERATOR_REASON_MISSING"
+    )
+
+
+def choice(value: object, name: str, allowed: tuple[str, ...]) -> str:
+    """One of the allowed words. Code INVALID_CHOICE."""
+    if isinstance(value, str) and value in allowed:
+        return value
+    raise InvalidArgument(f"{name} must be one of {', '.join(allowed)}", code="INVALID_CHOICE")

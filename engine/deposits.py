@@ -1,0 +1,130 @@
+"""Proofs handed in: parsed, compared with the store, and the mint asked, before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from attrs import field, frozen
+
+from ..machines.money import is_amount
+from ..storage.batch import proof_key
+from ..storage.port import Store
+from ..storage.records import Proof
+from . import arguments
+from .actions.answers import reason_of
+from .errors import InvalidArgument, MintError, Refused
+from .keysets import Keysets, MintSilent
+from .mint import crypto
+from .mint.port import Failure, MintPort
+from .mint.token_codec import InvalidToken, decode_token
+from .proofs import named
+from .settings import Settings
+
+
+@frozen
+class HandedIn:
+    """Checked proofs of one mint and unit."""
+
+    mint_url: str
+    unit: str
+    proofs: tuple[Proof, ...] = field(repr=False)
+
+    @property
+    def amount(self) -> int:
+        return sum(proof.amount for proof in self.proofs)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the set of proofs: equal for the same token in another order."""
+        keys = sorted(proof_key(self.mint_url, proof.secret) for proof in self.proofs)
+        return hashlib.sha256("".join(keys).encode()).hexdigest()
+
+
+def parse_token(
+    keysets: Keysets, token: str | None, proofs: Sequence[Proof] | None, mint_url: str | None, unit: str
+) -> HandedIn:
+    """A token string, or proofs with their mint. Codes INVALID_TOKEN, INVALID_MINT_URL, INVALID_UNIT,
+    DUPLICATE_SECRET, INVALID_AMOUNT, MINT_OR_UNIT_MISMATCH."""
+    if (token is None) == (proofs is None):
+        raise InvalidArgument("give either a token or proofs", code="INVALID_TOKEN")
+    if token is not None:
+        found = _decode(keysets, token, mint_url)
+    else:
+        if isinstance(proofs, str | bytes) or not all(isinstance(p, Proof) for p in proofs or ()):
+            raise InvalidArgument("proofs is a sequence of Proof", code="INVALID_TOKEN")
+        found = HandedIn(arguments.mint_url(mint_url), arguments.unit(unit), tuple(proofs or ()))
+    if not found.proofs:
+        raise InvalidArgument("there are no proofs in it", code="INVALID_TOKEN")
+    if not all(is_amount(proof.amount) for proof in found.proofs):
+        raise InvalidArgument("every proof has a positive whole amount", code="INVALID_AMOUNT")
+    if len({proof.secret for proof in found.proofs}) != len(found.proofs):
+        raise InvalidArgument("the same proof occurs twice", code="DUPLICATE_SECRET")
+    return HandedIn(found.mint_url, found.unit, tuple(named(proof) for proof in found.proofs))
+
+
+def _decode(keysets: Keysets, token: str, mint_url: str | None) -> HandedIn:
+    if not isinstance(token, str):
+        raise InvalidArgument("a token is text", code="INVALID_TOKEN")
+    try:
+        decoded = decode_token(token.strip())
+        url = arguments.mint_url(decoded.mint_url)
+        if mint_url is not None and arguments.mint_url(mint_url) != url:
+            raise Refused("the token is of another mint", code="MINT_OR_UNIT_MISMATCH", mint_url=url)
+        known = [keyset.id for keyset in keysets.listed(url)]
+        proofs = decode_token(token.strip(), known).proofs
+    except InvalidToken as error:
+        raise InvalidArgument(f"not a Cashu token: {error}", code="INVALID_TOKEN") from None
+    except MintSilent as silent:
+        raise _silent(silent.answer) from None
+    return HandedIn(url, arguments.unit(decoded.unit), proofs)
+
+
+def _silent(answer: Failure) -> MintError:
+    reason = reason_of(answer, "the mint could not be asked")
+    error = MintError(reason.message, code=reason.code)
+    error.retryable = reason.retryable
+    return error
+
+
+def check_deposit(
+    store: Store, mint: MintPort, keysets: Keysets, handed: HandedIn, settings: Settings
+) -> None:
+    """Refuse what the store holds already, what is not of the mint's keysets and unit, whose DLEQ is
+    wrong, or what the mint does not call UNSPENT. Writes nothing."""
+    if len(handed.proofs) > settings.proofs_per_operation_max:
+        raise Refused(f"at most {settings.proofs_per_operation_max} proofs at once", code="TOO_MANY_PROOFS")
+    keys = [proof_key(handed.mint_url, proof.secret) for proof in handed.proofs]
+    if store.proof_owners(keys):
+        raise Refused("the store already holds a proof of this token", code="DUPLICATE_PROOF")
+    try:
+        units = {keyset.id: keyset.unit for keyset in keysets.listed(handed.mint_url)}
+        if any(units.get(proof.id) != handed.unit for proof in handed.proofs):
+            raise Refused("a proof is not of this mint and unit", code="MINT_OR_UNIT_MISMATCH")
+        _check_signatures(keysets, handed)
+    except MintSilent as silent:
+        raise _silent(silent.answer) from None
+    states = mint.check_states(handed.mint_url, [str(proof.Y) for proof in handed.proofs])
+    if isinstance(states, Failure):
+        raise _silent(states)
+    bad = [state.state for state in states if state.state != "UNSPENT"]
+    if bad:
+        raise Refused(
+            "the mint does not call every proof UNSPENT",
+            code="PROOFS_NOT_UNSPENT",
+            spent=bad.count("SPENT"),
+            pending=bad.count("PENDING"),
+        )
+
+
+def _check_signatures(keysets: Keysets, handed: HandedIn) -> None:
+    for proof in handed.proofs:
+        dleq = proof.dleq
+        key = keysets.keys(handed.mint_url, proof.id).keys.get(proof.amount)
+        if key is None:
+            raise Refused("the keyset has no key for an amount", code="INVALID_AMOUNT")
+        if dleq is None or dleq.r is None:
+            continue
+        secret, signature = proof.secret.reveal(), proof.C.reveal()
+        if not crypto.verify_proof_dleq(key, secret, signature, dleq.e, dleq.s, dleq.r.reveal()):
+            raise Refused("a proof's DLEQ does not verify", code="INVALID_TOKEN")

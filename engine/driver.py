@@ -1,0 +1,272 @@
+"""The loop: decide, commit, log, act, and take the answer as the next event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from attrs import define
+
+from ..machines.registry import released
+from ..machines.spec import Decision
+from ..storage.errors import CommitUnknown, Conflict, StorageError
+from ..storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
+from ..storage.records import Lease, Operation
+from . import effects
+from .actions import ACTIONS, READS_BEFORE_COMMIT
+from .draft import Draft
+from .errors import refusal_error
+from .evidence import Evidence
+from .log import Log, TransitionEvent, transition_event
+from .ports import Clock, Faults, Worker
+from .run import CommitFirst, Happened, Pause, Run
+from .settings import Settings
+
+Observer = Callable[[TransitionEvent], None]
+
+
+@define(eq=False)
+class Driver:
+    """Drives operations. Holds no operation itself; many threads may use one driver."""
+
+    store: Store
+    settings: Settings
+    clock: Clock
+    worker: Worker
+    faults: Faults
+    log: Log
+    observer: Observer | None = None
+
+    def drive(self, run: Run, wait_s: float, poll_parked: bool = False) -> Operation:
+        """Run until the operation is final, parked, waits for the caller, or ``wait_s`` is over.
+        Everything decided is committed before this returns."""
+        deadline = self.clock.monotonic() + wait_s
+        entered: set[str] = set()
+        polled = False
+        for _ in range(self.settings.steps_per_run_max):
+            state = run.draft.machine.state(run.operation.state)
+            if state.kind == "final" or state.action is None:
+                break
+            if state.kind == "parked":
+                if polled or not poll_parked:
+                    break
+                polled = True
+            if run.draft.dirty and state.action not in READS_BEFORE_COMMIT:
+                self.commit(run)
+                continue  # a conflict may have moved the operation
+            result = ACTIONS[run.operation.kind, state.action](run)
+            if isinstance(result, Happened):
+                if self.take(run, result):
+                    if not self._write_ahead_again(run, entered) or self._pause(
+                        run, run.back_off(), deadline
+                    ):
+                        continue
+                    return run.operation
+                if polled and self._stays(run):
+                    continue
+                result = Pause(run.back_off())
+            if isinstance(result, CommitFirst):
+                self.commit(run)
+            elif not self._pause(run, result.seconds, deadline):
+                return run.operation
+        self.commit(run)
+        self._let_go(run)
+        return run.operation
+
+    @staticmethod
+    def _write_ahead_again(run: Run, entered: set[str]) -> bool:
+        """Whether the new state sends something and was entered before in this drive: then slowly."""
+        state = run.draft.machine.state(run.operation.state)
+        again = state.write_ahead and state.name in entered
+        entered.add(state.name)
+        return again
+
+    @staticmethod
+    def _stays(run: Run) -> bool:
+        return run.draft.machine.state(run.operation.state).kind == "parked"
+
+    def take(self, run: Run, happened: Happened) -> bool:
+        """Decide an event and stage it. True if it was accepted; a refusal of an operation nobody has
+        stored yet is raised, any other one is logged and changes nothing."""
+        decision = run.decide(happened.event, happened.evidence)
+        if decision.accepted:
+            self.stage(run, happened, decision)
+            return True
+        if decision.outcome != "absorbed":
+            self.log.refused(run.operation, decision)
+            if not run.draft.stored:
+                raise refusal_error(decision.refusals)
+        run.idle_polls += 1
+        return False
+
+    def stage(self, run: Run, happened: Happened, decision: Decision) -> None:
+        """Stage an accepted decision with its effects."""
+        now = run.now()
+        evidence = happened.evidence
+        run.draft.advance(decision, now, _audit_data(run.operation, evidence))
+        effects.apply(effects.Scene(run.draft, decision, evidence, self.settings, now))
+        if "stamp_sent" in decision.effects:
+            run.sent_monotonic = self.clock.monotonic()
+        run.staged.append(happened)
+        run.evidence = evidence
+        run.idle_polls = 0
+
+    # -- committing ------------------------------------------------------------------------------
+
+    def commit(self, run: Run) -> None:
+        """Write what is staged, log it, and start a fresh draft. On a conflict the operation is
+        reloaded and the same events are decided again; those that no longer apply are dropped."""
+        if not run.draft.dirty:
+            return
+        for _ in range(self.settings.commit_tries_max):
+            self._complete(run)
+            try:
+                self._write(run)
+            except Conflict:
+                if not run.draft.stored:
+                    raise
+                self._again(run)
+                if not run.draft.dirty:
+                    return
+                continue
+            return
+        raise Conflict(f"operation:{run.operation.id}")
+
+    def _write(self, run: Run) -> None:
+        batch, started = run.draft.batch(), self.clock.monotonic()
+        state = run.operation.state
+        self.faults.reach(f"before_commit:{state}")
+        for left in reversed(range(self.settings.commit_tries_max)):
+            try:
+                self.store.commit(batch)
+                break
+            except CommitUnknown:
+                if not left:
+                    raise
+                self.clock.sleep(0.05)
+        self.faults.reach(f"after_commit:{state}")
+        duration_ms = (self.clock.monotonic() - started) * 1000
+        records = run.draft.records
+        run.draft = self.fresh(run.operation, run.draft)
+        run.staged.clear()
+        run.last_batch = batch.id
+        for record in records:
+            event = transition_event(record, round(duration_ms, 3))
+            self.log.transition(event)
+            if self.observer is not None:
+                self.observer(event)
+
+    def fresh(self, operation: Operation, previous: Draft) -> Draft:
+        """A draft that starts from what was just committed."""
+        draft = Draft(previous.machine, operation, stored=True, actor=previous.actor)
+        draft.load(previous.all_tokens())
+        return draft
+
+    def _complete(self, run: Run) -> None:
+        """Fields that follow from the state: when it ended, who drives it, when to look again."""
+        op, now = run.operation, run.now()
+        state = run.draft.machine.state(op.state)
+        lease_ms = int(self.settings.lease_s * 1000)
+        if state.kind == "final":
+            run.draft.set(finished_at=op.finished_at or now, lease=None, next_check_at=None)
+            return
+        if not run.draft.stored:
+            run.draft.set(lease=Lease(self.worker.name, now + lease_ms, 1))
+        if state.action is None:
+            run.draft.set(next_check_at=None)
+        elif state.kind == "parked":
+            run.draft.set(next_check_at=now + int(self.settings.poll_max_s * 1000))
+        elif op.state == "prepared" and op.quote is not None:
+            run.draft.set(next_check_at=op.quote.expires_at)
+        else:
+            run.draft.set(next_check_at=now + lease_ms)
+
+    def _again(self, run: Run) -> None:
+        staged = list(run.staged)
+        stored = self.store.operation(run.operation.id)
+        if stored is None:
+            raise StorageError("the operation vanished from the store", operation_id=run.operation.id)
+        run.draft = self.open_draft(stored, run.draft.actor)
+        run.staged.clear()
+        for happened in staged:
+            decision = run.decide(happened.event, happened.evidence)
+            if not decision.accepted:
+                return
+            self.stage(run, happened, decision)
+
+    def open_draft(self, operation: Operation, actor: str) -> Draft:
+        """A draft of a stored operation with the tokens it holds. Raises UnknownMachine."""
+        ref = operation.machine
+        machine: Any = released(ref.name, ref.version, ref.hash)
+        draft = Draft(machine, operation, stored=True, actor=actor)
+        ids = [part.token_id for part in operation.inputs]
+        if operation.kind == "mint":
+            ids.append(effects.minted_id(operation.id))
+        if ids:
+            draft.load(self.store.tokens(TokenQuery(ids=tuple(ids), limit=len(ids))))
+        return draft
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def _pause(self, run: Run, seconds: float | None, deadline: float) -> bool:
+        """Commit, then wait; False if the drive ends here (the operation stays open for later)."""
+        self.commit(run)
+        left = deadline - self.clock.monotonic()
+        self._reschedule(run, seconds)
+        if seconds is None or left <= 0:
+            self._let_go(run)
+            return False
+        self.faults.reach(f"waiting:{run.operation.state}")
+        self.clock.sleep(min(seconds, left))
+        return True
+
+    def _reschedule(self, run: Run, seconds: float | None) -> None:
+        """Tell other workers when to look and keep our lease while we wait ourselves."""
+        op = run.operation
+        if op.lease is None or op.lease.worker != self.worker.name:
+            return
+        now, fence = run.now(), op.lease.fence
+        if seconds is not None:
+            due = now + int(seconds * 1000)
+            self._noted(run, Reschedule(op.id, self.worker.name, fence, due))
+        if op.lease.until - now < self.settings.lease_s * 500:
+            until = now + int(self.settings.lease_s * 1000)
+            self._noted(run, KeepLease(op.id, self.worker.name, fence, until))
+
+    def _let_go(self, run: Run) -> None:
+        lease = run.operation.lease
+        if lease is not None and lease.worker == self.worker.name:
+            self._noted(run, DropLease(run.operation.id, self.worker.name, lease.fence))
+
+    def _noted(self, run: Run, note: Reschedule | KeepLease | DropLease) -> None:
+        stored = self.store.note(note)
+        if stored is not None:
+            run.draft.adopt(lease=stored.lease, next_check_at=stored.next_check_at)
+
+
+def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
+    """What an auditor wants beside the states: amounts, never anything that is money."""
+    data: dict[str, Any] = {"kind": op.kind, "amount": op.amount, "unit": op.unit, "npub": op.npub}
+    if evidence.selection is not None:
+        data |= {
+            "inputs": evidence.selection.amount,
+            "input_fee": evidence.selection.input_fee,
+            "kept": sum(proof.amount for proof in evidence.selection.left_behind),
+        }
+    if evidence.quote is not None:
+        data |= {"quote_state": evidence.quote.state, "fee_reserve": evidence.quote.fee_reserve}
+    if evidence.mint_quote is not None:
+        data["quote_state"] = evidence.mint_quote.state
+    if evidence.states is not None:
+        names = sorted({state.state for state in evidence.states})
+        data["input_states"] = {n: sum(s.state == n for s in evidence.states) for n in names}
+    if evidence.proofs is not None:
+        data["new_value"] = sum(proof.amount for proof in evidence.proofs)
+    if evidence.checks_performed:
+        data |= {"checks_performed": evidence.checks_performed, "discrepancies": list(evidence.discrepancies)}
+    if evidence.reason is not None:
+        data["reason"] = attrs.asdict(evidence.reason)
+    if evidence.operator_reason:
+        data["operator_reason"] = evidence.operator_reason
+    return data

@@ -1,0 +1,383 @@
+"""Effects: the names in a machine's table, turned into changes of the draft. No I/O happens here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+import attrs
+from attrs import frozen
+
+from ..machines.money import owed_max, owed_min
+from ..machines.spec import Decision
+from ..storage.records import InputRef, Operation, Payment, Proof, Quote, Reason, Token, TokenMetadata
+from ..storage.secret import Secret
+from .draft import Draft
+from .evidence import Evidence
+from .ids import legacy_operation_hash
+from .proofs import name_of
+from .settings import Settings
+
+
+@frozen
+class Scene:
+    """What an effect may look at."""
+
+    draft: Draft
+    decision: Decision
+    evidence: Evidence
+    settings: Settings
+    now: int
+
+
+Effect = Callable[[Scene], None]
+
+
+def keep_id(operation_id: str) -> str:
+    return f"{operation_id}_keep"
+
+
+def change_id(operation_id: str) -> str:
+    return f"{operation_id}_melt_change"
+
+
+def fenced_id(operation_id: str) -> str:
+    return f"{operation_id}_fenced"
+
+
+def minted_id(operation_id: str) -> str:
+    return f"{operation_id}_minted"
+
+
+def deposit_id(operation_id: str) -> str:
+    return f"{operation_id}_deposit"
+
+
+def split_id(operation_id: str, n: int) -> str:
+    return f"{operation_id}_split_{n}"
+
+
+def inputs_total_of(op: Operation) -> int:
+    return sum(part.amount for part in op.inputs)
+
+
+def inputs_total(scene: Scene) -> int:
+    return inputs_total_of(scene.draft.operation)
+
+
+def owed_bounds(amount: int, fee_reserve: int, input_fee: int, inputs: int) -> tuple[int, int]:
+    """(owed_min, owed_max) of the change, in the operation's unit."""
+    return owed_min(inputs, amount, input_fee, fee_reserve), owed_max(inputs, amount, input_fee)
+
+
+def _new_token(scene: Scene, token_id: str, kind: str, source: str, proofs: tuple[Proof, ...]) -> Token:
+    op = scene.draft.operation
+    return Token(
+        transaction_id=token_id,
+        npub=op.npub,
+        wallet_id=op.wallet_id,
+        mint_url=op.mint_url,
+        unit=op.unit,
+        transaction_type=kind,
+        state="none",
+        version=0,
+        proofs=proofs,
+        total_amount=sum(proof.amount for proof in proofs),
+        metadata=TokenMetadata(
+            source=source,
+            parent_transaction_id=op.id if kind == "change" else None,
+            operation_hash=legacy_operation_hash(
+                npub=op.npub,
+                mint_url=op.mint_url,
+                amount=op.amount,
+                source_ids=op.policy.sources,
+                operation_type=op.kind,
+            ),
+            atomic_operation=True,
+            operation_timestamp=scene.now,
+        ),
+        created_at=scene.now,
+        updated_at=scene.now,
+    )
+
+
+# -- quote, reason, claim ------------------------------------------------------------------------------
+
+
+def store_quote(scene: Scene) -> None:
+    """Keep the quote; a quote without expiry gets the configured lifetime."""
+    lifetime_end = scene.now + int(scene.settings.quote_lifetime_s * 1000)
+    melt, mint = scene.evidence.quote, scene.evidence.mint_quote
+    if melt is not None:
+        quote = Quote(melt.id, melt.amount, melt.fee_reserve, melt.expires_at or lifetime_end)
+        scene.draft.set(quote=quote, fee_reserve=melt.fee_reserve)
+    elif mint is not None:
+        amount = scene.draft.operation.amount
+        scene.draft.set(quote=Quote(mint.id, amount, 0, mint.expires_at or lifetime_end, mint.request))
+
+
+def record_reason(scene: Scene) -> None:
+    reason = scene.evidence.reason
+    if reason is None and scene.evidence.operator_reason:
+        reason = Reason(f"OPERATOR_{scene.decision.event.upper()}", scene.evidence.operator_reason)
+    scene.draft.set(reason=reason)
+
+
+def take_claim(scene: Scene) -> None:
+    scene.draft.set(claim=scene.draft.operation.payment_hash)
+
+
+def drop_claim(scene: Scene) -> None:
+    scene.draft.set(claim=None)
+
+
+# -- inputs --------------------------------------------------------------------------------------------
+
+
+def split_off_keep(scene: Scene) -> None:
+    """Move the untouched proofs of every chosen token into one keep token."""
+    selection, draft = scene.evidence.selection, scene.draft
+    if selection is None:
+        return
+    draft.load(part.token for part in selection.chosen)
+    moved: dict[str, tuple[Proof, ...]] = {}
+    for part in selection.chosen:
+        if part.left_behind:
+            draft.split_token(part.token.transaction_id, part.left_behind, scene.now)
+            moved[part.token.transaction_id] = part.left_behind
+    kept = (*selection.left_behind, *scene.evidence.keep)
+    if kept:
+        token = _new_token(scene, keep_id(draft.operation.id), "change", "change", kept)
+        draft.create_token("deposit", token, scene.now, moved_from=moved)
+        draft.set(keep_token_id=token.transaction_id, keep_total=token.total_amount)
+
+
+def reserve_inputs(scene: Scene) -> None:
+    selection, draft = scene.evidence.selection, scene.draft
+    if selection is None:
+        return
+    draft.load(part.token for part in selection.chosen)
+    for part in selection.chosen:
+        draft.change_token(part.token.transaction_id, "reserve", scene.now)
+    draft.set(
+        inputs=tuple(
+            InputRef(part.token.transaction_id, part.amount, len(part.proofs)) for part in selection.chosen
+        ),
+        input_fee=selection.input_fee,
+        sources_total=sum(part.token.total_amount for part in selection.chosen),
+    )
+
+
+def release_inputs(scene: Scene) -> None:
+    trusted = scene.decision.event == "release"
+    for part in scene.draft.operation.inputs:
+        if scene.draft.token(part.token_id).state == "reserved":
+            scene.draft.change_token(
+                part.token_id, "release", scene.now, release="trusted" if trusted else "nothing_sent"
+            )
+
+
+def write_blanks(scene: Scene) -> None:
+    scene.draft.set(blanks=scene.evidence.blanks)
+
+
+def write_request(scene: Scene) -> None:
+    scene.draft.set(request_body=scene.evidence.request_body)
+
+
+def adopt_split(scene: Scene) -> None:
+    """The child's swap consumed our inputs; its outputs take their place, born reserved."""
+    draft, proofs = scene.draft, scene.evidence.proofs or ()
+    for part in draft.operation.inputs:
+        draft.change_token(part.token_id, "spend", scene.now, consumption="swapped")
+    fee = inputs_total(scene) - sum(proof.amount for proof in proofs)
+    token = _new_token(scene, split_id(draft.operation.id, 1), "change", "change", proofs)
+    draft.create_token("deposit_reserved", attrs.evolve(token, reserved_by=draft.operation.id), scene.now)
+    selection = scene.evidence.selection
+    draft.set(
+        inputs=(InputRef(token.transaction_id, token.total_amount, len(proofs)),),
+        input_fee=selection.input_fee if selection else 0,
+        sources_total=draft.operation.sources_total - fee,
+    )
+
+
+def stamp_sent(scene: Scene) -> None:
+    scene.draft.set(sent_at=scene.now, attempts=scene.draft.operation.attempts + 1)
+
+
+# -- the end of the inputs -----------------------------------------------------------------------------
+
+
+def spend_inputs(scene: Scene) -> None:
+    """Mark what is still reserved as spent, naming the proof the decision rests on."""
+    event, op = scene.decision.event, scene.draft.operation
+    if event in ("fence_done", "fence_found"):
+        proof = "swapped"
+    elif event == "write_off" and scene.decision.next_state == "written_off":
+        proof = "written_off"
+    else:
+        proof = "paid"
+    for part in op.inputs:
+        if scene.draft.token(part.token_id).state == "reserved":
+            scene.draft.change_token(part.token_id, "spend", scene.now, consumption=proof)
+
+
+def preimage_matches(preimage: Secret, payment_hash: str | None) -> bool:
+    """Whether SHA-256 of the preimage (hex) is the payment hash. False for anything malformed."""
+    try:
+        raw = bytes.fromhex(preimage.reveal())
+    except ValueError:
+        return False
+    return hashlib.sha256(raw).hexdigest() == payment_hash
+
+
+def store_payment(scene: Scene) -> None:
+    op, quote = scene.draft.operation, scene.evidence.quote
+    if op.payment is not None:
+        return
+    preimage = quote.preimage if quote else None
+    matches = None if preimage is None else preimage_matches(preimage, op.payment_hash)
+    scene.draft.set(payment=Payment(scene.now, preimage, matches))
+
+
+def store_change(scene: Scene) -> None:
+    """Store the change as unspent money with its parent; what is missing of owed_max was the fee."""
+    draft, proofs = scene.draft, scene.evidence.proofs or ()
+    op = draft.operation
+    if proofs:
+        token = _new_token(scene, change_id(op.id), "change", "change", proofs)
+        draft.create_token("deposit", token, scene.now)
+        draft.set(change_token_id=token.transaction_id, change_amount=token.total_amount)
+    owed = owed_max(inputs_total(scene), op.amount, op.input_fee)
+    fee = owed - sum(proof.amount for proof in proofs)
+    if op.payment is not None:
+        draft.set(payment=attrs.evolve(op.payment, lightning_fee=fee))
+
+
+def write_fence(scene: Scene) -> None:
+    if scene.evidence.fence is not None:
+        scene.draft.set(fences=(*scene.draft.operation.fences, scene.evidence.fence))
+
+
+def store_fenced(scene: Scene) -> None:
+    draft, proofs = scene.draft, scene.evidence.proofs or ()
+    token = _new_token(scene, fenced_id(draft.operation.id), "change", "change", proofs)
+    draft.create_token("deposit", token, scene.now)
+    draft.set(fenced_token_id=token.transaction_id)
+
+
+def correct_spent(scene: Scene) -> None:
+    """What the mint says is spent is split off its token and marked spent; the rest stays money."""
+    draft, spent = scene.draft, scene.evidence.preflight_spent or frozenset()
+    selection = scene.evidence.selection
+    if selection is not None:
+        draft.load(part.token for part in selection.chosen)
+        ids = [part.token.transaction_id for part in selection.chosen]
+    else:
+        ids = [part.token_id for part in draft.operation.inputs]
+    for n, token_id in enumerate(ids, 1):
+        token = draft.token(token_id)
+        gone = tuple(proof for proof in token.proofs if name_of(proof) in spent)
+        if token.state != "unspent" or not gone:
+            continue
+        if len(gone) < len(token.proofs):
+            draft.split_token(token_id, gone, scene.now)
+            part = _new_token(
+                scene, split_id(draft.operation.id, n), token.transaction_type, token.metadata.source, gone
+            )
+            part = attrs.evolve(part, metadata=token.metadata)
+            draft.create_token("deposit", part, scene.now, moved_from={token_id: gone})
+            token_id = part.transaction_id
+        draft.change_token(token_id, "correct_spent", scene.now, mint_spent_count=len(gone))
+
+
+def stamp_watch(scene: Scene) -> None:
+    scene.draft.set(watch_since=scene.now)
+
+
+def record_loss(scene: Scene) -> None:
+    """Paid but no change: the least that was owed. Not paid: all inputs. Not issued: the amount."""
+    draft, op = scene.draft, scene.draft.operation
+    if op.kind == "mint":
+        draft.set(loss=op.amount)
+        return
+    total = inputs_total(scene)
+    if scene.decision.next_state == "written_off" or op.payment is None:
+        draft.set(loss=total)
+        return
+    least, most = owed_bounds(op.amount, op.fee_reserve, op.input_fee, total)
+    draft.set(loss=least, payment=attrs.evolve(op.payment, lightning_fee=most - least))
+
+
+def record_melt(scene: Scene) -> None:
+    """A melt the caller made: sources spent, keep and change stored, all in this commit."""
+    draft = scene.draft
+    split_off_keep(scene)
+    selection = scene.evidence.selection
+    if selection is None:
+        return
+    for part in selection.chosen:
+        if draft.token(part.token.transaction_id).state == "unspent":
+            draft.change_token(part.token.transaction_id, "reserve", scene.now)
+        draft.change_token(part.token.transaction_id, "spend", scene.now, consumption="recorded")
+    draft.set(
+        inputs=tuple(
+            InputRef(part.token.transaction_id, part.amount, len(part.proofs)) for part in selection.chosen
+        ),
+        sources_total=sum(part.token.total_amount for part in selection.chosen),
+        payment=Payment(scene.now, lightning_fee=scene.evidence.recorded_fee),
+    )
+    proofs = scene.evidence.proofs or ()
+    if proofs:
+        token = _new_token(scene, change_id(draft.operation.id), "change", "change", proofs)
+        draft.create_token("deposit", token, scene.now)
+        draft.set(change_token_id=token.transaction_id, change_amount=token.total_amount)
+
+
+def alarm(scene: Scene) -> None:
+    """Nothing is written here: the effect's name makes the audit record and the log line CRITICAL."""
+
+
+# -- funding -------------------------------------------------------------------------------------------
+
+
+def expect_token(scene: Scene) -> None:
+    op = scene.draft.operation
+    token = _new_token(scene, minted_id(op.id), "minted", "lightning", ())
+    scene.draft.create_token("expect", attrs.evolve(token, reserved_by=op.id), scene.now)
+
+
+def fail_token(scene: Scene) -> None:
+    scene.draft.change_token(minted_id(scene.draft.operation.id), "fail", scene.now, mint_cannot_issue=True)
+
+
+def write_outputs(scene: Scene) -> None:
+    scene.draft.set(
+        blanks=scene.evidence.outputs, request_body=scene.evidence.request_body, sent_at=scene.now
+    )
+
+
+def issue_token(scene: Scene) -> None:
+    scene.draft.fill_token(minted_id(scene.draft.operation.id), scene.evidence.proofs or (), scene.now)
+
+
+def store_deposit(scene: Scene) -> None:
+    token = _new_token(
+        scene, deposit_id(scene.draft.operation.id), "received", "p2p", scene.evidence.proofs or ()
+    )
+    scene.draft.create_token("deposit", token, scene.now)
+
+
+_ALL: tuple[Effect, ...] = (
+    store_quote, record_reason, take_claim, drop_claim, split_off_keep, reserve_inputs, release_inputs,
+    write_blanks, write_request, adopt_split, stamp_sent, spend_inputs, store_payment, store_change,
+    write_fence, store_fenced, correct_spent, stamp_watch, record_loss, record_melt, alarm, expect_token,
+    fail_token, write_outputs, issue_token, store_deposit,
+)  # fmt: skip
+EFFECTS: Mapping[str, Effect] = {effect.__name__: effect for effect in _ALL}
+
+
+def apply(scene: Scene) -> None:
+    """Stage every effect of an accepted decision, in the table's order."""
+    for name in scene.decision.effects:
+        EFFECTS[name](scene)

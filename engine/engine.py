@@ -1,0 +1,450 @@
+"""The public engine: what a wallet service calls."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+from ..machines.registry import latest, names
+from ..storage.errors import Conflict, Duplicate
+from ..storage.port import OperationQuery, Store
+from ..storage.records import DedupRecord, Operation, Policy, Proof
+from . import arguments, requests
+from .deposits import check_deposit, parse_token
+from .draft import Draft
+from .driver import Driver, Observer
+from .errors import InvalidArgument, NotFound, Refused, refusal_error
+from .evidence import Evidence
+from .handle import Balance, Handle
+from .keysets import Keysets
+from .log import Log
+from .mint.http import HttpMint
+from .mint.port import MintPort
+from .outcome import raise_if_rejected
+from .ports import Clock, Faults, NoFaults, SystemClock, Worker
+from .recovery import Recovery
+from .run import Happened, Run
+from .settings import Settings
+
+ON_DUPLICATE = ("return", "error")
+ON_UNPAID = ("fence", "retry_then_fence", "trust")
+
+
+class Engine:
+    """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
+
+    ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine
+    closes neither. Every method raises :class:`Refused`, :class:`MintError` or
+    :class:`StorageError`, each with a stable ``code``.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        mint: MintPort | None = None,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+        logger: Any = None,
+        faults: Faults | None = None,
+        rng: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self.store = store
+        self._own_mint = HttpMint() if mint is None else None
+        self.mint: MintPort = mint if self._own_mint is None and mint is not None else self._own_mint  # type: ignore[assignment]
+        self.settings = settings or Settings()
+        self.clock = clock or SystemClock()
+        self._rng = rng
+        self._keysets = Keysets(self.mint, self.clock)
+        self._driver = Driver(
+            store, self.settings, self.clock, Worker(), faults or NoFaults(), Log(logger), observer
+        )
+        self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open)
+
+    def close(self) -> None:
+        """Close the HTTP client if the engine made it."""
+        if self._own_mint is not None:
+            self._own_mint.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- melt ------------------------------------------------------------------------------------
+
+    def melt(
+        self,
+        *,
+        npub: str,
+        mint_url: str,
+        invoice: str,
+        unit: str = "sat",
+        wallet_id: str | None = None,
+        sources: Iterable[str] | None = None,
+        transaction_id: str | None = None,
+        idempotency_key: str | None = None,
+        on_duplicate: str = "return",
+        on_unpaid: str | None = None,
+        wait_s: float | None = None,
+    ) -> Handle:
+        """Pay a BOLT-11 invoice with ecash and store the change.
+
+        Returns the operation when it has ended, parked, or ``wait_s`` (60 s) is over; then it is still
+        live and :meth:`recover` or the same call goes on with it. The same request inside the
+        duplicate window, or the same ``idempotency_key`` at any time, returns the first operation.
+
+        Codes: INVALID_*, INVOICE_EXPIRED, INVOICE_WITHOUT_AMOUNT, IDEMPOTENCY_KEY_REUSED,
+        DUPLICATE_OPERATION, DUPLICATE_TRANSACTION_ID, PAYMENT_ALREADY_CLAIMED, TOKEN_NOT_FOUND,
+        OWNER_MISMATCH, MINT_OR_UNIT_MISMATCH, CONCURRENT_OPERATION (nothing written);
+        INSUFFICIENT_BALANCE, PROOF_STATE_INCONSISTENCY, QUOTE_*, MINT_* (operation stored as rejected).
+        """
+        return self._melt(
+            False, npub, mint_url, invoice, unit, wallet_id, sources, transaction_id, idempotency_key,
+            on_duplicate, on_unpaid, wait_s,
+        )  # fmt: skip
+
+    def prepare_melt(
+        self,
+        *,
+        npub: str,
+        mint_url: str,
+        invoice: str,
+        unit: str = "sat",
+        wallet_id: str | None = None,
+        sources: Iterable[str] | None = None,
+        transaction_id: str | None = None,
+        idempotency_key: str | None = None,
+        on_duplicate: str = "return",
+        on_unpaid: str | None = None,
+    ) -> Handle:
+        """The first of two steps: quote, choose and reserve, but send nothing. The plan's
+        ``fee_reserve`` and ``inputs`` say what it may cost; :meth:`confirm` pays, :meth:`cancel` frees."""
+        return self._melt(
+            True, npub, mint_url, invoice, unit, wallet_id, sources, transaction_id, idempotency_key,
+            on_duplicate, on_unpaid, 0.0,
+        )  # fmt: skip
+
+    def confirm(self, operation_id: str, wait_s: float | None = None) -> Handle:
+        """Pay a prepared melt. Confirming again returns the operation as it is.
+        Codes: NOT_FOUND, QUOTE_EXPIRED (nothing was sent), ALREADY_FINAL."""
+        op = self._stored(operation_id)
+        if op.state != "prepared":
+            if op.state in requests.ENDED_UNPAID:
+                raise Refused(
+                    f"the operation is {op.state}", code="ALREADY_FINAL", operation_id=op.id, state=op.state
+                )
+            return self._follow(op, self._wait(wait_s))
+        ended = self._recovery.resume(op, self._wait(wait_s), confirmed=True)
+        return Handle(self, raise_if_rejected(ended))
+
+    def _melt(
+        self,
+        two_step: bool,
+        npub: str,
+        mint_url: str,
+        invoice: str,
+        unit: str,
+        wallet_id: str | None,
+        sources: Iterable[str] | None,
+        transaction_id: str | None,
+        idempotency_key: str | None,
+        on_duplicate: str,
+        on_unpaid: str | None,
+        wait_s: float | None,
+    ) -> Handle:
+        now, limit = self.clock.now(), self.settings.proofs_per_operation_max
+        owner, url, unit = arguments.npub(npub), arguments.mint_url(mint_url), arguments.unit(unit)
+        request, decoded, amount = arguments.invoice(invoice, unit, now)
+        arguments.choice(on_duplicate, "on_duplicate", ON_DUPLICATE)
+        unpaid = arguments.choice(on_unpaid or self.settings.on_unpaid, "on_unpaid", ON_UNPAID)
+        wait = self._wait(wait_s)
+        op = requests.new_operation(
+            "melt",
+            now=now,
+            npub=owner,
+            mint_url=url,
+            unit=unit,
+            amount=arguments.amount(amount, self.settings.amount_max),
+            wallet_id=wallet_id,
+            transaction_id=transaction_id,
+            idempotency_key=idempotency_key,
+            policy=Policy(two_step, unpaid, arguments.source_ids(sources, limit)),
+            request=request,
+            payment_hash=decoded.payment_hash,
+        )
+        for _ in range(self.settings.selection_tries_max):
+            first, previous = self._known(op, on_duplicate)
+            if first is not None:
+                return self._follow(first, wait)
+            requests.check_claim(self.store, op)
+            requests.check_sources(self.store, op)
+            try:
+                return Handle(self, raise_if_rejected(self._begin(op, previous, wait)))
+            except Conflict:
+                continue  # a chosen token was taken meanwhile: choose again
+            except Duplicate as duplicate:
+                self._explain(duplicate, op)
+        requests.check_sources(self.store, op)
+        raise Refused("other operations took the tokens each time", code="CONCURRENT_OPERATION", tries=_ + 1)
+
+    def _known(self, op: Operation, on_duplicate: str) -> tuple[Operation | None, DedupRecord | None]:
+        """An earlier operation that this request means, by key or inside the duplicate window."""
+        found = requests.by_key(self.store, op)
+        if found is not None:
+            return found, None
+        if self.store.operation(op.id) is not None:
+            raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
+        now = self.clock.now()
+        first, previous = requests.duplicate_of(self.store, op, now)
+        if first is None or op.idempotency is not None:
+            return None, previous
+        if on_duplicate == "error":
+            raise Refused(
+                "the same request was made before",
+                code="DUPLICATE_OPERATION",
+                first_operation=first.id,
+                age_s=round((now - first.created_at) / 1000, 3),
+            )
+        return first, None
+
+    def _explain(self, duplicate: Duplicate, op: Operation) -> None:
+        """A unique key was taken between our look and our commit: look again, or say who has it."""
+        if duplicate.key in ("idempotency_key", "dedup", "operation_id"):
+            return
+        if duplicate.key in ("claim", "quote"):
+            holder = self.store.operation_by_claim(op.payment_hash or "")
+            raise requests.claimed(holder.id if holder else None) from None
+        raise duplicate
+
+    def _begin(self, op: Operation, previous: DedupRecord | None, wait: float) -> Operation:
+        run = self._run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+        self._driver.take(run, Happened("request"))
+        if op.kind == "melt" and not (op.idempotency and previous and previous.operation_id):
+            requests.take_dedup(run.draft, previous, self.settings, self.clock.now())
+        return self._driver.drive(run, wait)
+
+    # -- funding ---------------------------------------------------------------------------------
+
+    def mint_tokens(
+        self,
+        *,
+        npub: str,
+        mint_url: str,
+        amount: int,
+        unit: str = "sat",
+        wallet_id: str | None = None,
+        transaction_id: str | None = None,
+        idempotency_key: str | None = None,
+        wait_s: float | None = None,
+    ) -> Handle:
+        """Ask the mint for an invoice and, once somebody paid it, store the issued proofs.
+
+        Returns after ``wait_s`` at the latest; while the state is ``quoted``, ``handle.invoice`` is
+        what must be paid. Codes: INVALID_*, IDEMPOTENCY_KEY_REUSED, DUPLICATE_TRANSACTION_ID, MINT_*.
+        """
+        op = requests.new_operation(
+            "mint",
+            now=self.clock.now(),
+            npub=arguments.npub(npub),
+            mint_url=arguments.mint_url(mint_url),
+            unit=arguments.unit(unit),
+            amount=arguments.amount(amount, self.settings.amount_max),
+            wallet_id=wallet_id,
+            transaction_id=transaction_id,
+            idempotency_key=idempotency_key,
+        )
+        wait = self._wait(wait_s)
+        for _ in range(self.settings.commit_tries_max):
+            found = requests.by_key(self.store, op)
+            if found is not None:
+                return self._follow(found, wait)
+            if self.store.operation(op.id) is not None:
+                raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
+            try:
+                return Handle(self, raise_if_rejected(self._begin(op, None, wait)))
+            except Duplicate as duplicate:
+                self._explain(duplicate, op)
+        raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
+
+    def deposit(
+        self,
+        *,
+        npub: str,
+        token: str | None = None,
+        proofs: Sequence[Proof] | None = None,
+        mint_url: str | None = None,
+        unit: str = "sat",
+        wallet_id: str | None = None,
+        transaction_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Handle:
+        """Store existing proofs, given as a ``cashuA``/``cashuB`` token or as proofs of ``mint_url``.
+
+        The mint is asked first: only proofs of its keysets that it calls UNSPENT are taken. Whoever
+        made the token can still spend it; swap it if you do not trust them.
+        Codes: INVALID_TOKEN, INVALID_*, PROOFS_NOT_UNSPENT, DUPLICATE_PROOF, TOO_MANY_PROOFS, MINT_*
+        (nothing written).
+        """
+        owner = arguments.npub(npub)
+        parsed = parse_token(self._keysets, token, proofs, mint_url, unit)
+        op = requests.new_operation(
+            "deposit",
+            now=self.clock.now(),
+            npub=owner,
+            mint_url=parsed.mint_url,
+            unit=parsed.unit,
+            amount=parsed.amount,
+            wallet_id=wallet_id,
+            transaction_id=transaction_id,
+            idempotency_key=idempotency_key,
+            bound={"proofs": parsed.fingerprint},
+        )
+        for _ in range(self.settings.commit_tries_max):
+            found = requests.by_key(self.store, op)
+            if found is not None:
+                return Handle(self, found)
+            if self.store.operation(op.id) is not None:
+                raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
+            check_deposit(self.store, self.mint, self._keysets, parsed, self.settings)
+            run = self._run(Draft(latest("deposit"), op, stored=False, actor="caller"))
+            self._driver.take(run, Happened("deposit", Evidence(proofs=parsed.proofs)))
+            try:
+                return Handle(self, self._driver.drive(run, 0))
+            except Duplicate as duplicate:
+                if duplicate.key == "proof":
+                    raise Refused(
+                        "the store already holds a proof of this token", code="DUPLICATE_PROOF"
+                    ) from None
+                self._explain(duplicate, op)
+        raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def operation(self, operation_id: str) -> Handle:
+        """The operation as stored. Code NOT_FOUND."""
+        return Handle(self, self._stored(operation_id))
+
+    def operations(
+        self,
+        npub: str | None = None,
+        *,
+        kind: str | None = None,
+        mint_url: str | None = None,
+        states: Sequence[str] = (),
+        limit: int = 100,
+    ) -> tuple[Handle, ...]:
+        """Stored operations, newest first."""
+        if kind is not None:
+            arguments.choice(kind, "kind", names())
+        if type(limit) is not int or not 1 <= limit <= 10_000:
+            raise InvalidArgument("limit must be a whole number from 1 to 10000", code="INVALID_LIMIT")
+        query = OperationQuery(
+            npub=None if npub is None else arguments.npub(npub),
+            kind=kind,
+            mint_url=None if mint_url is None else arguments.mint_url(mint_url),
+            states=tuple(states),
+            limit=limit,
+        )
+        return tuple(Handle(self, op) for op in self.store.operations(query))
+
+    def balance(self, npub: str, mint_url: str | None = None) -> Balance:
+        """Value by state, per mint and unit, read at one moment."""
+        owner = arguments.npub(npub)
+        url = None if mint_url is None else arguments.mint_url(mint_url)
+        wallets: dict[tuple[str, str], dict[str, int]] = {}
+        for held in self.store.balance(owner, url):
+            states = wallets.setdefault((held.mint_url, held.unit), {})
+            states[held.state] = states.get(held.state, 0) + held.amount
+        return Balance(wallets)
+
+    # -- going on --------------------------------------------------------------------------------
+
+    def recover(
+        self, *, wait_s: float = 0, force: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[Handle, ...]:
+        """Go on with every open operation whose time has come or whose driver died; with ``force``
+        with every open one. ``progress(done, total)`` is called after each. Running it twice, or in
+        two processes, is harmless."""
+        ended = self._recovery.sweep(arguments.seconds(wait_s, "wait_s"), force, progress)
+        return tuple(Handle(self, op) for op in ended)
+
+    def cancel(self, operation_id: str) -> Handle:
+        """Stop an operation nothing was sent for. Cancelling again is harmless.
+        Codes: NOT_FOUND, ALREADY_SENT, CHILD_RUNNING, ALREADY_FINAL."""
+        return self._apply(operation_id, "cancel", Evidence())
+
+    def resume(self, operation_id: str, reason: str, wait_s: float | None = None) -> Handle:
+        """An operator sends a parked operation back to work. Codes: NOT_FOUND, OPERATOR_REASON_MISSING,
+        UNDEFINED_TRANSITION."""
+        evidence = Evidence(operator_reason=arguments.reason(reason))
+        return self._follow(self._apply(operation_id, "resume", evidence).record, self._wait(wait_s))
+
+    def write_off(self, operation_id: str, reason: str) -> Handle:
+        """An operator gives the rest of a parked operation up as lost; the loss is recorded."""
+        evidence = Evidence(operator_reason=arguments.reason(reason))
+        return self._follow(self._apply(operation_id, "write_off", evidence).record, 0)
+
+    def resolve(self, operation_id: str, reason: str) -> Handle:
+        """An operator declares a discrepancy settled."""
+        return self._apply(operation_id, "resolve", Evidence(operator_reason=arguments.reason(reason)))
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _wait(self, wait_s: float | None) -> float:
+        return self.settings.wait_s if wait_s is None else arguments.seconds(wait_s, "wait_s")
+
+    def _stored(self, operation_id: object) -> Operation:
+        if not isinstance(operation_id, str) or not 0 < len(operation_id) <= 100:
+            raise InvalidArgument("an operation id is text of 1 to 100 characters", code="INVALID_FORMAT")
+        op = self.store.operation(operation_id)
+        if op is None:
+            raise NotFound("no such operation", operation_id=operation_id)
+        return op
+
+    def _run(self, draft: Draft) -> Run:
+        return Run(
+            draft,
+            self.store,
+            self.mint,
+            self._keysets,
+            self.settings,
+            self.clock,
+            self._rng,
+            loaded_monotonic=self.clock.monotonic(),
+        )
+
+    def _open(self, op: Operation, actor: str) -> Run:
+        return self._run(self._driver.open_draft(op, actor))
+
+    def _follow(self, op: Operation, wait: float) -> Handle:
+        return Handle(self, raise_if_rejected(self._recovery.follow(op, wait)))
+
+    def _apply(self, operation_id: str, event: str, evidence: Evidence) -> Handle:
+        """One event from outside, decided and committed; a race with another driver decides again."""
+        actor = "operator" if evidence.operator_reason else "caller"
+        for _ in range(self.settings.commit_tries_max):
+            run = self._open(self._stored(operation_id), actor)
+            decision = run.decide(event, evidence)
+            if decision.outcome == "absorbed":
+                return Handle(self, run.operation)
+            if not decision.accepted:
+                self._driver.log.refused(run.operation, decision)
+                raise refusal_error(
+                    decision.refusals, state=decision.state, operation=operation_id, event=event
+                )
+            batch_id = run.draft.batch_id
+            self._driver.stage(run, Happened(event, evidence), decision)
+            self._driver.commit(run)
+            if run.last_batch == batch_id or run.operation.state == decision.next_state:
+                return Handle(self, run.operation)
+        raise Refused("another worker keeps changing the operation", code="CONCURRENT_OPERATION")
+
+
+__all__ = ["Engine"]

@@ -1,0 +1,52 @@
+"""What the engine raises: ``Refused`` (the caller can mend it) and ``MintError`` (the mint said no)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..machines.spec import Refusal
+from ..storage.errors import NutstateError
+
+
+class Refused(NutstateError):
+    """The caller asked for something the rules do not allow.
+
+    Unless ``details`` names an ``operation_id``, nothing was written. With one, the operation was
+    stored as rejected together with its audit record, and no token changed (design 6).
+    """
+
+    family = "Refused"
+    code = "REFUSED"
+    severity = "LOW"
+
+
+class InvalidArgument(Refused):
+    """An argument is malformed; known from the arguments alone, so nothing was written."""
+
+    code = "INVALID_ARGUMENT"
+
+
+class NotFound(Refused):
+    """No such operation or token."""
+
+    code = "NOT_FOUND"
+
+
+class MintError(NutstateError):
+    """The mint refused or could not be asked; details carry its code, never its secrets."""
+
+    family = "MintError"
+    code = "MINT_ERROR"
+    severity = "MEDIUM"
+
+
+def refusal_error(refusals: Iterable[Refusal], **details: object) -> Refused:
+    """The first refusal as an error, with every failed rule in ``details["refusals"]``."""
+    found = tuple(refusals)
+    first = found[0] if found else Refusal("UNDEFINED_TRANSITION", "the machine has no such transition here")
+    return Refused(
+        f"refused: it must hold that {first.sentence}" if found else first.sentence,
+        code=first.code,
+        refusals=[refusal.code for refusal in found],
+        **details,
+    )

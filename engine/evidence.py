@@ -1,0 +1,80 @@
+"""What was learned from outside and not yet committed: the answers an event rests on."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from ..storage.records import Fence, Output, Proof, Reason, Token
+from ..storage.secret import Secret
+from .mint.port import Answer, MeltQuote, MintQuote, ProofState
+
+
+@frozen
+class Chosen:
+    """The proofs an operation will lock, token by token; untouched proofs of a token stay behind."""
+
+    token: Token
+    proofs: tuple[Proof, ...]
+
+    @property
+    def amount(self) -> int:
+        return sum(proof.amount for proof in self.proofs)
+
+    @property
+    def left_behind(self) -> tuple[Proof, ...]:
+        taken = {proof.secret for proof in self.proofs}
+        return tuple(proof for proof in self.token.proofs if proof.secret not in taken)
+
+
+@frozen
+class Selection:
+    """Inputs that cover a payment, with the NUT-02 fee of spending them."""
+
+    chosen: tuple[Chosen, ...]
+    input_fee: int
+
+    @property
+    def amount(self) -> int:
+        return sum(part.amount for part in self.chosen)
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return tuple(proof for part in self.chosen for proof in part.proofs)
+
+    @property
+    def left_behind(self) -> tuple[Proof, ...]:
+        return tuple(proof for part in self.chosen for proof in part.left_behind)
+
+
+@frozen(kw_only=True)
+class Evidence:
+    """One bundle per event. Everything is optional; what is missing permits nothing."""
+
+    answer: Answer[object] | None = None
+    quote: MeltQuote | None = None
+    mint_quote: MintQuote | None = None
+    selection: Selection | None = None
+    claim_holder: str | None = None
+    blanks: tuple[Output, ...] = field(default=(), repr=False)
+    outputs: tuple[Output, ...] = field(default=(), repr=False)
+    request_body: Secret | None = None
+    states: tuple[ProofState, ...] | None = None
+    preflight_spent: frozenset[str] | None = None  # Ys the mint calls SPENT; None = not asked
+    fence: Fence | None = None
+    fence_outputs_asked: bool = False
+    fence_outputs_signed: bool = False
+    fence_refused_as_gone: bool = False
+    mint_can_swap: bool = False
+    mint_can_restore: bool = False
+    proofs: tuple[Proof, ...] | None = field(default=None, repr=False)  # change, fence or issued proofs
+    proofs_verified: bool = False
+    change_empty_for_ms: int | None = None
+    restored_none: bool = False
+    checks_performed: int = 0
+    discrepancies: tuple[str, ...] = ()
+    operator_reason: str = ""
+    reason: Reason | None = None
+    child_ended_unspent: bool = False
+    exact_inputs_wanted: bool = False
+    keep: tuple[Proof, ...] = field(default=(), repr=False)
+    recorded_fee: int | None = None

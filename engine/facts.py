@@ -1,0 +1,209 @@
+"""Facts: from the draft, the evidence and the clock to what the guards may ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from ..machines.facts import DepositFacts, MeltFacts, MintFacts
+from ..storage.records import Operation
+from .draft import Draft
+from .effects import owed_bounds
+from .evidence import Evidence
+from .mint.port import Refused
+from .settings import Settings
+
+
+@frozen
+class Elapsed:
+    """Time since the last send, believed only as far as both clocks agree."""
+
+    since_send_ms: int | None
+
+
+def _ms(value: float, unit: int = 1000) -> int:
+    return int(value * unit)
+
+
+def gather(draft: Draft, evidence: Evidence, settings: Settings, now: int, elapsed: Elapsed) -> Any:
+    """The facts for the draft's machine, as its ``facts`` class."""
+    if draft.machine.facts is MeltFacts:
+        return melt_facts(draft, evidence, settings, now, elapsed)
+    if draft.machine.facts is MintFacts:
+        return mint_facts(draft, evidence, settings, now)
+    return DepositFacts(
+        proof_count=len(evidence.proofs or ()),
+        proof_count_max=settings.proofs_per_operation_max,
+        total=sum(proof.amount for proof in evidence.proofs or ()),
+        amount_max=settings.amount_max,
+    )
+
+
+def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, elapsed: Elapsed) -> MeltFacts:
+    op = draft.operation
+    facts: dict[str, Any] = {
+        "now": now,
+        "unit": op.unit,
+        "owner": op.npub,
+        "wallet": (op.wallet_id, op.mint_url, op.unit),
+        "operation_id": op.id,
+        "two_step": op.policy.two_step,
+        "policy": op.policy.on_unpaid,
+        "amount": op.amount,
+        "invoice_amount": op.amount,
+        "amount_max": settings.amount_max,
+        "sent_at": op.sent_at,
+        "since_last_send_ms": elapsed.since_send_ms,
+        "settle_window_ms": _ms(settings.settle_window_s),
+        "retries": max(0, op.attempts - 1),
+        "retries_max": settings.retries_max,
+        "unresolved_since": op.sent_at,
+        "unknown_age_max_ms": _ms(settings.unknown_age_max_h, 3_600_000),
+        "watch_since": op.watch_since,
+        "watch_window_ms": _ms(settings.watch_window_h, 3_600_000),
+        "change_window_ms": _ms(settings.change_window_s),
+        "payment_recorded": op.payment is not None,
+        "paid_at": op.payment.paid_at if op.payment else None,
+        "input_count_max": settings.proofs_per_operation_max,
+        "operator_reason": evidence.operator_reason,
+        "checks_performed": evidence.checks_performed,
+        "discrepancies": len(evidence.discrepancies),
+        "child_ended_unspent": evidence.child_ended_unspent,
+        "exact_inputs_wanted": evidence.exact_inputs_wanted,
+        **_quote(op, evidence),
+        **_inputs(draft, evidence),
+        **_mint_state(op, evidence),
+        **_fence(op, evidence, settings),
+        **_change(op, evidence),
+    }
+    return MeltFacts(**facts)
+
+
+def _quote(op: Operation, evidence: Evidence) -> dict[str, Any]:
+    quote = evidence.quote
+    if op.quote is not None:
+        return {"quote_expires_at": op.quote.expires_at, "fee_reserve": op.quote.fee_reserve}
+    if quote is None:
+        return {}
+    request = None if quote.request is None else quote.request.reveal().lower()
+    return {
+        "quoted_amount": quote.amount,
+        "quoted_unit": quote.unit or op.unit,
+        "quote_names_other_request": request is not None
+        and op.request is not None
+        and request != op.request.reveal(),
+        "quote_expires_at": quote.expires_at if quote.expires_at is not None else 2**62,
+        "fee_reserve": quote.fee_reserve,
+    }
+
+
+def _inputs(draft: Draft, evidence: Evidence) -> dict[str, Any]:
+    op, selection = draft.operation, evidence.selection
+    if selection is not None and not op.inputs:
+        tokens = [part.token for part in selection.chosen]
+        secrets = [proof.secret for proof in (*selection.proofs, *selection.left_behind)]
+        return {
+            "source_owners": frozenset(token.npub for token in tokens),
+            "source_wallets": frozenset((token.wallet_id, token.mint_url, token.unit) for token in tokens),
+            "source_states": frozenset(token.state for token in tokens),
+            "inputs_total": selection.amount,
+            "input_count": len(selection.proofs),
+            "input_fee": selection.input_fee,
+            "inputs_reserved": all(token.reserved_by == op.id for token in tokens),
+            "preflight_asked": evidence.preflight_spent is not None,
+            "preflight_blocked_count": len(evidence.preflight_spent or ()),
+            "claim_holder": evidence.claim_holder,
+            "sources_total": sum(token.total_amount for token in tokens),
+            "keep_total": sum(proof.amount for proof in (*selection.left_behind, *evidence.keep)),
+            "recorded_fee": evidence.recorded_fee,
+            "recorded_change": sum(proof.amount for proof in evidence.proofs or ()),
+            "secrets_distinct": len(set(secrets)) == len(secrets)
+            and _all_distinct(selection.proofs, selection.left_behind, evidence.keep, evidence.proofs or ()),
+        }
+    return {
+        "inputs_total": sum(part.amount for part in op.inputs),
+        "input_count": sum(part.proof_count for part in op.inputs),
+        "input_fee": op.input_fee,
+        "inputs_reserved": bool(op.inputs)
+        and all(
+            draft.known(part.token_id) and draft.token(part.token_id).reserved_by == op.id
+            for part in op.inputs
+        ),
+        "claim_holder": op.id if op.claim else evidence.claim_holder,
+    }
+
+
+def _all_distinct(*groups: tuple[Any, ...]) -> bool:
+    secrets = [proof.secret for group in groups for proof in group]
+    return len(set(secrets)) == len(secrets)
+
+
+def _mint_state(op: Operation, evidence: Evidence) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if evidence.quote is not None and op.quote is not None and evidence.quote.id == op.quote.id:
+        facts["quote_state"] = evidence.quote.state
+    if evidence.states is not None:
+        facts["input_states"] = frozenset(state.state for state in evidence.states)
+        facts["inputs_asked"] = len(evidence.states)
+    return facts
+
+
+def _fence(op: Operation, evidence: Evidence, settings: Settings) -> dict[str, Any]:
+    proofs = evidence.proofs or ()
+    inputs = sum(part.amount for part in op.inputs)
+    return {
+        "mint_can_swap": evidence.mint_can_swap,
+        "mint_can_restore": evidence.mint_can_restore,
+        "fence_generations": len(op.fences),
+        "fence_generations_max": settings.fence_generations_max,
+        "own_outputs_asked": evidence.fence_outputs_asked,
+        "own_outputs_signed": evidence.fence_outputs_signed,
+        "fence_outputs_verified": evidence.proofs_verified,
+        "fence_total": sum(proof.amount for proof in proofs),
+        "fence_owed": inputs - evidence.fence.input_fee if evidence.fence else None,
+        "fence_refusal_means_inputs_gone": evidence.fence_refused_as_gone
+        or (isinstance(evidence.answer, Refused) and evidence.answer.code in (11001, 11002)),
+    }
+
+
+def _change(op: Operation, evidence: Evidence) -> dict[str, Any]:
+    if not op.inputs:
+        return {}
+    total = sum(part.amount for part in op.inputs)
+    least, most = owed_bounds(op.amount, op.fee_reserve, op.input_fee, total)
+    facts: dict[str, Any] = {
+        "owed_min": least,
+        "owed_max": most,
+        "change_empty_for_ms": evidence.change_empty_for_ms,
+    }
+    if evidence.proofs is not None:
+        change = sum(proof.amount for proof in evidence.proofs)
+        secrets = {proof.secret for proof in evidence.proofs}
+        facts |= {
+            "change_total": change,
+            "change_verified": evidence.proofs_verified,
+            "change_blanks_distinct": len(secrets) == len(evidence.proofs),
+            "change_is_complete": evidence.proofs_verified and change > 0 and least <= change <= most,
+        }
+    return facts
+
+
+def mint_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int) -> MintFacts:
+    op, quote = draft.operation, evidence.mint_quote
+    return MintFacts(
+        now=now,
+        amount=op.amount,
+        unit=op.unit,
+        amount_max=settings.amount_max,
+        quoted_amount=quote.amount if quote else None,
+        quoted_unit=quote.unit if quote else None,
+        quote_state=quote.state if quote else None,
+        quote_expires_at=op.quote.expires_at if op.quote else None,
+        outputs_verified=evidence.proofs_verified,
+        issued_total=sum(proof.amount for proof in evidence.proofs or ()),
+        restored_none=evidence.restored_none,
+        tries=op.attempts,
+        tries_max=settings.issue_tries_max,
+        operator_reason=evidence.operator_reason,
+    )

@@ -1,0 +1,187 @@
+"""What callers hold: an operation as it was last read, and how to read it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs import frozen
+
+from ..machines.registry import released
+from ..storage.port import AuditQuery
+from ..storage.records import AuditRecord, Operation, Reason
+from ..storage.secret import Secret
+from .effects import inputs_total_of
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+
+@frozen(eq=False)
+class Handle:
+    """An operation at one moment. Amounts are in ``unit``; :meth:`refresh` reads it again."""
+
+    _engine: Engine
+    record: Operation
+
+    def __repr__(self) -> str:
+        return f"<{self.record.kind} {self.id} {self.state} {self.amount} {self.unit}>"
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def kind(self) -> str:
+        return self.record.kind
+
+    @property
+    def state(self) -> str:
+        return self.record.state
+
+    @property
+    def unit(self) -> str:
+        return self.record.unit
+
+    @property
+    def amount(self) -> int:
+        """What is paid (melt), issued (mint) or handed in (deposit)."""
+        return self.record.amount
+
+    def _kind_of_state(self) -> str:
+        ref = self.record.machine
+        return str(released(ref.name, ref.version, ref.hash).state(self.state).kind)
+
+    @property
+    def is_final(self) -> bool:
+        return self._kind_of_state() == "final"
+
+    @property
+    def is_parked(self) -> bool:
+        """True when it waits for an operator."""
+        return self._kind_of_state() == "parked"
+
+    @property
+    def is_paid(self) -> bool:
+        """A melt whose payment the mint has proven."""
+        return self.record.payment is not None
+
+    @property
+    def fee_reserve(self) -> int:
+        """The most Lightning may cost (NUT-05)."""
+        return self.record.fee_reserve
+
+    @property
+    def input_fee(self) -> int:
+        """The mint's fee for the inputs (NUT-02)."""
+        return self.record.input_fee
+
+    @property
+    def lightning_fee(self) -> int | None:
+        """What Lightning really cost; None until the change is known."""
+        return self.record.payment.lightning_fee if self.record.payment else None
+
+    @property
+    def fee_paid(self) -> int | None:
+        """Lightning fee plus input fee, not the reserve; None until the change is known."""
+        fee = self.lightning_fee
+        return None if fee is None else fee + self.input_fee
+
+    @property
+    def inputs(self) -> int:
+        """Value locked or spent for this operation."""
+        return inputs_total_of(self.record)
+
+    @property
+    def change(self) -> int:
+        """Change that came back (NUT-08)."""
+        return self.record.change_amount
+
+    @property
+    def kept(self) -> int:
+        """Value of untouched proofs that were moved to ``<id>_keep``."""
+        return self.record.keep_total
+
+    @property
+    def preimage(self) -> Secret | None:
+        """Proof of payment; a mint may leave it out."""
+        return self.record.payment.preimage if self.record.payment else None
+
+    @property
+    def invoice(self) -> Secret | None:
+        """The invoice to be paid: by us (melt) or to us (mint)."""
+        quote = self.record.quote
+        return quote.request if self.kind == "mint" and quote is not None else self.record.request
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it ended early or waits."""
+        return self.record.reason
+
+    def audit(self) -> tuple[AuditRecord, ...]:
+        """Every committed transition of this operation and of the tokens it changed, in order."""
+        return tuple(self._engine.store.audit(AuditQuery(operation_id=self.id)))
+
+    def refresh(self) -> Handle:
+        """The operation as it is now."""
+        return self._engine.operation(self.id)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready and free of secrets."""
+        record = self.record
+        return {
+            "id": record.id,
+            "kind": record.kind,
+            "state": record.state,
+            "final": self.is_final,
+            "parked": self.is_parked,
+            "version": record.version,
+            "npub": record.npub,
+            "mint_url": record.mint_url,
+            "unit": record.unit,
+            "amount": record.amount,
+            "fee_reserve": record.fee_reserve,
+            "input_fee": record.input_fee,
+            "lightning_fee": self.lightning_fee,
+            "fee_paid": self.fee_paid,
+            "inputs": self.inputs,
+            "kept": record.keep_total,
+            "change": record.change_amount,
+            "loss": record.loss,
+            "payment_hash": record.payment_hash,
+            "preimage_matches": record.payment.preimage_matches if record.payment else None,
+            "reason": attrs.asdict(record.reason) if record.reason else None,
+            "machine": f"{record.machine.name}@{record.machine.version}",
+            "created_at": record.created_at,
+            "updated_at": record.updated_at,
+            "finished_at": record.finished_at,
+        }
+
+
+@frozen
+class Balance:
+    """Value of a wallet by state, per mint and unit, all read at one moment."""
+
+    by_wallet: dict[tuple[str, str], dict[str, int]]
+
+    def of(self, state: str, unit: str = "sat") -> int:
+        """Sum over all mints of the tokens in ``state``."""
+        return sum(states.get(state, 0) for (_, u), states in self.by_wallet.items() if u == unit)
+
+    @property
+    def unspent(self) -> int:
+        """Spendable, in sat."""
+        return self.of("unspent")
+
+    @property
+    def reserved(self) -> int:
+        """Locked by operations, in sat."""
+        return self.of("reserved")
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "wallets": [
+                {"mint_url": mint_url, "unit": unit, **states}
+                for (mint_url, unit), states in sorted(self.by_wallet.items())
+            ]
+        }

@@ -1,0 +1,102 @@
+"""One structured log event per committed transition, one per refusal; never a secret."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import structlog
+from attrs import frozen
+
+from ..machines.spec import Decision
+from ..storage.records import AuditRecord, Operation
+from .audit import sanitise
+
+
+@frozen
+class TransitionEvent:
+    """A committed transition, as handed to an observer and to the log."""
+
+    operation_id: str
+    entity: str
+    machine: str
+    version: int
+    event: str
+    from_state: str
+    to_state: str
+    guards: Mapping[str, bool]
+    compliance_level: str
+    at: int
+    duration_ms: float
+    data: Mapping[str, Any]
+
+
+class Log:
+    """Writes events to a structlog logger (by default structlog's configured one)."""
+
+    def __init__(self, logger: Any = None) -> None:
+        self._logger = logger if logger is not None else structlog.get_logger("nutstate")
+
+    def transition(self, event: TransitionEvent) -> None:
+        write = self._logger.critical if event.compliance_level == "CRITICAL" else self._logger.info
+        fields = attrs.asdict(event, filter=lambda a, _: a.name not in ("event", "at", "data"))
+        write("transition", trigger=event.event, **fields, **{f"data_{k}": v for k, v in event.data.items()})
+
+    def refused(self, operation: Operation, decision: Decision) -> None:
+        self._logger.warning(
+            "refused",
+            operation_id=operation.id,
+            machine=decision.machine,
+            trigger=decision.event,
+            state=decision.state,
+            outcome=decision.outcome,
+            refusals=[refusal.code for refusal in decision.refusals],
+            guards={verdict.guard: verdict.held for verdict in decision.verdicts},
+        )
+
+    def note(self, name: str, **fields: Any) -> None:
+        self._logger.info(name, **{key: sanitise(value) for key, value in fields.items()})
+
+
+def transition_event(record: AuditRecord, duration_ms: float) -> TransitionEvent:
+    return TransitionEvent(
+        operation_id=record.operation_id,
+        entity=record.entity,
+        machine=record.machine,
+        version=record.version,
+        event=record.event,
+        from_state=record.from_state,
+        to_state=record.to_state,
+        guards={name.rpartition(":")[2]: held for name, held in record.verdicts.items()},
+        compliance_level=record.compliance_level,
+        at=record.at,
+        duration_ms=duration_ms,
+        data=record.data,
+    )
+
+
+def _drop(logger: Any, name: str, event: Any) -> Any:
+    raise structlog.DropEvent
+
+
+def configure_logging(form: str = "console", level: str = "info") -> None:
+    """Set structlog up for a program of its own: ``console``, ``json`` or ``off``, to standard error.
+    A service that embeds the engine configures structlog itself and does not call this."""
+    floor = {"debug": 10, "info": 20, "warning": 30, "critical": 50}[level]
+    renderer: Any = (
+        structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    structlog.configure(
+        processors=[_drop]
+        if form == "off"
+        else [
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(floor),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

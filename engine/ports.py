@@ -1,0 +1,83 @@
+"""What the engine needs from the machine it runs on, so that tests can stand in for it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from pathlib import Path
+from typing import Protocol
+
+from attrs import define, field
+
+
+class Clock(Protocol):
+    def now(self) -> int:
+        """Wall time, epoch ms. May jump."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never jump, from an arbitrary start."""
+        ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    def now(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class Faults(Protocol):
+    """Named points a test may die or raise at. Production passes through."""
+
+    def reach(self, point: str) -> None: ...
+
+
+class NoFaults:
+    def reach(self, point: str) -> None:
+        """Nothing happens."""
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
+    except OSError:
+        return "-"
+
+
+def _started(pid: int) -> str:
+    """The start tick of a process ("" where the platform does not tell), so that a reused pid differs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+@define
+class Worker:
+    """Who drives operations: host, boot, pid, start tick and a random part, as one string."""
+
+    name: str = field(
+        factory=lambda: (
+            f"{socket.gethostname()}:{_boot_id()}:{os.getpid()}:{_started(os.getpid())}:{secrets.token_hex(4)}"
+        )
+    )
+
+    def certainly_dead(self, other: str) -> bool:
+        """True only if ``other`` ran on this host and its process is gone. Not knowing is False."""
+        parts, mine = other.split(":"), self.name.split(":")
+        if len(parts) != 5 or parts[0] != mine[0]:
+            return False
+        if parts[1] == "-" or mine[1] == "-" or not parts[3]:
+            return False
+        if parts[1] != mine[1]:
+            return True
+        return parts[2].isdigit() and _started(int(parts[2])) != parts[3]

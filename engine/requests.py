@@ -1,0 +1,154 @@
+"""From checked arguments to a new operation that nobody has stored yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..machines.registry import latest
+from ..storage.batch import DedupTake
+from ..storage.port import Store, TokenQuery
+from ..storage.records import DedupRecord, Idempotency, MachineRef, Operation, Policy
+from ..storage.secret import Secret
+from . import arguments
+from .draft import Draft
+from .errors import InvalidArgument, NotFound, Refused
+from .ids import new_transaction_id, operation_hash, request_hash, validate_transaction_id
+from .settings import Settings
+
+ENDED_UNPAID = frozenset({"rejected", "cancelled", "expired", "released"})
+
+
+def new_operation(
+    kind: str,
+    *,
+    now: int,
+    npub: str,
+    mint_url: str,
+    unit: str,
+    amount: int,
+    wallet_id: str | None = None,
+    transaction_id: str | None = None,
+    idempotency_key: str | None = None,
+    policy: Policy | None = None,
+    request: Secret | None = None,
+    payment_hash: str | None = None,
+    bound: dict[str, Any] | None = None,
+) -> Operation:
+    """An operation in pseudo-state ``none``; ``bound`` is what its idempotency key also stands for."""
+    machine = latest(kind)
+    policy = policy or Policy()
+    text = request.reveal() if request else None
+    hashed = operation_hash(
+        npub=npub,
+        mint_url=mint_url,
+        amount=amount,
+        source_ids=policy.sources,
+        operation_type=kind,
+        payment_request=text,
+    )
+    key = arguments.idempotency_key(idempotency_key)
+    return Operation(
+        id=new_transaction_id(kind, now)
+        if transaction_id is None
+        else validate_transaction_id(transaction_id),
+        kind=kind,
+        machine=MachineRef(machine.name, machine.version, machine.content_hash),
+        state="none",
+        version=0,
+        npub=npub,
+        wallet_id=arguments.wallet_id(wallet_id, npub),
+        mint_url=mint_url,
+        unit=unit,
+        method="bolt11",
+        amount=amount,
+        operation_hash=hashed,
+        created_at=now,
+        updated_at=now,
+        policy=policy,
+        request=request,
+        payment_hash=payment_hash,
+        idempotency=None if key is None else Idempotency(key, request_hash(request=hashed, **(bound or {}))),
+    )
+
+
+def by_key(store: Store, op: Operation) -> Operation | None:
+    """The operation this idempotency key already stands for. Raises IDEMPOTENCY_KEY_REUSED."""
+    if op.idempotency is None:
+        return None
+    found = store.operation_by_key(op.npub, op.idempotency.key)
+    if found is None:
+        return None
+    if found.idempotency is None or found.idempotency.hash != op.idempotency.hash:
+        raise InvalidArgument(
+            "the idempotency key was used for another request",
+            code="IDEMPOTENCY_KEY_REUSED",
+            first_operation=found.id,
+        )
+    return found
+
+
+def dedup_key(op: Operation) -> str:
+    return f"{op.npub}|{op.operation_hash}"
+
+
+def duplicate_of(store: Store, op: Operation, now: int) -> tuple[Operation | None, DedupRecord | None]:
+    """The operation that made the same request inside the window and did not end unpaid, and the
+    record to take over when there is none."""
+    record = store.dedup(dedup_key(op))
+    if record is None or record.expires_at <= now:
+        return None, record
+    first = store.operation(record.operation_id)
+    if first is None or first.state in ENDED_UNPAID:
+        return None, record
+    return first, record
+
+
+def take_dedup(draft: Draft, previous: DedupRecord | None, settings: Settings, now: int) -> None:
+    until = now + int(settings.dedup_window_s * 1000)
+    draft.dedup = DedupTake(DedupRecord(dedup_key(draft.operation), draft.operation.id, until), previous)
+
+
+def check_claim(store: Store, op: Operation) -> None:
+    """Refuse at once what another operation already pays or has paid."""
+    holder = store.operation_by_claim(op.payment_hash) if op.payment_hash else None
+    if holder is not None and holder.id != op.id:
+        raise claimed(holder.id)
+
+
+def claimed(holder: str | None) -> Refused:
+    return Refused(
+        "another operation pays or has paid this invoice",
+        code="PAYMENT_ALREADY_CLAIMED",
+        holder=holder,
+    )
+
+
+def check_sources(store: Store, op: Operation) -> None:
+    """Explicit sources exist, are the caller's, of this wallet, mint and unit, and free."""
+    if not op.policy.sources:
+        return
+    query = TokenQuery(ids=op.policy.sources, limit=len(op.policy.sources))
+    tokens = {token.transaction_id: token for token in store.tokens(query)}
+    missing = [token_id for token_id in op.policy.sources if token_id not in tokens]
+    if missing:
+        raise NotFound("no such token", code="TOKEN_NOT_FOUND", tokens=missing)
+    for token_id in op.policy.sources:
+        token = tokens[token_id]
+        if token.npub != op.npub:
+            raise Refused("a source belongs to another npub", code="OWNER_MISMATCH", token=token_id)
+        if (token.wallet_id, token.mint_url, token.unit) != (op.wallet_id, op.mint_url, op.unit):
+            raise Refused(
+                "a source is of another wallet, mint or unit", code="MINT_OR_UNIT_MISMATCH", token=token_id
+            )
+    held = {t.transaction_id: t.reserved_by for t in tokens.values() if t.state != "unspent"}
+    if held:
+        raise concurrent(held)
+
+
+def concurrent(held: dict[str, str | None]) -> Refused:
+    return Refused(
+        "another operation holds a source",
+        code="CONCURRENT_OPERATION",
+        tokens=sorted(held),
+        operations=sorted({holder for holder in held.values() if holder}),
+    )

@@ -1,0 +1,112 @@
+"""One operation being driven: its draft, its evidence and what its actions may use."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field, frozen
+
+from ..machines import step
+from ..machines.spec import Decision
+from ..storage.port import Store
+from ..storage.records import Operation, Proof, Token
+from .draft import Draft
+from .evidence import Evidence
+from .facts import Elapsed, gather
+from .keysets import Keysets
+from .mint.port import MintPort
+from .ports import Clock
+from .settings import Settings
+
+
+@frozen
+class Happened:
+    """An action's result: this event, resting on this evidence."""
+
+    event: str
+    evidence: Evidence = field(factory=Evidence, repr=False)
+
+
+@frozen
+class Pause:
+    """Nothing to decide now. None = until the caller or an operator acts."""
+
+    seconds: float | None
+
+
+@frozen
+class CommitFirst:
+    """The action needs everything staged so far to be committed; ask it again afterwards."""
+
+
+Result = Happened | Pause | CommitFirst
+
+
+@define(eq=False)
+class Run:
+    """The state of one drive. Actions read it and return a Result; only the driver changes it."""
+
+    draft: Draft
+    store: Store
+    mint: MintPort
+    keysets: Keysets
+    settings: Settings
+    clock: Clock
+    rng: Callable[[int], bytes] = secrets.token_bytes
+    evidence: Evidence = field(factory=Evidence, repr=False)
+    staged: list[Happened] = field(factory=list, repr=False)
+    confirmed: bool = False
+    sent_monotonic: float | None = None
+    loaded_monotonic: float = 0.0
+    idle_polls: int = 0
+    last_batch: str | None = None
+
+    @property
+    def operation(self) -> Operation:
+        return self.draft.operation
+
+    @property
+    def mint_url(self) -> str:
+        return self.draft.operation.mint_url
+
+    def now(self) -> int:
+        return self.clock.now()
+
+    def elapsed(self) -> Elapsed:
+        """Since the last send: by the monotonic clock if this process sent it, else by the wall
+        clock; if that went backwards, since this process first saw the operation."""
+        op = self.operation
+        if op.sent_at is None:
+            return Elapsed(None)
+        if self.sent_monotonic is not None:
+            return Elapsed(int((self.clock.monotonic() - self.sent_monotonic) * 1000))
+        wall = self.now() - op.sent_at
+        if wall >= 0:
+            return Elapsed(wall)
+        return Elapsed(int((self.clock.monotonic() - self.loaded_monotonic) * 1000))
+
+    def decide(self, event: str, evidence: Evidence) -> Decision:
+        """What the machine says of an event now. Changes nothing."""
+        facts: Any = gather(self.draft, evidence, self.settings, self.now(), self.elapsed())
+        return step(self.draft.machine, self.operation.state, event, facts)
+
+    def input_tokens(self) -> tuple[Token, ...]:
+        return tuple(self.draft.token(part.token_id) for part in self.operation.inputs)
+
+    def input_proofs(self) -> tuple[Proof, ...]:
+        return tuple(proof for token in self.input_tokens() for proof in token.proofs)
+
+    def back_off(self) -> float:
+        """Seconds until the next look: doubling from poll_min_s to poll_max_s with jitter, but not
+        past the end of the settle window."""
+        low, high = self.settings.poll_min_s, self.settings.poll_max_s
+        seconds = min(high, low * 2.0 ** min(self.idle_polls, 20)) * (0.5 + random.random() / 2)
+        elapsed = self.elapsed().since_send_ms
+        if elapsed is not None and self.operation.state in ("unknown", "pending"):
+            left = self.settings.settle_window_s - elapsed / 1000
+            if left > 0:
+                seconds = min(seconds, left + 0.01)
+        return seconds

@@ -1,0 +1,177 @@
+"""Coin selection: the proofs that cover a payment while locking as little value as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import attrs
+from attrs import define, field, frozen
+
+from ..machines.money import input_fee
+from ..storage.port import Reader, TokenQuery
+from ..storage.records import Operation, Proof, Token
+from ..storage.secret import Secret
+from .evidence import Chosen, Selection
+
+SEARCH_NODES_MAX = 4000
+
+
+@frozen
+class Shortfall:
+    """The candidates do not cover the payment (amounts in the unit, fee of all of them included)."""
+
+    required: int
+    available: int
+
+    @property
+    def missing(self) -> int:
+        return max(1, self.required - self.available)
+
+
+@frozen
+class _Coin:
+    token: Token
+    proof: Proof
+    ppk: int
+
+
+@frozen
+class _Group:
+    """Coins that are alike to the search."""
+
+    amount: int
+    ppk: int
+    coins: tuple[_Coin, ...]
+
+
+@define
+class _Search:
+    """Depth-first over the groups, largest first; the first path is the greedy one."""
+
+    groups: Sequence[_Group]
+    need: int
+    count_max: int
+    nodes_left: int = SEARCH_NODES_MAX
+    best: tuple[int, int] | None = None  # locked, coins
+    picked: tuple[int, ...] = ()
+    _rest: list[int] = field(factory=list)
+
+    def run(self) -> tuple[int, ...] | None:
+        total = 0
+        for group in reversed(self.groups):
+            total += group.amount * len(group.coins)
+            self._rest.append(total)
+        self._rest.reverse()
+        self._rest.append(0)
+        self._walk(0, 0, 0, 0, ())
+        return self.picked if self.best is not None else None
+
+    def _walk(self, at: int, locked: int, ppk: int, count: int, counts: tuple[int, ...]) -> None:
+        if self.nodes_left <= 0 or count > self.count_max:
+            return
+        self.nodes_left -= 1
+        if self.best is not None and (locked, count) >= self.best:
+            return
+        missing = self.need + (ppk + 999) // 1000 - locked
+        if missing <= 0:
+            self.best, self.picked = (locked, count), counts
+            return
+        if at == len(self.groups) or self._rest[at] < missing:
+            return
+        group = self.groups[at]
+        fit = min(len(group.coins), missing // group.amount)
+        enough = min(len(group.coins), fit + 1 + group.ppk // (1000 * group.amount))
+        for n in (*range(fit, fit - 3, -1), *range(fit + 1, enough + 1)):
+            if n >= 0:
+                self._walk(at + 1, locked + n * group.amount, ppk + n * group.ppk, count + n, (*counts, n))
+
+
+def choose(
+    tokens: Iterable[Token],
+    need: int,
+    ppk_of: Mapping[str, int],
+    *,
+    count_max: int,
+    without: frozenset[Secret] = frozenset(),
+) -> Selection | Shortfall:
+    """Choose proofs worth at least ``need`` plus their own input fee.
+
+    Minimises the locked value, then the number of proofs, within a bounded search; proofs whose secret
+    is in ``without`` are not touched. Coins that cost more than they are worth are left alone.
+    """
+    coins = [
+        _Coin(token, proof, ppk_of[proof.id])
+        for token in tokens
+        for proof in token.proofs
+        if proof.secret not in without and proof.amount * 1000 > ppk_of[proof.id]
+    ]
+    alike: dict[tuple[int, int], list[_Coin]] = {}
+    for coin in coins:
+        alike.setdefault((coin.proof.amount, coin.ppk), []).append(coin)
+    groups = [_Group(amount, ppk, _by_token(found)) for (amount, ppk), found in alike.items()]
+    groups.sort(key=lambda group: (-group.amount, group.ppk))
+    counts = _Search(groups, need, count_max).run()
+    if counts is None:
+        everything = input_fee(coin.ppk for coin in coins)
+        return Shortfall(need + everything, sum(coin.proof.amount for coin in coins))
+    return _selection([c for group, n in zip(groups, counts, strict=False) for c in group.coins[:n]])
+
+
+def _by_token(coins: list[_Coin]) -> tuple[_Coin, ...]:
+    """Small tokens first, so that few tokens are broken up and dust is used."""
+    return tuple(
+        sorted(coins, key=lambda c: (c.token.total_amount, c.token.transaction_id, c.proof.secret.reveal()))
+    )
+
+
+def _selection(coins: list[_Coin]) -> Selection:
+    parts: dict[str, list[_Coin]] = {}
+    for coin in coins:
+        parts.setdefault(coin.token.transaction_id, []).append(coin)
+    chosen = tuple(
+        Chosen(found[0].token, tuple(coin.proof for coin in found)) for _, found in sorted(parts.items())
+    )
+    return Selection(chosen, input_fee(coin.ppk for coin in coins))
+
+
+def candidates(store: Reader, op: Operation, need: int, limit: int) -> tuple[tuple[Token, ...], bool]:
+    """Unspent tokens of the operation's wallet worth looking at: the smallest that would do alone,
+    then the largest that would not, and whether there are no others below ``need``. Both come from an
+    index; at most ``limit`` are read."""
+    wallet = TokenQuery(
+        npub=op.npub, wallet_id=op.wallet_id, mint_url=op.mint_url, unit=op.unit, states=("unspent",)
+    )
+    alone = store.tokens(attrs.evolve(wallet, min_total=need, smallest_first=True, limit=max(1, limit // 4)))
+    rest = limit - len(alone)
+    together = store.tokens(attrs.evolve(wallet, max_total=need - 1, largest_first=True, limit=rest))
+    return (*alone, *together), len(together) < rest
+
+
+def select(
+    store: Reader,
+    op: Operation,
+    need: int,
+    fees: Callable[[Iterable[Proof]], Mapping[str, int]],
+    *,
+    tokens_max: int,
+    count_max: int,
+    without: frozenset[Secret] = frozenset(),
+) -> Selection | Shortfall:
+    """Choose among the wallet's unspent tokens, or among the sources the caller named.
+
+    Reads ``tokens_max`` candidates; only when those do not cover it, more, up to the proof limit.
+    ``fees`` may raise MintSilent or LookupError."""
+    if op.policy.sources:
+        tokens = tuple(store.tokens(TokenQuery(ids=op.policy.sources, limit=len(op.policy.sources))))
+        return choose(tokens, need, _ppk(tokens, fees), count_max=count_max, without=without)
+    limit = tokens_max
+    while True:
+        tokens, exhausted = candidates(store, op, need, limit)
+        found = choose(tokens, need, _ppk(tokens, fees), count_max=count_max, without=without)
+        if isinstance(found, Selection) or exhausted or limit >= count_max:
+            return found
+        limit = min(limit * 4, count_max)
+
+
+def _ppk(tokens: Iterable[Token], fees: Callable[[Iterable[Proof]], Mapping[str, int]]) -> Mapping[str, int]:
+    return fees(proof for token in tokens for proof in token.proofs)

@@ -1,0 +1,44 @@
+"""Every bound of the engine in one place, named with its unit."""
+
+from __future__ import annotations
+
+from attrs import field, frozen, validators
+
+from ..machines.money import AMOUNT_MAX
+
+
+def _duration(default: float) -> float:
+    return field(default=default, validator=validators.ge(0))
+
+
+def _count(default: int, least: int = 1) -> int:
+    return field(default=default, validator=[validators.instance_of(int), validators.ge(least)])
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Defaults of design 2. Durations in the unit their name ends with."""
+
+    settle_window_s: float = _duration(30)
+    """How long after the last send an UNPAID answer proves nothing."""
+    watch_window_h: float = _duration(24)
+    poll_min_s: float = _duration(1)
+    poll_max_s: float = _duration(60)
+    unknown_age_max_h: float = _duration(24)
+    change_window_s: float = _duration(60)
+    retries_max: int = _count(1, 0)
+    issue_tries_max: int = _count(5)
+    fence_generations_max: int = _count(8)
+    selection_tries_max: int = _count(10)
+    commit_tries_max: int = _count(5)
+    preflight_tries_max: int = _count(5)
+    steps_per_run_max: int = _count(500)
+    candidate_tokens_max: int = _count(200)
+    lease_s: float = _duration(30)
+    dedup_window_s: float = _duration(300)
+    key_retention_h: float = _duration(24)
+    quote_lifetime_s: float = _duration(600)
+    proofs_per_operation_max: int = _count(1000)
+    amount_max: int = field(default=AMOUNT_MAX, validator=[validators.ge(1), validators.le(AMOUNT_MAX)])
+    wait_s: float = _duration(60)
+    on_unpaid: str = field(default="fence", validator=validators.in_(("fence", "retry_then_fence", "trust")))

@@ -1,0 +1,142 @@
+"""The invariants of docs/reliability.md, checked on a store and (if given) against the mint itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from nutstate.engine.effects import inputs_total_of
+from nutstate.engine.mint.port import MintPort, is_value
+from nutstate.engine.proofs import name_of
+from nutstate.machines.money import owed_max
+from nutstate.machines.registry import released
+from nutstate.storage.audit_hash import audit_hash
+from nutstate.storage.batch import proof_key
+from nutstate.storage.port import AuditQuery, OperationQuery, Reader, TokenQuery
+from nutstate.storage.records import Operation, Token
+
+LIMIT = 100_000
+
+
+def check(store: Reader, mint: MintPort | None = None) -> None:
+    """Raise AssertionError naming the invariant that does not hold."""
+    operations = list(store.operations(OperationQuery(limit=LIMIT)))
+    tokens = list(store.tokens(TokenQuery(limit=LIMIT)))
+    _value(operations, tokens)
+    _proofs(store, operations, tokens)
+    _operations(operations, tokens)
+    _audit(store, operations, tokens)
+    if mint is not None:
+        _mint_agrees(mint, tokens)
+
+
+def _value(operations: list[Operation], tokens: list[Token]) -> None:
+    entered = sum(op.amount for op in operations if op.state in ("issued", "deposited"))
+    held = sum(t.total_amount for t in tokens if t.state in ("unspent", "reserved", "outstanding"))
+    gone = corrected = 0
+    for op in operations:
+        if op.kind != "melt":
+            continue
+        total = inputs_total_of(op)
+        if op.state == "written_off":
+            gone += op.loss
+        elif op.fenced_token_id is not None:
+            fenced = next(t for t in tokens if t.transaction_id == op.fenced_token_id)
+            born = sum(p.amount for p in fenced.proofs) if fenced.version == 1 else None
+            fees = {f.input_fee for f in op.fences}
+            assert born is None or total - born in fees, f"I5: fence of {op.id}"
+            gone += max(fees)
+        elif op.payment is not None and op.payment.lightning_fee is not None:
+            fee = op.payment.lightning_fee
+            gone += op.amount + fee + op.input_fee + op.loss
+            assert total == op.amount + fee + op.input_fee + op.change_amount + op.loss, f"I1 {op}"
+            assert op.sources_total == total + op.keep_total, f"I1 sources {op}"
+        elif op.payment is not None:
+            gone += op.amount + op.input_fee + owed_max(total, op.amount, op.input_fee)
+    corrected = sum(t.total_amount for t in tokens if t.state == "spent" and t.reserved_by is None)
+    assert entered == held + gone + corrected, f"I1: {entered} != {held} + {gone} + {corrected}"
+
+
+def _proofs(store: Reader, operations: list[Operation], tokens: list[Token]) -> None:
+    count = Counter(proof_key(t.mint_url, p.secret) for t in tokens for p in t.proofs)
+    assert all(n == 1 for n in count.values()), "I2: a proof is in two tokens"
+    owners = store.proof_owners(count)
+    for token in tokens:
+        for proof in token.proofs:
+            key = proof_key(token.mint_url, proof.secret)
+            assert owners.get(key) == token.transaction_id, f"I2: index of {token.transaction_id}"
+        assert (token.state == "spent") == (token.spent_at is not None), "spent_at"
+        assert token.total_amount == sum(p.amount for p in token.proofs), "total"
+        assert token.transaction_type in ("received", "sent", "minted", "change"), "melted"
+        if token.transaction_type == "change":
+            assert token.metadata.parent_transaction_id, "I5: change without parent"
+    live = {op.id for op in operations if op.finished_at is None}
+    for token in tokens:
+        if token.state == "reserved":
+            assert token.reserved_by in live, f"I2: reserved by an ended operation {token.reserved_by}"
+
+
+def _operations(operations: list[Operation], tokens: list[Token]) -> None:
+    by_id = {t.transaction_id: t for t in tokens}
+    claims = Counter(op.claim for op in operations if op.claim)
+    assert all(n == 1 for n in claims.values()), "I3: claim held twice"
+    paid = Counter(op.quote.id for op in operations if op.kind == "melt" and op.payment and op.quote)
+    assert all(n == 1 for n in paid.values()), "I3: two payments of a quote"
+    for op in operations:
+        states = {by_id[part.token_id].state for part in op.inputs}
+        if op.payment is not None or op.fenced_token_id or op.state == "written_off":
+            assert states <= {"spent"}, f"I4: {op.state} with inputs {states}"
+        elif op.state in ("paying", "pending", "unknown", "unpaid", "fencing", "attention", "prepared"):
+            assert states <= {"reserved"}, f"I4: {op.state} with inputs {states}"
+        if op.change_token_id:
+            assert op.payment is not None, "I5: change of an unpaid melt"
+            token = by_id[op.change_token_id]
+            assert token.metadata.parent_transaction_id == op.id, "I5: parent"
+        if op.sent_at is not None and op.kind == "melt":
+            assert op.request_body is not None, "I6: sent without a stored request"
+
+
+def _audit(store: Reader, operations: list[Operation], tokens: list[Token]) -> None:
+    versions: Counter[str] = Counter()
+    last: dict[str, str] = {}
+    for op in operations:
+        previous = ""
+        spec = released(op.machine.name, op.machine.version, op.machine.hash)
+        edges = {t.id: t for t in spec.transitions}
+        records = store.audit(AuditQuery(operation_id=op.id))
+        assert [r.seq for r in records] == list(range(1, op.audit_seq + 1)), "I7: gap in the audit"
+        for record in records:
+            assert record.prev_hash == previous and audit_hash(record) == record.hash, "I7: chain"
+            previous = record.hash
+            if record.entity == f"operation:{op.id}":
+                edge = edges[record.transition]
+                assert (edge.event, edge.source, edge.dest) == (
+                    record.event,
+                    record.from_state,
+                    record.to_state,
+                ), "I8: undeclared edge"
+        assert previous == op.audit_hash, "I7: head"
+    for entity, version, state in [
+        *((f"operation:{op.id}", op.version, op.state) for op in operations),
+        *((f"token:{t.transaction_id}", t.version, t.state) for t in tokens),
+    ]:
+        trail = store.audit(AuditQuery(entity=entity))
+        assert [r.version for r in trail] == list(range(1, version + 1)), f"I7: versions of {entity}"
+        previous_state = "none"
+        for record in trail:
+            assert record.from_state == previous_state, "I7: states do not chain"
+            previous_state = record.to_state
+        assert previous_state == state, "I7: replayed state"
+        versions[entity] = version
+        last[entity] = state
+
+
+def _mint_agrees(mint: MintPort, tokens: list[Token]) -> None:
+    """What we call unspent is spendable at the mint; what it can still spend, we did not call spent."""
+    for token in tokens:
+        if not token.proofs or token.state not in ("unspent", "spent"):
+            continue
+        states = mint.check_states(token.mint_url, [name_of(p) for p in token.proofs])
+        assert is_value(states)
+        said = {state.state for state in states}
+        wanted = "UNSPENT" if token.state == "unspent" else "SPENT"
+        assert said == {wanted}, f"{token.transaction_id} is {token.state}, the mint says {said}"

@@ -417,7 +417,6 @@ class Engine:
             self.settings,
             self.clock,
             self._rng,
-            loaded_monotonic=self.clock.monotonic(),
         )
 
     def _open(self, op: Operation, actor: str) -> Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -60,9 +59,14 @@ class Run:
     staged: list[Happened] = field(factory=list, repr=False)
     confirmed: bool = False
     sent_monotonic: float | None = None
-    loaded_monotonic: float = 0.0
+    loaded_monotonic: float = field(init=False)
+    loaded_wall: int = field(init=False)
     idle_polls: int = 0
     last_batch: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.loaded_monotonic = self.clock.monotonic()
+        self.loaded_wall = self.clock.now()
 
     @property
     def operation(self) -> Operation:
@@ -73,7 +77,9 @@ class Run:
         return self.draft.operation.mint_url
 
     def now(self) -> int:
-        return self.clock.now()
+        """Epoch ms: the wall clock when the operation was loaded plus what the monotonic clock counted
+        since, so that no decision of this drive depends on the wall clock being set."""
+        return self.loaded_wall + int((self.clock.monotonic() - self.loaded_monotonic) * 1000)
 
     def elapsed(self) -> Elapsed:
         """Since the last send: by the monotonic clock if this process sent it, else by the wall
@@ -103,7 +109,7 @@ class Run:
         """Seconds until the next look: doubling from poll_min_s to poll_max_s with jitter, but not
         past the end of the settle window."""
         low, high = self.settings.poll_min_s, self.settings.poll_max_s
-        seconds = min(high, low * 2.0 ** min(self.idle_polls, 20)) * (0.5 + random.random() / 2)
+        seconds = min(high, low * 2.0 ** min(self.idle_polls, 20)) * (0.5 + self.rng(1)[0] / 510)
         elapsed = self.elapsed().since_send_ms
         if elapsed is not None and self.operation.state in ("unknown", "pending"):
             left = self.settings.settle_window_s - elapsed / 1000

@@ -1,0 +1,65 @@
+"""What an answer that is not a success proves. Codes are those of the NUT error list.
+
+An allow-list: only the codes below prove that a request was not executed. Codes were renumbered
+between releases and mean different things at different mints, so every other code proves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .port import Ambiguous, Refused
+
+DEFINITIVE = frozenset({10001, *range(11005, 11016), *range(12001, 12004), *range(30001, 31005)})
+"""Proof invalid, unbalanced or malformed transactions, unknown or inactive keysets, authorisation."""
+
+DEFINITIVE_IF_UNSENT = frozenset({20007})
+"""Quote expired: a proof only while nothing was ever sent, for an expired melt may still be paid."""
+
+DETAIL_CHARS_MAX = 160
+_LONG_RUN = re.compile(r"[A-Za-z0-9+/=_-]{20,}")
+
+
+def is_definitive(code: int | None, *, nothing_sent: bool = False) -> bool:
+    """Whether the code proves that the request was not executed and never will be.
+
+    ``nothing_sent`` says that no earlier request of the same operation can have reached the mint."""
+    return code in DEFINITIVE or (nothing_sent and code in DEFINITIVE_IF_UNSENT)
+
+
+def safe_detail(text: str) -> str:
+    """The mint's own words, fit to log: first line, bounded, and without anything long enough to be
+    a secret (mints echo the request, proofs included, in validation and database errors)."""
+    line = text.strip().split("\n", 1)[0]
+    shown = "".join(c if c.isprintable() else "�" for c in line)
+    return _LONG_RUN.sub("…", shown)[:DETAIL_CHARS_MAX]
+
+
+def classify_error(status: int, payload: object) -> Refused | Ambiguous:
+    """Judge an HTTP answer that is no 2xx. ``payload`` is the decoded JSON, or None if the body was none.
+
+    A 4xx with a JSON object is the mint's own refusal; 408, 429, 5xx, redirects and bodies that are
+    not JSON may come from anything on the way, before or after execution, and are ambiguous."""
+    code, detail = _read_error(payload)
+    if 400 <= status < 500 and status not in (408, 429) and isinstance(payload, dict):
+        return Refused(code, detail or f"HTTP {status}", is_definitive(code))
+    return Ambiguous(f"HTTP {status}: {detail}" if detail else f"HTTP {status}", code)
+
+
+def _read_error(payload: object) -> tuple[int | None, str]:
+    if not isinstance(payload, dict):
+        return None, ""
+    code = payload.get("code")
+    detail = payload.get("detail")
+    if isinstance(detail, list):
+        detail = "; ".join(_validation(item) for item in detail[:3])
+    return (code if type(code) is int else None), (safe_detail(detail) if isinstance(detail, str) else "")
+
+
+def _validation(item: object) -> str:
+    """One entry of a 422 detail. Its ``input`` is the request itself and must not be repeated."""
+    if not isinstance(item, dict):
+        return "invalid request"
+    where = item.get("loc")
+    path = ".".join(str(part) for part in where) if isinstance(where, list) else "request"
+    return f"{path}: {item.get('type', 'invalid')}"

@@ -1,0 +1,87 @@
+"""Seeded chaos: many melts, every fault at once, crashes in between; then the books must be right.
+
+``NUTSTATE_SEEDS="7,8,9" pytest tests/engine/test_chaos.py`` runs other seeds."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nutstate import Engine, NutstateError, Store
+from nutstate.storage.port import OperationQuery
+from nutstate.storage.testing import Fault, FaultyStore
+from tests.support import invariants
+from tests.support.crash import Crash, TickingMint, Ticks, finish
+from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
+
+SEEDS = [int(seed) for seed in os.environ.get("NUTSTATE_SEEDS", "1,2,3,4").split(",")]
+OUTCOMES = ("PAID", "PAID", "PAID", "PENDING", "FAILED", "UNKNOWN")
+MELTS = 12
+AFTER_SENDING = ("melt", "melt_quote_state", "swap", "restore")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_books_are_right_after_chaos(seed: int, new_store: Callable[[], Store]) -> None:
+    draw = random.Random(seed)
+    store = new_store()
+    engine, mint, clock = funded(store, amount=4000)
+    if seed % 2:
+        mint.faults.chaos(seed, 30)
+    else:
+        mint.faults.chaos(seed, 45, endpoints=AFTER_SENDING)
+    hashes: list[str] = []
+    for _ in range(MELTS):
+        bolt11 = invoice(draw.randrange(1, 400), clock)
+        hashes.append(payment_hash(bolt11))
+        mint.lightning.script(hashes[-1], draw.choice(OUTCOMES))
+        ticks = Ticks(draw.randrange(80) if draw.random() < 0.5 else None)
+        faulty = FaultyStore(store, _store_faults(draw))
+        port: Any = TickingMint(mint, ticks)
+        fragile = Engine(faulty, port, settings=QUICK, clock=clock, faults=ticks, rng=draw.randbytes)
+        try:
+            handle = fragile.melt(
+                npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=draw.choice((0, 5, 40))
+            )
+            assert handle.id
+        except (Crash, NutstateError):
+            pass
+        _world(draw, mint, hashes)
+        clock.advance(draw.choice((0, 3, 40)))
+        invariants.check(store)
+    mint.faults.stop()
+    mint.deliver_late()
+    for hashed in hashes:
+        _resolve(draw, mint, hashed)
+    finish(engine, store, clock)
+    mint.deliver_late()
+    finish(engine, store, clock)
+    invariants.check(store, mint)
+    melts = store.operations(OperationQuery(kind="melt", limit=1000))
+    for op in melts:
+        paid = mint.lightning.payments(op.payment_hash or "")
+        assert op.state not in ("attention", "discrepant"), f"{op.id} parked: {op.reason}"
+        assert paid == (op.payment is not None), f"{op.id} {op.state}: the mint paid {paid} times"
+
+
+def _store_faults(draw: random.Random) -> list[Fault]:
+    words: tuple[Fault, ...] = ("ok", "ok", "ok", "lost", "unknown", "conflict", "unavailable")
+    return [draw.choice(words) for _ in range(6)]
+
+
+def _world(draw: random.Random, mint: Any, hashes: list[str]) -> None:
+    if draw.random() < 0.3:
+        mint.deliver_late()
+    if draw.random() < 0.5:
+        _resolve(draw, mint, draw.choice(hashes))
+
+
+def _resolve(draw: random.Random, mint: Any, hashed: str) -> None:
+    """A payment that hangs arrives or comes back."""
+    try:
+        (mint.lightning.settle if draw.random() < 0.6 else mint.lightning.fail)(hashed)
+    except ValueError:
+        return  # nothing of this hash hangs

@@ -1,0 +1,241 @@
+"""Every state x event cell, for every valuation of its guards, against an independent reading of the
+declaration; and the tables against the rows they were specified by."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import attrs
+import pytest
+
+from nutstate.machines import DEPOSIT, MELT, MINT, TOKEN, step
+from nutstate.machines.effects import ACTIONS, EFFECTS
+from nutstate.machines.refusals import CODES
+from nutstate.machines.registry import RELEASED, UnknownMachine, latest, names, released
+from nutstate.machines.spec import NONE, Guard, Machine
+
+MACHINES = [TOKEN, MELT, MINT, DEPOSIT]
+
+
+def with_switches(spec: Machine[Any]) -> Machine[Any]:
+    """The same machine over facts that are a mapping from guard name to its answer."""
+
+    def switch(g: Guard[Any]) -> Guard[Any]:
+        return attrs.evolve(g, predicate=lambda facts, name=g.name: facts[name])
+
+    swapped = [
+        attrs.evolve(
+            t, requires=tuple(switch(g) for g in t.requires), forbids=tuple(switch(g) for g in t.forbids)
+        )
+        for t in spec.transitions
+    ]
+    return attrs.evolve(spec, transitions=tuple(swapped))
+
+
+def expected(spec: Machine[Any], state: str, event: str, facts: dict[str, bool]) -> tuple[str, str]:
+    """(outcome, next state), read off the declaration without the library."""
+    found = [t for t in spec.transitions if t.source == state and t.event == event]
+    for t in found:
+        if all(facts[g.name] for g in t.requires) and not any(facts[g.name] for g in t.forbids):
+            return "accepted", t.dest
+    declared = next(s for s in spec.states if s.name == state)
+    if event in declared.absorbs:
+        return "absorbed", state
+    if found or any(r.event == event for r in declared.refuses):
+        return "refused", state
+    return "undefined", state
+
+
+@pytest.mark.parametrize("spec", MACHINES, ids=lambda spec: spec.name)
+def test_every_cell_under_every_valuation(spec: Machine[Any]) -> None:
+    switched = with_switches(spec)
+    cells = checked = 0
+    for state, event in itertools.product((s.name for s in spec.states), (e.name for e in spec.events)):
+        asked = sorted(
+            {g.name for t in spec.cells.get((state, event), ()) for g in (*t.requires, *t.forbids)}
+        )
+        cells += 1
+        for answers in itertools.product((False, True), repeat=len(asked)):
+            facts = dict(zip(asked, answers, strict=True))
+            decision = step(switched, state, event, facts)
+            assert (decision.outcome, decision.next_state) == expected(spec, state, event, facts)
+            assert (decision.transition is not None) == (decision.outcome == "accepted")
+            assert bool(decision.refusals) == (decision.outcome == "refused")
+            assert {v.guard for v in decision.verdicts} <= set(asked)
+            checked += 1
+    assert cells == len(spec.states) * len(spec.events) and checked >= cells
+
+
+@pytest.mark.parametrize("spec", MACHINES, ids=lambda spec: spec.name)
+def test_empty_facts_permit_nothing_that_moves_money(spec: Machine[Any]) -> None:
+    """The default of every fact is the answer that permits nothing."""
+    harmless = {
+        "record_reason",
+        "alarm",
+        "expect_token",
+        "fail_token",
+        "release_inputs",
+        "drop_claim",
+        "stamp_watch",
+    }
+    for state, event in itertools.product((s.name for s in spec.states), (e.name for e in spec.events)):
+        decision = step(spec, state, event, spec.facts())
+        assert not decision.accepted or set(decision.effects) <= harmless | {"correct_spent"}
+
+
+@pytest.mark.parametrize("spec", MACHINES, ids=lambda spec: spec.name)
+def test_the_declaration_is_sound(spec: Machine[Any]) -> None:
+    states = {s.name for s in spec.states}
+    events = {e.name for e in spec.events}
+    finals = {s.name for s in spec.states if s.kind == "final"}
+    ids = [t.id for t in spec.transitions]
+    assert len(ids) == len(set(ids))
+    for t in spec.transitions:
+        assert {t.source, t.dest} <= states and t.event in events and t.reason
+        assert set(t.effects) <= set(EFFECTS)
+        assert t.source not in finals, "nothing leaves a final state"
+        assert {g.code for g in (*t.requires, *t.forbids)} <= set(CODES)
+    for s in spec.states:
+        assert s.meaning and (s.action is None or s.action in ACTIONS)
+        assert set(s.absorbs) | {r.event for r in s.refuses} <= events
+        assert {r.code for r in s.refuses} <= set(CODES)
+    used = {t.event for t in spec.transitions} | {e for s in spec.states for e in s.absorbs}
+    assert events == used, "an event nobody waits for"
+    for s in spec.states:
+        if spec is not TOKEN and s.kind in ("live", "parked"):
+            assert (s.name, "recover") in spec.cells or "recover" in s.absorbs, f"{s.name}: recover"
+
+
+@pytest.mark.parametrize("spec", MACHINES, ids=lambda spec: spec.name)
+def test_every_state_is_reached_and_leads_to_an_end(spec: Machine[Any]) -> None:
+    reached, frontier = {NONE}, {NONE}
+    while frontier:
+        frontier = {t.dest for t in spec.transitions if t.source in frontier} - reached
+        reached |= frontier
+    assert reached == {s.name for s in spec.states}
+    ends = {s.name for s in spec.states if s.kind == "final"}
+    grown = True
+    while grown:
+        grown = False
+        for t in spec.transitions:
+            if t.dest in ends and t.source not in ends:
+                ends.add(t.source)
+                grown = True
+    assert ends == reached
+
+
+def test_effects_and_actions_are_all_used_and_all_implemented() -> None:
+    from nutstate.engine.actions import ACTIONS as DONE
+    from nutstate.engine.effects import EFFECTS as WRITTEN
+
+    used = {e for m in RELEASED for t in m.transitions for e in t.effects}
+    assert used == set(EFFECTS)
+    of_tokens = {e for t in TOKEN.transitions for e in t.effects} - {"alarm"}
+    assert set(WRITTEN) == set(EFFECTS) - of_tokens
+    wanted = {(m.name, s.action) for m in RELEASED for s in m.states if s.action}
+    assert wanted == set(DONE)
+    assert {a for _, a in wanted} == set(ACTIONS)
+
+
+# The rows of the specification, written down a second time and by hand: event, from, to.
+MELT_ROWS: list[tuple[str, str, str]] = [
+    ("request", "none", "requested"), ("record", "none", "settled"),
+    ("quote_received", "requested", "quoted"),
+    ("quote_refused", "requested", "rejected"),
+    ("quote_unavailable", "requested quoted", "rejected"),
+    ("cancel", "requested quoted prepared", "cancelled"),
+    ("expire", "quoted prepared", "expired"),
+    ("inputs_chosen", "quoted", "prepared"),
+    ("split_started", "quoted", "splitting"), ("split_done", "splitting", "prepared"),
+    ("split_failed", "splitting", "rejected"), ("child_parked", "splitting", "attention"),
+    ("funds_missing", "quoted", "rejected"), ("preflight_blocked", "quoted", "rejected"),
+    ("pay", "prepared", "paying"),
+    ("mint_paid", "paying pending unknown unpaid fencing attention", "paid"),
+    ("mint_paid", "watching", "discrepant"), ("mint_pending", "watching", "discrepant"),
+    ("mint_pending", "paying unknown unpaid", "pending"),
+    ("mint_unpaid", "paying pending unknown", "unpaid"), ("mint_unpaid", "paying pending", "unknown"),
+    ("mint_refused", "paying", "unknown"), ("reply_lost", "paying", "unknown"),
+    ("mint_unreachable", "paying", "unknown"),
+    ("recover", "requested quoted prepared", "cancelled"), ("recover", "paying", "unknown"),
+    ("inputs_spent_elsewhere", "unknown", "attention"),
+    ("too_old", "unknown pending fencing", "attention"),
+    ("retry", "unpaid", "paying"), ("fence", "unpaid", "fencing"),
+    ("fence_impossible", "unpaid", "attention"),
+    ("release", "unpaid", "watching"), ("watch_over", "watching", "released"),
+    ("fence_done", "fencing unknown", "released"), ("fence_found", "fencing unknown", "released"),
+    ("fence_refused", "fencing", "unknown"), ("fence_refused", "fencing", "unpaid"),
+    ("change_received", "paid", "settled"), ("change_complete_empty", "paid", "settled"),
+    ("change_missing", "paid", "attention"),
+    ("reconcile_passed", "settled", "reconciled"), ("reconcile_failed", "settled", "discrepant"),
+    ("resume", "attention", "paid"), ("resume", "attention", "unknown"),
+    ("write_off", "attention", "settled"), ("write_off", "attention", "written_off"),
+    ("resolve", "discrepant", "reconciled"),
+]  # fmt: skip
+TOKEN_ROWS: list[tuple[str, str, str]] = [
+    ("expect", "none", "awaiting"), ("deposit", "none", "unspent"), ("deposit_reserved", "none", "reserved"),
+    ("import_spent", "none", "spent"), ("hand_out", "none", "outstanding"), ("issue", "awaiting", "unspent"),
+    ("fail", "awaiting", "failed"), ("reserve", "unspent", "reserved"), ("split", "unspent", "unspent"),
+    ("split", "reserved", "reserved"), ("split", "outstanding", "outstanding"),
+    ("release", "reserved", "unspent"), ("spend", "reserved", "spent"), ("correct_spent", "unspent", "spent"),
+    ("claim", "outstanding", "spent"), ("reclaim", "outstanding", "spent"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("spec", "rows"), [(MELT, MELT_ROWS), (TOKEN, TOKEN_ROWS)], ids=["melt", "token"])
+def test_the_table_is_exactly_the_specified_one(spec: Machine[Any], rows: list[tuple[str, str, str]]) -> None:
+    wanted = {(event, source, dest) for event, sources, dest in rows for source in sources.split()}
+    assert {(t.event, t.source, t.dest) for t in spec.transitions} == wanted
+
+
+SENT = "paying pending unknown paid unpaid fencing watching settled attention discrepant"
+QUOTE = ("mint_paid", "mint_pending", "mint_unpaid")
+
+
+@pytest.mark.parametrize("state", SENT.split())
+def test_after_sending_cancel_is_refused(state: str) -> None:
+    decision = step(MELT, state, "cancel", MELT.facts())
+    assert (decision.outcome, decision.refusals[0].code) == ("refused", "ALREADY_SENT")
+
+
+def test_a_running_child_refuses_cancel() -> None:
+    assert step(MELT, "splitting", "cancel", MELT.facts()).refusals[0].code == "CHILD_RUNNING"
+
+
+@pytest.mark.parametrize("final", [s.name for s in MELT.states if s.kind == "final"])
+@pytest.mark.parametrize("event", [*QUOTE, "mint_refused", "reply_lost", "mint_unreachable", "recover"])
+def test_final_states_absorb_late_answers(final: str, event: str) -> None:
+    assert step(MELT, final, event, MELT.facts(quote_state="PAID")).outcome == "absorbed"
+
+
+@pytest.mark.parametrize("state", ["paid", "settled", "discrepant"])
+@pytest.mark.parametrize("event", QUOTE)
+def test_later_quote_answers_are_absorbed(state: str, event: str) -> None:
+    assert step(MELT, state, event, MELT.facts(quote_state="PAID")).outcome == "absorbed"
+
+
+@pytest.mark.parametrize("state", ["fencing", "attention"])
+@pytest.mark.parametrize("event", ["mint_pending", "mint_unpaid"])
+def test_fencing_and_attention_absorb_pending_and_unpaid(state: str, event: str) -> None:
+    assert step(MELT, state, event, MELT.facts(quote_state="UNPAID")).outcome == "absorbed"
+
+
+def test_every_external_answer_is_covered_in_every_state_after_sending() -> None:
+    answers = (*QUOTE, "mint_refused", "reply_lost", "mint_unreachable")
+    for state, event in itertools.product(SENT.split(), answers):
+        for facts in (MELT.facts(), MELT.facts(quote_state="PAID"), MELT.facts(quote_state="UNPAID")):
+            assert step(MELT, state, event, facts).outcome in ("accepted", "absorbed", "refused")
+            if event != "mint_paid":
+                assert step(MELT, state, event, facts).outcome != "refused", (state, event)
+
+
+def test_the_registry_answers_exactly() -> None:
+    assert names() == ("deposit", "melt", "mint", "token")
+    assert latest("melt") is MELT
+    assert released("melt", 1, MELT.content_hash) is MELT
+    with pytest.raises(UnknownMachine):
+        latest("burn")
+    with pytest.raises(UnknownMachine):
+        released("melt", 99, MELT.content_hash)
+    with pytest.raises(UnknownMachine, match="without a new version"):
+        released("melt", 1, "0" * 64)

@@ -1,0 +1,160 @@
+"""Every guard says yes once and no for each way its rule can be broken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from nutstate.machines.facts import DepositFacts, MeltFacts, MintFacts, TokenFacts
+from nutstate.machines.guards import deposit, melt, mint, token
+from nutstate.machines.money import AMOUNT_MAX
+from nutstate.machines.spec import Guard
+
+T, M, I, D = TokenFacts, MeltFacts, MintFacts, DepositFacts  # noqa: E741
+W = ("wallet", "https://mint", "sat")
+V = ("other", "https://mint", "sat")
+UNSPENT = frozenset({"UNSPENT"})
+Case = tuple[Guard[Any], Any, list[dict[str, Any]]]
+
+UNPAID = M(
+    quote_state="UNPAID", inputs_asked=3, input_count=3, input_states=UNSPENT, since_last_send_ms=30_000,
+    settle_window_ms=30_000,
+)  # fmt: skip
+RECORDED = M(sources_total=800, amount=550, recorded_fee=0, keep_total=200, recorded_change=50)
+
+CASES: list[Case] = [
+    (token.type_is_storable, T(type="change"), [{"type": "melted"}, {"type": ""}, {"type": "Change"}]),
+    (token.type_is_minted, T(type="minted"), [{"type": "change"}]),
+    (token.type_is_sent, T(type="sent"), [{"type": "received"}]),
+    (token.type_is_not_change, T(type="received"), [{"type": "change"}]),
+    (token.change_has_parent, T(type="change", parent="tx"), [{"parent": None}, {"parent": ""}]),
+    (token.has_proofs, T(proof_count=1), [{"proof_count": 0}]),
+    (token.has_no_proofs, T(), [{"proof_count": 1}, {"total_amount": 1}]),
+    (token.total_matches_proofs, T(total_amount=5, proofs_total=5),
+     [{"total_amount": 4}, {"bad_amounts": 1}, {"total_amount": 0, "proofs_total": 0},
+      {"total_amount": 2**53, "proofs_total": 2**53}]),
+    (token.secrets_distinct, T(proof_count=2, distinct_secrets=2), [{"distinct_secrets": 1}]),
+    (token.belongs_to_operation, T(reserved_by="a", operation_id="a"),
+     [{"reserved_by": "b"}, {"reserved_by": None}, {"reserved_by": None, "operation_id": None}]),
+    (token.mint_cannot_issue, T(mint_cannot_issue=True), [{"mint_cannot_issue": False}]),
+    (token.from_migration, T(from_migration=True), [{"from_migration": False}]),
+    (token.owner_matches, T(owner="a", operation_owner="a"),
+     [{"owner": "b"}, {"owner": None, "operation_owner": None}]),
+    (token.wallet_mint_unit_match, T(wallet=W, operation_wallet=W),
+     [{"wallet": V}, {"wallet": None, "operation_wallet": None}]),
+    (token.moved_is_proper_subset, T(proof_count=3, moved_count=2), [{"moved_count": 0}, {"moved_count": 3}]),
+    (token.release_is_proven, T(release="nothing_sent"), [{"release": None}, {"release": "too_old"}]),
+    (token.release_is_proven, T(release="trusted"), [{"release": "expired"}]),
+    *[(token.consumption_is_proven, T(consumption=proof), [{"consumption": None}, {"consumption": "hope"}])
+      for proof in ("paid", "swapped", "recorded", "written_off")],
+    (token.mint_says_all_spent, T(proof_count=2, mint_spent_count=2),
+     [{"mint_spent_count": 1}, {"proof_count": 0, "mint_spent_count": 0}]),
+    (melt.quote_matches_invoice, M(quoted_amount=5, invoice_amount=5, quoted_unit="sat", unit="sat"),
+     [{"quoted_amount": 6}, {"quoted_amount": None, "invoice_amount": None}, {"quoted_unit": "msat"},
+      {"quote_names_other_request": True}]),
+    (melt.quote_unexpired, M(now=9, quote_expires_at=10), [{"now": 10}, {"quote_expires_at": None}]),
+    (melt.amount_in_limits, M(amount=5, amount_max=5),
+     [{"amount": 6}, {"amount": 0}, {"amount": -1}, {"amount": True}, {"amount": 1.0}, {"fee_reserve": -1},
+      {"fee_reserve": 1.5}]),
+    (melt.nothing_sent, M(), [{"sent_at": 0}]),
+    (melt.two_step, M(two_step=True), [{"two_step": False}]),
+    (melt.owner_matches, M(owner="a", source_owners=frozenset({"a"})),
+     [{"source_owners": frozenset()}, {"source_owners": frozenset({"a", "b"})}]),
+    (melt.one_mint_one_unit, M(wallet=W, source_wallets=frozenset({W})),
+     [{"source_wallets": frozenset({W, V})}, {"wallet": None}, {"source_wallets": frozenset()}]),
+    (melt.inputs_unspent, M(source_states=frozenset({"unspent"})),
+     [{"source_states": frozenset()}, {"source_states": frozenset({"unspent", "reserved"})}]),
+    (melt.inputs_cover, M(inputs_total=106, amount=100, fee_reserve=5, input_fee=1),
+     [{"inputs_total": 105}, {"input_fee": 2}, {"fee_reserve": 6}]),
+    (melt.inputs_few_enough, M(input_count=2, input_count_max=2), [{"input_count": 3}, {"input_count": 0}]),
+    (melt.preflight_clear, M(preflight_asked=True),
+     [{"preflight_asked": False}, {"preflight_blocked_count": 1}]),
+    (melt.claim_free, M(operation_id="a"), [{"claim_holder": "b"}]),
+    (melt.claim_free, M(operation_id="a", claim_holder="a"), [{"operation_id": "c"}]),
+    (melt.exact_inputs_wanted, M(exact_inputs_wanted=True), [{"exact_inputs_wanted": False}]),
+    (melt.child_ended_unspent, M(child_ended_unspent=True), [{"child_ended_unspent": False}]),
+    (melt.inputs_reserved_by_operation, M(inputs_reserved=True), [{"inputs_reserved": False}]),
+    (melt.payment_proven, M(quote_state="PAID"), [{"quote_state": "PENDING"}, {"quote_state": None}]),
+    (melt.payment_proven, M(payment_recorded=True), [{"payment_recorded": False}]),
+    (melt.payment_is_news, M(), [{"payment_recorded": True}]),
+    (melt.payment_is_news, M(payment_recorded=True, change_is_complete=True), [{"change_is_complete": False}]),
+    (melt.unpaid_is_proven, UNPAID,
+     [{"quote_state": "PENDING"}, {"quote_state": None}, {"input_states": frozenset({"UNSPENT", "PENDING"})},
+      {"input_states": frozenset({"SPENT"})}, {"input_states": frozenset()}, {"inputs_asked": 2},
+      {"inputs_asked": 0, "input_count": 0}, {"since_last_send_ms": 29_999}, {"since_last_send_ms": None}]),
+    (melt.inputs_spent_without_us,
+     M(quote_state="UNPAID", input_states=frozenset({"SPENT"}), own_outputs_asked=True),
+     [{"quote_state": "PAID"}, {"input_states": UNSPENT}, {"own_outputs_asked": False},
+      {"own_outputs_signed": True}]),
+    (melt.unresolved_too_long, M(now=100, unresolved_since=0, unknown_age_max_ms=100),
+     [{"now": 99}, {"unresolved_since": None}]),
+    (melt.policy_allows_retry, M(policy="retry_then_fence", retries=0, retries_max=1),
+     [{"policy": "fence"}, {"retries": 1}]),
+    (melt.policy_trusts_mint, M(policy="trust"), [{"policy": "fence"}]),
+    (melt.mint_can_swap_and_restore,
+     M(mint_can_swap=True, mint_can_restore=True, fence_generations=7, fence_generations_max=8),
+     [{"mint_can_swap": False}, {"mint_can_restore": False}, {"fence_generations": 8}]),
+    (melt.watch_window_over, M(now=100, watch_since=0, watch_window_ms=100),
+     [{"now": 99}, {"watch_since": None}]),
+    (melt.outputs_verified, M(fence_outputs_verified=True, fence_total=9, fence_owed=9),
+     [{"fence_outputs_verified": False}, {"fence_total": 8}, {"fence_owed": None},
+      {"fence_total": 0, "fence_owed": 0}]),
+    (melt.own_outputs_not_signed, M(own_outputs_asked=True),
+     [{"own_outputs_asked": False}, {"own_outputs_signed": True}]),
+    (melt.refusal_means_inputs_gone, M(fence_refusal_means_inputs_gone=True),
+     [{"fence_refusal_means_inputs_gone": False}]),
+    (melt.change_in_bounds, M(change_total=4, owed_min=2, owed_max=4),
+     [{"change_total": 5}, {"change_total": 1}, {"change_total": None}, {"change_total": 0, "owed_min": 0},
+      {"owed_max": None}]),
+    (melt.change_verified, M(change_verified=True), [{"change_verified": False}]),
+    (melt.blanks_used_once, M(change_blanks_distinct=True), [{"change_blanks_distinct": False}]),
+    (melt.owed_min_is_zero, M(owed_min=0), [{"owed_min": 1}, {"owed_min": None}]),
+    (melt.repeatedly_empty, M(owed_max=0), [{"owed_max": 1}]),
+    (melt.repeatedly_empty, M(owed_max=3, change_empty_for_ms=10, change_window_ms=10),
+     [{"change_empty_for_ms": 9}, {"change_empty_for_ms": None}]),
+    (melt.attempts_left, M(now=5, paid_at=0, change_window_ms=6), [{"now": 6}]),
+    (melt.documents_agree, M(checks_performed=3), [{"discrepancies": 1}, {"checks_performed": 0}]),
+    (melt.operator_gave_reason, M(operator_reason="why"), [{"operator_reason": " "}, {"operator_reason": ""}]),
+    (melt.sources_unspent_or_held, M(source_states=frozenset({"unspent"})),
+     [{"source_states": frozenset()}, {"source_states": frozenset({"spent"})},
+      {"source_states": frozenset({"reserved"})}]),
+    (melt.recorded_conserved, RECORDED,
+     [{"amount": 549}, {"recorded_fee": None}, {"recorded_fee": -1, "amount": 551}, {"keep_total": 201}]),
+    (melt.secrets_distinct, M(secrets_distinct=True), [{"secrets_distinct": False}]),
+    (mint.quote_matches, I(amount=5, quoted_amount=5, quoted_unit="sat", unit="sat"),
+     [{"quoted_amount": 4}, {"quoted_unit": "msat"}]),
+    (mint.amount_in_limits, I(amount=5, amount_max=5), [{"amount": 6}, {"amount": 0}]),
+    (mint.amount_in_limits, I(amount=AMOUNT_MAX, amount_max=2**60), [{"amount": AMOUNT_MAX + 1}]),
+    (mint.invoice_is_paid, I(quote_state="PAID"), [{"quote_state": "ISSUED"}, {"quote_state": None}]),
+    (mint.quote_is_dead, I(quote_state="UNPAID", quote_expires_at=5, now=5),
+     [{"quote_state": "PAID"}, {"now": 4}, {"quote_expires_at": None}]),
+    (mint.outputs_verified, I(outputs_verified=True, issued_total=5, amount=5),
+     [{"outputs_verified": False}, {"issued_total": 4}]),
+    (mint.nothing_restored, I(restored_none=True), [{"restored_none": False}]),
+    (mint.issued_to_others, I(restored_none=True, quote_state="ISSUED"),
+     [{"restored_none": False}, {"quote_state": "PAID"}]),
+    (mint.operator_gave_reason, I(operator_reason="why"), [{"operator_reason": ""}]),
+    (mint.tries_left, I(tries=1, tries_max=2), [{"tries": 2}]),
+    (deposit.proofs_few_enough, D(proof_count=2, proof_count_max=2), [{"proof_count": 3}, {"proof_count": 0}]),
+    (deposit.amount_in_limits, D(total=5, amount_max=5), [{"total": 6}, {"total": 0}]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0].name)
+def test_a_guard(case: Case) -> None:
+    asked, good, breaks = case
+    assert asked.holds(good) is True
+    for change in breaks:
+        assert asked.holds(attrs.evolve(good, **change)) is False, change
+
+
+def test_every_guard_has_a_case() -> None:
+    declared = [
+        guard
+        for module in (token, melt, mint, deposit)
+        for guard in vars(module).values()
+        if isinstance(guard, Guard)
+    ]
+    assert {id(guard) for guard in declared} == {id(case[0]) for case in CASES}

@@ -183,14 +183,25 @@ class Engine:
             first, previous = self._known(op, on_duplicate)
             if first is not None:
                 return self._follow(first, wait)
-            requests.check_claim(self.store, op)
-            requests.check_sources(self.store, op)
             try:
+                requests.check_claim(self.store, op)
+                requests.check_sources(self.store, op)
                 return Handle(self, raise_if_rejected(self._begin(op, previous, wait)))
             except Conflict:
                 continue  # a chosen token was taken meanwhile: choose again
             except Duplicate as duplicate:
-                self._explain(duplicate, op)
+                refused = self._explain(duplicate, op)
+            except Refused as error:
+                if "operation_id" in error.details:
+                    raise
+                refused = error
+            # Whoever was first may have been this very request.
+            first, _ = self._known(op, on_duplicate)
+            if first is not None:
+                return self._follow(first, wait)
+            if refused is not None:
+                requests.check_sources(self.store, op)  # names who holds them
+                raise refused
         requests.check_sources(self.store, op)
         raise Refused("other operations took the tokens each time", code="CONCURRENT_OPERATION", tries=_ + 1)
 
@@ -214,19 +225,19 @@ class Engine:
             )
         return first, None
 
-    def _explain(self, duplicate: Duplicate, op: Operation) -> None:
-        """A unique key was taken between our look and our commit: look again, or say who has it."""
+    def _explain(self, duplicate: Duplicate, op: Operation) -> Refused | None:
+        """A unique key was taken between our look and our commit: who has it, or None to look again."""
         if duplicate.key in ("idempotency_key", "dedup", "operation_id"):
-            return
+            return None
         if duplicate.key in ("claim", "quote"):
             holder = self.store.operation_by_claim(op.payment_hash or "")
-            raise requests.claimed(holder.id if holder else None) from None
+            return requests.claimed(holder.id if holder else None)
         raise duplicate
 
     def _begin(self, op: Operation, previous: DedupRecord | None, wait: float) -> Operation:
         run = self._run(Draft(latest(op.kind), op, stored=False, actor="caller"))
         self._driver.take(run, Happened("request"))
-        if op.kind == "melt" and not (op.idempotency and previous and previous.operation_id):
+        if op.kind == "melt":
             requests.take_dedup(run.draft, previous, self.settings, self.clock.now())
         return self._driver.drive(run, wait)
 
@@ -270,7 +281,8 @@ class Engine:
             try:
                 return Handle(self, raise_if_rejected(self._begin(op, None, wait)))
             except Duplicate as duplicate:
-                self._explain(duplicate, op)
+                if self._explain(duplicate, op) is not None:
+                    raise
         raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
 
     def deposit(
@@ -322,7 +334,8 @@ class Engine:
                     raise Refused(
                         "the store already holds a proof of this token", code="DUPLICATE_PROOF"
                     ) from None
-                self._explain(duplicate, op)
+                if self._explain(duplicate, op) is not None:
+                    raise
         raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
 
     # -- reading ---------------------------------------------------------------------------------

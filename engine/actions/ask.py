@@ -63,6 +63,9 @@ def _choose(run: Run) -> Result:
         if isinstance(found, Shortfall):
             return _funds_missing(found, bool(pending))
         selection = _with_names(found)
+        if any(part.token.state != "unspent" for part in selection.chosen):
+            # A named source was taken since it was checked; asking the mint would only confuse.
+            return Happened("inputs_chosen", Evidence(selection=selection))
         asked = run.mint.check_states(op.mint_url, [name_of(proof) for proof in selection.proofs])
         if isinstance(asked, Failure):
             raise MintSilent(asked)

@@ -74,17 +74,27 @@ def _post(run: Run) -> Result:
     if isinstance(answer, Failure):
         if refused_as_gone(answer):
             return _gone(run)
-        if isinstance(answer, Refused) and answer.definitive:
-            evidence = Evidence(
-                answer=answer, fence_outputs_asked=True, reason=reason_of(answer, "fence refused")
-            )
-            return _confirm_unsigned(run, evidence)
+        if isinstance(answer, Refused):
+            return _refused(run, answer)
         return or_too_old(run, Happened("reply_lost", Evidence(answer=answer)))
     try:
         proofs = unblind_exact(fence.outputs, answer, lambda i: run.keysets.keys(op.mint_url, i))
     except (BadSignature, MintSilent):
         return or_too_old(run, Happened("reply_lost"))
     return Happened("fence_done", fence_evidence(fence, proofs))
+
+
+def _refused(run: Run, answer: Refused) -> Result:
+    """Codes differ between releases, so the code is not asked but the evidence: no generation of ours
+    is signed and every input is UNSPENT. Then a new generation is safe, because the old ones stay
+    restorable should they be executed after all."""
+    states = ask_inputs(run)
+    if isinstance(states, Failure):
+        return or_too_old(run, Happened(post_failed(states)))
+    if any(state.state != "UNSPENT" for state in states):
+        return _gone(run)
+    evidence = Evidence(answer=answer, fence_outputs_asked=True, reason=reason_of(answer, "fence refused"))
+    return _confirm_unsigned(run, evidence)
 
 
 def _gone(run: Run) -> Result:

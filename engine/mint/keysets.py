@@ -76,15 +76,3 @@ def full_id(keyset_id: str, known: Iterable[str]) -> str:
 def is_short(keyset_id: str) -> bool:
     """Whether the id is the short form of a version 01 id."""
     return keyset_id.startswith("01") and len(keyset_id) == SHORT_ID_CHARS
-
-
-def input_fee(ppks: Iterable[int]) -> int:
-    """NUT-02: the fee of a transaction, given the ``input_fee_ppk`` of each input's keyset; rounded up."""
-    return (sum(ppks) + 999) // 1000
-
-
-def split_amount(amount: int) -> tuple[int, ...]:
-    """The powers of two that sum to the amount, smallest first; () for 0."""
-    if amount < 0:
-        raise ValueError("an amount is not negative")
-    return tuple(1 << i for i in range(amount.bit_length()) if amount >> i & 1)

@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...machines import money
 from ...storage.records import Dleq
 from ...storage.secret import Secret
-from . import crypto, keysets
+from . import crypto
 from .invoice import make_invoice
 from .port import BlindedMessage, BlindSignature, MintQuote, ProofState, Restored
 from .simulated_keys import SimulatedKeys, SimulatedKeyset
@@ -84,7 +85,7 @@ class Ledger:
 
     def input_fee(self, inputs: list[Document]) -> int:
         """NUT-02, rounded up."""
-        return keysets.input_fee(self.keyset(p["id"], "keyset unknown").input_fee_ppk for p in inputs)
+        return money.input_fee(self.keyset(p["id"], "keyset unknown").input_fee_ppk for p in inputs)
 
     def ys(self, inputs: list[Document]) -> list[str]:
         """The NUT-07 names of the inputs, kept in them for the rest of the request."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...machines import money
 from ...storage.secret import Secret
-from . import keysets
 from .bolt11 import InvalidInvoice, Invoice, decode_invoice
 from .port import BlindSignature, MeltQuote
 from .simulated_keys import SimulatedKeys
@@ -196,7 +196,7 @@ class Melts:
         """NUT-08: largest first into the blanks in order; too few blanks lose the rest."""
         faults = quote["faults"]
         owed += faults.get("change_over", {"by": 0})["by"] - faults.get("change_short", {"by": 0})["by"]
-        amounts = list(reversed(keysets.split_amount(max(0, owed))))
+        amounts = list(reversed(money.denominations(max(0, owed))))
         if "change_zero" in faults:
             amounts = [amount for pair in zip([0] * len(amounts), amounts, strict=True) for amount in pair]
         if "change_rotated" in faults and quote["blanks"]:

@@ -3,6 +3,7 @@ twice, also when recovery itself is killed. The points are counted, not listed, 
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 from typing import Any
@@ -137,10 +138,8 @@ def test_a_crash_during_recovery_is_recovered_too(
                 scene.melt(Ticks(at))
             scene.clock.advance(61)
             ticks = Ticks(again)
-            try:
+            with contextlib.suppress(Crash):
                 scene.engine(ticks).recover(force=True, wait_s=30)
-            except Crash:
-                pass
             assert scene.end() in ENDS
             store.close()
 

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from attrs import define, field, frozen
 
-from nutstate.engine.mint import keysets, outputs, wire
+from nutstate.engine.mint import outputs, wire
 from nutstate.engine.mint.invoice import make_invoice
 from nutstate.engine.mint.port import Answer, Keyset, MeltQuote, MintPort, is_value
+from nutstate.machines import money
 from nutstate.storage.records import Output, Proof
 from nutstate.storage.secret import Secret
 
@@ -46,11 +47,11 @@ class Purse:
     def fee(self, proofs: Sequence[Proof]) -> int:
         """The input fee of spending the proofs."""
         ppk = {info.id: info.input_fee_ppk for info in value(self.port.keysets(self.url))}
-        return keysets.input_fee(ppk[proof.id] for proof in proofs)
+        return money.input_fee(ppk[proof.id] for proof in proofs)
 
     def outputs(self, amount: int) -> tuple[Output, ...]:
         """Outputs worth the amount."""
-        return outputs.random_outputs(self.active(), keysets.split_amount(amount))
+        return outputs.random_outputs(self.active(), money.denominations(amount))
 
     def blanks(self, n: int) -> tuple[Output, ...]:
         """``n`` blanks."""
@@ -90,8 +91,8 @@ class Purse:
         ppk = next(i.input_fee_ppk for i in value(self.port.keysets(self.url)) if i.active)
         wanted = amount
         for _ in range(10):
-            n = len(keysets.split_amount(wanted))
-            wanted = amount + keysets.input_fee([ppk] * n)
+            n = len(money.denominations(wanted))
+            wanted = amount + money.input_fee([ppk] * n)
         mine, rest = self.outputs(wanted), self.outputs(total - fee - wanted)
         body = wire.swap_body(inputs, (*mine, *rest))
         proofs = outputs.unblind_exact((*mine, *rest), value(self.port.swap(self.url, body)), self.keys_for)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nutstate.engine.mint import crypto, keysets, nut13
+from nutstate.machines import money
 
 G = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 MINUS_G = "03" + G[2:]
@@ -121,22 +122,17 @@ def test_y_is_over_the_text_of_the_secret() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**64 - 1))
 def test_amounts_split_into_distinct_powers_of_two(amount: int) -> None:
-    parts = keysets.split_amount(amount)
+    parts = money.denominations(amount)
     assert sum(parts) == amount
     assert list(parts) == sorted(set(parts))
     assert all(part & (part - 1) == 0 and part > 0 for part in parts)
-
-
-def test_negative_amounts_do_not_split() -> None:
-    with pytest.raises(ValueError):
-        keysets.split_amount(-1)
 
 
 @pytest.mark.parametrize(
     ("ppks", "fee"), [([], 0), ([0, 0], 0), ([100], 1), ([100] * 10, 1), ([100] * 11, 2)]
 )
 def test_input_fees_are_rounded_up(ppks: list[int], fee: int) -> None:
-    assert keysets.input_fee(ppks) == fee
+    assert money.input_fee(ppks) == fee
 
 
 def test_short_ids() -> None:

@@ -10,7 +10,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nutstate.engine.mint import crypto, keysets, nut13
+from nutstate.engine.mint import crypto, nut13
 from nutstate.engine.mint.outputs import (
     BadSignature,
     blank_outputs,
@@ -22,6 +22,7 @@ from nutstate.engine.mint.outputs import (
     unblind_restored,
 )
 from nutstate.engine.mint.port import BlindSignature, Keyset, Restored
+from nutstate.machines import money
 from nutstate.storage.records import Dleq, Output
 from nutstate.storage.secret import Secret
 
@@ -188,7 +189,7 @@ def test_restored_signatures_are_matched_by_name() -> None:
 @given(owed=st.integers(0, 4095), blanks=st.integers(0, 13))
 def test_change_is_the_largest_powers_that_fit(owed: int, blanks: int) -> None:
     outputs = blank_outputs(OLD, blanks)
-    amounts = list(reversed(keysets.split_amount(owed)))[:blanks]
+    amounts = list(reversed(money.denominations(owed)))[:blanks]
     proofs = unblind(outputs, [sign(o, a) for o, a in zip(outputs, amounts, strict=False)], keys_for)
     got = sum(p.amount for p in proofs)
     assert got <= owed

@@ -1,0 +1,37 @@
+"""Opening a store by URL."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .storage.errors import StoreUnsupported
+from .storage.port import Store
+
+_KNOWN: Final = "sqlite:///wallet.db, sqlite:////srv/wallet.db, memory:// (tests only)"
+
+
+def open_store(url: str, *, create: bool = True) -> Store:
+    """The store at ``url``, ready to use; a context manager that closes it.
+
+    | URL | store |
+    |---|---|
+    | ``sqlite:///wallet.db``, ``sqlite:////srv/wallet.db`` | one file, the default |
+    | ``memory://``, ``memory://name`` | tests only: private, or shared by name inside the process |
+
+    ``create=False`` refuses to make a new SQLite file. Raises StoreUnsupported for a URL, server
+    or schema that this release cannot work with, StoreUnavailable when the place cannot be reached.
+    """
+    scheme = url.partition("://")[0] if isinstance(url, str) and "://" in url else ""
+    if scheme == "sqlite":
+        from .storage.sqlite import SqliteStore
+
+        return SqliteStore(url, create=create)
+    if scheme == "memory":
+        from .storage.memory import open_memory
+
+        return open_memory(url)
+    if scheme in ("mongodb", "mongodb+srv"):
+        raise StoreUnsupported("MongoDB: the production adapter is not part of this release yet")
+    # Only the scheme is shown: the rest of an unknown URL may hold a password.
+    shown = scheme if scheme.replace("+", "").isalnum() and len(scheme) <= 20 else "no known scheme"
+    raise StoreUnsupported(f"cannot open a store with {shown!r}; known are {_KNOWN}")

@@ -1,0 +1,220 @@
+"""``memory://``: the MongoDB store over mongomock. For tests, never for money.
+
+What the double does not have, because mongomock does not: server-side validators, read and write
+concerns, the multikey cross-check index, transactions that run at the same time (one lock stands
+for them), the 16 MB limit and durability. Those are tested on a real server.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final
+
+from bson import encode
+from bson.errors import BSONError
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from .errors import StoreUnsupported
+from .mongo import MongoStore
+from .mongo_gateway import (
+    Document,
+    GatewayDuplicate,
+    GatewayRefused,
+    GatewayUnavailable,
+    Reads,
+    Sort,
+    Transaction,
+)
+from .mongo_schema import COLLECTIONS, ID_INDEX, INDEXES, Index
+
+
+def open_memory(url: str) -> MongoStore:
+    """``memory://`` is a fresh private store, ``memory://name`` one shared inside this process."""
+    name = url.removeprefix("memory://")
+    if name and not name.replace("-", "").replace("_", "").isalnum():
+        raise StoreUnsupported("memory://name: letters, digits, - and _ only")
+    if not name:
+        return MongoStore(url, MockGateway(_Database()))
+    with _SHARED_GUARD:
+        if name not in _SHARED:
+            _SHARED[name] = _Database()
+        return MongoStore(url, MockGateway(_SHARED[name]))
+
+
+class _Database:
+    """A mongomock database and the lock that stands for its transactions."""
+
+    def __init__(self) -> None:
+        try:
+            import mongomock
+        except ImportError:
+            raise StoreUnsupported("memory:// needs mongomock: pip install 'nutstate[testing]'") from None
+        self.collections: Any = mongomock.MongoClient().get_database("nutstate")
+        self.lock = threading.RLock()
+        for index in INDEXES:
+            if not index.multikey:
+                self.collections[index.collection].create_index(list(index.keys), **index.options())
+
+    def copy(self) -> _Database:
+        """The same documents, in a database of their own."""
+        twin = _Database()
+        for name in COLLECTIONS:
+            for document in self.collections[name].find({}):
+                # Past mongomock's uniqueness checks: they cost a scan each and hold already.
+                twin.collections[name]._store[document["_id"]] = document
+        return twin
+
+
+_SHARED: Final[dict[str, _Database]] = {}
+_SHARED_GUARD: Final = threading.Lock()
+
+
+class _MockReads:
+    """Reads of a mongomock database, each under the lock."""
+
+    def __init__(self, database: _Database) -> None:
+        self._database = database
+        self._closed = False
+
+    @contextmanager
+    def _collection(self, name: str) -> Iterator[Any]:
+        with self._database.lock:
+            if self._closed:
+                raise GatewayUnavailable("the store is closed")
+            yield self._database.collections[name]
+
+    def find(
+        self,
+        collection: str,
+        filter: Document,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        fields: Sequence[str] = (),
+    ) -> list[Document]:
+        with self._collection(collection) as documents:
+            cursor = documents.find(filter, dict.fromkeys(fields, 1) or None)
+            if sort:
+                cursor = cursor.sort(list(sort))
+            return list(cursor.limit(limit) if limit else cursor)
+
+    def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
+        with self._collection(collection) as documents:
+            return list(documents.aggregate(list(pipeline)))
+
+
+class _MockTransaction(_MockReads):
+    """The session double: keeps what each touched document was before, and can put it back."""
+
+    def __init__(self, database: _Database) -> None:
+        super().__init__(database)
+        self._images: list[tuple[str, Any, Document | None]] = []
+
+    def insert_many(self, collection: str, documents: Sequence[Document]) -> None:
+        with self._collection(collection) as stored:
+            for document in documents:
+                _check_bson(document)
+                try:
+                    stored.insert_one(document)
+                except DuplicateKeyError:
+                    broken = self._broken_index(collection, document)
+                else:
+                    self._images.append((collection, document["_id"], None))
+                    continue
+                raise broken
+
+    def update_many(self, collection: str, filter: Document, update: Document) -> int:
+        with self._collection(collection) as stored:
+            _check_bson(update.get("$set", {}))
+            before = list(stored.find(filter))
+            self._images += [(collection, document["_id"], document) for document in before]
+            try:
+                return int(stored.update_many(filter, update).matched_count)
+            except DuplicateKeyError:
+                wanted = [document | update.get("$set", {}) for document in before]
+                broken = self._broken_index(collection, *wanted)
+            raise broken
+
+    def _broken_index(self, collection: str, *documents: Document) -> GatewayDuplicate:
+        """mongomock does not say which index refused, so look."""
+        stored = self._database.collections[collection]
+        for document in documents:
+            for index in (i for i in INDEXES if i.collection == collection and i.unique and not i.multikey):
+                values = {field: _value_at(document, field) for field, _ in index.keys}
+                if _covers(index, values) and stored.count_documents(
+                    {**values, "_id": {"$ne": document["_id"]}}, limit=1
+                ):
+                    return GatewayDuplicate(collection, index.name)
+        return GatewayDuplicate(collection, ID_INDEX)
+
+    def roll_back(self) -> None:
+        """Put every touched document back, the last one first."""
+        for collection, key, before in reversed(self._images):
+            stored = self._database.collections[collection]
+            if before is None:
+                stored.delete_one({"_id": key})
+            else:
+                stored.replace_one({"_id": key}, before)
+
+
+class MockGateway(_MockReads):
+    """:class:`~nutstate.storage.mongo_gateway.Gateway` over mongomock."""
+
+    def find_one_and_update(self, collection: str, filter: Document, update: Document) -> Document | None:
+        with self._collection(collection) as documents:
+            found: Document | None = documents.find_one_and_update(
+                filter, update, return_document=ReturnDocument.AFTER
+            )
+            return found
+
+    def transaction(self, work: Callable[[Transaction], None]) -> None:
+        with self._database.lock:
+            if self._closed:
+                raise GatewayUnavailable("the store is closed")
+            transaction = _MockTransaction(self._database)
+            try:
+                work(transaction)
+            except BaseException:
+                transaction.roll_back()
+                raise
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Reads]:
+        with self._database.lock:
+            if self._closed:
+                raise GatewayUnavailable("the store is closed")
+            twin = self._database.copy()
+        yield _MockReads(twin)
+
+    def snapshot(self) -> AbstractContextManager[Reads]:
+        return self._snapshot()
+
+    def close(self) -> None:
+        with self._database.lock:
+            self._closed = True
+
+
+def _check_bson(document: Document) -> None:
+    """What BSON cannot hold, the double must not hold either."""
+    try:
+        encode(document)
+        return
+    except (BSONError, UnicodeError, OverflowError, TypeError, ValueError):
+        refusal = GatewayRefused("a value that BSON cannot hold")
+    raise refusal  # outside the handler: the cause shows the value
+
+
+def _value_at(document: Document, path: str) -> Any:
+    if path in document:
+        return document[path]
+    value: Any = document
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _covers(index: Index, values: Document) -> bool:
+    return index.partial is None or all(isinstance(values.get(field), str) for field in index.partial)

@@ -1,0 +1,218 @@
+"""The MongoDB form of the store, over a gateway. Every batch is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+from .batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
+from .check import check_batch
+from .errors import CommitUnknown, Conflict, Duplicate, InvalidBatch, StorageError, StoreUnavailable
+from .mongo_codec import (
+    Document,
+    audit_document,
+    dedup_document,
+    operation_changes,
+    operation_document,
+    operation_from_document,
+    token_changes,
+    token_document,
+)
+from .mongo_gateway import (
+    Gateway,
+    GatewayDuplicate,
+    GatewayRefused,
+    GatewayUnavailable,
+    GatewayUnknown,
+    Transaction,
+)
+from .mongo_read import MongoReads, equal
+from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, UNIQUE_KEYS
+from .port import DropLease, KeepLease, Note, Reader, Reschedule, TakeLease
+from .records import Operation, Token
+
+_SCALARS: Final = (str, int, type(None))
+
+
+class MongoStore(MongoReads):
+    """A :class:`~nutstate.storage.port.Store` in a MongoDB database. ``url`` holds no credentials."""
+
+    def __init__(self, url: str, gateway: Gateway) -> None:
+        super().__init__(gateway)
+        self.url = url
+        self._gateway = gateway
+
+    def close(self) -> None:
+        self._gateway.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reader]:
+        """Reads that all see the moment at which the block was entered."""
+        with self._translated():
+            context = self._gateway.snapshot()
+            reads = context.__enter__()
+        try:
+            yield MongoReads(reads)
+        finally:
+            context.__exit__(None, None, None)
+
+    def commit(self, batch: Batch) -> None:
+        """See :meth:`nutstate.storage.port.Store.commit`."""
+        check_batch(batch)
+        try:
+            # Conflict and GatewayDuplicate escape the transaction: swallowed inside, the driver
+            # would re-run a dead transaction until its time is over. Replays are told outside.
+            self._gateway.transaction(lambda transaction: apply_batch(transaction, batch))
+        except GatewayUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
+        except GatewayRefused as error:
+            raise InvalidBatch("the batch holds a value that cannot be stored") from error
+        except GatewayUnknown as error:
+            if not self._holds(batch.id):
+                raise CommitUnknown(batch.id, str(error)) from error
+        except (Conflict, GatewayDuplicate) as error:
+            if not self._holds(batch.id):
+                raise _refusal(error) from error
+
+    def _holds(self, batch_id: str) -> bool:
+        try:
+            return bool(self._gateway.find(AUDIT, equal(batch_id=batch_id), limit=1, fields=("_id",)))
+        except GatewayUnavailable as error:
+            raise CommitUnknown(batch_id, str(error)) from error
+
+    def note(self, note: Note) -> Operation | None:
+        """See :meth:`nutstate.storage.port.Store.note`."""
+        filter, update = note_update(note)
+        with self._translated():
+            document = self._gateway.find_one_and_update(OPERATIONS, filter, update)
+        return None if document is None else operation_from_document(document)
+
+
+def _refusal(error: Conflict | GatewayDuplicate) -> StorageError:
+    if isinstance(error, Conflict):
+        return error
+    return Duplicate(UNIQUE_KEYS.get((error.collection, error.index), error.index))
+
+
+def apply_batch(transaction: Transaction, batch: Batch) -> None:
+    """Every change of the batch, one trip per collection and kind, ids sorted. What leaves a
+    document is written before what enters one: a moved proof would collide with itself."""
+    operation_id = batch.operation.after.id
+    if isinstance(batch.operation, Insert):
+        transaction.insert_many(OPERATIONS, [operation_document(batch.operation.after)])
+    else:
+        _advance_operation(transaction, batch.operation)
+    if batch.dedup is not None:
+        _take_dedup(transaction, batch.dedup)
+    tokens = sorted(batch.tokens, key=lambda change: change.after.transaction_id)
+    _advance_tokens(transaction, [change for change in tokens if isinstance(change, Advance)])
+    for move in (change for change in batch.index if isinstance(change, IndexMove)):
+        _move_proofs(transaction, move, operation_id)
+    born = [token_document(change.after) for change in tokens if isinstance(change, Insert)]
+    if born:
+        transaction.insert_many(TOKENS, born)
+    entries = [
+        {"_id": key, "token_id": change.token_id, "operation_id": operation_id}
+        for change in batch.index
+        if isinstance(change, IndexInsert)
+        for key in change.keys
+    ]
+    if entries:
+        transaction.insert_many(PROOFS, sorted(entries, key=lambda entry: entry["_id"]))
+    transaction.insert_many(AUDIT, [audit_document(record) for record in batch.audit])
+
+
+def _advance_operation(transaction: Transaction, change: Advance[Operation]) -> None:
+    before = change.before
+    expected = equal(_id=before.id, state=before.state, version=before.version)
+    update = {"$set": operation_changes(before, change.after)}
+    if transaction.update_many(OPERATIONS, expected, update) != 1:
+        raise Conflict(f"operation:{before.id}")
+
+
+def _advance_tokens(transaction: Transaction, changes: Sequence[Advance[Token]]) -> None:
+    """Tokens that change in the same way share one trip: ``version`` grows by ``$inc``, and the
+    filter pins state and version of each."""
+    groups: dict[Any, tuple[Document, list[Advance[Token]]]] = {}
+    for change in changes:
+        update = token_changes(change.before, change.after)
+        update.pop("version", None)
+        step = change.after.version - change.before.version
+        alone = not all(isinstance(value, _SCALARS) or field in _SHARED for field, value in update.items())
+        key = change.after.transaction_id if alone else (step, tuple(sorted(update.items(), key=str)))
+        groups.setdefault(key, ({"$set": update, "$inc": {"version": step}}, []))[1].append(change)
+    for update, members in groups.values():
+        _advance_group(transaction, update, members)
+
+
+_SHARED: Final = ("updatedAt", "spent_at")  # dates: hashable, and the same for the whole batch
+
+
+def _advance_group(transaction: Transaction, update: Document, members: list[Advance[Token]]) -> None:
+    expected = [
+        equal(_id=m.before.transaction_id, state=m.before.state, version=m.before.version) for m in members
+    ]
+    filter = expected[0] if len(expected) == 1 else {"$or": expected}
+    if transaction.update_many(TOKENS, filter, update) == len(members):
+        return
+    raise Conflict(f"token:{_stale(transaction, update['$set'], members)}")
+
+
+def _stale(transaction: Transaction, written: Document, members: list[Advance[Token]]) -> str:
+    """The first token that did not match: it does not hold what the others now do."""
+    values = {field: value for field, value in written.items() if isinstance(value, _SCALARS)}
+    ids = [member.after.transaction_id for member in members]
+    found = transaction.find(TOKENS, {"_id": {"$in": ids}}, fields=("_id", "version", *values))
+    stored = {document["_id"]: document for document in found}
+    for member in members:
+        expected = {"_id": member.after.transaction_id, "version": member.after.version, **values}
+        if expected.items() - stored.get(member.after.transaction_id, {}).items():
+            return member.after.transaction_id
+    return ids[0]
+
+
+def _move_proofs(transaction: Transaction, move: IndexMove, operation_id: str) -> None:
+    filter: Document = {"_id": {"$in": sorted(move.keys)}, "token_id": {"$eq": move.from_token}}
+    update = {"$set": {"token_id": move.to_token, "operation_id": operation_id}}
+    if transaction.update_many(PROOFS, filter, update) != len(move.keys):
+        raise Conflict(f"token:{move.from_token}")
+
+
+def _take_dedup(transaction: Transaction, take: DedupTake) -> None:
+    record, previous = take.record, take.previous
+    if previous is None:
+        transaction.insert_many(DEDUP, [dedup_document(record)])
+        return
+    filter = equal(_id=record.key, operation_id=previous.operation_id, expires_at=previous.expires_at)
+    update = {"$set": {"operation_id": record.operation_id, "expires_at": record.expires_at}}
+    if transaction.update_many(DEDUP, filter, update) != 1:
+        raise Conflict(f"dedup:{record.key}")
+
+
+def note_update(note: Note) -> tuple[Document, Document]:
+    """Filter and update of a note; the filter holds its fence."""
+    if isinstance(note, TakeLease):
+        free: list[Document] = [{"lease.worker": None}, {"lease.until": {"$lte": note.now}}]
+        if note.breaking is not None:
+            worker, fence = note.breaking
+            free.append(equal(lease__worker=worker, lease__fence=fence))
+        taken = {"lease.worker": note.worker, "lease.until": note.until}
+        return {**equal(_id=note.operation_id), "$or": free}, {"$set": taken, "$inc": {"lease.fence": 1}}
+    held = equal(_id=note.operation_id, lease__worker=note.worker, lease__fence=note.fence)
+    match note:
+        case KeepLease():
+            return held, {"$set": {"lease.until": note.until}}
+        case DropLease():
+            return held, {"$set": {"lease.worker": None, "lease.until": 0}}
+        case Reschedule():
+            return held, {"$set": {"next_check_at": note.next_check_at}}

@@ -1,0 +1,84 @@
+"""The few calls that the MongoDB store makes, and how they fail. Two gateways answer them: a
+pymongo client with sessions, and mongomock in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+Document = dict[str, Any]
+Sort = Sequence[tuple[str, int]]
+
+
+class GatewayDuplicate(Exception):
+    """A unique index of ``collection`` holds the key already. The value is not in the text."""
+
+    def __init__(self, collection: str, index: str) -> None:
+        super().__init__(f"{collection}: duplicate key in {index}")
+        self.collection = collection
+        self.index = index
+
+
+class GatewayUnavailable(Exception):
+    """The database did not do it: not reachable, not primary, too busy, out of time."""
+
+
+class GatewayUnknown(Exception):
+    """The transaction may or may not have been committed."""
+
+
+class GatewayRefused(Exception):
+    """A document or filter that the database cannot hold. The value is not in the text."""
+
+
+class Reads(Protocol):
+    """Reads; inside a transaction or snapshot they all see its moment."""
+
+    def find(
+        self,
+        collection: str,
+        filter: Document,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        fields: Sequence[str] = (),
+    ) -> list[Document]:
+        """Matching documents, only ``fields`` if given; ``limit`` 0 means all."""
+        ...
+
+    def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]: ...
+
+
+class Transaction(Reads, Protocol):
+    """Writes of one transaction."""
+
+    def insert_many(self, collection: str, documents: Sequence[Document]) -> None:
+        """All of them in one trip; GatewayDuplicate if a unique key exists."""
+        ...
+
+    def update_many(self, collection: str, filter: Document, update: Document) -> int:
+        """How many documents **matched** (not: were modified)."""
+        ...
+
+
+class Gateway(Reads, Protocol):
+    """A database."""
+
+    def find_one_and_update(self, collection: str, filter: Document, update: Document) -> Document | None:
+        """One atomic write outside transactions; the document afterwards, None if none matched."""
+        ...
+
+    def transaction(self, work: Callable[[Transaction], None]) -> None:
+        """``work`` all or nothing; it may run several times, so it must decide nothing by itself.
+
+        An exception of ``work`` aborts and escapes. GatewayUnavailable: nothing was written.
+        GatewayUnknown: perhaps everything was.
+        """
+        ...
+
+    def snapshot(self) -> AbstractContextManager[Reads]:
+        """Reads that all see one moment."""
+        ...
+
+    def close(self) -> None: ...

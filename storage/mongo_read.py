@@ -1,0 +1,166 @@
+"""The reads of the port over a gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from bson import ObjectId
+
+from .errors import CorruptRecord, StoreUnavailable
+from .mongo_codec import (
+    Document,
+    audit_from_document,
+    dedup_from_document,
+    operation_from_document,
+    token_from_document,
+)
+from .mongo_gateway import GatewayRefused, GatewayUnavailable, Reads, Sort
+from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
+from .port import AuditQuery, Held, OperationQuery, TokenQuery
+from .records import AuditRecord, DedupRecord, Operation, Token
+
+T = TypeVar("T")
+
+
+def equal(**fields: Any) -> Document:
+    """A filter for the given values; None means "any". ``$eq`` keeps a value from being read as
+    an operator, whatever it holds. Two underscores stand for a dot."""
+    return {field.replace("__", "."): {"$eq": value} for field, value in fields.items() if value is not None}
+
+
+def token_filter(query: TokenQuery) -> Document:
+    """The filter of a token query."""
+    filter = equal(
+        npub=query.npub,
+        mint_url=query.mint_url,
+        unit=query.unit,
+        reserved_by=query.reserved_by,
+        metadata__parent_transaction_id=query.parent,
+    )
+    if query.wallet_id is not None:
+        # Existing deployments store the wallet's ObjectId, we its string.
+        ids: list[Any] = [query.wallet_id]
+        if ObjectId.is_valid(query.wallet_id):
+            ids.append(ObjectId(query.wallet_id))
+        filter["wallet_id"] = {"$in": ids}
+    if query.states:
+        filter["state"] = {"$in": list(query.states)}
+    if query.ids:
+        filter["transaction_id"] = {"$in": list(query.ids)}
+    total: Document = {}
+    if query.min_total is not None:
+        total["$gte"] = query.min_total
+    if query.max_total is not None:
+        total["$lte"] = query.max_total
+    return filter | ({"total_amount": total} if total else {})
+
+
+class MongoReads:
+    """Implements :class:`~nutstate.storage.port.Reader` over the reads of a gateway."""
+
+    _reads: Reads
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except GatewayUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
+        except GatewayRefused as error:
+            raise StoreUnavailable("the query holds a value that cannot be stored") from error
+
+    def _find(
+        self,
+        collection: str,
+        filter: Document,
+        make: Callable[[Document], T],
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+    ) -> list[T]:
+        with self._translated():
+            documents = self._reads.find(collection, filter, sort=sort, limit=limit)
+        return [make(document) for document in documents]
+
+    def _one(self, collection: str, filter: Document, make: Callable[[Document], T]) -> T | None:
+        found = self._find(collection, filter, make, limit=1)
+        return found[0] if found else None
+
+    def operation(self, operation_id: str) -> Operation | None:
+        return self._one(OPERATIONS, equal(_id=operation_id), operation_from_document)
+
+    def operation_by_key(self, npub: str, key: str) -> Operation | None:
+        return self._one(OPERATIONS, equal(npub=npub, idempotency__key=key), operation_from_document)
+
+    def operation_by_claim(self, claim: str) -> Operation | None:
+        return self._one(OPERATIONS, equal(claim=claim), operation_from_document)
+
+    def operations(self, query: OperationQuery) -> Sequence[Operation]:
+        if query.limit <= 0:
+            return []
+        filter = equal(npub=query.npub, kind=query.kind, mint_url=query.mint_url)
+        if query.states:
+            filter["state"] = {"$in": list(query.states)}
+        newest = (("created_at", -1), ("_id", -1))
+        return self._find(OPERATIONS, filter, operation_from_document, sort=newest, limit=query.limit)
+
+    def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
+        if limit <= 0:
+            return []
+        overdue = (("next_check_at", 1), ("_id", 1))
+        filter = {"next_check_at": {"$lte": due_before}}
+        return self._find(OPERATIONS, filter, operation_from_document, sort=overdue, limit=limit)
+
+    def dedup(self, key: str) -> DedupRecord | None:
+        return self._one(DEDUP, equal(_id=key), dedup_from_document)
+
+    def token(self, transaction_id: str) -> Token | None:
+        return self._one(TOKENS, equal(transaction_id=transaction_id), token_from_document)
+
+    def tokens(self, query: TokenQuery) -> Sequence[Token]:
+        if query.limit <= 0:
+            return []
+        by_id = ("transaction_id", 1)
+        sort = (("total_amount", -1), by_id) if query.largest_first else (by_id,)
+        return self._find(TOKENS, token_filter(query), token_from_document, sort=sort, limit=query.limit)
+
+    def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
+        with self._translated():
+            found = self._reads.find(PROOFS, {"_id": {"$in": list(keys)}}, fields=("_id", "token_id"))
+        return {document["_id"]: document["token_id"] for document in found}
+
+    def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
+        group = {
+            "_id": {"mint_url": "$mint_url", "unit": "$unit", "state": "$state"},
+            "amount": {"$sum": "$total_amount"},
+            "tokens": {"$sum": 1},
+        }
+        with self._translated():
+            rows = self._reads.aggregate(
+                TOKENS, [{"$match": equal(npub=npub, mint_url=mint_url)}, {"$group": group}]
+            )
+        held = [_held(row) for row in rows]
+        return sorted(held, key=lambda h: (h.mint_url, h.unit, h.state))
+
+    def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
+        if query.limit <= 0:
+            return []
+        filter = equal(operation_id=query.operation_id, entity=query.entity, batch_id=query.batch_id)
+        by_entity = (("entity", 1), ("version", 1))
+        sort = by_entity if query.entity is not None else (("operation_id", 1), ("seq", 1))
+        return self._find(AUDIT, filter, audit_from_document, sort=sort, limit=query.limit)
+
+
+def _held(row: Document) -> Held:
+    amount = row["amount"]
+    if not isinstance(amount, int):  # a double sneaked into total_amount, or the sum left 64 bits
+        raise CorruptRecord(
+            "a stored total_amount is not an integer", document="tokens", field="total_amount"
+        )
+    key = row["_id"]
+    return Held(key["mint_url"], key["unit"], key["state"], int(amount), int(row["tokens"]))

@@ -1,0 +1,109 @@
+"""Collections and indexes of the MongoDB form, and what a broken unique index is called."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from attrs import frozen
+
+TOKENS: Final = "cashu_tokens"
+OPERATIONS: Final = "operations"
+PROOFS: Final = "proof_index"
+DEDUP: Final = "dedup"
+AUDIT: Final = "audit_log"
+COLLECTIONS: Final = (TOKENS, OPERATIONS, PROOFS, DEDUP, AUDIT)
+
+ID_INDEX: Final = "_id_"
+
+
+@frozen
+class Index:
+    """One index. ``partial`` limits it to the documents that match."""
+
+    collection: str
+    name: str
+    keys: tuple[tuple[str, int], ...]
+    unique: bool = False
+    partial: dict[str, Any] | None = None
+    multikey: bool = False  # over an array: a cross-check that only a real server keeps
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of ``create_index`` besides the keys."""
+        options: dict[str, Any] = {"name": self.name}
+        if self.unique:
+            options["unique"] = True
+        if self.partial is not None:
+            options["partialFilterExpression"] = self.partial
+        return options
+
+
+def _up(*fields: str) -> tuple[tuple[str, int], ...]:
+    return tuple((field, 1) for field in fields)
+
+
+def _is_string(field: str) -> dict[str, Any]:
+    # $exists would be true for null, and two operations without a claim would collide.
+    return {field: {"$type": "string"}}
+
+
+INDEXES: Final = (
+    # The four of the deployments whose documents we share.
+    Index(TOKENS, "npub_1_mint_url_1_status_1", _up("npub", "mint_url", "status")),
+    Index(TOKENS, "npub_1_transaction_type_1_status_1", _up("npub", "transaction_type", "status")),
+    Index(TOKENS, "metadata.parent_transaction_id_1", _up("metadata.parent_transaction_id")),
+    Index(TOKENS, "atomic_transaction_lookup", _up("transaction_id", "transaction_type", "status")),
+    # Ours.
+    Index(TOKENS, "transaction_id_1", _up("transaction_id"), unique=True),
+    Index(
+        TOKENS,
+        "token_choice",
+        (*_up("npub", "mint_url", "unit", "state"), ("total_amount", -1), ("_id", 1)),
+    ),
+    Index(TOKENS, "reserved_by_1", _up("reserved_by"), partial=_is_string("reserved_by")),
+    Index(
+        TOKENS,
+        "mint_url_1_proofs.secret_1",
+        _up("mint_url", "proofs.secret"),
+        unique=True,
+        partial={"proofs.secret": {"$exists": True}},
+        multikey=True,
+    ),
+    Index(
+        OPERATIONS,
+        "npub_1_idempotency.key_1",
+        _up("npub", "idempotency.key"),
+        unique=True,
+        partial=_is_string("idempotency.key"),
+    ),
+    Index(OPERATIONS, "claim_1", _up("claim"), unique=True, partial=_is_string("claim")),
+    Index(
+        OPERATIONS,
+        "mint_url_1_quote.id_1",
+        _up("mint_url", "quote.id"),
+        unique=True,
+        partial=_is_string("quote.id"),
+    ),
+    Index(OPERATIONS, "state_1_next_check_at_1", _up("state", "next_check_at")),
+    Index(OPERATIONS, "next_check_at_1__id_1", _up("next_check_at", "_id")),
+    Index(OPERATIONS, "npub_1_created_at_-1", (("npub", 1), ("created_at", -1), ("_id", -1))),
+    Index(OPERATIONS, "created_at_-1__id_-1", (("created_at", -1), ("_id", -1))),
+    Index(AUDIT, "entity_1_version_1", _up("entity", "version"), unique=True),
+    Index(AUDIT, "operation_id_1_seq_1", _up("operation_id", "seq"), unique=True),
+    Index(AUDIT, "batch_id_1", _up("batch_id")),
+)
+
+# (collection, unique index) -> the key as Duplicate names it.
+UNIQUE_KEYS: Final = {
+    (TOKENS, ID_INDEX): "token_id",
+    (TOKENS, "transaction_id_1"): "token_id",
+    (TOKENS, "mint_url_1_proofs.secret_1"): "proof",
+    (OPERATIONS, ID_INDEX): "operation_id",
+    (OPERATIONS, "npub_1_idempotency.key_1"): "idempotency_key",
+    (OPERATIONS, "claim_1"): "claim",
+    (OPERATIONS, "mint_url_1_quote.id_1"): "quote",
+    (PROOFS, ID_INDEX): "proof",
+    (DEDUP, ID_INDEX): "dedup",
+    (AUDIT, ID_INDEX): "audit",
+    (AUDIT, "entity_1_version_1"): "audit",
+    (AUDIT, "operation_id_1_seq_1"): "audit",
+}

@@ -1,0 +1,178 @@
+"""Tables, indexes and rules of the SQLite store. A fact has one home: what is a column is not in
+the JSON beside it. The rules bind every writer, also one with plain ``sqlite3``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ..machines.token import STATUS_OF_STATE
+from .check import TOKEN_TYPES
+from .codec import AMOUNT_MAX
+
+SQLITE_SCHEMA_VERSION: Final = 1
+APPLICATION_ID: Final = 0x6E757473  # "nuts": what `file` and a careful reader see in the header
+SQLITE_OLDEST: Final = (3, 31, 0)  # generated columns
+
+OPERATION_COLUMNS: Final = (
+    "id", "kind", "state", "prev_state", "version", "npub", "mint_url", "created_at", "next_check_at",
+)  # fmt: skip
+LEASE_COLUMNS: Final = ("lease_worker", "lease_until", "lease_fence")
+TOKEN_COLUMNS: Final = (
+    "transaction_id", "npub", "wallet_id", "mint_url", "unit", "transaction_type", "state", "version",
+    "total_amount", "created_at", "updated_at", "prev_state", "reserved_by", "spent_at", "schema_version",
+)  # fmt: skip
+AUDIT_COLUMNS: Final = ("id", "operation_id", "seq", "entity", "version", "batch_id", "hash")
+
+# How SQLite names a broken unique key -> what Duplicate calls it.
+UNIQUE_KEYS: Final = {
+    "operations.id": "operation_id",
+    "operations.npub, operations.idempotency_key": "idempotency_key",
+    "operations.claim": "claim",
+    "operations.mint_url, operations.quote_id": "quote",
+    "tokens.transaction_id": "token_id",
+    "proof_index.key": "proof",
+    "dedup.key": "dedup",
+    "audit.id": "audit",
+    "audit.entity, audit.version": "audit",
+    "audit.operation_id, audit.seq": "audit",
+}
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(f"'{word}'" for word in sorted(words))
+
+
+_STATUS_OF_STATE: Final = " ".join(f"WHEN '{s}' THEN '{p}'" for s, p in sorted(STATUS_OF_STATE.items()))
+
+_TABLES: Final = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value) WITHOUT ROWID;
+
+CREATE TABLE operations (
+  id TEXT PRIMARY KEY NOT NULL,
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL,
+  prev_state TEXT,
+  version INTEGER NOT NULL CHECK (typeof(version) = 'integer' AND version >= 1),
+  npub TEXT NOT NULL,
+  mint_url TEXT NOT NULL,
+  created_at INTEGER NOT NULL CHECK (typeof(created_at) = 'integer'),
+  next_check_at INTEGER,
+  lease_worker TEXT,
+  lease_until INTEGER,
+  lease_fence INTEGER NOT NULL DEFAULT 0,
+  doc TEXT NOT NULL CHECK (json_valid(doc)),
+  idempotency_key TEXT GENERATED ALWAYS AS (json_extract(doc, '$.idempotency.key')) VIRTUAL,
+  quote_id TEXT GENERATED ALWAYS AS (json_extract(doc, '$.quote.id')) VIRTUAL,
+  claim TEXT GENERATED ALWAYS AS (json_extract(doc, '$.claim')) VIRTUAL
+);
+
+CREATE TABLE tokens (
+  transaction_id TEXT PRIMARY KEY NOT NULL,
+  npub TEXT NOT NULL,
+  wallet_id TEXT NOT NULL,
+  mint_url TEXT NOT NULL,
+  unit TEXT NOT NULL,
+  transaction_type TEXT NOT NULL,
+  state TEXT NOT NULL,
+  status TEXT NOT NULL,
+  version INTEGER NOT NULL CHECK (typeof(version) = 'integer' AND version >= 1),
+  total_amount INTEGER NOT NULL,
+  created_at INTEGER NOT NULL CHECK (typeof(created_at) = 'integer'),
+  updated_at INTEGER NOT NULL CHECK (typeof(updated_at) = 'integer'),
+  prev_state TEXT,
+  reserved_by TEXT,
+  spent_at INTEGER,
+  schema_version INTEGER NOT NULL,
+  proofs TEXT NOT NULL CHECK (json_valid(proofs)),
+  metadata TEXT NOT NULL CHECK (json_valid(metadata)),
+  parent TEXT GENERATED ALWAYS AS (json_extract(metadata, '$.parent_transaction_id')) VIRTUAL,
+  CONSTRAINT known_type CHECK (transaction_type IN ({_listed(TOKEN_TYPES)})),
+  CONSTRAINT known_state CHECK (state IN ({_listed(STATUS_OF_STATE)})),
+  CONSTRAINT status_is_projection CHECK (status = CASE state {_STATUS_OF_STATE} END),
+  CONSTRAINT change_has_parent
+    CHECK (transaction_type <> 'change' OR json_type(metadata, '$.parent_transaction_id') IS 'text'),
+  CONSTRAINT spent_is_stamped CHECK ((state = 'spent') = (spent_at IS NOT NULL)),
+  CONSTRAINT reserved_has_owner CHECK (state <> 'reserved' OR reserved_by IS NOT NULL),
+  CONSTRAINT total_is_amount
+    CHECK (typeof(total_amount) = 'integer' AND total_amount BETWEEN 0 AND {AMOUNT_MAX})
+);
+
+CREATE TABLE proof_index (
+  key TEXT PRIMARY KEY NOT NULL, token_id TEXT NOT NULL, operation_id TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE dedup (
+  key TEXT PRIMARY KEY NOT NULL, operation_id TEXT NOT NULL, expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE audit (
+  id TEXT PRIMARY KEY NOT NULL,
+  operation_id TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  entity TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  batch_id TEXT NOT NULL,
+  hash TEXT NOT NULL,
+  doc TEXT NOT NULL CHECK (json_valid(doc))
+);
+"""
+
+_INDEXES: Final = """
+CREATE UNIQUE INDEX operation_key ON operations (npub, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE UNIQUE INDEX operation_claim ON operations (claim) WHERE claim IS NOT NULL;
+CREATE UNIQUE INDEX operation_quote ON operations (mint_url, quote_id) WHERE quote_id IS NOT NULL;
+CREATE INDEX operation_due ON operations (next_check_at, id) WHERE next_check_at IS NOT NULL;
+CREATE INDEX operation_newest ON operations (created_at DESC, id DESC);
+CREATE INDEX operation_owner ON operations (npub, created_at DESC, id DESC);
+CREATE INDEX operation_state ON operations (state, created_at DESC, id DESC);
+CREATE INDEX token_choice
+  ON tokens (npub, mint_url, unit, state, total_amount DESC, transaction_id, wallet_id);
+CREATE INDEX token_reserved ON tokens (reserved_by) WHERE reserved_by IS NOT NULL;
+CREATE INDEX token_parent ON tokens (parent) WHERE parent IS NOT NULL;
+CREATE UNIQUE INDEX audit_entity ON audit (entity, version);
+CREATE UNIQUE INDEX audit_chain ON audit (operation_id, seq);
+CREATE INDEX audit_batch ON audit (batch_id);
+"""
+
+_RULES: Final = """
+CREATE TRIGGER token_total_on_insert BEFORE INSERT ON tokens
+WHEN (SELECT coalesce(sum(json_extract(value, '$.amount')), 0) FROM json_each(NEW.proofs))
+  IS NOT NEW.total_amount
+BEGIN SELECT RAISE(ABORT, 'total_amount is not the sum of the proofs'); END;
+
+CREATE TRIGGER token_total_on_update BEFORE UPDATE OF proofs, total_amount ON tokens
+WHEN (SELECT coalesce(sum(json_extract(value, '$.amount')), 0) FROM json_each(NEW.proofs))
+  IS NOT NEW.total_amount
+BEGIN SELECT RAISE(ABORT, 'total_amount is not the sum of the proofs'); END;
+
+CREATE TRIGGER change_born_spent BEFORE INSERT ON tokens
+WHEN NEW.transaction_type = 'change' AND NEW.state = 'spent' AND NEW.version < 2
+BEGIN SELECT RAISE(ABORT, 'change is never born spent'); END;
+
+CREATE TRIGGER token_final BEFORE UPDATE ON tokens
+WHEN OLD.state IN ('spent', 'failed') AND (NEW.state <> OLD.state OR NEW.spent_at IS NOT OLD.spent_at)
+BEGIN SELECT RAISE(ABORT, 'spent and failed are final'); END;
+
+CREATE TRIGGER token_versioned BEFORE UPDATE OF state, prev_state, total_amount, reserved_by ON tokens
+WHEN NEW.version <= OLD.version
+BEGIN SELECT RAISE(ABORT, 'every change raises the version'); END;
+
+CREATE TRIGGER token_fixed BEFORE UPDATE OF transaction_id, transaction_type ON tokens
+WHEN NEW.transaction_type <> OLD.transaction_type OR NEW.transaction_id <> OLD.transaction_id
+BEGIN SELECT RAISE(ABORT, 'the type and the id of a token never change'); END;
+
+CREATE TRIGGER token_not_replaced BEFORE INSERT ON tokens
+WHEN EXISTS (SELECT 1 FROM tokens WHERE transaction_id = NEW.transaction_id)
+BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: tokens.transaction_id'); END;
+
+CREATE TRIGGER token_kept BEFORE DELETE ON tokens
+BEGIN SELECT RAISE(ABORT, 'tokens are never deleted'); END;
+"""
+
+
+def statements() -> list[str]:
+    """The DDL, one statement each, to be run inside one transaction."""
+    plain = [part.strip() for part in (_TABLES + _INDEXES).split(";") if part.strip()]
+    rules = [part.strip() + " END" for part in _RULES.split("END;") if part.strip()]
+    return plain + rules

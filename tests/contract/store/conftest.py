@@ -1,0 +1,91 @@
+"""The stores under the contract: one factory each. A new store adds one class here, nothing else.
+
+What the in-memory double lacks, by construction (``storage/memory.py``): durability of a killed
+process, rules against foreign writers (SQLite: ``tests/storage/test_sqlite_rules.py``), and
+transactions that really run at the same time. Everything else below runs on every store.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from nutstate._open_store import open_store
+from nutstate.storage.memory import MockGateway
+from nutstate.storage.mongo import MongoStore
+from nutstate.storage.mongo_schema import COLLECTIONS
+from nutstate.storage.port import Store
+
+_NAMES = itertools.count()
+
+
+class Place(Protocol):
+    """Where one store lives. ``open`` again finds what was committed."""
+
+    def open(self) -> Store: ...
+
+    def dump(self) -> Any:
+        """Everything stored, comparable with ``==``."""
+        ...
+
+    def forget_proof(self, key: str) -> None:
+        """Remove an index entry behind the store's back."""
+        ...
+
+
+class SqlitePlace:
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "wallet.db"
+
+    def open(self) -> Store:
+        return open_store(f"sqlite:///{self.path}")
+
+    def dump(self) -> Any:
+        with closing(sqlite3.connect(self.path)) as connection:
+            tables = ("operations", "tokens", "proof_index", "dedup", "audit")
+            return {t: sorted(connection.execute(f"SELECT * FROM {t}"), key=repr) for t in tables}
+
+    def forget_proof(self, key: str) -> None:
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute("DELETE FROM proof_index WHERE key = ?", (key,))
+
+
+def _id(document: dict[str, Any]) -> str:
+    return str(document["_id"])
+
+
+class MemoryPlace:
+    def __init__(self) -> None:
+        self.url = f"memory://contract-{next(_NAMES)}"
+
+    def open(self) -> Store:
+        return open_store(self.url)
+
+    def _collections(self) -> Any:
+        store = self.open()
+        assert isinstance(store, MongoStore) and isinstance(store._gateway, MockGateway)
+        return store._gateway._database.collections
+
+    def dump(self) -> Any:
+        collections = self._collections()
+        return {name: sorted(collections[name].find({}), key=_id) for name in COLLECTIONS}
+
+    def forget_proof(self, key: str) -> None:
+        self._collections()["proof_index"].delete_one({"_id": key})
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return SqlitePlace(tmp_path) if request.param == "sqlite" else MemoryPlace()
+
+
+@pytest.fixture
+def store(place: Place) -> Iterator[Store]:
+    with place.open() as opened:
+        yield opened

@@ -1,0 +1,167 @@
+"""How errors of the driver are read. What needs a server is proven on a server, not here."""
+
+from __future__ import annotations
+
+import pytest
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    DuplicateKeyError,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+from nutstate.storage.errors import CommitUnknown, Conflict, Duplicate, InvalidBatch, StoreUnavailable
+from nutstate.storage.memory import MockGateway, open_memory
+from nutstate.storage.mongo import MongoStore
+from nutstate.storage.mongo_client import ClientGateway, duplicate_of, outcome_of
+from nutstate.storage.mongo_gateway import (
+    Gateway,
+    GatewayDuplicate,
+    GatewayRefused,
+    GatewayUnavailable,
+    GatewayUnknown,
+)
+from nutstate.storage.mongo_schema import INDEXES, UNIQUE_KEYS
+from nutstate.storage.testing import batch_for, make_operation
+
+MARK = "MARKER-never-to-be-shown"
+
+
+def labelled(error: PyMongoError, *labels: str) -> PyMongoError:
+    for label in labels:
+        error._add_error_label(label)
+    return error
+
+
+UNKNOWN, TRANSIENT = "UnknownTransactionCommitResult", "TransientTransactionError"
+
+
+@pytest.mark.parametrize(
+    "error, tried, expected",
+    [
+        (labelled(NetworkTimeout(MARK), UNKNOWN), True, GatewayUnknown),
+        (labelled(OperationFailure(MARK, 50), UNKNOWN), True, GatewayUnknown),
+        (labelled(OperationFailure(MARK, 112), TRANSIENT), True, GatewayUnavailable),
+        (labelled(AutoReconnect(MARK), TRANSIENT), False, GatewayUnavailable),
+        (ServerSelectionTimeoutError(MARK), False, GatewayUnavailable),
+        (AutoReconnect(MARK), True, GatewayUnknown),  # no label: then unknown, never failed
+        (OperationFailure(MARK, 13), False, GatewayUnavailable),
+    ],
+)
+def test_the_outcome_is_read_from_the_label(
+    error: PyMongoError, tried: bool, expected: type[Exception]
+) -> None:
+    outcome = outcome_of(error, tried)
+    assert type(outcome) is expected and MARK not in str(outcome)
+
+
+def message(index: str) -> str:
+    return f'E11000 duplicate key error collection: db.c index: {index} dup key: {{ x: "{MARK}" }}'
+
+
+@pytest.mark.parametrize(
+    "index", ["_id_", "claim_1", "npub_1_idempotency.key_1", "mint_url_1_proofs.secret_1"]
+)
+def test_a_broken_unique_index_is_named_without_the_value(index: str) -> None:
+    details = {"code": 11000, "errmsg": message(index)}
+    for error in (
+        DuplicateKeyError(message(index), 11000, details),
+        BulkWriteError({"writeErrors": [details]}),
+    ):
+        duplicate = duplicate_of(error, "c")
+        assert duplicate is not None and duplicate.index == index and MARK not in str(duplicate)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AutoReconnect("x"),
+        OperationFailure("x", 112, {"code": 112}),
+        BulkWriteError({"writeErrors": [{"code": 121}]}),
+        BulkWriteError({"writeErrors": []}),
+    ],
+)
+def test_other_errors_are_no_duplicates(error: PyMongoError) -> None:
+    assert duplicate_of(error, "c") is None
+
+
+def test_every_unique_index_has_a_name_for_callers() -> None:
+    unique = {(index.collection, index.name) for index in INDEXES if index.unique}
+    assert unique <= UNIQUE_KEYS.keys()
+
+
+def test_both_gateways_fit_the_protocol() -> None:
+    fits: list[type[Gateway]] = [MockGateway, ClientGateway]
+    assert len(fits) == 2
+
+
+class _Broken(MockGateway):
+    """Fails its next transaction, before or after doing it."""
+
+    error: Exception | None = None
+    applied = False
+    blind = False
+
+    def transaction(self, work):  # type: ignore[no-untyped-def]
+        error, self.error = self.error, None
+        if error is None or self.applied:
+            super().transaction(work)
+        if error is not None:
+            raise error
+
+    def find(self, collection, filter, **options):  # type: ignore[no-untyped-def]
+        if self.blind and "batch_id" in filter:
+            raise GatewayUnavailable("gone")
+        return super().find(collection, filter, **options)
+
+
+@pytest.fixture
+def broken() -> tuple[MongoStore, _Broken]:
+    store = open_memory("memory://")
+    assert isinstance(store._gateway, MockGateway)
+    gateway = _Broken(store._gateway._database)
+    return MongoStore("memory://", gateway), gateway
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        (GatewayUnavailable("x"), StoreUnavailable),
+        (GatewayUnknown("x"), CommitUnknown),
+        (GatewayRefused("x"), InvalidBatch),
+        (GatewayDuplicate("operations", "claim_1"), Duplicate),
+        (Conflict("token:a"), Conflict),
+    ],
+)
+def test_failures_of_a_transaction_that_wrote_nothing(
+    broken: tuple[MongoStore, _Broken], error: Exception, expected: type[Exception]
+) -> None:
+    store, gateway = broken
+    gateway.error = error
+    with pytest.raises(expected):
+        store.commit(batch_for(make_operation()))
+    assert store.operation("tx-1") is None
+    store.commit(batch_for(make_operation()))
+
+
+@pytest.mark.parametrize(
+    "error", [GatewayUnknown("x"), GatewayDuplicate("operations", "_id_"), Conflict("operation:tx-1")]
+)
+def test_a_transaction_that_was_applied_is_found_and_returns_quietly(
+    broken: tuple[MongoStore, _Broken], error: Exception
+) -> None:
+    store, gateway = broken
+    gateway.error, gateway.applied = error, True
+    store.commit(batch_for(make_operation()))
+    assert store.operation("tx-1") is not None
+
+
+@pytest.mark.parametrize("error", [GatewayUnknown("x"), Conflict("operation:tx-1")])
+def test_what_cannot_be_looked_up_is_unknown(broken: tuple[MongoStore, _Broken], error: Exception) -> None:
+    store, gateway = broken
+    gateway.error, gateway.applied, gateway.blind = error, True, True
+    with pytest.raises(CommitUnknown):
+        store.commit(batch_for(make_operation()))

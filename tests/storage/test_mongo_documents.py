@@ -1,0 +1,139 @@
+"""The documents as existing deployments know them, and what foreign programs put into them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from attrs import evolve
+from bson import ObjectId
+
+from nutstate.storage.errors import CorruptRecord
+from nutstate.storage.memory import MockGateway, open_memory
+from nutstate.storage.mongo import MongoStore
+from nutstate.storage.mongo_codec import operation_document, token_document, token_from_document
+from nutstate.storage.mongo_schema import INDEXES, TOKENS
+from nutstate.storage.port import TokenQuery
+from nutstate.storage.records import TokenMetadata
+from nutstate.storage.testing import batch_for, make_operation, make_token
+from tests.contract.store.steps import put, reserved
+
+SOURCE_INDEXES = {
+    "npub_1_mint_url_1_status_1", "npub_1_transaction_type_1_status_1", "metadata.parent_transaction_id_1",
+    "atomic_transaction_lookup",
+}  # fmt: skip
+
+
+@pytest.fixture
+def store() -> MongoStore:
+    return open_memory("memory://")
+
+
+def collection(store: MongoStore, name: str = TOKENS) -> Any:
+    assert isinstance(store._gateway, MockGateway)
+    return store._gateway._database.collections[name]
+
+
+def test_a_token_document_has_exactly_the_known_field_names() -> None:
+    token = make_token("tx_keep", 8, transaction_type="change", created_at=1_000, updated_at=2_500)
+    document = token_document(token)
+    assert set(document) == {
+        "_id", "npub", "wallet_id", "proofs", "mint_url", "unit", "total_amount", "status",
+        "transaction_type", "transaction_id", "metadata", "spent_at", "createdAt", "updatedAt",
+        "state", "prev_state", "version", "reserved_by", "schema_version",
+    }  # fmt: skip
+    assert document["createdAt"] == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+    assert document["updatedAt"] == datetime(1970, 1, 1, 0, 0, 2, 500_000, tzinfo=UTC)
+    assert document["metadata"] == {"source": "change", "parent_transaction_id": "tx-parent"}
+    assert document["_id"] == document["transaction_id"] and document["spent_at"] is None
+    assert set(document["proofs"][0]) == {"id", "amount", "secret", "C"}
+
+
+@pytest.mark.parametrize(
+    "state, status",
+    [("awaiting", "pending"), ("reserved", "pending"), ("outstanding", "pending"), ("unspent", "unspent"),
+     ("spent", "spent"), ("failed", "failed")],
+)  # fmt: skip
+def test_status_is_the_projection_of_state(state: str, status: str) -> None:
+    assert token_document(make_token("a", state=state))["status"] == status
+
+
+def test_the_status_follows_every_advance(store: MongoStore) -> None:
+    operation, (token,) = put(store, make_token("a"), operation=make_operation())
+    store.commit(batch_for(evolve(operation, state="prepared"), operation, tokens=[reserved(token)]))
+    assert collection(store).find_one({"_id": "a"})["status"] == "pending"
+
+
+def test_the_four_indexes_of_the_source_design_keep_their_names(store: MongoStore) -> None:
+    present = collection(store).index_information().keys()
+    assert present >= SOURCE_INDEXES
+    assert {i.name for i in INDEXES if i.unique and i.collection == TOKENS} == {
+        "transaction_id_1", "mint_url_1_proofs.secret_1",
+    }  # fmt: skip
+
+
+def test_foreign_object_ids_and_dates_are_read_and_never_rewritten(store: MongoStore) -> None:
+    operation, (token,) = put(store, make_token("a"), operation=make_operation())
+    wallet, moment = ObjectId(), datetime(2024, 5, 6, 7, 8, 9)
+    foreign = {"wallet_id": wallet, "metadata.sent_at": moment, "metadata.info": {"by": wallet}}
+    collection(store).update_one({"_id": "a"}, {"$set": foreign})
+    read = store.token("a")
+    assert read is not None and read.wallet_id == str(wallet)
+    assert read.metadata.extra == {"sent_at": moment.isoformat(), "info": {"by": str(wallet)}}
+    assert [t.transaction_id for t in store.tokens(TokenQuery(wallet_id=str(wallet)))] == ["a"]
+    stamped = evolve(read.metadata, operation_hash="ab" * 8)
+    changed = evolve(read, state="reserved", reserved_by="tx-1", metadata=stamped)
+    store.commit(batch_for(evolve(operation, state="x"), operation, tokens=[(read, changed)]))
+    stored = collection(store).find_one({"_id": "a"})
+    assert stored["wallet_id"] == wallet and stored["metadata"]["sent_at"] == moment
+    assert stored["metadata"]["operation_hash"] == "ab" * 8 and token.version + 1 == stored["version"]
+
+
+@pytest.mark.parametrize(
+    "change, field",
+    [
+        ({"$set": {"status": "melted"}}, "status"),
+        ({"$unset": {"createdAt": 1}}, "createdAt"),
+        ({"$set": {"updatedAt": 5}}, "updatedAt"),
+        ({"$set": {"proofs.0.amount": 1.5}}, "proofs[0].amount"),
+        ({"$set": {"surprise": 1}}, "surprise"),
+        ({"$unset": {"version": 1}}, "version"),
+        ({"$set": {"metadata": None}}, "metadata"),
+    ],
+)
+def test_a_foreign_document_that_does_not_decode_is_named(store: MongoStore, change: Any, field: str) -> None:
+    put(store, make_token("a"))
+    collection(store).update_one({"_id": "a"}, change)
+    with pytest.raises(CorruptRecord) as caught:
+        store.token("a")
+    assert caught.value.details == {"document": "token:a", "field": field}
+
+
+def test_a_fractional_total_is_not_summed_up(store: MongoStore) -> None:
+    put(store, make_token("a"))
+    collection(store).update_one({"_id": "a"}, {"$set": {"total_amount": 1.5}})
+    with pytest.raises(CorruptRecord):
+        store.balance(make_token("a").npub)
+
+
+def test_sixty_four_bit_integers_of_the_driver_are_plain_integers() -> None:
+    from bson.int64 import Int64
+
+    document = token_document(make_token("a", 2**40))
+    document["total_amount"] = Int64(2**40)
+    document["proofs"][0]["amount"] = Int64(2**40)
+    token = token_from_document(document)
+    assert type(token.total_amount) is int and type(token.proofs[0].amount) is int
+
+
+def test_the_lease_is_always_a_document_so_that_its_fence_lives_on() -> None:
+    document = operation_document(make_operation())
+    assert document["lease"] == {"worker": None, "until": 0, "fence": 0} and document["_id"] == "tx-1"
+
+
+def test_metadata_that_changes_only_elsewhere_is_written_whole(store: MongoStore) -> None:
+    operation, (token,) = put(store, make_token("a"), operation=make_operation())
+    changed = evolve(token, state="reserved", reserved_by="x", metadata=TokenMetadata("p2p", extra={"n": 1}))
+    store.commit(batch_for(evolve(operation, state="x"), operation, tokens=[(token, changed)]))
+    assert collection(store).find_one({"_id": "a"})["metadata"] == {"n": 1, "source": "p2p"}

@@ -1,0 +1,135 @@
+"""Queries that must not read every coin, shown by SQLite's own plan and by counting its work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
+from nutstate.storage.sqlite import SqliteStore
+from nutstate.storage.sqlite_read import audit_sql, operation_sql, token_sql
+from nutstate.storage.testing import MINT, NPUB, batch_for, make_operation, make_proofs, make_token
+
+COINS = 10_000
+PER_BATCH = 500
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
+    """A wallet of 10,000 coins."""
+    with SqliteStore(f"sqlite:///{tmp_path_factory.mktemp('plans')}/wallet.db") as opened:
+        for start in range(0, COINS, PER_BATCH):
+            tokens = [
+                make_token(f"t{n}", proofs=make_proofs(f"t{n}", 2 ** (n % 12)))
+                for n in range(start, start + PER_BATCH)
+            ]
+            opened.commit(batch_for(make_operation(f"tx-{start}"), tokens=tokens))
+        yield opened
+
+
+def plan(store: SqliteStore, sql: str, values: list[Any]) -> str:
+    return " | ".join(row[3] for row in store._rows(f"EXPLAIN QUERY PLAN {sql}", values))
+
+
+def steps(store: SqliteStore, sql: str, values: list[Any]) -> int:
+    """Virtual machine instructions that the query takes, in hundreds."""
+    count = 0
+
+    def tick() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    connection = store._link().connection
+    connection.set_progress_handler(tick, 100)
+    try:
+        connection.execute(sql, values).fetchall()
+    finally:
+        connection.set_progress_handler(None, 0)
+    return count
+
+
+READY = TokenQuery(npub=NPUB, mint_url=MINT, unit="sat", states=("unspent",), largest_first=True, limit=20)
+
+
+def test_choosing_by_size_walks_the_index_and_stops(store: SqliteStore) -> None:
+    text = plan(store, *token_sql(READY))
+    assert "token_choice (npub=? AND mint_url=? AND unit=? AND state=?)" in text
+    assert "COVERING INDEX token_choice" in text and "SCAN tokens" not in text
+    assert steps(store, *token_sql(READY)) < 20  # about 70 instructions a coin, 20 coins, not 10,000
+    assert [t.total_amount for t in store.tokens(READY)] == [2048] * 20
+
+
+def test_choosing_inside_bounds_stops_as_well(store: SqliteStore) -> None:
+    query = TokenQuery(
+        npub=NPUB, mint_url=MINT, unit="sat", states=("unspent",), largest_first=True, max_total=64, limit=20
+    )
+    assert "total_amount<?" in plan(store, *token_sql(query))
+    assert steps(store, *token_sql(query)) < 20
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        TokenQuery(npub=NPUB, mint_url=MINT, unit="sat", states=("unspent", "reserved"), largest_first=True),
+        TokenQuery(npub=NPUB, mint_url=MINT, unit="sat", states=("unspent",), limit=20),
+    ],
+    ids=["two states", "by id"],
+)
+def test_other_orders_sort_the_index_and_read_only_the_chosen(store: SqliteStore, query: TokenQuery) -> None:
+    text = plan(store, *token_sql(query))
+    assert "COVERING INDEX token_choice" in text and "SCAN tokens" not in text
+
+
+@pytest.mark.parametrize(
+    "query, index",
+    [
+        (TokenQuery(reserved_by="tx-1"), "token_reserved"),
+        (TokenQuery(parent="tx-1"), "token_parent"),
+        (TokenQuery(ids=("t1", "t2")), "sqlite_autoindex_tokens_1"),
+    ],
+)
+def test_other_token_queries_use_their_index(store: SqliteStore, query: TokenQuery, index: str) -> None:
+    assert index in plan(store, *token_sql(query))
+    assert steps(store, *token_sql(query)) < 20
+
+
+@pytest.mark.parametrize(
+    "query, index",
+    [
+        (OperationQuery(), "operation_newest"),
+        (OperationQuery(npub=NPUB), "operation_owner"),
+        (OperationQuery(states=("attention",)), "operation_state"),
+    ],
+)
+def test_operation_queries_use_their_index(store: SqliteStore, query: OperationQuery, index: str) -> None:
+    text = plan(store, *operation_sql(query))
+    assert index in text and "TEMP B-TREE" not in text
+
+
+@pytest.mark.parametrize(
+    "query, index",
+    [
+        (AuditQuery(operation_id="o"), "audit_chain"),
+        (AuditQuery(entity="e"), "audit_entity"),
+        (AuditQuery(batch_id="b"), "audit_batch"),
+    ],
+)
+def test_audit_queries_use_their_index(store: SqliteStore, query: AuditQuery, index: str) -> None:
+    assert index in plan(store, *audit_sql(query))
+
+
+@pytest.mark.parametrize(
+    "sql, index",
+    [
+        ("SELECT id FROM operations WHERE next_check_at <= 5 ORDER BY next_check_at, id", "operation_due"),
+        ("SELECT id FROM operations WHERE npub = 'n' AND idempotency_key = 'k'", "operation_key"),
+        ("SELECT id FROM operations WHERE claim = 'c'", "operation_claim"),
+        ("SELECT sum(total_amount) FROM tokens WHERE npub = 'n' AND mint_url = 'm'", "token_choice"),
+    ],
+)
+def test_single_lookups_use_their_index(store: SqliteStore, sql: str, index: str) -> None:
+    text = plan(store, sql, [])
+    assert index in text and "TEMP B-TREE" not in text

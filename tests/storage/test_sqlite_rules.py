@@ -1,0 +1,149 @@
+"""A foreign program with plain ``sqlite3`` cannot write money that the rules do not know."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nutstate.storage.port import TokenQuery
+from nutstate.storage.sqlite import SqliteStore
+from nutstate.storage.testing import NOW, batch_for, make_operation, make_token
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """A plain connection to a store with one token in each state."""
+    path = tmp_path / "wallet.db"
+    with SqliteStore(f"sqlite:///{path}") as store:
+        states = ("unspent", "reserved", "outstanding", "spent")
+        tokens = [make_token(state, 1, 2, state=state) for state in states]
+        failed = make_token("failed", state="failed", transaction_type="minted", proofs=())
+        store.commit(batch_for(make_operation(), tokens=[*tokens, failed]))
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            yield connection
+        assert len(store.tokens(TokenQuery())) >= 5  # all still decode
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    """A token row that the rules accept."""
+    return {
+        "transaction_id": "new", "npub": "n", "wallet_id": "w", "mint_url": "https://m", "unit": "sat",
+        "transaction_type": "received", "state": "unspent", "status": "unspent", "version": 1,
+        "total_amount": 3, "created_at": NOW, "updated_at": NOW, "prev_state": None, "reserved_by": None,
+        "spent_at": None, "schema_version": 1, "metadata": json.dumps({"source": "p2p"}),
+        "proofs": json.dumps([{"id": "k", "amount": n, "secret": f"s{n}", "C": "c"} for n in (1, 2)]),
+    } | fields  # fmt: skip
+
+
+def insert(raw: sqlite3.Connection, values: dict[str, Any]) -> None:
+    names = ", ".join(values)
+    raw.execute(
+        f"INSERT INTO tokens ({names}) VALUES ({', '.join('?' * len(values))})", tuple(values.values())
+    )
+
+
+def test_a_lawful_row_is_accepted(raw: sqlite3.Connection) -> None:
+    insert(raw, row())
+    insert(raw, row(transaction_id="s", state="spent", status="spent", spent_at=NOW))
+
+
+CHANGE = {
+    "transaction_type": "change",
+    "metadata": json.dumps({"source": "change", "parent_transaction_id": "p"}),
+}
+
+UNLAWFUL: dict[str, dict[str, Any]] = {
+    "type melted": {"transaction_type": "melted"},
+    "unknown state": {"state": "melted", "status": "spent"},
+    "status melted": {"status": "melted"},
+    "status of another state": {"state": "reserved", "status": "unspent", "reserved_by": "x"},
+    "status null": {"status": None},
+    "change without parent": {"transaction_type": "change"},
+    "change with null parent": CHANGE | {"metadata": '{"source": "change", "parent_transaction_id": null}'},
+    "change with a number as parent": CHANGE | {"metadata": '{"parent_transaction_id": 5}'},
+    "change born spent": CHANGE | {"state": "spent", "status": "spent", "spent_at": NOW},
+    "spent without a time": {"state": "spent", "status": "spent"},
+    "unspent with a time": {"spent_at": NOW},
+    "reserved by nobody": {"state": "reserved", "status": "pending"},
+    "total that is not the sum": {"total_amount": 4},
+    "total as text": {"total_amount": "three"},
+    "total as a fraction": {"total_amount": 3.5, "proofs": '[{"amount": 3.5}]'},
+    "negative total": {"total_amount": -1, "proofs": '[{"amount": -1}]'},
+    "huge total": {"total_amount": 2**53, "proofs": json.dumps([{"amount": 2**53}])},
+    "version zero": {"version": 0},
+    "version as text": {"version": "one"},
+    "proofs that are no JSON": {"proofs": "["},
+    "metadata that is no JSON": {"metadata": "{"},
+    "an id that exists": {"transaction_id": "unspent"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", UNLAWFUL)
+def test_an_unlawful_row_is_refused(raw: sqlite3.Connection, rule: str) -> None:
+    with pytest.raises((sqlite3.IntegrityError, sqlite3.OperationalError)):
+        insert(raw, row(**UNLAWFUL[rule]))
+    assert raw.execute("SELECT count(*) FROM tokens").fetchone() == (5,)
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        "state = 'unspent', status = 'unspent', spent_at = NULL, version = version + 1 WHERE state = 'spent'",
+        "state = 'reserved', status = 'pending', spent_at = NULL, reserved_by = 'x', version = 9"
+        " WHERE state = 'spent'",
+        "state = 'failed', status = 'failed', spent_at = NULL, version = 9 WHERE state = 'spent'",
+        "spent_at = 5 WHERE state = 'spent'",
+        "spent_at = NULL WHERE state = 'spent'",
+        "state = 'unspent', status = 'unspent', version = 9 WHERE state = 'failed'",
+        "transaction_type = 'melted' WHERE state = 'unspent'",
+        "transaction_type = 'sent' WHERE state = 'unspent'",
+        "transaction_type = 'change' WHERE state = 'unspent'",
+        "total_amount = 4, version = 9 WHERE state = 'unspent'",
+        "proofs = '[]' WHERE state = 'unspent'",
+        "status = 'spent' WHERE state = 'unspent'",
+        "state = 'spent', status = 'spent', version = 9 WHERE state = 'unspent'",
+        "state = 'unspent', status = 'unspent', reserved_by = NULL WHERE state = 'reserved'",
+        "reserved_by = 'thief' WHERE state = 'reserved'",
+        "state = 'reserved', status = 'pending', version = 9 WHERE state = 'unspent'",
+    ],
+)
+def test_an_unlawful_update_is_refused(raw: sqlite3.Connection, update: str) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        raw.execute(f"UPDATE tokens SET {update}")
+
+
+@pytest.mark.parametrize("verb", ["INSERT OR REPLACE", "REPLACE", "INSERT OR IGNORE"])
+@pytest.mark.parametrize("kind", ["received", "melted"])
+def test_replacing_a_row_is_no_way_around(raw: sqlite3.Connection, verb: str, kind: str) -> None:
+    values = row(transaction_type=kind, transaction_id="spent")
+    statement = f"{verb} INTO tokens ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})"
+    with suppress(sqlite3.IntegrityError):  # OR IGNORE may skip the row without a word
+        raw.execute(statement, tuple(values.values()))
+    stored = raw.execute("SELECT state, transaction_type FROM tokens WHERE transaction_id = 'spent'")
+    assert stored.fetchone() == ("spent", "received")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM tokens WHERE transaction_id = 'spent'",
+        "UPDATE OR REPLACE tokens SET transaction_id = 'spent' WHERE transaction_id = 'unspent'",
+        "UPDATE tokens SET transaction_id = 'other' WHERE transaction_id = 'unspent'",
+    ],
+)
+def test_removing_a_row_is_no_way_around(raw: sqlite3.Connection, statement: str) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        raw.execute(statement)
+
+
+@pytest.mark.parametrize("values", ["'k', 't2', 'o2'"])
+def test_a_proof_has_one_owner_for_every_writer(raw: sqlite3.Connection, values: str) -> None:
+    raw.execute("INSERT INTO proof_index VALUES ('k', 't1', 'o1')")
+    with pytest.raises(sqlite3.IntegrityError):
+        raw.execute(f"INSERT INTO proof_index VALUES ({values})")

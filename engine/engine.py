@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
+from ..machines.melt import ENDED_UNPAID
 from ..machines.registry import latest, names
 from ..storage.errors import Conflict, Duplicate
 from ..storage.port import OperationQuery, Store
@@ -136,7 +137,7 @@ class Engine:
         Codes: NOT_FOUND, QUOTE_EXPIRED (nothing was sent), ALREADY_FINAL."""
         op = self._stored(operation_id)
         if op.state != "prepared":
-            if op.state in requests.ENDED_UNPAID:
+            if op.state in ENDED_UNPAID:
                 raise Refused(
                     f"the operation is {op.state}", code="ALREADY_FINAL", operation_id=op.id, state=op.state
                 )

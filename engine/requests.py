@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..machines.melt import ENDED_UNPAID
 from ..machines.registry import latest
 from ..storage.batch import DedupTake
 from ..storage.port import Store, TokenQuery
@@ -14,9 +15,6 @@ from .draft import Draft
 from .errors import InvalidArgument, NotFound, Refused
 from .ids import new_transaction_id, operation_hash, request_hash, validate_transaction_id
 from .settings import Settings
-
-ENDED_UNPAID = frozenset({"rejected", "cancelled", "expired", "released"})
-
 
 def new_operation(
     kind: str,

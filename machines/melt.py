@@ -6,6 +6,9 @@ from .facts import MeltFacts
 from .guards import melt as g
 from .spec import NONE, Event, Machine, Refuse, State, edges
 
+ENDED_UNPAID = frozenset({"rejected", "cancelled", "expired", "released"})
+"""Final states in which nothing was paid: claim, quote and duplicate window are free again."""
+
 _POST_ANSWERS = ("mint_refused", "reply_lost", "mint_unreachable")
 _QUOTE_ANSWERS = ("mint_paid", "mint_pending", "mint_unpaid")
 _FENCE_ANSWERS = ("fence_done", "fence_found", "fence_refused")

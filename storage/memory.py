@@ -144,7 +144,7 @@ class _MockTransaction(_MockReads):
         for document in documents:
             for index in (i for i in INDEXES if i.collection == collection and i.unique and not i.multikey):
                 values = {field: _value_at(document, field) for field, _ in index.keys}
-                if _covers(index, values) and stored.count_documents(
+                if _covers(index, document) and stored.count_documents(
                     {**values, "_id": {"$ne": document["_id"]}}, limit=1
                 ):
                     return GatewayDuplicate(collection, index.name)
@@ -216,5 +216,10 @@ def _value_at(document: Document, path: str) -> Any:
     return value
 
 
-def _covers(index: Index, values: Document) -> bool:
-    return index.partial is None or all(isinstance(values.get(field), str) for field in index.partial)
+def _covers(index: Index, document: Document) -> bool:
+    return index.partial is None or all(
+        _value_at(document, field) in wanted["$in"]
+        if "$in" in wanted
+        else isinstance(_value_at(document, field), str)
+        for field, wanted in index.partial.items()
+    )

@@ -121,7 +121,8 @@ CREATE TABLE audit (
 _INDEXES: Final = """
 CREATE UNIQUE INDEX operation_key ON operations (npub, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE UNIQUE INDEX operation_claim ON operations (claim) WHERE claim IS NOT NULL;
-CREATE UNIQUE INDEX operation_quote ON operations (mint_url, quote_id) WHERE quote_id IS NOT NULL;
+CREATE UNIQUE INDEX operation_quote ON operations (mint_url, quote_id)
+  WHERE quote_id IS NOT NULL AND state NOT IN ('cancelled', 'expired', 'rejected', 'released');
 CREATE INDEX operation_due ON operations (next_check_at, id) WHERE next_check_at IS NOT NULL;
 CREATE INDEX operation_newest ON operations (created_at DESC, id DESC);
 CREATE INDEX operation_owner ON operations (npub, created_at DESC, id DESC);

@@ -114,6 +114,15 @@ def test_a_unique_key_also_holds_on_an_advance(place: Place, field: str) -> None
     store.close()
 
 
+@pytest.mark.parametrize("ended", ["rejected", "cancelled", "expired", "released"])
+def test_a_quote_nobody_paid_may_be_used_again(store: Store, ended: str) -> None:
+    """Some mints answer the same quote when the same invoice is asked about again."""
+    put(store, operation=make_operation("one", state=ended, quote=Quote("q", 1, 0, 9)))
+    put(store, operation=make_operation("two", quote=Quote("q", 1, 0, 9)))
+    with pytest.raises(Duplicate):
+        put(store, operation=make_operation("three", quote=Quote("q", 1, 0, 9)))
+
+
 def test_keys_are_unique_per_owner_and_mint_only(store: Store) -> None:
     put(store, operation=make_operation("one", idempotency=Idempotency("k", "h"), quote=Quote("q", 1, 0, 9)))
     other = make_operation(

@@ -1,0 +1,24 @@
+"""Embedding the engine: fund a wallet, pay an invoice, look at what happened. Needs no network."""
+
+# ruff: noqa: T201 - an example prints
+
+import tempfile
+
+from nutstate import Engine, SimulatedMint, configure_logging, open_store
+
+NPUB = "npub1u9290c2mtammza7d4arqpls8pt82w93gmwt5g70n87zeha5r4qwscarf9g"
+
+configure_logging("off")
+with (
+    tempfile.TemporaryDirectory() as folder,
+    open_store(f"sqlite:///{folder}/wallet.db") as store,
+    SimulatedMint() as mint,
+):
+    engine = Engine(store, mint=mint)
+    engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=1000)
+    invoice = mint.lightning.invoice(100).reveal()
+
+    paid = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice, idempotency_key="order-17")
+
+    print(f"{paid.state}: {paid.amount} sat, fee {paid.fee_paid} sat, change {paid.change} sat")
+    print(f"balance {engine.balance(NPUB).unspent} sat, {len(paid.audit())} audit records")

@@ -1,0 +1,100 @@
+"""The program itself: its commands, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from .. import __version__
+from .demo import demo
+from .diagrams import diagrams
+from .errors import Exit, redact, usage_content
+from .melt import cancel, confirm, melt
+from .operations import history, recover, resolve, resume, show, write_off
+from .wallet import balance, deposit, mint
+
+
+class App(click.Group):
+    """A group that lists its commands in the order they were added and ends as the exit codes promise."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run and end the program. Usage errors never repeat what could be money."""
+        given = list(sys.argv[1:] if args is None else args)
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")
+        try:
+            code = super().main(
+                given,
+                prog_name or "nutstate",
+                complete_var=complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                **extra,
+            )
+        except click.ClickException as error:
+            _wrong_usage(error, as_json="--json" in given)
+            sys.exit(Exit.USAGE)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("interrupted", err=True)
+            sys.exit(Exit.INTERRUPTED)
+        except Exception as error:  # noqa: BLE001 - its text may hold values
+            click.echo(f"error: unexpected {type(error).__name__}: this is a bug in nutstate", err=True)
+            sys.exit(Exit.REFUSED)
+        sys.exit(code if isinstance(code, int) else Exit.DONE)
+
+
+def _wrong_usage(error: click.ClickException, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(usage_content(error.format_message()), indent=2, ensure_ascii=False))
+        return
+    context = getattr(error, "ctx", None)
+    if context is not None and isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+        click.echo(context.get_help(), err=True)
+        return
+    if context is not None:
+        click.echo(context.get_usage(), err=True)
+        click.echo(f"Try '{context.command_path} --help'.\n", err=True)
+    click.echo(f"error: {redact(error.format_message())}", err=True)
+
+
+@click.group(cls=App, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nutstate", message="%(prog)s %(version)s")
+@click.pass_context
+def app(context: click.Context) -> None:
+    """A wallet for Cashu ecash that never loses track of a payment.
+
+    Every step is a declared transition, committed before the next one begins; whatever is interrupted
+    goes on with `nutstate recover`. See it work, without network or money:
+
+    \b
+      nutstate demo
+
+    Exit codes: 0 done, 1 refused or failed with a clear reason, 2 wrong usage, 3 outcome not known yet
+    (the operation stays open), 130 interrupted.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+_COMMANDS = (
+    demo, mint, deposit, balance, melt, confirm, cancel, show, history, recover, resume, write_off, resolve,
+    diagrams,
+)  # fmt: skip
+for _command in _COMMANDS:
+    app.add_command(_command)

@@ -1,0 +1,208 @@
+"""What every command starts with: the common options, the store, the mint, and what it has seen happen."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
+
+import click
+import platformdirs
+from attrs import define, field
+
+from .._open_store import open_store
+from ..engine.engine import Engine
+from ..engine.log import TransitionEvent, configure_logging
+from ..engine.settings import Settings
+from ..machines.registry import latest
+from ..storage.records import Operation
+from ..storage.sqlite import sqlite_path
+from .errors import guarded
+from .mints import SIMULATED_URL, Mints, is_simulated
+from .output import Output
+
+P = ParamSpec("P")
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+LOGS = ("off", "alarms", "console", "json")
+
+
+def data_dir() -> Path:
+    """Where the default store and the demo live."""
+    return Path(platformdirs.user_data_dir("nutstate"))
+
+
+def sqlite_url(path: Path) -> str:
+    """The store URL of a file."""
+    return f"sqlite:///{path.absolute()}"
+
+
+def default_store() -> str:
+    """The store when none is named."""
+    return sqlite_url(data_dir() / "wallet.db")
+
+
+def mint_state_beside(store_url: str) -> Path | None:
+    """The simulated mint's file that belongs to a store: ``wallet.db`` has ``wallet.mint.db`` beside it.
+    None for a store in memory: then the mint is forgotten with it."""
+    if store_url.startswith("sqlite:"):
+        path = sqlite_path(store_url)
+        return path.with_name(f"{path.stem}.mint.db")
+    return None if store_url.startswith("memory:") else data_dir() / "simulated.mint.db"
+
+
+@define(eq=False)
+class Seen:
+    """The operation a command is about, as far as the command knows. Gets every committed transition."""
+
+    operation_id: str | None = None
+    state_kind: str = "final"
+    committed: bool = False
+    requested: bool = False  # by this run of the program, not by an earlier one
+
+    def __call__(self, event: TransitionEvent) -> None:
+        if event.entity != f"operation:{event.operation_id}":
+            return
+        machine = latest(event.machine.partition("@")[0])
+        self.operation_id, self.committed = event.operation_id, True
+        self.state_kind = machine.state(event.to_state).kind
+        self.requested |= event.from_state == "none"
+
+    def found(self, operation: Operation | None) -> None:
+        """An operation that was in the store before."""
+        if operation is not None:
+            self.operation_id = operation.id
+            self.state_kind = "live" if operation.finished_at is None else "final"
+
+    @property
+    def is_open(self) -> bool:
+        return self.operation_id is not None and self.state_kind != "final"
+
+
+@define(eq=False)
+class Session:
+    """One run of one command."""
+
+    store_url: str
+    store_named: bool  # on the command line, so that it belongs into the commands we suggest
+    mint_state: Path | None
+    out: Output
+    seen: Seen = field(factory=Seen)
+    observers: list[Callable[[TransitionEvent], None]] = field(factory=list)
+
+    @contextmanager
+    def engine(
+        self, *, create: bool = False, mint_url: str | None = None, settings: Settings | None = None
+    ) -> Iterator[tuple[Engine, Mints]]:
+        """The open engine. A store that does not exist is only made with ``create``; the simulated mint
+        is opened first if ``mint_url`` is its, so that nothing is made when it cannot be."""
+        state = self.mint_state or mint_state_beside(self.store_url)
+        if state is not None and mint_url is not None and is_simulated(mint_url):
+            self._check_state_file(state, create)
+        with Mints(state) as mints, open_store(self.store_url, create=create) as store:
+            if mint_url is not None and is_simulated(mint_url):
+                mints.simulated()
+            yield Engine(store, mints, settings=settings, observer=self._observe), mints
+
+    def _check_state_file(self, state: Path, create: bool) -> None:
+        if self.store_url.startswith("sqlite:"):
+            store = sqlite_path(self.store_url)
+            if state.absolute() == store:
+                raise click.UsageError("--mint-state and --store name the same file")
+        if not state.parent.is_dir():
+            if self.mint_state is None:  # beside the store, whose folder is made with it
+                return
+            raise click.UsageError("--mint-state: there is no such directory")
+
+    def _observe(self, event: TransitionEvent) -> None:
+        self.seen(event)
+        for observer in self.observers:
+            observer(event)
+
+    def command(self, text: str) -> str:
+        """A command to suggest, for the same store."""
+        named = self.store_named and "@" not in self.store_url  # what may hold a password is not repeated
+        return f"nutstate {text}" + (f" --store {shlex.quote(self.store_url)}" if named else "")
+
+
+def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+    options: tuple[Decorator, ...] = (
+        click.option(
+            "--store", envvar="NUTSTATE_STORE", show_envvar=True, metavar="URL",
+            help="Where the wallet lives, such as sqlite:///wallet.db.  "
+            "[default: wallet.db in the user's data directory]",
+        ),
+        click.option(
+            "--mint-state", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+            help="Where the simulated mint keeps its state.  [default: beside the store, wallet.mint.db]",
+        ),
+        click.option(
+            "--log", type=click.Choice(LOGS), envvar="NUTSTATE_LOG", show_envvar=True, default="alarms",
+            show_default=True,
+            help="What to log on standard error: nothing, only what a person must look at, or every "
+            "transition, as text or as JSON lines.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Exactly one JSON document on standard output."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def with_session(run: Callable[Concatenate[Session, P], int]) -> Callable[..., int]:
+    """Give a command the common options, a :class:`Session`, and errors as the exit codes promise."""
+
+    @functools.wraps(run)
+    def started(store: str | None, log: str, as_json: bool, mint_state: Path | None, **given: Any) -> int:
+        configure_logging("json" if log == "json" else "off" if log == "off" else "console", _level(log))
+        context = click.get_current_context()
+        named = context.get_parameter_source("store") is click.core.ParameterSource.COMMANDLINE
+        out = Output(as_json, logging=log in ("console", "json"))
+        session = Session(store or default_store(), named, mint_state, out)
+        return guarded(session, lambda: run(session, **given))  # type: ignore[call-arg]
+
+    return _common(started)
+
+
+def _level(log: str) -> str:
+    return "critical" if log == "alarms" else "info"
+
+
+def npub_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--npub", envvar="NUTSTATE_NPUB", show_envvar=True, required=True, metavar="NPUB",
+        help="Whose wallet: a Nostr public key, npub1….",
+    )(command)  # fmt: skip
+
+
+def mint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--mint`` and ``--simulated``; see :func:`chosen_mint`."""
+    command = click.option(
+        "--simulated", is_flag=True,
+        help=f"Use the mint simulated on this computer (the same as --mint {SIMULATED_URL}): no network, "
+        "no real money.",
+    )(command)  # fmt: skip
+    return click.option(
+        "--mint", "mint", envvar="NUTSTATE_MINT", show_envvar=True, metavar="URL", help="Address of the mint."
+    )(command)
+
+
+def chosen_mint(mint: str | None, simulated: bool) -> str:
+    """The mint's address from the two options. UsageError for none, or for two that differ."""
+    source = click.get_current_context().get_parameter_source("mint")
+    if simulated:
+        if mint and not is_simulated(mint) and source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError("give either --mint or --simulated")
+        return SIMULATED_URL
+    if not mint:
+        raise click.UsageError("Missing option '--mint' (env var: 'NUTSTATE_MINT') or '--simulated'.")
+    return mint
+
+
+def wait_option(default: float, what: str) -> Decorator:
+    return click.option(
+        "--wait", type=float, default=default, show_default=True, metavar="SECONDS", help=what
+    )

@@ -1,0 +1,115 @@
+"""What the demo says at its end: the payment in numbers, the audit trail, and where everything is."""
+
+from __future__ import annotations
+
+import shlex
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from ..engine.handle import Handle
+from .context import Session
+from .output import Part
+from .render import (
+    as_document,
+    chain_holds,
+    conservation,
+    conservation_line,
+    entity_words,
+    headline,
+    numbers,
+    record_document,
+)
+
+
+@frozen
+class Story:
+    """What the demo has to tell about its payment."""
+
+    session: Session
+    handle: Handle
+    outcome: str
+    npub: str
+    mint_url: str
+    mint_state: Path | None
+    before: int
+    after: int
+    transitions: list[dict[str, Any]]
+
+
+def _diagram() -> Path | None:
+    """The drawn melt machine, if it came with this installation."""
+    folder = Path(str(files("nutstate.diagrams"))).resolve() / "out"
+    found = [path for end in ("html", "svg", "md", "mmd") for path in sorted(folder.rglob(f"*melt*.{end}"))]
+    return found[0] if found else None
+
+
+def _next(story: Story) -> list[str]:
+    """Commands to look around in the demo wallet with."""
+    place = {
+        "NUTSTATE_STORE": story.session.store_url,
+        "NUTSTATE_NPUB": story.npub,
+        "NUTSTATE_MINT": story.mint_url,
+    }
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in place.items()]
+    return [*lines, f"nutstate show {story.handle.id} --verbose", "nutstate balance", "nutstate history"]
+
+
+def document(story: Story) -> dict[str, Any]:
+    """The demo as JSON."""
+    handle, records, diagram = story.handle, story.handle.audit(), _diagram()
+    return {
+        "operation": as_document(handle),
+        "outcome": story.outcome,
+        "npub": story.npub,
+        "balance_before": story.before,
+        "balance_after": story.after,
+        "conservation": conservation(handle, records),
+        "chain_verified": chain_holds(records),
+        "transitions": story.transitions,
+        "audit": [record_document(record) for record in records],
+        "store": story.session.store_url,
+        "mint_state": str(story.mint_state) if story.mint_state else None,
+        "diagram": str(diagram) if diagram else None,
+        "next": _next(story),
+    }
+
+
+def report(story: Story) -> None:
+    """The demo's end for people."""
+    out, handle = story.session.out, story.handle
+    out.line()
+    headline(out, handle)
+    rows = [row for row in numbers(handle) if row[0] not in ("operation", "mint", "preimage")]
+    out.pairs([*rows, ("balance", f"{story.before} sat before, {story.after} sat after")])
+    terms = conservation(handle, handle.audit())
+    if terms is not None:
+        out.line("Conservation: ", *conservation_line(terms), wrap=True)
+    _audit_trail(story)
+    diagram = _diagram()
+    places = [("store", story.session.store_url)]
+    if story.mint_state is not None:
+        places.append(("mint state", str(story.mint_state)))
+    places.append(("diagram", str(diagram) if diagram else "diagrams/out in the repository"))
+    out.line()
+    out.line(("Where it is", "bold"))
+    out.pairs(places)
+    out.line()
+    out.line(("Try next", "bold"))
+    for line in _next(story):
+        out.line(f"  {line}")
+
+
+def _audit_trail(story: Story) -> None:
+    out, records = story.session.out, story.handle.audit()
+    verdict: Part = ("hash chain verified", "green") if chain_holds(records) else ("CHAIN BROKEN", "bold red")
+    out.line()
+    out.line((f"Audit trail of {story.handle.id}", "bold"))
+    out.line(f"{len(records)} records, ", verdict)
+    rows: list[list[Part]] = [
+        [str(r.seq), entity_words(r), f"{r.from_state} → {r.to_state}", r.event, (r.hash[:8], "dim")]
+        for r in records
+    ]
+    out.table(("seq", "entity", "transition", "event", "hash"), rows, right=(0,))

@@ -1,0 +1,179 @@
+"""Exit codes, and errors as one clear sentence with what to do next. Never a traceback, never a secret."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import click
+import structlog
+
+from ..machines.registry import UnknownMachine
+from ..storage.errors import CommitUnknown, NutstateError, StorageError
+
+if TYPE_CHECKING:
+    from .context import Session
+
+
+class Exit(IntEnum):
+    """What the program ends with."""
+
+    DONE = 0
+    REFUSED = 1  # refused or failed, with a clear reason
+    USAGE = 2  # the command line itself is wrong
+    OPEN = 3  # the outcome is not known yet; the operation stays open
+    INTERRUPTED = 130
+
+
+HINTS: Mapping[str, str] = {
+    "INSUFFICIENT_BALANCE": "Fund it with `nutstate mint AMOUNT` or `nutstate deposit -`, then try again.",
+    "STORE_UNSUPPORTED": "Check --store.",
+    "INVALID_NPUB": "Check --npub: 63 characters that start with npub1.",
+    "INVALID_MINT_URL": "Check --mint: it looks like https://mint.example.",
+    "INVALID_INVOICE": "Copy the whole invoice; it starts with lnbc.",
+    "INVALID_TOKEN": "Copy the whole token; it starts with cashuA or cashuB.",
+    "INVOICE_EXPIRED": "Ask the payee for a new invoice.",
+    "INVOICE_WITHOUT_AMOUNT": "Ask the payee for an invoice with an amount.",
+    "QUOTE_EXPIRED": "Nothing was sent; ask for a new quote with `nutstate melt`.",
+    "MINT_UNREACHABLE": "Check --mint and the network, then run the same command again.",
+    "MINT_ANSWER_UNCLEAR": "Run the same command again later.",
+    "PROOF_STATE_INCONSISTENCY": "The wallet was corrected; run the same command again.",
+    "PROOFS_NOT_UNSPENT": "Somebody has spent this token already; ask for another one.",
+    "DUPLICATE_PROOF": "This token is in the wallet already; see `nutstate balance`.",
+    "ALREADY_SENT": "Only the mint's answer can end it now: `nutstate recover` asks for it.",
+    "NOT_FOUND": "`nutstate history` lists the operations.",
+    "TOKEN_NOT_FOUND": "`nutstate show ID` names the tokens of an operation.",
+    "IDEMPOTENCY_KEY_REUSED": "Use another --key for another request.",
+    "DUPLICATE_TRANSACTION_ID": "Use another --id.",
+    "OPERATOR_REASON_MISSING": "Say why with --reason.",
+    "UNDEFINED_TRANSITION": "Its state does not allow this; see `nutstate show ID`.",
+}
+_BEARER = re.compile(r"(?i)(?:cashu[ab]|ln(?:bc|tb)|nsec1)[^\s'\")]*|[0-9a-z_+=-]{50,}|(?<=://)[^\s'\"/@]+@")
+
+
+def redact(text: str) -> str:
+    """What was typed, without anything that could be money, a key or a password."""
+    return _BEARER.sub("…", text)
+
+
+def guarded(session: Session, work: Callable[[], int]) -> int:
+    """Run a command and turn whatever it raises into a message and an exit code."""
+    try:
+        return work()
+    except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+        raise
+    except (KeyboardInterrupt, click.Abort):
+        return _interrupted(session)
+    except NutstateError as error:
+        return _failed(session, error)
+    except UnknownMachine as error:
+        known = NutstateError(str(error.args[0]), code="UNKNOWN_MACHINE")
+        return _failed(session, known)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: its text may hold values
+        return _unexpected(session, error)
+
+
+def _failed(session: Session, error: NutstateError) -> int:
+    seen = session.seen
+    unknown = isinstance(error, CommitUnknown)
+    # an error of the store, or "somebody pays this already", says nothing about the open operation's end
+    says_nothing = isinstance(error, StorageError) or error.code == "PAYMENT_ALREADY_CLAIMED"
+    still_open = unknown or (seen.is_open and (seen.committed or says_nothing))
+    content = error.as_dict()
+    if still_open and seen.operation_id is not None:
+        content["details"].setdefault("operation_id", seen.operation_id)
+    if still_open:
+        return _say(session, content, _go_on(session), Exit.OPEN)
+    return _say(session, content, _hint(session, error), Exit.REFUSED)
+
+
+def _hint(session: Session, error: NutstateError) -> str:
+    details = error.details
+    for name in ("holder", "first_operation"):
+        if isinstance(details.get(name), str):
+            return f"See `{session.command('show ' + details[name])}`."
+    if error.code == "STORE_UNAVAILABLE" and "there is no store" in error.message:
+        return "Check --store; `nutstate mint` and `nutstate deposit` make a new one."
+    if error.code == "STORE_UNAVAILABLE" and "cannot open" in error.message:
+        return "Check --store and who may write there."
+    hint = HINTS.get(error.code, "")
+    if not hint and error.retryable:
+        hint = "Run the same command again later."
+    if not hint and isinstance(details.get("operation_id"), str):
+        hint = f"See `{session.command('show ' + details['operation_id'])}`."
+    return hint
+
+
+def _go_on(session: Session) -> str:
+    go_on = f"`{session.command('recover --wait 60')}` goes on with it"
+    about = session.seen.operation_id
+    return go_on + (f", `{session.command('show ' + about)}` shows it." if about else ".")
+
+
+def _interrupted(session: Session) -> int:
+    about = session.seen.operation_id if session.seen.is_open else None
+    if about is not None:
+        message = f"interrupted; operation {about} stays open and nothing is lost"
+    else:
+        message = "interrupted; whatever was begun stays open and nothing is lost"
+    details = {} if about is None else {"operation_id": about}
+    content = _content("Interrupted", "INTERRUPTED", message, retryable=True, details=details)
+    return _say(session, content, _go_on(session), Exit.INTERRUPTED)
+
+
+def _unexpected(session: Session, error: Exception) -> int:
+    frames = traceback.extract_tb(error.__traceback__)[-12:]
+    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    structlog.get_logger("nutstate").critical("unexpected", error=type(error).__name__, where=where)
+    still_open = session.seen.is_open
+    about = {"operation_id": session.seen.operation_id} if still_open else {}
+    content = _content(
+        "Unexpected", "UNEXPECTED", f"unexpected {type(error).__name__}: this is a bug in nutstate",
+        severity="CRITICAL", details=about,
+    )  # fmt: skip
+    hint = "Run it again with --log json to see where, and report that."
+    return _say(
+        session,
+        content,
+        f"{hint} {_go_on(session)}" if still_open else hint,
+        Exit.OPEN if still_open else Exit.REFUSED,
+    )
+
+
+def _content(
+    family: str,
+    code: str,
+    message: str,
+    *,
+    severity: str = "LOW",
+    retryable: bool = False,
+    details: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    return {
+        "family": family,
+        "code": code,
+        "message": message,
+        "severity": severity,
+        "retryable": retryable,
+        "details": dict(details or {}),
+    }
+
+
+def _say(session: Session, content: dict[str, Any], hint: str, code: Exit) -> int:
+    content["message"] = redact(content["message"])
+    if session.out.as_json:
+        session.out.document({"error": content, "hint": hint or None})
+        return code
+    sentence = content["message"].rstrip(".")
+    session.out.error(("error: ", "bold red"), f"{sentence} ", (f"[{content['code']}]", "dim"), wrap=True)
+    if hint:
+        session.out.error(f"  {hint}")
+    return code
+
+
+def usage_content(message: str) -> dict[str, Any]:
+    """A wrong command line as the same document as every other error."""
+    return {"error": _content("Usage", "USAGE", redact(message)), "hint": "Add --help to see how."}

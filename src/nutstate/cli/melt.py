@@ -1,0 +1,167 @@
+"""``melt``: pay an invoice, in one step or two."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ..engine import arguments
+from ..engine.engine import ON_DUPLICATE, ON_UNPAID, Engine
+from ..engine.errors import InvalidArgument
+from ..engine.handle import Handle
+from .context import Session, chosen_mint, mint_options, npub_option, wait_option, with_session
+from .output import Working, duration
+from .render import GOOD_ENDS, exit_code, now_ms, result
+
+show_preimage = click.option(
+    "--show-preimage", is_flag=True, help="Show the proof of payment; whoever sees it can claim to have paid."
+)
+
+
+def follow_states(session: Session, working: Working) -> None:
+    """Let the moving sign name each state as it commits."""
+    session.observers.append(
+        lambda event: working.now(f"{event.to_state} …") if event.entity.startswith("operation:") else None
+    )
+
+
+def _read_invoice(text: str) -> str:
+    if text != "-":
+        return text
+    try:
+        return sys.stdin.readline(20_000)
+    except UnicodeDecodeError:
+        raise InvalidArgument("not a BOLT-11 invoice: not text", code="INVALID_INVOICE") from None
+
+
+def _prime(session: Session, engine: Engine, invoice: str, unit: str) -> None:
+    """Remember who already pays this invoice, so that an interruption can name it."""
+    try:
+        _, decoded, _ = arguments.invoice(invoice, unit, 0)
+    except InvalidArgument:
+        return  # the engine will say so
+    session.seen.found(engine.store.operation_by_claim(decoded.payment_hash))
+
+
+def _earlier(session: Session, handle: Handle) -> str:
+    if session.seen.requested:
+        return ""
+    ago = duration(max(0, now_ms() - handle.record.created_at))
+    return f"The same request was made {ago} ago: this is that operation, nothing was paid twice."
+
+
+@click.command(
+    short_help="Pay a Lightning invoice.",
+    epilog="""\b
+Examples:
+  nutstate melt lnbc1… --npub npub1… --mint https://mint.example
+  nutstate melt lnbc1… --prepare        then: nutstate confirm ID
+  nutstate melt - --key order-17 --wait 10 --json < invoice.txt""",
+)
+@click.argument("invoice")
+@npub_option
+@mint_options
+@click.option("--unit", default="sat", show_default=True, metavar="UNIT", help="sat or msat.")
+@click.option("--prepare", is_flag=True, help="Quote, choose and reserve only; `nutstate confirm ID` pays.")
+@wait_option(60, "How long to wait for the end; the operation goes on afterwards.")
+@click.option(
+    "--source", "sources", multiple=True, metavar="TOKEN-ID",
+    help="Pay with this token only; may be given several times.  [default: the engine chooses]",
+)  # fmt: skip
+@click.option("--wallet", metavar="ID", help="Wallet id inside the store.  [default: the npub]")
+@click.option("--id", "transaction_id", metavar="ID", help="Your own id for the operation.")
+@click.option(
+    "--key", metavar="TEXT", help="Idempotency key: the same key never pays twice, however often it is run."
+)
+@click.option(
+    "--on-duplicate", type=click.Choice(ON_DUPLICATE), default="return", show_default=True,
+    help="The same request within five minutes: return the first operation, or fail.",
+)  # fmt: skip
+@click.option(
+    "--on-unpaid", type=click.Choice(ON_UNPAID),
+    help="When the mint proves it unpaid: make it impossible for ever (fence), try once more first, or "
+    "trust the mint.  [default: fence]",
+)  # fmt: skip
+@show_preimage
+@with_session
+def melt(
+    session: Session,
+    invoice: str,
+    npub: str,
+    mint: str | None,
+    simulated: bool,
+    unit: str,
+    prepare: bool,
+    wait: float,
+    sources: tuple[str, ...],
+    wallet: str | None,
+    transaction_id: str | None,
+    key: str | None,
+    on_duplicate: str,
+    on_unpaid: str | None,
+    show_preimage: bool,
+) -> int:
+    """Pay a Lightning INVOICE (BOLT-11; - reads it from standard input) with ecash.
+
+    Running the same command again is safe: an invoice is never paid twice, and within five minutes (with
+    the same --key at any time) it finds the first operation and goes on with it. Ends with 3 if the
+    outcome is not known after --wait; the operation stays open and `nutstate recover` goes on.
+    """
+    url = chosen_mint(mint, simulated)
+    text = _read_invoice(invoice)
+    arguments.seconds(wait, "wait")
+    with session.engine(mint_url=url) as (engine, _):
+        _prime(session, engine, text, unit)
+        with session.out.working("asking for a quote …") as working:
+            follow_states(session, working)
+            begin = engine.prepare_melt if prepare else engine.melt
+            limit = {} if prepare else {"wait_s": wait}
+            handle = begin(
+                npub=npub,
+                mint_url=url,
+                invoice=text,
+                unit=unit,
+                wallet_id=wallet,
+                sources=sources or None,
+                transaction_id=transaction_id,
+                idempotency_key=key,
+                on_duplicate=on_duplicate,
+                on_unpaid=on_unpaid,
+                **limit,
+            )
+        code = exit_code(handle, *GOOD_ENDS, "prepared") if prepare else exit_code(handle)
+        return result(session, handle, code, preimage=show_preimage, note=_earlier(session, handle))
+
+
+@click.command(
+    short_help="Pay a prepared melt.",
+    epilog="\b\nExample:\n  nutstate confirm tx_melt_1732264000000_0123456789abcdef01234567",
+)
+@click.argument("operation_id", metavar="ID")
+@wait_option(60, "How long to wait for the end; the operation goes on afterwards.")
+@show_preimage
+@with_session
+def confirm(session: Session, operation_id: str, wait: float, show_preimage: bool) -> int:
+    """Pay what `nutstate melt --prepare` prepared. Confirming again only shows the operation."""
+    with session.engine() as (engine, _):
+        session.seen.found(engine.operation(operation_id).record)
+        with session.out.working("paying …") as working:
+            follow_states(session, working)
+            handle = engine.confirm(operation_id, wait_s=wait)
+        return result(session, handle, exit_code(handle), preimage=show_preimage)
+
+
+@click.command(
+    short_help="Stop an operation nothing was sent for.",
+    epilog="\b\nExample:\n  nutstate cancel tx_melt_1732264000000_0123456789abcdef01234567",
+)
+@click.argument("operation_id", metavar="ID")
+@with_session
+def cancel(session: Session, operation_id: str) -> int:
+    """Stop an operation nothing was sent for and free what it reserved. Refused (1) once the request may
+    have been sent: then only the mint's answer can end it."""
+    with session.engine() as (engine, _):
+        session.seen.found(engine.operation(operation_id).record)
+        handle = engine.cancel(operation_id)
+        return result(session, handle, exit_code(handle, "cancelled"))

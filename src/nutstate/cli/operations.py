@@ -1,0 +1,232 @@
+"""``show``, ``history``, ``recover`` and what an operator can do with a parked operation."""
+
+from __future__ import annotations
+
+import click
+
+from ..engine import arguments
+from ..engine.handle import Handle
+from ..machines.registry import RELEASED, names
+from .context import Session, wait_option, with_session
+from .errors import Exit
+from .melt import follow_states, show_preimage
+from .output import Part, duration
+from .render import (
+    age,
+    as_document,
+    chain_holds,
+    conservation,
+    conservation_line,
+    exit_code,
+    headline,
+    next_steps,
+    numbers,
+    record_document,
+    result,
+    stamp,
+    style_of,
+    timeline,
+)
+
+KINDS = tuple(name for name in names() if name != "token")
+STATES = tuple(
+    sorted({s.name for m in RELEASED if m.name != "token" for s in m.states if s.kind != "pseudo"})
+)
+_ID = "tx_melt_1732264000000_0123456789abcdef01234567"
+
+
+@click.command(
+    short_help="One operation and its audit trail.",
+    epilog=f"\b\nExamples:\n  nutstate show {_ID}\n  nutstate show {_ID} --verbose",
+)
+@click.argument("operation_id", metavar="ID")
+@click.option("--verbose", "-v", is_flag=True, help="Also every guard that was asked and what it said.")
+@show_preimage
+@with_session
+def show(session: Session, operation_id: str, verbose: bool, show_preimage: bool) -> int:
+    """One operation: its numbers, and its audit trail as a timeline with the hash chain verified."""
+    with session.engine() as (engine, _):
+        handle = engine.operation(operation_id)
+        records = handle.audit()
+    terms, intact = conservation(handle, records), chain_holds(records)
+    if session.out.as_json:
+        session.out.document(
+            {
+                "operation": as_document(handle, preimage=show_preimage),
+                "conservation": terms,
+                "chain_verified": intact,
+                "audit": [record_document(record) for record in records],
+                "next": next_steps(session, handle),
+            }
+        )
+        return Exit.DONE if intact else Exit.REFUSED
+    out, op = session.out, handle.record
+    headline(out, handle)
+    rows = numbers(handle, preimage=show_preimage)
+    took = f", took {duration(op.finished_at - op.created_at)}" if op.finished_at else ""
+    rows.append(("begun", f"{stamp(op.created_at)}{took}"))
+    out.pairs(rows)
+    if handle.kind == "mint" and handle.state == "quoted" and handle.invoice is not None:
+        out.line("Pay this invoice:")
+        out.line(handle.invoice.reveal())
+    if terms is not None:
+        out.line(*conservation_line(terms), wrap=True)
+    verdict: Part = ("hash chain verified", "green") if intact else ("HASH CHAIN BROKEN", "bold red")
+    out.line(f"timeline: {len(records)} transitions, ", verdict)
+    timeline(out, records, verbose)
+    if not handle.is_final:
+        out.pairs([("next", step) for step in next_steps(session, handle)])
+    return Exit.DONE if intact else Exit.REFUSED
+
+
+@click.command(
+    short_help="The operations, newest first.",
+    epilog="""\b
+Examples:
+  nutstate history --limit 10
+  nutstate history --kind melt --state pending --state unknown
+  nutstate history --state attention --json""",
+)
+@click.option(
+    "--npub",
+    envvar="NUTSTATE_NPUB",
+    show_envvar=True,
+    metavar="NPUB",
+    help="Only this wallet.  [default: all]",
+)
+@click.option("--mint", metavar="URL", help="Only this mint.  [default: every mint]")
+@click.option("--kind", type=click.Choice(KINDS), help="Only this kind of operation.")
+@click.option(
+    "--state", "states", type=click.Choice(STATES), multiple=True, metavar="STATE",
+    help="Only in this state, such as pending, attention or reconciled; may be given several times.",
+)  # fmt: skip
+@click.option("--limit", type=int, default=20, show_default=True, metavar="N", help="At most so many.")
+@with_session
+def history(
+    session: Session,
+    npub: str | None,
+    mint: str | None,
+    kind: str | None,
+    states: tuple[str, ...],
+    limit: int,
+) -> int:
+    """The operations in the store, newest first."""
+    with session.engine() as (engine, _):
+        found = engine.operations(npub, kind=kind, mint_url=mint, states=states, limit=limit)
+    if session.out.as_json:
+        session.out.document({"operations": [as_document(handle) for handle in found]})
+        return Exit.DONE
+    if not found:
+        session.out.line("No such operations.")
+        return Exit.DONE
+    _listed(session, found)
+    if len(found) == limit:
+        session.out.line((f"The newest {limit}; --limit shows more.", "dim"))
+    return Exit.DONE
+
+
+def _listed(session: Session, handles: tuple[Handle, ...]) -> None:
+    narrow = session.out.is_narrow
+    rows: list[list[Part]] = []
+    for handle in handles:
+        state = (handle.state, style_of(handle.state, "parked" if handle.is_parked else ""))
+        row: list[Part] = [handle.id, state, f"{handle.amount} {handle.unit}", age(handle.record.created_at)]
+        if not narrow:
+            fee = "" if handle.fee_paid is None else str(handle.fee_paid)
+            row[1:1] = [handle.kind]
+            row[4:4] = [fee, str(handle.change or "")]
+        rows.append(row)
+    if narrow:
+        session.out.table(("operation", "state", "amount", "age"), rows, right=(2, 3))
+    else:
+        headers = ("operation", "kind", "state", "amount", "fee", "change", "age")
+        session.out.table(headers, rows, right=(3, 4, 5, 6))
+
+
+@click.command(
+    short_help="Go on with every open operation.",
+    epilog="\b\nExamples:\n  nutstate recover\n  nutstate recover --wait 60 --json",
+)
+@wait_option(0, "How long to wait for each operation.")
+@click.option("--due-only", is_flag=True, help="Only what is due or whose program died; not every open one.")
+@with_session
+def recover(session: Session, wait: float, due_only: bool) -> int:
+    """Go on with every open operation: ask the mints what became of it and finish it.
+
+    Running it twice, or in two places at once, is harmless. Ends with 3 if something is still open;
+    prepared melts that wait for `nutstate confirm` do not count.
+    """
+    arguments.seconds(wait, "wait")
+    with session.engine() as (engine, _), session.out.progress("recovering") as bar:
+        handles = engine.recover(wait_s=wait, force=not due_only, progress=bar)
+    still = [handle for handle in handles if not handle.is_final and not _waits_for_caller(handle)]
+    if session.out.as_json:
+        session.out.document(
+            {"operations": [as_document(handle) for handle in handles], "open": [h.id for h in still]}
+        )
+    elif not handles:
+        session.out.line("Nothing is open.")
+    else:
+        _listed(session, handles)
+        ended = sum(handle.is_final for handle in handles)
+        session.out.line(f"{ended} of {len(handles)} ended, {len(still)} still open.")
+        for handle in still:
+            session.out.pairs([("next", next_steps(session, handle)[-1])])
+    return Exit.OPEN if still else Exit.DONE
+
+
+def _waits_for_caller(handle: Handle) -> bool:
+    return handle.state == "prepared" and handle.record.policy.two_step
+
+
+_reason = click.option("--reason", required=True, metavar="TEXT", help="Why; it goes into the audit trail.")
+
+
+@click.command(
+    short_help="Send a parked operation back to work.",
+    epilog=f"\b\nExample:\n  nutstate resume {_ID} --reason 'the mint is back'",
+)
+@click.argument("operation_id", metavar="ID")
+@_reason
+@wait_option(60, "How long to wait for the end; the operation goes on afterwards.")
+@with_session
+def resume(session: Session, operation_id: str, reason: str, wait: float) -> int:
+    """Send a parked operation (state attention) back to work: the mint is asked again."""
+    arguments.seconds(wait, "wait")
+    with session.engine() as (engine, _):
+        session.seen.found(engine.operation(operation_id).record)
+        with session.out.working("asking the mint …") as working:
+            follow_states(session, working)
+            handle = engine.resume(operation_id, reason, wait_s=wait)
+        return result(session, handle, exit_code(handle))
+
+
+@click.command(
+    "write-off",
+    short_help="Give a parked operation up as lost.",
+    epilog=f"\b\nExample:\n  nutstate write-off {_ID} --reason 'the mint is gone'",
+)
+@click.argument("operation_id", metavar="ID")
+@_reason
+@with_session
+def write_off(session: Session, operation_id: str, reason: str) -> int:
+    """Give the rest of a parked operation up as lost; the loss is recorded and cannot be taken back."""
+    with session.engine() as (engine, _):
+        session.seen.found(engine.operation(operation_id).record)
+        handle = engine.write_off(operation_id, reason)
+        return result(session, handle, exit_code(handle, "written_off", "reconciled"))
+
+
+@click.command(
+    short_help="Declare a contradiction settled.",
+    epilog=f"\b\nExample:\n  nutstate resolve {_ID} --reason 'checked by hand, ticket 17'",
+)
+@click.argument("operation_id", metavar="ID")
+@_reason
+@with_session
+def resolve(session: Session, operation_id: str, reason: str) -> int:
+    """Declare the contradiction of an operation in state discrepant settled."""
+    with session.engine() as (engine, _):
+        session.seen.found(engine.operation(operation_id).record)
+        handle = engine.resolve(operation_id, reason)
+        return result(session, handle, exit_code(handle))

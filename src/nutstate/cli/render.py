@@ -1,0 +1,247 @@
+"""What an operation looks like: headline, numbers, conservation, timeline."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from ..engine.handle import Handle
+from ..machines.registry import released
+from ..storage.audit_hash import audit_hash
+from ..storage.records import AuditRecord
+from .context import Session
+from .errors import Exit
+from .mints import is_simulated
+from .output import Output, Part, brief_age, duration
+
+_GENERATED = re.compile(r"tx_([a-z]+)_\d{10,}_[0-9a-f]{20}([0-9a-f]{4})")
+GOOD_ENDS = frozenset({"reconciled", "issued", "deposited"})
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def shorten(entity_id: str) -> str:
+    """A generated id with only the end of its random part: enough to tell it from its neighbours."""
+    return _GENERATED.sub(r"\1_…\2", entity_id)
+
+
+def meaning(handle: Handle) -> str:
+    """What the machine's table says about the state."""
+    ref = handle.record.machine
+    return str(released(ref.name, ref.version, ref.hash).state(handle.state).meaning)
+
+
+def style_of(state: str, kind: str = "") -> str:
+    """The colour of a state."""
+    if state in GOOD_ENDS:
+        return "green"
+    if kind == "parked" or state in ("attention", "discrepant", "written_off"):
+        return "red"
+    return "yellow" if state in ("rejected", "cancelled", "expired", "released") else "cyan"
+
+
+def exit_code(handle: Handle, *good: str) -> Exit:
+    """How a command that wanted ``good`` (by default a good end) ends with this operation."""
+    if handle.state in (good or GOOD_ENDS):
+        return Exit.DONE
+    return Exit.REFUSED if handle.is_final else Exit.OPEN
+
+
+# -- money ---------------------------------------------------------------------------------------
+
+
+def conservation(handle: Handle, records: Sequence[AuditRecord]) -> dict[str, Any] | None:
+    """Where the value of the sources went, checked; None while that is not decided yet."""
+    op = handle.record
+    if op.kind != "melt" or not op.inputs or (op.finished_at is None and op.state != "settled"):
+        return None
+    if op.payment is not None and op.payment.lightning_fee is not None:
+        parts = {
+            "amount": op.amount,
+            "lightning_fee": op.payment.lightning_fee,
+            "input_fee": op.input_fee,
+            "kept": op.keep_total,
+            "change": op.change_amount,
+        }
+    elif op.fenced_token_id is not None:
+        back = next(
+            (int(r.data.get("new_value", 0)) for r in records if r.event in ("fence_done", "fence_found")), 0
+        )
+        parts = {"swapped_back": back, "input_fee": handle.inputs - back, "kept": op.keep_total}
+    else:
+        returned = 0 if op.state == "written_off" else handle.inputs
+        parts = {"returned": returned, "kept": op.keep_total}
+    if op.loss:
+        parts["loss"] = op.loss
+    return {"sources": op.sources_total, **parts, "holds": op.sources_total == sum(parts.values())}
+
+
+def conservation_line(terms: Mapping[str, Any]) -> list[Part]:
+    """``sources 1000 = amount 100 + …`` with its verdict."""
+    right = " + ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in terms.items()
+        if name not in ("sources", "holds")
+    )
+    verdict = ("  holds", "green") if terms["holds"] else ("  DOES NOT HOLD", "bold red")
+    return [f"sources {terms['sources']} = {right}", verdict]
+
+
+# -- one operation -------------------------------------------------------------------------------
+
+
+def as_document(handle: Handle, *, preimage: bool = False) -> dict[str, Any]:
+    """The operation as JSON; the preimage only if it was asked for."""
+    document = {
+        **handle.as_dict(),
+        "meaning": meaning(handle),
+        "paid": handle.is_paid if handle.kind == "melt" else None,
+        "simulated": is_simulated(handle.record.mint_url),
+    }
+    if preimage:
+        document["preimage"] = handle.preimage.reveal() if handle.preimage else None
+    if handle.kind == "mint" and handle.state == "quoted" and handle.invoice is not None:
+        document["invoice"] = handle.invoice.reveal()  # to be paid by whoever reads this
+    return document
+
+
+def headline(out: Output, handle: Handle) -> None:
+    """``melt reconciled: paid, change stored, …``"""
+    style = style_of(handle.state, "parked" if handle.is_parked else "")
+    out.line(f"{handle.kind} ", (handle.state, f"bold {style}"), f": {meaning(handle)}")
+
+
+def mint_words(mint_url: str) -> str:
+    return f"{mint_url} (not real money)" if is_simulated(mint_url) else mint_url
+
+
+def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
+    """Names and values of one operation, for people."""
+    op, unit = handle.record, handle.unit
+    rows = [
+        ("operation", op.id),
+        ("mint", mint_words(op.mint_url)),
+        ("amount", f"{op.amount} {unit}"),
+    ]
+    if op.kind == "melt":
+        if handle.lightning_fee is not None:
+            rows.append(("lightning fee", f"{handle.lightning_fee} {unit} of {op.fee_reserve} reserved"))
+        elif op.quote is not None:
+            rows.append(("fee reserve", f"{op.fee_reserve} {unit} at most"))
+        if op.inputs:
+            rows += [
+                ("input fee", f"{op.input_fee} {unit}"),
+                ("inputs", f"{handle.inputs} {unit}"),
+                ("change", f"{handle.change} {unit}"),
+                ("kept", f"{handle.kept} {unit} of the sources stayed untouched"),
+            ]
+        rows += _preimage_row(handle, preimage)
+    if op.loss:
+        rows.append(("loss", f"{op.loss} {unit}"))
+    if op.reason is not None:
+        label = "on the way" if op.state in GOOD_ENDS else "reason"
+        rows.append((label, f"{op.reason.message} [{op.reason.code}]"))
+    return rows
+
+
+def _preimage_row(handle: Handle, shown: bool) -> list[tuple[str, str]]:
+    payment = handle.record.payment
+    if payment is None:
+        return []
+    if payment.preimage is None:
+        return [("preimage", "the mint gave none")]
+    if shown:
+        return [("preimage", payment.preimage.reveal())]
+    checked = "matches the invoice" if payment.preimage_matches else "does NOT match the invoice"
+    return [("preimage", f"{checked}; --show-preimage shows it")]
+
+
+def next_steps(session: Session, handle: Handle) -> list[str]:
+    """Commands that make sense now."""
+    command, about = session.command, handle.id
+    if handle.is_final:
+        return [command(f"show {about}")]
+    if handle.is_parked:
+        verbs = ("resolve",) if handle.state == "discrepant" else ("resume", "write-off")
+        return [command(f"show {about} --verbose"), *(command(f"{v} {about} --reason WHY") for v in verbs)]
+    if handle.state == "prepared" and handle.record.policy.two_step:
+        return [command(f"confirm {about}"), command(f"cancel {about}")]
+    return [command("recover --wait 60"), command(f"show {about}")]
+
+
+def result(session: Session, handle: Handle, code: Exit, *, preimage: bool = False, note: str = "") -> Exit:
+    """Everything a command says about the operation it leaves behind."""
+    out, steps = session.out, next_steps(session, handle)
+    if out.as_json:
+        document = {"operation": as_document(handle, preimage=preimage), "note": note or None, "next": steps}
+        out.document(document)
+        return code
+    headline(out, handle)
+    out.pairs([*numbers(handle, preimage=preimage), *(("next", step) for step in steps)])
+    if note:
+        out.line(note, wrap=True)
+    if code is Exit.OPEN:
+        out.line("It stays open; nothing is lost.")
+    return code
+
+
+# -- the audit trail -----------------------------------------------------------------------------
+
+
+def chain_holds(records: Sequence[AuditRecord]) -> bool:
+    """Whether the records are complete, in order, and each hash covers the one before."""
+    previous = ""
+    for seq, record in enumerate(records, 1):
+        if record.seq != seq or record.prev_hash != previous or audit_hash(record) != record.hash:
+            return False
+        previous = record.hash
+    return True
+
+
+def record_document(record: AuditRecord) -> dict[str, Any]:
+    document = attrs.asdict(record, recurse=False)
+    return {**document, "verdicts": dict(record.verdicts), "data": dict(record.data)}
+
+
+def entity_words(record: AuditRecord) -> str:
+    """The kind of an operation, or a token by the end of its name."""
+    kind, _, name = record.entity.partition(":")
+    if kind == "operation":
+        return record.machine.partition("@")[0]
+    return shorten(name.replace(record.operation_id, "…") if name.startswith(record.operation_id) else name)
+
+
+def timeline(out: Output, records: Sequence[AuditRecord], verbose: bool) -> None:
+    """The audit trail for people: one line per transition, tokens under their operation."""
+    start = records[0].at if records else 0
+    for record in records:
+        is_token = record.entity.startswith("token:")
+        when = "" if is_token else f"+{duration(record.at - start)}"
+        name: Part = (f"  token {entity_words(record)}", "dim") if is_token else ""
+        arrow: list[Part] = [
+            f"{record.from_state} → ",
+            (record.to_state, style_of(record.to_state) if not is_token else ""),
+        ]
+        by = "" if record.actor in ("caller", "engine") else f" by {record.actor.partition(':')[0]}"
+        out.line(f"  {when:>12}  ", name, "  " if name else "", *arrow, (f"  {record.event}{by}", "dim"))
+        if verbose:
+            for guard, held in record.verdicts.items():
+                mark: Part = ("yes", "green") if held else ("no", "red")
+                out.line(
+                    " " * (22 if is_token else 18), mark, f" {guard.rpartition(':')[2].replace('_', ' ')}"
+                )
+
+
+def stamp(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def age(ms: int) -> str:
+    return brief_age(now_ms() - ms)

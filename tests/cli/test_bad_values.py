@@ -1,0 +1,215 @@
+"""A bad value for any flag is refused with a stable code and changes nothing in the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from nutstate.engine.mint.simulated import SimulatedMint
+from nutstate.engine.mint.token_codec import encode_token
+from nutstate.storage.records import Proof
+from nutstate.storage.secret import Secret
+
+from .conftest import NPUB, Wallet, dump
+from .test_help import OURS
+
+USAGE = (2, "USAGE")
+LONG = "x" * 300
+INVOICE = "INVOICE"  # replaced by a good one
+TOKEN = "cashuAbroken"
+POINT = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+GOOD_TOKEN = encode_token(
+    "https://mint.simulated", "sat", [Proof("00" * 8, 8, Secret("s" * 64), Secret(POINT))]
+).reveal()
+
+BASE: dict[str, list[str]] = {
+    "demo": [],
+    "mint": ["21"],
+    "deposit": [],
+    "balance": [],
+    "melt": [INVOICE],
+    "confirm": ["tx_nosuch_operation"],
+    "cancel": ["tx_nosuch_operation"],
+    "show": ["tx_nosuch_operation"],
+    "history": [],
+    "recover": [],
+    "resume": ["tx_nosuch_operation"],
+    "write-off": ["tx_nosuch_operation"],
+    "resolve": ["tx_nosuch_operation"],
+}
+NEEDS_REASON = ("resume", "write-off", "resolve")
+
+COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
+    "--store": [
+        ("wallet.db", (1, "STORE_UNSUPPORTED")),
+        ("sqlite://wallet.db", (1, "STORE_UNSUPPORTED")),
+        ("sqlite:////dev/null/wallet.db", (1, "STORE_UNAVAILABLE")),
+        ("mongodb://user:hunter22@", (1, None)),
+    ],
+    "--mint-state": [("/", USAGE)],
+    "--log": [("loud", USAGE)],
+    "--npub": [
+        ("npub1nope", (1, "INVALID_NPUB")),
+        (NPUB.upper(), (1, "INVALID_NPUB")),
+        ("", (1, "INVALID_NPUB")),
+    ],
+    "--mint": [("ftp://mint", (1, "INVALID_MINT_URL")), ("https://u:hunter22@mint", (1, "INVALID_MINT_URL"))],
+    "--unit": [("usd", (1, "INVALID_UNIT"))],
+    "--wait": [
+        ("soon", USAGE),
+        ("-1", (1, "INVALID_DURATION")),
+        ("nan", (1, "INVALID_DURATION")),
+        ("inf", (1, "INVALID_DURATION")),
+    ],
+    "--wallet": [("", (1, "INVALID_WALLET_ID")), (LONG, (1, "INVALID_WALLET_ID"))],
+    "--id": [
+        ("short", (1, "INVALID_LENGTH")),
+        ("", (1, "INVALID_FORMAT")),
+        ("spaces in the id", (1, "INVALID_FORMAT")),
+    ],
+    "--key": [("", (1, "INVALID_IDEMPOTENCY_KEY")), (LONG, (1, "INVALID_IDEMPOTENCY_KEY"))],
+    "--reason": [("", (1, "OPERATOR_REASON_MISSING")), ("x" * 501, (1, "OPERATOR_REASON_MISSING"))],
+    "--source": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
+    "--on-duplicate": [("ignore", USAGE)],
+    "--on-unpaid": [("hope", USAGE)],
+    "--file": [("/nonexistent", USAGE), ("/", USAGE)],
+    "--kind": [("token", USAGE)],
+    "--state": [("none", USAGE)],
+    "--limit": [("0", (1, "INVALID_LIMIT")), ("10001", (1, "INVALID_LIMIT")), ("many", USAGE)],
+    "--dir": [("/dev/null", (1, "STORE_UNAVAILABLE")), (__file__, USAGE)],
+    "--amount": [("0", USAGE), ("1000001", USAGE), ("1.5", USAGE)],
+    "--outcome": [("stolen", USAGE)],
+}
+# An id that is looked up first may be refused as unknown before a later argument is looked at.
+LOOKED_UP_FIRST = ("confirm", *NEEDS_REASON)
+
+
+def cases() -> list[tuple[str, str, str, tuple[int, str | None]]]:
+    """Every option of every command with every bad value we know for it."""
+    found: list[tuple[str, str, str, tuple[int, str | None]]] = []
+    for (name,), command in OURS:
+        for option in command.params:
+            if not isinstance(option, click.Option) or option.is_flag:
+                continue
+            for value, expected in COMMON[option.opts[0]]:
+                unknown_first = name in LOOKED_UP_FIRST and option.opts[0] in ("--wait", "--reason")
+                if unknown_first and expected[0] == 1:
+                    expected = (1, None)
+                found.append((name, option.opts[0], value, expected))
+    return found
+
+
+POSITIONAL: list[tuple[str, list[str], tuple[int, str | None]]] = [
+    ("mint", [], USAGE),
+    ("mint", ["much"], USAGE),
+    ("mint", ["0"], (1, "INVALID_AMOUNT")),
+    ("mint", ["--", "-5"], (1, "INVALID_AMOUNT")),
+    ("mint", [str(2**60)], (1, "INVALID_AMOUNT")),
+    ("melt", [], USAGE),
+    ("melt", ["lnbc1nonsense"], (1, "INVALID_INVOICE")),
+    ("melt", ["-"], (1, "INVALID_INVOICE")),
+    ("deposit", [], USAGE),
+    ("deposit", [TOKEN], (1, "INVALID_TOKEN")),
+    ("deposit", ["-"], (1, "INVALID_TOKEN")),
+    ("deposit", [TOKEN, "--file", __file__], USAGE),
+    ("deposit", ["--file", __file__], (1, "INVALID_TOKEN")),
+    *((name, [], USAGE) for name in ("show", "confirm", "cancel")),
+    *((name, ["tx_nosuch_operation"], USAGE) for name in NEEDS_REASON),
+    *((name, [bad], (1, None)) for name in ("show", "confirm", "cancel") for bad in ("", "x" * 101, "tx_no")),
+    ("balance", ["extra"], USAGE),
+]
+
+
+def check(wallet: Wallet, args: list[str], expected: tuple[int, str | None]) -> None:
+    before, state = dump(wallet.file), dump(wallet.state)
+    there = sorted(path.name for path in wallet.folder.iterdir())
+    plain, ran = wallet.run(*args), wallet.run(args[0], "--json", *args[1:])
+    assert (plain.code, ran.code) == (expected[0], expected[0]), plain.err
+    error = ran.json["error"]
+    assert error.keys() == {"family", "code", "message", "severity", "retryable", "details"}
+    if expected[1] is not None:
+        assert error["code"] == expected[1]
+    if expected[0] == 1:
+        assert f"[{error['code']}]" in plain.err and plain.out == ""
+    assert "Traceback" not in plain.err + ran.err and "hunter22" not in plain.err + ran.out + ran.err
+    assert dump(wallet.file) == before
+    assert dump(wallet.state) == state
+    if before is None:
+        assert sorted(path.name for path in wallet.folder.iterdir()) == there
+
+
+@pytest.fixture(scope="session")
+def invoice(tmp_path_factory: pytest.TempPathFactory) -> str:
+    with SimulatedMint(path=tmp_path_factory.mktemp("mint") / "m.db") as mint:
+        return mint.lightning.invoice(50).reveal()
+
+
+def with_base(name: str, option: str, value: str, invoice: str, folder: Path) -> list[str]:
+    args = [invoice if arg == INVOICE else arg for arg in BASE[name]]
+    if name == "deposit" and option != "--file":
+        args.append(GOOD_TOKEN)
+    if name in NEEDS_REASON and option != "--reason":
+        args += ["--reason", "because"]
+    if name == "demo" and option not in ("--dir", "--store"):
+        args += ["--dir", str(folder)]
+    return [name, *args, f"{option}={value}"]
+
+
+@pytest.mark.parametrize(("name", "option", "value", "expected"), cases())
+def test_bad_flag_on_a_store_that_exists(
+    wallet: Wallet, invoice: str, name: str, option: str, value: str, expected: tuple[int, str | None]
+) -> None:
+    check(wallet, with_base(name, option, value, invoice, wallet.folder), expected)
+
+
+@pytest.mark.parametrize(("name", "option", "value", "expected"), cases())
+def test_bad_flag_makes_no_store(
+    empty: Wallet, invoice: str, name: str, option: str, value: str, expected: tuple[int, str | None]
+) -> None:
+    looks_first = (
+        name not in ("mint", "deposit", "demo") and expected[0] == 1
+    )  # "there is no store" comes first
+    check(
+        empty,
+        with_base(name, option, value, invoice, empty.folder),
+        (expected[0], None if looks_first else expected[1]),
+    )
+
+
+@pytest.mark.parametrize(("name", "args", "expected"), POSITIONAL)
+def test_bad_arguments(wallet: Wallet, name: str, args: list[str], expected: tuple[int, str | None]) -> None:
+    check(wallet, [name, *args], expected)
+
+
+def test_a_token_in_a_wrong_place_is_not_repeated(wallet: Wallet) -> None:
+    token = "cashuBo2FtdWh0dHBzOi8vbWludA"
+    ran = wallet.run("melt", "lnbc1x", token)
+    assert ran.code == 2 and token not in ran.err and "…" in ran.err
+    assert token not in wallet.run("melt", "lnbc1x", token, "--json").out
+
+
+@pytest.mark.parametrize("args", [["mint", "5"], ["melt", "lnbc1x"]])
+def test_a_mint_must_be_named_once(wallet: Wallet, args: list[str]) -> None:
+    assert wallet.run(*args, env={"NUTSTATE_MINT": ""}).code == 2
+    assert wallet.run(*args, "--simulated", "--mint", "https://other.example").code == 2
+
+
+def test_the_mints_state_is_not_the_wallet(wallet: Wallet) -> None:
+    check(wallet, ["mint", "5", "--mint-state", str(wallet.file)], USAGE)
+    other = wallet.folder / "other.db"
+    store = f"sqlite:///{other}"
+    assert wallet.run("mint", "5", "--store", store).code == 0
+    before = dump(other)
+    check(wallet, ["mint", "5", "--mint-state", str(other)], (1, "STORE_UNSUPPORTED"))
+    assert dump(other) == before
+    (wallet.folder / "text").write_text("no database, but long enough to look at" * 50)
+    check(wallet, ["mint", "5", "--mint-state", str(wallet.folder / "text")], (1, "STORE_UNAVAILABLE"))
+    check(wallet, ["mint", "5", "--mint-state", str(wallet.folder / "no" / "dir")], USAGE)
+
+
+def test_demo_wants_one_place_and_the_simulated_mint(empty: Wallet) -> None:
+    folder = ["--dir", str(empty.folder)]
+    check(empty, ["demo", *folder, "--store", empty.url], USAGE)
+    check(empty, ["demo", *folder, "--mint", "http://127.0.0.1:1", "--outcome", "lost"], USAGE)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 from attrs import define
 
-from ..machines.registry import released
 from ..machines.spec import Decision
 from ..storage.errors import CommitUnknown, Conflict, StorageError
 from ..storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
@@ -18,6 +18,7 @@ from .actions import ACTIONS, READS_BEFORE_COMMIT
 from .draft import Draft
 from .errors import refusal_error
 from .evidence import Evidence
+from .known import machine_of
 from .log import Log, TransitionEvent, transition_event
 from .ports import Clock, Faults, Worker
 from .run import CommitFirst, Happened, Pause, Run
@@ -40,7 +41,16 @@ class Driver:
 
     def drive(self, run: Run, wait_s: float, poll_parked: bool = False) -> Operation:
         """Run until the operation is final, parked, waits for the caller, or ``wait_s`` is over.
-        Everything decided is committed before this returns."""
+        Everything decided is committed before this returns. If it raises, the lease is given up, so
+        that anybody can go on at once."""
+        try:
+            return self._drive(run, wait_s, poll_parked)
+        except Exception:
+            with contextlib.suppress(StorageError):
+                self._let_go(run)
+            raise
+
+    def _drive(self, run: Run, wait_s: float, poll_parked: bool) -> Operation:
         deadline = self.clock.monotonic() + wait_s
         entered: set[str] = set()
         polled = False
@@ -171,8 +181,8 @@ class Driver:
         if state.kind == "final":
             run.draft.set(finished_at=op.finished_at or now, lease=None, next_check_at=None)
             return
-        if not run.draft.stored:
-            run.draft.set(lease=Lease(self.worker.name, now + lease_ms, 1))
+        if not run.draft.stored and state.kind == "live":
+            run.draft.set(lease=Lease(run.worker, now + lease_ms, 1))
         if state.action is None:
             run.draft.set(next_check_at=None)
         elif state.kind == "parked":
@@ -196,10 +206,8 @@ class Driver:
             self.stage(run, happened, decision)
 
     def open_draft(self, operation: Operation, actor: str) -> Draft:
-        """A draft of a stored operation with the tokens it holds. Raises UnknownMachine."""
-        ref = operation.machine
-        machine: Any = released(ref.name, ref.version, ref.hash)
-        draft = Draft(machine, operation, stored=True, actor=actor)
+        """A draft of a stored operation with the tokens it holds. Code UNKNOWN_MACHINE."""
+        draft = Draft(machine_of(operation), operation, stored=True, actor=actor)
         ids = [part.token_id for part in operation.inputs]
         if operation.kind == "mint":
             ids.append(effects.minted_id(operation.id))
@@ -224,20 +232,20 @@ class Driver:
     def _reschedule(self, run: Run, seconds: float | None) -> None:
         """Tell other workers when to look and keep our lease while we wait ourselves."""
         op = run.operation
-        if op.lease is None or op.lease.worker != self.worker.name:
+        if op.lease is None or op.lease.worker != run.worker:
             return
         now, fence = run.now(), op.lease.fence
         if seconds is not None:
             due = now + int(seconds * 1000)
-            self._noted(run, Reschedule(op.id, self.worker.name, fence, due))
+            self._noted(run, Reschedule(op.id, run.worker, fence, due))
         if op.lease.until - now < self.settings.lease_s * 500:
             until = now + int(self.settings.lease_s * 1000)
-            self._noted(run, KeepLease(op.id, self.worker.name, fence, until))
+            self._noted(run, KeepLease(op.id, run.worker, fence, until))
 
     def _let_go(self, run: Run) -> None:
         lease = run.operation.lease
-        if lease is not None and lease.worker == self.worker.name:
-            self._noted(run, DropLease(run.operation.id, self.worker.name, lease.fence))
+        if lease is not None and lease.worker == run.worker:
+            self._noted(run, DropLease(run.operation.id, run.worker, lease.fence))
 
     def _noted(self, run: Run, note: Reschedule | KeepLease | DropLease) -> None:
         stored = self.store.note(note)

@@ -233,6 +233,8 @@ def preimage_matches(preimage: Secret, payment_hash: str | None) -> bool:
 
 def store_payment(scene: Scene) -> None:
     op, quote = scene.draft.operation, scene.evidence.quote
+    if scene.decision.event == "mint_paid":
+        scene.draft.set(reason=None)  # what went wrong on the way stays in the audit trail
     if op.payment is not None:
         return
     preimage = quote.preimage if quote else None

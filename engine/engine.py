@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 from ..machines.melt import ENDED_UNPAID
-from ..machines.registry import latest, names
-from ..storage.errors import Conflict, Duplicate
+from ..machines.registry import names
 from ..storage.port import OperationQuery, Store
-from ..storage.records import DedupRecord, Operation, Policy, Proof
+from ..storage.records import Operation, Policy, Proof
 from . import arguments, requests
+from .admission import Admission
 from .deposits import check_deposit, parse_token
 from .draft import Draft
 from .driver import Driver, Observer
@@ -64,6 +65,7 @@ class Engine:
             store, self.settings, self.clock, Worker(), faults or NoFaults(), Log(logger), observer
         )
         self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open)
+        self._admission = Admission(store, self._driver, self._recovery, self.settings, self.clock, self._run)
 
     def close(self) -> None:
         """Close the HTTP client if the engine made it."""
@@ -136,14 +138,11 @@ class Engine:
         """Pay a prepared melt. Confirming again returns the operation as it is.
         Codes: NOT_FOUND, QUOTE_EXPIRED (nothing was sent), ALREADY_FINAL."""
         op = self._stored(operation_id)
-        if op.state != "prepared":
-            if op.state in ENDED_UNPAID:
-                raise Refused(
-                    f"the operation is {op.state}", code="ALREADY_FINAL", operation_id=op.id, state=op.state
-                )
-            return self._follow(op, self._wait(wait_s))
-        ended = self._recovery.resume(op, self._wait(wait_s), confirmed=True)
-        return Handle(self, raise_if_rejected(ended))
+        if op.state in ENDED_UNPAID:
+            raise Refused(
+                f"the operation is {op.state}", code="ALREADY_FINAL", operation_id=op.id, state=op.state
+            )
+        return self._handle(self._recovery.follow(op, self._wait(wait_s), confirmed=True))
 
     def _melt(
         self,
@@ -180,67 +179,7 @@ class Engine:
             request=request,
             payment_hash=decoded.payment_hash,
         )
-        for _ in range(self.settings.selection_tries_max):
-            first, previous = self._known(op, on_duplicate)
-            if first is not None:
-                return self._follow(first, wait)
-            try:
-                requests.check_claim(self.store, op)
-                requests.check_sources(self.store, op)
-                return Handle(self, raise_if_rejected(self._begin(op, previous, wait)))
-            except Conflict:
-                continue  # a chosen token was taken meanwhile: choose again
-            except Duplicate as duplicate:
-                refused = self._explain(duplicate, op)
-            except Refused as error:
-                if "operation_id" in error.details:
-                    raise
-                refused = error
-            # Whoever was first may have been this very request.
-            first, _ = self._known(op, on_duplicate)
-            if first is not None:
-                return self._follow(first, wait)
-            if refused is not None:
-                requests.check_sources(self.store, op)  # names who holds them
-                raise refused
-        requests.check_sources(self.store, op)
-        raise Refused("other operations took the tokens each time", code="CONCURRENT_OPERATION", tries=_ + 1)
-
-    def _known(self, op: Operation, on_duplicate: str) -> tuple[Operation | None, DedupRecord | None]:
-        """An earlier operation that this request means, by key or inside the duplicate window."""
-        found = requests.by_key(self.store, op)
-        if found is not None:
-            return found, None
-        if self.store.operation(op.id) is not None:
-            raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
-        now = self.clock.now()
-        first, previous = requests.duplicate_of(self.store, op, now)
-        if first is None or op.idempotency is not None:
-            return None, previous
-        if on_duplicate == "error":
-            raise Refused(
-                "the same request was made before",
-                code="DUPLICATE_OPERATION",
-                first_operation=first.id,
-                age_s=round((now - first.created_at) / 1000, 3),
-            )
-        return first, None
-
-    def _explain(self, duplicate: Duplicate, op: Operation) -> Refused | None:
-        """A unique key was taken between our look and our commit: who has it, or None to look again."""
-        if duplicate.key in ("idempotency_key", "dedup", "operation_id"):
-            return None
-        if duplicate.key in ("claim", "quote"):
-            holder = self.store.operation_by_claim(op.payment_hash or "")
-            return requests.claimed(holder.id if holder else None)
-        raise duplicate
-
-    def _begin(self, op: Operation, previous: DedupRecord | None, wait: float) -> Operation:
-        run = self._run(Draft(latest(op.kind), op, stored=False, actor="caller"))
-        self._driver.take(run, Happened("request"))
-        if op.kind == "melt":
-            requests.take_dedup(run.draft, previous, self.settings, self.clock.now())
-        return self._driver.drive(run, wait)
+        return self._handle(self._admission.melt(op, on_duplicate, wait))
 
     # -- funding ---------------------------------------------------------------------------------
 
@@ -273,18 +212,7 @@ class Engine:
             idempotency_key=idempotency_key,
         )
         wait = self._wait(wait_s)
-        for _ in range(self.settings.commit_tries_max):
-            found = requests.by_key(self.store, op)
-            if found is not None:
-                return self._follow(found, wait)
-            if self.store.operation(op.id) is not None:
-                raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
-            try:
-                return Handle(self, raise_if_rejected(self._begin(op, None, wait)))
-            except Duplicate as duplicate:
-                if self._explain(duplicate, op) is not None:
-                    raise
-        raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
+        return self._handle(self._admission.once(op, Happened("request"), wait, lambda: None))
 
     def deposit(
         self,
@@ -319,25 +247,9 @@ class Engine:
             idempotency_key=idempotency_key,
             bound={"proofs": parsed.fingerprint},
         )
-        for _ in range(self.settings.commit_tries_max):
-            found = requests.by_key(self.store, op)
-            if found is not None:
-                return Handle(self, found)
-            if self.store.operation(op.id) is not None:
-                raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
-            check_deposit(self.store, self.mint, self._keysets, parsed, self.settings)
-            run = self._run(Draft(latest("deposit"), op, stored=False, actor="caller"))
-            self._driver.take(run, Happened("deposit", Evidence(proofs=parsed.proofs)))
-            try:
-                return Handle(self, self._driver.drive(run, 0))
-            except Duplicate as duplicate:
-                if duplicate.key == "proof":
-                    raise Refused(
-                        "the store already holds a proof of this token", code="DUPLICATE_PROOF"
-                    ) from None
-                if self._explain(duplicate, op) is not None:
-                    raise
-        raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
+        check = partial(check_deposit, self.store, self.mint, self._keysets, parsed, self.settings)
+        event = Happened("deposit", Evidence(proofs=parsed.proofs))
+        return self._handle(self._admission.once(op, event, 0, check))
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -431,13 +343,17 @@ class Engine:
             self.settings,
             self.clock,
             self._rng,
+            worker=self._driver.worker.for_one_drive(),
         )
 
     def _open(self, op: Operation, actor: str) -> Run:
         return self._run(self._driver.open_draft(op, actor))
 
     def _follow(self, op: Operation, wait: float) -> Handle:
-        return Handle(self, raise_if_rejected(self._recovery.follow(op, wait)))
+        return self._handle(self._recovery.follow(op, wait))
+
+    def _handle(self, op: Operation) -> Handle:
+        return Handle(self, raise_if_rejected(op))
 
     def _apply(self, operation_id: str, event: str, evidence: Evidence) -> Handle:
         """One event from outside, decided and committed; a race with another driver decides again."""
@@ -458,6 +374,3 @@ class Engine:
             if run.last_batch == batch_id or run.operation.state == decision.next_state:
                 return Handle(self, run.operation)
         raise Refused("another worker keeps changing the operation", code="CONCURRENT_OPERATION")
-
-
-__all__ = ["Engine"]

@@ -45,7 +45,7 @@ def refusal_error(refusals: Iterable[Refusal], **details: object) -> Refused:
     found = tuple(refusals)
     first = found[0] if found else Refusal("UNDEFINED_TRANSITION", "the machine has no such transition here")
     return Refused(
-        f"refused: it must hold that {first.sentence}" if found else first.sentence,
+        f"refused: {first.sentence}",
         code=first.code,
         refusals=[refusal.code for refusal in found],
         **details,

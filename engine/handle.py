@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import frozen
 
-from ..machines.registry import released
 from ..storage.port import AuditQuery
 from ..storage.records import AuditRecord, Operation, Reason
 from ..storage.secret import Secret
 from .effects import inputs_total_of
+from .known import machine_of
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -49,8 +49,7 @@ class Handle:
         return self.record.amount
 
     def _kind_of_state(self) -> str:
-        ref = self.record.machine
-        return str(released(ref.name, ref.version, ref.hash).state(self.state).kind)
+        return str(machine_of(self.record).state(self.state).kind)
 
     @property
     def is_final(self) -> bool:

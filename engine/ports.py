@@ -71,6 +71,10 @@ class Worker:
         )
     )
 
+    def for_one_drive(self) -> str:
+        """This worker, with a random part of its own for one drive of one operation."""
+        return f"{self.name.rpartition(':')[0]}:{secrets.token_hex(6)}"
+
     def certainly_dead(self, other: str) -> bool:
         """True only if ``other`` ran on this host and its process is gone. Not knowing is False."""
         parts, mine = other.split(":"), self.name.split(":")

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from attrs import define
 
-from ..machines.registry import released
+from ..storage.errors import NutstateError
 from ..storage.port import Store, TakeLease
 from ..storage.records import Operation
 from .driver import Driver
+from .known import machine_of
 from .ports import Clock
 from .run import Happened, Run
 from .settings import Settings
@@ -36,52 +37,60 @@ class Recovery:
         found = [op for op in self.store.live_operations(FAR_FUTURE, SWEEP_MAX) if force or self._due(op)]
         ended = []
         for done, op in enumerate(found, 1):
-            ended.append(self.resume(op, wait_s, poll_parked=True))
+            ended.append(self._one(op, wait_s))
             if progress is not None:
                 progress(done, len(found))
         return tuple(ended)
+
+    def _one(self, op: Operation, wait_s: float) -> Operation:
+        """One operation of a sweep; its trouble must not keep the others from being looked after."""
+        try:
+            return self.resume(op, wait_s, poll_parked=True)[0]
+        except NutstateError as error:
+            self.driver.log.note("recover_failed", operation_id=op.id, code=error.code, why=error.message)
+            return op
 
     def _due(self, op: Operation) -> bool:
         if op.lease is not None and self.driver.worker.certainly_dead(op.lease.worker):
             return True
         return op.next_check_at is not None and op.next_check_at <= self.clock.now()
 
-    def follow(self, op: Operation, wait_s: float) -> Operation:
-        """Wait for an operation: its own driver's work while that lives, ours if it does not."""
+    def follow(self, op: Operation, wait_s: float, *, confirmed: bool = False) -> Operation:
+        """Wait for an operation: its own driver's work while that lives, ours if it does not.
+        ``confirmed`` is the caller's word that a prepared melt may be paid."""
         deadline = self.clock.monotonic() + wait_s
-        while True:
+        while not self._is_done(op, confirmed):
             left = max(0.0, deadline - self.clock.monotonic())
-            if self._is_done(op):
-                return op
-            driven = self.resume(op, left)
-            if driven.lease is None or driven.lease.worker == self.driver.worker.name or left <= 0:
-                return driven
+            op, ours = self.resume(op, left, confirmed=confirmed and op.state == "prepared")
+            if ours or left <= 0:
+                break
             self.clock.sleep(min(_LOOK_AGAIN_S, left))
-            op = self.store.operation(op.id) or driven
+            op = self.store.operation(op.id) or op
+        return op
 
     def resume(
         self, op: Operation, wait_s: float, *, confirmed: bool = False, poll_parked: bool = False
-    ) -> Operation:
-        """Become the driver if nobody else is, and go on. Otherwise the operation as it is stored."""
+    ) -> tuple[Operation, bool]:
+        """Become the driver if nobody else is, and go on. Otherwise (False) it is as it is stored."""
         lease, worker = op.lease, self.driver.worker
         breaking = None
         if lease is not None and worker.certainly_dead(lease.worker):
             breaking = (lease.worker, lease.fence)
         now = self.clock.now()
         until = now + int(self.settings.lease_s * 1000)
-        taken = self.store.note(TakeLease(op.id, worker.name, until, now, breaking))
+        name = worker.for_one_drive()
+        taken = self.store.note(TakeLease(op.id, name, until, now, breaking))
         if taken is None:
-            return self.store.operation(op.id) or op
-        run = self.open_run(taken, f"worker:{worker.name}")
-        run.confirmed = confirmed
+            return self.store.operation(op.id) or op, False
+        run = self.open_run(taken, f"worker:{name}")
+        run.worker, run.confirmed = name, confirmed
         if not confirmed:
             self.driver.take(run, Happened("recover"))
             run.idle_polls = 0
-        return self.driver.drive(run, wait_s, poll_parked)
+        return self.driver.drive(run, wait_s, poll_parked), True
 
     @staticmethod
-    def _is_done(op: Operation) -> bool:
-        ref = op.machine
-        state = released(ref.name, ref.version, ref.hash).state(op.state)
-        waits_for_caller = op.state == "prepared" and op.policy.two_step
+    def _is_done(op: Operation, confirmed: bool) -> bool:
+        state = machine_of(op).state(op.state)
+        waits_for_caller = op.state == "prepared" and op.policy.two_step and not confirmed
         return state.kind != "live" or waits_for_caller

@@ -16,6 +16,7 @@ from .errors import InvalidArgument, NotFound, Refused
 from .ids import new_transaction_id, operation_hash, request_hash, validate_transaction_id
 from .settings import Settings
 
+
 def new_operation(
     kind: str,
     *,

@@ -55,6 +55,7 @@ class Run:
     settings: Settings
     clock: Clock
     rng: Callable[[int], bytes] = secrets.token_bytes
+    worker: str = ""
     evidence: Evidence = field(factory=Evidence, repr=False)
     staged: list[Happened] = field(factory=list, repr=False)
     confirmed: bool = False

@@ -133,6 +133,7 @@ def _why(
     for verdict in verdicts:
         if not verdict.passed:
             guard = spec.guards[verdict.guard]
-            sentence = guard.sentence if verdict.required else f"not allowed when {guard.sentence}"
+            words = "it must hold that" if verdict.required else "not allowed when"
+            sentence = f"{words} {guard.sentence}"
             found.setdefault((guard.name, verdict.required), Refusal(guard.code, sentence))
     return tuple(found.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import traceback
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import pytest
@@ -51,11 +52,12 @@ def test_no_secret_anywhere(store: Store) -> None:
         if fault is not None:
             mint.faults.next("melt", fault)
         engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=20)
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, on_duplicate="error"),
         lambda: engine.melt(npub=NPUB, mint_url=mint.url, invoice=too_much),
         lambda: engine.deposit(npub=NPUB, token="cashuA" + bolt11),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(NutstateError) as raised:
             call()
         errors += [str(raised.value), repr(raised.value), json.dumps(raised.value.as_dict(), default=repr)]
@@ -81,7 +83,7 @@ def test_a_secret_shows_only_when_asked() -> None:
         assert "marker" not in text
     assert secret.reveal() == "marker" and secret == Secret("marker") and len({secret, Secret("marker")}) == 1
     with pytest.raises(AttributeError):
-        secret.x = 1  # type: ignore[attr-defined]
+        secret.x = 1
     import copy
     import pickle
 
@@ -108,7 +110,7 @@ def test_log_events(store: Store) -> None:
     """One event per committed transition, after its commit; one per refusal."""
     lines: list[dict[str, Any]] = []
 
-    def keep(logger: Any, name: str, event: dict[str, Any]) -> Any:
+    def keep(logger: Any, name: str, event: MutableMapping[str, Any]) -> Any:
         lines.append({"level": name, **event})
         raise structlog.DropEvent
 
@@ -143,7 +145,7 @@ def test_nothing_is_logged_before_it_is_committed(store: Store) -> None:
 
     engine, mint, clock = funded(store)
     spying = Engine(
-        Spy(),  # type: ignore[arg-type]
+        Spy(),
         mint,
         settings=QUICK,
         clock=clock,

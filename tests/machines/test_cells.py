@@ -4,6 +4,7 @@ declaration; and the tables against the rows they were specified by."""
 from __future__ import annotations
 
 import itertools
+import operator
 from typing import Any
 
 import attrs
@@ -22,7 +23,7 @@ def with_switches(spec: Machine[Any]) -> Machine[Any]:
     """The same machine over facts that are a mapping from guard name to its answer."""
 
     def switch(g: Guard[Any]) -> Guard[Any]:
-        return attrs.evolve(g, predicate=lambda facts, name=g.name: facts[name])
+        return attrs.evolve(g, predicate=operator.itemgetter(g.name))
 
     swapped = [
         attrs.evolve(

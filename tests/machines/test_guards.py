@@ -47,8 +47,10 @@ CASES: list[Case] = [
     (token.moved_is_proper_subset, T(proof_count=3, moved_count=2), [{"moved_count": 0}, {"moved_count": 3}]),
     (token.release_is_proven, T(release="nothing_sent"), [{"release": None}, {"release": "too_old"}]),
     (token.release_is_proven, T(release="trusted"), [{"release": "expired"}]),
-    *[(token.consumption_is_proven, T(consumption=proof), [{"consumption": None}, {"consumption": "hope"}])
-      for proof in ("paid", "swapped", "recorded", "written_off")],
+    (token.consumption_is_proven, T(consumption="paid"), [{"consumption": None}, {"consumption": "hope"}]),
+    (token.consumption_is_proven, T(consumption="swapped"), [{"consumption": "pending"}]),
+    (token.consumption_is_proven, T(consumption="recorded"), [{"consumption": ""}]),
+    (token.consumption_is_proven, T(consumption="written_off"), [{"consumption": "PAID"}]),
     (token.mint_says_all_spent, T(proof_count=2, mint_spent_count=2),
      [{"mint_spent_count": 1}, {"proof_count": 0, "mint_spent_count": 0}]),
     (melt.quote_matches_invoice, M(quoted_amount=5, invoice_amount=5, quoted_unit="sat", unit="sat"),

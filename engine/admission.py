@@ -1,0 +1,121 @@
+"""Admission: one request becomes one operation, whoever asks, however often, and at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define
+
+from ..machines.registry import latest
+from ..storage.errors import Conflict, Duplicate
+from ..storage.port import Store
+from ..storage.records import DedupRecord, Operation
+from . import requests
+from .draft import Draft
+from .driver import Driver
+from .errors import InvalidArgument, Refused
+from .outcome import raise_if_rejected
+from .ports import Clock
+from .recovery import Recovery
+from .run import Happened, Run
+from .settings import Settings
+
+
+@define(eq=False)
+class Admission:
+    """Recognises a request that was made before and starts the others. Unique keys of the store
+    decide every race; what is found by looking first only makes the common case cheaper."""
+
+    store: Store
+    driver: Driver
+    recovery: Recovery
+    settings: Settings
+    clock: Clock
+    new_run: Callable[[Draft], Run]
+
+    def melt(self, op: Operation, on_duplicate: str, wait: float) -> Operation:
+        """The melt this request means: an earlier one, or a new one driven for ``wait`` seconds."""
+        for _ in range(self.settings.selection_tries_max):
+            first, previous = self._known(op, on_duplicate)
+            if first is not None:
+                return self.recovery.follow(first, wait)
+            try:
+                requests.check_claim(self.store, op)
+                requests.check_sources(self.store, op)
+                return raise_if_rejected(self._begin(op, previous, wait))
+            except Conflict:
+                continue  # a chosen token was taken meanwhile: choose again
+            except Duplicate as duplicate:
+                refused = self._explain(duplicate, op)
+            except Refused as error:
+                if "operation_id" in error.details:
+                    raise
+                refused = error
+            # Whoever was first may have been this very request.
+            first, _previous = self._known(op, on_duplicate)
+            if first is not None:
+                return self.recovery.follow(first, wait)
+            if refused is not None:
+                requests.check_sources(self.store, op)  # names who holds them
+                raise refused
+        requests.check_sources(self.store, op)
+        raise Refused("other operations took the tokens each time", code="CONCURRENT_OPERATION")
+
+    def once(self, op: Operation, event: Happened, wait: float, check: Callable[[], None]) -> Operation:
+        """A mint or deposit: by key the earlier operation, else ``check()`` and then a new one."""
+        for _ in range(self.settings.commit_tries_max):
+            found = requests.by_key(self.store, op)
+            if found is not None:
+                return self.recovery.follow(found, wait)
+            self._new_id(op)
+            check()
+            run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+            try:
+                self.driver.take(run, event)
+                return self.driver.drive(run, wait)
+            except Duplicate as duplicate:
+                if duplicate.key == "proof":
+                    raise Refused(
+                        "the store already holds a proof of this token", code="DUPLICATE_PROOF"
+                    ) from None
+                if self._explain(duplicate, op) is not None:
+                    raise
+        raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
+
+    def _new_id(self, op: Operation) -> None:
+        if self.store.operation(op.id) is not None:
+            raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
+
+    def _known(self, op: Operation, on_duplicate: str) -> tuple[Operation | None, DedupRecord | None]:
+        """An earlier operation that this request means, by key or inside the duplicate window."""
+        found = requests.by_key(self.store, op)
+        if found is not None:
+            return found, None
+        self._new_id(op)
+        now = self.clock.now()
+        first, previous = requests.duplicate_of(self.store, op, now)
+        if first is None or op.idempotency is not None:
+            return None, previous
+        if on_duplicate == "error":
+            raise Refused(
+                "the same request was made before",
+                code="DUPLICATE_OPERATION",
+                first_operation=first.id,
+                age_s=round((now - first.created_at) / 1000, 3),
+            )
+        return first, None
+
+    def _explain(self, duplicate: Duplicate, op: Operation) -> Refused | None:
+        """A unique key was taken between our look and our commit: who has it, or None to look again."""
+        if duplicate.key in ("idempotency_key", "dedup", "operation_id"):
+            return None
+        if duplicate.key in ("claim", "quote"):
+            holder = self.store.operation_by_claim(op.payment_hash or "")
+            return requests.claimed(holder.id if holder else None)
+        raise duplicate
+
+    def _begin(self, op: Operation, previous: DedupRecord | None, wait: float) -> Operation:
+        run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+        self.driver.take(run, Happened("request"))
+        requests.take_dedup(run.draft, previous, self.settings, self.clock.now())
+        return self.driver.drive(run, wait)

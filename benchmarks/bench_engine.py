@@ -1,0 +1,190 @@
+"""The engine beside hand-written baselines, in one run: `make bench`.
+
+Ratios between neighbours matter, not the times."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import transitions
+
+from nutstate import Engine, Settings, SimulatedMint, configure_logging, open_store
+from nutstate.engine.actions.ask import _with_names
+from nutstate.engine.mint import wire
+from nutstate.engine.mint.outputs import blank_outputs, unblind
+from nutstate.engine.selection import choose, select
+from nutstate.machines import MELT, step
+from nutstate.machines.facts import MeltFacts
+from nutstate.machines.money import blanks_needed
+from nutstate.storage.port import TokenQuery
+from nutstate.storage.testing import batch_for, make_operation, make_token
+from tests.support.wallet import NPUB, fake_proof
+
+FUNDS = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    configure_logging("off")
+
+
+# -- one decision --------------------------------------------------------------------------------------
+
+
+@pytest.mark.benchmark(group="one decision")
+def test_step_with_all_verdicts(benchmark: Any) -> None:
+    facts = MeltFacts(quote_expires_at=1, inputs_reserved=True)
+    assert benchmark(lambda: step(MELT, "prepared", "pay", facts)).accepted
+
+
+@pytest.mark.benchmark(group="one decision")
+def test_bare_transitions_with_two_guards(benchmark: Any) -> None:
+    class Model:
+        state = "prepared"
+
+        def yes(self) -> bool:
+            return True
+
+    model = Model()
+    machine = transitions.Machine(None, ["prepared", "paying"], initial="prepared", auto_transitions=False)
+    machine.add_transition("pay", "prepared", "paying", conditions=[Model.yes, Model.yes])
+
+    def trigger() -> bool:
+        model.state = "prepared"
+        machine.events["pay"].transitions["prepared"][0].conditions[0].func = lambda: True
+        machine.events["pay"].transitions["prepared"][0].conditions[1].func = lambda: True
+        return bool(machine.events["pay"].trigger(model))
+
+    assert benchmark(trigger)
+
+
+# -- one commit ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.benchmark(group="one commit (operation, token, index, two audit records)")
+def test_store_commit(benchmark: Any, tmp_path: Path) -> None:
+    with open_store(f"sqlite:///{tmp_path}/w.db") as store:
+        n = itertools.count()
+
+        def batch() -> tuple[tuple[Any], dict[str, Any]]:
+            i = next(n)
+            made = batch_for(make_operation(f"tx-{i:08}"), tokens=[make_token(f"token-{i}", 8)])
+            return (made,), {}
+
+        benchmark.pedantic(store.commit, setup=batch, rounds=300)
+
+
+@pytest.mark.benchmark(group="one commit (operation, token, index, two audit records)")
+def test_raw_sqlite_commit(benchmark: Any, tmp_path: Path) -> None:
+    """The same durability and the same number of rows, written by hand."""
+    db = sqlite3.connect(tmp_path / "raw.db", isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    for table in ("operations", "tokens", "proofs", "audit"):
+        db.execute(f"CREATE TABLE {table} (id TEXT PRIMARY KEY, state TEXT, version INTEGER, doc TEXT)")
+    n = itertools.count()
+    doc = json.dumps({"x": "y" * 600})
+
+    def commit() -> None:
+        i = next(n)
+        db.execute("BEGIN IMMEDIATE")
+        for table in ("operations", "tokens", "proofs", "audit"):
+            db.execute(f"INSERT INTO {table} VALUES (?, ?, ?, ?)", (f"{i}", "s", 1, doc))
+        db.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", (f"{i}b", "s", 1, doc))
+        db.execute("COMMIT")
+
+    benchmark.pedantic(commit, rounds=300)
+    db.close()
+
+
+# -- one melt ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.benchmark(group="one melt (real cryptography, durable SQLite, simulated mint)")
+def test_engine_melt(benchmark: Any, tmp_path: Path) -> None:
+    with open_store(f"sqlite:///{tmp_path}/w.db") as store, SimulatedMint() as mint:
+        engine = Engine(store, mint, settings=Settings(poll_min_s=0.01))
+        engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=FUNDS)
+
+        def invoice() -> tuple[tuple[Any], dict[str, Any]]:
+            return (mint.lightning.invoice(100).reveal(),), {}
+
+        def melt(bolt11: str) -> None:
+            assert engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11).state == "reconciled"
+
+        benchmark.pedantic(melt, setup=invoice, rounds=60, warmup_rounds=3)
+
+
+@pytest.mark.benchmark(group="one melt (real cryptography, durable SQLite, simulated mint)")
+def test_hand_written_melt(benchmark: Any, tmp_path: Path) -> None:
+    """What a careless wallet does: quote, pay, unblind, two writes. No blanks stored, no proofs checked,
+    no audit, no recovery. It is the floor that mint and cryptography set."""
+    db = sqlite3.connect(tmp_path / "raw.db", isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute("CREATE TABLE proofs (secret TEXT PRIMARY KEY, amount INTEGER, spent INTEGER, doc TEXT)")
+    with SimulatedMint() as mint, open_store("memory://") as store:
+        engine = Engine(store, mint)
+        engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=FUNDS)
+        purse = [p for t in store.tokens(TokenQuery()) for p in t.proofs]
+        keysets = mint.keysets(mint.url)
+        assert isinstance(keysets, tuple)
+        keys = mint.keys(mint.url, keysets[0].id)
+
+        def invoice() -> tuple[tuple[Any], dict[str, Any]]:
+            return (mint.lightning.invoice(100),), {}
+
+        def melt(bolt11: Any) -> None:
+            quote: Any = mint.melt_quote(mint.url, bolt11, "sat")
+            token = attrs.evolve(make_token("t", 1), proofs=tuple(purse))
+            chosen: Any = choose(
+                [token], quote.amount + quote.fee_reserve, {keysets[0].id: 100}, count_max=99
+            )
+            owed = chosen.amount - quote.amount - chosen.input_fee
+            blanks = blank_outputs(keysets[0].id, blanks_needed(owed))
+            paid: Any = mint.melt(mint.url, wire.melt_body(quote.id, chosen.proofs, blanks))
+            change = unblind(blanks, paid.change, lambda _: keys)  # type: ignore[arg-type, return-value]
+            gone = {proof.secret for proof in chosen.proofs}
+            purse[:] = [proof for proof in purse if proof.secret not in gone] + list(change)
+            for rows in (chosen.proofs, change):
+                db.execute("BEGIN IMMEDIATE")
+                db.executemany(
+                    "INSERT OR REPLACE INTO proofs VALUES (?, ?, ?, ?)",
+                    [(p.secret.reveal(), p.amount, rows is chosen.proofs, p.C.reveal()) for p in rows],
+                )
+                db.execute("COMMIT")
+
+        benchmark.pedantic(melt, setup=invoice, rounds=60, warmup_rounds=3)
+    db.close()
+
+
+# -- choosing coins ------------------------------------------------------------------------------------
+
+
+@pytest.mark.benchmark(group="choosing coins")
+@pytest.mark.parametrize("coins", [100, 10_000])
+def test_choosing_among(benchmark: Any, tmp_path: Path, coins: int) -> None:
+    """Flat: index-backed and bounded, however many tokens there are."""
+    with open_store(f"sqlite:///{tmp_path}/w.db") as store:
+        for first in range(0, coins, 100):
+            tokens = []
+            for i in range(first, min(first + 100, coins)):
+                token = make_token(f"token-{i}", proofs=(fake_proof(1 << (i % 10), f"coin-{i}"),))
+                tokens.append(token)
+            store.commit(batch_for(make_operation(f"tx-{first:08}"), tokens=tokens))
+        token = store.tokens(TokenQuery(limit=1))[0]
+        op = make_operation(
+            "tx-choice", npub=token.npub, wallet_id=token.wallet_id, mint_url=token.mint_url, unit=token.unit
+        )
+        found: Any = benchmark(
+            lambda: select(
+                store, op, 777, lambda proofs: {p.id: 100 for p in proofs}, tokens_max=200, count_max=1000
+            )
+        )
+        assert found.amount >= 777 and _with_names(found).amount == found.amount

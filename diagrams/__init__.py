@@ -1,1 +1,1 @@
-
+"""Drawings and tables of the machines: Mermaid and Markdown, generated, committed and compared."""

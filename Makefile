@@ -1,0 +1,97 @@
+# Two commands matter: `make demo` and `make test`. Both work from a bare clone with Python >= 3.11, git,
+# make and the package registries; everything else is installed into .venv and .venv-mint.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test check static bench diagrams clean
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# `make demo ARGS="--outcome lost"`, `make test ARGS="-k fence"`
+ARGS ?=
+JOBS ?= 2
+COVERAGE_MIN ?= 92
+
+MINT_PINS := cashu==0.20.2 marshmallow<4 limits<5
+MINT_STAMP := .venv-mint/.installed-$(shell printf '%s' '$(MINT_PINS)' | tr -c 'A-Za-z0-9.\n' '-')
+
+# The first Python of the list that really runs and is of the wanted age. The list may name shims.
+suitable = $(shell for candidate in $(1); do \
+	if "$$candidate" -c 'import sys; sys.exit(not $(2))' >/dev/null 2>&1; then echo "$$candidate"; break; fi; done)
+OURS := sys.version_info >= (3, 11)
+THE_MINTS := (3, 10) <= sys.version_info[:2] <= (3, 12)
+PYTHON ?= $(call suitable,python3.11 python3.12 python3.13 python3,$(OURS))
+MINT_PYTHON ?= $(call suitable,python3.11 python3.12 python3.10 python3,$(THE_MINTS))
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+export PIP_QUIET := 2
+export PYTHONUNBUFFERED := 1
+export NUTSTATE_MINT_VENV ?= $(CURDIR)/.venv-mint
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1	/p' Makefile | expand -t 18
+
+demo: .venv/.run ## pay an invoice with ecash, no network or money needed
+	@.venv/bin/nutstate demo --dir .cache/demo $(ARGS) </dev/null
+
+test: .venv/.dev mint-if-possible static ## everything: format, lint, types, contracts, diagrams, all tests, a real mint, coverage
+	@if [ -x "$(NUTSTATE_MINT_VENV)/bin/mint" ]; then lane=""; else lane="not real_mint"; \
+	  echo "NOT RUN: the tests marked real_mint, because there is no mint in $(NUTSTATE_MINT_VENV)"; fi; \
+	.venv/bin/python -m pytest -n $(JOBS) --dist worksteal -m "$$lane" --benchmark-disable \
+	  --cov --cov-report=term --cov-fail-under=$(COVERAGE_MIN) $(ARGS) </dev/null
+
+check: .venv/.dev static ## the quick local round: no real mint, nothing slow
+	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal -m "not real_mint and not slow" --benchmark-disable -q $(ARGS) </dev/null
+
+static: .venv/.dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	@echo .venv/bin/lint-imports; out=$$(.venv/bin/lint-imports --no-cache 2>&1) || { printf '%s\n' "$$out"; exit 1; }; printf '%s\n' "$$out" | tail -n 1
+	.venv/bin/nutstate diagrams check
+
+bench: .venv/.dev ## measure: commits, steps, melts per second
+	@.venv/bin/python -m pytest benchmarks -o 'python_files=bench_*.py test_*.py' --benchmark-only $(ARGS) </dev/null
+
+diagrams: .venv/.dev ## draw the machines anew into diagrams/out and the README
+	@.venv/bin/nutstate diagrams build
+
+clean: ## remove everything that was made here, the environments too
+	rm -rf .venv .venv-mint .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf dist build htmlcov .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- environments ---------------------------------------------------------------------------------
+
+.venv/bin/python:
+	@test -n '$(PYTHON)' || { echo 'error: no Python >= 3.11 found; name one with make PYTHON=...' >&2; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(not $(OURS))' \
+	  || { echo 'error: $(PYTHON) is not Python >= 3.11; name another with make PYTHON=...' >&2; exit 1; }
+	@echo 'making .venv with $(PYTHON)'
+	@'$(PYTHON)' -m venv --clear .venv \
+	  || { rm -rf .venv; echo 'error: $(PYTHON) cannot make environments (Debian: apt-get install python3-venv)' >&2; exit 1; }
+
+.venv/.run: pyproject.toml | .venv/bin/python
+	@echo 'installing nutstate into .venv'
+	@.venv/bin/python -m pip install -e .
+	@touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	@echo 'installing nutstate and the development tools into .venv'
+	@.venv/bin/python -m pip install --upgrade 'pip>=25.1'
+	@.venv/bin/python -m pip install -e . --group dev
+	@touch .venv/.run $@
+
+# The real mint pins old libraries, so it never shares our environment.
+.PHONY: mint-if-possible
+mint-if-possible:
+	@if [ -n '$(MINT_PYTHON)' ]; then $(MAKE) $(MINT_STAMP); \
+	else echo 'no Python 3.10-3.12 for the real mint; name one with make MINT_PYTHON=...'; fi
+
+$(MINT_STAMP):
+	@echo 'installing a real mint into .venv-mint: $(MINT_PINS)'
+	@[ -x .venv-mint/bin/python ] || '$(MINT_PYTHON)' -m venv --clear .venv-mint
+	@.venv-mint/bin/python -m pip install $(foreach pin,$(MINT_PINS),'$(pin)')
+	@rm -f .venv-mint/.installed-*
+	@touch $@

@@ -1,0 +1,178 @@
+"""Writing and checking the committed drawings and tables: ``diagrams/out``, and the README's diagram.
+
+``python -m nutstate.diagrams.build --golden`` also writes ``tests/fixtures/machines.json``, the record
+of every released table; a table that was released changes its version, not its record.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from ..machines.registry import RELEASED, latest, names
+from . import mermaid, table
+
+OUT: Final = "diagrams/out"
+README: Final = "README.md"
+GOLDEN: Final = "tests/fixtures/machines.json"
+HOW_TO_FIX: Final = "run `nutstate diagrams build` (or `make diagrams`) and commit what it writes"
+
+FLOWCHART_EDGES_MIN: Final = 20
+"""From so many edges on, a flowchart is easier to read than a stateDiagram-v2."""
+
+GOOD_PATH_WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {"melt": ("splitting",)}
+"""Machines that get a small drawing of their good path, and the detours left out of it."""
+
+_BEGIN: Final = "<!-- diagram:melt -->"
+_END: Final = "<!-- /diagram -->"
+
+
+class NotACheckout(RuntimeError):
+    """There is no source checkout to compare with; the message says what to do instead."""
+
+
+@frozen
+class Difference:
+    """One file that is not as the machines say: ``missing``, ``extra``, ``stale`` or ``unmarked``."""
+
+    path: str
+    problem: str
+    diff: str = ""
+
+
+def render() -> dict[str, str]:
+    """Every generated file of ``diagrams/out`` by name. The same machines give the same bytes."""
+    files: dict[str, str] = {}
+    for name in names():
+        machine = latest(name)
+        states = mermaid.state_diagram(machine)
+        drawing = states
+        if len(machine.transitions) >= FLOWCHART_EDGES_MIN:
+            drawing = mermaid.flowchart(machine)
+            files[f"{name}-states.mmd"] = states
+        files[f"{name}.mmd"] = drawing
+        files[f"{name}.md"] = table.page(machine, drawing)
+        if name in GOOD_PATH_WITHOUT:
+            files[f"{name}-good-path.mmd"] = mermaid.good_path(machine, GOOD_PATH_WITHOUT[name])
+    return dict(sorted(files.items()))
+
+
+def build(out: Path) -> tuple[str, ...]:
+    """Write ``diagrams/out`` anew into ``out``; returns the names written. Other ``.md`` and ``.mmd``
+    files there are removed: the folder holds nothing but generated files."""
+    files = render()
+    out.mkdir(parents=True, exist_ok=True)
+    for extra in _generated(out) - files.keys():
+        (out / extra).unlink()
+    for name, text in files.items():
+        (out / name).write_text(text, encoding="utf-8", newline="\n")
+    return tuple(files)
+
+
+def build_readme(root: Path) -> bool:
+    """Put the melt diagram between the README's markers. False without a README or markers."""
+    readme = root / README
+    if not readme.is_file():
+        return False
+    text = readme.read_text(encoding="utf-8")
+    wanted = with_diagram(text)
+    if wanted is None:
+        return False
+    if wanted != text:
+        readme.write_text(wanted, encoding="utf-8", newline="\n")
+    return True
+
+
+def with_diagram(readme: str) -> str | None:
+    """The README's text with the current melt diagram, None if it has no (or half a) pair of markers."""
+    before, begin, rest = readme.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        return None
+    drawing = mermaid.good_path(latest("melt"), GOOD_PATH_WITHOUT["melt"])
+    return f"{before}{_BEGIN}\n```mermaid\n{drawing}```\n{_END}{after}"
+
+
+def check(root: Path) -> tuple[Difference, ...]:
+    """What differs in the checkout at ``root``, in order of path; empty when all is as built."""
+    out = root / OUT
+    files = render()
+    found: list[Difference] = []
+    for name in sorted(files.keys() | _generated(out)):
+        path = f"{OUT}/{name}"
+        if name not in files:
+            found.append(Difference(path, "extra"))
+        elif not (out / name).is_file():
+            found.append(Difference(path, "missing"))
+        else:
+            found.extend(_compared(path, (out / name).read_text(encoding="utf-8"), files[name]))
+    readme = root / README
+    if readme.is_file():
+        text = readme.read_text(encoding="utf-8")
+        wanted = with_diagram(text)
+        if wanted is None:
+            found.append(Difference(README, "unmarked"))
+        else:
+            found.extend(_compared(README, text, wanted))
+    return tuple(found)
+
+
+def checkout() -> Path:
+    """The source checkout this package runs from, else the one around the working directory.
+    Raises NotACheckout."""
+    here = Path(__file__).resolve()
+    for folder in (*here.parents, Path.cwd(), *Path.cwd().parents):
+        if (folder / "machines" / "spec.py").is_file() and (folder / "pyproject.toml").is_file():
+            return folder
+    raise NotACheckout(
+        "nutstate runs from an installed package and the working directory is not in a source checkout: "
+        f"there is no {OUT} to compare with; use `nutstate diagrams build --out DIR`"
+    )
+
+
+def golden() -> str:
+    """The record of released tables, as ``tests/fixtures/machines.json`` holds it."""
+    known = [{"name": m.name, "version": m.version, "content_hash": m.content_hash} for m in RELEASED]
+    return json.dumps(sorted(known, key=lambda item: (item["name"], item["version"])), indent=2) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``python -m nutstate.diagrams.build [--golden]``: build everything in this checkout."""
+    if any(argument != "--golden" for argument in arguments):
+        sys.stderr.write("usage: python -m nutstate.diagrams.build [--golden]\n")
+        return 2
+    root = checkout()
+    written = [f"{OUT}/{name}" for name in build(root / OUT)]
+    if build_readme(root):
+        written.append(README)
+    if "--golden" in arguments:
+        (root / GOLDEN).write_text(golden(), encoding="utf-8", newline="\n")
+        written.append(GOLDEN)
+    sys.stdout.write("".join(f"{name}\n" for name in written))
+    return 0
+
+
+def _generated(out: Path) -> set[str]:
+    return {path.name for path in out.glob("*") if path.suffix in (".md", ".mmd")} if out.is_dir() else set()
+
+
+def _compared(path: str, committed: str, wanted: str) -> list[Difference]:
+    if committed == wanted:
+        return []
+    diff = difflib.unified_diff(
+        committed.splitlines(keepends=True),
+        wanted.splitlines(keepends=True),
+        f"{path} (committed)",
+        f"{path} (from the machines)",
+    )
+    return [Difference(path, "stale", "".join(diff))]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""The links, the build table and the checkers' lists name the same folders."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from tests.packaging.snapshot import FOLDERS, ROOT
+
+FACE = ROOT / "src" / "nutstate"
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_the_links_are_relative_and_are_the_four_folders() -> None:
+    links = {path.name: path for path in FACE.iterdir() if path.is_symlink()}
+    assert sorted(links) == sorted(FOLDERS)
+    for name, link in links.items():
+        assert str(link.readlink()) == f"../../{name}"
+        assert link.resolve() == ROOT / name
+
+
+def test_the_wheel_is_made_of_the_four_folders(project: dict[str, Any]) -> None:
+    build = project["tool"]["hatch"]["build"]
+    wheel = build["targets"]["wheel"]
+    assert sorted(wheel["only-include"]) == sorted(("src/nutstate", *FOLDERS))
+    assert wheel["sources"] == {"src/nutstate": "nutstate"} | {name: f"nutstate/{name}" for name in FOLDERS}
+    links = {f"/src/nutstate/{name}" for name in FOLDERS}
+    assert set(build["exclude"]) == links
+    for target in build["targets"].values():
+        assert links <= set(target.get("exclude", links)), "a target's list replaces the general one"
+    assert build["skip-excluded-dirs"] is True
+
+
+def test_the_checkers_see_every_file_once(project: dict[str, Any]) -> None:
+    tool = project["tool"]
+    assert tool["mypy"]["files"] == ["src", "tests"]
+    assert tool["mypy"]["strict"] is True
+    own = {path.name for path in FACE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert sorted(tool["basedpyright"]["include"]) == sorted(
+        [*(f"src/nutstate/{name}" for name in own), "tests"]
+    )
+    links = {f"src/nutstate/{name}" for name in FOLDERS}
+    assert links <= set(tool["ruff"]["extend-exclude"]), "ruff sees the real folders already"
+
+
+def test_the_engine_contract_names_every_adapter(project: dict[str, Any]) -> None:
+    """A storage module is either part of the port, or the engine may not import it."""
+    port = {"__init__", "audit_hash", "batch", "errors", "port", "records", "secret"}
+    contracts = {contract["id"]: contract for contract in project["tool"]["importlinter"]["contracts"]}
+    forbidden = {name.rpartition(".")[2] for name in contracts["port"]["forbidden_modules"]}
+    assert forbidden | port == {path.stem for path in (ROOT / "storage").glob("*.py")}
+    assert not forbidden & port
+
+
+def test_the_machine_contract_names_every_machine(project: dict[str, Any]) -> None:
+    contracts = {contract["id"]: contract for contract in project["tool"]["importlinter"]["contracts"]}
+    guards = {path.stem for path in (ROOT / "machines" / "guards").glob("*.py")} - {"__init__"}
+    assert {name.rpartition(".")[2] for name in contracts["apart"]["modules"]} == guards
+    assert {name.rpartition(".")[2] for name in contracts["guards-apart"]["modules"]} == guards

@@ -8,11 +8,12 @@ from attrs import define
 
 from ..machines.registry import latest
 from ..storage.errors import Conflict, Duplicate
-from ..storage.port import Store
+from ..storage.port import Store, TokenQuery
 from ..storage.records import DedupRecord, Operation
 from . import requests
 from .draft import Draft
 from .driver import Driver
+from .effects import derived_ids
 from .errors import InvalidArgument, Refused
 from .outcome import raise_if_rejected
 from .ports import Clock
@@ -44,6 +45,9 @@ class Admission:
                 requests.check_sources(self.store, op)
                 return raise_if_rejected(self._begin(op, previous, wait))
             except Conflict:
+                stored = self.store.operation(op.id)
+                if stored is not None:
+                    return self.recovery.follow(stored, wait)
                 continue  # a chosen token was taken meanwhile: choose again
             except Duplicate as duplicate:
                 refused = self._explain(duplicate, op)
@@ -83,7 +87,10 @@ class Admission:
         raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
 
     def _new_id(self, op: Operation) -> None:
-        if self.store.operation(op.id) is not None:
+        taken = self.store.operation(op.id) is not None or self.store.tokens(
+            TokenQuery(ids=derived_ids(op.id), limit=len(derived_ids(op.id)))
+        )
+        if taken:
             raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
 
     def _known(self, op: Operation, on_duplicate: str) -> tuple[Operation | None, DedupRecord | None]:

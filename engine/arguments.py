@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -9,10 +10,12 @@ import bech32
 
 from ..machines.money import AMOUNT_MAX, is_amount
 from ..storage.secret import Secret
+from .audit import clean_text
 from .errors import InvalidArgument
 from .mint.bolt11 import InvalidInvoice, Invoice, decode_invoice
 
 UNITS = ("sat", "msat")
+_HOST = re.compile(r"[a-z0-9._:\-]+")
 KEY_LENGTH_MAX = 200
 REASON_LENGTH_MAX = 500
 
@@ -29,7 +32,8 @@ def npub(value: object) -> str:
 
 
 def mint_url(value: object) -> str:
-    """An http or https address, without user, query or fragment; a trailing slash is dropped.
+    """An http or https address without user, query, fragment or dot segments, in one spelling: lower
+    case host without trailing dot, no default port, no doubled or trailing slash.
     Code INVALID_MINT_URL."""
     error = InvalidArgument("mint_url must be an http or https address", code="INVALID_MINT_URL")
     if not isinstance(value, str) or len(value) > 500 or any(c.isspace() or ord(c) < 33 for c in value):
@@ -43,7 +47,13 @@ def mint_url(value: object) -> str:
         raise error
     if "@" in parts.netloc or parts.query or parts.fragment or "#" in value or "?" in value:
         raise error
-    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}".rstrip("/")
+    host = parts.hostname.rstrip(".")
+    if not host or not _HOST.fullmatch(host) or ".." in parts.path.split("/") or "." in parts.path.split("/"):
+        raise error
+    default = {"http": 80, "https": 443}[parts.scheme]
+    port = "" if parts.port in (None, default) else f":{parts.port}"
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}{port}{re.sub('/+', '/', parts.path)}".rstrip("/")
 
 
 def unit(value: object) -> str:
@@ -124,9 +134,10 @@ def seconds(value: object, name: str) -> float:
 
 
 def reason(value: object) -> str:
-    """What an operator says: 1 to 500 characters. Code OPERATOR_REASON_MISSING."""
+    """What an operator says: 1 to 500 characters; invoices, tokens and keys in it are hidden.
+    Code OPERATOR_REASON_MISSING."""
     if isinstance(value, str) and 0 < len(value.strip()) <= REASON_LENGTH_MAX:
-        return value.strip()
+        return clean_text(value.strip())
     raise InvalidArgument(
         f"a reason of 1 to {REASON_LENGTH_MAX} characters is needed", code="OPERATOR_REASON_MISSING"
     )
@@ -137,3 +148,13 @@ def choice(value: object, name: str, allowed: tuple[str, ...]) -> str:
     if isinstance(value, str) and value in allowed:
         return value
     raise InvalidArgument(f"{name} must be one of {', '.join(allowed)}", code="INVALID_CHOICE")
+
+
+def words(value: object, name: str) -> tuple[str, ...]:
+    """A list of words, or none of them. Code INVALID_CHOICE."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise InvalidArgument(f"{name} must be a list of words", code="INVALID_CHOICE")
+    found = tuple(value)
+    if not all(isinstance(word, str) for word in found):
+        raise InvalidArgument(f"{name} must be a list of words", code="INVALID_CHOICE")
+    return found

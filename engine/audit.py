@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,7 +47,7 @@ def sanitise(value: Any, depth: int = 0) -> Any:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
-        return _clean_text(value)
+        return clean_text(value)
     if isinstance(value, Mapping):
         return {
             str(key)[:60]: HIDDEN if str(key).lower() in _FORBIDDEN_KEYS else sanitise(item, depth + 1)
@@ -57,14 +58,20 @@ def sanitise(value: Any, depth: int = 0) -> Any:
     return HIDDEN if isinstance(value, Secret) else type(value).__name__
 
 
-def _clean_text(text: str) -> str:
-    lowered = text.lower()
-    if lowered.startswith(("lnbc", "lntb", "lnbcrt", "lntbs", "lightning:", "cashua", "cashub", "nsec1")):
-        return HIDDEN
-    if lowered.startswith("npub1"):
-        return short(text)
-    if len(text) >= 64 and all(c in "0123456789abcdef" for c in lowered):
-        return short(text)
+_MONEY = re.compile(
+    r"(lightning:)?ln(bcrt|bc|tbs|tb)[0-9][0-9a-z]{40,}|cashu(://|:)?[AB][A-Za-z0-9_=+/-]{8,}|nsec1[0-9a-z]{20,}",
+    re.IGNORECASE,
+)
+_NPUB = re.compile(r"npub1[0-9a-z]{20,}", re.IGNORECASE)
+_LONG_HEX = re.compile(r"\b[0-9a-f]{64,}\b", re.IGNORECASE)
+
+
+def clean_text(text: str) -> str:
+    """The text with invoices, tokens and keys replaced wherever they stand, npubs and long hex numbers
+    shortened, and not longer than 300 characters."""
+    text = _MONEY.sub(HIDDEN, text)
+    text = _NPUB.sub(lambda found: short(found[0]), text)
+    text = _LONG_HEX.sub(lambda found: short(found[0]), text)
     return text if len(text) <= _TEXT_MAX else text[:_TEXT_MAX] + HIDDEN
 
 

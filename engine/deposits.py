@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import attrs
 from attrs import field, frozen
 
 from ..machines.money import is_amount
 from ..storage.batch import proof_key
 from ..storage.port import Store
-from ..storage.records import Proof
+from ..storage.records import Dleq, Proof
+from ..storage.secret import Secret
 from . import arguments
 from .actions.answers import reason_of
 from .errors import InvalidArgument, MintError, Refused
 from .keysets import Keysets, MintSilent
 from .mint import crypto
+from .mint.crypto import y_of
 from .mint.port import Failure, MintPort
 from .mint.token_codec import InvalidToken, decode_token
-from .proofs import named
 from .settings import Settings
 
 
@@ -37,7 +39,7 @@ class HandedIn:
     @property
     def fingerprint(self) -> str:
         """Hash of the set of proofs: equal for the same token in another order."""
-        keys = sorted(proof_key(self.mint_url, proof.secret) for proof in self.proofs)
+        keys = sorted(proof_key(proof.secret) for proof in self.proofs)
         return hashlib.sha256("".join(keys).encode()).hexdigest()
 
 
@@ -51,16 +53,43 @@ def parse_token(
     if token is not None:
         found = _decode(keysets, token, mint_url)
     else:
-        if isinstance(proofs, str | bytes) or not all(isinstance(p, Proof) for p in proofs or ()):
-            raise InvalidArgument("proofs is a sequence of Proof", code="INVALID_TOKEN")
-        found = HandedIn(arguments.mint_url(mint_url), arguments.unit(unit), tuple(proofs or ()))
+        found = HandedIn(arguments.mint_url(mint_url), arguments.unit(unit), _typed(proofs))
     if not found.proofs:
         raise InvalidArgument("there are no proofs in it", code="INVALID_TOKEN")
     if not all(is_amount(proof.amount) for proof in found.proofs):
         raise InvalidArgument("every proof has a positive whole amount", code="INVALID_AMOUNT")
     if len({proof.secret for proof in found.proofs}) != len(found.proofs):
         raise InvalidArgument("the same proof occurs twice", code="DUPLICATE_SECRET")
-    return HandedIn(found.mint_url, found.unit, tuple(named(proof) for proof in found.proofs))
+    return HandedIn(found.mint_url, found.unit, tuple(_renamed(proof) for proof in found.proofs))
+
+
+def _typed(proofs: object) -> tuple[Proof, ...]:
+    """Proofs of the right types throughout; what is in them is judged later."""
+    error = InvalidArgument("proofs is a sequence of well-formed Proof", code="INVALID_TOKEN")
+    if isinstance(proofs, str | bytes) or not isinstance(proofs, Sequence):
+        raise error
+    for proof in proofs:
+        if not isinstance(proof, Proof) or not isinstance(proof.id, str):
+            raise error
+        if not isinstance(proof.secret, Secret) or not isinstance(proof.C, Secret):
+            raise error
+        if not isinstance(proof.witness, Secret | None) or not isinstance(proof.dleq, Dleq | None):
+            raise error
+        dleq = proof.dleq
+        if dleq and not (
+            isinstance(dleq.e, str) and isinstance(dleq.s, str) and isinstance(dleq.r, Secret | None)
+        ):
+            raise error
+    return tuple(proofs)
+
+
+def _renamed(proof: Proof) -> Proof:
+    """The proof with the Y its secret really has; a Y somebody hands in is not believed."""
+    try:
+        return attrs.evolve(proof, Y=y_of(proof.secret.reveal()))
+    except ValueError:
+        pass  # the cause would show the secret
+    raise InvalidArgument("a proof's secret is not text", code="INVALID_TOKEN")
 
 
 def _decode(keysets: Keysets, token: str, mint_url: str | None) -> HandedIn:
@@ -88,20 +117,25 @@ def _silent(answer: Failure) -> MintError:
 
 
 def check_deposit(
-    store: Store, mint: MintPort, keysets: Keysets, handed: HandedIn, settings: Settings
+    store: Store,
+    mint: MintPort,
+    keysets: Keysets,
+    handed: HandedIn,
+    settings: Settings,
+    allow_unverified: bool,
 ) -> None:
-    """Refuse what the store holds already, what is not of the mint's keysets and unit, whose DLEQ is
-    wrong, or what the mint does not call UNSPENT. Writes nothing."""
+    """Refuse what the store holds already, what is not of the mint's keysets and unit, what is locked,
+    what the mint cannot be shown to have signed, or what it does not call UNSPENT. Writes nothing."""
     if len(handed.proofs) > settings.proofs_per_operation_max:
         raise Refused(f"at most {settings.proofs_per_operation_max} proofs at once", code="TOO_MANY_PROOFS")
-    keys = [proof_key(handed.mint_url, proof.secret) for proof in handed.proofs]
+    keys = [proof_key(proof.secret) for proof in handed.proofs]
     if store.proof_owners(keys):
         raise Refused("the store already holds a proof of this token", code="DUPLICATE_PROOF")
     try:
         units = {keyset.id: keyset.unit for keyset in keysets.listed(handed.mint_url)}
         if any(units.get(proof.id) != handed.unit for proof in handed.proofs):
             raise Refused("a proof is not of this mint and unit", code="MINT_OR_UNIT_MISMATCH")
-        _check_signatures(keysets, handed)
+        _check_signatures(keysets, handed, allow_unverified)
     except MintSilent as silent:
         raise _silent(silent.answer) from None
     states = mint.check_states(handed.mint_url, [str(proof.Y) for proof in handed.proofs])
@@ -117,14 +151,20 @@ def check_deposit(
         )
 
 
-def _check_signatures(keysets: Keysets, handed: HandedIn) -> None:
+def _check_signatures(keysets: Keysets, handed: HandedIn, allow_unverified: bool) -> None:
     for proof in handed.proofs:
-        dleq = proof.dleq
         key = keysets.keys(handed.mint_url, proof.id).keys.get(proof.amount)
         if key is None:
             raise Refused("the keyset has no key for an amount", code="INVALID_AMOUNT")
+        secret, dleq = proof.secret.reveal(), proof.dleq
+        if secret.lstrip().startswith("["):
+            raise Refused("a proof is locked to somebody (NUT-10)", code="PROOFS_LOCKED")
         if dleq is None or dleq.r is None:
-            continue
-        secret, signature = proof.secret.reveal(), proof.C.reveal()
-        if not crypto.verify_proof_dleq(key, secret, signature, dleq.e, dleq.s, dleq.r.reveal()):
+            if allow_unverified:
+                continue
+            raise Refused(
+                "a proof carries no DLEQ, so nothing shows that the mint signed it",
+                code="PROOFS_NOT_VERIFIED",
+            )
+        if not crypto.verify_proof_dleq(key, secret, proof.C.reveal(), dleq.e, dleq.s, dleq.r.reveal()):
             raise Refused("a proof's DLEQ does not verify", code="INVALID_TOKEN")

@@ -217,7 +217,7 @@ class Draft:
 
     @staticmethod
     def _keys(token: Token, proofs: Iterable[Proof]) -> tuple[str, ...]:
-        return tuple(proof_key(token.mint_url, proof.secret) for proof in proofs)
+        return tuple(proof_key(proof.secret) for proof in proofs)
 
 
 def token_facts(token: Token, operation: Operation, extra: Mapping[str, Any]) -> TokenFacts:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 from attrs import define
 
+from ..machines.money import is_amount
 from ..machines.spec import Decision
 from ..storage.errors import CommitUnknown, Conflict, StorageError
 from ..storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
@@ -45,14 +46,16 @@ class Driver:
         that anybody can go on at once."""
         try:
             return self._drive(run, wait_s, poll_parked)
-        except Exception:
+        except Exception as error:
             with contextlib.suppress(StorageError):
                 self._let_go(run)
+            if isinstance(error, StorageError) and (run.draft.stored or isinstance(error, CommitUnknown)):
+                _still_open(error, run)
             raise
 
     def _drive(self, run: Run, wait_s: float, poll_parked: bool) -> Operation:
         deadline = self.clock.monotonic() + wait_s
-        entered: set[str] = set()
+        entered = {run.operation.state}
         polled = False
         for _ in range(self.settings.steps_per_run_max):
             state = run.draft.machine.state(run.operation.state)
@@ -66,11 +69,11 @@ class Driver:
                 self.commit(run)
                 continue  # a conflict may have moved the operation
             result = ACTIONS[run.operation.kind, state.action](run)
+            if state.write_ahead and run.sent_here is not None:
+                run.sent_here = (run.sent_here[0], self.clock.monotonic())
             if isinstance(result, Happened):
                 if self.take(run, result):
-                    if not self._write_ahead_again(run, entered) or self._pause(
-                        run, run.back_off(), deadline
-                    ):
+                    if not self._been_there(run, entered) or self._pause(run, run.back_off(), deadline):
                         continue
                     return run.operation
                 if polled and self._stays(run):
@@ -85,10 +88,11 @@ class Driver:
         return run.operation
 
     @staticmethod
-    def _write_ahead_again(run: Run, entered: set[str]) -> bool:
-        """Whether the new state sends something and was entered before in this drive: then slowly."""
+    def _been_there(run: Run, entered: set[str]) -> bool:
+        """Whether the new state talks to the mint and was entered before in this drive: then slowly, so
+        that a mint that contradicts itself cannot make us ask without end."""
         state = run.draft.machine.state(run.operation.state)
-        again = state.write_ahead and state.name in entered
+        again = state.action not in READS_BEFORE_COMMIT and state.name in entered
         entered.add(state.name)
         return again
 
@@ -117,7 +121,8 @@ class Driver:
         run.draft.advance(decision, now, _audit_data(run.operation, evidence))
         effects.apply(effects.Scene(run.draft, decision, evidence, self.settings, now))
         if "stamp_sent" in decision.effects:
-            run.sent_monotonic = self.clock.monotonic()
+            run.draft.set(sent_by=run.worker)
+            run.sent_here = (now, self.clock.monotonic())
         run.staged.append(happened)
         run.evidence = evidence
         run.idle_polls = 0
@@ -164,8 +169,16 @@ class Driver:
         for record in records:
             event = transition_event(record, round(duration_ms, 3))
             self.log.transition(event)
-            if self.observer is not None:
-                self.observer(event)
+            self._tell(event)
+
+    def _tell(self, event: TransitionEvent) -> None:
+        """An observer that fails must not look like a payment that failed."""
+        if self.observer is None:
+            return
+        try:
+            self.observer(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the observer's
+            self.log.note("observer_failed", operation_id=event.operation_id, error=type(error).__name__)
 
     def fresh(self, operation: Operation, previous: Draft) -> Draft:
         """A draft that starts from what was just committed."""
@@ -253,6 +266,22 @@ class Driver:
             run.draft.adopt(lease=stored.lease, next_check_at=stored.next_check_at)
 
 
+def _still_open(error: StorageError, run: Run) -> None:
+    """The store failed in the middle: nothing is lost, but the caller must not pay elsewhere."""
+    op = run.operation
+    state = run.draft.machine.state(op.state)
+    error.details = {
+        **error.details,
+        "operation_id": op.id,
+        "state": op.state,
+        "sent": op.sent_at is not None,
+    }
+    if state.kind == "live":
+        error.severity = "CRITICAL"
+        error.message += "; the operation stays open and recovery finishes it"
+        error.args = (error.message,)
+
+
 def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
     """What an auditor wants beside the states: amounts, never anything that is money."""
     data: dict[str, Any] = {"kind": op.kind, "amount": op.amount, "unit": op.unit, "npub": op.npub}
@@ -263,7 +292,9 @@ def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
             "kept": sum(proof.amount for proof in evidence.selection.left_behind),
         }
     if evidence.quote is not None:
-        data |= {"quote_state": evidence.quote.state, "fee_reserve": evidence.quote.fee_reserve}
+        data["quote_state"] = evidence.quote.state
+        if is_amount(evidence.quote.fee_reserve, 0):
+            data["fee_reserve"] = evidence.quote.fee_reserve
     if evidence.mint_quote is not None:
         data["quote_state"] = evidence.mint_quote.state
     if evidence.states is not None:

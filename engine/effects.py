@@ -31,6 +31,7 @@ class Scene:
 
 
 Effect = Callable[[Scene], None]
+QUOTE_YEARS_MS = 10 * 365 * 24 * 3_600_000
 
 
 def keep_id(operation_id: str) -> str:
@@ -55,6 +56,12 @@ def deposit_id(operation_id: str) -> str:
 
 def split_id(operation_id: str, n: int) -> str:
     return f"{operation_id}_split_{n}"
+
+
+def derived_ids(operation_id: str) -> tuple[str, ...]:
+    """The token ids an operation may need; they must be free before anything is sent."""
+    ids = (keep_id, change_id, fenced_id, minted_id, deposit_id)
+    return (operation_id, *(name(operation_id) for name in ids), split_id(operation_id, 1))
 
 
 def inputs_total_of(op: Operation) -> int:
@@ -107,13 +114,16 @@ def _new_token(scene: Scene, token_id: str, kind: str, source: str, proofs: tupl
 def store_quote(scene: Scene) -> None:
     """Keep the quote; a quote without expiry gets the configured lifetime."""
     lifetime_end = scene.now + int(scene.settings.quote_lifetime_s * 1000)
+    longest = scene.now + QUOTE_YEARS_MS
     melt, mint = scene.evidence.quote, scene.evidence.mint_quote
     if melt is not None:
-        quote = Quote(melt.id, melt.amount, melt.fee_reserve, melt.expires_at or lifetime_end)
+        expires_at = min(melt.expires_at or lifetime_end, longest)
+        quote = Quote(melt.id, melt.amount, melt.fee_reserve, expires_at)
         scene.draft.set(quote=quote, fee_reserve=melt.fee_reserve)
     elif mint is not None:
         amount = scene.draft.operation.amount
-        scene.draft.set(quote=Quote(mint.id, amount, 0, mint.expires_at or lifetime_end, mint.request))
+        expires_at = min(mint.expires_at or lifetime_end, longest)
+        scene.draft.set(quote=Quote(mint.id, amount, 0, expires_at, mint.request))
 
 
 def record_reason(scene: Scene) -> None:
@@ -275,6 +285,9 @@ def correct_spent(scene: Scene) -> None:
     if selection is not None:
         draft.load(part.token for part in selection.chosen)
         ids = [part.token.transaction_id for part in selection.chosen]
+    elif scene.evidence.corrected_tokens:
+        draft.load(scene.evidence.corrected_tokens)
+        ids = [token.transaction_id for token in scene.evidence.corrected_tokens]
     else:
         ids = [part.token_id for part in draft.operation.inputs]
     for n, token_id in enumerate(ids, 1):
@@ -284,13 +297,41 @@ def correct_spent(scene: Scene) -> None:
             continue
         if len(gone) < len(token.proofs):
             draft.split_token(token_id, gone, scene.now)
-            part = _new_token(
-                scene, split_id(draft.operation.id, n), token.transaction_type, token.metadata.source, gone
-            )
-            part = attrs.evolve(part, metadata=token.metadata)
-            draft.create_token("deposit", part, scene.now, moved_from={token_id: gone})
-            token_id = part.transaction_id
+            token_id = _move_off(scene, token, gone, n).transaction_id
         draft.change_token(token_id, "correct_spent", scene.now, mint_spent_count=len(gone))
+
+
+def stamp_empty(scene: Scene) -> None:
+    scene.draft.set(change_empty_since=scene.now)
+
+
+def free_untouched(scene: Scene) -> None:
+    """A request with one input SPENT elsewhere can never be executed (the mint takes all inputs or
+    none): what the mint calls UNSPENT of the others is freed. Needs quote UNPAID, asked afterwards."""
+    draft, quote = scene.draft, scene.evidence.quote
+    states = {state.Y: state.state for state in scene.evidence.states or ()}
+    if quote is None or quote.state != "UNPAID" or "SPENT" not in states.values():
+        return
+    for n, part in enumerate(draft.operation.inputs, 1):
+        token = draft.token(part.token_id)
+        free = tuple(proof for proof in token.proofs if states.get(name_of(proof)) == "UNSPENT")
+        if token.state != "reserved" or not free:
+            continue
+        if len(free) == len(token.proofs):
+            draft.change_token(part.token_id, "release", scene.now, release="request_dead")
+        else:
+            draft.split_token(part.token_id, free, scene.now)
+            _move_off(scene, token, free, n)
+
+
+def _move_off(scene: Scene, token: Token, proofs: tuple[Proof, ...], n: int) -> Token:
+    """A new unspent token of the same kind with proofs that were just split off ``token``."""
+    draft = scene.draft
+    new_id = split_id(draft.operation.id, n)
+    part = _new_token(scene, new_id, token.transaction_type, token.metadata.source, proofs)
+    part = attrs.evolve(part, metadata=token.metadata)
+    draft.create_token("deposit", part, scene.now, moved_from={token.transaction_id: proofs})
+    return part
 
 
 def stamp_watch(scene: Scene) -> None:
@@ -298,17 +339,20 @@ def stamp_watch(scene: Scene) -> None:
 
 
 def record_loss(scene: Scene) -> None:
-    """Paid but no change: the least that was owed. Not paid: all inputs. Not issued: the amount."""
+    """Paid: what is missing of the least that was owed. Not paid: the inputs that stay given up.
+    Not issued: the amount."""
     draft, op = scene.draft, scene.draft.operation
     if op.kind == "mint":
         draft.set(loss=op.amount)
         return
-    total = inputs_total(scene)
-    if scene.decision.next_state == "written_off" or op.payment is None:
-        draft.set(loss=total)
+    if op.payment is None:
+        given_up = [draft.token(part.token_id) for part in op.inputs]
+        draft.set(loss=sum(token.total_amount for token in given_up if token.state == "spent"))
         return
-    least, most = owed_bounds(op.amount, op.fee_reserve, op.input_fee, total)
-    draft.set(loss=least, payment=attrs.evolve(op.payment, lightning_fee=most - least))
+    least, most = owed_bounds(op.amount, op.fee_reserve, op.input_fee, inputs_total(scene))
+    missing = max(0, least - op.change_amount)
+    fee = most - op.change_amount - missing
+    draft.set(loss=missing, payment=attrs.evolve(op.payment, lightning_fee=fee))
 
 
 def record_melt(scene: Scene) -> None:
@@ -373,8 +417,8 @@ def store_deposit(scene: Scene) -> None:
 _ALL: tuple[Effect, ...] = (
     store_quote, record_reason, take_claim, drop_claim, split_off_keep, reserve_inputs, release_inputs,
     write_blanks, write_request, adopt_split, stamp_sent, spend_inputs, store_payment, store_change,
-    write_fence, store_fenced, correct_spent, stamp_watch, record_loss, record_melt, alarm, expect_token,
-    fail_token, write_outputs, issue_token, store_deposit,
+    write_fence, store_fenced, correct_spent, stamp_empty, free_untouched, stamp_watch, record_loss,
+    record_melt, alarm, expect_token, fail_token, write_outputs, issue_token, store_deposit,
 )  # fmt: skip
 EFFECTS: Mapping[str, Effect] = {effect.__name__: effect for effect in _ALL}
 

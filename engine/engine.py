@@ -8,11 +8,14 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
+import attrs
+
 from ..machines.melt import ENDED_UNPAID
 from ..machines.registry import names
 from ..storage.port import OperationQuery, Store
 from ..storage.records import Operation, Policy, Proof
 from . import arguments, requests
+from .actions.pay import change_at_last
 from .admission import Admission
 from .deposits import check_deposit, parse_token
 from .draft import Draft
@@ -163,7 +166,8 @@ class Engine:
         owner, url, unit = arguments.npub(npub), arguments.mint_url(mint_url), arguments.unit(unit)
         request, decoded, amount = arguments.invoice(invoice, unit, now)
         arguments.choice(on_duplicate, "on_duplicate", ON_DUPLICATE)
-        unpaid = arguments.choice(on_unpaid or self.settings.on_unpaid, "on_unpaid", ON_UNPAID)
+        chosen = self.settings.on_unpaid if on_unpaid is None else on_unpaid
+        unpaid = arguments.choice(chosen, "on_unpaid", ON_UNPAID)
         wait = self._wait(wait_s)
         op = requests.new_operation(
             "melt",
@@ -225,13 +229,16 @@ class Engine:
         wallet_id: str | None = None,
         transaction_id: str | None = None,
         idempotency_key: str | None = None,
+        allow_unverified: bool = False,
     ) -> Handle:
         """Store existing proofs, given as a ``cashuA``/``cashuB`` token or as proofs of ``mint_url``.
 
-        The mint is asked first: only proofs of its keysets that it calls UNSPENT are taken. Whoever
-        made the token can still spend it; swap it if you do not trust them.
-        Codes: INVALID_TOKEN, INVALID_*, PROOFS_NOT_UNSPENT, DUPLICATE_PROOF, TOO_MANY_PROOFS, MINT_*
-        (nothing written).
+        Only proofs are taken whose DLEQ (NUT-12, with r) shows that the mint signed them, that are not
+        locked (NUT-10), and that the mint calls UNSPENT. ``allow_unverified`` takes proofs without DLEQ
+        too: one bad coin among them spoils every payment it is used in. Whoever made the token can still
+        spend it. The mint named in a token is asked, so pass only tokens of mints you are willing to ask.
+        Codes: INVALID_TOKEN, INVALID_*, PROOFS_NOT_VERIFIED, PROOFS_LOCKED, PROOFS_NOT_UNSPENT,
+        DUPLICATE_PROOF, TOO_MANY_PROOFS, MINT_* (nothing written).
         """
         owner = arguments.npub(npub)
         parsed = parse_token(self._keysets, token, proofs, mint_url, unit)
@@ -247,7 +254,9 @@ class Engine:
             idempotency_key=idempotency_key,
             bound={"proofs": parsed.fingerprint},
         )
-        check = partial(check_deposit, self.store, self.mint, self._keysets, parsed, self.settings)
+        check = partial(
+            check_deposit, self.store, self.mint, self._keysets, parsed, self.settings, allow_unverified
+        )
         event = Happened("deposit", Evidence(proofs=parsed.proofs))
         return self._handle(self._admission.once(op, event, 0, check))
 
@@ -275,7 +284,7 @@ class Engine:
             npub=None if npub is None else arguments.npub(npub),
             kind=kind,
             mint_url=None if mint_url is None else arguments.mint_url(mint_url),
-            states=tuple(states),
+            states=arguments.words(states, "states"),
             limit=limit,
         )
         return tuple(Handle(self, op) for op in self.store.operations(query))
@@ -309,13 +318,18 @@ class Engine:
     def resume(self, operation_id: str, reason: str, wait_s: float | None = None) -> Handle:
         """An operator sends a parked operation back to work. Codes: NOT_FOUND, OPERATOR_REASON_MISSING,
         UNDEFINED_TRANSITION."""
-        evidence = Evidence(operator_reason=arguments.reason(reason))
-        return self._follow(self._apply(operation_id, "resume", evidence).record, self._wait(wait_s))
+        evidence, wait = Evidence(operator_reason=arguments.reason(reason)), self._wait(wait_s)
+        return self._follow(self._apply(operation_id, "resume", evidence).record, wait)
 
     def write_off(self, operation_id: str, reason: str) -> Handle:
-        """An operator gives the rest of a parked operation up as lost; the loss is recorded."""
-        evidence = Evidence(operator_reason=arguments.reason(reason))
-        return self._follow(self._apply(operation_id, "write_off", evidence).record, 0)
+        """An operator gives the rest of a parked operation up as lost; the loss is recorded. The mint is
+        asked a last time: change that opens is stored, and inputs that a dead request left are freed."""
+        said = Evidence(operator_reason=arguments.reason(reason))
+        op = self._stored(operation_id)
+        if op.kind == "melt" and op.state == "attention" and op.quote is not None:
+            found = change_at_last(self._open(op, "operator"))
+            said = attrs.evolve(found, operator_reason=said.operator_reason)
+        return self._follow(self._apply(operation_id, "write_off", said).record, 0)
 
     def resolve(self, operation_id: str, reason: str) -> Handle:
         """An operator declares a discrepancy settled."""

@@ -68,7 +68,9 @@ class Evidence:
     mint_can_restore: bool = False
     proofs: tuple[Proof, ...] | None = field(default=None, repr=False)  # change, fence or issued proofs
     proofs_verified: bool = False
-    change_empty_for_ms: int | None = None
+    change_seen_empty: bool = False
+    outputs_outdated: bool = False
+    corrected_tokens: tuple[Token, ...] = ()  # where proofs spent against the mint's word are now
     restored_none: bool = False
     checks_performed: int = 0
     discrepancies: tuple[str, ...] = ()

@@ -131,6 +131,8 @@ def _inputs(draft: Draft, evidence: Evidence) -> dict[str, Any]:
             for part in op.inputs
         ),
         "claim_holder": op.id if op.claim else evidence.claim_holder,
+        "preflight_asked": evidence.preflight_spent is not None,
+        "preflight_blocked_count": len(evidence.preflight_spent or ()),
     }
 
 
@@ -175,7 +177,8 @@ def _change(op: Operation, evidence: Evidence) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "owed_min": least,
         "owed_max": most,
-        "change_empty_for_ms": evidence.change_empty_for_ms,
+        "change_empty_since": op.change_empty_since,
+        "change_seen_empty": evidence.change_seen_empty,
     }
     if evidence.proofs is not None:
         change = sum(proof.amount for proof in evidence.proofs)
@@ -203,6 +206,10 @@ def mint_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int) -
         outputs_verified=evidence.proofs_verified,
         issued_total=sum(proof.amount for proof in evidence.proofs or ()),
         restored_none=evidence.restored_none,
+        outputs_written=bool(op.blanks),
+        outputs_outdated=evidence.outputs_outdated,
+        unresolved_since=op.sent_at or (op.quote.expires_at if op.quote else None),
+        unknown_age_max_ms=_ms(settings.unknown_age_max_h, 3_600_000),
         tries=op.attempts,
         tries_max=settings.issue_tries_max,
         operator_reason=evidence.operator_reason,

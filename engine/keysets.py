@@ -95,6 +95,16 @@ class Keysets:
             raise LookupError(f"the mint does not know {len(unknown)} keyset(s) of these proofs")
         return {keyset_id: listed[keyset_id] for keyset_id in needed}
 
+    def known_fees(self, mint_url: str, unit: str, proofs: Iterable[Proof]) -> dict[str, int]:
+        """input_fee_ppk of those keysets of the proofs that the mint lists for the unit; coins of others
+        cannot be spent now. Raises MintSilent."""
+        needed = {proof.id for proof in proofs}
+        listed = {k.id: k.input_fee_ppk for k in self.listed(mint_url) if k.unit == unit}
+        if not needed <= listed.keys():
+            fresh = self.listed(mint_url, refresh=True)
+            listed = {k.id: k.input_fee_ppk for k in fresh if k.unit == unit}
+        return {keyset_id: listed[keyset_id] for keyset_id in needed & listed.keys()}
+
     def fee_of(self, mint_url: str, proofs: Iterable[Proof]) -> int:
         """NUT-02 fee of spending all these proofs together."""
         listed = list(proofs)

@@ -89,7 +89,7 @@ def _born(reader: Reader, checks: Checks, op: Operation, token_id: str | None, a
 
 
 def _indexed(reader: Reader, checks: Checks, token: Token) -> None:
-    keys = [proof_key(token.mint_url, proof.secret) for proof in token.proofs]
+    keys = [proof_key(proof.secret) for proof in token.proofs]
     owners = reader.proof_owners(keys)
     checks.that(
         all(owners.get(key) == token.transaction_id for key in keys),

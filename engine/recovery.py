@@ -72,7 +72,8 @@ class Recovery:
         self, op: Operation, wait_s: float, *, confirmed: bool = False, poll_parked: bool = False
     ) -> tuple[Operation, bool]:
         """Become the driver if nobody else is, and go on. Otherwise (False) it is as it is stored."""
-        lease, worker = op.lease, self.driver.worker
+        worker = self.driver.worker
+        lease = (self.store.operation(op.id) or op).lease
         breaking = None
         if lease is not None and worker.certainly_dead(lease.worker):
             breaking = (lease.worker, lease.fence)
@@ -84,6 +85,10 @@ class Recovery:
             return self.store.operation(op.id) or op, False
         run = self.open_run(taken, f"worker:{name}")
         run.worker, run.confirmed = name, confirmed
+        # a driver gives its lease up only when its own requests are answered
+        run.sender_gone = lease is None or (
+            taken.sent_by is not None and worker.certainly_dead(taken.sent_by)
+        )
         if not confirmed:
             self.driver.take(run, Happened("recover"))
             run.idle_polls = 0

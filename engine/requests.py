@@ -46,6 +46,15 @@ def new_operation(
         payment_request=text,
     )
     key = arguments.idempotency_key(idempotency_key)
+    wallet = arguments.wallet_id(wallet_id, npub)
+    bound_to = {
+        "request": hashed,
+        "unit": unit,
+        "wallet_id": wallet,
+        "two_step": policy.two_step,
+        "on_unpaid": policy.on_unpaid,
+        **(bound or {}),
+    }
     return Operation(
         id=new_transaction_id(kind, now)
         if transaction_id is None
@@ -55,7 +64,7 @@ def new_operation(
         state="none",
         version=0,
         npub=npub,
-        wallet_id=arguments.wallet_id(wallet_id, npub),
+        wallet_id=wallet,
         mint_url=mint_url,
         unit=unit,
         method="bolt11",
@@ -66,7 +75,7 @@ def new_operation(
         policy=policy,
         request=request,
         payment_hash=payment_hash,
-        idempotency=None if key is None else Idempotency(key, request_hash(request=hashed, **(bound or {}))),
+        idempotency=None if key is None else Idempotency(key, request_hash(**bound_to)),
     )
 
 
@@ -87,7 +96,8 @@ def by_key(store: Store, op: Operation) -> Operation | None:
 
 
 def dedup_key(op: Operation) -> str:
-    return f"{op.npub}|{op.operation_hash}"
+    """What is the same request inside the window: owner, wallet, unit and operation hash."""
+    return f"{op.npub}|{op.wallet_id}|{op.unit}|{op.operation_hash}"
 
 
 def duplicate_of(store: Store, op: Operation, now: int) -> tuple[Operation | None, DedupRecord | None]:

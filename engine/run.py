@@ -16,7 +16,8 @@ from .draft import Draft
 from .evidence import Evidence
 from .facts import Elapsed, gather
 from .keysets import Keysets
-from .mint.port import MintPort
+from .mint.outputs import BadSignature
+from .mint.port import Keyset, MintPort
 from .ports import Clock
 from .settings import Settings
 
@@ -59,7 +60,8 @@ class Run:
     evidence: Evidence = field(factory=Evidence, repr=False)
     staged: list[Happened] = field(factory=list, repr=False)
     confirmed: bool = False
-    sent_monotonic: float | None = None
+    sent_here: tuple[int, float] | None = None  # sent_at as stamped by this drive, monotonic
+    sender_gone: bool = False
     loaded_monotonic: float = field(init=False)
     loaded_wall: int = field(init=False)
     idle_polls: int = 0
@@ -83,17 +85,27 @@ class Run:
         return self.loaded_wall + int((self.clock.monotonic() - self.loaded_monotonic) * 1000)
 
     def elapsed(self) -> Elapsed:
-        """Since the last send: by the monotonic clock if this process sent it, else by the wall
-        clock; if that went backwards, since this process first saw the operation."""
+        """Since the last send. If this drive sent it: since its answer, by the monotonic clock. If
+        another did: by the wall clock (if that went backwards, since the operation was loaded), less
+        the time its request may still be open unless its process is certainly gone."""
         op = self.operation
         if op.sent_at is None:
             return Elapsed(None)
-        if self.sent_monotonic is not None:
-            return Elapsed(int((self.clock.monotonic() - self.sent_monotonic) * 1000))
+        if self.sent_here is not None and self.sent_here[0] == op.sent_at:
+            return Elapsed(int((self.clock.monotonic() - self.sent_here[1]) * 1000))
+        since_loaded = int((self.clock.monotonic() - self.loaded_monotonic) * 1000)
         wall = self.now() - op.sent_at
-        if wall >= 0:
-            return Elapsed(wall)
-        return Elapsed(int((self.clock.monotonic() - self.loaded_monotonic) * 1000))
+        passed = wall if wall >= 0 else since_loaded
+        still_open = 0 if self.sender_gone else int(self.settings.post_open_max_s * 1000)
+        return Elapsed(max(0, passed - still_open))
+
+    def keys(self, keyset_id: str) -> Keyset:
+        """Keys of a keyset of this operation's unit. Raises MintSilent, or BadSignature for a keyset of
+        another unit: its signatures are not worth what they say."""
+        keyset = self.keysets.keys(self.mint_url, keyset_id)
+        if keyset.unit != self.operation.unit:
+            raise BadSignature("signed with a keyset of another unit")
+        return keyset
 
     def decide(self, event: str, evidence: Evidence) -> Decision:
         """What the machine says of an event now. Changes nothing."""

@@ -80,8 +80,10 @@ class _Search:
             return
         group = self.groups[at]
         fit = min(len(group.coins), missing // group.amount)
-        enough = min(len(group.coins), fit + 1 + group.ppk // (1000 * group.amount))
-        for n in (*range(fit, fit - 3, -1), *range(fit + 1, enough + 1)):
+        net = 1000 * group.amount - group.ppk  # what one coin really brings, in thousandths
+        enough = min(len(group.coins), (1000 * missing + 999) // net + 1)
+        near = range(max(fit + 1, enough - 3), enough + 1)
+        for n in (*range(fit, fit - 3, -1), *near):
             if n >= 0:
                 self._walk(at + 1, locked + n * group.amount, ppk + n * group.ppk, count + n, (*counts, n))
 
@@ -103,7 +105,7 @@ def choose(
         _Coin(token, proof, ppk_of[proof.id])
         for token in tokens
         for proof in token.proofs
-        if proof.secret not in without and proof.amount * 1000 > ppk_of[proof.id]
+        if proof.secret not in without and proof.id in ppk_of and proof.amount * 1000 > ppk_of[proof.id]
     ]
     alike: dict[tuple[int, int], list[_Coin]] = {}
     for coin in coins:
@@ -112,9 +114,28 @@ def choose(
     groups.sort(key=lambda group: (-group.amount, group.ppk))
     counts = _Search(groups, need, count_max).run()
     if counts is None:
+        counts = _greedy(groups, need, count_max)
+    if counts is None:
         everything = input_fee(coin.ppk for coin in coins)
         return Shortfall(need + everything, sum(coin.proof.amount for coin in coins))
     return _selection([c for group, n in zip(groups, counts, strict=False) for c in group.coins[:n]])
+
+
+def _greedy(groups: Sequence[_Group], need: int, count_max: int) -> tuple[int, ...] | None:
+    """The coins that bring most after their fee, until it is enough: finds a cover if there is one
+    within the count, whatever the bounded search missed."""
+    order = sorted(range(len(groups)), key=lambda i: groups[i].ppk - 1000 * groups[i].amount)
+    counts = [0] * len(groups)
+    locked = ppk = taken = 0
+    for i in order:
+        for _ in groups[i].coins:
+            if locked >= need + (ppk + 999) // 1000:
+                return tuple(counts)
+            if taken == count_max:
+                return None
+            counts[i], taken = counts[i] + 1, taken + 1
+            locked, ppk = locked + groups[i].amount, ppk + groups[i].ppk
+    return tuple(counts) if locked >= need + (ppk + 999) // 1000 else None
 
 
 def _by_token(coins: list[_Coin]) -> tuple[_Coin, ...]:

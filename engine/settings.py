@@ -21,6 +21,9 @@ class Settings:
 
     settle_window_s: float = _duration(30)
     """How long after the last send an UNPAID answer proves nothing."""
+    post_open_max_s: float = _duration(70)
+    """How long a request of another process may still be open; the settle window starts after it
+    unless that process is certainly gone. At least connect plus read timeout of the mint adapter."""
     watch_window_h: float = _duration(24)
     poll_min_s: float = _duration(1)
     poll_max_s: float = _duration(60)
@@ -28,7 +31,7 @@ class Settings:
     change_window_s: float = _duration(60)
     retries_max: int = _count(1, 0)
     issue_tries_max: int = _count(5)
-    fence_generations_max: int = _count(8)
+    fence_generations_max: int = _count(20)
     selection_tries_max: int = _count(10)
     commit_tries_max: int = _count(5)
     preflight_tries_max: int = _count(5)

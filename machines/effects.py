@@ -30,6 +30,8 @@ EFFECTS: Mapping[str, str] = {
     "store_fenced": "store the fence outputs as <id>_fenced",
     "store_change": "store the change as <id>_melt_change",
     "correct_spent": "split off and mark spent what the mint says is spent",
+    "stamp_empty": "note when the mint first said that there is no change",
+    "free_untouched": "free what the mint did not let the dead request take",
     "stamp_watch": "note when watching began",
     "record_loss": "keep the written-off amount",
     "record_melt": "spend the sources, store keep and change",

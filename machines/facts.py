@@ -25,7 +25,7 @@ class TokenFacts:
     operation_wallet: tuple[str, str, str] | None = None
     moved_count: int = 0
     consumption: str | None = None  # paid | swapped | recorded | written_off
-    release: str | None = None  # nothing_sent | trusted | unpaid_child
+    release: str | None = None  # nothing_sent | trusted | request_dead
     mint_spent_count: int = 0  # proofs of this token the mint calls SPENT
     mint_cannot_issue: bool = False
     from_migration: bool = False
@@ -98,7 +98,8 @@ class MeltFacts:
     owed_min: int | None = None
     change_verified: bool = False
     change_blanks_distinct: bool = False
-    change_empty_for_ms: int | None = None
+    change_empty_since: int | None = None
+    change_seen_empty: bool = False
     paid_at: int | None = None
     change_window_ms: int = 0
     change_is_complete: bool = False
@@ -128,6 +129,10 @@ class MintFacts:
     outputs_verified: bool = False
     issued_total: int = 0
     restored_none: bool = False
+    outputs_written: bool = False
+    outputs_outdated: bool = False
+    unresolved_since: int | None = None
+    unknown_age_max_ms: int = 0
     tries: int = 0
     tries_max: int = 0
     operator_reason: str = ""

@@ -9,7 +9,7 @@ from .spec import NONE, Event, Machine, Refuse, State, edges
 _POST_ANSWERS = ("mint_refused", "reply_lost", "mint_unreachable")
 _QUOTE_ANSWERS = ("invoice_paid", "invoice_unpaid", "invoice_issued")
 _ISSUE_ANSWERS = ("signatures_received", "signatures_restored", "restore_empty")
-_LATE = (*_POST_ANSWERS, *_QUOTE_ANSWERS, *_ISSUE_ANSWERS, "recover")
+_LATE = (*_POST_ANSWERS, *_QUOTE_ANSWERS, *_ISSUE_ANSWERS, "too_old", "recover")
 
 _MAY_BE_PAID = Refuse("cancel", "ALREADY_SENT", "the invoice may have been paid; the proofs are awaited")
 _ENDED = Refuse("cancel", "ALREADY_FINAL", "the operation has ended")
@@ -36,7 +36,8 @@ MINT: Machine[MintFacts] = Machine(
               absorbs=(*_LATE, "cancel")),
         State("attention", "paid, but the mint does not hand our proofs over; a person must look", kind="parked",
               action="restore_outputs", group="parked",
-              absorbs=("restore_empty", *_QUOTE_ANSWERS, *_POST_ANSWERS, "recover"), refuses=(_MAY_BE_PAID,)),
+              absorbs=("restore_empty", *_QUOTE_ANSWERS, *_POST_ANSWERS, "too_old", "recover"),
+              refuses=(_MAY_BE_PAID,)),
         State("written_off", "an operator gave it up", kind="final", group="final", absorbs=_LATE, refuses=(_ENDED,)),
     ),
     events=(
@@ -55,6 +56,7 @@ MINT: Machine[MintFacts] = Machine(
         Event("mint_refused", "the mint answered the request with an error", "mint"),
         Event("reply_lost", "the request may have been executed, no trustworthy answer", "mint"),
         Event("mint_unreachable", "the mint could not be reached", "mint"),
+        Event("too_old", "unresolved for too long", "clock"),
         Event("recover", "a restart found the operation", "restart"),
         Event("resume", "an operator wants it to go on", "operator"),
         Event("write_off", "an operator gives it up", "operator"),
@@ -79,13 +81,20 @@ MINT: Machine[MintFacts] = Machine(
                requires=(g.outputs_verified,), effects=("issue_token",), reason="the proofs are ours"),
         *edges("8", (*_POST_ANSWERS, "recover"), "issuing", "restoring", reason="the request may have been executed"),
         *edges("9", "restore_empty", "restoring", "issuing", requires=(g.nothing_restored, g.invoice_is_paid, g.tries_left),
-               effects=("stamp_sent",), reason="same bytes"),
+               forbids=(g.outputs_outdated,), effects=("stamp_sent",), reason="same bytes"),
+        *edges("9a", "restore_empty", "restoring", "issuing",
+               requires=(g.nothing_restored, g.invoice_is_paid, g.tries_left, g.outputs_outdated),
+               effects=("write_outputs", "stamp_sent"), reason="new outputs; the old ones stay restorable"),
         *edges("9b", "restore_empty", "restoring", "attention", requires=(g.nothing_restored, g.invoice_is_paid),
                forbids=(g.tries_left,), effects=("record_reason", "alarm"), reason="the mint will not issue"),
         *edges("10", "restore_empty", "restoring", "attention", requires=(g.issued_to_others,),
                effects=("record_reason", "alarm"), reason="ISSUED without our proofs"),
-        *edges("11", "resume", "attention", "restoring", requires=(g.operator_gave_reason,),
+        *edges("11a", "resume", "attention", "restoring", requires=(g.operator_gave_reason, g.outputs_written),
                effects=("record_reason",), reason="ask the mint again"),
+        *edges("11b", "resume", "attention", "quoted", requires=(g.operator_gave_reason,),
+               forbids=(g.outputs_written,), effects=("record_reason",), reason="ask the mint again"),
+        *edges("13", "too_old", ("quoted", "restoring"), "attention", requires=(g.unresolved_too_long,),
+               effects=("record_reason", "alarm"), reason="still polled"),
         *edges("12", "write_off", "attention", "written_off", requires=(g.operator_gave_reason,),
                effects=("fail_token", "record_reason", "record_loss"), reason="given up"),
     ),

@@ -13,9 +13,10 @@ from .secret import Secret
 R = TypeVar("R", Operation, Token)
 
 
-def proof_key(mint_url: str, secret: Secret) -> str:
-    """Key of a proof in ``proof_index``: hex SHA-256 of ``mint_url|secret`` (a secret fixes its Y)."""
-    return hashlib.sha256(f"{mint_url}|{secret.reveal()}".encode()).hexdigest()
+def proof_key(secret: Secret) -> str:
+    """Key of a proof in ``proof_index``: hex SHA-256 of its secret, which alone fixes its Y (NUT-00).
+    The mint's address plays no part: one mint has many spellings, and a proof is money only once."""
+    return hashlib.sha256(secret.reveal().encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @frozen

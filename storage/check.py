@@ -121,11 +121,11 @@ def _check_token(change: Insert[Token] | Advance[Token], entity: str) -> None:
 
 
 def _check_secrets(batch: Batch) -> None:
-    seen: set[tuple[str, str]] = set()
+    seen: set[str] = set()
     for change in batch.tokens:
         token = change.after
         for proof in token.proofs:
-            key = (token.mint_url, proof.secret.reveal())
+            key = proof.secret.reveal()
             if key in seen:
                 _refuse(f"token:{token.transaction_id}: a secret appears twice in the batch")
             seen.add(key)
@@ -142,8 +142,8 @@ def _proof_changes(batch: Batch) -> tuple[dict[str, str], dict[str, str]]:
             continue
         had = {proof.secret for proof in old}
         has = {proof.secret for proof in token.proofs}
-        gained |= {proof_key(token.mint_url, s): token.transaction_id for s in has - had}
-        lost |= {proof_key(token.mint_url, s): token.transaction_id for s in had - has}
+        gained |= {proof_key(s): token.transaction_id for s in has - had}
+        lost |= {proof_key(s): token.transaction_id for s in had - has}
     return gained, lost
 
 

@@ -95,7 +95,7 @@ class MachineRef:
 class Quote:
     """What the mint quoted. ``expires_at`` in epoch ms."""
 
-    id: str
+    id: str = field(repr=False)  # who knows a mint quote's id can issue its tokens
     amount: int
     fee_reserve: int
     expires_at: int
@@ -207,6 +207,8 @@ class Operation:
     reason: Reason | None = None
     attempts: int = 0
     sent_at: int | None = None
+    sent_by: str | None = None  # the worker that sent last: while it lives its request may be open
+    change_empty_since: int | None = None  # first answer that there is no change
     watch_since: int | None = None
     parent_id: str | None = None
     timings: Mapping[str, int] = field(factory=dict, repr=False)

@@ -172,8 +172,8 @@ def index_changes(pairs: Iterable[tuple[Token | None, Token]]) -> tuple[IndexIns
     gained: dict[str, str] = {}
     lost: dict[str, str] = {}
     for old, new in pairs:
-        had = {proof_key(new.mint_url, p.secret) for p in (old.proofs if old else ())}
-        has = {proof_key(new.mint_url, p.secret) for p in new.proofs}
+        had = {proof_key(p.secret) for p in (old.proofs if old else ())}
+        has = {proof_key(p.secret) for p in new.proofs}
         gained |= dict.fromkeys(sorted(has - had), new.transaction_id)
         lost |= dict.fromkeys(sorted(had - has), new.transaction_id)
     fresh: dict[str, list[str]] = {}

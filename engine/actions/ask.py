@@ -11,11 +11,12 @@ from ..evidence import Chosen, Evidence, Selection
 from ..keysets import MintSilent
 from ..mint import wire
 from ..mint.outputs import blank_outputs
-from ..mint.port import Failure
+from ..mint.port import Failure, ProofState
 from ..proofs import name_of, named
 from ..run import Happened, Pause, Result, Run
 from ..selection import Shortfall, select
 from .answers import reason_of
+from .pay import ask_inputs
 
 
 def ask_quote(run: Run) -> Result:
@@ -55,7 +56,7 @@ def _choose(run: Run) -> Result:
             run.store,
             op,
             need,
-            lambda proofs: run.keysets.fees(op.mint_url, proofs),
+            lambda proofs: run.keysets.known_fees(op.mint_url, op.unit, proofs),
             tokens_max=run.settings.candidate_tokens_max,
             count_max=run.settings.proofs_per_operation_max,
             without=pending,
@@ -69,7 +70,7 @@ def _choose(run: Run) -> Result:
         asked = run.mint.check_states(op.mint_url, [name_of(proof) for proof in selection.proofs])
         if isinstance(asked, Failure):
             raise MintSilent(asked)
-        spent = frozenset(state.Y for state in asked if state.state == "SPENT")
+        spent = confirmed_spent(run, asked)
         evidence = Evidence(
             selection=selection,
             preflight_spent=spent,
@@ -77,14 +78,8 @@ def _choose(run: Run) -> Result:
             claim_holder=holder.id if holder else None,
         )
         if spent:
-            reason = Reason(
-                "PROOF_STATE_INCONSISTENCY",
-                "the mint calls some chosen proofs SPENT; they were corrected",
-                retryable=True,
-                details={"spent_proofs": len(spent)},
-            )
-            return Happened("preflight_blocked", attrs.evolve(evidence, reason=reason))
-        in_flight = frozenset(state.Y for state in asked if state.state == "PENDING")
+            return Happened("preflight_blocked", attrs.evolve(evidence, reason=_inconsistent(spent)))
+        in_flight = frozenset(state.Y for state in asked if state.state != "UNSPENT")
         if not in_flight:
             return _inputs_chosen(run, selection, evidence)
         pending |= {proof.secret for proof in selection.proofs if proof.Y in in_flight}
@@ -122,9 +117,43 @@ def start(run: Run) -> Result:
     assert op.quote is not None
     if run.now() >= op.quote.expires_at:
         return Happened("expire")
-    if op.policy.two_step and not run.confirmed:
-        return Pause(None)
+    if op.policy.two_step:
+        if not run.confirmed:
+            return Pause(None)
+        spent = _spent_between_the_steps(run)
+        if spent:
+            return Happened("preflight_blocked", Evidence(preflight_spent=spent, reason=_inconsistent(spent)))
     return Happened("pay")
+
+
+def _spent_between_the_steps(run: Run) -> frozenset[str]:
+    asked = ask_inputs(run)
+    if isinstance(asked, Failure):
+        return frozenset()  # not knowing is no reason to refuse what was prepared
+    try:
+        return confirmed_spent(run, asked)
+    except MintSilent:
+        return frozenset()
+
+
+def confirmed_spent(run: Run, states: tuple[ProofState, ...]) -> frozenset[str]:
+    """The Ys the mint calls SPENT, asked twice: marking money as spent rests on more than one answer."""
+    once = [state.Y for state in states if state.state == "SPENT"]
+    if not once:
+        return frozenset()
+    again = run.mint.check_states(run.mint_url, once)
+    if isinstance(again, Failure):
+        raise MintSilent(again)
+    return frozenset(state.Y for state in again if state.state == "SPENT")
+
+
+def _inconsistent(spent: frozenset[str]) -> Reason:
+    return Reason(
+        "PROOF_STATE_INCONSISTENCY",
+        "the mint calls some chosen proofs SPENT; they were corrected",
+        retryable=True,
+        details={"spent_proofs": len(spent)},
+    )
 
 
 def _with_names(selection: Selection) -> Selection:

@@ -9,7 +9,7 @@ from ..keysets import MintSilent
 from ..mint import wire
 from ..mint.outputs import BadSignature, random_outputs, unblind_exact
 from ..mint.port import Failure, Refused
-from ..run import Happened, Pause, Result, Run
+from ..run import Happened, Result, Run
 from .answers import post_failed, reason_of
 from .pay import ask_inputs, fence_evidence, find_fence, or_too_old, refused_as_gone, with_change
 
@@ -23,8 +23,8 @@ def resolve_unpaid(run: Run) -> Result:
     try:
         info = run.keysets.info(run.mint_url)
         evidence = _new_fence(run, can_restore=info.supports(9))
-    except MintSilent:
-        return Pause(run.back_off())
+    except MintSilent as silent:
+        return or_too_old(run, Happened(post_failed(silent.answer)))
     if run.decide("fence", evidence).accepted:
         return Happened("fence", evidence)
     reason = Reason("FENCE_IMPOSSIBLE", "the mint cannot swap and restore, or too many fences were tried")
@@ -36,9 +36,12 @@ def _new_fence(run: Run, can_restore: bool) -> Evidence:
     op, proofs = run.operation, run.input_proofs()
     try:
         keyset = run.keysets.active(op.mint_url, op.unit, refresh=True)
-        fee = run.keysets.fee_of(op.mint_url, proofs)
     except LookupError:
         return Evidence()
+    try:
+        fee = run.keysets.fee_of(op.mint_url, proofs)
+    except LookupError:
+        fee = op.input_fee  # a keyset that is no longer listed: the fee of the same proofs in the melt
     worth = sum(proof.amount for proof in proofs) - fee
     if worth <= 0:
         return Evidence()
@@ -78,26 +81,42 @@ def _post(run: Run) -> Result:
             return _refused(run, answer)
         return or_too_old(run, Happened("reply_lost", Evidence(answer=answer)))
     try:
-        proofs = unblind_exact(fence.outputs, answer, lambda i: run.keysets.keys(op.mint_url, i))
+        proofs = unblind_exact(fence.outputs, answer, run.keys)
     except (BadSignature, MintSilent):
         return or_too_old(run, Happened("reply_lost"))
     return Happened("fence_done", fence_evidence(fence, proofs))
 
 
 def _refused(run: Run, answer: Refused) -> Result:
-    """Codes differ between releases, so the code is not asked but the evidence: no generation of ours
-    is signed and every input is UNSPENT. Then a new generation is safe, because the old ones stay
-    restorable should they be executed after all."""
+    """Codes differ between releases, so the code is not asked but the evidence: is a generation of ours
+    signed, are the inputs UNSPENT, would a new generation differ? Old generations stay restorable, so a
+    new one is safe; one that would be the same again is only posted again, later."""
     states = ask_inputs(run)
     if isinstance(states, Failure):
         return or_too_old(run, Happened(post_failed(states)))
     if any(state.state != "UNSPENT" for state in states):
         return _gone(run)
     evidence = Evidence(answer=answer, fence_outputs_asked=True, reason=reason_of(answer, "fence refused"))
-    return _confirm_unsigned(run, evidence)
+    refused = _confirm_unsigned(run, evidence)
+    if refused.event == "fence_refused" and not _would_differ(run):
+        return or_too_old(run, Happened("reply_lost", Evidence(answer=answer)))
+    return refused
 
 
-def _gone(run: Run) -> Result:
+def _would_differ(run: Run) -> bool:
+    """Whether a fence built now has another keyset or fee than the newest one."""
+    newest = run.operation.fences[-1]
+    try:
+        fence = _new_fence(run, can_restore=True).fence
+    except MintSilent:
+        return False
+    return fence is not None and (fence.outputs[0].id, fence.input_fee) != (
+        newest.outputs[0].id,
+        newest.input_fee,
+    )
+
+
+def _gone(run: Run) -> Happened:
     """Inputs are spent or pending: by a fence of ours, or by the old request."""
     reason = Reason("FENCE_REFUSED", "the inputs are spent or pending", retryable=True)
     return _confirm_unsigned(
@@ -105,7 +124,7 @@ def _gone(run: Run) -> Result:
     )
 
 
-def _confirm_unsigned(run: Run, evidence: Evidence) -> Result:
+def _confirm_unsigned(run: Run, evidence: Evidence) -> Happened:
     """Before believing a refusal, look once more whether a generation of ours was signed meanwhile."""
     found = find_fence(run)
     if isinstance(found, Happened):

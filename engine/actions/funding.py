@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import attrs
+
 from ...machines.money import denominations
-from ...storage.records import Reason
+from ...storage.records import Operation, Output, Reason
 from ..evidence import Evidence
 from ..keysets import MintSilent
 from ..mint import wire
+from ..mint.bolt11 import InvalidInvoice, decode_invoice
 from ..mint.outputs import BadSignature, blinded, random_outputs, unblind_exact, unblind_restored
-from ..mint.port import Failure
+from ..mint.port import Failure, MintQuote, Restored
 from ..run import Happened, Pause, Result, Run
 from .answers import post_failed, reason_of
 
@@ -23,10 +26,40 @@ def ask_quote(run: Run) -> Result:
         return Happened("quote_refused" if refused else "quote_unavailable", Evidence(reason=reason))
     evidence = Evidence(mint_quote=answer)
     decision = run.decide("quote_received", evidence)
-    if decision.accepted:
+    if decision.accepted and not _asks_for_another_amount(answer, op):
         return Happened("quote_received", evidence)
+    if decision.accepted:
+        reason = Reason("QUOTE_MISMATCH", "the mint's invoice asks for another amount")
+        return Happened("quote_refused", Evidence(reason=reason))
     first = decision.refusals[0]
     return Happened("quote_refused", Evidence(reason=Reason(first.code, first.sentence)))
+
+
+def _asks_for_another_amount(quote: MintQuote, op: Operation) -> bool:
+    """Whether the invoice can be read and names another amount than the one to be issued."""
+    try:
+        asked = decode_invoice(quote.request.reveal().lower()).amount_msat
+    except InvalidInvoice:
+        return False  # whoever pays it reads it; an invoice we cannot read is not refused for it
+    return asked is not None and asked != op.amount * (1000 if op.unit == "sat" else 1)
+
+
+def _fresh_outputs(run: Run) -> Evidence:
+    """Outputs of the active keyset and the exact request. Raises MintSilent or LookupError."""
+    op = run.operation
+    assert op.quote is not None
+    keyset = run.keysets.active(op.mint_url, op.unit, refresh=True)
+    outputs = random_outputs(keyset.id, denominations(op.amount), run.rng)
+    return Evidence(outputs=outputs, request_body=wire.mint_body(op.quote.id, outputs))
+
+
+def _or_too_old(run: Run, happened: Happened) -> Happened:
+    """The event, unless the state would only absorb it and has been doing so for too long."""
+    if run.decide(happened.event, happened.evidence).accepted:
+        return happened
+    reason = Reason("UNRESOLVED_TOO_LONG", "the mint gave no final answer in time", retryable=True)
+    evidence = Evidence(reason=reason)
+    return Happened("too_old", evidence) if run.decide("too_old", evidence).accepted else happened
 
 
 def ask_payment(run: Run) -> Result:
@@ -35,7 +68,7 @@ def ask_payment(run: Run) -> Result:
     assert op.quote is not None
     answer = run.mint.mint_quote_state(op.mint_url, op.quote.id)
     if isinstance(answer, Failure):
-        return Happened(post_failed(answer), Evidence(answer=answer))
+        return _or_too_old(run, Happened(post_failed(answer), Evidence(answer=answer)))
     evidence = Evidence(mint_quote=answer)
     if answer.state == "ISSUED":
         reason = Reason("ISSUED_ELSEWHERE", "the quote is ISSUED but this operation never asked for it")
@@ -44,12 +77,10 @@ def ask_payment(run: Run) -> Result:
         dead = run.decide("expire", evidence).accepted
         return Happened("expire" if dead else "invoice_unpaid", evidence)
     try:
-        keyset = run.keysets.active(op.mint_url, op.unit, refresh=True)
+        fresh = _fresh_outputs(run)
     except (MintSilent, LookupError):
         return Pause(run.back_off())
-    outputs = random_outputs(keyset.id, denominations(op.amount), run.rng)
-    body = wire.mint_body(op.quote.id, outputs)
-    return Happened("invoice_paid", Evidence(mint_quote=answer, outputs=outputs, request_body=body))
+    return Happened("invoice_paid", attrs.evolve(fresh, mint_quote=answer))
 
 
 def post_mint(run: Run) -> Result:
@@ -60,29 +91,56 @@ def post_mint(run: Run) -> Result:
     if isinstance(answer, Failure):
         return Happened(post_failed(answer), Evidence(answer=answer))
     try:
-        proofs = unblind_exact(op.blanks, answer, lambda i: run.keysets.keys(op.mint_url, i))
+        proofs = unblind_exact(op.blanks, answer, run.keys)
     except (BadSignature, MintSilent):
         return Happened("reply_lost")
     return Happened("signatures_received", Evidence(proofs=proofs, proofs_verified=True))
 
 
 def restore_outputs(run: Run) -> Result:
-    """NUT-09 over our outputs, then the quote: signed, still to be posted, or taken by somebody else."""
+    """NUT-09 over every generation of our outputs, then the quote: signed, still to be posted, or taken
+    by somebody else. PAID means not issued yet, so posting again is safe even if nothing restores."""
     op = run.operation
     if not op.blanks:
         return Pause(None)
     assert op.quote is not None
-    restored = run.mint.restore(op.mint_url, blinded(op.blanks))
-    if isinstance(restored, Failure):
-        return Happened(post_failed(restored), Evidence(answer=restored))
-    if restored.signatures:
-        try:
-            proofs = unblind_restored(op.blanks, restored, lambda i: run.keysets.keys(op.mint_url, i))
-        except (BadSignature, MintSilent):
-            return Happened("reply_lost")
-        return Happened("signatures_restored", Evidence(proofs=proofs, proofs_verified=True))
+    unanswered = False
+    for outputs in (op.blanks, *(generation.outputs for generation in reversed(op.fences))):
+        restored = run.mint.restore(op.mint_url, blinded(outputs))
+        if isinstance(restored, Failure):
+            unanswered = True
+        elif restored.signatures:
+            return _opened(run, outputs, restored)
     quote = run.mint.mint_quote_state(op.mint_url, op.quote.id)
     if isinstance(quote, Failure):
-        return Happened(post_failed(quote), Evidence(answer=quote))
-    reason = Reason("ISSUED_ELSEWHERE", "the quote is ISSUED but none of our outputs is signed")
-    return Happened("restore_empty", Evidence(mint_quote=quote, restored_none=True, reason=reason))
+        return _or_too_old(run, Happened(post_failed(quote), Evidence(answer=quote)))
+    if unanswered and quote.state != "PAID":
+        return _or_too_old(run, Happened("mint_unreachable"))
+    return _or_too_old(run, Happened("restore_empty", _empty(run, quote)))
+
+
+def _opened(run: Run, outputs: tuple[Output, ...], restored: Restored) -> Happened:
+    try:
+        proofs = unblind_restored(outputs, restored, run.keys)
+    except (BadSignature, MintSilent):
+        return _or_too_old(run, Happened("reply_lost"))
+    return _or_too_old(run, Happened("signatures_restored", Evidence(proofs=proofs, proofs_verified=True)))
+
+
+def _empty(run: Run, quote: MintQuote) -> Evidence:
+    """Nothing of ours is signed. If the stored outputs are of a keyset that is no longer active, new
+    ones come with it."""
+    if quote.state == "PAID":
+        evidence = Evidence(
+            reason=Reason("MINT_WILL_NOT_ISSUE", "the quote is PAID but the mint does not issue")
+        )
+        try:
+            fresh = _fresh_outputs(run)
+            if fresh.outputs[0].id != run.operation.blanks[0].id:
+                evidence = attrs.evolve(fresh, reason=evidence.reason, outputs_outdated=True)
+        except (MintSilent, LookupError):
+            return attrs.evolve(evidence, mint_quote=quote, restored_none=True)
+    else:
+        reason = Reason("ISSUED_ELSEWHERE", "the quote is ISSUED but none of our outputs is signed")
+        evidence = Evidence(reason=reason)
+    return attrs.evolve(evidence, mint_quote=quote, restored_none=True)

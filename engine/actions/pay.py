@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import attrs
 
-from ...storage.records import Fence, Proof, Reason
+from ...machines.money import owed_max
+from ...storage.batch import proof_key
+from ...storage.port import TokenQuery
+from ...storage.records import Fence, Output, Proof, Reason
+from ...storage.secret import Secret
 from ..evidence import Evidence
 from ..keysets import MintSilent
+from ..mint.crypto import y_of
 from ..mint.outputs import BadSignature, blinded, unblind, unblind_restored
-from ..mint.port import Failure, MeltQuote, ProofState, Refused
+from ..mint.port import BlindSignature, Failure, MeltQuote, ProofState, Refused
 from ..proofs import name_of
-from ..run import CommitFirst, Happened, Result, Run
+from ..run import CommitFirst, Happened, Pause, Result, Run
 from .answers import post_failed, quote_event, reason_of
 
 
@@ -33,8 +40,6 @@ def ask_state(run: Run) -> Result:
     """The quote first; only when it is UNPAID the proofs, and only when those are spent our fences."""
     op = run.operation
     assert op.quote is not None
-    if op.state == "watching" and run.decide("watch_over", Evidence()).accepted:
-        return Happened("watch_over")
     answer = run.mint.melt_quote_state(op.mint_url, op.quote.id)
     if isinstance(answer, Failure):
         return or_too_old(run, Happened(post_failed(answer), Evidence(answer=answer)))
@@ -51,8 +56,13 @@ def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
     states = ask_inputs(run)
     if isinstance(states, Failure):
         return Happened(post_failed(states), Evidence(quote=quote, answer=states))
-    if not any(state.state == "SPENT" for state in states) or op.state == "watching":
-        return Happened("mint_unpaid", Evidence(quote=quote, states=states))
+    evidence = Evidence(quote=quote, states=states)
+    if op.state == "watching":
+        return Happened(
+            "watch_over" if run.decide("watch_over", evidence).accepted else "mint_unpaid", evidence
+        )
+    if not any(state.state == "SPENT" for state in states):
+        return Happened("mint_unpaid", evidence)
     found = find_fence(run)
     if isinstance(found, Happened):
         return found
@@ -73,7 +83,7 @@ def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
 def or_too_old(run: Run, happened: Happened) -> Happened:
     """The event, unless the state would only absorb it and has been doing so for too long."""
     op = run.operation
-    if op.state not in ("pending", "unknown", "fencing"):
+    if op.state not in ("pending", "unknown", "unpaid", "fencing"):
         return happened
     if run.decide(happened.event, happened.evidence).accepted:
         return happened
@@ -89,12 +99,20 @@ def _broken_word(run: Run) -> Reason | None:
 
 
 def _watch_states(run: Run, evidence: Evidence) -> Evidence:
-    """While watching, which of the freed inputs the mint calls SPENT after all."""
-    if run.operation.state != "watching":
+    """While watching: which of the proofs we sent the mint calls SPENT after all, and where they are
+    now; since they were freed they may have been moved."""
+    op = run.operation
+    if op.state != "watching" or op.request_body is None:
         return evidence
-    states = ask_inputs(run)
+    secrets = [Secret(str(item["secret"])) for item in json.loads(op.request_body.reveal())["inputs"]]
+    states = run.mint.check_states(run.mint_url, [y_of(secret.reveal()) for secret in secrets])
     spent = frozenset() if isinstance(states, Failure) else {s.Y for s in states if s.state == "SPENT"}
-    return attrs.evolve(evidence, preflight_spent=frozenset(spent), reason=_broken_word(run))
+    holders = run.store.proof_owners(proof_key(secret) for secret in secrets)
+    query = TokenQuery(ids=tuple(sorted(set(holders.values()))), limit=len(secrets))
+    tokens = tuple(token for token in run.store.tokens(query) if token.state == "unspent")
+    return attrs.evolve(
+        evidence, preflight_spent=frozenset(spent), corrected_tokens=tokens, reason=_broken_word(run)
+    )
 
 
 def ask_inputs(run: Run) -> tuple[ProofState, ...] | Failure:
@@ -103,30 +121,34 @@ def ask_inputs(run: Run) -> tuple[ProofState, ...] | Failure:
 
 
 def collect_change(run: Run) -> Result:
-    """Change from the answer in hand, else from the quote, else by NUT-09; empty only counts in time."""
+    """Change from the answer in hand, else from the quote, else by NUT-09. That there is none is only
+    believed when quote and restore both say so, again and again over the change window."""
     op = run.operation
-    bounds = run.decide("change_complete_empty", Evidence())
-    if bounds.accepted:
+    if run.decide("change_complete_empty", Evidence()).accepted:
         return Happened("change_complete_empty")
     in_hand = _change_event(run, run.evidence)
     if in_hand is not None:
         return in_hand
     if run.draft.dirty:
         return CommitFirst()
-    assert op.quote is not None and op.payment is not None
+    assert op.quote is not None
     answer = run.mint.melt_quote_state(op.mint_url, op.quote.id)
     if isinstance(answer, MeltQuote):
         found = _change_event(run, with_change(run, answer, Evidence(quote=answer)))
         if found is not None:
             return found
-    restored = _restore_change(run)
-    if restored is not None:
-        return restored
-    reachable = isinstance(answer, MeltQuote)
-    empty_for = run.now() - op.payment.paid_at if reachable else None
-    evidence = Evidence(change_empty_for_ms=empty_for)
-    if run.decide("change_complete_empty", evidence).accepted:
-        return Happened("change_complete_empty", evidence)
+    proofs, restore_is_empty = _restore_change(run)
+    found = _change_event(run, Evidence(proofs=proofs, proofs_verified=True)) if proofs else None
+    if found is not None:
+        return found
+    quote_is_empty = isinstance(answer, MeltQuote) and answer.state == "PAID" and not answer.change
+    if quote_is_empty and restore_is_empty:
+        empty = Evidence(change_seen_empty=True)
+        for event in ("change_seen_empty", "change_complete_empty"):
+            if run.decide(event, empty).accepted:
+                return Happened(event, empty)
+        if op.change_empty_since is not None:
+            return Pause(run.back_off())
     reason = Reason("CHANGE_MISSING", "the payment is proven but owed change did not arrive", retryable=True)
     return Happened("change_missing", Evidence(reason=reason))
 
@@ -137,27 +159,70 @@ def _change_event(run: Run, evidence: Evidence) -> Happened | None:
     return None
 
 
-def _restore_change(run: Run) -> Happened | None:
+def _restore_change(run: Run) -> tuple[tuple[Proof, ...], bool]:
+    """What NUT-09 gives back of our blanks, and whether the mint clearly said: nothing. A mint that
+    does not announce NUT-09 has no more to say than its quote."""
     op = run.operation
-    if not op.blanks:
-        return None
     restored = run.mint.restore(op.mint_url, blinded(op.blanks))
     if isinstance(restored, Failure):
-        return None
+        try:
+            return (), not run.keysets.info(op.mint_url).supports(9)
+        except MintSilent:
+            return (), False
+    if not restored.signatures:
+        return (), True
     try:
-        proofs = unblind_restored(op.blanks, restored, lambda i: run.keysets.keys(op.mint_url, i))
+        return unblind_restored(op.blanks, restored, run.keys), False
     except (BadSignature, MintSilent):
-        return None
-    return _change_event(run, Evidence(proofs=proofs, proofs_verified=True))
+        return (), False
+
+
+def change_at_last(run: Run) -> Evidence:
+    """For an operator who gives up: quote and proof states as they are now, and every signature on our
+    blanks that opens, up to what is owed."""
+    op = run.operation
+    assert op.quote is not None
+    states = None if op.payment else ask_inputs(run)
+    quote = run.mint.melt_quote_state(op.mint_url, op.quote.id)
+    evidence = Evidence(
+        states=states if isinstance(states, tuple) else None,
+        quote=quote if isinstance(quote, MeltQuote) else None,
+    )
+    if op.payment is None and (evidence.quote is None or evidence.quote.state != "PAID"):
+        return evidence
+    total = sum(part.amount for part in op.inputs)
+    left = owed_max(total, op.amount, op.input_fee)
+    opened = []
+    for output, signature in _signatures(run, evidence.quote):
+        try:
+            (proof,) = unblind((output,), (signature,), run.keys)
+        except (BadSignature, MintSilent, ValueError):
+            continue
+        if proof.amount <= left:
+            opened.append(proof)
+            left -= proof.amount
+    return attrs.evolve(evidence, proofs=tuple(opened), proofs_verified=True)
+
+
+def _signatures(run: Run, quote: MeltQuote | None) -> list[tuple[Output, BlindSignature]]:
+    """Signatures on our blanks: from the quote by index, else from restore by B_."""
+    op = run.operation
+    if quote is not None and quote.change:
+        return list(zip(op.blanks, quote.change, strict=False))
+    restored = run.mint.restore(op.mint_url, blinded(op.blanks))
+    if isinstance(restored, Failure):
+        return []
+    by_message = {output.B_: output for output in op.blanks}
+    pairs = zip(restored.outputs, restored.signatures, strict=True)
+    return [(by_message[message.B_], signature) for message, signature in pairs if message.B_ in by_message]
 
 
 def with_change(run: Run, quote: MeltQuote, evidence: Evidence) -> Evidence:
     """Open the change that came with an answer; what does not open is as good as not there."""
-    op = run.operation
     if quote.state != "PAID" or not quote.change:
         return evidence
     try:
-        proofs = unblind(op.blanks, quote.change, lambda i: run.keysets.keys(op.mint_url, i))
+        proofs = unblind(run.operation.blanks, quote.change, run.keys)
     except (BadSignature, MintSilent):
         return evidence
     return attrs.evolve(evidence, proofs=proofs, proofs_verified=True)
@@ -173,7 +238,7 @@ def find_fence(run: Run) -> Happened | bool | None:
         if not restored.signatures:
             continue
         try:
-            proofs = unblind_restored(fence.outputs, restored, lambda i: run.keysets.keys(run.mint_url, i))
+            proofs = unblind_restored(fence.outputs, restored, run.keys)
         except (BadSignature, MintSilent):
             return None
         found = fence_evidence(fence, proofs)

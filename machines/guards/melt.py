@@ -56,7 +56,9 @@ def _change_in_bounds(f: MeltFacts) -> bool:
 
 def _repeatedly_empty(f: MeltFacts) -> bool:
     return f.owed_max == 0 or (
-        f.change_empty_for_ms is not None and f.change_empty_for_ms >= f.change_window_ms
+        f.change_seen_empty
+        and f.change_empty_since is not None
+        and f.now - f.change_empty_since >= f.change_window_ms
     )
 
 
@@ -195,6 +197,12 @@ watch_window_over = Guard[MeltFacts](
     "WATCH_NOT_OVER",
     lambda f: f.watch_since is not None and f.now - f.watch_since >= f.watch_window_ms,
 )
+quote_still_unpaid = Guard[MeltFacts](
+    "quote_still_unpaid",
+    "the mint says UNPAID now",
+    "NOT_PROVEN_UNPAID",
+    lambda f: f.quote_state == "UNPAID",
+)
 outputs_verified = Guard[MeltFacts](
     "outputs_verified",
     "we hold every fence output, verified, worth the inputs less the input fee",
@@ -242,6 +250,12 @@ repeatedly_empty = Guard[MeltFacts](
     "nothing is owed, or the change stayed empty over the change window",
     "CHANGE_STILL_AWAITED",
     _repeatedly_empty,
+)
+first_seen_empty = Guard[MeltFacts](
+    "first_seen_empty",
+    "quote and restore both say for the first time that there is no change",
+    "CHANGE_STILL_AWAITED",
+    lambda f: f.change_seen_empty and f.change_empty_since is None and f.owed_max != 0,
 )
 attempts_left = Guard[MeltFacts](
     "attempts_left",

@@ -66,3 +66,21 @@ tries_left = Guard[MintFacts](
     "RESTORE_INCOMPLETE",
     lambda f: f.tries < f.tries_max,
 )
+outputs_written = Guard[MintFacts](
+    "outputs_written",
+    "outputs were stored for it",
+    "RESTORE_INCOMPLETE",
+    lambda f: f.outputs_written,
+)
+outputs_outdated = Guard[MintFacts](
+    "outputs_outdated",
+    "the stored outputs are of a keyset the mint no longer signs with",
+    "RESTORE_INCOMPLETE",
+    lambda f: f.outputs_outdated,
+)
+unresolved_too_long = Guard[MintFacts](
+    "unresolved_too_long",
+    "it has been unresolved for longer than the limit",
+    "NOT_TOO_OLD",
+    lambda f: f.unresolved_since is not None and f.now - f.unresolved_since >= f.unknown_age_max_ms,
+)

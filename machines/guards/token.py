@@ -88,9 +88,9 @@ moved_is_proper_subset = Guard[TokenFacts](
 )
 release_is_proven = Guard[TokenFacts](
     "release_is_proven",
-    "nothing was sent, or the policy trusts the mint's word",
+    "nothing was sent, the request can never be executed, or the policy trusts the mint's word",
     "RELEASE_NOT_PROVEN",
-    lambda f: f.release in ("nothing_sent", "trusted"),
+    lambda f: f.release in ("nothing_sent", "request_dead", "trusted"),
 )
 consumption_is_proven = Guard[TokenFacts](
     "consumption_is_proven",

@@ -81,6 +81,8 @@ def short(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 
 def blocked(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    if edge.source == "prepared":
+        return Evidence(preflight_spent=frozenset({str(run.input_proofs()[0].Y)}), reason=WHY)
     selection = unspent_selection(run)
     return Evidence(selection=selection, preflight_spent=frozenset({str(selection.proofs[0].Y)}), reason=WHY)
 
@@ -161,7 +163,7 @@ def fence_refused(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence
 
 def watched(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     clock.advance(run.settings.watch_window_h * 3600 + 1)
-    return Evidence()
+    return Evidence(quote=quote(run))
 
 
 def change(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
@@ -169,7 +171,21 @@ def change(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 
 def no_change(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    return Evidence(change_empty_for_ms=HOUR_MS)
+    clock.advance(run.settings.change_window_s + 1)
+    return Evidence(change_seen_empty=True)
+
+
+def seen_empty(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    return Evidence(change_seen_empty=True)
+
+
+def given_up(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    """The mint says at last: one input is spent elsewhere, the others are not, the quote is UNPAID."""
+    spent, *rest = run.input_proofs()
+    states = (ProofState(str(spent.Y), "SPENT"), *(ProofState(str(p.Y), "UNSPENT") for p in rest))
+    if edge.dest == "settled":
+        return Evidence(proofs=_worth(run, "change", 1), proofs_verified=True, operator_reason="gone")
+    return Evidence(quote=quote(run), states=states, operator_reason="gone")
 
 
 def window_over(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
@@ -203,8 +219,8 @@ MELT: dict[str, Scene] = {
     "too_old": too_old, "retry": nothing, "fence": fence, "fence_impossible": nothing,
     "fence_done": fenced, "fence_found": fenced, "fence_refused": fence_refused, "release": nothing,
     "watch_over": watched, "change_received": change, "change_complete_empty": no_change,
-    "change_missing": window_over, "reconcile_passed": checked, "reconcile_failed": checked,
-    "recover": nothing, "resume": operator, "write_off": operator, "resolve": operator,
+    "change_missing": window_over, "change_seen_empty": seen_empty, "reconcile_passed": checked, "reconcile_failed": checked,
+    "recover": nothing, "resume": operator, "write_off": given_up, "resolve": operator,
 }  # fmt: skip
 
 
@@ -221,13 +237,14 @@ def mint_quote(run: Run, state: str) -> MintQuote:
     return MintQuote(f"quote-{run.operation.id}", Secret("lnbc1"), state, run.now() + HOUR_MS, AMOUNT, "sat")
 
 
-def mint_says(state: str) -> Scene:
+def mint_says(state: str, outdated: bool = False) -> Scene:
     def scene(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
         return Evidence(
             mint_quote=mint_quote(run, state),
-            outputs=_outputs(run, "out", (4, 32, 64)),
+            outputs=_outputs(run, f"out{len(run.operation.fences)}", (4, 32, 64)),
             request_body=Secret("mint body"),
             restored_none=True,
+            outputs_outdated=outdated,
             reason=WHY,
         )
 
@@ -243,12 +260,18 @@ def issued(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     return Evidence(proofs=_worth(run, "issued", AMOUNT), proofs_verified=True)
 
 
+def mint_too_old(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    expired(run, clock, edge)
+    clock.advance(run.settings.unknown_age_max_h * 3600 + 1)
+    return Evidence(reason=WHY)
+
+
 MINT: dict[str, Scene] = {
     "request": nothing, "cancel": nothing, "recover": nothing, "quote_received": mint_says("UNPAID"),
     "quote_refused": nothing, "quote_unavailable": nothing, "invoice_paid": mint_says("PAID"),
     "invoice_issued": mint_says("ISSUED"), "expire": dead, "signatures_received": issued,
     "signatures_restored": issued, "mint_refused": nothing, "reply_lost": nothing,
-    "mint_unreachable": nothing, "resume": operator, "write_off": operator,
+    "mint_unreachable": nothing, "resume": operator, "write_off": operator, "too_old": mint_too_old,
 }  # fmt: skip
 
 
@@ -256,5 +279,5 @@ def mint_scene(edge: Transition[Any]) -> Scene:
     if edge.event == "restore_empty":
         if edge.id.startswith("10."):
             return mint_says("ISSUED")
-        return mint_says("PAID")
+        return mint_says("PAID", outdated=edge.id.startswith("9a."))
     return MINT[edge.event]

@@ -46,6 +46,7 @@ def path_to(spec: Machine[Any], edge: Transition[Any]) -> list[Transition[Any]]:
 
 
 DETOURS = {
+    "25.change_complete_empty.paid": "25b.change_seen_empty.paid",
     # attention with a recorded payment is reached through change_missing, not through too_old;
     # a fence is only found in unknown after fencing
     "28a.resume.attention": "26.change_missing.paid",
@@ -59,8 +60,10 @@ def walk_for(spec: Machine[Any], edge: Transition[Any]) -> list[Transition[Any]]
     by_id = {t.id: t for t in spec.transitions}
     if edge.id in DETOURS:
         return [*path_to(spec, by_id[DETOURS[edge.id]]), edge]
-    if edge.id == "9.restore_empty.restoring":
+    if edge.id in ("9.restore_empty.restoring", "9a.restore_empty.restoring", "13.too_old.restoring"):
         return [*path_to(spec, by_id["8.reply_lost.issuing"]), edge]
+    if edge.id == "11a.resume.attention":
+        return [*path_to(spec, by_id["8.reply_lost.issuing"]), by_id["13.too_old.restoring"], edge]
     if edge.id == "9b.restore_empty.restoring":
         again = [by_id["9.restore_empty.restoring"], by_id["8.reply_lost.issuing"]]
         return [*path_to(spec, by_id["8.reply_lost.issuing"]), *again, edge]

@@ -57,12 +57,12 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
 
 
 def _proofs(store: Reader, operations: list[Operation], tokens: list[Token]) -> None:
-    count = Counter(proof_key(t.mint_url, p.secret) for t in tokens for p in t.proofs)
+    count = Counter(proof_key(p.secret) for t in tokens for p in t.proofs)
     assert all(n == 1 for n in count.values()), "I2: a proof is in two tokens"
     owners = store.proof_owners(count)
     for token in tokens:
         for proof in token.proofs:
-            key = proof_key(token.mint_url, proof.secret)
+            key = proof_key(proof.secret)
             assert owners.get(key) == token.transaction_id, f"I2: index of {token.transaction_id}"
         assert (token.state == "spent") == (token.spent_at is not None), "spent_at"
         assert token.total_amount == sum(p.amount for p in token.proofs), "total"
@@ -83,7 +83,10 @@ def _operations(operations: list[Operation], tokens: list[Token]) -> None:
     assert all(n == 1 for n in paid.values()), "I3: two payments of a quote"
     for op in operations:
         states = {by_id[part.token_id].state for part in op.inputs}
-        if op.payment is not None or op.fenced_token_id or op.state == "written_off":
+        if op.kind == "melt" and op.state == "written_off":
+            lost = [t for t in tokens if t.reserved_by == op.id and t.state == "spent"]
+            assert op.loss == sum(t.total_amount for t in lost), f"I4: loss of {op.id}"
+        elif op.payment is not None or op.fenced_token_id:
             assert states <= {"spent"}, f"I4: {op.state} with inputs {states}"
         elif op.state in ("paying", "pending", "unknown", "unpaid", "fencing", "attention", "prepared"):
             assert states <= {"reserved"}, f"I4: {op.state} with inputs {states}"

@@ -200,7 +200,7 @@ def test_a_batch_that_fails_anywhere_leaves_nothing_behind(place: Place, part: s
 def test_a_move_of_a_proof_that_is_not_there_leaves_nothing_behind(place: Place) -> None:
     with place.open() as store:
         _, (b,) = put(store, make_token("b", 8, 16))
-        place.forget_proof(proof_key(b.mint_url, b.proofs[0].secret))
+        place.forget_proof(proof_key(b.proofs[0].secret))
         keep = make_token("keep", transaction_type="change", proofs=b.proofs[:1])
         rest = evolve(b, proofs=b.proofs[1:], total_amount=16)
         held = place.dump()
@@ -297,7 +297,7 @@ def test_proofs_move_from_token_to_token_and_never_copy(store: Store) -> None:
     batch = batch_for(evolve(operation, state="prepared"), operation, tokens=[(source, rest), keep])
     assert any(isinstance(change, IndexMove) for change in batch.index)
     store.commit(batch)
-    keys = [proof_key(source.mint_url, proof.secret) for proof in source.proofs]
+    keys = [proof_key(proof.secret) for proof in source.proofs]
     assert store.proof_owners(keys) == {keys[0]: "tx-1_keep", keys[1]: "tx-1_keep", keys[2]: "s"}
     kept, left = store.token("tx-1_keep"), store.token("s")
     assert kept is not None and left is not None and kept.total_amount + left.total_amount == 7
@@ -312,7 +312,7 @@ def test_proofs_of_an_awaited_token_enter_the_index_when_issued(store: Store) ->
     batch = batch_for(evolve(operation, state="issued"), operation, tokens=[(token, issued)])
     assert isinstance(batch.index[0], IndexInsert)
     store.commit(batch)
-    keys = [proof_key(issued.mint_url, proof.secret) for proof in issued.proofs]
+    keys = [proof_key(proof.secret) for proof in issued.proofs]
     assert store.proof_owners(keys) == dict.fromkeys(keys, "m")
 
 

@@ -84,9 +84,10 @@ def _typed(proofs: object) -> tuple[Proof, ...]:
 
 
 def _renamed(proof: Proof) -> Proof:
-    """The proof with the Y its secret really has; a Y somebody hands in is not believed."""
+    """The proof with the Y its secret really has; a Y somebody hands in is not believed. A witness is
+    dropped: it belongs to locked proofs, which are refused."""
     try:
-        return attrs.evolve(proof, Y=y_of(proof.secret.reveal()))
+        return attrs.evolve(proof, Y=y_of(proof.secret.reveal()), witness=None)
     except ValueError:
         pass  # the cause would show the secret
     raise InvalidArgument("a proof's secret is not text", code="INVALID_TOKEN")

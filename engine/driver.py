@@ -72,8 +72,12 @@ class Driver:
             if state.write_ahead and run.sent_here is not None:
                 run.sent_here = (run.sent_here[0], self.clock.monotonic())
             if isinstance(result, Happened):
+                polls = run.idle_polls
                 if self.take(run, result):
-                    if not self._been_there(run, entered) or self._pause(run, run.back_off(), deadline):
+                    if not self._been_there(run, entered):
+                        continue
+                    run.idle_polls = polls + 1
+                    if self._pause(run, run.back_off(), deadline):
                         continue
                     return run.operation
                 if polled and self._stays(run):

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from ..machines.money import owed_max, owed_min
 from ..machines.spec import Decision
-from ..storage.records import InputRef, Operation, Payment, Proof, Quote, Reason, Token, TokenMetadata
+from ..storage.records import Fence, InputRef, Operation, Payment, Proof, Quote, Reason, Token, TokenMetadata
 from ..storage.secret import Secret
 from .draft import Draft
 from .evidence import Evidence
@@ -398,9 +398,12 @@ def fail_token(scene: Scene) -> None:
 
 
 def write_outputs(scene: Scene) -> None:
-    scene.draft.set(
-        blanks=scene.evidence.outputs, request_body=scene.evidence.request_body, sent_at=scene.now
-    )
+    """Store outputs and request; outputs of an earlier try stay restorable as a generation."""
+    op = scene.draft.operation
+    if op.blanks and op.request_body is not None:
+        old = Fence(len(op.fences) + 1, op.blanks, op.request_body, 0)
+        scene.draft.set(fences=(*op.fences, old))
+    scene.draft.set(blanks=scene.evidence.outputs, request_body=scene.evidence.request_body)
 
 
 def issue_token(scene: Scene) -> None:

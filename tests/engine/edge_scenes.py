@@ -219,7 +219,8 @@ MELT: dict[str, Scene] = {
     "too_old": too_old, "retry": nothing, "fence": fence, "fence_impossible": nothing,
     "fence_done": fenced, "fence_found": fenced, "fence_refused": fence_refused, "release": nothing,
     "watch_over": watched, "change_received": change, "change_complete_empty": no_change,
-    "change_missing": window_over, "change_seen_empty": seen_empty, "reconcile_passed": checked, "reconcile_failed": checked,
+    "change_missing": window_over, "change_seen_empty": seen_empty,
+    "reconcile_passed": checked, "reconcile_failed": checked,
     "recover": nothing, "resume": operator, "write_off": given_up, "resolve": operator,
 }  # fmt: skip
 

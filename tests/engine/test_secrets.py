@@ -97,7 +97,9 @@ def test_a_secret_shows_only_when_asked() -> None:
 def test_sanitising_is_deep_and_leaves_the_original_alone() -> None:
     deep: dict[str, Any] = {"proofs": "MARK1"}
     for name in ("a", "b", "c2", "d"):
-        deep = {name: [deep, ("pay lnbc1" + "q" * 60 + "MARK2 now",), {"preimage": "MARK3", "Secret": "MARK4"}]}
+        deep = {
+            name: [deep, ("pay lnbc1" + "q" * 60 + "MARK2 now",), {"preimage": "MARK3", "Secret": "MARK4"}]
+        }
     deep |= {"ok": 5, "npub": NPUB, "y": "03" * 33, "s": Secret("MARK5"), "o": object(), "token": "MARK6"}
     before = repr(deep)
     clean = json.dumps(audit.sanitise(deep))

@@ -13,13 +13,13 @@ from ..storage.records import DedupRecord, Operation
 from . import requests
 from .draft import Draft
 from .driver import Driver
-from .effects import derived_ids
 from .errors import InvalidArgument, Refused
 from .outcome import raise_if_rejected
 from .ports import Clock
 from .recovery import Recovery
 from .run import Happened, Run
 from .settings import Settings
+from .token_ids import derived_ids
 
 
 @define(eq=False)

@@ -87,10 +87,12 @@ def _renamed(proof: Proof) -> Proof:
     """The proof with the Y its secret really has; a Y somebody hands in is not believed. A witness is
     dropped: it belongs to locked proofs, which are refused."""
     try:
-        return attrs.evolve(proof, Y=y_of(proof.secret.reveal()), witness=None)
+        name: str | None = y_of(proof.secret.reveal())
     except ValueError:
-        pass  # the cause would show the secret
-    raise InvalidArgument("a proof's secret is not text", code="INVALID_TOKEN")
+        name = None  # raised below, outside: the cause would show the secret
+    if name is None:
+        raise InvalidArgument("a proof's secret is not text", code="INVALID_TOKEN")
+    return attrs.evolve(proof, Y=name, witness=None)
 
 
 def _decode(keysets: Keysets, token: str, mint_url: str | None) -> HandedIn:

@@ -24,6 +24,7 @@ from .log import Log, TransitionEvent, transition_event
 from .ports import Clock, Faults, Worker
 from .run import CommitFirst, Happened, Pause, Run
 from .settings import Settings
+from .token_ids import minted_id
 
 Observer = Callable[[TransitionEvent], None]
 
@@ -227,7 +228,7 @@ class Driver:
         draft = Draft(machine_of(operation), operation, stored=True, actor=actor)
         ids = [part.token_id for part in operation.inputs]
         if operation.kind == "mint":
-            ids.append(effects.minted_id(operation.id))
+            ids.append(minted_id(operation.id))
         if ids:
             draft.load(self.store.tokens(TokenQuery(ids=tuple(ids), limit=len(ids))))
         return draft

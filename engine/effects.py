@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 
 import attrs
@@ -15,8 +14,9 @@ from ..storage.secret import Secret
 from .draft import Draft
 from .evidence import Evidence
 from .ids import legacy_operation_hash
-from .proofs import name_of
+from .proofs import name_of, preimage_matches
 from .settings import Settings
+from .token_ids import change_id, deposit_id, fenced_id, keep_id, minted_id, split_id
 
 
 @frozen
@@ -32,36 +32,6 @@ class Scene:
 
 Effect = Callable[[Scene], None]
 QUOTE_YEARS_MS = 10 * 365 * 24 * 3_600_000
-
-
-def keep_id(operation_id: str) -> str:
-    return f"{operation_id}_keep"
-
-
-def change_id(operation_id: str) -> str:
-    return f"{operation_id}_melt_change"
-
-
-def fenced_id(operation_id: str) -> str:
-    return f"{operation_id}_fenced"
-
-
-def minted_id(operation_id: str) -> str:
-    return f"{operation_id}_minted"
-
-
-def deposit_id(operation_id: str) -> str:
-    return f"{operation_id}_deposit"
-
-
-def split_id(operation_id: str, n: int) -> str:
-    return f"{operation_id}_split_{n}"
-
-
-def derived_ids(operation_id: str) -> tuple[str, ...]:
-    """The token ids an operation may need; they must be free before anything is sent."""
-    ids = (keep_id, change_id, fenced_id, minted_id, deposit_id)
-    return (operation_id, *(name(operation_id) for name in ids), split_id(operation_id, 1))
 
 
 def inputs_total_of(op: Operation) -> int:
@@ -163,6 +133,7 @@ def split_off_keep(scene: Scene) -> None:
 
 
 def reserve_inputs(scene: Scene) -> None:
+    """Lock the chosen tokens for this operation and note what they are worth."""
     selection, draft = scene.evidence.selection, scene.draft
     if selection is None:
         return
@@ -232,16 +203,8 @@ def spend_inputs(scene: Scene) -> None:
             scene.draft.change_token(part.token_id, "spend", scene.now, consumption=proof)
 
 
-def preimage_matches(preimage: Secret, payment_hash: str | None) -> bool:
-    """Whether SHA-256 of the preimage (hex) is the payment hash. False for anything malformed."""
-    try:
-        raw = bytes.fromhex(preimage.reveal())
-    except ValueError:
-        return False
-    return hashlib.sha256(raw).hexdigest() == payment_hash
-
-
 def store_payment(scene: Scene) -> None:
+    """Keep when and how the payment was proven, once; a wrong preimage is recorded, not refused."""
     op, quote = scene.draft.operation, scene.evidence.quote
     if scene.decision.event == "mint_paid":
         scene.draft.set(reason=None)  # what went wrong on the way stays in the audit trail

@@ -41,6 +41,7 @@ def gather(draft: Draft, evidence: Evidence, settings: Settings, now: int, elaps
 
 
 def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, elapsed: Elapsed) -> MeltFacts:
+    """What the melt machine may ask: the operation as staged, the evidence in hand, and the clock."""
     op = draft.operation
     facts: dict[str, Any] = {
         "now": now,
@@ -193,6 +194,7 @@ def _change(op: Operation, evidence: Evidence) -> dict[str, Any]:
 
 
 def mint_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int) -> MintFacts:
+    """What the mint machine may ask."""
     op, quote = draft.operation, evidence.mint_quote
     return MintFacts(
         now=now,

@@ -29,18 +29,22 @@ class Handle:
 
     @property
     def id(self) -> str:
+        """The transaction id."""
         return self.record.id
 
     @property
     def kind(self) -> str:
+        """melt, mint or deposit."""
         return self.record.kind
 
     @property
     def state(self) -> str:
+        """The state of its machine (docs/machines.md)."""
         return self.record.state
 
     @property
     def unit(self) -> str:
+        """sat or msat."""
         return self.record.unit
 
     @property
@@ -53,6 +57,7 @@ class Handle:
 
     @property
     def is_final(self) -> bool:
+        """True when it has ended; nothing leaves a final state."""
         return self._kind_of_state() == "final"
 
     @property
@@ -178,6 +183,7 @@ class Balance:
         return self.of("reserved")
 
     def as_dict(self) -> dict[str, Any]:
+        """JSON-ready: one entry per mint and unit, with the amount in each state."""
         return {
             "wallets": [
                 {"mint_url": mint_url, "unit": unit, **states}

@@ -61,6 +61,7 @@ class Log:
 
 
 def transition_event(record: AuditRecord, duration_ms: float) -> TransitionEvent:
+    """A committed audit record as the event that is logged and observed."""
     return TransitionEvent(
         operation_id=record.operation_id,
         entity=record.entity,

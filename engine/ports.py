@@ -13,6 +13,8 @@ from attrs import define, field
 
 
 class Clock(Protocol):
+    """Where times come from, and how to wait."""
+
     def now(self) -> int:
         """Wall time, epoch ms. May jump."""
         ...
@@ -25,6 +27,8 @@ class Clock(Protocol):
 
 
 class SystemClock:
+    """The clock of this machine."""
+
     def now(self) -> int:
         return time.time_ns() // 1_000_000
 
@@ -42,6 +46,8 @@ class Faults(Protocol):
 
 
 class NoFaults:
+    """The production form: every point is passed."""
+
     def reach(self, point: str) -> None:
         """Nothing happens."""
 

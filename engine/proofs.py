@@ -1,10 +1,13 @@
-"""Small things about proofs that more than one part of the engine needs."""
+"""Small questions about proofs and payments that more than one part of the engine asks."""
 
 from __future__ import annotations
+
+import hashlib
 
 import attrs
 
 from ..storage.records import Proof
+from ..storage.secret import Secret
 from .mint.crypto import y_of
 
 
@@ -16,3 +19,12 @@ def name_of(proof: Proof) -> str:
 def named(proof: Proof) -> Proof:
     """The proof with its Y."""
     return proof if proof.Y else attrs.evolve(proof, Y=name_of(proof))
+
+
+def preimage_matches(preimage: Secret, payment_hash: str | None) -> bool:
+    """Whether SHA-256 of the preimage (hex) is the payment hash. False for anything malformed."""
+    try:
+        raw = bytes.fromhex(preimage.reveal())
+    except ValueError:
+        return False
+    return hashlib.sha256(raw).hexdigest() == payment_hash

@@ -92,6 +92,8 @@ class KeepLease:
 
 @frozen
 class DropLease:
+    """Give up a lease we hold."""
+
     operation_id: str
     worker: str
     fence: int

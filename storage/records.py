@@ -133,6 +133,8 @@ class Payment:
 
 @frozen
 class Idempotency:
+    """The caller's key and what it was first used for."""
+
     key: str
     hash: str  # 64 hex over the request the key was first used with
 

@@ -1,1 +1,1 @@
-
+"""The mint: its port, the HTTP adapter, a simulated mint, and the cryptography between."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -54,7 +57,16 @@ def _next(story: Story) -> list[str]:
         "NUTSTATE_MINT": story.mint_url,
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in place.items()]
-    return [*lines, f"nutstate show {story.handle.id} --verbose", "nutstate balance", "nutstate history"]
+    name = _program()
+    return [*lines, f"{name} show {story.handle.id} --verbose", f"{name} balance", f"{name} history"]
+
+
+def _program() -> str:
+    """What to type: the program's name if it is on PATH, else its path."""
+    typed = Path(sys.argv[0])
+    if shutil.which("nutstate") or typed.name != "nutstate":
+        return "nutstate"
+    return os.path.relpath(typed)
 
 
 def document(story: Story) -> dict[str, Any]:

@@ -45,6 +45,7 @@ HINTS: Mapping[str, str] = {
     "DUPLICATE_PROOF": "This token is in the wallet already; see `nutstate balance`.",
     "ALREADY_SENT": "Only the mint's answer can end it now: `nutstate recover` asks for it.",
     "NOT_FOUND": "`nutstate history` lists the operations.",
+    "PROOFS_NOT_VERIFIED": "Ask for a token with DLEQ, or take it on the giver's word: --allow-unverified.",
     "TOKEN_NOT_FOUND": "`nutstate show ID` names the tokens of an operation.",
     "IDEMPOTENCY_KEY_REUSED": "Use another --key for another request.",
     "DUPLICATE_TRANSACTION_ID": "Use another --id.",

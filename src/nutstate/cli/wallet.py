@@ -143,6 +143,7 @@ Examples:
 @click.option("--wallet", metavar="ID", help="Wallet id inside the store.  [default: the npub]")
 @click.option("--id", "transaction_id", metavar="ID", help="Your own id for the operation.")
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key stores once.")
+@click.option("--allow-unverified", is_flag=True, help="Take proofs without DLEQ too, on the giver's word.")
 @with_session
 def deposit(
     session: Session,
@@ -153,11 +154,13 @@ def deposit(
     wallet: str | None,
     transaction_id: str | None,
     key: str | None,
+    allow_unverified: bool,
 ) -> int:
     """Store the proofs of a Cashu TOKEN (cashuA… or cashuB…) after asking its mint about them.
 
     A token is money: as an argument it ends up in the shell's history and in the list of processes, so
-    prefer - (standard input) or --file. Whoever made the token can still spend it.
+    prefer - (standard input) or --file. Whoever made the token can still spend it. Proofs that do not
+    show that the mint signed them (DLEQ) are refused: one bad coin spoils every payment it is used in.
     """
     text = _read_token(token, file)
     _check_common(npub, wallet, transaction_id, key)
@@ -176,6 +179,7 @@ def deposit(
                 wallet_id=wallet,
                 transaction_id=transaction_id,
                 idempotency_key=key,
+                allow_unverified=allow_unverified,
             )
         return result(session, handle, exit_code(handle))
 

@@ -10,7 +10,6 @@ from attrs import frozen
 from ..machines.money import owed_max, owed_min
 from ..machines.spec import Decision
 from ..storage.records import Fence, InputRef, Operation, Payment, Proof, Quote, Reason, Token, TokenMetadata
-from ..storage.secret import Secret
 from .draft import Draft
 from .evidence import Evidence
 from .ids import legacy_operation_hash

@@ -34,20 +34,24 @@ class Admission:
     clock: Clock
     new_run: Callable[[Draft], Run]
 
-    def melt(self, op: Operation, on_duplicate: str, wait: float) -> Operation:
+    def melt(self, op: Operation, invoice_expires_at: int, on_duplicate: str, wait: float) -> Operation:
         """The melt this request means: an earlier one, or a new one driven for ``wait`` seconds."""
         for _ in range(self.settings.selection_tries_max):
             first, previous = self._known(op, on_duplicate)
             if first is not None:
-                return self.recovery.follow(first, wait)
+                return self._follow(op, first, wait)
             try:
                 requests.check_claim(self.store, op)
+                if invoice_expires_at <= self.clock.now():
+                    raise InvalidArgument("the invoice has expired", code="INVOICE_EXPIRED")
                 requests.check_sources(self.store, op)
                 return raise_if_rejected(self._begin(op, previous, wait))
             except Conflict:
                 stored = self.store.operation(op.id)
+                if stored is not None and stored.operation_hash != op.operation_hash:
+                    self._new_id(op)
                 if stored is not None:
-                    return self.recovery.follow(stored, wait)
+                    return self._follow(op, stored, wait)
                 continue  # a chosen token was taken meanwhile: choose again
             except Duplicate as duplicate:
                 refused = self._explain(duplicate, op)
@@ -58,21 +62,21 @@ class Admission:
             # Whoever was first may have been this very request.
             first, _previous = self._known(op, on_duplicate)
             if first is not None:
-                return self.recovery.follow(first, wait)
+                return self._follow(op, first, wait)
             if refused is not None:
                 requests.check_sources(self.store, op)  # names who holds them
                 raise refused
         requests.check_sources(self.store, op)
         raise Refused("other operations took the tokens each time", code="CONCURRENT_OPERATION")
 
-    def once(self, op: Operation, event: Happened, wait: float, check: Callable[[], None]) -> Operation:
-        """A mint or deposit: by key the earlier operation, else ``check()`` and then a new one."""
+    def once(self, op: Operation, begin: Callable[[], Happened], wait: float) -> Operation:
+        """A mint or deposit: by key the earlier operation, else a new one begun by ``begin()``."""
         for _ in range(self.settings.commit_tries_max):
             found = requests.by_key(self.store, op)
             if found is not None:
                 return self.recovery.follow(found, wait)
             self._new_id(op)
-            check()
+            event = begin()
             run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
             try:
                 self.driver.take(run, event)
@@ -85,6 +89,15 @@ class Admission:
                 if self._explain(duplicate, op) is not None:
                     raise
         raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
+
+    def _follow(self, op: Operation, first: Operation, wait: float) -> Operation:
+        if first.state == "prepared" and first.policy.two_step and not op.policy.two_step:
+            raise Refused(
+                "this payment is prepared and waits to be confirmed",
+                code="WAITS_FOR_CALLER",
+                prepared=first.id,
+            )
+        return self.recovery.follow(first, wait)
 
     def _new_id(self, op: Operation) -> None:
         taken = self.store.operation(op.id) is not None or self.store.tokens(

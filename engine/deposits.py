@@ -19,6 +19,7 @@ from .errors import InvalidArgument, MintError, Refused
 from .keysets import Keysets, MintSilent
 from .mint import crypto
 from .mint.crypto import y_of
+from .mint.keysets import UnknownKeyset, full_id
 from .mint.port import Failure, MintPort
 from .mint.token_codec import InvalidToken, decode_token
 from .settings import Settings
@@ -44,14 +45,15 @@ class HandedIn:
 
 
 def parse_token(
-    keysets: Keysets, token: str | None, proofs: Sequence[Proof] | None, mint_url: str | None, unit: str
+    token: str | None, proofs: Sequence[Proof] | None, mint_url: str | None, unit: str
 ) -> HandedIn:
-    """A token string, or proofs with their mint. Codes INVALID_TOKEN, INVALID_MINT_URL, INVALID_UNIT,
-    DUPLICATE_SECRET, INVALID_AMOUNT, MINT_OR_UNIT_MISMATCH."""
+    """A token string, or proofs with their mint. Nobody is asked; keyset ids may be short.
+    Codes INVALID_TOKEN, INVALID_MINT_URL, INVALID_UNIT, DUPLICATE_SECRET, INVALID_AMOUNT,
+    MINT_OR_UNIT_MISMATCH."""
     if (token is None) == (proofs is None):
         raise InvalidArgument("give either a token or proofs", code="INVALID_TOKEN")
     if token is not None:
-        found = _decode(keysets, token, mint_url)
+        found = _decode(token, mint_url)
     else:
         found = HandedIn(arguments.mint_url(mint_url), arguments.unit(unit), _typed(proofs))
     if not found.proofs:
@@ -95,7 +97,7 @@ def _renamed(proof: Proof) -> Proof:
     return attrs.evolve(proof, Y=name, witness=None)
 
 
-def _decode(keysets: Keysets, token: str, mint_url: str | None) -> HandedIn:
+def _decode(token: str, mint_url: str | None) -> HandedIn:
     if not isinstance(token, str):
         raise InvalidArgument("a token is text", code="INVALID_TOKEN")
     try:
@@ -103,13 +105,9 @@ def _decode(keysets: Keysets, token: str, mint_url: str | None) -> HandedIn:
         url = arguments.mint_url(decoded.mint_url)
         if mint_url is not None and arguments.mint_url(mint_url) != url:
             raise Refused("the token is of another mint", code="MINT_OR_UNIT_MISMATCH", mint_url=url)
-        known = [keyset.id for keyset in keysets.listed(url)]
-        proofs = decode_token(token.strip(), known).proofs
     except InvalidToken as error:
         raise InvalidArgument(f"not a Cashu token: {error}", code="INVALID_TOKEN") from None
-    except MintSilent as silent:
-        raise _silent(silent.answer) from None
-    return HandedIn(url, arguments.unit(decoded.unit), proofs)
+    return HandedIn(url, arguments.unit(decoded.unit), decoded.proofs)
 
 
 def _silent(answer: Failure) -> MintError:
@@ -126,9 +124,10 @@ def check_deposit(
     handed: HandedIn,
     settings: Settings,
     allow_unverified: bool,
-) -> None:
-    """Refuse what the store holds already, what is not of the mint's keysets and unit, what is locked,
-    what the mint cannot be shown to have signed, or what it does not call UNSPENT. Writes nothing."""
+) -> HandedIn:
+    """The proofs with their full keyset ids. Refuses what the store holds already, what is not of the
+    mint's keysets and unit, what is locked, what the mint cannot be shown to have signed, or what it
+    does not call UNSPENT. Writes nothing."""
     if len(handed.proofs) > settings.proofs_per_operation_max:
         raise Refused(f"at most {settings.proofs_per_operation_max} proofs at once", code="TOO_MANY_PROOFS")
     keys = [proof_key(proof.secret) for proof in handed.proofs]
@@ -136,9 +135,14 @@ def check_deposit(
         raise Refused("the store already holds a proof of this token", code="DUPLICATE_PROOF")
     try:
         units = {keyset.id: keyset.unit for keyset in keysets.listed(handed.mint_url)}
+        handed = attrs.evolve(
+            handed, proofs=tuple(attrs.evolve(p, id=full_id(p.id, units)) for p in handed.proofs)
+        )
         if any(units.get(proof.id) != handed.unit for proof in handed.proofs):
             raise Refused("a proof is not of this mint and unit", code="MINT_OR_UNIT_MISMATCH")
         _check_signatures(keysets, handed, allow_unverified)
+    except UnknownKeyset:
+        raise Refused("a proof is not of this mint and unit", code="MINT_OR_UNIT_MISMATCH") from None
     except MintSilent as silent:
         raise _silent(silent.answer) from None
     states = mint.check_states(handed.mint_url, [str(proof.Y) for proof in handed.proofs])
@@ -152,6 +156,7 @@ def check_deposit(
             spent=bad.count("SPENT"),
             pending=bad.count("PENDING"),
         )
+    return handed
 
 
 def _check_signatures(keysets: Keysets, handed: HandedIn, allow_unverified: bool) -> None:

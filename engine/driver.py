@@ -11,6 +11,7 @@ from attrs import define
 
 from ..machines.money import is_amount
 from ..machines.spec import Decision
+from ..storage.batch import proof_key
 from ..storage.errors import CommitUnknown, Conflict, StorageError
 from ..storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
 from ..storage.records import Lease, Operation
@@ -22,6 +23,7 @@ from .evidence import Evidence
 from .known import machine_of
 from .log import Log, TransitionEvent, transition_event
 from .ports import Clock, Faults, Worker
+from .proofs import sent_secrets
 from .run import CommitFirst, Happened, Pause, Run
 from .settings import Settings
 from .token_ids import minted_id
@@ -70,8 +72,7 @@ class Driver:
                 self.commit(run)
                 continue  # a conflict may have moved the operation
             result = ACTIONS[run.operation.kind, state.action](run)
-            if state.write_ahead and run.sent_here is not None:
-                run.sent_here = (run.sent_here[0], self.clock.monotonic())
+            run.answered = state.write_ahead
             if isinstance(result, Happened):
                 polls = run.idle_polls
                 if self.take(run, result):
@@ -97,7 +98,7 @@ class Driver:
         """Whether the new state talks to the mint and was entered before in this drive: then slowly, so
         that a mint that contradicts itself cannot make us ask without end."""
         state = run.draft.machine.state(run.operation.state)
-        again = state.action not in READS_BEFORE_COMMIT and state.name in entered
+        again = state.action not in READS_BEFORE_COMMIT and not state.write_ahead and state.name in entered
         entered.add(state.name)
         return again
 
@@ -127,7 +128,11 @@ class Driver:
         effects.apply(effects.Scene(run.draft, decision, evidence, self.settings, now))
         if "stamp_sent" in decision.effects:
             run.draft.set(sent_by=run.worker)
+        elif run.answered and decision.state in ("paying", "issuing"):
+            # our own request is answered: from here the settle window counts, for everybody
+            run.draft.set(sent_at=now, sent_by=None)
             run.sent_here = (now, self.clock.monotonic())
+        run.answered = False
         run.staged.append(happened)
         run.evidence = evidence
         run.idle_polls = 0
@@ -226,11 +231,13 @@ class Driver:
     def open_draft(self, operation: Operation, actor: str) -> Draft:
         """A draft of a stored operation with the tokens it holds. Code UNKNOWN_MACHINE."""
         draft = Draft(machine_of(operation), operation, stored=True, actor=actor)
-        ids = [part.token_id for part in operation.inputs]
+        ids = {part.token_id for part in operation.inputs}
         if operation.kind == "mint":
-            ids.append(minted_id(operation.id))
+            ids.add(minted_id(operation.id))
+        if operation.state == "watching":
+            ids |= set(self.store.proof_owners(map(proof_key, sent_secrets(operation))).values())
         if ids:
-            draft.load(self.store.tokens(TokenQuery(ids=tuple(ids), limit=len(ids))))
+            draft.load(self.store.tokens(TokenQuery(ids=tuple(sorted(ids)), limit=len(ids))))
         return draft
 
     # -- waiting ---------------------------------------------------------------------------------

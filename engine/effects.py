@@ -13,7 +13,7 @@ from ..storage.records import Fence, InputRef, Operation, Payment, Proof, Quote,
 from .draft import Draft
 from .evidence import Evidence
 from .ids import legacy_operation_hash
-from .proofs import name_of, preimage_matches
+from .proofs import name_of, preimage_matches, sent_secrets
 from .settings import Settings
 from .token_ids import change_id, deposit_id, fenced_id, keep_id, minted_id, split_id
 
@@ -244,23 +244,25 @@ def correct_spent(scene: Scene) -> None:
     """What the mint says is spent is split off its token and marked spent; the rest stays money."""
     draft, spent = scene.draft, scene.evidence.preflight_spent or frozenset()
     selection = scene.evidence.selection
-    if selection is not None:
+    if scene.decision.state == "watching":
+        # PAID: the mint took every proof we sent; they were freed and may have been moved since
+        sent = sent_secrets(draft.operation)
+        tokens = [t for t in draft.all_tokens() if any(proof.secret in sent for proof in t.proofs)]
+    elif selection is not None:
+        sent = frozenset(proof.secret for proof in selection.proofs if name_of(proof) in spent)
         draft.load(part.token for part in selection.chosen)
-        ids = [part.token.transaction_id for part in selection.chosen]
-    elif scene.evidence.corrected_tokens:
-        draft.load(scene.evidence.corrected_tokens)
-        ids = [token.transaction_id for token in scene.evidence.corrected_tokens]
+        tokens = [draft.token(part.token.transaction_id) for part in selection.chosen]
     else:
-        ids = [part.token_id for part in draft.operation.inputs]
-    for n, token_id in enumerate(ids, 1):
-        token = draft.token(token_id)
-        gone = tuple(proof for proof in token.proofs if name_of(proof) in spent)
+        tokens = [draft.token(part.token_id) for part in draft.operation.inputs]
+        sent = frozenset(p.secret for token in tokens for p in token.proofs if name_of(p) in spent)
+    for n, token in enumerate(tokens, 1):
+        gone = tuple(proof for proof in token.proofs if proof.secret in sent)
         if token.state != "unspent" or not gone:
             continue
         if len(gone) < len(token.proofs):
-            draft.split_token(token_id, gone, scene.now)
-            token_id = _move_off(scene, token, gone, n).transaction_id
-        draft.change_token(token_id, "correct_spent", scene.now, mint_spent_count=len(gone))
+            draft.split_token(token.transaction_id, gone, scene.now)
+            token = _move_off(scene, token, gone, n)
+        draft.change_token(token.transaction_id, "correct_spent", scene.now, mint_spent_count=len(gone))
 
 
 def stamp_empty(scene: Scene) -> None:

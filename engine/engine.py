@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +14,7 @@ from ..machines.registry import names
 from ..storage.port import OperationQuery, Store
 from ..storage.records import Operation, Policy, Proof
 from . import arguments, requests
-from .actions.pay import change_at_last
+from .actions.last_look import last_look, silent_mint
 from .admission import Admission
 from .deposits import check_deposit, parse_token
 from .draft import Draft
@@ -23,7 +22,7 @@ from .driver import Driver, Observer
 from .errors import InvalidArgument, NotFound, Refused, refusal_error
 from .evidence import Evidence
 from .handle import Balance, Handle
-from .keysets import Keysets
+from .keysets import Keysets, MintSilent
 from .log import Log
 from .mint.http import HttpMint
 from .mint.port import MintPort
@@ -162,16 +161,16 @@ class Engine:
         on_unpaid: str | None,
         wait_s: float | None,
     ) -> Handle:
-        now, limit = self.clock.now(), self.settings.proofs_per_operation_max
+        limit = self.settings.proofs_per_operation_max
         owner, url, unit = arguments.npub(npub), arguments.mint_url(mint_url), arguments.unit(unit)
-        request, decoded, amount = arguments.invoice(invoice, unit, now)
+        request, decoded, amount = arguments.invoice(invoice, unit)
         arguments.choice(on_duplicate, "on_duplicate", ON_DUPLICATE)
         chosen = self.settings.on_unpaid if on_unpaid is None else on_unpaid
         unpaid = arguments.choice(chosen, "on_unpaid", ON_UNPAID)
         wait = self._wait(wait_s)
         op = requests.new_operation(
             "melt",
-            now=now,
+            now=self.clock.now(),
             npub=owner,
             mint_url=url,
             unit=unit,
@@ -183,7 +182,7 @@ class Engine:
             request=request,
             payment_hash=decoded.payment_hash,
         )
-        return self._handle(self._admission.melt(op, on_duplicate, wait))
+        return self._handle(self._admission.melt(op, decoded.expires_at, on_duplicate, wait))
 
     # -- funding ---------------------------------------------------------------------------------
 
@@ -216,7 +215,7 @@ class Engine:
             idempotency_key=idempotency_key,
         )
         wait = self._wait(wait_s)
-        return self._handle(self._admission.once(op, Happened("request"), wait, lambda: None))
+        return self._handle(self._admission.once(op, lambda: Happened("request"), wait))
 
     def deposit(
         self,
@@ -241,7 +240,7 @@ class Engine:
         DUPLICATE_PROOF, TOO_MANY_PROOFS, MINT_* (nothing written).
         """
         owner = arguments.npub(npub)
-        parsed = parse_token(self._keysets, token, proofs, mint_url, unit)
+        parsed = parse_token(token, proofs, mint_url, unit)
         op = requests.new_operation(
             "deposit",
             now=self.clock.now(),
@@ -254,11 +253,14 @@ class Engine:
             idempotency_key=idempotency_key,
             bound={"proofs": parsed.fingerprint},
         )
-        check = partial(
-            check_deposit, self.store, self.mint, self._keysets, parsed, self.settings, allow_unverified
-        )
-        event = Happened("deposit", Evidence(proofs=parsed.proofs))
-        return self._handle(self._admission.once(op, event, 0, check))
+
+        def begin() -> Happened:
+            found = check_deposit(
+                self.store, self.mint, self._keysets, parsed, self.settings, allow_unverified
+            )
+            return Happened("deposit", Evidence(proofs=found.proofs))
+
+        return self._handle(self._admission.once(op, begin, 0))
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -321,15 +323,25 @@ class Engine:
         evidence, wait = Evidence(operator_reason=arguments.reason(reason)), self._wait(wait_s)
         return self._follow(self._apply(operation_id, "resume", evidence).record, wait)
 
-    def write_off(self, operation_id: str, reason: str) -> Handle:
-        """An operator gives the rest of a parked operation up as lost; the loss is recorded. The mint is
-        asked a last time: change that opens is stored, and inputs that a dead request left are freed."""
-        said = Evidence(operator_reason=arguments.reason(reason))
-        op = self._stored(operation_id)
-        if op.kind == "melt" and op.state == "attention" and op.quote is not None:
-            found = change_at_last(self._open(op, "operator"))
-            said = attrs.evolve(found, operator_reason=said.operator_reason)
-        return self._follow(self._apply(operation_id, "write_off", said).record, 0)
+    def write_off(self, operation_id: str, reason: str, *, force: bool = False) -> Handle:
+        """An operator gives the rest of a parked operation up as lost; the loss is recorded.
+
+        The mint is asked a last time, and what turns up is kept: a fence or issued proofs end the
+        operation well, change that opens is stored, inputs that a dead request left are freed. A mint
+        that does not answer is MINT_UNREACHABLE (retryable) unless ``force``: then everything is given up
+        unasked. Codes: NOT_FOUND, OPERATOR_REASON_MISSING, PAYMENT_IN_FLIGHT, UNDEFINED_TRANSITION."""
+        said, op = arguments.reason(reason), self._stored(operation_id)
+        found: Happened | Evidence = Evidence()
+        if op.state == "attention":
+            try:
+                found = last_look(self._open(op, "operator"))
+            except MintSilent:
+                if not force:
+                    raise silent_mint() from None
+        if isinstance(found, Happened):
+            return self._follow(self._apply(operation_id, found.event, found.evidence).record, 0)
+        evidence = attrs.evolve(found, operator_reason=said)
+        return self._follow(self._apply(operation_id, "write_off", evidence).record, 0)
 
     def resolve(self, operation_id: str, reason: str) -> Handle:
         """An operator declares a discrepancy settled."""

@@ -70,7 +70,6 @@ class Evidence:
     proofs_verified: bool = False
     change_seen_empty: bool = False
     outputs_outdated: bool = False
-    corrected_tokens: tuple[Token, ...] = ()  # where proofs spent against the mint's word are now
     restored_none: bool = False
     checks_performed: int = 0
     discrepancies: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from .settings import Settings
 
 @frozen
 class Elapsed:
-    """Time since the last send, believed only as far as both clocks agree."""
+    """Time since the last request, as :meth:`Run.elapsed` counts it."""
 
     since_send_ms: int | None
 

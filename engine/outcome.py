@@ -20,5 +20,6 @@ def raise_if_rejected(op: Operation) -> Operation:
         raise Refused("rejected", code="REJECTED", operation_id=op.id)
     kind = MintError if reason.code in _OF_THE_MINT else Refused
     error = kind(reason.message, code=reason.code, operation_id=op.id, **dict(reason.details))
-    error.retryable = reason.retryable
+    # a key replays its outcome for ever: the same call would only say this again
+    error.retryable = reason.retryable and op.idempotency is None
     raise error

@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from attrs import define, field
-
 
 class Clock(Protocol):
     """Where times come from, and how to wait."""
@@ -67,27 +65,31 @@ def _started(pid: int) -> str:
         return ""
 
 
-@define
-class Worker:
-    """Who drives operations: host, boot, pid, start tick and a random part, as one string."""
+def _namespace() -> str:
+    """The pid namespace's number: equal pids of two containers are not the same process."""
+    try:
+        return os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        return "-"
 
-    name: str = field(
-        factory=lambda: (
-            f"{socket.gethostname()}:{_boot_id()}:{os.getpid()}:{_started(os.getpid())}:{secrets.token_hex(4)}"
-        )
-    )
+
+class Worker:
+    """Who drives operations: host, boot, pid namespace, pid, start tick and a random part, as one string.
+    Read anew for each drive, because a process may fork."""
 
     def for_one_drive(self) -> str:
-        """This worker, with a random part of its own for one drive of one operation."""
-        return f"{self.name.rpartition(':')[0]}:{secrets.token_hex(6)}"
+        """This process, with a random part of its own for one drive of one operation."""
+        pid = os.getpid()
+        place = f"{socket.gethostname()}:{_boot_id()}:{_namespace()}"
+        return f"{place}:{pid}:{_started(pid)}:{secrets.token_hex(6)}"
 
     def certainly_dead(self, other: str) -> bool:
         """True only if ``other`` ran on this host and its process is gone. Not knowing is False."""
-        parts, mine = other.split(":"), self.name.split(":")
-        if len(parts) != 5 or parts[0] != mine[0]:
-            return False
-        if parts[1] == "-" or mine[1] == "-" or not parts[3]:
+        parts, mine = other.split(":"), self.for_one_drive().split(":")
+        if len(parts) != 6 or parts[0] != mine[0] or "-" in (parts[1], mine[1]) or not parts[4]:
             return False
         if parts[1] != mine[1]:
             return True
-        return parts[2].isdigit() and _started(int(parts[2])) != parts[3]
+        if parts[2] != mine[2] or "-" in (parts[2], mine[2]):
+            return False
+        return parts[3].isdigit() and _started(int(parts[3])) != parts[4]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import attrs
 
-from ..storage.records import Proof
+from ..storage.records import Operation, Proof
 from ..storage.secret import Secret
 from .mint.crypto import y_of
 
@@ -28,3 +29,11 @@ def preimage_matches(preimage: Secret, payment_hash: str | None) -> bool:
     except ValueError:
         return False
     return hashlib.sha256(raw).hexdigest() == payment_hash
+
+
+def sent_secrets(op: Operation) -> frozenset[Secret]:
+    """The secrets of the proofs in the stored melt request, wherever those proofs are by now."""
+    if op.request_body is None:
+        return frozenset()
+    inputs = json.loads(op.request_body.reveal()).get("inputs", ())
+    return frozenset(Secret(str(item["secret"])) for item in inputs)

@@ -46,8 +46,9 @@ class Recovery:
         """One operation of a sweep; its trouble must not keep the others from being looked after."""
         try:
             return self.resume(op, wait_s, poll_parked=True)[0]
-        except NutstateError as error:
-            self.driver.log.note("recover_failed", operation_id=op.id, code=error.code, why=error.message)
+        except Exception as error:  # noqa: BLE001 - one broken adapter must not orphan the rest
+            code = error.code if isinstance(error, NutstateError) else type(error).__name__
+            self.driver.log.note("recover_failed", operation_id=op.id, code=code)
             return op
 
     def _due(self, op: Operation) -> bool:
@@ -73,8 +74,7 @@ class Recovery:
     ) -> tuple[Operation, bool]:
         """Become the driver if nobody else is, and go on. Otherwise (False) it is as it is stored."""
         worker = self.driver.worker
-        lease = (self.store.operation(op.id) or op).lease
-        breaking = None
+        lease, breaking = op.lease, None
         if lease is not None and worker.certainly_dead(lease.worker):
             breaking = (lease.worker, lease.fence)
         now = self.clock.now()
@@ -84,11 +84,9 @@ class Recovery:
         if taken is None:
             return self.store.operation(op.id) or op, False
         run = self.open_run(taken, f"worker:{name}")
+        confirmed = confirmed and taken.state == "prepared"
         run.worker, run.confirmed = name, confirmed
-        # a driver gives its lease up only when its own requests are answered
-        run.sender_gone = lease is None or (
-            taken.sent_by is not None and worker.certainly_dead(taken.sent_by)
-        )
+        run.sender_gone = taken.sent_by is None or worker.certainly_dead(taken.sent_by)
         if not confirmed:
             self.driver.take(run, Happened("recover"))
             run.idle_polls = 0

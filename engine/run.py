@@ -62,6 +62,7 @@ class Run:
     confirmed: bool = False
     sent_here: tuple[int, float] | None = None  # sent_at as stamped by this drive, monotonic
     sender_gone: bool = False
+    answered: bool = False  # the action that just ran sent the stored request and has its answer
     loaded_monotonic: float = field(init=False)
     loaded_wall: int = field(init=False)
     idle_polls: int = 0
@@ -85,9 +86,9 @@ class Run:
         return self.loaded_wall + int((self.clock.monotonic() - self.loaded_monotonic) * 1000)
 
     def elapsed(self) -> Elapsed:
-        """Since the last send. If this drive sent it: since its answer, by the monotonic clock. If
-        another did: by the wall clock (if that went backwards, since the operation was loaded), less
-        the time its request may still be open unless its process is certainly gone."""
+        """Since the last request was answered or sent. If this drive has the answer: by the monotonic
+        clock. Else by the wall clock (if that went backwards, since the operation was loaded), less the
+        time the request may still be open unless its sender has the answer or is certainly gone."""
         op = self.operation
         if op.sent_at is None:
             return Elapsed(None)

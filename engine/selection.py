@@ -22,6 +22,7 @@ class Shortfall:
 
     required: int
     available: int
+    too_many: bool = False  # they would, but not with so few proofs
 
     @property
     def missing(self) -> int:
@@ -117,7 +118,8 @@ def choose(
         counts = _greedy(groups, need, count_max)
     if counts is None:
         everything = input_fee(coin.ppk for coin in coins)
-        return Shortfall(need + everything, sum(coin.proof.amount for coin in coins))
+        enough = _greedy(groups, need, len(coins)) is not None
+        return Shortfall(need + everything, sum(coin.proof.amount for coin in coins), too_many=enough)
     return _selection([c for group, n in zip(groups, counts, strict=False) for c in group.coins[:n]])
 
 

@@ -71,6 +71,8 @@ MINT: Machine[MintFacts] = Machine(
         *edges("3", "recover", "requested", "cancelled", effects=("fail_token",), reason="nobody saw the invoice"),
         *edges("4", "invoice_paid", "quoted", "issuing", requires=(g.invoice_is_paid,), effects=("write_outputs", "stamp_sent"),
                reason="outputs are durable before they are sent"),
+        *edges("4b", "invoice_paid", "attention", "issuing", requires=(g.invoice_is_paid,), forbids=(g.outputs_written,),
+               effects=("write_outputs", "stamp_sent"), reason="nothing was asked for yet"),
         *edges("5", "expire", "quoted", "expired", requires=(g.quote_is_dead,), effects=("fail_token",),
                reason="the mint was asked a last time"),
         *edges("6", "invoice_issued", "quoted", "attention", effects=("record_reason", "alarm"),

@@ -40,6 +40,7 @@ CODES: Mapping[str, str] = {
     "OPERATOR_REASON_MISSING": "an operator gives a reason",
     "OUTPUTS_NOT_VERIFIED": "the mint's signatures on our outputs do not verify or do not add up",
     "OWNER_MISMATCH": "a token belongs to another npub",
+    "PAYMENT_IN_FLIGHT": "the mint says the payment is in flight",
     "PAYMENT_ALREADY_CLAIMED": "another operation pays or has paid this invoice",
     "POLICY_FORBIDS": "the policy of this operation does not allow it",
     "PROOFS_NOT_EXPECTED": "an awaited token has no proofs and total 0",

@@ -98,6 +98,9 @@ def _inputs_chosen(run: Run, selection: Selection, evidence: Evidence) -> Result
 
 
 def _funds_missing(short: Shortfall, some_pending: bool) -> Happened:
+    if short.too_many:
+        words = "the wallet covers it, but only with more proofs than one operation may use"
+        return Happened("funds_missing", Evidence(reason=Reason("TOO_MANY_PROOFS", words)))
     reason = Reason(
         "INSUFFICIENT_BALANCE",
         f"{short.required} needed, {short.available} available, {short.missing} missing",

@@ -102,7 +102,7 @@ def restore_outputs(run: Run) -> Result:
     by somebody else. PAID means not issued yet, so posting again is safe even if nothing restores."""
     op = run.operation
     if not op.blanks:
-        return Pause(None)
+        return ask_payment(run)
     assert op.quote is not None
     unanswered = False
     for outputs in (op.blanks, *(generation.outputs for generation in reversed(op.fences))):

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import attrs
 
 from ...machines.money import owed_max
-from ...storage.batch import proof_key
-from ...storage.port import TokenQuery
 from ...storage.records import Fence, Output, Proof, Reason
 from ...storage.secret import Secret
 from ..evidence import Evidence
-from ..keysets import MintSilent
-from ..mint.crypto import y_of
+from ..keysets import MintSilent, value
 from ..mint.outputs import BadSignature, blinded, unblind, unblind_restored
 from ..mint.port import BlindSignature, Failure, MeltQuote, ProofState, Refused
 from ..proofs import name_of
@@ -43,11 +38,12 @@ def ask_state(run: Run) -> Result:
     answer = run.mint.melt_quote_state(op.mint_url, op.quote.id)
     if isinstance(answer, Failure):
         return or_too_old(run, Happened(post_failed(answer), Evidence(answer=answer)))
+    if op.payment is not None:
+        return Happened("mint_paid", _change_now(run, answer))
     if answer.state == "PAID":
-        return Happened("mint_paid", _watch_states(run, with_change(run, answer, Evidence(quote=answer))))
+        return Happened("mint_paid", with_change(run, answer, Evidence(quote=answer)))
     if answer.state == "PENDING":
-        evidence = _watch_states(run, Evidence(quote=answer, reason=_broken_word(run)))
-        return or_too_old(run, Happened("mint_pending", evidence))
+        return or_too_old(run, Happened("mint_pending", Evidence(quote=answer)))
     return or_too_old(run, _quote_unpaid(run, answer))
 
 
@@ -92,29 +88,6 @@ def or_too_old(run: Run, happened: Happened) -> Happened:
     return Happened("too_old", evidence) if run.decide("too_old", evidence).accepted else happened
 
 
-def _broken_word(run: Run) -> Reason | None:
-    if run.operation.state != "watching":
-        return None
-    return Reason("MINT_BROKE_ITS_WORD", "the mint said UNPAID, inputs were freed, now it says otherwise")
-
-
-def _watch_states(run: Run, evidence: Evidence) -> Evidence:
-    """While watching: which of the proofs we sent the mint calls SPENT after all, and where they are
-    now; since they were freed they may have been moved."""
-    op = run.operation
-    if op.state != "watching" or op.request_body is None:
-        return evidence
-    secrets = [Secret(str(item["secret"])) for item in json.loads(op.request_body.reveal())["inputs"]]
-    states = run.mint.check_states(run.mint_url, [y_of(secret.reveal()) for secret in secrets])
-    spent = frozenset() if isinstance(states, Failure) else {s.Y for s in states if s.state == "SPENT"}
-    holders = run.store.proof_owners(proof_key(secret) for secret in secrets)
-    query = TokenQuery(ids=tuple(sorted(set(holders.values()))), limit=len(secrets))
-    tokens = tuple(token for token in run.store.tokens(query) if token.state == "unspent")
-    return attrs.evolve(
-        evidence, preflight_spent=frozenset(spent), corrected_tokens=tokens, reason=_broken_word(run)
-    )
-
-
 def ask_inputs(run: Run) -> tuple[ProofState, ...] | Failure:
     """NUT-07 states of every input."""
     return run.mint.check_states(run.mint_url, [name_of(proof) for proof in run.input_proofs()])
@@ -122,7 +95,7 @@ def ask_inputs(run: Run) -> tuple[ProofState, ...] | Failure:
 
 def collect_change(run: Run) -> Result:
     """Change from the answer in hand, else from the quote, else by NUT-09. That there is none is only
-    believed when quote and restore both say so, again and again over the change window."""
+    believed when quote and restore both say so, twice, at least a change window apart."""
     op = run.operation
     if run.decide("change_complete_empty", Evidence()).accepted:
         return Happened("change_complete_empty")
@@ -147,8 +120,8 @@ def collect_change(run: Run) -> Result:
         for event in ("change_seen_empty", "change_complete_empty"):
             if run.decide(event, empty).accepted:
                 return Happened(event, empty)
-        if op.change_empty_since is not None:
-            return Pause(run.back_off())
+    if op.change_empty_since is not None:
+        return Pause(run.back_off())  # it was empty before; only another clear answer decides
     reason = Reason("CHANGE_MISSING", "the payment is proven but owed change did not arrive", retryable=True)
     return Happened("change_missing", Evidence(reason=reason))
 
@@ -157,6 +130,20 @@ def _change_event(run: Run, evidence: Evidence) -> Happened | None:
     if evidence.proofs and run.decide("change_received", evidence).accepted:
         return Happened("change_received", evidence)
     return None
+
+
+def _change_now(run: Run, quote: MeltQuote) -> Evidence:
+    """For a payment that waits for its change: what quote or restore show now."""
+    found = with_change(run, quote, Evidence(quote=quote))
+    if _change_complete(run, found):
+        return found
+    proofs, _ = _restore_change(run)
+    return Evidence(quote=quote, proofs=proofs or None, proofs_verified=bool(proofs))
+
+
+def _change_complete(run: Run, evidence: Evidence) -> bool:
+    """Whether leaving ``attention`` for ``paid`` would end with this change."""
+    return run.decide("mint_paid", evidence).accepted
 
 
 def _restore_change(run: Run) -> tuple[tuple[Proof, ...], bool]:
@@ -179,42 +166,37 @@ def _restore_change(run: Run) -> tuple[tuple[Proof, ...], bool]:
 
 def change_at_last(run: Run) -> Evidence:
     """For an operator who gives up: quote and proof states as they are now, and every signature on our
-    blanks that opens, up to what is owed."""
+    blanks that opens, up to what is owed. Raises MintSilent when the mint does not answer."""
     op = run.operation
     assert op.quote is not None
-    states = None if op.payment else ask_inputs(run)
-    quote = run.mint.melt_quote_state(op.mint_url, op.quote.id)
-    evidence = Evidence(
-        states=states if isinstance(states, tuple) else None,
-        quote=quote if isinstance(quote, MeltQuote) else None,
-    )
-    if op.payment is None and (evidence.quote is None or evidence.quote.state != "PAID"):
+    states = None if op.payment else value(ask_inputs(run))
+    quote = value(run.mint.melt_quote_state(op.mint_url, op.quote.id))
+    evidence = Evidence(states=states, quote=quote)
+    if op.payment is None and quote.state != "PAID":
         return evidence
-    total = sum(part.amount for part in op.inputs)
-    left = owed_max(total, op.amount, op.input_fee)
-    opened = []
-    for output, signature in _signatures(run, evidence.quote):
+    left = owed_max(sum(part.amount for part in op.inputs), op.amount, op.input_fee)
+    opened: dict[Secret, Proof] = {}
+    for output, signature in _signatures(run, quote):
         try:
-            (proof,) = unblind((output,), (signature,), run.keys)
-        except (BadSignature, MintSilent, ValueError):
+            proofs = unblind((output,), (signature,), run.keys)
+        except (BadSignature, MintSilent):
             continue
-        if proof.amount <= left:
-            opened.append(proof)
-            left -= proof.amount
-    return attrs.evolve(evidence, proofs=tuple(opened), proofs_verified=True)
+        if proofs and output.secret not in opened and proofs[0].amount <= left:
+            opened[output.secret] = proofs[0]
+            left -= proofs[0].amount
+    return attrs.evolve(evidence, proofs=tuple(opened.values()), proofs_verified=True)
 
 
-def _signatures(run: Run, quote: MeltQuote | None) -> list[tuple[Output, BlindSignature]]:
-    """Signatures on our blanks: from the quote by index, else from restore by B_."""
+def _signatures(run: Run, quote: MeltQuote) -> list[tuple[Output, BlindSignature]]:
+    """Every signature on our blanks: those of the quote by index, then those of restore by B_."""
     op = run.operation
-    if quote is not None and quote.change:
-        return list(zip(op.blanks, quote.change, strict=False))
+    found = list(zip(op.blanks, quote.change, strict=False))
     restored = run.mint.restore(op.mint_url, blinded(op.blanks))
     if isinstance(restored, Failure):
-        return []
+        return found
     by_message = {output.B_: output for output in op.blanks}
     pairs = zip(restored.outputs, restored.signatures, strict=True)
-    return [(by_message[message.B_], signature) for message, signature in pairs if message.B_ in by_message]
+    return found + [(by_message[m.B_], signature) for m, signature in pairs if m.B_ in by_message]
 
 
 def with_change(run: Run, quote: MeltQuote, evidence: Evidence) -> Evidence:

@@ -153,6 +153,11 @@ class Ledger:
         self._state.put("mint_quote", request["quote"], {**quote, "state": "ISSUED"})
         return self._sign_all(request["outputs"])
 
+    @property
+    def msat_per_unit(self) -> int:
+        """What one unit of this mint's tokens is worth on Lightning."""
+        return 1 if self._keys.active().unit == "msat" else 1000
+
     def mint_quote(self, amount: int, unit: str) -> MintQuote:
         """NUT-04: always answered UNPAID; paid at once afterwards unless that is switched off."""
         if type(amount) is not int or amount <= 0:
@@ -161,7 +166,9 @@ class Ledger:
             raise No(10000 if self.old_release else 11013, "unit not supported in any keyset.")
         quote_id, now_s = self.new_id(), self._now_ms() // 1000
         preimage = hmac.digest(self._seed, f"mint:{quote_id}".encode(), "sha256")
-        request = make_invoice(amount * 1000, preimage=preimage, timestamp=now_s, expiry_s=QUOTE_EXPIRY_S)
+        request = make_invoice(
+            amount * self.msat_per_unit, preimage=preimage, timestamp=now_s, expiry_s=QUOTE_EXPIRY_S
+        )
         quote = {"request": request, "amount": amount, "unit": unit, "expiry": now_s + QUOTE_EXPIRY_S}
         self._state.put("mint_quote", quote_id, {**quote, "state": "PAID" if self.auto_pay else "UNPAID"})
         self._state.put("mint_request", request, {"quote": quote_id})

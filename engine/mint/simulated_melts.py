@@ -47,7 +47,7 @@ class Melts:
         own = self._ledger.own_request(request)
         if own is not None and own[1]["state"] != "UNPAID":
             raise No(self._code(20006), "mint quote already paid")
-        amount = -(-(asked.amount_msat or 0) // 1000)
+        amount = -(-(asked.amount_msat or 0) // self._ledger.msat_per_unit)
         quote_id = self._ledger.new_id()
         self._state.put(
             "melt_quote",

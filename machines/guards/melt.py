@@ -197,6 +197,12 @@ watch_window_over = Guard[MeltFacts](
     "WATCH_NOT_OVER",
     lambda f: f.watch_since is not None and f.now - f.watch_since >= f.watch_window_ms,
 )
+not_in_flight = Guard[MeltFacts](
+    "not_in_flight",
+    "the mint does not say PENDING",
+    "PAYMENT_IN_FLIGHT",
+    lambda f: f.quote_state != "PENDING",
+)
 quote_still_unpaid = Guard[MeltFacts](
     "quote_still_unpaid",
     "the mint says UNPAID now",

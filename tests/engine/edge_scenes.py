@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from nutstate.engine.evidence import Chosen, Evidence, Selection
+from nutstate.engine.mint import wire
 from nutstate.engine.mint.port import MeltQuote, MintQuote, ProofState, Refused
 from nutstate.engine.run import Run
 from nutstate.machines.spec import Transition
@@ -67,11 +68,12 @@ def quoted(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 
 def chosen(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    selection = unspent_selection(run)
     return Evidence(
-        selection=unspent_selection(run),
+        selection=selection,
         preflight_spent=frozenset(),
         blanks=_outputs(run, "blank", (0, 0, 0)),
-        request_body=Secret(f"body-{run.operation.id}"),
+        request_body=wire.melt_body(f"quote-{run.operation.id}", selection.proofs),
         exact_inputs_wanted=edge.event == "split_started",
     )
 

@@ -25,7 +25,12 @@ from tests.support.wallet import NPUB, fake_proof
 
 URL = "https://mint.simulated"
 SETTINGS = Settings(
-    settle_window_s=10, change_window_s=10, unknown_age_max_h=1, watch_window_h=1, issue_tries_max=2
+    settle_window_s=10,
+    post_open_max_s=0,
+    change_window_s=10,
+    unknown_age_max_h=1,
+    watch_window_h=1,
+    issue_tries_max=2,
 )
 
 
@@ -53,6 +58,8 @@ DETOURS = {
     "29a.write_off.attention": "26.change_missing.paid",
     "22.fence_done.unknown": "23a.fence_refused.fencing",
     "22.fence_found.unknown": "23a.fence_refused.fencing",
+    "22.fence_done.attention": "17.too_old.fencing",
+    "22.fence_found.attention": "17.too_old.fencing",
 }
 
 

@@ -120,6 +120,7 @@ CASES: list[Case] = [
      [{"now": 9}, {"change_empty_since": None}, {"change_seen_empty": False}]),
     (melt.first_seen_empty, M(owed_max=3, change_seen_empty=True),
      [{"change_seen_empty": False}, {"change_empty_since": 5}, {"owed_max": 0}]),
+    (melt.not_in_flight, M(quote_state="UNPAID"), [{"quote_state": "PENDING"}]),
     (melt.quote_still_unpaid, M(quote_state="UNPAID"), [{"quote_state": None}, {"quote_state": "PAID"}]),
     (melt.attempts_left, M(now=5, paid_at=0, change_window_ms=6), [{"now": 6}]),
     (melt.documents_agree, M(checks_performed=3), [{"discrepancies": 1}, {"checks_performed": 0}]),

@@ -52,7 +52,12 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
             assert op.sources_total == total + op.keep_total, f"I1 sources {op}"
         elif op.payment is not None:
             gone += op.amount + op.input_fee + owed_max(total, op.amount, op.input_fee)
-    corrected = sum(t.total_amount for t in tokens if t.state == "spent" and t.reserved_by is None)
+    paid = {part.token_id for op in operations if op.payment for part in op.inputs}
+    corrected = sum(
+        t.total_amount
+        for t in tokens
+        if t.state == "spent" and t.reserved_by is None and t.transaction_id not in paid
+    )
     assert entered == held + gone + corrected, f"I1: {entered} != {held} + {gone} + {corrected}"
 
 

@@ -38,7 +38,7 @@ def _read_invoice(text: str) -> str:
 def _prime(session: Session, engine: Engine, invoice: str, unit: str) -> None:
     """Remember who already pays this invoice, so that an interruption can name it."""
     try:
-        _, decoded, _ = arguments.invoice(invoice, unit, 0)
+        _, decoded, _ = arguments.invoice(invoice, unit)
     except InvalidArgument:
         return  # the engine will say so
     session.seen.found(engine.store.operation_by_claim(decoded.payment_hash))

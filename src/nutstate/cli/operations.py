@@ -208,13 +208,18 @@ def resume(session: Session, operation_id: str, reason: str, wait: float) -> int
 )
 @click.argument("operation_id", metavar="ID")
 @_reason
+@click.option("--force", is_flag=True, help="Give everything up even if the mint does not answer.")
 @with_session
-def write_off(session: Session, operation_id: str, reason: str) -> int:
-    """Give the rest of a parked operation up as lost; the loss is recorded and cannot be taken back."""
+def write_off(session: Session, operation_id: str, reason: str, force: bool) -> int:
+    """Give the rest of a parked operation up as lost; the loss is recorded and cannot be taken back.
+
+    The mint is asked a last time. What it still holds of yours is kept: a signed fence, issued proofs,
+    change, and inputs that a dead request left. If it does not answer, nothing is given up without --force.
+    """
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
-        handle = engine.write_off(operation_id, reason)
-        return result(session, handle, exit_code(handle, "written_off", "reconciled"))
+        handle = engine.write_off(operation_id, reason, force=force)
+        return result(session, handle, exit_code(handle, "written_off", "reconciled", "released", "issued"))
 
 
 @click.command(

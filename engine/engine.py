@@ -14,7 +14,7 @@ from ..machines.registry import names
 from ..storage.port import OperationQuery, Store
 from ..storage.records import Operation, Policy, Proof
 from . import arguments, requests
-from .actions.last_look import last_look, silent_mint
+from .actions.last_look import look_or_refuse
 from .admission import Admission
 from .deposits import check_deposit, parse_token
 from .draft import Draft
@@ -22,7 +22,7 @@ from .driver import Driver, Observer
 from .errors import InvalidArgument, NotFound, Refused, refusal_error
 from .evidence import Evidence
 from .handle import Balance, Handle
-from .keysets import Keysets, MintSilent
+from .keysets import Keysets
 from .log import Log
 from .mint.http import HttpMint
 from .mint.port import MintPort
@@ -333,11 +333,7 @@ class Engine:
         said, op = arguments.reason(reason), self._stored(operation_id)
         found: Happened | Evidence = Evidence()
         if op.state == "attention":
-            try:
-                found = last_look(self._open(op, "operator"))
-            except MintSilent:
-                if not force:
-                    raise silent_mint() from None
+            found = look_or_refuse(self._open(op, "operator"), force)
         if isinstance(found, Happened):
             return self._follow(self._apply(operation_id, found.event, found.evidence).record, 0)
         evidence = attrs.evolve(found, operator_reason=said)

@@ -14,6 +14,22 @@ _FOUND = frozenset({"signatures_restored", "invoice_paid"})
 _UNANSWERED = frozenset({"mint_refused", "reply_lost", "mint_unreachable", "too_old"})
 
 
+def look_or_refuse(run: Run, force: bool) -> Happened | Evidence:
+    """The last look. When the mint does not answer: MINT_UNREACHABLE, because nobody can say what it
+    holds, or with ``force`` no evidence at all."""
+    try:
+        return last_look(run)
+    except MintSilent:
+        if force:
+            return Evidence()
+    error = MintError(
+        "the mint does not answer, so what it still holds of ours is not known; try again, or force it",
+        code="MINT_UNREACHABLE",
+    )
+    error.retryable = True
+    raise error
+
+
 def last_look(run: Run) -> Happened | Evidence:
     """An event that ends the operation better than giving it up, or the evidence to give it up by.
     Raises MintSilent when the mint does not answer what must be known."""
@@ -34,13 +50,3 @@ def _outputs(run: Run) -> Happened | Evidence:
     if result.event in _FOUND and run.decide(result.event, result.evidence).accepted:
         return result
     return Evidence()
-
-
-def silent_mint() -> MintError:
-    """Nothing was given up, because nobody could say what the mint holds."""
-    error = MintError(
-        "the mint does not answer, so what it still holds of ours is not known; try again, or force it",
-        code="MINT_UNREACHABLE",
-    )
-    error.retryable = True
-    return error

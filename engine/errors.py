@@ -12,7 +12,7 @@ class Refused(NutstateError):
     """The caller asked for something the rules do not allow.
 
     Unless ``details`` names an ``operation_id``, nothing was written. With one, the operation was
-    stored as rejected together with its audit record, and no token changed (design 6).
+    stored as rejected together with its audit record, and no token changed.
     """
 
     family = "Refused"

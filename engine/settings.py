@@ -17,7 +17,7 @@ def _count(default: int, least: int = 1) -> int:
 
 @frozen(kw_only=True)
 class Settings:
-    """Defaults of design 2. Durations in the unit their name ends with."""
+    """The defaults of docs/design.md. Durations in the unit their name ends with."""
 
     settle_window_s: float = _duration(30)
     """How long after the last send an UNPAID answer proves nothing."""

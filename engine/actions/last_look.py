@@ -40,7 +40,14 @@ def last_look(run: Run) -> Happened | Evidence:
     fence = find_fence(run)
     if fence is None:
         raise MintSilent(Unreachable("no answer about our fence"))
-    return fence if isinstance(fence, Happened) else change_at_last(run)
+    if isinstance(fence, Happened):
+        return fence
+    evidence = change_at_last(run)
+    # a fence of ours may have been executed between the two questions
+    again = find_fence(run)
+    if again is None:
+        raise MintSilent(Unreachable("no answer about our fence"))
+    return again if isinstance(again, Happened) else evidence
 
 
 def _outputs(run: Run) -> Happened | Evidence:

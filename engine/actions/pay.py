@@ -10,7 +10,7 @@ from ...storage.secret import Secret
 from ..evidence import Evidence
 from ..keysets import MintSilent, value
 from ..mint.outputs import BadSignature, blinded, unblind, unblind_restored
-from ..mint.port import BlindSignature, Failure, MeltQuote, ProofState, Refused
+from ..mint.port import Ambiguous, BlindSignature, Failure, MeltQuote, ProofState, Refused
 from ..proofs import name_of
 from ..run import CommitFirst, Happened, Pause, Result, Run
 from .answers import post_failed, quote_event, reason_of
@@ -171,6 +171,8 @@ def change_at_last(run: Run) -> Evidence:
     assert op.quote is not None
     states = None if op.payment else value(ask_inputs(run))
     quote = value(run.mint.melt_quote_state(op.mint_url, op.quote.id))
+    if states is not None and value(ask_inputs(run)) != states:
+        raise MintSilent(Ambiguous("the states of the inputs are changing right now"))
     evidence = Evidence(states=states, quote=quote)
     if op.payment is None and quote.state != "PAID":
         return evidence

@@ -169,7 +169,9 @@ def recover(session: Session, wait: float, due_only: bool) -> int:
     else:
         _listed(session, handles)
         ended = sum(handle.is_final for handle in handles)
-        session.out.line(f"{ended} of {len(handles)} ended, {len(still)} still open.")
+        waiting = len(handles) - ended - len(still)
+        words = f", {waiting} prepared and waiting for nutstate confirm" if waiting else ""
+        session.out.line(f"{ended} of {len(handles)} ended, {len(still)} still open{words}.")
         for handle in still:
             session.out.pairs([("next", next_steps(session, handle)[-1])])
     return Exit.OPEN if still else Exit.DONE

@@ -191,7 +191,8 @@ def deposit(
 def balance(session: Session, npub: str, mint: str | None) -> int:
     """What the wallet holds, by mint and unit: spendable, and locked by open operations."""
     with session.engine() as (engine, _):
-        wallets = engine.balance(npub, mint).by_wallet
+        every = engine.balance(npub, mint).by_wallet
+        wallets = {where: states for where, states in every.items() if any(states.values())}
         if session.out.as_json:
             rows = [
                 {"mint_url": url, "unit": unit, "simulated": is_simulated(url), "states": states}

@@ -149,7 +149,7 @@ class Driver:
             try:
                 self._write(run)
             except Conflict:
-                if not run.draft.stored:
+                if run.strict or not run.draft.stored:
                     raise
                 self._again(run)
                 if not run.draft.dirty:
@@ -175,7 +175,6 @@ class Driver:
         records = run.draft.records
         run.draft = self.fresh(run.operation, run.draft)
         run.staged.clear()
-        run.last_batch = batch.id
         for record in records:
             event = transition_event(record, round(duration_ms, 3))
             self.log.transition(event)

@@ -77,9 +77,6 @@ def _new_token(scene: Scene, token_id: str, kind: str, source: str, proofs: tupl
     )
 
 
-# -- quote, reason, claim ------------------------------------------------------------------------------
-
-
 def store_quote(scene: Scene) -> None:
     """Keep the quote; a quote without expiry gets the configured lifetime."""
     lifetime_end = scene.now + int(scene.settings.quote_lifetime_s * 1000)
@@ -198,7 +195,8 @@ def spend_inputs(scene: Scene) -> None:
     else:
         proof = "paid"
     for part in op.inputs:
-        if scene.draft.token(part.token_id).state == "reserved":
+        token = scene.draft.token(part.token_id)
+        if token.state == "reserved" and token.reserved_by == op.id:
             scene.draft.change_token(part.token_id, "spend", scene.now, consumption=proof)
 
 
@@ -302,6 +300,10 @@ def stamp_watch(scene: Scene) -> None:
     scene.draft.set(watch_since=scene.now)
 
 
+def reset_tries(scene: Scene) -> None:
+    scene.draft.set(attempts=0)
+
+
 def record_loss(scene: Scene) -> None:
     """Paid: what is missing of the least that was owed. Not paid: the inputs that stay given up.
     Not issued: the amount."""
@@ -384,8 +386,8 @@ def store_deposit(scene: Scene) -> None:
 _ALL: tuple[Effect, ...] = (
     store_quote, record_reason, take_claim, drop_claim, split_off_keep, reserve_inputs, release_inputs,
     write_blanks, write_request, adopt_split, stamp_sent, spend_inputs, store_payment, store_change,
-    write_fence, store_fenced, correct_spent, stamp_empty, free_untouched, stamp_watch, record_loss,
-    record_melt, alarm, expect_token, fail_token, write_outputs, issue_token, store_deposit,
+    write_fence, store_fenced, correct_spent, stamp_empty, free_untouched, stamp_watch, reset_tries,
+    record_loss, record_melt, alarm, expect_token, fail_token, write_outputs, issue_token, store_deposit,
 )  # fmt: skip
 EFFECTS: Mapping[str, Effect] = {effect.__name__: effect for effect in _ALL}
 

@@ -7,19 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
-import attrs
-
 from ..machines.melt import ENDED_UNPAID
 from ..machines.registry import names
 from ..storage.port import OperationQuery, Store
 from ..storage.records import Operation, Policy, Proof
 from . import arguments, requests
-from .actions.last_look import look_or_refuse
 from .admission import Admission
 from .deposits import check_deposit, parse_token
 from .draft import Draft
 from .driver import Driver, Observer
-from .errors import InvalidArgument, NotFound, Refused, refusal_error
+from .errors import InvalidArgument, NotFound, Refused
 from .evidence import Evidence
 from .handle import Balance, Handle
 from .keysets import Keysets
@@ -27,6 +24,7 @@ from .log import Log
 from .mint.http import HttpMint
 from .mint.port import MintPort
 from .outcome import raise_if_rejected
+from .outside import Outside
 from .ports import Clock, Faults, NoFaults, SystemClock, Worker
 from .recovery import Recovery
 from .run import Happened, Run
@@ -67,6 +65,7 @@ class Engine:
             store, self.settings, self.clock, Worker(), faults or NoFaults(), Log(logger), observer
         )
         self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open)
+        self._outside = Outside(self._driver, self.settings, self._stored, self._open)
         self._admission = Admission(store, self._driver, self._recovery, self.settings, self.clock, self._run)
 
     def close(self) -> None:
@@ -315,13 +314,13 @@ class Engine:
     def cancel(self, operation_id: str) -> Handle:
         """Stop an operation nothing was sent for. Cancelling again is harmless.
         Codes: NOT_FOUND, ALREADY_SENT, CHILD_RUNNING, ALREADY_FINAL."""
-        return self._apply(operation_id, "cancel", Evidence())
+        return Handle(self, self._outside.apply(operation_id, "cancel", Evidence()))
 
     def resume(self, operation_id: str, reason: str, wait_s: float | None = None) -> Handle:
         """An operator sends a parked operation back to work. Codes: NOT_FOUND, OPERATOR_REASON_MISSING,
         UNDEFINED_TRANSITION."""
         evidence, wait = Evidence(operator_reason=arguments.reason(reason)), self._wait(wait_s)
-        return self._follow(self._apply(operation_id, "resume", evidence).record, wait)
+        return self._follow(self._outside.apply(operation_id, "resume", evidence), wait)
 
     def write_off(self, operation_id: str, reason: str, *, force: bool = False) -> Handle:
         """An operator gives the rest of a parked operation up as lost; the loss is recorded.
@@ -330,18 +329,13 @@ class Engine:
         operation well, change that opens is stored, inputs that a dead request left are freed. A mint
         that does not answer is MINT_UNREACHABLE (retryable) unless ``force``: then everything is given up
         unasked. Codes: NOT_FOUND, OPERATOR_REASON_MISSING, PAYMENT_IN_FLIGHT, UNDEFINED_TRANSITION."""
-        said, op = arguments.reason(reason), self._stored(operation_id)
-        found: Happened | Evidence = Evidence()
-        if op.state == "attention":
-            found = look_or_refuse(self._open(op, "operator"), force)
-        if isinstance(found, Happened):
-            return self._follow(self._apply(operation_id, found.event, found.evidence).record, 0)
-        evidence = attrs.evolve(found, operator_reason=said)
-        return self._follow(self._apply(operation_id, "write_off", evidence).record, 0)
+        op = self._outside.write_off(operation_id, arguments.reason(reason), force)
+        return self._follow(op, 0)
 
     def resolve(self, operation_id: str, reason: str) -> Handle:
         """An operator declares a discrepancy settled."""
-        return self._apply(operation_id, "resolve", Evidence(operator_reason=arguments.reason(reason)))
+        said = Evidence(operator_reason=arguments.reason(reason))
+        return Handle(self, self._outside.apply(operation_id, "resolve", said))
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -376,23 +370,3 @@ class Engine:
 
     def _handle(self, op: Operation) -> Handle:
         return Handle(self, raise_if_rejected(op))
-
-    def _apply(self, operation_id: str, event: str, evidence: Evidence) -> Handle:
-        """One event from outside, decided and committed; a race with another driver decides again."""
-        actor = "operator" if evidence.operator_reason else "caller"
-        for _ in range(self.settings.commit_tries_max):
-            run = self._open(self._stored(operation_id), actor)
-            decision = run.decide(event, evidence)
-            if decision.outcome == "absorbed":
-                return Handle(self, run.operation)
-            if not decision.accepted:
-                self._driver.log.refused(run.operation, decision)
-                raise refusal_error(
-                    decision.refusals, state=decision.state, operation=operation_id, event=event
-                )
-            batch_id = run.draft.batch_id
-            self._driver.stage(run, Happened(event, evidence), decision)
-            self._driver.commit(run)
-            if run.last_batch == batch_id or run.operation.state == decision.next_state:
-                return Handle(self, run.operation)
-        raise Refused("another worker keeps changing the operation", code="CONCURRENT_OPERATION")

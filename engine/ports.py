@@ -65,6 +65,26 @@ def _started(pid: int) -> str:
         return ""
 
 
+def _machine() -> str:
+    """This machine: its id, which two machines do not share, else its host name."""
+    try:
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip()[:16] or socket.gethostname()
+    except OSError:
+        return socket.gethostname()
+
+
+def _gone(pid: int, started: str) -> bool:
+    """True only if no such process exists, or the pid belongs to a later one."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # it exists, we may just not signal it
+    now = _started(pid)
+    return bool(now) and now != started
+
+
 def _namespace() -> str:
     """The pid namespace's number: equal pids of two containers are not the same process."""
     try:
@@ -74,17 +94,17 @@ def _namespace() -> str:
 
 
 class Worker:
-    """Who drives operations: host, boot, pid namespace, pid, start tick and a random part, as one string.
+    """Who drives operations: machine, boot, pid namespace, pid, start tick and a random part, as one string.
     Read anew for each drive, because a process may fork."""
 
     def for_one_drive(self) -> str:
         """This process, with a random part of its own for one drive of one operation."""
         pid = os.getpid()
-        place = f"{socket.gethostname()}:{_boot_id()}:{_namespace()}"
+        place = f"{_machine()}:{_boot_id()}:{_namespace()}"
         return f"{place}:{pid}:{_started(pid)}:{secrets.token_hex(6)}"
 
     def certainly_dead(self, other: str) -> bool:
-        """True only if ``other`` ran on this host and its process is gone. Not knowing is False."""
+        """True only if ``other`` ran on this machine and its process is gone. Not knowing is False."""
         parts, mine = other.split(":"), self.for_one_drive().split(":")
         if len(parts) != 6 or parts[0] != mine[0] or "-" in (parts[1], mine[1]) or not parts[4]:
             return False
@@ -92,4 +112,4 @@ class Worker:
             return True
         if parts[2] != mine[2] or "-" in (parts[2], mine[2]):
             return False
-        return parts[3].isdigit() and _started(int(parts[3])) != parts[4]
+        return parts[3].isdigit() and _gone(int(parts[3]), parts[4])

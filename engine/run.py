@@ -60,13 +60,13 @@ class Run:
     evidence: Evidence = field(factory=Evidence, repr=False)
     staged: list[Happened] = field(factory=list, repr=False)
     confirmed: bool = False
+    strict: bool = False  # what was decided holds for this very version only
     sent_here: tuple[int, float] | None = None  # sent_at as stamped by this drive, monotonic
     sender_gone: bool = False
     answered: bool = False  # the action that just ran sent the stored request and has its answer
     loaded_monotonic: float = field(init=False)
     loaded_wall: int = field(init=False)
     idle_polls: int = 0
-    last_batch: str | None = None
 
     def __attrs_post_init__(self) -> None:
         self.loaded_monotonic = self.clock.monotonic()

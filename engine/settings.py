@@ -30,7 +30,7 @@ class Settings:
     unknown_age_max_h: float = _duration(24)
     change_window_s: float = _duration(60)
     retries_max: int = _count(1, 0)
-    issue_tries_max: int = _count(5)
+    issue_tries_max: int = _count(20)
     fence_generations_max: int = _count(20)
     selection_tries_max: int = _count(10)
     commit_tries_max: int = _count(5)

@@ -33,6 +33,7 @@ EFFECTS: Mapping[str, str] = {
     "stamp_empty": "note when the mint first said that there is no change",
     "free_untouched": "free what the mint did not let the dead request take",
     "stamp_watch": "note when watching began",
+    "reset_tries": "count the tries anew",
     "record_loss": "keep the written-off amount",
     "record_melt": "spend the sources, store keep and change",
     "alarm": "raise a CRITICAL alarm",

@@ -92,7 +92,7 @@ MINT: Machine[MintFacts] = Machine(
         *edges("10", "restore_empty", "restoring", "attention", requires=(g.issued_to_others,),
                effects=("record_reason", "alarm"), reason="ISSUED without our proofs"),
         *edges("11a", "resume", "attention", "restoring", requires=(g.operator_gave_reason, g.outputs_written),
-               effects=("record_reason",), reason="ask the mint again"),
+               effects=("record_reason", "reset_tries"), reason="ask the mint again"),
         *edges("11b", "resume", "attention", "quoted", requires=(g.operator_gave_reason,),
                forbids=(g.outputs_written,), effects=("record_reason",), reason="ask the mint again"),
         *edges("13", "too_old", ("quoted", "restoring"), "attention", requires=(g.unresolved_too_long,),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import MintError
+from ..errors import MintError, Refused
 from ..evidence import Evidence
 from ..keysets import MintSilent
 from ..mint.port import Unreachable
@@ -15,45 +15,51 @@ _UNANSWERED = frozenset({"mint_refused", "reply_lost", "mint_unreachable", "too_
 
 
 def look_or_refuse(run: Run, force: bool) -> Happened | Evidence:
-    """The last look. When the mint does not answer: MINT_UNREACHABLE, because nobody can say what it
-    holds, or with ``force`` no evidence at all."""
+    """An event that ends the operation better than giving it up, or the evidence to give it up by.
+
+    What the mint does not answer is MINT_UNREACHABLE, because nobody can say what it holds; with
+    ``force`` only that part stays unknown. A paid invoice that can still be issued is MINT_CAN_ISSUE.
+    """
     try:
-        return last_look(run)
+        return _outputs(run, force) if run.operation.kind == "mint" else _fence_or_change(run, force)
     except MintSilent:
-        if force:
-            return Evidence()
-    error = MintError(
-        "the mint does not answer, so what it still holds of ours is not known; try again, or force it",
-        code="MINT_UNREACHABLE",
-    )
+        error = MintError(
+            "the mint does not answer, so what it still holds of ours is not known; try again, or force it",
+            code="MINT_UNREACHABLE",
+        )
     error.retryable = True
     raise error
 
 
-def last_look(run: Run) -> Happened | Evidence:
-    """An event that ends the operation better than giving it up, or the evidence to give it up by.
-    Raises MintSilent when the mint does not answer what must be known."""
-    if run.operation.kind == "mint":
-        return _outputs(run)
+def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
     if run.operation.quote is None:
         return Evidence()
-    fence = find_fence(run)
-    if fence is None:
-        raise MintSilent(Unreachable("no answer about our fence"))
-    if isinstance(fence, Happened):
-        return fence
-    evidence = change_at_last(run)
-    # a fence of ours may have been executed between the two questions
-    again = find_fence(run)
-    if again is None:
-        raise MintSilent(Unreachable("no answer about our fence"))
-    return again if isinstance(again, Happened) else evidence
+    evidence = Evidence()
+    # twice, because a fence of ours may be executed between the questions
+    for ask in (True, False):
+        fence = find_fence(run)
+        if isinstance(fence, Happened):
+            return fence
+        if fence is None and not force:
+            raise MintSilent(Unreachable("no answer about our fence"))
+        if ask:
+            evidence = change_at_last(run, force)
+    return evidence
 
 
-def _outputs(run: Run) -> Happened | Evidence:
+def _outputs(run: Run, force: bool) -> Happened | Evidence:
     result = restore_outputs(run)
-    if not isinstance(result, Happened) or result.event in _UNANSWERED:
+    if isinstance(result, Happened):
+        if result.event in _FOUND and run.decide(result.event, result.evidence).accepted:
+            return result
+        quote = result.evidence.mint_quote
+        if quote is not None and quote.state == "PAID" and not force:
+            raise Refused(
+                "the invoice is paid and not issued yet: resume it, or give it up by force",
+                code="MINT_CAN_ISSUE",
+            )
+        if result.event not in _UNANSWERED:
+            return Evidence()
+    if not force:
         raise MintSilent(Unreachable("no answer about our outputs"))
-    if result.event in _FOUND and run.decide(result.event, result.evidence).accepted:
-        return result
     return Evidence()

@@ -8,7 +8,7 @@ from ...machines.money import owed_max
 from ...storage.records import Fence, Output, Proof, Reason
 from ...storage.secret import Secret
 from ..evidence import Evidence
-from ..keysets import MintSilent, value
+from ..keysets import MintSilent
 from ..mint.outputs import BadSignature, blinded, unblind, unblind_restored
 from ..mint.port import Ambiguous, BlindSignature, Failure, MeltQuote, ProofState, Refused
 from ..proofs import name_of
@@ -164,18 +164,19 @@ def _restore_change(run: Run) -> tuple[tuple[Proof, ...], bool]:
         return (), False
 
 
-def change_at_last(run: Run) -> Evidence:
-    """For an operator who gives up: quote and proof states as they are now, and every signature on our
-    blanks that opens, up to what is owed. Raises MintSilent when the mint does not answer."""
+def change_at_last(run: Run, force: bool) -> Evidence:
+    """For an operator who gives up: the quote as it is now; if it is paid, every signature on our blanks
+    that opens, up to what is owed; else the states of the inputs, asked twice. Raises MintSilent for
+    what is not answered; with ``force`` only that stays unknown."""
     op = run.operation
     assert op.quote is not None
-    states = None if op.payment else value(ask_inputs(run))
-    quote = value(run.mint.melt_quote_state(op.mint_url, op.quote.id))
-    if states is not None and value(ask_inputs(run)) != states:
-        raise MintSilent(Ambiguous("the states of the inputs are changing right now"))
-    evidence = Evidence(states=states, quote=quote)
+    quote = run.mint.melt_quote_state(op.mint_url, op.quote.id)
+    if isinstance(quote, Failure):
+        if not force:
+            raise MintSilent(quote)
+        return Evidence(states=_settled_states(run, force))
     if op.payment is None and quote.state != "PAID":
-        return evidence
+        return Evidence(quote=quote, states=_settled_states(run, force))
     left = owed_max(sum(part.amount for part in op.inputs), op.amount, op.input_fee)
     opened: dict[Secret, Proof] = {}
     for output, signature in _signatures(run, quote):
@@ -186,7 +187,16 @@ def change_at_last(run: Run) -> Evidence:
         if proofs and output.secret not in opened and proofs[0].amount <= left:
             opened[output.secret] = proofs[0]
             left -= proofs[0].amount
-    return attrs.evolve(evidence, proofs=tuple(opened.values()), proofs_verified=True)
+    return Evidence(quote=quote, proofs=tuple(opened.values()), proofs_verified=True)
+
+
+def _settled_states(run: Run, force: bool) -> tuple[ProofState, ...] | None:
+    states, again = ask_inputs(run), ask_inputs(run)
+    if isinstance(states, tuple) and states == again:
+        return states
+    if not force:
+        raise MintSilent(Ambiguous("no settled answer about the inputs"))
+    return None
 
 
 def _signatures(run: Run, quote: MeltQuote) -> list[tuple[Output, BlindSignature]]:
@@ -213,21 +223,26 @@ def with_change(run: Run, quote: MeltQuote, evidence: Evidence) -> Evidence:
 
 
 def find_fence(run: Run) -> Happened | bool | None:
-    """NUT-09 over every fence generation: the event if one is signed, True if none is, None if the
-    mint could not be asked or what it gave back cannot be used."""
+    """NUT-09 over every fence generation: the event if one is signed, True if none is, None if that is
+    not known: the mint did not answer for one, or what it gave back cannot be used."""
+    unknown = False
     for fence in reversed(run.operation.fences):
         restored = run.mint.restore(run.mint_url, blinded(fence.outputs))
         if isinstance(restored, Failure):
-            return None
+            unknown = True
+            continue
         if not restored.signatures:
             continue
         try:
             proofs = unblind_restored(fence.outputs, restored, run.keys)
         except (BadSignature, MintSilent):
-            return None
+            unknown = True
+            continue
         found = fence_evidence(fence, proofs)
-        return Happened("fence_found", found) if run.decide("fence_found", found).accepted else None
-    return True
+        if run.decide("fence_found", found).accepted:
+            return Happened("fence_found", found)
+        unknown = True
+    return None if unknown else True
 
 
 def fence_evidence(fence: Fence, proofs: tuple[Proof, ...]) -> Evidence:

@@ -24,8 +24,8 @@ from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 class Between:
     """A mint port whose calls can be replaced one by one."""
 
-    def __init__(self, mint: SimulatedMint, **replaced: Callable[..., Any]) -> None:
-        self._mint, self._replaced = mint, replaced
+    def __init__(self, real: SimulatedMint, /, **replaced: Callable[..., Any]) -> None:
+        self._mint, self._replaced = real, replaced
 
     def __getattr__(self, name: str) -> Any:
         return self._replaced.get(name) or getattr(self._mint, name)
@@ -356,3 +356,113 @@ def test_a_known_deposit_needs_no_mint(store: Store) -> None:
     mute = on(engine, store, Between(mint, keysets=silent, check_states=silent))
     again = mute.deposit(npub=NPUB, proofs=proofs[::-1], mint_url=mint.url, idempotency_key="k")
     assert again.id == first.id
+
+
+def test_paid_funding_survives_any_number_of_refusals(store: Store) -> None:
+    engine, mint, clock = funded(store, amount=0)
+    down = on(engine, store, Between(mint, mint=silent), issue_tries_max=3)
+    op = down.mint_tokens(npub=NPUB, mint_url=mint.url, amount=100, wait_s=60)
+    assert op.state == "attention" and op.reason is not None and op.reason.code == "MINT_WILL_NOT_ISSUE"
+    with pytest.raises(Refused) as refused:
+        down.write_off(op.id, "it never came")
+    assert refused.value.code == "MINT_CAN_ISSUE" and op.refresh().state == "attention"
+    again = on(engine, store, mint, issue_tries_max=3)
+    assert again.resume(op.id, "the mint is well again").state == "issued"
+    invariants.check(store, mint)
+
+
+def test_broken_trust_is_settled_though_another_holds_the_token(store: Store) -> None:
+    engine, mint, clock = funded(store, amount=1024)
+    mint.faults.next("melt", faults.LATE)
+    mint.faults.next("melt", faults.change_delayed(50))
+    first = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), on_unpaid="trust")
+    assert first.state == "watching"
+    other = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(600, clock))
+    assert {part.token_id for part in other.record.inputs} & {p.token_id for p in first.record.inputs}
+    mint.deliver_late()
+    for _ in range(40):
+        clock.advance(20)
+        engine.recover(force=True)
+    mint.faults.stop()
+    for _ in range(40):
+        clock.advance(20)
+        engine.recover(force=True)
+    done = first.refresh()
+    assert done.is_paid and done.state in ("discrepant", "attention", "reconciled")
+    if done.state == "attention":
+        engine.resume(done.id, "collect the change")
+        done = first.refresh()
+    assert done.change > 0, "the change is ours whoever holds the old token"
+
+
+def test_a_last_look_is_not_used_on_another_version(store: Store) -> None:
+    """Between the look and the commit somebody resumes it and a fence of ours is signed."""
+    engine, mint, clock = funded(store)
+    mint.faults.next("melt", faults.REQUEST_LOST)
+    down = Between(mint, restore=silent, swap=silent)
+    limp = on(engine, store, down)
+    melt = limp.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=30)
+    finish(limp, store, clock, rounds=100)
+    assert melt.refresh().state == "attention"
+    done: list[str] = []
+
+    def resumed_meanwhile(*args: Any) -> Any:
+        answer = mint.melt_quote_state(*args)
+        if not done:
+            done.append(engine.resume(melt.id, "the mint is back").state)
+        return answer
+
+    racing = on(engine, store, Between(mint, melt_quote_state=resumed_meanwhile))
+    with pytest.raises(Refused):
+        racing.write_off(melt.id, "give it up")
+    assert done == ["released"] and melt.refresh().state == "released"
+    invariants.check(store, mint)
+
+
+@pytest.mark.parametrize("outcome", ["PAID", "PENDING"])
+def test_force_keeps_what_was_answered(store: Store, outcome: str) -> None:
+    engine, mint, clock = funded(store)
+    bolt11 = invoice(700, clock)
+    mint.lightning.script(payment_hash(bolt11), outcome)
+    mint.faults.next("melt", faults.ANSWER_LOST)
+    mute = Between(mint, melt_quote_state=silent, check_states=silent)
+    port = Between(mint)
+    melt = on(engine, store, port).melt(npub=NPUB, mint_url=mint.url, invoice=invoice(1, clock), wait_s=60)
+    assert melt.state == "reconciled"
+    mint.faults.next("melt", faults.ANSWER_LOST)
+    sent = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    on(engine, store, mute).confirm(sent.id, wait_s=0)
+    finish(on(engine, store, mute), store, clock, rounds=100)
+    assert sent.refresh().state == "attention"
+    half = on(engine, store, Between(mint, check_states=silent))
+    if outcome == "PENDING":
+        with pytest.raises(Refused) as refused:
+            half.write_off(sent.id, "why", force=True)
+        assert refused.value.code == "PAYMENT_IN_FLIGHT"
+    else:
+        done = half.write_off(sent.id, "why", force=True)
+        assert done.is_paid and done.change > 0 and done.record.loss == 0
+        invariants.check(store, mint)
+
+
+def test_an_older_signed_fence_is_found_behind_an_unreadable_one(store: Store) -> None:
+    engine, mint, clock, melt_id = parked_behind_a_fence(store)
+    (op,) = store.operations(OperationQuery(kind="melt"))
+    run = engine._open(op, "test")
+    bad = attrs.evolve(op.fences[0], generation=2, outputs=op.fences[0].outputs[:1])
+    run.draft.operation = attrs.evolve(op, fences=(*op.fences, bad))
+    from nutstate.engine.actions.pay import find_fence
+    from nutstate.engine.run import Happened
+
+    assert isinstance(find_fence(run), Happened)
+
+
+def test_a_process_that_may_not_be_signalled_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker()
+    name = worker.for_one_drive()
+
+    def forbidden(pid: int, signal: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", forbidden)
+    assert not worker.certainly_dead(name.replace(f":{os.getpid()}:", ":1:"))

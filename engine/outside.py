@@ -1,0 +1,68 @@
+"""Events from outside the loop: what callers and operators decide about a stored operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+from attrs import define
+
+from ..storage.errors import Conflict
+from ..storage.records import Operation
+from .actions.last_look import look_or_refuse
+from .driver import Driver
+from .errors import Refused, refusal_error
+from .evidence import Evidence
+from .run import Happened, Run
+from .settings import Settings
+
+
+@define(eq=False)
+class Outside:
+    """Decides one event on the very version that was looked at; a race looks and decides again."""
+
+    driver: Driver
+    settings: Settings
+    stored: Callable[[object], Operation]
+    open_run: Callable[[Operation, str], Run]
+
+    def apply(self, operation_id: str, event: str, evidence: Evidence) -> Operation:
+        """The operation after the event (unchanged when its state absorbs it), or the refusal."""
+        actor = "operator" if evidence.operator_reason else "caller"
+        return self._race(operation_id, actor, lambda run: Happened(event, evidence))
+
+    def write_off(self, operation_id: str, reason: str, force: bool) -> Operation:
+        """Give a parked operation up, unless a last look finds something better."""
+
+        def look(run: Run) -> Happened:
+            found: Happened | Evidence = Evidence()
+            if run.operation.state == "attention":
+                found = look_or_refuse(run, force)
+            if isinstance(found, Happened):
+                return found
+            return Happened("write_off", attrs.evolve(found, operator_reason=reason))
+
+        return self._race(operation_id, "operator", look)
+
+    def _race(self, operation_id: str, actor: str, look: Callable[[Run], Happened]) -> Operation:
+        for _ in range(self.settings.commit_tries_max):
+            run = self.open_run(self.stored(operation_id), actor)
+            run.strict = True
+            try:
+                return self._decided(run, look(run))
+            except Conflict:
+                continue
+        raise Refused("another worker keeps changing the operation", code="CONCURRENT_OPERATION")
+
+    def _decided(self, run: Run, happened: Happened) -> Operation:
+        decision = run.decide(happened.event, happened.evidence)
+        if decision.outcome == "absorbed":
+            return run.operation
+        if not decision.accepted:
+            self.driver.log.refused(run.operation, decision)
+            raise refusal_error(
+                decision.refusals, state=decision.state, operation=run.operation.id, event=happened.event
+            )
+        self.driver.stage(run, happened, decision)
+        self.driver.commit(run)
+        return run.operation

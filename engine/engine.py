@@ -332,6 +332,13 @@ class Engine:
         op = self._outside.write_off(operation_id, arguments.reason(reason), force)
         return self._follow(op, 0)
 
+    def release(self, operation_id: str, reason: str) -> Handle:
+        """An operator frees the inputs of a parked melt, because the mint says now that the quote is
+        UNPAID and every input UNSPENT. Trusting it is the operator's risk: no fence stands behind it, and
+        the quote is watched for watch_window_h. Codes: NOT_FOUND, OPERATOR_REASON_MISSING,
+        NOT_PROVEN_UNPAID, MINT_UNREACHABLE, UNDEFINED_TRANSITION."""
+        return self._follow(self._outside.release(operation_id, arguments.reason(reason)), 0)
+
     def resolve(self, operation_id: str, reason: str) -> Handle:
         """An operator declares a discrepancy settled."""
         said = Evidence(operator_reason=arguments.reason(reason))

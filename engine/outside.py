@@ -9,7 +9,7 @@ from attrs import define
 
 from ..storage.errors import Conflict
 from ..storage.records import Operation
-from .actions.last_look import look_or_refuse
+from .actions.last_look import look_or_refuse, mint_says
 from .driver import Driver
 from .errors import Refused, refusal_error
 from .evidence import Evidence
@@ -41,6 +41,16 @@ class Outside:
             if isinstance(found, Happened):
                 return found
             return Happened("write_off", attrs.evolve(found, operator_reason=reason))
+
+        return self._race(operation_id, "operator", look)
+
+    def release(self, operation_id: str, reason: str) -> Operation:
+        """Free the inputs of a parked melt on the mint's word, asked now."""
+
+        def look(run: Run) -> Happened:
+            parked = run.operation.kind == "melt" and run.operation.state == "attention"
+            found = mint_says(run) if parked else Evidence()
+            return Happened("release", attrs.evolve(found, operator_reason=reason))
 
         return self._race(operation_id, "operator", look)
 

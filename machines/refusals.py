@@ -22,6 +22,7 @@ CODES: Mapping[str, str] = {
     "FENCE_NOT_VERIFIED": "the fence outputs are not all ours, verified and complete",
     "FENCE_STANDS": "our fence outputs are signed",
     "INPUTS_NOT_GONE": "the mint does not say the inputs were spent without us",
+    "INPUTS_STILL_UNSPENT": "the mint calls every input unspent; free them on its word instead",
     "INPUTS_STILL_HELD": "the child operation has not given the inputs back",
     "INSUFFICIENT_BALANCE": "the inputs do not cover amount, fee reserve and input fee",
     "MELTED_FORBIDDEN": "no token of type melted exists; types are received, sent, minted, change",

@@ -23,11 +23,7 @@ def look_or_refuse(run: Run, force: bool) -> Happened | Evidence:
     try:
         return _outputs(run, force) if run.operation.kind == "mint" else _fence_or_change(run, force)
     except MintSilent:
-        error = MintError(
-            "the mint does not answer, so what it still holds of ours is not known; try again, or force it",
-            code="MINT_UNREACHABLE",
-        )
-    error.retryable = True
+        error = _unanswered()
     raise error
 
 
@@ -44,7 +40,35 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
             raise MintSilent(Unreachable("no answer about our fence"))
         if ask:
             evidence = change_at_last(run, force)
+    unspent = evidence.states is not None and {state.state for state in evidence.states} == {"UNSPENT"}
+    if unspent and not force:
+        raise Refused(
+            "the mint calls every input unspent: release them on its word, or give them up by force",
+            code="INPUTS_STILL_UNSPENT",
+        )
     return evidence
+
+
+def mint_says(run: Run) -> Evidence:
+    """Quote and input states as they are now, for an operator who would trust them. Raises what
+    :func:`look_or_refuse` raises when the mint does not answer."""
+    try:
+        fence = find_fence(run)
+        if fence is None:
+            raise MintSilent(Unreachable("no answer about our fence"))
+        return fence.evidence if isinstance(fence, Happened) else change_at_last(run, force=False)
+    except MintSilent:
+        error = _unanswered()
+    raise error
+
+
+def _unanswered() -> MintError:
+    error = MintError(
+        "the mint does not answer, so what it still holds of ours is not known; try again, or force it",
+        code="MINT_UNREACHABLE",
+    )
+    error.retryable = True
+    return error
 
 
 def _outputs(run: Run, force: bool) -> Happened | Evidence:

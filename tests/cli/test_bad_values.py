@@ -36,10 +36,11 @@ BASE: dict[str, list[str]] = {
     "history": [],
     "recover": [],
     "resume": ["tx_nosuch_operation"],
+    "release": ["tx_nosuch_operation"],
     "write-off": ["tx_nosuch_operation"],
     "resolve": ["tx_nosuch_operation"],
 }
-NEEDS_REASON = ("resume", "write-off", "resolve")
+NEEDS_REASON = ("resume", "release", "write-off", "resolve")
 
 COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--store": [

@@ -222,11 +222,19 @@ def test_parked_resumed_and_written_off(wallet: Wallet) -> None:
     assert refused.code == 1 and "[UNDEFINED_TRANSITION]" in refused.err
     spent_elsewhere(wallet, operation_id)
     assert wallet.run("recover").code == 3
-    gone = wallet.run("write-off", operation_id, "--reason", "the mint is gone")
+    unspent = wallet.run("write-off", operation_id, "--reason", "the mint is gone")
+    assert unspent.code == 1 and "[INPUTS_STILL_UNSPENT]" in unspent.err
+    gone = wallet.run("write-off", operation_id, "--reason", "the mint is gone", "--force")
     assert gone.code == 0 and "loss" in gone.out
     document = wallet.run("show", operation_id, "--json").json
     assert document["conservation"]["holds"] and document["conservation"]["loss"] > 0
     assert any(record["actor"] == "operator" for record in document["audit"])
+
+
+def test_parked_and_released_on_the_mints_word(wallet: Wallet) -> None:
+    operation_id = parked(wallet)
+    too_early = wallet.run("release", operation_id, "--reason", "it is unspent")
+    assert too_early.code == 1 and "[NOT_PROVEN_UNPAID]" in too_early.err
 
 
 def test_discrepant_is_3_until_it_is_resolved(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,6 +181,13 @@ def seen_empty(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     return Evidence(change_seen_empty=True)
 
 
+def on_its_word(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    if edge.source == "unpaid":
+        return Evidence()
+    clock.advance(run.settings.settle_window_s + 1)
+    return Evidence(quote=quote(run), states=names(run, "UNSPENT"), operator_reason="trust it")
+
+
 def given_up(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     """The mint says at last: one input is spent elsewhere, the others are not, the quote is UNPAID."""
     spent, *rest = run.input_proofs()
@@ -219,7 +226,7 @@ MELT: dict[str, Scene] = {
     "mint_paid": says("PAID"), "mint_pending": says("PENDING"), "mint_refused": nothing,
     "reply_lost": nothing, "mint_unreachable": nothing, "inputs_spent_elsewhere": spent_elsewhere,
     "too_old": too_old, "retry": nothing, "fence": fence, "fence_impossible": nothing,
-    "fence_done": fenced, "fence_found": fenced, "fence_refused": fence_refused, "release": nothing,
+    "fence_done": fenced, "fence_found": fenced, "fence_refused": fence_refused, "release": on_its_word,
     "watch_over": watched, "change_received": change, "change_complete_empty": no_change,
     "change_missing": window_over, "change_seen_empty": seen_empty,
     "reconcile_passed": checked, "reconcile_failed": checked,

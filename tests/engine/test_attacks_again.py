@@ -466,3 +466,45 @@ def test_a_process_that_may_not_be_signalled_is_alive(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "kill", forbidden)
     assert not worker.certainly_dead(name.replace(f":{os.getpid()}:", ":1:"))
+
+
+def test_unspent_coins_of_a_request_nobody_accepts_come_back(store: Store) -> None:
+    """An honest mint that takes at most two inputs refuses the melt and its fence."""
+    from nutstate.engine.mint.port import Refused as No
+
+    engine, mint, clock = funded(store)
+
+    def refuse(*args: object) -> No:
+        return No(11000, "too many inputs", False)
+
+    strict = on(engine, store, Between(mint, melt=refuse, swap=refuse))
+    melt = strict.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=30)
+    finish(strict, store, clock, rounds=100)
+    assert melt.refresh().state == "attention"
+    with pytest.raises(Refused) as refused:
+        strict.write_off(melt.id, "stuck")
+    assert refused.value.code == "INPUTS_STILL_UNSPENT"
+    mute = on(engine, store, Between(mint, check_states=silent))
+    with pytest.raises(MintError):
+        mute.release(melt.id, "the mint refuses it for good")
+    freed = strict.release(melt.id, "the mint refuses it for good")
+    assert freed.state == "watching" and engine.balance(NPUB).unspent == 2000
+    clock.advance(QUICK.watch_window_h * 3600)
+    finish(engine, store, clock)
+    assert melt.refresh().state == "released"
+    invariants.check(store, mint)
+
+
+def test_release_needs_proof(store: Store) -> None:
+    engine, mint, clock = funded(store)
+    bolt11 = invoice(700, clock)
+    mint.lightning.script(payment_hash(bolt11), "PENDING")
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=0)
+    with pytest.raises(Refused):
+        engine.release(melt.id, "impatient")
+    clock.advance(QUICK.unknown_age_max_h * 3600 + 60)
+    engine.recover(force=True)
+    assert melt.refresh().state == "attention"
+    with pytest.raises(Refused) as refused:
+        engine.release(melt.id, "impatient")
+    assert refused.value.code == "NOT_PROVEN_UNPAID" and engine.balance(NPUB).reserved == melt.inputs

@@ -51,6 +51,9 @@ def path_to(spec: Machine[Any], edge: Transition[Any]) -> list[Transition[Any]]:
 
 
 DETOURS = {
+    "21b.release.attention": "17.too_old.unknown",
+    "21.watch_over.watching": "21.release.unpaid",
+    "32.mint_paid.watching": "21.release.unpaid",
     "25.change_complete_empty.paid": "25b.change_seen_empty.paid",
     # attention with a recorded payment is reached through change_missing, not through too_old;
     # a fence is only found in unknown after fencing
@@ -78,7 +81,7 @@ def walk_for(spec: Machine[Any], edge: Transition[Any]) -> list[Transition[Any]]
 
 
 def policy_for(path: list[Transition[Any]]) -> Policy:
-    if any(t.event in ("release", "watch_over") or t.source == "watching" for t in path):
+    if any(t.id in ("21.release.unpaid", "21.watch_over.watching") or t.source == "watching" for t in path):
         return Policy(on_unpaid="trust")
     if any(t.event == "retry" for t in path):
         return Policy(on_unpaid="retry_then_fence")

@@ -185,7 +185,10 @@ def test_no_restore_means_no_fence(store: Store) -> None:
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock))
     assert melt.state == "attention" and melt.reason is not None
     assert melt.reason.code == "FENCE_IMPOSSIBLE"
-    lost = engine.write_off(melt.id, "nobody can prove what happened")
+    with pytest.raises(Refused) as refused:
+        engine.write_off(melt.id, "nobody can prove what happened")
+    assert refused.value.code == "INPUTS_STILL_UNSPENT"
+    lost = engine.write_off(melt.id, "nobody can prove what happened", force=True)
     assert lost.state == "written_off" and lost.record.loss == melt.inputs
     invariants.check(store)
 

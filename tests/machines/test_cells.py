@@ -163,7 +163,7 @@ MELT_ROWS: list[tuple[str, str, str]] = [
     ("too_old", "unknown pending unpaid fencing", "attention"),
     ("retry", "unpaid", "paying"), ("fence", "unpaid", "fencing"),
     ("fence_impossible", "unpaid", "attention"),
-    ("release", "unpaid", "watching"), ("watch_over", "watching", "released"),
+    ("release", "unpaid attention", "watching"), ("watch_over", "watching", "released"),
     ("fence_done", "fencing unknown attention", "released"),
     ("fence_found", "fencing unknown attention", "released"),
     ("fence_refused", "fencing", "unknown"), ("fence_refused", "fencing", "unpaid"),

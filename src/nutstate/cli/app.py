@@ -14,7 +14,7 @@ from .demo import demo
 from .diagrams import diagrams
 from .errors import Exit, redact, usage_content
 from .melt import cancel, confirm, melt
-from .operations import history, recover, resolve, resume, show, write_off
+from .operations import history, recover, release, resolve, resume, show, write_off
 from .wallet import balance, deposit, mint
 
 
@@ -93,8 +93,8 @@ def app(context: click.Context) -> None:
 
 
 _COMMANDS = (
-    demo, mint, deposit, balance, melt, confirm, cancel, show, history, recover, resume, write_off, resolve,
-    diagrams,
+    demo, mint, deposit, balance, melt, confirm, cancel, show, history, recover, resume, release, write_off,
+    resolve, diagrams,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.add_command(_command)

@@ -204,6 +204,25 @@ def resume(session: Session, operation_id: str, reason: str, wait: float) -> int
 
 
 @click.command(
+    short_help="Free a parked melt's inputs on the mint's word.",
+    epilog=f"\b\nExample:\n  nutstate release {_ID} --reason 'the mint refuses the request for good'",
+)
+@click.argument("operation_id", metavar="ID")
+@_reason
+@with_session
+def release(session: Session, operation_id: str, reason: str) -> int:
+    """Free the inputs of a parked melt that the mint proves unpaid but whose fence it will not sign.
+
+    The mint must say UNPAID and UNSPENT now. No fence stands behind it: if the mint pays after all, it is
+    found out (the quote is watched) but the inputs may have been used. Better than giving them up.
+    """
+    with session.engine() as (engine, _):
+        session.seen.found(engine.operation(operation_id).record)
+        handle = engine.release(operation_id, reason)
+        return result(session, handle, exit_code(handle, "released"))
+
+
+@click.command(
     "write-off",
     short_help="Give a parked operation up as lost.",
     epilog=f"\b\nExample:\n  nutstate write-off {_ID} --reason 'the mint is gone'",

@@ -169,7 +169,7 @@ def next_steps(session: Session, handle: Handle) -> list[str]:
     if handle.is_final:
         return [command(f"show {about}")]
     if handle.is_parked:
-        verbs = ("resolve",) if handle.state == "discrepant" else ("resume", "write-off")
+        verbs = ("resolve",) if handle.state == "discrepant" else ("resume", "release", "write-off")
         return [command(f"show {about} --verbose"), *(command(f"{v} {about} --reason WHY") for v in verbs)]
     if handle.state == "prepared" and handle.record.policy.two_step:
         return [command(f"confirm {about}"), command(f"cancel {about}")]

@@ -55,8 +55,10 @@ class Engine:
         rng: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self.store = store
-        self._own_mint = HttpMint() if mint is None else None
-        self.mint: MintPort = mint if self._own_mint is None and mint is not None else self._own_mint  # type: ignore[assignment]
+        self._own_mint: HttpMint | None = None
+        if mint is None:
+            mint = self._own_mint = HttpMint()
+        self.mint: MintPort = mint
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self._rng = rng

@@ -508,3 +508,30 @@ def test_release_needs_proof(store: Store) -> None:
     with pytest.raises(Refused) as refused:
         engine.release(melt.id, "impatient")
     assert refused.value.code == "NOT_PROVEN_UNPAID" and engine.balance(NPUB).reserved == melt.inputs
+
+
+@pytest.mark.parametrize("used_meanwhile", [False, True])
+def test_a_late_request_after_an_operators_release(store: Store, used_meanwhile: bool) -> None:
+    """Freed without a fence: either the late request is paid and corrected, or it finds its inputs gone."""
+    from nutstate.engine.mint.port import Refused as No
+
+    engine, mint, clock = funded(store)
+
+    def refuse(*args: object) -> No:
+        return No(11000, "no", False)
+
+    bolt11 = invoice(700, clock)
+    mint.faults.next("melt", faults.LATE)
+    strict = on(engine, store, Between(mint, swap=refuse))
+    melt = strict.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=30)
+    finish(strict, store, clock, rounds=100)
+    assert strict.release(melt.id, "trust it").state == "watching"
+    if used_meanwhile:
+        engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(900, clock))
+    mint.deliver_late()
+    clock.advance(QUICK.watch_window_h * 3600)
+    finish(engine, store, clock)
+    done = melt.refresh()
+    assert done.state == ("released" if used_meanwhile else "reconciled")
+    assert mint.lightning.payments(payment_hash(bolt11)) == done.is_paid == (not used_meanwhile)
+    invariants.check(store, mint)

@@ -13,6 +13,7 @@ JOBS ?= 2
 COVERAGE_MIN ?= 92
 
 MINT_PINS := cashu==0.20.2 marshmallow<4 limits<5
+FIND_MONGOD := .venv/bin/python -c 'from nutstate.storage.mongod_binary import find_mongod; find_mongod()'
 MINT_STAMP := .venv-mint/.installed-$(shell printf '%s' '$(MINT_PINS)' | tr -c 'A-Za-z0-9.\n' '-')
 
 # The first Python of the list that really runs and is of the wanted age. The list may name shims.
@@ -32,17 +33,21 @@ export NUTSTATE_MINT_VENV ?= $(CURDIR)/.venv-mint
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1	/p' Makefile | expand -t 18
 
-demo: .venv/.run ## pay an invoice with ecash, no network or money needed
+demo: $(if $(filter --mongo,$(ARGS)),.venv/.mongod mongod-if-possible,.venv/.run) ## pay an invoice with ecash, no network or money needed
 	@.venv/bin/nutstate demo --dir .cache/demo $(ARGS) </dev/null
 
-test: .venv/.dev mint-if-possible static ## everything: format, lint, types, contracts, diagrams, all tests, a real mint, coverage
+test: .venv/.dev mint-if-possible mongod-if-possible static ## everything: format, lint, types, contracts, diagrams, all tests, a real mint and a real MongoDB, coverage
 	@if [ -x "$(NUTSTATE_MINT_VENV)/bin/mint" ]; then lane=""; else lane="not real_mint"; \
 	  echo "NOT RUN: the tests marked real_mint, because there is no mint in $(NUTSTATE_MINT_VENV)"; fi; \
+	if [ -z "$$CI" ] && ! why=$$($(FIND_MONGOD) 2>&1); then \
+	  lane="$${lane:+$$lane and }not real_mongo and not faults"; \
+	  echo "NOT RUN: the tests marked real_mongo or faults, because of $${why##*Unsupported: }"; fi; \
 	.venv/bin/python -m pytest -n $(JOBS) --dist worksteal -m "$$lane" --benchmark-disable \
 	  --cov --cov-report=term --cov-fail-under=$(COVERAGE_MIN) $(ARGS) </dev/null
 
-check: .venv/.dev static ## the quick local round: no real mint, nothing slow
-	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal -m "not real_mint and not slow" --benchmark-disable -q $(ARGS) </dev/null
+check: .venv/.dev static ## the quick local round: no real mint, no real MongoDB, nothing slow
+	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal \
+	  -m "not real_mint and not real_mongo and not faults and not slow" --benchmark-disable -q $(ARGS) </dev/null
 
 static: .venv/.dev
 	.venv/bin/ruff format --check .
@@ -81,6 +86,12 @@ clean: ## remove everything that was made here, the environments too
 	@echo 'installing nutstate and the development tools into .venv'
 	@.venv/bin/python -m pip install --upgrade 'pip>=25.1'
 	@.venv/bin/python -m pip install -e . --group dev
+	@touch .venv/.run .venv/.mongod $@
+
+# For the demo on MongoDB; the development tools have it anyway.
+.venv/.mongod: pyproject.toml | .venv/bin/python
+	@echo 'installing nutstate with a mongod into .venv'
+	@.venv/bin/python -m pip install -e '.[mongod]'
 	@touch .venv/.run $@
 
 # The real mint pins old libraries, so it never shares our environment.
@@ -95,3 +106,14 @@ $(MINT_STAMP):
 	@.venv-mint/bin/python -m pip install $(foreach pin,$(MINT_PINS),'$(pin)')
 	@rm -f .venv-mint/.installed-*
 	@touch $@
+
+# The mongod of the wheel needs libcurl, which small images (python:3.11-slim) lack: installed if we may.
+.PHONY: mongod-if-possible
+mongod-if-possible:
+	@why=$$($(FIND_MONGOD) 2>&1) && exit 0; why="$${why##*Unsupported: }"; \
+	case "$$why" in *libcurl*) ;; *) echo "no mongod: $$why"; exit 0;; esac; \
+	root=; [ "$$(id -u)" = 0 ] || root='sudo -n'; apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
+	if ! command -v apt-get >/dev/null || ! $$root true 2>/dev/null; then echo "no mongod: $$why"; exit 0; fi; \
+	echo 'installing libcurl4, which mongod needs'; \
+	{ $$apt update && $$apt install -y --no-install-recommends libcurl4; } >/dev/null \
+	  || echo 'libcurl4 could not be installed, so there is no mongod'

@@ -14,6 +14,7 @@ from .audit_hash import audit_canonical
 from .batch import Advance, Batch, IndexInsert, Insert, proof_key
 from .codec import AMOUNT_MAX
 from .errors import InvalidBatch
+from .legal import OPERATION_STEPS, TOKEN_STEPS
 from .records import AuditRecord, Operation, Token
 
 TOKEN_TYPES: Final = frozenset({"received", "sent", "minted", "change"})
@@ -184,6 +185,7 @@ def _check_history(
 ) -> None:
     after = change.after
     state, version = NONE, 0
+    steps = TOKEN_STEPS if isinstance(after, Token) else OPERATION_STEPS.get(after.kind, frozenset())
     if isinstance(change, Advance):
         state, version = change.before.state, change.before.version
     if not history:
@@ -194,6 +196,8 @@ def _check_history(
             _refuse(f"{entity}: audit versions are not contiguous")
         if record.from_state != state:
             _refuse(f"{entity}: audit states do not chain")
+        if (state, record.to_state) not in steps:
+            _refuse(f"{entity}: {state} to {record.to_state} is no edge of its machine")
         state = record.to_state
     if after.version != version:
         _refuse(f"{entity}: version does not count the audit records")

@@ -1,9 +1,5 @@
-"""``memory://``: the MongoDB store over mongomock. For tests, never for money.
-
-What the double does not have, because mongomock does not: server-side validators, read and write
-concerns, the multikey cross-check index, transactions that run at the same time (one lock stands
-for them), the 16 MB limit and durability. Those are tested on a real server.
-"""
+"""``memory://``: the MongoDB store over mongomock. For tests, never for money. What the double does
+not keep, because mongomock cannot, is declared in :data:`LACKS` and tested on a real server."""
 
 from __future__ import annotations
 
@@ -12,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
+from attrs import frozen
 from bson import encode
 from bson.errors import BSONError
 from pymongo import ReturnDocument
@@ -28,7 +25,26 @@ from .mongo_gateway import (
     Sort,
     Transaction,
 )
-from .mongo_schema import COLLECTIONS, ID_INDEX, INDEXES, Index
+from .mongo_schema import AUDIT, COLLECTIONS, ID_INDEX, INDEXES, Index
+
+
+@frozen
+class Lack:
+    """One guarantee of a real server that the double does not give."""
+
+    capability: str
+    reason: str
+
+
+LACKS: Final = (
+    Lack("durability", "documents live in this process and end with it"),
+    Lack("validators", "mongomock has none: only the store's own checks refuse an unlawful document"),
+    Lack("cross-check index", "mongomock keeps no unique index over the secrets inside an array"),
+    Lack("transactions at the same time", "one lock stands for them: no write conflicts, no re-runs"),
+    Lack("read and write concerns", "there is one copy, so nothing can be rolled back or stale"),
+    Lack("deadlines", "no call ever waits for a server"),
+    Lack("document size limit", "mongomock stores documents beyond 16 MB"),
+)
 
 
 def open_memory(url: str) -> MongoStore:
@@ -169,6 +185,9 @@ class MockGateway(_MockReads):
                 filter, update, return_document=ReturnDocument.AFTER
             )
             return found
+
+    def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
+        return bool(self.find(AUDIT, {"_id": {"$eq": audit_id}, "batch_id": {"$eq": batch_id}}, limit=1))
 
     def transaction(self, work: Callable[[Transaction], None]) -> None:
         with self._database.lock:

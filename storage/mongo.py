@@ -33,6 +33,7 @@ from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, UNIQUE_KEYS
 from .port import DropLease, KeepLease, Note, Reader, Reschedule, TakeLease
 from .records import Operation, Token
 
+RESENDS: Final = 3  # of a batch whose commit may or may not have happened
 _SCALARS: Final = (str, int, type(None))
 
 
@@ -67,28 +68,35 @@ class MongoStore(MongoReads):
             context.__exit__(None, None, None)
 
     def commit(self, batch: Batch) -> None:
-        """See :meth:`nutstate.storage.port.Store.commit`."""
+        """See :meth:`nutstate.storage.port.Store.commit`. An unknown outcome is resolved here by
+        sending the same batch again, ``RESENDS`` times: what was committed refuses it."""
         check_batch(batch)
-        try:
-            # Conflict and GatewayDuplicate escape the transaction: swallowed inside, the driver
-            # would re-run a dead transaction until its time is over. Replays are told outside.
-            self._gateway.transaction(lambda transaction: apply_batch(transaction, batch))
-        except GatewayUnavailable as error:
-            raise StoreUnavailable(str(error)) from error
-        except GatewayRefused as error:
-            raise InvalidBatch("the batch holds a value that cannot be stored") from error
-        except GatewayUnknown as error:
-            if not self._holds(batch.id):
-                raise CommitUnknown(batch.id, str(error)) from error
-        except (Conflict, GatewayDuplicate) as error:
-            if not self._holds(batch.id):
+        unknown: GatewayUnknown | None = None
+        for _ in range(1 + RESENDS):
+            try:
+                # Conflict and GatewayDuplicate escape the transaction: swallowed inside, the driver
+                # would re-run a dead transaction until its time is over. Replays are told outside.
+                self._gateway.transaction(lambda transaction: apply_batch(transaction, batch))
+                return
+            except GatewayUnknown as error:
+                unknown = error
+            except GatewayUnavailable as error:
+                if unknown is None:
+                    raise StoreUnavailable(str(error)) from error
+                break  # this attempt wrote nothing, the earlier one perhaps did
+            except GatewayRefused as error:
+                raise InvalidBatch(str(error)) from error
+            except (Conflict, GatewayDuplicate) as error:
+                if self._holds(batch):
+                    return
                 raise _refusal(error) from error
+        raise CommitUnknown(batch.id, str(unknown)) from unknown
 
-    def _holds(self, batch_id: str) -> bool:
+    def _holds(self, batch: Batch) -> bool:
         try:
-            return bool(self._gateway.find(AUDIT, equal(batch_id=batch_id), limit=1, fields=("_id",)))
+            return self._gateway.holds_for_good(batch.audit[0].id, batch.id)
         except GatewayUnavailable as error:
-            raise CommitUnknown(batch_id, str(error)) from error
+            raise CommitUnknown(batch.id, str(error)) from error
 
     def note(self, note: Note) -> Operation | None:
         """See :meth:`nutstate.storage.port.Store.note`."""

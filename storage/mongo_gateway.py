@@ -77,6 +77,11 @@ class Gateway(Reads, Protocol):
         """
         ...
 
+    def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
+        """Whether this audit record of this batch is committed and can never be rolled back.
+        GatewayUnavailable when that cannot be said now."""
+        ...
+
     def snapshot(self) -> AbstractContextManager[Reads]:
         """Reads that all see one moment."""
         ...

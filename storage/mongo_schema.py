@@ -14,6 +14,8 @@ OPERATIONS: Final = "operations"
 PROOFS: Final = "proof_index"
 DEDUP: Final = "dedup"
 AUDIT: Final = "audit_log"
+FLAGS: Final = "flags"  # {_id: "schema", version}: which release made the database ready
+MONGO_SCHEMA_VERSION: Final = 1
 COLLECTIONS: Final = (TOKENS, OPERATIONS, PROOFS, DEDUP, AUDIT)
 
 ID_INDEX: Final = "_id_"

@@ -9,6 +9,7 @@ from typing import Final
 from ..machines.token import STATUS_OF_STATE
 from .check import TOKEN_TYPES
 from .codec import AMOUNT_MAX
+from .legal import OPERATION_STEPS, TOKEN_STEPS
 
 SQLITE_SCHEMA_VERSION: Final = 1
 APPLICATION_ID: Final = 0x6E757473  # "nuts": what `file` and a careful reader see in the header
@@ -45,6 +46,11 @@ def _listed(words: Iterable[str]) -> str:
 
 _STATUS_OF_STATE: Final = " ".join(f"WHEN '{s}' THEN '{p}'" for s, p in sorted(STATUS_OF_STATE.items()))
 
+_TOKEN_STEPS: Final = _listed(">".join(step) for step in TOKEN_STEPS)
+_OPERATION_STEPS: Final = _listed(
+    ">".join((kind, *step)) for kind, steps in OPERATION_STEPS.items() for step in steps
+)
+
 _TABLES: Final = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value) WITHOUT ROWID;
 
@@ -64,7 +70,10 @@ CREATE TABLE operations (
   doc TEXT NOT NULL CHECK (json_valid(doc)),
   idempotency_key TEXT GENERATED ALWAYS AS (json_extract(doc, '$.idempotency.key')) VIRTUAL,
   quote_id TEXT GENERATED ALWAYS AS (json_extract(doc, '$.quote.id')) VIRTUAL,
-  claim TEXT GENERATED ALWAYS AS (json_extract(doc, '$.claim')) VIRTUAL
+  claim TEXT GENERATED ALWAYS AS (json_extract(doc, '$.claim')) VIRTUAL,
+  CONSTRAINT legal_step
+    CHECK (kind || '>' || coalesce(prev_state, 'none') || '>' || state IN ({_OPERATION_STEPS})),
+  CONSTRAINT born_once CHECK ((version = 1) = (coalesce(prev_state, 'none') = 'none'))
 );
 
 CREATE TABLE tokens (
@@ -87,6 +96,8 @@ CREATE TABLE tokens (
   proofs TEXT NOT NULL CHECK (json_valid(proofs)),
   metadata TEXT NOT NULL CHECK (json_valid(metadata)),
   parent TEXT GENERATED ALWAYS AS (json_extract(metadata, '$.parent_transaction_id')) VIRTUAL,
+  CONSTRAINT legal_step CHECK (coalesce(prev_state, 'none') || '>' || state IN ({_TOKEN_STEPS})),
+  CONSTRAINT born_once CHECK ((version = 1) = (coalesce(prev_state, 'none') = 'none')),
   CONSTRAINT known_type CHECK (transaction_type IN ({_listed(TOKEN_TYPES)})),
   CONSTRAINT known_state CHECK (state IN ({_listed(STATUS_OF_STATE)})),
   CONSTRAINT status_is_projection CHECK (status = CASE state {_STATUS_OF_STATE} END),

@@ -16,6 +16,7 @@ from .audit_hash import audit_hash
 from .batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, proof_key
 from .check import NONE
 from .errors import CommitUnknown, Conflict, StoreUnavailable
+from .legal import OPERATION_STEPS, TOKEN_STEPS, Step
 from .port import AuditQuery, Held, Note, OperationQuery, Reader, Store, TokenQuery
 from .records import AuditRecord, DedupRecord, MachineRef, Operation, Proof, Token, TokenMetadata
 from .secret import Secret
@@ -96,7 +97,8 @@ def batch_for(
     """A valid batch that brings the store to ``operation`` and ``tokens``.
 
     ``before`` is the stored operation (None: insert it); a token is to be inserted, a pair
-    ``(before, after)`` advanced. ``path`` names the states passed on the way, by record id.
+    ``(before, after)`` advanced. ``path`` names the states passed on the way, by record id; without
+    it the shortest way through the machine is taken, if there is one.
     Versions, ``prev_state``, audit records with their hash chain, and index changes are filled in:
     take the resulting records from the batch (``batch.operation.after``, ``batch.tokens[0].after``).
     """
@@ -131,9 +133,11 @@ class _Chain:
         self.records: list[AuditRecord] = []
 
     def walk(self, before: R | None, after: R, between: Sequence[str]) -> R:
-        state, version = (NONE, 0) if before is None else (before.state, before.version)
+        start, version = (NONE, 0) if before is None else (before.state, before.version)
+        state = start
         entity = f"operation:{after.id}" if isinstance(after, Operation) else f"token:{after.transaction_id}"
-        for following in (*between, after.state):
+        known = OPERATION_STEPS.get(after.kind, frozenset()) if isinstance(after, Operation) else TOKEN_STEPS
+        for following in (*(between or _shortest(known, start, after.state)), after.state):
             version += 1
             self._record(entity, version, state, following)
             previous, state = state, following
@@ -165,6 +169,22 @@ class _Chain:
         record = evolve(record, hash=audit_hash(record))
         self.hash = record.hash
         self.records.append(record)
+
+
+def _shortest(steps: Iterable[Step], start: str, end: str) -> Sequence[str]:
+    """The states between ``start`` and ``end`` on the shortest way; none if there is no way."""
+    ways: dict[str, tuple[str, ...]] = {start: ()}
+    edge = [start]
+    while edge:
+        reached = sorted((new, old) for old in edge for source, new in steps if source == old)
+        if end in (new for new, _ in reached):
+            return next(ways[old] for new, old in reached if new == end)
+        edge = []
+        for new, old in reached:
+            if new not in ways:
+                ways[new] = (*ways[old], new)
+                edge.append(new)
+    return ()
 
 
 def index_changes(pairs: Iterable[tuple[Token | None, Token]]) -> tuple[IndexInsert | IndexMove, ...]:

@@ -7,7 +7,10 @@ from typing import Final
 from .storage.errors import StoreUnsupported
 from .storage.port import Store
 
-_KNOWN: Final = "sqlite:///wallet.db, sqlite:////srv/wallet.db, memory:// (tests only)"
+_KNOWN: Final = (
+    "sqlite:///wallet.db, sqlite:////srv/wallet.db, mongodb://host/database?replicaSet=rs0, "
+    "memory:// (tests only)"
+)
 
 
 def open_store(url: str, *, create: bool = True) -> Store:
@@ -16,9 +19,11 @@ def open_store(url: str, *, create: bool = True) -> Store:
     | URL | store |
     |---|---|
     | ``sqlite:///wallet.db``, ``sqlite:////srv/wallet.db`` | one file, the default |
+    | ``mongodb://host/database?replicaSet=rs0`` | production: a replica set, many processes and machines |
     | ``memory://``, ``memory://name`` | tests only: private, or shared by name inside the process |
 
-    ``create=False`` refuses to make a new SQLite file. Raises StoreUnsupported for a URL, server
+    ``create=False`` refuses to make a new SQLite file, or the collections, indexes and validators
+    of a MongoDB database. Raises StoreUnsupported for a URL, server
     or schema that this release cannot work with, StoreUnavailable when the place cannot be reached.
     """
     scheme = url.partition("://")[0] if isinstance(url, str) and "://" in url else ""
@@ -31,7 +36,9 @@ def open_store(url: str, *, create: bool = True) -> Store:
 
         return open_memory(url)
     if scheme in ("mongodb", "mongodb+srv"):
-        raise StoreUnsupported("MongoDB: the production adapter is not part of this release yet")
+        from .storage.mongo_open import open_mongo
+
+        return open_mongo(url, create=create)
     # Only the scheme is shown: the rest of an unknown URL may hold a password.
     shown = scheme if scheme.replace("+", "").isalnum() and len(scheme) <= 20 else "no known scheme"
     raise StoreUnsupported(f"cannot open a store with {shown!r}; known are {_KNOWN}")

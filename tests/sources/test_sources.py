@@ -22,8 +22,7 @@ ENTRY_POINTS = {
     "nutstate.__main__": "python -m nutstate",
     "nutstate.cli": "the nutstate program",
     "nutstate.aio": "what asynchronous callers import",
-    "nutstate.storage.mongo_client": "the real MongoDB client; open_store refuses it until validators exist",
-    "nutstate.storage.testing": "the contract suite a store of somebody else's runs",
+    "nutstate.testing": "what the tests of embedding programs import",
 }
 
 WORDS_NOT_OURS = ("manager", "handler", "helper", "util", "utils")

@@ -15,8 +15,8 @@ from pymongo.errors import (
 
 from nutstate.storage.errors import CommitUnknown, Conflict, Duplicate, InvalidBatch, StoreUnavailable
 from nutstate.storage.memory import MockGateway, open_memory
-from nutstate.storage.mongo import MongoStore
-from nutstate.storage.mongo_client import ClientGateway, duplicate_of, outcome_of
+from nutstate.storage.mongo import RESENDS, MongoStore
+from nutstate.storage.mongo_client import ClientGateway
 from nutstate.storage.mongo_gateway import (
     Gateway,
     GatewayDuplicate,
@@ -24,7 +24,9 @@ from nutstate.storage.mongo_gateway import (
     GatewayUnavailable,
     GatewayUnknown,
 )
+from nutstate.storage.mongo_open import address, connect
 from nutstate.storage.mongo_schema import INDEXES, UNIQUE_KEYS
+from nutstate.storage.mongo_session import duplicate_of, outcome_of
 from nutstate.storage.testing import batch_for, make_operation
 
 MARK = "MARKER-never-to-be-shown"
@@ -102,20 +104,23 @@ class _Broken(MockGateway):
     """Fails its next transaction, before or after doing it."""
 
     error: Exception | None = None
+    times = 1
     applied = False
     blind = False
+    tried = 0
 
     def transaction(self, work):  # type: ignore[no-untyped-def]
-        error, self.error = self.error, None
+        self.tried += 1
+        error = self.error if self.tried <= self.times else None
         if error is None or self.applied:
             super().transaction(work)
         if error is not None:
             raise error
 
-    def find(self, collection, filter, **options):  # type: ignore[no-untyped-def]
-        if self.blind and "batch_id" in filter:
+    def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
+        if self.blind:
             raise GatewayUnavailable("gone")
-        return super().find(collection, filter, **options)
+        return super().holds_for_good(audit_id, batch_id)
 
 
 @pytest.fixture
@@ -130,7 +135,6 @@ def broken() -> tuple[MongoStore, _Broken]:
     "error, expected",
     [
         (GatewayUnavailable("x"), StoreUnavailable),
-        (GatewayUnknown("x"), CommitUnknown),
         (GatewayRefused("x"), InvalidBatch),
         (GatewayDuplicate("operations", "claim_1"), Duplicate),
         (Conflict("token:a"), Conflict),
@@ -159,9 +163,47 @@ def test_a_transaction_that_was_applied_is_found_and_returns_quietly(
     assert store.operation("tx-1") is not None
 
 
-@pytest.mark.parametrize("error", [GatewayUnknown("x"), Conflict("operation:tx-1")])
+@pytest.mark.parametrize("error", [GatewayDuplicate("operations", "_id_"), Conflict("operation:tx-1")])
 def test_what_cannot_be_looked_up_is_unknown(broken: tuple[MongoStore, _Broken], error: Exception) -> None:
     store, gateway = broken
     gateway.error, gateway.applied, gateway.blind = error, True, True
     with pytest.raises(CommitUnknown):
         store.commit(batch_for(make_operation()))
+
+
+def test_an_unknown_outcome_is_resolved_by_sending_the_batch_again(
+    broken: tuple[MongoStore, _Broken],
+) -> None:
+    store, gateway = broken
+    gateway.error, gateway.times = GatewayUnknown("x"), RESENDS
+    store.commit(batch_for(make_operation()))
+    assert gateway.tried == RESENDS + 1 and store.operation("tx-1") is not None
+
+
+def test_an_outcome_that_stays_unknown_is_said_to_be(broken: tuple[MongoStore, _Broken]) -> None:
+    store, gateway = broken
+    gateway.error, gateway.times = GatewayUnknown("x"), 100
+    with pytest.raises(CommitUnknown):
+        store.commit(batch_for(make_operation()))
+    assert gateway.tried == RESENDS + 1
+
+
+def test_unavailable_after_unknown_is_still_unknown(broken: tuple[MongoStore, _Broken]) -> None:
+    """The second attempt wrote nothing; the first may have."""
+    store, gateway = broken
+    errors = iter([GatewayUnknown("x"), GatewayUnavailable("y")])
+
+    def transaction(work: object) -> None:
+        raise next(errors)
+
+    gateway.transaction = transaction  # type: ignore[method-assign]
+    with pytest.raises(CommitUnknown):
+        store.commit(batch_for(make_operation()))
+
+
+def test_the_lookup_is_linearizable() -> None:
+    """A majority read may miss what is about to become durable, and a batch that was committed would
+    be reported as refused."""
+    gateway = ClientGateway(connect(address("mongodb://localhost:1/x")), "x")
+    assert gateway._linear.read_concern.level == "linearizable"
+    gateway.close()

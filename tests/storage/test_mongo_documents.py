@@ -84,7 +84,7 @@ def test_foreign_object_ids_and_dates_are_read_and_never_rewritten(store: MongoS
     assert [t.transaction_id for t in store.tokens(TokenQuery(wallet_id=str(wallet)))] == ["a"]
     stamped = evolve(read.metadata, operation_hash="ab" * 8)
     changed = evolve(read, state="reserved", reserved_by="tx-1", metadata=stamped)
-    store.commit(batch_for(evolve(operation, state="x"), operation, tokens=[(read, changed)]))
+    store.commit(batch_for(evolve(operation, state="quoted"), operation, tokens=[(read, changed)]))
     stored = collection(store).find_one({"_id": "a"})
     assert stored["wallet_id"] == wallet and stored["metadata"]["sent_at"] == moment
     assert stored["metadata"]["operation_hash"] == "ab" * 8 and token.version + 1 == stored["version"]
@@ -135,5 +135,5 @@ def test_the_lease_is_always_a_document_so_that_its_fence_lives_on() -> None:
 def test_metadata_that_changes_only_elsewhere_is_written_whole(store: MongoStore) -> None:
     operation, (token,) = put(store, make_token("a"), operation=make_operation())
     changed = evolve(token, state="reserved", reserved_by="x", metadata=TokenMetadata("p2p", extra={"n": 1}))
-    store.commit(batch_for(evolve(operation, state="x"), operation, tokens=[(token, changed)]))
+    store.commit(batch_for(evolve(operation, state="quoted"), operation, tokens=[(token, changed)]))
     assert collection(store).find_one({"_id": "a"})["metadata"] == {"n": 1, "source": "p2p"}

@@ -1,8 +1,7 @@
 """The stores under the contract: one factory each. A new store adds one class here, nothing else.
 
-What the in-memory double lacks, by construction (``storage/memory.py``): durability of a killed
-process, rules against foreign writers (SQLite: ``tests/storage/test_sqlite_rules.py``), and
-transactions that really run at the same time. Everything else below runs on every store.
+What the in-memory double lacks is declared in ``storage/memory.py`` and listed at the end of every
+test run. Everything in this folder runs on every store.
 """
 
 from __future__ import annotations
@@ -15,12 +14,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from pymongo import MongoClient
 
 from nutstate._open_store import open_store
 from nutstate.storage.memory import MockGateway
 from nutstate.storage.mongo import MongoStore
 from nutstate.storage.mongo_schema import COLLECTIONS
 from nutstate.storage.port import Store
+from tests.support.stores import STORES
 
 _NAMES = itertools.count()
 
@@ -80,8 +81,27 @@ class MemoryPlace:
         self._collections()["proof_index"].delete_one({"_id": key})
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+class MongoPlace:
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def open(self) -> Store:
+        return open_store(self.url)
+
+    def dump(self) -> Any:
+        with MongoClient[dict[str, Any]](self.url) as client:
+            database = client.get_default_database()
+            return {name: sorted(database[name].find({}), key=_id) for name in COLLECTIONS}
+
+    def forget_proof(self, key: str) -> None:
+        with MongoClient[dict[str, Any]](self.url) as client:
+            client.get_default_database()["proof_index"].delete_one({"_id": key})
+
+
+@pytest.fixture(params=STORES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "mongodb":
+        return MongoPlace(request.getfixturevalue("mongo_urls")())
     return SqlitePlace(tmp_path) if request.param == "sqlite" else MemoryPlace()
 
 

@@ -17,7 +17,7 @@ def put(store: Store, *tokens: Token, operation: Operation | None = None) -> tup
     """Insert an operation (default: a deposit with its own id) and tokens."""
     if operation is None:
         name = tokens[0].transaction_id if tokens else "nothing"
-        operation = make_operation(f"deposit-{name}", kind="deposit", state="done")
+        operation = make_operation(f"deposit-{name}", kind="deposit", state="deposited")
     batch = batch_for(operation, tokens=tokens)
     store.commit(batch)
     return after(batch)

@@ -18,7 +18,7 @@ from tests.contract.store.steps import after, put, rechained, reserved, spent
 
 
 def test_an_inserted_batch_reads_back_exactly(store: Store) -> None:
-    batch = batch_for(make_operation(state="done"), tokens=[make_token("a"), make_token("b", 8)])
+    batch = batch_for(make_operation(state="reconciled"), tokens=[make_token("a"), make_token("b", 8)])
     store.commit(batch)
     operation, tokens = after(batch)
     assert store.operation(operation.id) == operation
@@ -309,7 +309,7 @@ def test_proofs_of_an_awaited_token_enter_the_index_when_issued(store: Store) ->
     )
     assert token.total_amount == 0
     issued = evolve(token, state="unspent", proofs=make_proofs("m", 4, 8), total_amount=12)
-    batch = batch_for(evolve(operation, state="issued"), operation, tokens=[(token, issued)])
+    batch = batch_for(evolve(operation, state="quoted"), operation, tokens=[(token, issued)])
     assert isinstance(batch.index[0], IndexInsert)
     store.commit(batch)
     keys = [proof_key(proof.secret) for proof in issued.proofs]
@@ -356,7 +356,7 @@ def test_one_stale_token_among_many_is_named(place: Place) -> None:
     with place.open() as store:
         operation, stored = put(store, *(make_token(f"t{n}") for n in range(5)), operation=make_operation())
         other, _ = put(store, operation=make_operation("other"))
-        store.commit(batch_for(evolve(other, state="x"), other, tokens=[reserved(stored[3], "other")]))
+        store.commit(batch_for(evolve(other, state="quoted"), other, tokens=[reserved(stored[3], "other")]))
         held = place.dump()
         with pytest.raises(Conflict) as caught:
             batch = batch_for(

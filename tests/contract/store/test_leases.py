@@ -124,7 +124,7 @@ def test_a_lease_survives_an_advance_decided_before_it_was_taken(store: Store) -
 def test_an_advance_can_drop_the_lease_and_the_fence_lives_on(held: Store) -> None:
     operation = held.operation("tx-1")
     assert operation is not None
-    held.commit(batch_for(evolve(operation, state="done", lease=None, next_check_at=None), operation))
+    held.commit(batch_for(evolve(operation, state="reconciled", lease=None, next_check_at=None), operation))
     assert lease_of(held) is None
     again = held.note(take("b", 9, 0))
     assert again is not None and again.lease == Lease("b", 9, 2)

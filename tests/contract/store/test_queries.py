@@ -78,10 +78,10 @@ def test_a_filter_is_never_an_operator(full: Store) -> None:
 @pytest.fixture
 def operations(store: Store) -> Store:
     differing: list[dict[str, Any]] = [
-        {"state": "done", "next_check_at": 30},
+        {"state": "reconciled", "next_check_at": 30},
         {"state": "paying", "next_check_at": 10},
         {"state": "paying", "npub": "npub1other", "next_check_at": 20},
-        {"state": "attention", "kind": "send", "mint_url": "https://other"},
+        {"state": "attention", "kind": "mint", "mint_url": "https://other"},
     ]
     for n, fields in enumerate(differing):
         put(store, operation=make_operation(f"tx-{n}", created_at=100 + n, **fields))
@@ -93,15 +93,15 @@ def operations(store: Store) -> Store:
     [
         ({}, [3, 2, 1, 0]),
         ({"npub": "npub1other"}, [2]),
-        ({"kind": "send"}, [3]),
+        ({"kind": "mint"}, [3]),
         ({"kind": "melt", "limit": 2}, [2, 1]),
         ({"mint_url": "https://other"}, [3]),
         ({"states": ("paying",)}, [2, 1]),
-        ({"states": ("done", "attention")}, [3, 0]),
+        ({"states": ("reconciled", "attention")}, [3, 0]),
         ({"npub": NPUB, "states": ("paying",)}, [1]),
         ({"limit": 1}, [3]),
         ({"limit": 0}, []),
-        ({"kind": "mint"}, []),
+        ({"kind": "swap"}, []),
     ],
 )
 def test_operation_queries_newest_first(operations: Store, query: dict[str, Any], numbers: list[int]) -> None:

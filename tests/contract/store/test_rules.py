@@ -138,7 +138,7 @@ AUDIT: dict[str, Callable[[Batch], Batch]] = {
     "versions with a gap": lambda b: _record(b, 0, version=3),
     "does not start where the record was": lambda b: _record(b, 0, from_state="quoted"),
     "does not end where the record is": lambda b: _record(b, 0, to_state="paid"),
-    "prev_state": lambda b: _operation(b, prev_state="quoted"),
+    "prev_state": lambda b: _operation(b, prev_state="paying"),
     "seq": lambda b: _record(b, 1, seq=9),
     "prev_hash": lambda b: _unchained(b, prev_hash="0" * 64),
     "hash": lambda b: _unchained(b, hash="0" * 64),
@@ -193,7 +193,9 @@ def test_index_changes_that_do_not_fit_the_proofs_are_refused(place: Place, rule
         keep = make_token("keep", transaction_type="change", proofs=source.proofs[:1])
         rest = evolve(source, proofs=source.proofs[1:], total_amount=6)
         good = batch_for(
-            evolve(operation, state="x"), operation, tokens=[(source, rest), keep, make_token("fresh", 8)]
+            evolve(operation, state="quoted"),
+            operation,
+            tokens=[(source, rest), keep, make_token("fresh", 8)],
         )
         held = place.dump()
         with pytest.raises(InvalidBatch):
@@ -206,7 +208,7 @@ def test_a_proof_never_disappears(place: Place) -> None:
     with place.open() as store:
         operation, (source,) = put(store, make_token("s", 1, 2), operation=make_operation())
         rest = evolve(source, proofs=source.proofs[1:], total_amount=2)
-        batch = batch_for(evolve(operation, state="x"), operation, tokens=[(source, rest)])
+        batch = batch_for(evolve(operation, state="quoted"), operation, tokens=[(source, rest)])
         held = place.dump()
         with pytest.raises(InvalidBatch):
             store.commit(batch)
@@ -220,7 +222,7 @@ def test_a_proof_never_disappears(place: Place) -> None:
 )  # fmt: skip
 def test_what_a_token_is_never_changes(store: Store, field: str, value: Any) -> None:
     operation, (token,) = put(store, make_token("a"), operation=make_operation())
-    batch = batch_for(evolve(operation, state="x"), operation, tokens=[(token, evolve(token))])
+    batch = batch_for(evolve(operation, state="quoted"), operation, tokens=[(token, evolve(token))])
     with pytest.raises(InvalidBatch):
         store.commit(_token(batch, **{field: value}))
 
@@ -228,7 +230,7 @@ def test_what_a_token_is_never_changes(store: Store, field: str, value: Any) -> 
 @pytest.mark.parametrize("field, value", [("npub", "x"), ("kind", "send"), ("id", "y"), ("created_at", 1)])
 def test_what_an_operation_is_never_changes(store: Store, field: str, value: Any) -> None:
     operation, _ = put(store, operation=make_operation())
-    batch = batch_for(evolve(operation, state="x"), operation)
+    batch = batch_for(evolve(operation, state="quoted"), operation)
     with pytest.raises(InvalidBatch):
         store.commit(_operation(batch, **{field: value}))
 
@@ -240,7 +242,7 @@ def test_spent_is_final_and_stamped_once(place: Place, state: str) -> None:
         changed = evolve(token, state=state, spent_at=None if state == "unspent" else NOW + 1)
         held = place.dump()
         with pytest.raises(InvalidBatch):
-            store.commit(batch_for(evolve(operation, state="x"), operation, tokens=[(token, changed)]))
+            store.commit(batch_for(evolve(operation, state="quoted"), operation, tokens=[(token, changed)]))
         assert place.dump() == held
 
 

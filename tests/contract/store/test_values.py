@@ -66,7 +66,7 @@ def test_hostile_text_survives_an_advance(store: Store) -> None:
     operation, (token,) = put(store, make_token("a"), operation=make_operation())
     extra = {"$set": {"$where": "1"}, "x": ["$a", {"b.c": "$d"}]}
     changed = evolve(token, state="reserved", reserved_by="$x", metadata=TokenMetadata("p2p", extra=extra))
-    advanced = evolve(operation, state="$s", reason=Reason("C", "$m", details=extra))
+    advanced = evolve(operation, state="quoted", reason=Reason("C", "$m", details=extra))
     batch = batch_for(advanced, operation, tokens=[(token, changed)])
     store.commit(batch)
     assert store.operation("tx-1") == batch.operation.after and store.token("a") == after(batch)[1][0]
@@ -77,7 +77,7 @@ def test_metadata_of_other_programs_is_kept_when_ours_changes(store: Store) -> N
     operation, (token,) = put(store, make_token("a", metadata=metadata), operation=make_operation())
     stamped = evolve(token.metadata, operation_hash="ab" * 8, atomic_operation=True, operation_timestamp=5)
     batch = batch_for(
-        evolve(operation, state="x"),
+        evolve(operation, state="quoted"),
         operation,
         tokens=[(token, evolve(token, state="reserved", reserved_by="tx-1", metadata=stamped))],
     )
@@ -102,7 +102,7 @@ def test_every_field_of_an_operation_survives(store: Store) -> None:
     batch = batch_for(operation)
     store.commit(batch)
     assert store.operation("tx-1") == batch.operation.after
-    cleared = make_operation(state="done", version=1)
+    cleared = make_operation(state="reconciled", version=1)
     cleared = evolve(cleared, audit_seq=0)
     second = batch_for(cleared, batch.operation.after)
     store.commit(second)
@@ -144,7 +144,7 @@ def test_a_thousand_proofs_in_one_batch(store: Store) -> None:
     assert token.total_amount == sum(amounts) and store.token("big") == token
     keep = make_token("keep", transaction_type="change", proofs=token.proofs[:500])
     rest = evolve(token, proofs=token.proofs[500:], total_amount=token.total_amount - keep.total_amount)
-    batch = batch_for(evolve(operation, state="split"), operation, tokens=[(token, rest), keep])
+    batch = batch_for(evolve(operation, state="quoted"), operation, tokens=[(token, rest), keep])
     store.commit(batch)
     owners = store.proof_owners([key for change in batch.index for key in change.keys])
     assert list(owners.values()) == ["keep"] * 500

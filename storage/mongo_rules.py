@@ -1,0 +1,198 @@
+"""Validators: what MongoDB itself refuses to store, whoever writes. A validator sees one document
+as it would become and nothing else: a program that forges state, previous state, version and
+stamps consistently is found by the audit trail, not here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ..machines.token import STATUS_OF_STATE
+from .check import NONE, TOKEN_TYPES
+from .codec import AMOUNT_MAX
+from .legal import OPERATION_STEPS, TOKEN_STEPS
+from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
+
+Rule = dict[str, Any]
+
+_INTEGER: Final = ["int", "long"]
+_HEX_64: Final = "^[0-9a-f]{64}$"
+
+
+def _integer(lowest: int = 0) -> Rule:
+    return {"bsonType": _INTEGER, "minimum": lowest, "maximum": AMOUNT_MAX}
+
+
+_TEXT: Final[Rule] = {"bsonType": "string"}
+_NAME: Final[Rule] = {"bsonType": "string", "minLength": 1}
+_TEXT_OR_NULL: Final[Rule] = {"bsonType": ["string", "null"]}
+_OBJECT_OR_NULL: Final[Rule] = {"bsonType": ["object", "null"]}
+
+
+def _one_of(words: Iterable[str]) -> Rule:
+    return {"enum": sorted(words)}
+
+
+def _object(required: dict[str, Rule], optional: dict[str, Rule] | None = None, **more: Any) -> Rule:
+    properties = required | (optional or {})
+    return {"bsonType": "object", "required": sorted(required), "properties": properties} | more
+
+
+_FROM: Final[Rule] = {"$ifNull": ["$prev_state", NONE]}
+
+
+def _unless(condition: Rule, *rules: Rule) -> Rule:
+    return {"$or": [{"$not": [condition]}, *([{"$and": list(rules)}] if len(rules) > 1 else rules)]}
+
+
+def _pairs(steps: Iterable[tuple[str, ...]]) -> list[list[str]]:
+    return [list(step) for step in sorted(steps)]
+
+
+_PROOF: Final = _object(
+    {"id": _TEXT, "amount": _integer(1), "secret": _TEXT, "C": _TEXT},
+    {"witness": _TEXT_OR_NULL, "dleq": _OBJECT_OR_NULL, "Y": _TEXT_OR_NULL},
+)
+
+_TOKEN: Final = _object(
+    {
+        "_id": _NAME,
+        "transaction_id": _NAME,
+        "npub": _TEXT,
+        "wallet_id": {"bsonType": ["string", "objectId"]},
+        "mint_url": _TEXT,
+        "unit": _TEXT,
+        "transaction_type": _one_of(TOKEN_TYPES),
+        "state": _one_of(STATUS_OF_STATE),
+        "status": _one_of(set(STATUS_OF_STATE.values())),
+        "version": _integer(1),
+        "total_amount": _integer(),
+        "proofs": {"bsonType": "array", "items": _PROOF},
+        "metadata": _object({"source": _TEXT}, {"parent_transaction_id": _TEXT_OR_NULL}),
+        "createdAt": {"bsonType": "date"},
+        "updatedAt": {"bsonType": "date"},
+        "schema_version": _integer(1),
+    },
+    {
+        "spent_at": {"bsonType": ["date", "null"]},
+        "prev_state": _TEXT_OR_NULL,
+        "reserved_by": _TEXT_OR_NULL,
+    },
+)
+
+_IS_CHANGE: Final[Rule] = {"$eq": ["$transaction_type", "change"]}
+_SECRETS: Final[Rule] = {"$cond": [{"$isArray": "$proofs"}, "$proofs.secret", []]}
+
+_TOKEN_TRUTHS: Final[tuple[Rule, ...]] = (
+    {"$eq": ["$_id", "$transaction_id"]},
+    # status is the projection of state
+    {"$in": [["$state", "$status"], _pairs(STATUS_OF_STATE.items())]},
+    # the last step is an edge of the machine; a birth is version 1 and nothing else is
+    {"$in": [[_FROM, "$state"], _pairs(TOKEN_STEPS)]},
+    {"$eq": [{"$eq": ["$version", 1]}, {"$eq": [_FROM, NONE]}]},
+    {"$eq": ["$total_amount", {"$sum": "$proofs.amount"}]},
+    {"$eq": [{"$size": _SECRETS}, {"$size": {"$setUnion": [_SECRETS]}}]},
+    _unless(_IS_CHANGE, {"$eq": [{"$type": "$metadata.parent_transaction_id"}, "string"]}),
+    _unless(_IS_CHANGE, {"$ne": ["$metadata.parent_transaction_id", ""]}),
+    # change is never born spent
+    _unless({"$and": [_IS_CHANGE, {"$eq": ["$state", "spent"]}]}, {"$ne": [_FROM, NONE]}),
+    {"$eq": [{"$eq": ["$state", "spent"]}, {"$eq": [{"$type": "$spent_at"}, "date"]}]},
+    _unless({"$eq": ["$state", "reserved"]}, {"$gt": ["$reserved_by", ""]}),
+    _unless({"$eq": ["$state", "unspent"]}, {"$not": [{"$gt": ["$reserved_by", None]}]}),
+    _unless({"$in": ["$state", ["awaiting", "failed"]]}, {"$eq": ["$total_amount", 0]}),
+)
+
+_INPUT: Final = _object({"token_id": _NAME, "amount": _integer(), "proof_count": _integer()})
+_MACHINE: Final = _object({"name": _TEXT, "version": _integer(1), "hash": _TEXT})
+
+_OPERATION: Final = _object(
+    {
+        "_id": _NAME,
+        "kind": _one_of(OPERATION_STEPS),
+        "machine": _MACHINE,
+        "state": _TEXT,
+        "version": _integer(1),
+        "npub": _TEXT,
+        "wallet_id": {"bsonType": "string"},
+        "mint_url": _TEXT,
+        "unit": _TEXT,
+        "amount": _integer(),
+        "operation_hash": {"bsonType": "string"},
+        "inputs": {"bsonType": "array", "items": _INPUT},
+        "audit_seq": _integer(1),
+        "audit_hash": {"bsonType": "string", "pattern": _HEX_64},
+        "created_at": _integer(),
+        "updated_at": _integer(),
+        "lease": _object({"worker": _TEXT_OR_NULL, "until": _integer(), "fence": _integer()}),
+        "schema_version": _integer(1),
+    },
+    {
+        **{field: _integer() for field in ("fee_reserve", "input_fee", "sources_total", "keep_total")},
+        **{field: _integer() for field in ("loss", "change_amount", "attempts")},
+        **dict.fromkeys(("prev_state", "claim", "payment_hash", "change_token_id"), _TEXT_OR_NULL),
+        **dict.fromkeys(("quote", "payment", "idempotency", "reason"), _OBJECT_OR_NULL),
+    },
+)
+
+_OPERATION_TRUTHS: Final[tuple[Rule, ...]] = (
+    {
+        "$in": [
+            ["$kind", _FROM, "$state"],
+            _pairs((kind, *step) for kind, steps in OPERATION_STEPS.items() for step in steps),
+        ]
+    },
+    {"$eq": [{"$eq": ["$version", 1]}, {"$eq": [_FROM, NONE]}]},
+)
+
+_RECORD: Final = _object(
+    {
+        "_id": _NAME,
+        "operation_id": _NAME,
+        "seq": _integer(1),
+        "entity": {"bsonType": "string", "pattern": "^(operation|token):."},
+        "version": _integer(1),
+        "machine": _TEXT,
+        "event": _TEXT,
+        "from": _TEXT,
+        "to": _TEXT,
+        "transition": _TEXT,
+        "actor": _TEXT,
+        "at": _integer(),
+        "batch_id": _NAME,
+        "compliance_level": _TEXT,
+        "data": {"bsonType": "object"},
+        "verdicts": {"bsonType": "object"},
+        "prev_hash": {"bsonType": "string", "pattern": "^([0-9a-f]{64})?$"},
+        "hash": {"bsonType": "string", "pattern": _HEX_64},
+    }
+)
+
+_RECORD_TRUTHS: Final[tuple[Rule, ...]] = (
+    {"$eq": [{"$eq": ["$seq", 1]}, {"$eq": ["$prev_hash", ""]}]},
+    {"$eq": [{"$eq": ["$version", 1]}, {"$eq": ["$from", NONE]}]},
+)
+
+_INDEX_ENTRY: Final = _object(
+    {"_id": {"bsonType": "string", "pattern": _HEX_64}, "token_id": _NAME, "operation_id": _NAME},
+    additionalProperties=False,
+)
+
+_DEDUP: Final = _object(
+    {"_id": _NAME, "operation_id": _NAME, "expires_at": _integer()}, additionalProperties=False
+)
+
+
+def _rule(shape: Rule, truths: Iterable[Rule] = ()) -> Rule:
+    rule: Rule = {"$jsonSchema": shape}
+    conditions = list(truths)
+    return rule | ({"$expr": {"$and": conditions}} if conditions else {})
+
+
+VALIDATORS: Final[dict[str, Rule]] = {
+    TOKENS: _rule(_TOKEN, _TOKEN_TRUTHS),
+    OPERATIONS: _rule(_OPERATION, _OPERATION_TRUTHS),
+    AUDIT: _rule(_RECORD, _RECORD_TRUTHS),
+    PROOFS: _rule(_INDEX_ENTRY),
+    DEDUP: _rule(_DEDUP),
+}
+"""Collection -> its validator, level ``strict``, action ``error``."""

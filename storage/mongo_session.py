@@ -1,0 +1,132 @@
+"""Reads and writes that carry one session, and what the driver's errors mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from bson.errors import BSONError
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+
+from .mongo_gateway import (
+    Document,
+    GatewayDuplicate,
+    GatewayRefused,
+    GatewayUnavailable,
+    GatewayUnknown,
+    Sort,
+)
+from .mongo_schema import ID_INDEX
+
+T = TypeVar("T")
+
+_DUPLICATE_KEY: Final = 11000
+_RULE_BROKEN: Final = 121  # DocumentValidationFailure
+_NOT_ENCODABLE: Final = (BSONError, UnicodeError, OverflowError, TypeError, ValueError)
+
+
+class SessionReads:
+    """Everything the gateway asks a database inside or outside a session. The only place that
+    passes ``session=``: what forgets it writes outside the transaction and survives its abort."""
+
+    def __init__(self, database: Database[Document], session: ClientSession | None) -> None:
+        self._database = database
+        self._session = session
+
+    def find(
+        self,
+        collection: str,
+        filter: Document,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        fields: Sequence[str] = (),
+    ) -> list[Document]:
+        return asked(
+            collection,
+            lambda: list(
+                self._database[collection].find(
+                    filter,
+                    dict.fromkeys(fields, 1) or None,
+                    sort=list(sort) or None,
+                    limit=limit,
+                    session=self._session,
+                )
+            ),
+        )
+
+    def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
+        stored = self._database[collection]
+        return asked(collection, lambda: list(stored.aggregate(list(pipeline), session=self._session)))
+
+
+class SessionWrites(SessionReads):
+    """Writes of one transaction."""
+
+    def insert_many(self, collection: str, documents: Sequence[Document]) -> None:
+        stored = self._database[collection]
+        asked(collection, lambda: stored.insert_many(list(documents), session=self._session))
+
+    def update_many(self, collection: str, filter: Document, update: Document) -> int:
+        stored = self._database[collection]
+        done = asked(collection, lambda: stored.update_many(filter, update, session=self._session))
+        return done.matched_count
+
+
+def asked(collection: str, call: Callable[[], T]) -> T:
+    """``call``, with the errors that show values replaced. Any other error of the driver passes as
+    it is: its labels tell ``with_transaction`` what to do."""
+    refusal: GatewayDuplicate | GatewayRefused | None
+    try:
+        return call()
+    except PyMongoError as error:
+        refusal = duplicate_of(error, collection) or broken_rule_of(error, collection)
+        if refusal is None:
+            raise
+    except _NOT_ENCODABLE:
+        refusal = GatewayRefused("a value that BSON cannot hold")
+    raise refusal  # outside the handlers: the causes show the values
+
+
+def _details(error: PyMongoError) -> dict[str, Any]:
+    details: Any = getattr(error, "details", None) or {}
+    if isinstance(error, BulkWriteError):
+        details = next(iter(details.get("writeErrors") or [{}]))
+    return dict(details)
+
+
+def duplicate_of(error: PyMongoError, collection: str) -> GatewayDuplicate | None:
+    """Which unique index refused, or None if the error is another. The server's text shows the
+    value, so only the name of the index is taken from it."""
+    details = _details(error)
+    if details.get("code") != _DUPLICATE_KEY:
+        return None
+    found = re.search(r" index: (\S+) dup key", str(details.get("errmsg", "")))
+    return GatewayDuplicate(collection, found[1] if found else ID_INDEX)
+
+
+def broken_rule_of(error: PyMongoError, collection: str) -> GatewayRefused | None:
+    """A refusal by the collection's validator, or None. The server's details show the document."""
+    if _details(error).get("code") != _RULE_BROKEN:
+        return None
+    return GatewayRefused(f"the rules of {collection} refuse the document")
+
+
+def outcome_of(error: PyMongoError, commit_tried: bool) -> GatewayUnknown | GatewayUnavailable:
+    """What a failed transaction means, read from the labels and never from the class: without
+    proof that nothing was committed, the outcome of a tried commit is unknown."""
+    text = named(error)
+    if error.has_error_label("UnknownTransactionCommitResult"):
+        return GatewayUnknown(text)
+    if commit_tried and not error.has_error_label("TransientTransactionError"):
+        return GatewayUnknown(text)
+    return GatewayUnavailable(text)
+
+
+def named(error: PyMongoError) -> str:
+    """The error without its text, which may show values or addresses."""
+    code = f" {error.code}" if isinstance(error, OperationFailure) and error.code is not None else ""
+    return f"MongoDB: {type(error).__name__}{code}"

@@ -12,7 +12,7 @@ from attrs import define
 from ..machines.money import is_amount
 from ..machines.spec import Decision
 from ..storage.batch import proof_key
-from ..storage.errors import CommitUnknown, Conflict, StorageError
+from ..storage.errors import CommitUnknown, Conflict, StorageError, StoreUnavailable
 from ..storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
 from ..storage.records import Lease, Operation
 from . import effects
@@ -162,14 +162,20 @@ class Driver:
         batch, started = run.draft.batch(), self.clock.monotonic()
         state = run.operation.state
         self.faults.reach(f"before_commit:{state}")
+        unknown: CommitUnknown | None = None
         for left in reversed(range(self.settings.commit_tries_max)):
             try:
                 self.store.commit(batch)
                 break
-            except CommitUnknown:
+            except CommitUnknown as error:
                 if not left:
                     raise
+                unknown = error
                 self.clock.sleep(0.05)
+            except StoreUnavailable as error:
+                if unknown is None:
+                    raise
+                raise unknown from error  # this try wrote nothing, an earlier one perhaps did
         self.faults.reach(f"after_commit:{state}")
         duration_ms = (self.clock.monotonic() - started) * 1000
         records = run.draft.records

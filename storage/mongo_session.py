@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from bson.errors import BSONError
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
 from .mongo_gateway import (
     Document,
@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 _DUPLICATE_KEY: Final = 11000
 _RULE_BROKEN: Final = 121  # DocumentValidationFailure
+_TOO_LARGE: Final = (10334, 17419, 17420)  # a document beyond 16 MB, inserted or grown
 _NOT_ENCODABLE: Final = (BSONError, UnicodeError, OverflowError, TypeError, ValueError)
 
 
@@ -83,7 +84,7 @@ def asked(collection: str, call: Callable[[], T]) -> T:
     try:
         return call()
     except PyMongoError as error:
-        refusal = duplicate_of(error, collection) or broken_rule_of(error, collection)
+        refusal = duplicate_of(error, collection) or refused_of(error, collection)
         if refusal is None:
             raise
     except _NOT_ENCODABLE:
@@ -108,11 +109,14 @@ def duplicate_of(error: PyMongoError, collection: str) -> GatewayDuplicate | Non
     return GatewayDuplicate(collection, found[1] if found else ID_INDEX)
 
 
-def broken_rule_of(error: PyMongoError, collection: str) -> GatewayRefused | None:
-    """A refusal by the collection's validator, or None. The server's details show the document."""
-    if _details(error).get("code") != _RULE_BROKEN:
-        return None
-    return GatewayRefused(f"the rules of {collection} refuse the document")
+def refused_of(error: PyMongoError, collection: str) -> GatewayRefused | None:
+    """A document that the server will never take, or None. Its details show the document."""
+    code = _details(error).get("code")
+    if code == _RULE_BROKEN:
+        return GatewayRefused(f"the rules of {collection} refuse the document")
+    if code in _TOO_LARGE or isinstance(error, DocumentTooLarge):
+        return GatewayRefused(f"the document for {collection} is beyond 16 MB")
+    return None
 
 
 def outcome_of(error: PyMongoError, commit_tried: bool) -> GatewayUnknown | GatewayUnavailable:

@@ -133,11 +133,12 @@ class _Chain:
         self.records: list[AuditRecord] = []
 
     def walk(self, before: R | None, after: R, between: Sequence[str]) -> R:
-        start, version = (NONE, 0) if before is None else (before.state, before.version)
-        state = start
-        entity = f"operation:{after.id}" if isinstance(after, Operation) else f"token:{after.transaction_id}"
-        known = OPERATION_STEPS.get(after.kind, frozenset()) if isinstance(after, Operation) else TOKEN_STEPS
-        for following in (*(between or _shortest(known, start, after.state)), after.state):
+        entity: str = f"token:{after.transaction_id}" if isinstance(after, Token) else f"operation:{after.id}"
+        steps: frozenset[Step] = TOKEN_STEPS if isinstance(after, Token) else OPERATION_STEPS[after.kind]
+        state: str = NONE if before is None else before.state
+        version: int = 0 if before is None else before.version
+        previous = state
+        for following in (*(between or _shortest(steps, state, after.state)), after.state):
             version += 1
             self._record(entity, version, state, following)
             previous, state = state, following

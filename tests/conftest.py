@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from nutstate.storage.mongod import ReplicaSet
 from tests.servers.databases import Databases
 from tests.servers.mongod import mongo_servers
+from tests.support.capabilities import report
 
 __all__ = ["mongo_databases", "mongo_servers", "mongo_urls"]
 
 
 @pytest.fixture(scope="session")
-def mongo_databases(mongo_servers: ReplicaSet) -> Iterator[Databases]:  # noqa: F811
+def mongo_databases(mongo_servers: ReplicaSet) -> Iterator[Databases]:
     """The databases of the worker's server."""
     databases = Databases(mongo_servers)
     yield databases
@@ -33,3 +35,13 @@ def mongo_urls(mongo_databases: Databases) -> Iterator[Callable[[], str]]:
     yield take
     for name in taken:
         mongo_databases.give_back(name)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What did not run on ``memory://`` and where it ran instead."""
+    ran = [r for r in terminalreporter.stats.get("passed", ()) if "real_mongo" in r.keywords]
+    if terminalreporter.config.option.verbose < 0 and not ran:
+        return
+    terminalreporter.section(f"memory:// lacks ({len(ran)} tests passed on a real MongoDB)")
+    for line in report():
+        terminalreporter.write_line(line)

@@ -7,7 +7,9 @@ import pytest
 from nutstate import Engine, MintError, Refused, Store
 from nutstate.engine.mint import simulated_faults as faults
 from nutstate.engine.proofs import name_of
+from nutstate.storage.errors import CommitUnknown
 from nutstate.storage.port import TokenQuery
+from nutstate.storage.testing import FaultyStore
 from tests.support import invariants
 from tests.support.crash import finish
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
@@ -294,4 +296,19 @@ def test_clock_jumps_do_not_shorten_the_settle_window(store: Store) -> None:
     clock.sleep = jumping  # type: ignore[method-assign]
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=2)
     assert melt.state == "unknown" and clock.slept < QUICK.settle_window_s
+    invariants.check(store)
+
+
+def test_a_commit_that_is_unknown_and_then_unavailable_is_not_called_refused(store: Store) -> None:
+    """The last try wrote nothing, the first one did: the caller must not hear "nothing was written"."""
+    engine, mint, clock = funded(store)
+    fragile = Engine(FaultyStore(store, ["lost", "unavailable"]), mint, settings=QUICK, clock=clock)
+    bolt11 = invoice(100, clock)
+    with pytest.raises(CommitUnknown) as caught:
+        fragile.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, idempotency_key="k")
+    assert caught.value.severity == "CRITICAL"
+    found = store.operation_by_key(NPUB, "k")
+    assert found is not None and found.state == "paying"
+    again = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, idempotency_key="k")
+    assert again.id == found.id
     invariants.check(store)

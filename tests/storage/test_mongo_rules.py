@@ -104,7 +104,11 @@ UNLAWFUL: dict[str, Document] = {
     "no edge: unspent from outstanding": {"prev_state": "outstanding", "version": 2},
     "no edge: out of spent": {"prev_state": "spent", "version": 2},
     "no edge: failed at birth": {"state": "failed", "status": "failed", "proofs": [], "total_amount": 0},
-    "awaited money that has a value": {"state": "awaiting", "status": "pending", "transaction_type": "minted"},
+    "awaited money that has a value": {
+        "state": "awaiting",
+        "status": "pending",
+        "transaction_type": "minted",
+    },
     "an id that is not the document's": {"transaction_id": "other"},
     "another program's document": {"_id": 5},
     "no schema version": {"schema_version": None},

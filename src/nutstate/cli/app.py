@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
-from collections.abc import Sequence
-from typing import Any
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import click
 
 from .. import __version__
 from .demo import demo
 from .diagrams import diagrams
+from .doctor import doctor
 from .errors import Exit, redact, usage_content
+from .local_mongo import mongod
 from .melt import cancel, confirm, melt
 from .operations import history, recover, release, resolve, resume, show, write_off
 from .wallet import balance, deposit, mint
@@ -39,14 +44,15 @@ class App(click.Group):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")
         try:
-            code = super().main(
-                given,
-                prog_name or "nutstate",
-                complete_var=complete_var,
-                standalone_mode=False,
-                windows_expand_args=windows_expand_args,
-                **extra,
-            )
+            with _ended_like_ctrl_c():
+                code = super().main(
+                    given,
+                    prog_name or "nutstate",
+                    complete_var=complete_var,
+                    standalone_mode=False,
+                    windows_expand_args=windows_expand_args,
+                    **extra,
+                )
         except click.ClickException as error:
             _wrong_usage(error, as_json="--json" in given)
             sys.exit(Exit.USAGE)
@@ -57,6 +63,25 @@ class App(click.Group):
             click.echo(f"error: unexpected {type(error).__name__}: this is a bug in nutstate", err=True)
             sys.exit(Exit.REFUSED)
         sys.exit(code if isinstance(code, int) else Exit.DONE)
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """SIGTERM leaves in order: a transaction is aborted and sessions end, instead of holding their
+    locks on the server until its lifetime limit."""
+    ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not ours or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _wrong_usage(error: click.ClickException, as_json: bool) -> None:
@@ -94,7 +119,7 @@ def app(context: click.Context) -> None:
 
 _COMMANDS = (
     demo, mint, deposit, balance, melt, confirm, cancel, show, history, recover, resume, release, write_off,
-    resolve, diagrams,
+    resolve, doctor, mongod, diagrams,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.add_command(_command)

@@ -122,9 +122,15 @@ class Session:
         for observer in self.observers:
             observer(event)
 
+    @property
+    def store_shown(self) -> str:
+        """The store without what may be a password; then it is not a URL that opens it."""
+        scheme, _, rest = self.store_url.partition("://")
+        return f"{scheme}://…@{rest.rpartition('@')[2]}" if "@" in rest else self.store_url
+
     def command(self, text: str) -> str:
         """A command to suggest, for the same store."""
-        named = self.store_named and "@" not in self.store_url  # what may hold a password is not repeated
+        named = self.store_named and self.store_shown == self.store_url
         return f"nutstate {text}" + (f" --store {shlex.quote(self.store_url)}" if named else "")
 
 

@@ -24,6 +24,7 @@ from ..engine.settings import Settings
 from .context import Session, data_dir, sqlite_url, with_session
 from .demo_report import Story, document, report
 from .errors import Exit
+from .local_mongo import replica_set
 from .mints import SIMULATED_URL, Mints, is_simulated
 from .output import Part, Working, duration
 from .render import (
@@ -183,7 +184,7 @@ def _verdict(demo: Demo, handle: Handle, moved: int) -> Exit:
     return Exit.DONE if sound and handle.state == EXPECTED[demo.outcome] else Exit.REFUSED
 
 
-def _run(session: Session, url: str, amount: int, outcome: str) -> int:
+def _run(session: Session, url: str, amount: int, outcome: str, mongo: Path | None = None) -> int:
     settings = SHORT if is_simulated(url) else None
     with session.engine(create=True, mint_url=url, settings=settings) as (engine, mints):
         demo = Demo(session, engine, mints, url, amount, outcome)
@@ -198,7 +199,7 @@ def _run(session: Session, url: str, amount: int, outcome: str) -> int:
         handle = demo.pay()
         after = demo.spendable()
         state = mints.state if demo.fake is not None else None
-        story = Story(session, handle, outcome, demo.npub, url, state, before, after, demo.events)
+        story = Story(session, handle, outcome, demo.npub, url, state, mongo, before, after, demo.events)
         if session.out.as_json:
             session.out.document(document(story))
         else:
@@ -216,6 +217,7 @@ def _brief(npub: str) -> str:
 Examples:
   nutstate demo
   nutstate demo --outcome failed
+  nutstate demo --mongo
   nutstate demo --amount 250 --dir /tmp/nuts --json""",
 )
 @click.option(
@@ -236,8 +238,14 @@ Examples:
     help="Use this running test mint instead of the simulated one; it must pay invoices nobody settles, "
     "as Nutshell's FakeWallet does.",
 )  # fmt: skip
+@click.option(
+    "--mongo", is_flag=True,
+    help="Keep the wallet in MongoDB: a replica set of one node is started in --dir for the demo.",
+)  # fmt: skip
 @with_session
-def demo(session: Session, folder: Path | None, amount: int, outcome: str, mint: str | None) -> int:
+def demo(
+    session: Session, folder: Path | None, amount: int, outcome: str, mint: str | None, mongo: bool
+) -> int:
     """Fund a wallet, pay an invoice, and watch every transition commit. No network, no real money.
 
     The wallet is a file in --dir (or the --store named on the command line; NUTSTATE_STORE and
@@ -247,8 +255,22 @@ def demo(session: Session, folder: Path | None, amount: int, outcome: str, mint:
     url = SIMULATED_URL if mint is None else arguments.mint_url(mint)
     if not is_simulated(url) and outcome != "paid":
         raise click.UsageError("--outcome needs the simulated mint; leave --mint out")
+    home = (folder or data_dir() / "demo").absolute()
+    if mongo:
+        return _on_mongo(session, home, url, amount, outcome)
     if not session.store_named:
-        session.store_url = sqlite_url((folder or data_dir() / "demo") / "wallet.db")
+        session.store_url = sqlite_url(home / "wallet.db")
     elif folder is not None:
         raise click.UsageError("give either --dir or --store")
     return _run(session, url, amount, outcome)
+
+
+def _on_mongo(session: Session, home: Path, url: str, amount: int, outcome: str) -> int:
+    if session.store_named:
+        raise click.UsageError("give either --mongo or --store")
+    if not is_simulated(url):
+        raise click.UsageError("--mongo needs the simulated mint: the replica set it starts has no password")
+    with replica_set(session, home / "mongodb") as servers:
+        session.store_url = servers.url()
+        session.mint_state = session.mint_state or home / "mongodb.mint.db"
+        return _run(session, url, amount, outcome, home / "mongodb")

@@ -37,6 +37,7 @@ class Story:
     npub: str
     mint_url: str
     mint_state: Path | None
+    mongo: Path | None  # the data of a replica set that ends with the demo
     before: int
     after: int
     transitions: list[dict[str, Any]]
@@ -51,13 +52,13 @@ def _diagram() -> Path | None:
 
 def _next(story: Story) -> list[str]:
     """Commands to look around in the demo wallet with."""
-    place = {
-        "NUTSTATE_STORE": story.session.store_url,
-        "NUTSTATE_NPUB": story.npub,
-        "NUTSTATE_MINT": story.mint_url,
-    }
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in place.items()]
-    name = _program()
+    name, place = _program(), {"NUTSTATE_STORE": story.session.store_shown}
+    if story.session.store_shown != story.session.store_url:
+        place = {}  # the caller knows the password, we do not repeat it
+    place |= {"NUTSTATE_NPUB": story.npub, "NUTSTATE_MINT": story.mint_url}
+    lines = [f"export {variable}={shlex.quote(value)}" for variable, value in place.items()]
+    if story.mongo is not None:
+        lines.insert(0, f"{name} mongod --dir {shlex.quote(str(story.mongo))} &")
     return [*lines, f"{name} show {story.handle.id} --verbose", f"{name} balance", f"{name} history"]
 
 
@@ -82,7 +83,7 @@ def document(story: Story) -> dict[str, Any]:
         "chain_verified": chain_holds(records),
         "transitions": story.transitions,
         "audit": [record_document(record) for record in records],
-        "store": story.session.store_url,
+        "store": story.session.store_shown,
         "mint_state": str(story.mint_state) if story.mint_state else None,
         "diagram": str(diagram) if diagram else None,
         "next": _next(story),
@@ -101,7 +102,9 @@ def report(story: Story) -> None:
         out.line("Conservation: ", *conservation_line(terms), wrap=True)
     _audit_trail(story)
     diagram = _diagram()
-    places = [("store", story.session.store_url)]
+    places = [("store", story.session.store_shown)]
+    if story.mongo is not None:
+        places.append(("its data", f"{story.mongo} (the replica set stops with the demo)"))
     if story.mint_state is not None:
         places.append(("mint state", str(story.mint_state)))
     places.append(("diagram", str(diagram) if diagram else "diagrams/out in the repository"))

@@ -1,0 +1,87 @@
+"""Is this store fit to keep money in? One question for every kind of store, answered in findings."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import attrs
+from attrs import frozen
+
+from .errors import StoreUnsupported
+
+Status = Literal["ok", "info", "warning", "error", "unknown"]
+
+_KNOWN: Final = "sqlite:///wallet.db, mongodb://host/database?replicaSet=rs0 and memory:// (tests only)"
+
+
+@frozen
+class Finding:
+    """What one look found. ``check`` is stable and names what was looked at; ``text`` and ``hint`` are
+    for people and never hold a value of the store or a password. ``fixable``: ``--fix`` can put it right."""
+
+    check: str
+    status: Status
+    text: str
+    hint: str | None = None
+    fixable: bool = False
+
+
+@frozen
+class Report:
+    """Everything found about one store, after putting right what ``fixed`` names. ``url`` has no
+    credentials."""
+
+    url: str
+    findings: tuple[Finding, ...]
+    fixed: tuple[str, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong. Warnings, and what could not be asked, do not count."""
+        return not self.of("error")
+
+    def of(self, status: Status) -> tuple[Finding, ...]:
+        """The findings of one status."""
+        return tuple(finding for finding in self.findings if finding.status == status)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON-ready data."""
+        return {
+            "url": self.url,
+            "healthy": self.healthy,
+            "findings": [attrs.asdict(finding) for finding in self.findings],
+            "fixed": list(self.fixed),
+        }
+
+
+def examine(url: str, *, fix: bool = False) -> Report:
+    """Look at the store at ``url``, and put right what can be if ``fix``. A store that is missing, broken
+    or out of reach is a finding; StoreUnsupported is raised only for a URL that names no store."""
+    scheme = url.partition("://")[0] if isinstance(url, str) and "://" in url else ""
+    if scheme == "sqlite":
+        from .sqlite_doctor import examine_sqlite
+
+        return examine_sqlite(url, fix=fix)
+    if scheme == "memory":
+        return _examine_memory(url)
+    if scheme in ("mongodb", "mongodb+srv"):
+        from .mongo_doctor import examine_mongo
+
+        return examine_mongo(url, fix=fix)
+    # Only the scheme is shown: the rest of an unknown URL may hold a password.
+    shown = scheme if scheme.replace("+", "").isalnum() and len(scheme) <= 20 else "no known scheme"
+    raise StoreUnsupported(f"cannot examine a store with {shown!r}; known are {_KNOWN}")
+
+
+def _examine_memory(url: str) -> Report:
+    from .memory import LACKS, open_memory
+
+    open_memory(url).close()
+    lost = Finding(
+        "purpose",
+        "error",
+        "a store in memory is for tests: it is gone when the program ends, and the money in it too",
+        "Use sqlite:///wallet.db, or a MongoDB replica set.",
+    )
+    lacks = (Finding(lack.capability, "info", f"lacks this: {lack.reason}") for lack in LACKS)
+    return Report(url, (lost, *lacks))

@@ -35,7 +35,7 @@ def address(url: str) -> Address:
     """StoreUnsupported for a URL that pymongo does not read; the URL itself is never shown."""
     try:
         parsed = parse_uri(url)
-    except (PyMongoError, ValueError, UnicodeError) as error:
+    except (PyMongoError, ValueError, LookupError) as error:
         reason = type(error).__name__
     else:
         hosts = ",".join(f"{host}:{port}" if port else str(host) for host, port in parsed["nodelist"])
@@ -57,7 +57,7 @@ def connect(place: Address) -> MongoClient[Document]:
         # to a majority and read from the primary.
         app = place.app or f"nutstate/{version('nutstate')}"
         return MongoClient(place.url, appname=app, retryWrites=True)
-    except (PyMongoError, ValueError) as error:
+    except (PyMongoError, ValueError, LookupError, TypeError) as error:
         reason = type(error).__name__
     raise StoreUnsupported(f"pymongo does not accept the options of this MongoDB URL ({reason})")
 

@@ -51,7 +51,7 @@ def problems(database: Database[Document]) -> list[Problem]:
 def _schema_problems(database: Database[Document], found: Mapping[str, Any]) -> Iterator[Problem]:
     stored = database[FLAGS].find_one({"_id": "schema"}) if FLAGS in found else None
     version = stored.get("version") if stored else None
-    if version is None:
+    if not isinstance(version, int):
         yield Problem("schema", FLAGS, "the schema version is not recorded")
     elif version > MONGO_SCHEMA_VERSION:
         text = f"made by a newer release (schema {version}, this one knows {MONGO_SCHEMA_VERSION})"
@@ -125,6 +125,7 @@ def create(database: Database[Document]) -> None:
         if missing & {index.collection, f"{index.collection}.{index.name}"}:
             _create_index(database, index)
     if any(problem.kind == "schema" for problem in wrong):
+        database[FLAGS].delete_one({"_id": "schema", "version": {"$not": {"$type": "number"}}})
         newest = {"$max": {"version": MONGO_SCHEMA_VERSION}}
         database[FLAGS].update_one({"_id": "schema"}, newest, upsert=True)
 

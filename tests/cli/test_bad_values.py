@@ -40,6 +40,7 @@ BASE: dict[str, list[str]] = {
     "write-off": ["tx_nosuch_operation"],
     "resolve": ["tx_nosuch_operation"],
     "doctor": [],
+    "mongod": [],
 }
 NEEDS_REASON = ("resume", "release", "write-off", "resolve")
 
@@ -83,6 +84,7 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--dir": [("/dev/null", (1, "STORE_UNAVAILABLE")), (__file__, USAGE)],
     "--amount": [("0", USAGE), ("1000001", USAGE), ("1.5", USAGE)],
     "--outcome": [("stolen", USAGE)],
+    "--nodes": [("2", USAGE), ("many", USAGE)],
 }
 # An id that is looked up first may be refused as unknown before a later argument is looked at.
 LOOKED_UP_FIRST = ("confirm", *NEEDS_REASON)
@@ -98,6 +100,8 @@ def cases() -> list[tuple[str, str, str, tuple[int, str | None]]]:
             for value, expected in COMMON[option.opts[0]]:
                 if name == "doctor" and expected[1] == "STORE_UNAVAILABLE":
                     continue  # a report, not an error: tests/cli/test_doctor.py
+                if name == "mongod" and expected[0] == 1:
+                    continue  # depends on the machine: tests/storage/test_mongod.py
                 unknown_first = name in LOOKED_UP_FIRST and option.opts[0] in ("--wait", "--reason")
                 if unknown_first and expected[0] == 1:
                     expected = (1, None)

@@ -113,8 +113,10 @@ class Session:
             if state.absolute() == store:
                 raise click.UsageError("--mint-state and --store name the same file")
         if not state.parent.is_dir():
-            if self.mint_state is None:  # beside the store, whose folder is made with it
-                return
+            if self.mint_state is None:
+                if create and not self.store_url.startswith("sqlite:"):
+                    state.parent.mkdir(mode=0o700, parents=True)
+                return  # a file's folder is made with the file
             raise click.UsageError("--mint-state: there is no such directory")
 
     def _observe(self, event: TransitionEvent) -> None:

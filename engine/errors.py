@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from ..machines.spec import Refusal
 from ..storage.errors import NutstateError
@@ -17,7 +18,6 @@ class Refused(NutstateError):
 
     family = "Refused"
     code = "REFUSED"
-    severity = "LOW"
 
 
 class InvalidArgument(Refused):
@@ -37,10 +37,9 @@ class MintError(NutstateError):
 
     family = "MintError"
     code = "MINT_ERROR"
-    severity = "MEDIUM"
 
 
-def refusal_error(refusals: Iterable[Refusal], **details: object) -> Refused:
+def refusal_error(refusals: Iterable[Refusal], **details: Any) -> Refused:
     """The first refusal as an error, with every failed rule in ``details["refusals"]``."""
     found = tuple(refusals)
     first = found[0] if found else Refusal("UNDEFINED_TRANSITION", "the machine has no such transition here")

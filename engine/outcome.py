@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from ..storage.catalogue import ERRORS, MINT
 from ..storage.records import Operation
 from .errors import MintError, Refused
-
-_OF_THE_MINT = frozenset({"MINT_REFUSED", "MINT_UNREACHABLE", "MINT_ANSWER_UNCLEAR", "KEYSET_UNKNOWN"})
 
 
 def raise_if_rejected(op: Operation) -> Operation:
@@ -18,8 +17,12 @@ def raise_if_rejected(op: Operation) -> Operation:
     reason = op.reason
     if reason is None:
         raise Refused("rejected", code="REJECTED", operation_id=op.id)
-    kind = MintError if reason.code in _OF_THE_MINT else Refused
-    error = kind(reason.message, code=reason.code, operation_id=op.id, **dict(reason.details))
-    # a key replays its outcome for ever: the same call would only say this again
-    error.retryable = reason.retryable and op.idempotency is None
-    raise error
+    known = ERRORS.get(reason.code)
+    kind = MintError if known is not None and known.family == MINT else Refused
+    raise kind(
+        reason.message,
+        code=reason.code,
+        # a key replays its outcome for ever: the same call would only say this again
+        retryable=reason.retryable and op.idempotency is None,
+        **{**reason.details, "operation_id": op.id},
+    )

@@ -5,24 +5,45 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from .catalogue import ERRORS
+
 
 class NutstateError(Exception):
     """Base of the three families ``Refused``, ``MintError`` and ``StorageError``.
 
     ``code`` is stable, ``severity`` one of LOW MEDIUM HIGH CRITICAL, ``retryable`` says whether the
-    same call may succeed later, ``details`` holds only values that are safe to print.
+    same call may succeed later, ``details`` holds only values that are safe to print. Severity and
+    ``retryable`` are those of the catalogue unless the raiser knows better.
     """
 
     code: str = "NUTSTATE_ERROR"
     severity: str = "HIGH"
     retryable: bool = False
 
-    def __init__(self, message: str, *, code: str | None = None, **details: Any) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        severity: str | None = None,
+        retryable: bool | None = None,
+        **details: Any,
+    ) -> None:
         super().__init__(message)
         self.message = message
-        if code is not None:
-            self.code = code
         self.details: Mapping[str, Any] = details
+        self.recode(self.code if code is None else code)
+        if severity is not None:
+            self.severity = severity
+        if retryable is not None:
+            self.retryable = retryable
+
+    def recode(self, code: str) -> None:
+        """Give the error another code, with the severity and ``retryable`` the catalogue has for it."""
+        self.code = code
+        entry = ERRORS.get(code)
+        if entry is not None:
+            self.severity, self.retryable = entry.severity, entry.retryable
 
     def as_dict(self) -> dict[str, Any]:
         """The error as JSON-ready data: family, code, message, severity, retryable, details."""
@@ -49,8 +70,6 @@ class Conflict(StorageError):
     """Compare-and-set failed: ``entity`` is no longer in the state and version the batch expects."""
 
     code = "CONFLICT"
-    severity = "LOW"
-    retryable = True
 
     def __init__(self, entity: str) -> None:
         super().__init__(f"{entity} changed meanwhile", entity=entity)
@@ -62,7 +81,6 @@ class Duplicate(StorageError):
     claim, quote, token_id, proof, dedup or audit."""
 
     code = "DUPLICATE"
-    severity = "LOW"
 
     def __init__(self, key: str) -> None:
         super().__init__(f"duplicate {key}", key=key)
@@ -73,8 +91,6 @@ class CommitUnknown(StorageError):
     """The batch may or may not have been applied. Send the same batch again to find out."""
 
     code = "COMMIT_UNKNOWN"
-    severity = "CRITICAL"
-    retryable = True
 
     def __init__(self, batch_id: str, why: str = "") -> None:
         super().__init__(f"outcome of batch {batch_id} unknown{': ' + why if why else ''}", batch_id=batch_id)
@@ -85,7 +101,6 @@ class StoreUnavailable(StorageError):
     """The store cannot be reached, is busy, full or read-only; nothing was written."""
 
     code = "STORE_UNAVAILABLE"
-    retryable = True
 
 
 class StoreUnsupported(StorageError):
@@ -98,11 +113,9 @@ class CorruptRecord(StorageError):
     """A stored document does not decode; ``details`` names it and the field, never the value."""
 
     code = "CORRUPT_RECORD"
-    severity = "CRITICAL"
 
 
 class InvalidBatch(StorageError):
     """The batch breaks a rule every store enforces (a programming error); nothing was written."""
 
     code = "INVALID_BATCH"
-    severity = "CRITICAL"

@@ -17,6 +17,7 @@ from .demo import demo
 from .diagrams import diagrams
 from .doctor import doctor
 from .errors import Exit, redact, usage_content
+from .errors_list import errors
 from .local_mongo import mongod
 from .melt import cancel, confirm, melt
 from .operations import history, recover, release, resolve, resume, show, write_off
@@ -119,7 +120,7 @@ def app(context: click.Context) -> None:
 
 _COMMANDS = (
     demo, mint, deposit, balance, melt, confirm, cancel, show, history, recover, resume, release, write_off,
-    resolve, doctor, mongod, diagrams,
+    resolve, errors, doctor, mongod, diagrams,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.add_command(_command)

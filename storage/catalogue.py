@@ -1,0 +1,166 @@
+"""Every stable error code in one place: who raises it, how bad it is, and what it means.
+
+Errors take severity and ``retryable`` from here; where the situation decides, the raiser says otherwise.
+The refusals of the machines stand with their sentences in ``machines/refusals.py`` and are only graded
+here. docs/errors.md is generated from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from attrs import frozen
+
+from ..machines.refusals import CODES
+
+SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
+MINT, STORE, PERSON, PROGRAM = "MintError", "StorageError", "Reason", "Program"
+FAMILIES: Mapping[str, str] = {
+    "Refused": "The caller asked for what the rules do not allow, and can mend it.",
+    MINT: "The mint said no, or could not be asked.",
+    STORE: "The store could not do what was asked.",
+    PERSON: "Never raised: why an operation waits, was released or given up (`handle.reason`, the audit trail).",
+    PROGRAM: "Only in what the command line prints, or the base of the three families.",
+}
+DB_FAILURE_AFTER_SUCCESS = "CRITICAL_DB_FAILURE_AFTER_MINT_SUCCESS"
+MELT_FAILURE = "CRITICAL_MELT_FAILURE"
+
+
+@frozen
+class Entry:
+    """One code. ``severity`` and ``retryable`` are what holds unless the situation says otherwise."""
+
+    code: str
+    family: str
+    severity: str
+    retryable: bool
+    sentence: str
+
+
+# severity (* = retryable), sentence; a machine's refusal needs a line only if it is not LOW and final
+_REFUSED: Mapping[str, tuple[str, str]] = {
+    "REFUSED": ("LOW", "the caller asked for what the rules do not allow"),
+    "INVALID_ARGUMENT": ("LOW", "an argument is malformed"),
+    "INVALID_NPUB": ("LOW", "the npub is not a bech32 public key"),
+    "INVALID_MINT_URL": ("LOW", "the mint's address is not an http or https address"),
+    "INVALID_UNIT": ("LOW", "the unit is not known"),
+    "MIXED_UNITS": ("LOW", "the wallet holds several units, which are never added: name one"),
+    "INVALID_AMOUNT": ("LOW", "an amount is not a positive whole number within the limit"),
+    "INVALID_INVOICE": ("LOW", "this is not a BOLT-11 invoice"),
+    "INVOICE_WITHOUT_AMOUNT": ("LOW", "the invoice names no amount"),
+    "INVOICE_EXPIRED": ("LOW", "the invoice can no longer be paid"),
+    "INVALID_TOKEN": ("LOW", "this is not a Cashu token, or a proof in it is not what it claims to be"),
+    "INVALID_SOURCES": ("LOW", "the sources are not a list of distinct token ids"),
+    "INVALID_IDEMPOTENCY_KEY": ("LOW", "the idempotency key is too long or not printable"),
+    "INVALID_WALLET_ID": ("LOW", "the wallet id is too long or not printable"),
+    "INVALID_DURATION": ("LOW", "a duration is not 0 or more seconds"),
+    "INVALID_CHOICE": ("LOW", "a word is not among those allowed"),
+    "INVALID_LIMIT": ("LOW", "the limit is not a whole number within its bounds"),
+    "INVALID_FORMAT": ("LOW", "an id is empty, not text, or has characters an id may not have"),
+    "INVALID_LENGTH": ("LOW", "a transaction id has 10 to 100 characters"),
+    "INVALID_TTL": ("LOW", "the time to hold is not within its limits"),
+    "IDEMPOTENCY_KEY_REUSED": ("MEDIUM", "the idempotency key was used for another request"),
+    "DUPLICATE_TRANSACTION_ID": ("LOW", "the transaction id exists"),
+    "DUPLICATE_OPERATION": ("LOW", "the same request was made before"),
+    "DUPLICATE_PROOF": ("LOW", "the store already holds a proof of this token"),
+    "NOT_FOUND": ("LOW", "there is no such operation"),
+    "TOKEN_NOT_FOUND": ("LOW", "there is no such token"),
+    "UNDEFINED_TRANSITION": ("LOW", "the state of the operation does not allow this"),
+    "PROOFS_NOT_VERIFIED": ("LOW", "nothing shows that the mint signed a proof (no DLEQ)"),
+    "PROOFS_LOCKED": ("LOW", "a proof is locked to somebody (NUT-10)"),
+    "PROOFS_NOT_UNSPENT": ("LOW", "the mint does not call every proof UNSPENT"),
+    "PROOFS_PENDING": ("LOW *", "the mint calls too many proofs PENDING"),
+    "REJECTED": ("LOW", "the operation was rejected without a reason"),
+    "HIGH_SEVERITY_DISCREPANCIES": ("HIGH", "store and mint contradict one another about proofs of the wallet"),
+    "MELT_BLOCKED_BY_RECONCILIATION": ("HIGH", "open discrepancies forbid the melt"),
+    "SOURCE_UNTOUCHED": ("LOW", "all proofs of a source are in keep: it was no source"),
+    "HOLD_NOT_OVER": ("LOW *", "the time to hold is not over"),
+    "HOLD_MISMATCH": ("LOW", "the hold is of another transaction or other sources"),
+    "NOT_HELD": ("LOW", "the operation holds nothing"),
+    "AUDIT_KEY_MISSING": ("MEDIUM", "without the audit key no record can be purged"),
+}  # fmt: skip
+_GRADES: Mapping[str, str] = {
+    "CHANGE_BORN_SPENT": "HIGH",
+    "CHANGE_NOT_VERIFIED": "HIGH",
+    "CHANGE_OUT_OF_BOUNDS": "HIGH",
+    "CHANGE_STILL_AWAITED": "LOW *",
+    "CHANGE_WITHOUT_PARENT": "HIGH",
+    "CHILD_RUNNING": "LOW *",
+    "CONCURRENT_OPERATION": "LOW *",
+    "DUPLICATE_SECRET": "MEDIUM",
+    "EXPIRED_NOT_YET": "LOW *",
+    "FENCE_NOT_POSSIBLE": "MEDIUM",
+    "FENCE_NOT_VERIFIED": "HIGH",
+    "INPUTS_STILL_HELD": "LOW *",
+    "MELTED_FORBIDDEN": "HIGH",
+    "NOT_CONSERVED": "HIGH",
+    "NOT_PROVEN_PAID": "LOW *",
+    "NOT_PROVEN_SPENT": "LOW *",
+    "NOT_PROVEN_UNPAID": "LOW *",
+    "OUTPUTS_NOT_VERIFIED": "HIGH",
+    "OWNER_MISMATCH": "MEDIUM",
+    "PAYMENT_IN_FLIGHT": "MEDIUM *",
+    "PROOF_STATE_INCONSISTENCY": "HIGH *",
+    "QUOTE_MISMATCH": "MEDIUM",
+    "RECONCILIATION_FAILED": "CRITICAL",
+    "RELEASE_NOT_PROVEN": "HIGH",
+    "RESTORE_INCOMPLETE": "LOW *",
+    "SPLIT_NOT_PROPER": "HIGH",
+    "TOTAL_MISMATCH": "HIGH",
+    "WATCH_NOT_OVER": "LOW *",
+}
+_OTHERS: Mapping[str, tuple[str, str, str]] = {
+    "MINT_ERROR": (MINT, "MEDIUM", "the mint said no, or could not be asked"),
+    "MINT_REFUSED": (MINT, "MEDIUM", "the mint refused"),
+    "MINT_UNREACHABLE": (MINT, "MEDIUM *", "the mint does not answer"),
+    "MINT_ANSWER_UNCLEAR": (MINT, "MEDIUM *", "the mint's answer cannot be used, or was lost"),
+    "KEYSET_UNKNOWN": (MINT, "MEDIUM", "the mint has no active keyset for the unit, or not those of the proofs"),
+    "STORAGE_ERROR": (STORE, "HIGH", "the store could not do what was asked"),
+    "CONFLICT": (STORE, "LOW *", "a document changed meanwhile; nothing was written"),
+    "DUPLICATE": (STORE, "LOW", "a unique key exists already; nothing was written"),
+    "COMMIT_UNKNOWN": (STORE, "CRITICAL *", "nobody knows whether it was written; the same batch may be sent again"),
+    "STORE_UNAVAILABLE": (STORE, "HIGH *", "the store is not reachable, busy, full or read-only; nothing was written"),
+    "STORE_UNSUPPORTED": (STORE, "HIGH", "this release cannot work with the URL, the server or the schema"),
+    "UNKNOWN_MACHINE": (STORE, "HIGH", "a newer release made the operation"),
+    "CORRUPT_RECORD": (STORE, "CRITICAL", "a stored document does not decode"),
+    "INVALID_BATCH": (STORE, "CRITICAL", "a batch breaks a rule every store enforces: a bug; nothing was written"),
+    DB_FAILURE_AFTER_SUCCESS: (STORE, "CRITICAL *", "the store failed after the mint may have paid or issued; "
+        "the operation stays open and recovery finishes it: pay nothing elsewhere"),
+    MELT_FAILURE: (PERSON, "CRITICAL", "a payment was made, or may have been, and its operation cannot be finished "
+        "without a person: the `alarm` of a handle, of the log and of the command line's JSON"),
+    "CHANGE_MISSING": (PERSON, "HIGH *", "the payment is proven but owed change did not arrive"),
+    "CHILD_MISSING": (PERSON, "HIGH", "the child swap of a melt cannot be found or did not hand over"),
+    "FENCE_IMPOSSIBLE": (PERSON, "HIGH", "the mint cannot swap and restore, or too many fences were tried"),
+    "FENCE_REFUSED": (PERSON, "MEDIUM *", "the inputs are spent or pending, so the fence was refused"),
+    "INPUTS_SPENT_ELSEWHERE": (PERSON, "CRITICAL", "the quote is UNPAID but inputs are SPENT, and not by us"),
+    "ISSUED_ELSEWHERE": (PERSON, "HIGH", "the mint issued on our quote, but not to us"),
+    "MINT_WILL_NOT_ISSUE": (PERSON, "HIGH", "the invoice is paid but the mint does not issue"),
+    "UNRESOLVED_TOO_LONG": (PERSON, "HIGH *", "the mint gave no final answer in time"),
+    "OPERATOR_RELEASE": (PERSON, "MEDIUM", "an operator freed the inputs on the mint's word"),
+    "OPERATOR_RESOLVE": (PERSON, "MEDIUM", "an operator declared a discrepancy settled"),
+    "OPERATOR_RESUME": (PERSON, "LOW", "an operator sent the operation back to work"),
+    "OPERATOR_WRITE_OFF": (PERSON, "HIGH", "an operator gave the rest up as lost"),
+    "NUTSTATE_ERROR": (PROGRAM, "HIGH", "the base of every error"),
+    "USAGE": (PROGRAM, "LOW", "the command line is wrong (exit code 2)"),
+    "INTERRUPTED": (PROGRAM, "LOW *", "the program was interrupted; what was begun stays open (exit code 130)"),
+    "UNEXPECTED": (PROGRAM, "CRITICAL", "a bug in nutstate"),
+}  # fmt: skip
+
+
+def _entries() -> Iterator[Entry]:
+    for code, (grade, sentence) in _REFUSED.items():
+        yield _entry(code, "Refused", grade, sentence)
+    for code, sentence in CODES.items():
+        yield _entry(code, "Refused", _GRADES.get(code, "LOW"), sentence)
+    for code, (family, grade, sentence) in _OTHERS.items():
+        yield _entry(code, family, grade, sentence)
+
+
+def _entry(code: str, family: str, grade: str, sentence: str) -> Entry:
+    severity, _, again = grade.partition(" ")
+    return Entry(code, family, severity, again == "*", sentence)
+
+
+ERRORS: Mapping[str, Entry] = MappingProxyType({entry.code: entry for entry in _entries()})
+"""Code to entry, every code once."""

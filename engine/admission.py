@@ -36,6 +36,7 @@ class Admission:
 
     def melt(self, op: Operation, invoice_expires_at: int, on_duplicate: str, wait: float) -> Operation:
         """The melt this request means: an earlier one, or a new one driven for ``wait`` seconds."""
+        taken: str | None = None
         for _ in range(self.settings.selection_tries_max):
             first, previous = self._known(op, on_duplicate)
             if first is not None:
@@ -46,7 +47,8 @@ class Admission:
                     raise InvalidArgument("the invoice has expired", code="INVOICE_EXPIRED")
                 requests.check_sources(self.store, op)
                 return raise_if_rejected(self._begin(op, previous, wait))
-            except Conflict:
+            except Conflict as conflict:
+                taken = conflict.entity
                 stored = self.store.operation(op.id)
                 if stored is not None and stored.operation_hash != op.operation_hash:
                     self._new_id(op)
@@ -63,11 +65,14 @@ class Admission:
             first, _previous = self._known(op, on_duplicate)
             if first is not None:
                 return self._follow(op, first, wait)
-            if refused is not None:
+            if refused is None:
+                continue
+            if refused.code == "CONCURRENT_OPERATION" and op.policy.sources:
                 requests.check_sources(self.store, op)  # names who holds them
-                raise refused
+                continue  # they are free again
+            raise refused
         requests.check_sources(self.store, op)
-        raise Refused("other operations took the tokens each time", code="CONCURRENT_OPERATION")
+        raise requests.lost_race(self.store, taken)
 
     def once(self, op: Operation, begin: Callable[[], Happened], wait: float) -> Operation:
         """A mint or deposit: by key the earlier operation, else a new one begun by ``begin()``."""

@@ -11,13 +11,15 @@ from attrs import define
 
 from ..machines.money import is_amount
 from ..machines.spec import Decision
-from ..storage.batch import proof_key
+from ..storage.batch import Advance, proof_key
+from ..storage.catalogue import DB_FAILURE_AFTER_SUCCESS
 from ..storage.errors import CommitUnknown, Conflict, StorageError, StoreUnavailable
 from ..storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
 from ..storage.records import Lease, Operation
 from . import effects
 from .actions import ACTIONS, READS_BEFORE_COMMIT
-from .draft import Draft
+from .alarms import alarm_of
+from .draft import Draft, operation_entity
 from .errors import refusal_error
 from .evidence import Evidence
 from .known import machine_of
@@ -146,6 +148,7 @@ class Driver:
             return
         for _ in range(self.settings.commit_tries_max):
             self._complete(run)
+            run.draft.set(timings=run.spent.onto(run.draft.batch_id, run.operation.timings))
             try:
                 self._write(run)
             except Conflict:
@@ -165,7 +168,8 @@ class Driver:
         unknown: CommitUnknown | None = None
         for left in reversed(range(self.settings.commit_tries_max)):
             try:
-                self.store.commit(batch)
+                with run.spent.commit():
+                    self.store.commit(batch)
                 break
             except CommitUnknown as error:
                 if not left:
@@ -181,8 +185,11 @@ class Driver:
         records = run.draft.records
         run.draft = self.fresh(run.operation, run.draft)
         run.staged.clear()
+        run.spent.stored()
+        newest = (operation_entity(run.operation.id), run.operation.version)
         for record in records:
-            event = transition_event(record, round(duration_ms, 3))
+            alarm = alarm_of(run.operation) if (record.entity, record.version) == newest else None
+            event = transition_event(record, round(duration_ms, 3), alarm)
             self.log.transition(event)
             self._tell(event)
 
@@ -284,19 +291,28 @@ class Driver:
 
 
 def _still_open(error: StorageError, run: Run) -> None:
-    """The store failed in the middle: nothing is lost, but the caller must not pay elsewhere."""
+    """The store failed in the middle: nothing is lost, but the caller must not pay elsewhere. Once the
+    request may have been sent the code says so, and ``cause`` is what the store said."""
     op = run.operation
-    state = run.draft.machine.state(op.state)
-    error.details = {
-        **error.details,
-        "operation_id": op.id,
-        "state": op.state,
-        "sent": op.sent_at is not None,
-    }
-    if state.kind == "live":
+    sent = _may_be_sent(error, run)
+    error.details = {**error.details, "operation_id": op.id, "state": op.state, "sent": sent}
+    if sent:
+        error.details = {**error.details, "cause": error.code}
+        error.recode(DB_FAILURE_AFTER_SUCCESS)
+    elif run.draft.machine.state(op.state).kind == "live":
         error.severity = "CRITICAL"
-        error.message += "; the operation stays open and recovery finishes it"
-        error.args = (error.message,)
+    else:
+        return
+    error.message += "; the operation stays open and recovery finishes it"
+    error.args = (error.message,)
+
+
+def _may_be_sent(error: StorageError, run: Run) -> bool:
+    """Whether a request was written ahead of being sent, as far as the store may know."""
+    if isinstance(error, CommitUnknown) and run.operation.sent_at is not None:
+        return True
+    written = run.draft.batch().operation
+    return isinstance(written, Advance) and written.before.sent_at is not None
 
 
 def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:

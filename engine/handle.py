@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
 
+from ..machines.token import STATUS_OF_STATE
 from ..storage.port import AuditQuery
 from ..storage.records import AuditRecord, Operation, Reason
 from ..storage.secret import Secret
+from .alarms import alarm_of
 from .effects import inputs_total_of
+from .errors import InvalidArgument
 from .known import machine_of
 
 if TYPE_CHECKING:
@@ -122,6 +126,11 @@ class Handle:
         """Why it ended early or waits."""
         return self.record.reason
 
+    @property
+    def alarm(self) -> str | None:
+        """CRITICAL_MELT_FAILURE while it is parked although its payment is proven or possible."""
+        return alarm_of(self.record)
+
     def audit(self) -> tuple[AuditRecord, ...]:
         """Every committed transition of this operation and of the tokens it changed, in order."""
         return tuple(self._engine.store.audit(AuditQuery(operation_id=self.id)))
@@ -155,6 +164,7 @@ class Handle:
             "payment_hash": record.payment_hash,
             "preimage_matches": record.payment.preimage_matches if record.payment else None,
             "reason": attrs.asdict(record.reason) if record.reason else None,
+            "alarm": self.alarm,
             "machine": f"{record.machine.name}@{record.machine.version}",
             "created_at": record.created_at,
             "updated_at": record.updated_at,
@@ -164,7 +174,11 @@ class Handle:
 
 @frozen
 class Balance:
-    """Value of a wallet by state, per mint and unit, all read at one moment."""
+    """Value of a wallet by state, per mint and unit, all read at one moment.
+
+    Units are never added: what counts over all mints takes a unit, and the properties without one
+    refuse a wallet that holds several (code MIXED_UNITS).
+    """
 
     by_wallet: dict[tuple[str, str], dict[str, int]]
 
@@ -182,11 +196,61 @@ class Balance:
         """Locked by operations, in sat."""
         return self.of("reserved")
 
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units the wallet has tokens of."""
+        return tuple(sorted({unit for _, unit in self.by_wallet}))
+
+    def balances(self, unit: str = "sat", mint_url: str | None = None) -> dict[str, int]:
+        """``total_balance``, ``unspent_balance``, ``pending_balance`` and ``spent_balance`` of one unit,
+        over all mints or at one."""
+        found = [s for (url, u), s in self.by_wallet.items() if u == unit and mint_url in (None, url)]
+        return balances_of(found)
+
+    @property
+    def total_balance(self) -> int:
+        """Value of all statuses, spent money too."""
+        return self._only("total_balance")
+
+    @property
+    def unspent_balance(self) -> int:
+        """Value of status ``unspent``."""
+        return self._only("unspent_balance")
+
+    @property
+    def pending_balance(self) -> int:
+        """Value of status ``pending``: awaiting, reserved and outstanding."""
+        return self._only("pending_balance")
+
+    @property
+    def spent_balance(self) -> int:
+        """Value of status ``spent``."""
+        return self._only("spent_balance")
+
+    def _only(self, name: str) -> int:
+        if len(self.units) > 1:
+            raise InvalidArgument(
+                f"the wallet holds {' and '.join(self.units)}, which are never added: name the unit",
+                code="MIXED_UNITS",
+                units=list(self.units),
+            )
+        return self.balances(*self.units)[name]
+
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready: one entry per mint and unit, with the amount in each state."""
+        """JSON-ready: one entry per mint and unit, with the four balances and the amount in each state."""
         return {
             "wallets": [
-                {"mint_url": mint_url, "unit": unit, **states}
+                {"mint_url": mint_url, "unit": unit, **balances_of([states]), **states}
                 for (mint_url, unit), states in sorted(self.by_wallet.items())
             ]
         }
+
+
+def balances_of(states: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The four balances of amounts by state. All amounts are of one unit."""
+    by_status = dict.fromkeys(STATUS_OF_STATE.values(), 0)
+    for amounts in states:
+        for state, amount in amounts.items():
+            by_status[STATUS_OF_STATE[state]] += amount
+    named = {f"{status}_balance": by_status[status] for status in ("unspent", "pending", "spent")}
+    return {"total_balance": sum(by_status.values()), **named}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterable
 from typing import TypeVar
@@ -41,6 +42,12 @@ class Keysets:
         self._lists: dict[str, tuple[float, tuple[KeysetInfo, ...]]] = {}
         self._keys: dict[tuple[str, str], Keyset] = {}
         self._infos: dict[str, tuple[float, MintInfo]] = {}
+
+    def asking(self, mint: MintPort) -> Keysets:
+        """The same memory, but what is not remembered is asked of ``mint``."""
+        view = copy.copy(self)
+        view._mint = mint
+        return view
 
     def listed(self, mint_url: str, refresh: bool = False) -> tuple[KeysetInfo, ...]:
         """The mint's keysets, active and inactive. Raises MintSilent."""

@@ -31,6 +31,7 @@ class TransitionEvent:
     at: int
     duration_ms: float
     data: Mapping[str, Any]
+    alarm: str | None = None  # CRITICAL_MELT_FAILURE: a person must look, money left or may have left
 
 
 class Log:
@@ -40,8 +41,10 @@ class Log:
         self._logger = logger if logger is not None else structlog.get_logger("nutstate")
 
     def transition(self, event: TransitionEvent) -> None:
-        write = self._logger.critical if event.compliance_level == "CRITICAL" else self._logger.info
-        fields = attrs.asdict(event, filter=lambda a, _: a.name not in ("event", "at", "data"))
+        critical = event.compliance_level == "CRITICAL" or event.alarm is not None
+        write = self._logger.critical if critical else self._logger.info
+        hidden = ("event", "at", "data") if event.alarm is not None else ("event", "at", "data", "alarm")
+        fields = attrs.asdict(event, filter=lambda a, _: a.name not in hidden)
         write("transition", trigger=event.event, **fields, **{f"data_{k}": v for k, v in event.data.items()})
 
     def refused(self, operation: Operation, decision: Decision) -> None:
@@ -60,7 +63,7 @@ class Log:
         self._logger.info(name, **{key: sanitise(value) for key, value in fields.items()})
 
 
-def transition_event(record: AuditRecord, duration_ms: float) -> TransitionEvent:
+def transition_event(record: AuditRecord, duration_ms: float, alarm: str | None = None) -> TransitionEvent:
     """A committed audit record as the event that is logged and observed."""
     return TransitionEvent(
         operation_id=record.operation_id,
@@ -75,6 +78,7 @@ def transition_event(record: AuditRecord, duration_ms: float) -> TransitionEvent
         at=record.at,
         duration_ms=duration_ms,
         data=record.data,
+        alarm=alarm,
     )
 
 

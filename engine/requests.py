@@ -102,12 +102,15 @@ def dedup_key(op: Operation) -> str:
 
 def duplicate_of(store: Store, op: Operation, now: int) -> tuple[Operation | None, DedupRecord | None]:
     """The operation that made the same request inside the window and did not end unpaid, and the
-    record to take over when there is none."""
+    record to take over when there is none. One that was given up unpaid is none either, but it keeps
+    its claim: nobody knows whether its request was lost."""
     record = store.dedup(dedup_key(op))
     if record is None or record.expires_at <= now:
         return None, record
     first = store.operation(record.operation_id)
     if first is None or first.state in ENDED_UNPAID:
+        return None, record
+    if first.state == "written_off" and first.payment is None:
         return None, record
     return first, record
 
@@ -142,9 +145,10 @@ def check_sources(store: Store, op: Operation) -> None:
     if missing:
         raise NotFound("no such token", code="TOKEN_NOT_FOUND", tokens=missing)
     for token_id in op.policy.sources:
-        token = tokens[token_id]
-        if token.npub != op.npub:
+        if tokens[token_id].npub != op.npub:
             raise Refused("a source belongs to another npub", code="OWNER_MISMATCH", token=token_id)
+    for token_id in op.policy.sources:
+        token = tokens[token_id]
         if (token.wallet_id, token.mint_url, token.unit) != (op.wallet_id, op.mint_url, op.unit):
             raise Refused(
                 "a source is of another wallet, mint or unit", code="MINT_OR_UNIT_MISMATCH", token=token_id
@@ -154,9 +158,20 @@ def check_sources(store: Store, op: Operation) -> None:
         raise concurrent(held)
 
 
+def lost_race(store: Store, entity: str | None) -> Refused:
+    """CONCURRENT_OPERATION after the last lost race for tokens the engine chose: which one was taken
+    (``token:<id>``, as the store named it) and who has it now."""
+    kind, _, token_id = (entity or "").partition(":")
+    token = store.token(token_id) if kind == "token" and token_id else None
+    if token is None:
+        return concurrent({})
+    return concurrent({token_id: token.reserved_by})
+
+
 def concurrent(held: dict[str, str | None]) -> Refused:
+    """CONCURRENT_OPERATION that names the tokens and the operations that hold them."""
     return Refused(
-        "another operation holds a source",
+        "another operation holds a token this one needs",
         code="CONCURRENT_OPERATION",
         tokens=sorted(held),
         operations=sorted({holder for holder in held.values() if holder}),

@@ -20,6 +20,7 @@ from .mint.outputs import BadSignature
 from .mint.port import Keyset, MintPort
 from .ports import Clock
 from .settings import Settings
+from .timing import Spent, timed
 
 
 @frozen
@@ -67,8 +68,12 @@ class Run:
     loaded_monotonic: float = field(init=False)
     loaded_wall: int = field(init=False)
     idle_polls: int = 0
+    spent: Spent = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self.spent = Spent(self.clock)
+        self.mint = timed(self.mint, self.spent)
+        self.keysets = self.keysets.asking(self.mint)
         self.loaded_monotonic = self.clock.monotonic()
         self.loaded_wall = self.clock.now()
 

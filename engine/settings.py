@@ -39,7 +39,6 @@ class Settings:
     candidate_tokens_max: int = _count(200)
     lease_s: float = _duration(30)
     dedup_window_s: float = _duration(300)
-    key_retention_h: float = _duration(24)
     quote_lifetime_s: float = _duration(600)
     proofs_per_operation_max: int = _count(1000)
     amount_max: int = field(default=AMOUNT_MAX, validator=[validators.ge(1), validators.le(AMOUNT_MAX)])

@@ -83,7 +83,11 @@ def test_commit_unknown_is_3(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(SqliteStore, "commit", lost)
     ran = wallet.run("melt", wallet.invoice(), "--json")
-    assert ran.code == 3 and ran.json["error"]["code"] == "COMMIT_UNKNOWN" and "recover" in ran.json["hint"]
+    error = ran.json["error"]
+    assert ran.code == 3 and "recover" in ran.json["hint"]
+    # perhaps it was committed, and another worker has sent it since
+    assert error["code"] == "CRITICAL_DB_FAILURE_AFTER_MINT_SUCCESS"
+    assert error["details"]["cause"] == "COMMIT_UNKNOWN"
 
 
 def fail_commit(monkeypatch: pytest.MonkeyPatch, nth: int) -> None:

@@ -1,4 +1,4 @@
-"""F11: hostile arguments of every public call. A typed error with a stable code, and nothing written."""
+"""F11, R49: hostile arguments of every public call. A typed error with a stable code, and nothing written."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from nutstate import Engine, NutstateError, Refused, Store
 from nutstate.engine.mint.invoice import make_invoice
-from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
+from nutstate.storage.port import OperationQuery, TokenQuery
 from tests.support.clock import FakeClock
+from tests.support.everything import everything
 from tests.support.wallet import NPUB, funded, invoice, npub_of, preimage
 
 WEIRD: list[Any] = [
@@ -23,21 +24,15 @@ WEIRD: list[Any] = [
 ]  # fmt: skip
 
 
-def dump(store: Store) -> tuple[Any, ...]:
-    operations = list(store.operations(OperationQuery(limit=1000)))
-    trail = [list(store.audit(AuditQuery(operation_id=op.id))) for op in operations]
-    return operations, list(store.tokens(TokenQuery(limit=1000))), trail
-
-
 def refuses(store: Store, call: Callable[[], object], *codes: str) -> None:
-    before = dump(store)
+    before = everything(store)
     with pytest.raises(NutstateError) as raised:
         call()
     error = raised.value
     assert error.code.isupper() and error.message
     assert not codes or error.code in codes, f"{error.code}: {error.message}"
     assert error.as_dict()["family"] in ("Refused", "MintError", "StorageError")
-    assert dump(store) == before
+    assert everything(store) == before
 
 
 def melting(engine: Engine, clock: FakeClock, **change: Any) -> Callable[[], object]:
@@ -98,6 +93,12 @@ def test_wrong_invoices(store: Store) -> None:
     refuses(store, melting(engine, clock, invoice=huge), "INVALID_AMOUNT")
 
 
+def test_r12_a_wrong_checksum_alone(store: Store) -> None:
+    engine, mint, clock = funded(store, amount=0)
+    damaged = NPUB[:-1] + ("q" if NPUB[-1] != "q" else "p")
+    refuses(store, melting(engine, clock, npub=damaged), "INVALID_NPUB")
+
+
 @pytest.mark.parametrize(
     "url",
     ["ftp://mint", "mint", "https://", "https://u:p@mint", "https://mint?x=1", "https://mint#f",
@@ -135,6 +136,9 @@ def test_nobody_spends_the_tokens_of_another(store: Store) -> None:
     refuses(store, melting(engine, clock, npub=other, sources=[mine]), "OWNER_MISMATCH")
     refuses(store, melting(engine, clock, wallet_id="w2", sources=[mine]), "MINT_OR_UNIT_MISMATCH")
     refuses(store, melting(engine, clock, sources=["tx_nothing_there"]), "TOKEN_NOT_FOUND")
+    elsewhere = {"mint_url": "https://elsewhere.example"}  # R16
+    refuses(store, melting(engine, clock, sources=[mine], **elsewhere), "MINT_OR_UNIT_MISMATCH")
+    refuses(store, melting(engine, clock, sources=[mine], unit="msat"), "MINT_OR_UNIT_MISMATCH")
     with pytest.raises(Refused) as refused:
         melting(engine, clock, npub=other)()
     assert refused.value.code == "INSUFFICIENT_BALANCE" and refused.value.details["available"] == 0
@@ -144,12 +148,12 @@ def test_a_held_source_names_its_holder(store: Store) -> None:
     engine, mint, clock = funded(store)
     plan = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock))
     held = plan.record.inputs[0].token_id
-    before = dump(store)
+    before = everything(store)
     with pytest.raises(Refused) as refused:
         melting(engine, clock, sources=[held])()
     assert refused.value.code == "CONCURRENT_OPERATION"
     assert refused.value.details["operations"] == [plan.id]
-    assert dump(store) == before
+    assert everything(store) == before
 
 
 @pytest.mark.parametrize("call", ["operation", "confirm", "cancel"])

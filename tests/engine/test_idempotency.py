@@ -1,4 +1,4 @@
-"""R5-R8: ids, keys, duplicates and simultaneous requests. One winner, everybody else gets its answer."""
+"""R17 to R48: ids, keys, duplicates and simultaneous requests. One winner, everybody else gets its answer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nutstate import Engine, Handle, NutstateError, Refused, Store
+from nutstate.engine import requests
 from nutstate.storage.port import OperationQuery, TokenQuery
 from tests.support import invariants
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
@@ -77,6 +78,60 @@ def test_a_duplicate_can_be_an_error(store: Store) -> None:
     assert refused.value.code == "DUPLICATE_OPERATION"
     assert refused.value.details["first_operation"] == first.id
     assert refused.value.details["age_s"] >= 30
+
+
+@pytest.mark.parametrize("seconds", [0, QUICK.dedup_window_s - 1])
+def test_r32_r33_inside_the_window_it_is_the_first_operation(store: Store, seconds: float) -> None:
+    engine, mint, clock = funded(store)
+    bolt11 = invoice(50, clock)
+    first = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    clock.advance(seconds)
+    assert engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11).id == first.id
+    assert melts(store) == 1 and mint.lightning.attempts(payment_hash(bolt11)) == 1
+
+
+def test_r43_r44_outside_the_window_it_is_a_new_request_for_a_paid_invoice(store: Store) -> None:
+    engine, mint, clock = funded(store)
+    bolt11 = invoice(50, clock)
+    first = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    clock.advance(QUICK.dedup_window_s + 1)
+    with pytest.raises(Refused) as refused:
+        engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    assert refused.value.code == "PAYMENT_ALREADY_CLAIMED" and refused.value.details["holder"] == first.id
+    assert melts(store) == 1 and mint.lightning.attempts(payment_hash(bolt11)) == 1
+
+
+def test_r43_the_window_ends_on_the_millisecond(store: Store) -> None:
+    """What decides whether an equal request is new, without the claim that answers for a melt first."""
+    engine, mint, clock = funded(store)
+    first = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(50, clock))
+    record = store.dedup(requests.dedup_key(first.record))
+    assert record is not None and record.operation_id == first.id
+    assert record.expires_at - first.record.created_at == pytest.approx(QUICK.dedup_window_s * 1000, abs=5)
+    for now, found in ((record.expires_at - 1, first.id), (record.expires_at, None)):
+        known, previous = requests.duplicate_of(store, first.record, now)
+        assert (known.id if known else None) == found and previous == record
+
+
+def test_r42_a_melt_without_change_is_recognised_too(store: Store) -> None:
+    """Everything the wallet has goes out: no keep and no change token tells of the first operation."""
+    engine, mint, clock = funded(store, amount=0, mint_options={"input_fee_ppk": 0})
+    engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=102)
+    bolt11 = invoice(100, clock)
+    mint.lightning.script(payment_hash(bolt11), "PAID", fee=2)
+    first = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    assert first.state == "reconciled" and not store.tokens(TokenQuery(parent=first.id))
+    assert engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11).id == first.id
+    assert melts(store) == 1 and mint.lightning.attempts(payment_hash(bolt11)) == 1
+
+
+@pytest.mark.parametrize("hours", [25, 24 * 365])
+def test_r39_a_key_holds_for_ever(store: Store, hours: int) -> None:
+    engine, mint, clock = funded(store)
+    bolt11 = invoice(50, clock)
+    first = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, idempotency_key="k")
+    clock.advance(hours * 3600)
+    assert engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, idempotency_key="k").id == first.id
 
 
 def test_a_transaction_id_is_used_once(store: Store) -> None:

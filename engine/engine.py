@@ -27,6 +27,7 @@ from .outcome import raise_if_rejected
 from .outside import Outside
 from .ports import Clock, Faults, NoFaults, SystemClock, Worker
 from .recovery import Recovery
+from .reports import Reports
 from .run import Happened, Run
 from .settings import Settings
 
@@ -34,7 +35,7 @@ ON_DUPLICATE = ("return", "error")
 ON_UNPAID = ("fence", "retry_then_fence", "trust")
 
 
-class Engine:
+class Engine(Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine

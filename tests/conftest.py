@@ -38,7 +38,13 @@ def mongo_urls(mongo_databases: Databases) -> Iterator[Callable[[], str]]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What did not run on ``memory://`` and where it ran instead."""
+    """Tables that tests made, and what did not run on ``memory://`` and where it ran instead."""
+    reports = [r for key in ("passed", "failed") for r in terminalreporter.stats.get(key, ())]
+    told = [str(value) for r in reports for name, value in r.user_properties if name == "table"]
+    for number, line in enumerate(told):
+        if number == 0:
+            terminalreporter.section("tables")
+        terminalreporter.write_line(line)
     ran = [r for r in terminalreporter.stats.get("passed", ()) if "real_mongo" in r.keywords]
     if terminalreporter.config.option.verbose < 0 and not ran:
         return

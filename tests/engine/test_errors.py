@@ -165,7 +165,7 @@ def test_r36_r45_given_up_unpaid_is_no_duplicate_but_keeps_the_invoice(store: St
 
     class Written(FaultyStore):
         def operation(self, operation_id: str) -> Any:
-            return gone if operation_id == first.id else self.store.operation(operation_id)
+            return gone if operation_id == melt.id else self.store.operation(operation_id)
 
     after = Engine(Written(store), mint, settings=QUICK, clock=clock)
     with pytest.raises(Refused) as refused:

@@ -109,7 +109,7 @@ def _constants(module: Module, value: ast.AST | None) -> Iterator[str]:
         if isinstance(value.value, str) and CODE.fullmatch(value.value):
             yield value.value
     elif isinstance(value, ast.JoinedStr) and isinstance(value.values[0], ast.Constant):
-        yield f"{value.values[0].value}*"
+        yield f"{value.values[0].value!s}*"
     elif isinstance(value, ast.IfExp):
         yield from _constants(module, value.body)
         yield from _constants(module, value.orelse)

@@ -6,6 +6,7 @@ import click
 
 from ..engine import arguments
 from ..engine.handle import Handle
+from ..engine.report import PerformanceReport
 from ..machines.registry import RELEASED, names
 from .context import Session, wait_option, with_session
 from .errors import Exit
@@ -37,15 +38,19 @@ _ID = "tx_melt_1732264000000_0123456789abcdef01234567"
 
 @click.command(
     short_help="One operation and its audit trail.",
-    epilog=f"\b\nExamples:\n  nutstate show {_ID}\n  nutstate show {_ID} --verbose",
+    epilog=f"\b\nExamples:\n  nutstate show {_ID}\n  nutstate show {_ID} --verbose"
+    f"\n  nutstate show {_ID} --report",
 )
 @click.argument("operation_id", metavar="ID")
 @click.option("--verbose", "-v", is_flag=True, help="Also every guard that was asked and what it said.")
+@click.option("--report", is_flag=True, help="Where its time went instead: states, mint calls, commits.")
 @show_preimage
 @with_session
-def show(session: Session, operation_id: str, verbose: bool, show_preimage: bool) -> int:
+def show(session: Session, operation_id: str, verbose: bool, report: bool, show_preimage: bool) -> int:
     """One operation: its numbers, and its audit trail as a timeline with the hash chain verified."""
     with session.engine() as (engine, _):
+        if report:
+            return _reported(session, engine.report(operation_id))
         handle = engine.operation(operation_id)
         records = handle.audit()
     terms, intact = conservation(handle, records), chain_holds(records)
@@ -77,6 +82,29 @@ def show(session: Session, operation_id: str, verbose: bool, show_preimage: bool
     if not handle.is_final:
         out.pairs([("next", step) for step in next_steps(session, handle)])
     return Exit.DONE if intact else Exit.REFUSED
+
+
+def _reported(session: Session, report: PerformanceReport) -> int:
+    if session.out.as_json:
+        session.out.document(report.as_dict())
+        return Exit.DONE
+    out = session.out
+    out.line(
+        f"{report.kind} ", (report.state, f"bold {style_of(report.state)}"), f": {report.transaction_id}"
+    )
+    out.pairs(
+        [
+            ("total", duration(report.total_ms)),
+            ("mint", f"{report.mint_ms} ms in {report.mint_calls} calls"),
+            ("store", f"{report.store_ms} ms, {report.commits} commits"),
+        ]
+    )
+    spent: list[list[Part]] = [[f"state {state}", "", str(ms)] for state, ms in report.state_ms.items()]
+    spent += [[f"mint {kind}", str(n["calls"]), str(n["ms"])] for kind, n in report.mint.items()]
+    out.table(("where", "calls", "ms"), spent, right=(1, 2))
+    for sentence in report.recommendations:
+        out.line(sentence, wrap=True)
+    return Exit.DONE
 
 
 @click.command(

@@ -10,6 +10,7 @@ import click
 from ..engine import arguments
 from ..engine.engine import Engine
 from ..engine.errors import InvalidArgument
+from ..engine.handle import balances_of
 from ..engine.ids import validate_transaction_id
 from ..engine.log import TransitionEvent
 from ..engine.mint.token_codec import TOKEN_CHARS_MAX, InvalidToken, decode_token
@@ -195,7 +196,13 @@ def balance(session: Session, npub: str, mint: str | None) -> int:
         wallets = {where: states for where, states in every.items() if any(states.values())}
         if session.out.as_json:
             rows = [
-                {"mint_url": url, "unit": unit, "simulated": is_simulated(url), "states": states}
+                {
+                    "mint_url": url,
+                    "unit": unit,
+                    "simulated": is_simulated(url),
+                    **balances_of([states]),
+                    "states": states,
+                }
                 for (url, unit), states in sorted(wallets.items())
             ]
             session.out.document({"npub": npub, "wallets": rows})

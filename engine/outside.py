@@ -62,7 +62,12 @@ class Outside:
                 return self._decided(run, look(run))
             except Conflict:
                 continue
-        raise Refused("another worker keeps changing the operation", code="CONCURRENT_OPERATION")
+        raise Refused(
+            "another worker keeps changing the operation",
+            code="CONCURRENT_OPERATION",
+            tokens=[],
+            operations=[operation_id],
+        )
 
     def _decided(self, run: Run, happened: Happened) -> Operation:
         decision = run.decide(happened.event, happened.evidence)

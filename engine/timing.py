@@ -87,8 +87,8 @@ class _Timed:
         if name not in MINT_KINDS:
             return there
 
-        def call(*args: Any) -> Any:
+        def call(*args: Any, **named: Any) -> Any:
             with self._spent.mint_call(name):
-                return there(*args)
+                return there(*args, **named)
 
         return call

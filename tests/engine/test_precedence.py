@@ -19,6 +19,7 @@ from nutstate.engine.mint.port import MeltQuote
 from nutstate.engine.proofs import name_of
 from nutstate.engine.run import Happened
 from nutstate.machines.registry import latest
+from nutstate.storage.catalogue import ERRORS
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Policy
 from tests.support.everything import everything
@@ -137,7 +138,9 @@ def test_each_way_of_being_wrong_alone(store: Store, way: str) -> None:
     wrong = Wrong(store, (way,))
     with pytest.raises(NutstateError) as refused:
         wrong.engine.melt(**wrong.request)
-    assert refused.value.code == way
+    error, entry = refused.value, ERRORS[way]
+    assert (error.code, error.severity, error.retryable) == (way, entry.severity, entry.retryable)
+    assert error.as_dict()["family"] == entry.family
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=["-".join(pair) for pair in PAIRS])

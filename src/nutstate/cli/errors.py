@@ -12,6 +12,7 @@ import click
 import structlog
 
 from ..machines.registry import UnknownMachine
+from ..storage.catalogue import ERRORS
 from ..storage.errors import CommitUnknown, NutstateError, StorageError
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _interrupted(session: Session) -> int:
     else:
         message = "interrupted; whatever was begun stays open and nothing is lost"
     details = {} if about is None else {"operation_id": about}
-    content = _content("Interrupted", "INTERRUPTED", message, retryable=True, details=details)
+    content = _content("Interrupted", "INTERRUPTED", message, details)
     return _say(session, content, _go_on(session), Exit.INTERRUPTED)
 
 
@@ -131,10 +132,8 @@ def _unexpected(session: Session, error: Exception) -> int:
     structlog.get_logger("nutstate").critical("unexpected", error=type(error).__name__, where=where)
     still_open = session.seen.is_open
     about = {"operation_id": session.seen.operation_id} if still_open else {}
-    content = _content(
-        "Unexpected", "UNEXPECTED", f"unexpected {type(error).__name__}: this is a bug in nutstate",
-        severity="CRITICAL", details=about,
-    )  # fmt: skip
+    message = f"unexpected {type(error).__name__}: this is a bug in nutstate"
+    content = _content("Unexpected", "UNEXPECTED", message, about)
     hint = "Run it again with --log json to see where, and report that."
     return _say(
         session,
@@ -145,20 +144,14 @@ def _unexpected(session: Session, error: Exception) -> int:
 
 
 def _content(
-    family: str,
-    code: str,
-    message: str,
-    *,
-    severity: str = "LOW",
-    retryable: bool = False,
-    details: Mapping[str, Any] | None = None,
+    family: str, code: str, message: str, details: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     return {
         "family": family,
         "code": code,
         "message": message,
-        "severity": severity,
-        "retryable": retryable,
+        "severity": ERRORS[code].severity,
+        "retryable": ERRORS[code].retryable,
         "details": dict(details or {}),
     }
 

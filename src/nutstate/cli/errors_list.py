@@ -8,10 +8,9 @@ import attrs
 import click
 
 from ..storage.catalogue import ERRORS, SEVERITIES, Entry
-from .context import Session, with_session
 from .errors import HINTS, Exit
 from .errors_page import page
-from .output import Part
+from .output import Output, Part
 
 _STYLES = {"LOW": "", "MEDIUM": "yellow", "HIGH": "red", "CRITICAL": "bold red"}
 
@@ -23,22 +22,23 @@ _STYLES = {"LOW": "", "MEDIUM": "yellow", "HIGH": "red", "CRITICAL": "bold red"}
 )
 @click.argument("code", required=False)
 @click.option("--markdown", is_flag=True, help="The whole catalogue as the page docs/errors.md.")
-@with_session
-def errors(session: Session, code: str | None, markdown: bool) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Exactly one JSON document on standard output.")
+def errors(code: str | None, markdown: bool, as_json: bool) -> int:
     """Every error code, or CODE alone: its family, how severe it is, whether the same call may succeed
     later, and what it means. No store is opened."""
+    out = Output(as_json)
     if markdown:
-        if code is not None or session.out.as_json:
+        if code is not None or as_json:
             raise click.UsageError("--markdown is the whole catalogue, as text")
         sys.stdout.write(page())
         return Exit.DONE
     if code is None:
-        return _all(session)
+        return _all(out)
     entry = ERRORS.get(code.strip().upper())
     if entry is None:
         raise click.UsageError("CODE: there is no such error code; `nutstate errors` lists them")
-    if session.out.as_json:
-        session.out.document({"errors": [_document(entry)]})
+    if out.as_json:
+        out.document({"errors": [_document(entry)]})
         return Exit.DONE
     rows = [
         ("code", entry.code),
@@ -48,14 +48,14 @@ def errors(session: Session, code: str | None, markdown: bool) -> int:
         ("meaning", entry.sentence),
     ]
     hint = HINTS.get(entry.code)
-    session.out.pairs([*rows, ("what to do", hint)] if hint else rows)
+    out.pairs([*rows, ("what to do", hint)] if hint else rows)
     return Exit.DONE
 
 
-def _all(session: Session) -> int:
+def _all(out: Output) -> int:
     found = sorted(ERRORS.values(), key=lambda e: (e.family, -SEVERITIES.index(e.severity), e.code))
-    if session.out.as_json:
-        session.out.document({"errors": [_document(entry) for entry in found]})
+    if out.as_json:
+        out.document({"errors": [_document(entry) for entry in found]})
         return Exit.DONE
     table: list[list[Part]] = [
         [
@@ -66,7 +66,7 @@ def _all(session: Session) -> int:
         ]
         for entry in found
     ]
-    session.out.table(("code", "family", "severity", "retryable"), table)
+    out.table(("code", "family", "severity", "retryable"), table)
     return Exit.DONE
 
 

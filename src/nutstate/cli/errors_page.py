@@ -20,7 +20,8 @@ replays. `nutstate errors CODE` prints one entry.
 PRECEDENCE = """\
 ## Which one comes first
 
-A request that is wrong in several ways gets the first of these; the order is tested pair by pair.
+A melt that is wrong in several ways gets the first of these; the order is tested pair by pair. Other calls keep the
+same order as far as they have these steps.
 
 1. **Arguments**: `INVALID_*`, `INVOICE_WITHOUT_AMOUNT`. Nothing was read or written.
 2. **Idempotency key**: `IDEMPOTENCY_KEY_REUSED`, or the first operation, whatever became of it. A key holds for ever.

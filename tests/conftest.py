@@ -39,8 +39,10 @@ def mongo_urls(mongo_databases: Databases) -> Iterator[Callable[[], str]]:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Tables that tests made, and what did not run on ``memory://`` and where it ran instead."""
-    reports = [r for key in ("passed", "failed") for r in terminalreporter.stats.get(key, ())]
-    told = [str(value) for r in reports for name, value in r.user_properties if name == "table"]
+    ended = [
+        r for found in terminalreporter.stats.values() for r in found if getattr(r, "when", "") == "teardown"
+    ]
+    told = [str(value) for r in ended for name, value in r.user_properties if name == "table"]
     for number, line in enumerate(told):
         if number == 0:
             terminalreporter.section("tables")

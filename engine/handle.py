@@ -14,14 +14,14 @@ from .effects import inputs_total_of
 from .known import machine_of
 
 if TYPE_CHECKING:
-    from .engine import Engine
+    from .core import Core
 
 
 @frozen(eq=False)
 class Handle:
     """An operation at one moment. Amounts are in ``unit``; :meth:`refresh` reads it again."""
 
-    _engine: Engine
+    _engine: Core
     record: Operation
 
     def __repr__(self) -> str:

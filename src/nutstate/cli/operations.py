@@ -6,6 +6,7 @@ import click
 
 from ..engine import arguments
 from ..engine.handle import Handle
+from ..engine.trail import at_one_moment, chain_holds
 from ..machines.registry import RELEASED, names
 from .context import Session, wait_option, with_session
 from .errors import Exit
@@ -14,7 +15,6 @@ from .output import Part, duration
 from .render import (
     age,
     as_document,
-    chain_holds,
     conservation,
     conservation_line,
     exit_code,
@@ -46,9 +46,9 @@ _ID = "tx_melt_1732264000000_0123456789abcdef01234567"
 def show(session: Session, operation_id: str, verbose: bool, show_preimage: bool) -> int:
     """One operation: its numbers, and its audit trail as a timeline with the hash chain verified."""
     with session.engine() as (engine, _):
-        handle = engine.operation(operation_id)
-        records = handle.audit()
-    terms, intact = conservation(handle, records), chain_holds(records)
+        op, records = at_one_moment(engine.store, engine.operation(operation_id).record)
+        handle = Handle(engine, op)
+    terms, intact = conservation(handle, records), chain_holds(op, records)
     if session.out.as_json:
         session.out.document(
             {

@@ -12,7 +12,6 @@ import attrs
 
 from ..engine.handle import Handle
 from ..machines.registry import released
-from ..storage.audit_hash import audit_hash
 from ..storage.records import AuditRecord
 from .context import Session
 from .errors import Exit
@@ -193,16 +192,6 @@ def result(session: Session, handle: Handle, code: Exit, *, preimage: bool = Fal
 
 
 # -- the audit trail -----------------------------------------------------------------------------
-
-
-def chain_holds(records: Sequence[AuditRecord]) -> bool:
-    """Whether the records are complete, in order, and each hash covers the one before."""
-    previous = ""
-    for seq, record in enumerate(records, 1):
-        if record.seq != seq or record.prev_hash != previous or audit_hash(record) != record.hash:
-            return False
-        previous = record.hash
-    return True
 
 
 def record_document(record: AuditRecord) -> dict[str, Any]:

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import attrs
 
 from ...storage.records import InputRef, Proof
+from ..evidence import Chosen
 from ..proofs import name_of
 from ..token_ids import keep_id, split_id
 from .scene import Scene, inputs_total, move_off, new_token
 
+RELEASED_BY: Mapping[str, str] = {
+    "release": "trusted",
+    "unhold": "caller_word",
+    "hold_over": "mint_says_unspent",
+}
+"""What frees a reservation, where it is not that nothing was sent."""
+
 
 def split_off_keep(scene: Scene) -> None:
     """Move the untouched proofs of every chosen token into one keep token."""
-    selection, draft = scene.evidence.selection, scene.draft
-    if selection is None:
-        return
-    draft.load(part.token for part in selection.chosen)
+    selection = scene.evidence.selection
+    if selection is not None:
+        keep_of(scene, selection.chosen)
+
+
+def keep_of(scene: Scene, chosen: Sequence[Chosen]) -> None:
+    """The keep token of these sources: their untouched proofs, moved, and what a caller kept afresh."""
+    draft = scene.draft
+    draft.load(part.token for part in chosen)
+    left_behind = tuple(proof for part in chosen for proof in part.left_behind)
     moved: dict[str, tuple[Proof, ...]] = {}
-    for part in selection.chosen:
+    for part in chosen:
         if part.left_behind:
             draft.split_token(part.token.transaction_id, part.left_behind, scene.now)
             moved[part.token.transaction_id] = part.left_behind
-    kept = (*selection.left_behind, *scene.evidence.keep)
+    kept = (*left_behind, *scene.evidence.keep)
     if kept:
         token = new_token(scene, keep_id(draft.operation.id), "change", "change", kept)
         draft.create_token("deposit", token, scene.now, moved_from=moved)
@@ -46,12 +62,11 @@ def reserve_inputs(scene: Scene) -> None:
 
 
 def release_inputs(scene: Scene) -> None:
-    trusted = scene.decision.event == "release"
+    """Free what is still reserved, naming what the token's machine takes as proof."""
+    why = RELEASED_BY.get(scene.decision.event, "nothing_sent")
     for part in scene.draft.operation.inputs:
         if scene.draft.token(part.token_id).state == "reserved":
-            scene.draft.change_token(
-                part.token_id, "release", scene.now, release="trusted" if trusted else "nothing_sent"
-            )
+            scene.draft.change_token(part.token_id, "release", scene.now, release=why)
 
 
 def write_blanks(scene: Scene) -> None:
@@ -99,10 +114,12 @@ def spend_inputs(scene: Scene) -> None:
 
 def free_untouched(scene: Scene) -> None:
     """A request with one input SPENT elsewhere can never be executed (the mint takes all inputs or
-    none): what the mint calls UNSPENT of the others is freed. Needs quote UNPAID, asked afterwards."""
+    none): what the mint calls UNSPENT of the others is freed. Needs quote UNPAID, asked afterwards.
+    Of a hold that nobody recorded there is no request of ours: what is UNSPENT is freed."""
     draft, quote = scene.draft, scene.evidence.quote
     states = {state.Y: state.state for state in scene.evidence.states or ()}
-    if quote is None or quote.state != "UNPAID" or "SPENT" not in states.values():
+    held = scene.decision.state == "contested"
+    if not held and (quote is None or quote.state != "UNPAID" or "SPENT" not in states.values()):
         return
     for n, part in enumerate(draft.operation.inputs, 1):
         token = draft.token(part.token_id)
@@ -110,7 +127,9 @@ def free_untouched(scene: Scene) -> None:
         if token.state != "reserved" or not free:
             continue
         if len(free) == len(token.proofs):
-            draft.change_token(part.token_id, "release", scene.now, release="request_dead")
+            draft.change_token(
+                part.token_id, "release", scene.now, release="mint_says_unspent" if held else "request_dead"
+            )
         else:
             draft.split_token(part.token_id, free, scene.now)
             move_off(scene, token, free, n)

@@ -36,7 +36,10 @@ def record_reason(scene: Scene) -> None:
 
 
 def take_claim(scene: Scene) -> None:
-    scene.draft.set(claim=scene.draft.operation.payment_hash)
+    """Claim the payment hash; a recorded payment without one claims nothing."""
+    recorded = scene.evidence.recorded
+    named = recorded.payment_hash if recorded else None
+    scene.draft.set(claim=named or scene.draft.operation.payment_hash)
 
 
 def drop_claim(scene: Scene) -> None:
@@ -52,7 +55,7 @@ def store_payment(scene: Scene) -> None:
         return
     preimage = quote.preimage if quote else None
     matches = None if preimage is None else preimage_matches(preimage, op.payment_hash)
-    scene.draft.set(payment=Payment(scene.now, preimage, matches))
+    scene.draft.set(payment=Payment(scene.now, preimage, matches), evidence="mint")
 
 
 def store_change(scene: Scene) -> None:
@@ -85,6 +88,14 @@ def stamp_empty(scene: Scene) -> None:
     scene.draft.set(change_empty_since=scene.now)
 
 
+def stamp_unspent(scene: Scene) -> None:
+    scene.draft.set(held_unspent_since=scene.now)
+
+
+def forget_unspent(scene: Scene) -> None:
+    scene.draft.set(held_unspent_since=None)
+
+
 def stamp_watch(scene: Scene) -> None:
     scene.draft.set(watch_since=scene.now)
 
@@ -95,10 +106,14 @@ def reset_tries(scene: Scene) -> None:
 
 def record_loss(scene: Scene) -> None:
     """Paid: what is missing of the least that was owed. Not paid: the inputs that stay given up.
-    Not issued: the amount."""
+    Not issued: the amount. Paid by the caller: what others used of the sources he paid with; it is
+    theirs to account for, so sources = amount + fee + keep + change holds without it."""
     draft, op = scene.draft, scene.draft.operation
     if op.kind == "mint":
         draft.set(loss=op.amount)
+        return
+    if op.evidence == "caller":
+        draft.set(loss=sum(part.amount for part in op.contested))
         return
     if op.payment is None:
         given_up = [draft.token(part.token_id) for part in op.inputs]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import attrs
 from attrs import frozen
@@ -10,6 +10,7 @@ from attrs import frozen
 from ...machines.money import owed_max, owed_min
 from ...machines.spec import Decision
 from ...storage.records import Operation, Proof, Token, TokenMetadata
+from ...storage.secret import Secret
 from ..draft import Draft
 from ..evidence import Evidence
 from ..ids import legacy_operation_hash
@@ -84,3 +85,13 @@ def move_off(scene: Scene, token: Token, proofs: tuple[Proof, ...], n: int) -> T
     part = attrs.evolve(part, metadata=token.metadata)
     draft.create_token("deposit", part, scene.now, moved_from={token.transaction_id: proofs})
     return part
+
+
+def consumed_tokens(tokens: Iterable[Token], secrets: frozenset[Secret]) -> tuple[Token, ...]:
+    """The tokens that hold any of these proofs."""
+    return tuple(token for token in tokens if any(proof.secret in secrets for proof in token.proofs))
+
+
+def is_free(token: Token, op: Operation) -> bool:
+    """Nobody but this operation has anything to do with the token."""
+    return token.state == "unspent" or (token.state == "reserved" and token.reserved_by == op.id)

@@ -77,7 +77,7 @@ def conservation(handle: Handle, records: Sequence[AuditRecord]) -> dict[str, An
     else:
         returned = 0 if op.state == "written_off" else handle.inputs
         parts = {"returned": returned, "kept": op.keep_total}
-    if op.loss:
+    if op.loss and op.evidence != "caller":
         parts["loss"] = op.loss
     return {"sources": op.sources_total, **parts, "holds": op.sources_total == sum(parts.values())}
 

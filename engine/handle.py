@@ -67,7 +67,7 @@ class Handle:
 
     @property
     def is_paid(self) -> bool:
-        """A melt whose payment the mint has proven."""
+        """A melt whose payment the mint has proven, or the caller has recorded (``record.evidence``)."""
         return self.record.payment is not None
 
     @property

@@ -19,6 +19,7 @@ from .mints import is_simulated
 from .output import Output, Part, brief_age, duration
 
 _GENERATED = re.compile(r"tx_([a-z]+)_\d{10,}_[0-9a-f]{20}([0-9a-f]{4})")
+PARKED_VERBS = {"discrepant": ("resolve",), "contested": ("write-off",)}
 GOOD_ENDS = frozenset({"reconciled", "issued", "deposited"})
 
 
@@ -168,7 +169,7 @@ def next_steps(session: Session, handle: Handle) -> list[str]:
     if handle.is_final:
         return [command(f"show {about}")]
     if handle.is_parked:
-        verbs = ("resolve",) if handle.state == "discrepant" else ("resume", "release", "write-off")
+        verbs = PARKED_VERBS.get(handle.state, ("resume", "release", "write-off"))
         return [command(f"show {about} --verbose"), *(command(f"{v} {about} --reason WHY") for v in verbs)]
     if handle.state == "prepared" and handle.record.policy.two_step:
         return [command(f"confirm {about}"), command(f"cancel {about}")]

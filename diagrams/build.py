@@ -26,7 +26,7 @@ HOW_TO_FIX: Final = "run `nutstate diagrams build` (or `make diagrams`) and comm
 FLOWCHART_EDGES_MIN: Final = 20
 """From so many edges on, a flowchart is easier to read than a stateDiagram-v2."""
 
-GOOD_PATH_WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {"melt": ("splitting",)}
+GOOD_PATH_WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {"melt": ("splitting", "held", "contested")}
 """Machines that get a small drawing of their good path, and the detours left out of it."""
 
 _BEGIN: Final = "<!-- diagram:melt -->"

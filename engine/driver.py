@@ -246,7 +246,7 @@ class Driver:
         ids = {part.token_id for part in operation.inputs}
         if operation.kind == "mint":
             ids.add(minted_id(operation.id))
-        if operation.state == "watching":
+        if operation.state in ("watching", "contested"):
             ids |= set(self.store.proof_owners(map(proof_key, sent_secrets(operation))).values())
         if ids:
             draft.load(self.store.tokens(TokenQuery(ids=tuple(sorted(ids)), limit=len(ids))))

@@ -47,6 +47,18 @@ class Selection:
 
 
 @frozen(kw_only=True)
+class Recorded:
+    """What a caller says of a melt he made himself; its proofs stand in the evidence: ``selection``
+    holds the consumed ones by source, ``keep`` the fresh ones he kept, ``proofs`` the change."""
+
+    amount: int
+    fee: int
+    payment_hash: str | None = None
+    request: Secret | None = None
+    fingerprint: str | None = None  # of keep and change
+
+
+@frozen(kw_only=True)
 class Evidence:
     """One bundle per event. Everything is optional; what is missing permits nothing."""
 
@@ -78,4 +90,4 @@ class Evidence:
     child_ended_unspent: bool = False
     exact_inputs_wanted: bool = False
     keep: tuple[Proof, ...] = field(default=(), repr=False)
-    recorded_fee: int | None = None
+    recorded: Recorded | None = None

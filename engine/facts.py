@@ -6,12 +6,13 @@ from typing import Any
 
 from attrs import frozen
 
-from ..machines.facts import DepositFacts, MeltFacts, MintFacts
+from ..machines.facts import CheckFacts, DepositFacts, MeltFacts, MintFacts
 from ..storage.records import Operation
 from .draft import Draft
-from .effects import owed_bounds
+from .effects import consumed_tokens, is_free, owed_bounds
 from .evidence import Evidence
 from .mint.port import Refused
+from .proofs import sent_secrets
 from .settings import Settings
 
 
@@ -32,6 +33,8 @@ def gather(draft: Draft, evidence: Evidence, settings: Settings, now: int, elaps
         return melt_facts(draft, evidence, settings, now, elapsed)
     if draft.machine.facts is MintFacts:
         return mint_facts(draft, evidence, settings, now)
+    if draft.machine.facts is CheckFacts:
+        return check_facts(evidence)
     return DepositFacts(
         proof_count=len(evidence.proofs or ()),
         proof_count_max=settings.proofs_per_operation_max,
@@ -59,7 +62,10 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         "settle_window_ms": _ms(settings.settle_window_s),
         "retries": max(0, op.attempts - 1),
         "retries_max": settings.retries_max,
-        "unresolved_since": op.sent_at,
+        "unresolved_since": op.sent_at if op.sent_at is not None else op.hold_until,
+        "hold_until": op.hold_until,
+        "hold_max_ms": _ms(settings.hold_max_h, 3_600_000),
+        "held_unspent_since": op.held_unspent_since,
         "unknown_age_max_ms": _ms(settings.unknown_age_max_h, 3_600_000),
         "watch_since": op.watch_since,
         "watch_window_ms": _ms(settings.watch_window_h, 3_600_000),
@@ -77,6 +83,7 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         **_mint_state(op, evidence),
         **_fence(op, evidence, settings),
         **_change(op, evidence),
+        **_recorded(draft, evidence),
     }
     return MeltFacts(**facts)
 
@@ -103,7 +110,6 @@ def _inputs(draft: Draft, evidence: Evidence) -> dict[str, Any]:
     op, selection = draft.operation, evidence.selection
     if selection is not None and not op.inputs:
         tokens = [part.token for part in selection.chosen]
-        secrets = [proof.secret for proof in (*selection.proofs, *selection.left_behind)]
         return {
             "source_owners": frozenset(token.npub for token in tokens),
             "source_wallets": frozenset((token.wallet_id, token.mint_url, token.unit) for token in tokens),
@@ -115,12 +121,6 @@ def _inputs(draft: Draft, evidence: Evidence) -> dict[str, Any]:
             "preflight_asked": evidence.preflight_spent is not None,
             "preflight_blocked_count": len(evidence.preflight_spent or ()),
             "claim_holder": evidence.claim_holder,
-            "sources_total": sum(token.total_amount for token in tokens),
-            "keep_total": sum(proof.amount for proof in (*selection.left_behind, *evidence.keep)),
-            "recorded_fee": evidence.recorded_fee,
-            "recorded_change": sum(proof.amount for proof in evidence.proofs or ()),
-            "secrets_distinct": len(set(secrets)) == len(secrets)
-            and _all_distinct(selection.proofs, selection.left_behind, evidence.keep, evidence.proofs or ()),
         }
     return {
         "inputs_total": sum(part.amount for part in op.inputs),
@@ -137,9 +137,38 @@ def _inputs(draft: Draft, evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _all_distinct(*groups: tuple[Any, ...]) -> bool:
-    secrets = [proof.secret for group in groups for proof in group]
-    return len(set(secrets)) == len(secrets)
+def _recorded(draft: Draft, evidence: Evidence) -> dict[str, Any]:
+    """Of a melt the caller made: what he says it was, and whether its sources are free."""
+    op, recorded, selection = draft.operation, evidence.recorded, evidence.selection
+    if recorded is None or selection is None:
+        return {"sources_contested": _still_contested(draft)} if op.state == "contested" else {}
+    tokens = [part.token for part in selection.chosen]
+    parts = (*selection.proofs, *selection.left_behind, *evidence.keep, *(evidence.proofs or ()))
+    kept = (*selection.left_behind, *evidence.keep)
+    return {
+        "amount": recorded.amount,
+        "source_owners": frozenset(token.npub for token in tokens),
+        "source_wallets": frozenset((token.wallet_id, token.mint_url, token.unit) for token in tokens),
+        "source_states": frozenset(token.state for token in tokens),
+        "sources_total": sum(token.total_amount for token in tokens),
+        "keep_total": sum(proof.amount for proof in kept),
+        "recorded_fee": recorded.fee,
+        "recorded_change": sum(proof.amount for proof in evidence.proofs or ()),
+        "secrets_distinct": len({proof.secret for proof in parts}) == len(parts),
+        "sources_touched": all(part.proofs for part in selection.chosen),
+        "sources_are_the_held": sorted(token.transaction_id for token in tokens)
+        == sorted(part.token_id for part in op.inputs),
+        "sources_contested": sum(not is_free(token, op) for token in tokens),
+    }
+
+
+def _still_contested(draft: Draft) -> int:
+    """How many tokens with consumed proofs are not free; consumed proofs in no known token count too."""
+    op = draft.operation
+    secrets = sent_secrets(op)
+    found = consumed_tokens(draft.all_tokens(), secrets)
+    seen = {proof.secret for token in found for proof in token.proofs}
+    return sum(not is_free(token, op) for token in found) + len(secrets - seen)
 
 
 def _mint_state(op: Operation, evidence: Evidence) -> dict[str, Any]:
@@ -214,5 +243,19 @@ def mint_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int) -
         unknown_age_max_ms=_ms(settings.unknown_age_max_h, 3_600_000),
         tries=op.attempts,
         tries_max=settings.issue_tries_max,
+        operator_reason=evidence.operator_reason,
+    )
+
+
+def check_facts(evidence: Evidence) -> CheckFacts:
+    """What the check machine may ask. ``preflight_spent`` is what the mint called SPENT at first,
+    ``states`` what it said of these proofs when it was asked again."""
+    first = evidence.preflight_spent or frozenset()
+    again = {state.Y for state in evidence.states or () if state.state == "SPENT"}
+    return CheckFacts(
+        checks_performed=evidence.checks_performed,
+        discrepancies=len(evidence.discrepancies),
+        said_spent=len(first),
+        said_spent_again=len(first & again),
         operator_reason=evidence.operator_reason,
     )

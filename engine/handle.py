@@ -18,14 +18,14 @@ from .errors import InvalidArgument
 from .known import machine_of
 
 if TYPE_CHECKING:
-    from .engine import Engine
+    from .core import Core
 
 
 @frozen(eq=False)
 class Handle:
     """An operation at one moment. Amounts are in ``unit``; :meth:`refresh` reads it again."""
 
-    _engine: Engine
+    _engine: Core
     record: Operation
 
     def __repr__(self) -> str:
@@ -71,7 +71,7 @@ class Handle:
 
     @property
     def is_paid(self) -> bool:
-        """A melt whose payment the mint has proven."""
+        """A melt whose payment the mint has proven, or the caller has recorded (``record.evidence``)."""
         return self.record.payment is not None
 
     @property

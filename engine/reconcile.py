@@ -65,8 +65,9 @@ def check_melt(reader: Reader, operation_id: str) -> Checks:
 
 def _sums(op: Operation) -> bool:
     fee = op.payment.lightning_fee if op.payment else None
+    loss = 0 if op.evidence == "caller" else op.loss  # sources that others used are theirs to account for
     return fee is not None and conserved(
-        op.sources_total, op.amount, fee, op.input_fee, op.keep_total, op.change_amount, op.loss
+        op.sources_total, op.amount, fee, op.input_fee, op.keep_total, op.change_amount, loss
     )
 
 

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from ..storage.port import AuditQuery, Store
-from ..storage.records import Operation
-from .ports import Clock
+from ..storage.port import AuditQuery
+from .core import Core
 from .report import PerformanceReport, performance
 
 
-class Reads(Protocol):
-    """What :class:`Reports` needs of the engine it is part of."""
+class Reports(Core):
+    """Reports about stored operations."""
 
-    store: Store
-    clock: Clock
-
-    def _stored(self, operation_id: object) -> Operation: ...
-
-
-class Reports:
-    """Reports about stored operations; a base of the engine."""
-
-    def report(self: Reads, operation_id: str) -> PerformanceReport:
+    def report(self, operation_id: str) -> PerformanceReport:
         """Where an operation's time went, and what to do about it. Codes: NOT_FOUND, INVALID_FORMAT."""
         op = self._stored(operation_id)
         trail = self.store.audit(AuditQuery(operation_id=op.id))

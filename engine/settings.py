@@ -24,6 +24,8 @@ class Settings:
     post_open_max_s: float = _duration(70)
     """How long a request of another process may still be open; the settle window starts after it
     unless that process is certainly gone. At least connect plus read timeout of the mint adapter."""
+    hold_max_h: float = _duration(24)
+    """How long a caller may hold tokens for a payment he makes himself."""
     watch_window_h: float = _duration(24)
     poll_min_s: float = _duration(1)
     poll_max_s: float = _duration(60)

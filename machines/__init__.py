@@ -1,5 +1,6 @@
 """The rules: declared finite-state machines and the pure function that decides by them."""
 
+from .check import CHECK
 from .compile import step
 from .deposit import DEPOSIT
 from .melt import MELT
@@ -8,6 +9,7 @@ from .spec import NONE, Decision, Machine, Refusal, Verdict
 from .token import STATUS_OF_STATE, TOKEN
 
 __all__ = [
+    "CHECK",
     "DEPOSIT",
     "MELT",
     "MINT",

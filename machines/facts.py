@@ -25,7 +25,7 @@ class TokenFacts:
     operation_wallet: tuple[str, str, str] | None = None
     moved_count: int = 0
     consumption: str | None = None  # paid | swapped | recorded | written_off
-    release: str | None = None  # nothing_sent | trusted | request_dead
+    release: str | None = None  # nothing_sent | trusted | request_dead | caller_word | mint_says_unspent
     mint_spent_count: int = 0  # proofs of this token the mint calls SPENT
     mint_cannot_issue: bool = False
     from_migration: bool = False
@@ -112,6 +112,13 @@ class MeltFacts:
     recorded_fee: int | None = None
     recorded_change: int = 0
     secrets_distinct: bool = False
+    # a payment the caller makes himself
+    sources_touched: bool = False
+    sources_are_the_held: bool = False
+    sources_contested: int | None = None  # neither unspent nor reserved by this operation; None = not known
+    hold_until: int | None = None
+    hold_max_ms: int = 0
+    held_unspent_since: int | None = None
 
 
 @frozen(kw_only=True)
@@ -135,6 +142,17 @@ class MintFacts:
     unknown_age_max_ms: int = 0
     tries: int = 0
     tries_max: int = 0
+    operator_reason: str = ""
+
+
+@frozen(kw_only=True)
+class CheckFacts:
+    """A look at stored documents or proofs, and what it found."""
+
+    checks_performed: int = 0
+    discrepancies: int = 0
+    said_spent: int = 0  # proofs the mint called SPENT
+    said_spent_again: int = 0  # of these, asked a second time
     operator_reason: str = ""
 
 

@@ -23,15 +23,28 @@ _LATE = (
     "recover",
 )
 
+_RECORDED = (g.recorded_conserved, g.secrets_distinct, g.sources_touched)
+_RECORDABLE = (g.owner_matches, g.one_mint_one_unit, *_RECORDED)
+
 _SENT = Refuse(
     "cancel", "ALREADY_SENT", "the request may have been sent; only the mint's evidence can end it now"
 )
 _CHILD = Refuse("cancel", "CHILD_RUNNING", "a child operation holds the inputs")
+_HELD = Refuse(
+    "cancel", "HOLD_NOT_OVER", "the caller may be paying; unhold ends it on his word that he did not"
+)
+_CONTESTED = (
+    Refuse("cancel", "ALREADY_SENT", "the caller may have paid; only evidence or an operator can end it now"),
+    Refuse(
+        "unhold", "NOT_HELD", "held proofs were spent or a payment is recorded: a word cannot free them now"
+    ),
+)
+_UNHELD = Refuse("unhold", "ALREADY_FINAL", "the operation has ended")
 _ENDED = Refuse("cancel", "ALREADY_FINAL", "the operation has ended")
 
 
 def _final(name: str, meaning: str, *absorbs: str) -> State:
-    refuses = () if "cancel" in absorbs else (_ENDED,)
+    refuses = tuple(refusal for refusal in (_ENDED, _UNHELD) if refusal.event not in absorbs)
     return State(name, meaning, kind="final", group="final", absorbs=(*_LATE, *absorbs), refuses=refuses)
 
 
@@ -48,6 +61,8 @@ MELT: Machine[MeltFacts] = Machine(
               absorbs=("recover",), refuses=(_CHILD,)),
         State("prepared", "inputs reserved, blanks and exact request bytes written", action="start",
               group="before payment", absorbs=("recover",)),
+        State("held", "the caller pays it himself; the sources are reserved for it", action="watch_hold",
+              group="before payment", absorbs=("hold_seen_pending", "mint_unreachable", "recover"), refuses=(_HELD,)),
         State("paying", "the request may have been sent", action="post_melt", write_ahead=True,
               group="in flight", refuses=(_SENT,)),
         State("pending", "the mint says the payment is in flight", action="ask_state", group="in flight",
@@ -72,18 +87,25 @@ MELT: Machine[MeltFacts] = Machine(
               action="ask_state", group="parked",
               absorbs=(*_QUOTE_ANSWERS, *_POST_ANSWERS, *_FENCE_ANSWERS, "change_missing",
                        "change_seen_empty", "inputs_spent_elsewhere", "too_old", "recover"), refuses=(_SENT,)),
+        State("contested", "the caller paid, but sources or claim are not free, or held proofs are gone",
+              kind="parked", action="watch_sources", group="parked",
+              absorbs=("hold_seen_unspent", "hold_seen_pending", "hold_spent", "hold_over", "mint_unreachable",
+                       "too_old", "recover"), refuses=_CONTESTED),
         State("discrepant", "the stored documents contradict one another", kind="parked", group="parked",
               absorbs=(*_QUOTE_ANSWERS, *_POST_ANSWERS, "recover"), refuses=(_SENT,)),
         _final("reconciled", "paid, change stored, every document checked"),
         _final("released", "proven unpaid; the value is ours again"),
         _final("rejected", "refused before anything was sent"),
-        _final("cancelled", "the caller stopped it before anything was sent", "cancel"),
+        _final("cancelled", "the caller stopped it before anything was sent, or did not pay what he held for", "cancel",
+               "unhold"),
         _final("expired", "the quote ran out before anything was sent"),
         _final("written_off", "an operator gave the inputs up as lost"),
     ),
     events=(
         Event("request", "a caller wants an invoice paid", "caller"),
         Event("record", "a caller reports a melt it made itself", "caller"),
+        Event("hold", "a caller is about to make a melt itself", "caller"),
+        Event("unhold", "the caller says that it did not make it", "caller"),
         Event("cancel", "the caller wants it stopped", "caller"),
         Event("quote_received", "the mint quoted amount and fee reserve", "mint"),
         Event("quote_refused", "the mint will not quote", "mint"),
@@ -119,6 +141,11 @@ MELT: Machine[MeltFacts] = Machine(
         Event("change_missing", "owed change is not there", "mint"),
         Event("reconcile_passed", "every document agrees", "engine"),
         Event("reconcile_failed", "documents contradict one another", "engine"),
+        Event("hold_seen_unspent", "after the hold the mint calls every held proof UNSPENT", "mint"),
+        Event("hold_seen_pending", "after the hold the mint calls a held proof PENDING", "mint"),
+        Event("hold_over", "the hold is over and nothing was spent", "clock"),
+        Event("hold_spent", "after the hold the mint calls a held proof SPENT", "mint"),
+        Event("sources_free", "the contested sources and the claim have become free", "engine"),
         Event("recover", "a restart found the operation", "restart"),
         Event("resume", "an operator wants it to go on", "operator"),
         Event("write_off", "an operator gives the rest up", "operator"),
@@ -156,10 +183,10 @@ MELT: Machine[MeltFacts] = Machine(
         *edges("7", "funds_missing", "quoted", "rejected", forbids=(g.inputs_cover,), effects=("record_reason",),
                reason="required, available and shortfall are told"),
         *edges("8", "preflight_blocked", "quoted", "rejected", forbids=(g.preflight_clear,),
-               effects=("correct_spent", "record_reason"), reason="what the mint says is spent is corrected"),
+               effects=("correct_spent", "record_reason", "alarm"), reason="what the mint says is spent is corrected"),
         *edges("8b", "preflight_blocked", "prepared", "rejected", requires=(g.nothing_sent,),
                forbids=(g.preflight_clear,),
-               effects=("release_inputs", "drop_claim", "correct_spent", "record_reason"),
+               effects=("release_inputs", "drop_claim", "correct_spent", "record_reason", "alarm"),
                reason="an input was spent between the two steps"),
         *edges("9", "pay", "prepared", "paying", requires=(g.quote_unexpired, g.inputs_reserved_by_operation),
                effects=("stamp_sent",), reason="written ahead of the request"),
@@ -231,10 +258,45 @@ MELT: Machine[MeltFacts] = Machine(
                reason="what a dead request left is freed; the rest is given up"),
         *edges("30", "resolve", "discrepant", "reconciled", requires=(g.operator_gave_reason,),
                effects=("record_reason",), reason="an operator settled it"),
-        *edges("31", "record", NONE, "settled",
-               requires=(g.owner_matches, g.one_mint_one_unit, g.sources_unspent_or_held, g.recorded_conserved,
-                         g.secrets_distinct, g.claim_free),
+        *edges("31a", "record", NONE, "settled", requires=(*_RECORDABLE, g.nothing_contested),
                effects=("take_claim", "record_melt"), reason="a melt the caller made itself"),
+        *edges("31b", "record", NONE, "contested", requires=_RECORDABLE, forbids=(g.nothing_contested,),
+               effects=("park_record", "record_reason", "alarm"), reason="it was paid: keep and change are not dropped"),
+        *edges("31c", "hold", NONE, "held",
+               requires=(g.owner_matches, g.one_mint_one_unit, g.inputs_unspent, g.hold_in_limits, g.claim_free),
+               effects=("take_claim", "reserve_inputs"), reason="nobody else uses what the caller pays with"),
+        *edges("31d", "record", "held", "settled", requires=(*_RECORDED, g.sources_are_the_held, g.nothing_contested),
+               effects=("take_claim", "record_melt"), reason="the caller made the melt it held for"),
+        *edges("31d", "record", "contested", "settled",
+               requires=(*_RECORDED, g.sources_are_the_held, g.nothing_contested), forbids=(g.recorded_already,),
+               effects=("take_claim", "record_melt"), reason="the caller made the melt it held for"),
+        *edges("31e", "record", "held", "contested", requires=(*_RECORDED, g.sources_are_the_held),
+               forbids=(g.nothing_contested,), effects=("park_record", "record_reason", "alarm"),
+               reason="somebody else claims the payment; keep and change are not dropped"),
+        *edges("31e", "record", "contested", None, requires=(*_RECORDED, g.sources_are_the_held),
+               forbids=(g.nothing_contested, g.recorded_already), effects=("park_record", "record_reason", "alarm"),
+               reason="somebody else claims the payment; keep and change are not dropped"),
+        *edges("31f", "unhold", "held", "cancelled", effects=("release_inputs", "drop_claim"),
+               reason="the caller says that nothing was paid"),
+        *edges("31g", "hold_seen_unspent", "held", None, requires=(g.hold_is_over, g.held_first_seen_unspent),
+               effects=("stamp_unspent",), reason="the window counts from the first such answer"),
+        *edges("31g", "hold_seen_pending", "held", None, requires=(g.hold_is_over, g.held_was_unspent),
+               effects=("forget_unspent",), reason="what counted so far was no end"),
+        *edges("31h", "hold_over", "held", "cancelled", requires=(g.hold_is_over, g.held_proven_unspent),
+               effects=("release_inputs", "drop_claim"), reason="the end of the time alone frees nothing"),
+        *edges("31i", "hold_spent", "held", "contested", requires=(g.hold_is_over, g.held_seen_spent),
+               effects=("record_reason", "alarm"), reason="it was paid, or somebody else spent them"),
+        *edges("31i", "too_old", "held", "contested", requires=(g.unresolved_too_long,),
+               effects=("record_reason", "alarm"), reason="a late record still settles it"),
+        *edges("31j", "sources_free", "contested", "settled", requires=(g.recorded_already, g.nothing_contested),
+               effects=("take_claim", "spend_contested"), reason="the payment was made with them"),
+        *edges("31k", "write_off", "contested", "settled", requires=(g.operator_gave_reason, g.recorded_already),
+               effects=("record_reason", "spend_contested", "record_loss"),
+               reason="the payment stands; sources that others used are noted as loss"),
+        *edges("31l", "write_off", "contested", "written_off", requires=(g.operator_gave_reason,),
+               forbids=(g.recorded_already,),
+               effects=("record_reason", "free_untouched", "spend_inputs", "record_loss"),
+               reason="nobody recorded the payment; what is unspent is freed, the rest given up"),
         *edges("32", "mint_paid", "watching", "paid", requires=(g.payment_proven,),
                effects=("correct_spent", "store_payment", "alarm"),
                reason="the mint broke its word: every proof we sent is spent; the change is ours"),

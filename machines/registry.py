@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .check import CHECK
 from .deposit import DEPOSIT
 from .melt import MELT
 from .mint import MINT
 from .spec import Machine
 from .token import TOKEN
 
-RELEASED: tuple[Machine[Any], ...] = (TOKEN, MELT, MINT, DEPOSIT)
+RELEASED: tuple[Machine[Any], ...] = (TOKEN, MELT, MINT, DEPOSIT, CHECK)
 
 _BY_VERSION: Mapping[tuple[str, int], Machine[Any]] = {(m.name, m.version): m for m in RELEASED}
 

@@ -18,7 +18,7 @@ from .mongo_codec import (
 )
 from .mongo_gateway import GatewayRefused, GatewayUnavailable, Reads, Sort
 from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
-from .port import AuditQuery, Held, OperationQuery, TokenQuery
+from .port import AuditQuery, Counted, Held, OperationQuery, TokenQuery
 from .records import AuditRecord, DedupRecord, Operation, Token
 
 T = TypeVar("T")
@@ -47,14 +47,60 @@ def token_filter(query: TokenQuery) -> Document:
         filter["wallet_id"] = {"$in": ids}
     if query.states:
         filter["state"] = {"$in": list(query.states)}
+    name: Document = {}
     if query.ids:
-        filter["transaction_id"] = {"$in": list(query.ids)}
+        name["$in"] = list(query.ids)
+    if query.after is not None:
+        name["$gt"] = query.after
+    if name:
+        filter["transaction_id"] = name
     total: Document = {}
     if query.min_total is not None:
         total["$gte"] = query.min_total
     if query.max_total is not None:
         total["$lte"] = query.max_total
     return filter | ({"total_amount": total} if total else {})
+
+
+def _between(since: int | None, until: int | None) -> Document:
+    bounds: Document = {}
+    if since is not None:
+        bounds["$gte"] = since
+    if until is not None:
+        bounds["$lt"] = until
+    return bounds
+
+
+def operation_filter(query: OperationQuery) -> Document:
+    """The filter of an operation query."""
+    filter = equal(npub=query.npub, kind=query.kind, mint_url=query.mint_url, parent_id=query.parent_id)
+    if query.states:
+        filter["state"] = {"$in": list(query.states)}
+    if bounds := _between(query.since, query.until):
+        filter["created_at"] = bounds
+    if query.after is not None:
+        moment, name = query.after
+        filter["$or"] = [
+            {"created_at": {"$lt": moment}},
+            {"created_at": {"$eq": moment}, "_id": {"$lt": name}},
+        ]
+    return filter
+
+
+def audit_filter(query: AuditQuery) -> Document:
+    """The filter of an audit query."""
+    filter = equal(operation_id=query.operation_id, entity=query.entity, batch_id=query.batch_id)
+    if query.levels:
+        filter["compliance_level"] = {"$in": list(query.levels)}
+    if bounds := _between(query.since, query.until):
+        filter["at"] = bounds
+    if query.after is not None:
+        name, seq = query.after
+        filter["$or"] = [
+            {"operation_id": {"$gt": name}},
+            {"operation_id": {"$eq": name}, "seq": {"$gt": seq}},
+        ]
+    return filter
 
 
 class MongoReads:
@@ -103,11 +149,17 @@ class MongoReads:
     def operations(self, query: OperationQuery) -> Sequence[Operation]:
         if query.limit <= 0:
             return []
-        filter = equal(npub=query.npub, kind=query.kind, mint_url=query.mint_url)
-        if query.states:
-            filter["state"] = {"$in": list(query.states)}
         newest = (("created_at", -1), ("_id", -1))
-        return self._find(OPERATIONS, filter, operation_from_document, sort=newest, limit=query.limit)
+        return self._find(
+            OPERATIONS, operation_filter(query), operation_from_document, sort=newest, limit=query.limit
+        )
+
+    def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
+        group = {"_id": {"kind": "$kind", "state": "$state"}, "number": {"$sum": 1}}
+        with self._translated():
+            rows = self._reads.aggregate(OPERATIONS, [{"$match": equal(npub=npub)}, {"$group": group}])
+        counted = [Counted(row["_id"]["kind"], row["_id"]["state"], int(row["number"])) for row in rows]
+        return sorted(counted, key=lambda c: (c.kind, c.state))
 
     def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
         if limit <= 0:
@@ -126,7 +178,9 @@ class MongoReads:
         if query.limit <= 0:
             return []
         by_id = ("transaction_id", 1)
-        sort = (("total_amount", -1), by_id) if query.largest_first else (by_id,)
+        sort: Sort = (by_id,)
+        if query.largest_first or query.smallest_first:
+            sort = (("total_amount", -1 if query.largest_first else 1), by_id)
         return self._find(TOKENS, token_filter(query), token_from_document, sort=sort, limit=query.limit)
 
     def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
@@ -150,10 +204,9 @@ class MongoReads:
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
         if query.limit <= 0:
             return []
-        filter = equal(operation_id=query.operation_id, entity=query.entity, batch_id=query.batch_id)
         by_entity = (("entity", 1), ("version", 1))
         sort = by_entity if query.entity is not None else (("operation_id", 1), ("seq", 1))
-        return self._find(AUDIT, filter, audit_from_document, sort=sort, limit=query.limit)
+        return self._find(AUDIT, audit_filter(query), audit_from_document, sort=sort, limit=query.limit)
 
 
 def _held(row: Document) -> Held:

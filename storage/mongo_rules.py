@@ -23,6 +23,7 @@ def _integer(lowest: int = 0) -> Rule:
     return {"bsonType": _INTEGER, "minimum": lowest, "maximum": AMOUNT_MAX}
 
 
+_INTEGER_OR_NULL: Final[Rule] = _integer() | {"bsonType": [*_INTEGER, "null"]}
 _TEXT: Final[Rule] = {"bsonType": "string"}
 _NAME: Final[Rule] = {"bsonType": "string", "minLength": 1}
 _TEXT_OR_NULL: Final[Rule] = {"bsonType": ["string", "null"]}
@@ -129,6 +130,10 @@ _OPERATION: Final = _object(
     {
         **{field: _integer() for field in ("fee_reserve", "input_fee", "sources_total", "keep_total")},
         **{field: _integer() for field in ("loss", "change_amount", "attempts")},
+        "contested": {"bsonType": "array", "items": _INPUT},
+        "evidence": {"enum": ["caller", "mint", None]},
+        **dict.fromkeys(("hold_until", "held_unspent_since"), _INTEGER_OR_NULL),
+        "recorded_hash": _TEXT_OR_NULL,
         **dict.fromkeys(("prev_state", "claim", "payment_hash", "change_token_id"), _TEXT_OR_NULL),
         **dict.fromkeys(("quote", "payment", "idempotency", "reason"), _OBJECT_OR_NULL),
     },

@@ -95,9 +95,18 @@ INDEXES: Final = (
     Index(OPERATIONS, "next_check_at_1__id_1", _up("next_check_at", "_id")),
     Index(OPERATIONS, "npub_1_created_at_-1", (("npub", 1), ("created_at", -1), ("_id", -1))),
     Index(OPERATIONS, "created_at_-1__id_-1", (("created_at", -1), ("_id", -1))),
+    Index(OPERATIONS, "npub_1_kind_1_state_1", _up("npub", "kind", "state")),
+    Index(
+        OPERATIONS,
+        "parent_id_1_created_at_-1",
+        (("parent_id", 1), ("created_at", -1), ("_id", -1)),
+        partial=_is_string("parent_id"),
+    ),
     Index(AUDIT, "entity_1_version_1", _up("entity", "version"), unique=True),
     Index(AUDIT, "operation_id_1_seq_1", _up("operation_id", "seq"), unique=True),
     Index(AUDIT, "batch_id_1", _up("batch_id")),
+    Index(AUDIT, "compliance_level_1_operation_id_1_seq_1", _up("compliance_level", "operation_id", "seq")),
+    Index(AUDIT, "at_1", _up("at")),
 )
 
 # (collection, unique index) -> the key as Duplicate names it.

@@ -16,7 +16,7 @@ from .records import AuditRecord, DedupRecord, Operation, Token
 @frozen
 class TokenQuery:
     """All given fields must match. ``largest_first`` and ``smallest_first`` order by total, then id;
-    else by id."""
+    else by id. ``after`` goes on behind that id (a cursor), so it needs the order by id."""
 
     npub: str | None = None
     wallet_id: str | None = None
@@ -30,28 +30,47 @@ class TokenQuery:
     max_total: int | None = None
     largest_first: bool = False
     smallest_first: bool = False
+    after: str | None = None
     limit: int = 1000
+
+    def __attrs_post_init__(self) -> None:
+        if self.after is not None and (self.largest_first or self.smallest_first):
+            raise ValueError("after is a cursor in the order of ids")
 
 
 @frozen
 class OperationQuery:
-    """All given fields must match; newest first."""
+    """All given fields must match; newest first, by creation and then id. ``since`` <= created_at <
+    ``until``. ``after`` goes on behind that (created_at, id)."""
 
     npub: str | None = None
     kind: str | None = None
     mint_url: str | None = None
     states: tuple[str, ...] = ()
+    parent_id: str | None = None
+    since: int | None = None
+    until: int | None = None
+    after: tuple[int, str] | None = None
     limit: int = 100
 
 
 @frozen
 class AuditQuery:
-    """By operation (ordered by seq), by entity (ordered by version) or by batch."""
+    """All given fields must match. By entity ordered by version, else by operation and seq; ``after``
+    goes on behind that (operation_id, seq). ``levels`` are compliance levels; ``since`` <= at < ``until``."""
 
     operation_id: str | None = None
     entity: str | None = None
     batch_id: str | None = None
+    levels: tuple[str, ...] = ()
+    since: int | None = None
+    until: int | None = None
+    after: tuple[str, int] | None = None
     limit: int = 10_000
+
+    def __attrs_post_init__(self) -> None:
+        if self.after is not None and self.entity is not None:
+            raise ValueError("after is a cursor in the order of operations; an entity has its own order")
 
 
 @frozen
@@ -63,6 +82,15 @@ class Held:
     state: str
     amount: int
     tokens: int
+
+
+@frozen
+class Counted:
+    """How many operations of a kind are in a state."""
+
+    kind: str
+    state: str
+    number: int
 
 
 # -- notes: never state, never money; each is fenced by {worker, fence} -------------------------------
@@ -122,6 +150,10 @@ class Reader(Protocol):
     def operation_by_claim(self, claim: str) -> Operation | None: ...
 
     def operations(self, query: OperationQuery) -> Sequence[Operation]: ...
+
+    def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
+        """How many there are of each kind in each state, by kind and state."""
+        ...
 
     def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
         """Operations with ``next_check_at`` <= ``due_before``, the longest overdue first."""

@@ -213,6 +213,11 @@ class Operation:
     change_empty_since: int | None = None  # first answer that there is no change
     watch_since: int | None = None
     parent_id: str | None = None
+    contested: tuple[InputRef, ...] = ()  # sources of a recorded payment that were not free
+    hold_until: int | None = None  # sources are held for a payment the caller makes himself
+    held_unspent_since: int | None = None  # first answer, after that, that every held proof is unspent
+    recorded_hash: str | None = None  # fingerprint of what a recorded payment kept and got back
+    evidence: str | None = None  # who says that it was paid: mint | caller; None where nothing is paid
     timings: Mapping[str, int] = field(factory=dict, repr=False)
     finished_at: int | None = None
     audit_seq: int = 0

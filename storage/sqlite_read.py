@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .codec import from_plain
-from .port import AuditQuery, Held, OperationQuery, TokenQuery
+from .port import AuditQuery, Counted, Held, OperationQuery, TokenQuery
 from .records import AuditRecord, DedupRecord, Operation, Token
 from .sqlite_rows import (
     AUDIT_SELECT,
@@ -36,6 +36,12 @@ class _Where:
             if value is not None:
                 self.add(f"{column} = ?", value)
 
+    def between(self, column: str, since: int | None, until: int | None) -> None:
+        if since is not None:
+            self.add(f"{column} >= ?", since)
+        if until is not None:
+            self.add(f"{column} < ?", until)
+
     def __str__(self) -> str:
         return f" WHERE {' AND '.join(self.parts)}" if self.parts else ""
 
@@ -59,6 +65,8 @@ def token_sql(query: TokenQuery) -> tuple[str, list[Any]]:
         where.add("total_amount >= ?", query.min_total)
     if query.max_total is not None:
         where.add("total_amount <= ?", query.max_total)
+    if query.after is not None:
+        where.add("transaction_id > ?", query.after)
     order = "transaction_id"
     if query.largest_first:
         order = "total_amount DESC, transaction_id"
@@ -75,9 +83,12 @@ def token_sql(query: TokenQuery) -> tuple[str, list[Any]]:
 def operation_sql(query: OperationQuery) -> tuple[str, list[Any]]:
     """The operation query, newest first."""
     where = _Where()
-    where.equal(npub=query.npub, kind=query.kind, mint_url=query.mint_url)
+    where.equal(npub=query.npub, kind=query.kind, mint_url=query.mint_url, parent_id=query.parent_id)
     if query.states:
         where.add(f"state IN ({', '.join('?' * len(query.states))})", *query.states)
+    where.between("created_at", query.since, query.until)
+    if query.after is not None:
+        where.add("(created_at, id) < (?, ?)", *query.after)
     sql = f"SELECT {OPERATION_SELECT} FROM operations{where} ORDER BY created_at DESC, id DESC LIMIT ?"
     return sql, [*where.values, max(query.limit, 0)]
 
@@ -86,6 +97,11 @@ def audit_sql(query: AuditQuery) -> tuple[str, list[Any]]:
     """The audit query: an entity by version, anything else by operation and seq."""
     where = _Where()
     where.equal(operation_id=query.operation_id, entity=query.entity, batch_id=query.batch_id)
+    if query.levels:
+        where.add(f"compliance_level IN ({', '.join('?' * len(query.levels))})", *query.levels)
+    where.between("at", query.since, query.until)
+    if query.after is not None:
+        where.add("(operation_id, seq) > (?, ?)", *query.after)
     order = "entity, version" if query.entity is not None else "operation_id, seq"
     return f"SELECT {AUDIT_SELECT} FROM audit{where} ORDER BY {order} LIMIT ?", [
         *where.values,
@@ -115,6 +131,15 @@ class SqliteReads(ABC):
 
     def operations(self, query: OperationQuery) -> Sequence[Operation]:
         return [operation_from_row(row) for row in self._rows(*operation_sql(query))]
+
+    def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
+        where = _Where()
+        where.equal(npub=npub)
+        rows = self._rows(
+            f"SELECT kind, state, count(*) FROM operations{where} GROUP BY kind, state ORDER BY kind, state",
+            where.values,
+        )
+        return [Counted(*row) for row in rows]
 
     def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
         rows = self._rows(

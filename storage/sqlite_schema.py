@@ -71,6 +71,7 @@ CREATE TABLE operations (
   idempotency_key TEXT GENERATED ALWAYS AS (json_extract(doc, '$.idempotency.key')) VIRTUAL,
   quote_id TEXT GENERATED ALWAYS AS (json_extract(doc, '$.quote.id')) VIRTUAL,
   claim TEXT GENERATED ALWAYS AS (json_extract(doc, '$.claim')) VIRTUAL,
+  parent_id TEXT GENERATED ALWAYS AS (json_extract(doc, '$.parent_id')) VIRTUAL,
   CONSTRAINT legal_step
     CHECK (kind || '>' || coalesce(prev_state, 'none') || '>' || state IN ({_OPERATION_STEPS})),
   CONSTRAINT born_once CHECK ((version = 1) = (coalesce(prev_state, 'none') = 'none'))
@@ -125,7 +126,9 @@ CREATE TABLE audit (
   version INTEGER NOT NULL,
   batch_id TEXT NOT NULL,
   hash TEXT NOT NULL,
-  doc TEXT NOT NULL CHECK (json_valid(doc))
+  doc TEXT NOT NULL CHECK (json_valid(doc)),
+  at INTEGER GENERATED ALWAYS AS (json_extract(doc, '$.at')) VIRTUAL,
+  compliance_level TEXT GENERATED ALWAYS AS (json_extract(doc, '$.compliance_level')) VIRTUAL
 );
 """
 
@@ -138,6 +141,8 @@ CREATE INDEX operation_due ON operations (next_check_at, id) WHERE next_check_at
 CREATE INDEX operation_newest ON operations (created_at DESC, id DESC);
 CREATE INDEX operation_owner ON operations (npub, created_at DESC, id DESC);
 CREATE INDEX operation_state ON operations (state, created_at DESC, id DESC);
+CREATE INDEX operation_count ON operations (npub, kind, state);
+CREATE INDEX operation_parent ON operations (parent_id, created_at DESC, id DESC) WHERE parent_id IS NOT NULL;
 CREATE INDEX token_choice
   ON tokens (npub, mint_url, unit, state, total_amount DESC, transaction_id, wallet_id);
 CREATE INDEX token_reserved ON tokens (reserved_by) WHERE reserved_by IS NOT NULL;
@@ -145,6 +150,8 @@ CREATE INDEX token_parent ON tokens (parent) WHERE parent IS NOT NULL;
 CREATE UNIQUE INDEX audit_entity ON audit (entity, version);
 CREATE UNIQUE INDEX audit_chain ON audit (operation_id, seq);
 CREATE INDEX audit_batch ON audit (batch_id);
+CREATE INDEX audit_level ON audit (compliance_level, operation_id, seq);
+CREATE INDEX audit_time ON audit (at);
 """
 
 _RULES: Final = """

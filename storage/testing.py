@@ -17,7 +17,7 @@ from .batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, pr
 from .check import NONE
 from .errors import CommitUnknown, Conflict, StoreUnavailable
 from .legal import OPERATION_STEPS, TOKEN_STEPS, Step
-from .port import AuditQuery, Held, Note, OperationQuery, Reader, Store, TokenQuery
+from .port import AuditQuery, Counted, Held, Note, OperationQuery, Reader, Store, TokenQuery
 from .records import AuditRecord, DedupRecord, MachineRef, Operation, Proof, Token, TokenMetadata
 from .secret import Secret
 
@@ -271,6 +271,9 @@ class FaultyStore:
 
     def operations(self, query: OperationQuery) -> Sequence[Operation]:
         return self.store.operations(query)
+
+    def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
+        return self.store.count_operations(npub)
 
     def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
         return self.store.live_operations(due_before, limit)

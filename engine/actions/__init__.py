@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ..reconcile import reconcile
 from ..run import Result, Run
-from . import ask, fence, funding, pay
+from . import ask, fence, funding, holding, pay
 
 Action = Callable[[Run], Result]
 
@@ -21,6 +21,8 @@ ACTIONS: Mapping[tuple[str, str], Action] = {
     ("melt", "resolve_unpaid"): fence.resolve_unpaid,
     ("melt", "post_fence"): fence.post_fence,
     ("melt", "reconcile"): reconcile,
+    ("melt", "watch_hold"): holding.watch_hold,
+    ("melt", "watch_sources"): holding.watch_sources,
     ("mint", "ask_quote"): funding.ask_quote,
     ("mint", "ask_payment"): funding.ask_payment,
     ("mint", "post_mint"): funding.post_mint,

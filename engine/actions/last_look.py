@@ -8,7 +8,7 @@ from ..keysets import MintSilent
 from ..mint.port import Unreachable
 from ..run import Happened, Run
 from .funding import restore_outputs
-from .pay import change_at_last, find_fence
+from .pay import change_at_last, find_fence, settled_states
 
 _FOUND = frozenset({"signatures_restored", "invoice_paid"})
 _UNANSWERED = frozenset({"mint_refused", "reply_lost", "mint_unreachable", "too_old"})
@@ -28,7 +28,11 @@ def look_or_refuse(run: Run, force: bool) -> Happened | Evidence:
 
 
 def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
-    if run.operation.quote is None:
+    op = run.operation
+    if op.state == "contested":
+        # a recorded payment stands; of a hold that nobody recorded, the mint says what is left
+        return Evidence() if op.payment is not None else Evidence(states=settled_states(run, force))
+    if op.quote is None:
         return Evidence()
     evidence = Evidence()
     # twice, because a fence of ours may be executed between the questions

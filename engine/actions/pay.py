@@ -79,7 +79,7 @@ def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
 def or_too_old(run: Run, happened: Happened) -> Happened:
     """The event, unless the state would only absorb it and has been doing so for too long."""
     op = run.operation
-    if op.state not in ("pending", "unknown", "unpaid", "fencing"):
+    if op.state not in ("pending", "unknown", "unpaid", "fencing", "held"):
         return happened
     if run.decide(happened.event, happened.evidence).accepted:
         return happened
@@ -174,9 +174,9 @@ def change_at_last(run: Run, force: bool) -> Evidence:
     if isinstance(quote, Failure):
         if not force:
             raise MintSilent(quote)
-        return Evidence(states=_settled_states(run, force))
+        return Evidence(states=settled_states(run, force))
     if op.payment is None and quote.state != "PAID":
-        return Evidence(quote=quote, states=_settled_states(run, force))
+        return Evidence(quote=quote, states=settled_states(run, force))
     left = owed_max(sum(part.amount for part in op.inputs), op.amount, op.input_fee)
     opened: dict[Secret, Proof] = {}
     for output, signature in _signatures(run, quote):
@@ -190,7 +190,7 @@ def change_at_last(run: Run, force: bool) -> Evidence:
     return Evidence(quote=quote, proofs=tuple(opened.values()), proofs_verified=True)
 
 
-def _settled_states(run: Run, force: bool) -> tuple[ProofState, ...] | None:
+def settled_states(run: Run, force: bool) -> tuple[ProofState, ...] | None:
     states, again = ask_inputs(run), ask_inputs(run)
     if isinstance(states, tuple) and states == again:
         return states

@@ -1,5 +1,5 @@
 """The guards, in one module per machine that asks them."""
 
-from . import deposit, melt, mint, token
+from . import check, deposit, melt, mint, token
 
-__all__ = ["deposit", "melt", "mint", "token"]
+__all__ = ["check", "deposit", "melt", "mint", "token"]

@@ -62,6 +62,18 @@ def _repeatedly_empty(f: MeltFacts) -> bool:
     )
 
 
+def _held_is_unspent(f: MeltFacts) -> bool:
+    return f.inputs_asked > 0 and f.inputs_asked == f.input_count and f.input_states == frozenset({"UNSPENT"})
+
+
+def _nothing_contested(f: MeltFacts) -> bool:
+    return f.sources_contested == 0 and (f.claim_holder is None or f.claim_holder == f.operation_id)
+
+
+def _hold_in_limits(f: MeltFacts) -> bool:
+    return f.hold_until is not None and f.now < f.hold_until <= f.now + f.hold_max_ms
+
+
 quote_matches_invoice = Guard[MeltFacts](
     "quote_matches_invoice", "the quote is for this invoice and unit", "QUOTE_MISMATCH", _quote_matches
 )
@@ -281,16 +293,6 @@ operator_gave_reason = Guard[MeltFacts](
     "OPERATOR_REASON_MISSING",
     lambda f: bool(f.operator_reason.strip()),
 )
-sources_unspent_or_held = Guard[MeltFacts](
-    "sources_unspent_or_held",
-    "every source is unspent, or held by this operation",
-    "CONCURRENT_OPERATION",
-    lambda f: (
-        bool(f.source_states)
-        and f.source_states <= frozenset({"unspent", "reserved"})
-        and (f.inputs_reserved or "reserved" not in f.source_states)
-    ),
-)
 recorded_conserved = Guard[MeltFacts](
     "conserved",
     "sources equal amount + fee + keep + change",
@@ -302,4 +304,62 @@ recorded_conserved = Guard[MeltFacts](
 )
 secrets_distinct = Guard[MeltFacts](
     "secrets_distinct", "no proof occurs twice", "DUPLICATE_SECRET", lambda f: f.secrets_distinct
+)
+sources_touched = Guard[MeltFacts](
+    "sources_touched",
+    "of every source at least one proof was used",
+    "SOURCE_UNTOUCHED",
+    lambda f: f.sources_touched,
+)
+sources_are_the_held = Guard[MeltFacts](
+    "sources_are_the_held",
+    "the sources are exactly those that are held",
+    "HOLD_MISMATCH",
+    lambda f: f.sources_are_the_held,
+)
+nothing_contested = Guard[MeltFacts](
+    "nothing_contested",
+    "every source is unspent or held by this operation, and no other operation claims the payment",
+    "CONCURRENT_OPERATION",
+    _nothing_contested,
+)
+recorded_already = Guard[MeltFacts](
+    "recorded_already", "the payment is recorded", "ALREADY_RECORDED", lambda f: f.payment_recorded
+)
+hold_in_limits = Guard[MeltFacts](
+    "hold_in_limits", "the hold ends in the future and not too late", "INVALID_TTL", _hold_in_limits
+)
+hold_is_over = Guard[MeltFacts](
+    "hold_is_over",
+    "the time of the hold is over",
+    "HOLD_NOT_OVER",
+    lambda f: f.hold_until is not None and f.now >= f.hold_until,
+)
+held_first_seen_unspent = Guard[MeltFacts](
+    "held_first_seen_unspent",
+    "the mint calls every held proof UNSPENT for the first time",
+    "RELEASE_NOT_PROVEN",
+    lambda f: _held_is_unspent(f) and f.held_unspent_since is None,
+)
+held_was_unspent = Guard[MeltFacts](
+    "held_was_unspent",
+    "the mint called every held proof UNSPENT before",
+    "RELEASE_NOT_PROVEN",
+    lambda f: f.held_unspent_since is not None,
+)
+held_proven_unspent = Guard[MeltFacts](
+    "held_proven_unspent",
+    "the mint calls every held proof UNSPENT, now and a settle window ago",
+    "RELEASE_NOT_PROVEN",
+    lambda f: (
+        _held_is_unspent(f)
+        and f.held_unspent_since is not None
+        and f.now - f.held_unspent_since >= f.settle_window_ms
+    ),
+)
+held_seen_spent = Guard[MeltFacts](
+    "held_seen_spent",
+    "the mint calls a held proof SPENT",
+    "INPUTS_NOT_GONE",
+    lambda f: "SPENT" in f.input_states,
 )

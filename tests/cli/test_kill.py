@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from nutstate.engine import engine
+from nutstate.engine import core
 from nutstate.engine.mint.bolt11 import decode_invoice
 from nutstate.engine.settings import Settings
 
@@ -75,7 +75,7 @@ def test_the_request_never_arrived(wallet: Wallet) -> None:
 def test_the_request_never_arrived_and_the_value_comes_back(
     wallet: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "Settings", partial(Settings, settle_window_s=1, poll_min_s=0.1))
+    monkeypatch.setattr(core, "Settings", partial(Settings, settle_window_s=1, poll_min_s=0.1))
     operation_id = killed_while_paying(wallet, wallet.invoice(), executes=False)
     ran = wallet.run("recover", "--wait", "20", "--json")
     assert ran.code == 0 and ran.json["operations"][0]["state"] == "released"
@@ -87,7 +87,7 @@ def test_the_same_command_long_after_finds_the_open_operation(
     wallet: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     invoice = wallet.invoice()
-    monkeypatch.setattr(engine, "Settings", partial(Settings, dedup_window_s=0))
+    monkeypatch.setattr(core, "Settings", partial(Settings, dedup_window_s=0))
     with wallet.mint() as mint:
         mint.lightning.script("*", "PENDING")
     operation_id = wallet.run("melt", invoice, "--wait", "0", "--json").json["operation"]["id"]

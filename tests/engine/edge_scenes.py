@@ -8,11 +8,17 @@ from typing import Any
 
 import attrs
 
-from nutstate.engine.evidence import Chosen, Evidence, Selection
+from nutstate.engine import requests
+from nutstate.engine.draft import Draft
+from nutstate.engine.driver import Driver
+from nutstate.engine.evidence import Chosen, Evidence, Recorded, Selection
+from nutstate.engine.log import Log
 from nutstate.engine.mint import wire
 from nutstate.engine.mint.port import MeltQuote, MintQuote, ProofState, Refused
-from nutstate.engine.run import Run
-from nutstate.machines.spec import Transition
+from nutstate.engine.ports import NoFaults, Worker
+from nutstate.engine.run import Happened, Run
+from nutstate.machines import MELT as MELT_MACHINE
+from nutstate.machines.spec import NONE, Transition
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Fence, Output, Reason
 from nutstate.storage.secret import Secret
@@ -140,7 +146,8 @@ def spent_elsewhere(run: Run, clock: FakeClock, edge: Transition[Any]) -> Eviden
 
 
 def too_old(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    clock.advance(run.settings.unknown_age_max_h * 3600 + 1)
+    since = HOLD_MS / 1000 if edge.source == "held" else 0
+    clock.advance(run.settings.unknown_age_max_h * 3600 + since + 1)
     return Evidence(reason=WHY)
 
 
@@ -190,6 +197,8 @@ def on_its_word(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 def given_up(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     """The mint says at last: one input is spent elsewhere, the others are not, the quote is UNPAID."""
+    if edge.id.startswith("31k."):
+        return Evidence(operator_reason="gone")
     spent, *rest = run.input_proofs()
     states = (ProofState(str(spent.Y), "SPENT"), *(ProofState(str(p.Y), "UNSPENT") for p in rest))
     if edge.dest == "settled":
@@ -211,15 +220,129 @@ def operator(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     return Evidence(operator_reason="looked at it")
 
 
+OTHER = "tx_melt_of_somebody_else"
+OTHER_HASH = "cd" * 32
+
+
+def somebody_else(run: Run) -> None:
+    """Another melt prepares to pay with the small token; it claims a payment hash of its own."""
+    op = requests.new_operation(
+        "melt", now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
+        transaction_id=OTHER, request=Secret("lnbc1other"), payment_hash=OTHER_HASH,
+    )  # fmt: skip
+    other = Run(
+        Draft(MELT_MACHINE, op, False, "test"), run.store, run.mint, run.keysets, run.settings, run.clock
+    )
+    driver = driver_of(run)
+    second = run.store.token("tx_deposit_2_deposit")
+    assert second is not None
+    price = MeltQuote("quote-other", 5, 2, "UNPAID", run.now() + HOUR_MS, Secret("lnbc1other"), "sat")
+    taken = Evidence(
+        selection=Selection((Chosen(second, second.proofs),), INPUT_FEE),
+        preflight_spent=frozenset(),
+        request_body=Secret("other"),
+    )
+    assert driver.take(other, Happened("request"))
+    assert driver.take(other, Happened("quote_received", Evidence(quote=price)))
+    assert driver.take(other, Happened("inputs_chosen", taken))
+    driver.commit(other)
+
+
+def somebody_else_ends(run: Run) -> None:
+    """The other melt is cancelled; what it held is free again."""
+    stored = run.store.operation(OTHER)
+    assert stored is not None
+    driver = driver_of(run)
+    draft = driver.open_draft(stored, "test")
+    other = Run(draft, run.store, run.mint, run.keysets, run.settings, run.clock)
+    assert driver.take(other, Happened("cancel"))
+    driver.commit(other)
+    run.draft = driver.open_draft(run.operation, "test")
+
+
+def driver_of(run: Run) -> Driver:
+    return Driver(run.store, run.settings, run.clock, Worker(), NoFaults(), Log(None))
+
+
 def recorded(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    selection = unspent_selection(run)
+    """100 paid, 2 back, the rest fee; with free sources also 3 kept afresh beside the untouched 16."""
     returned = _worth(run, "change", 2)
-    fee = selection.amount - AMOUNT - 2
-    return Evidence(selection=selection, proofs=returned, proofs_verified=True, recorded_fee=fee)
+    if edge.source != NONE:
+        held = tuple(Chosen(token, token.proofs) for token in run.input_tokens())
+        claimed = edge.id.startswith("31e")
+        if claimed:
+            somebody_else(run)
+        said = Recorded(
+            amount=AMOUNT, fee=10, fingerprint="ef" * 32, payment_hash=OTHER_HASH if claimed else None
+        )
+        holder = OTHER if claimed else None
+        return Evidence(
+            selection=Selection(held, 0), proofs=returned, recorded=said, claim_holder=holder, reason=WHY
+        )
+    if edge.dest == "contested":
+        somebody_else(run)
+    said = Recorded(amount=AMOUNT, fee=1, fingerprint="ef" * 32)
+    kept = _worth(run, "keep", 3)
+    selection = every_selection(run)
+    return Evidence(selection=selection, proofs=returned, keep=kept, recorded=said, reason=WHY)
+
+
+def every_selection(run: Run) -> Selection:
+    """The sources of :func:`unspent_selection` whoever holds them now."""
+    first, second = (run.store.token(f"tx_deposit_{n}_deposit") for n in (1, 2))
+    assert first is not None and second is not None
+    return Selection((Chosen(first, first.proofs[:2]), Chosen(second, second.proofs)), 0)
+
+
+HOLD_MS = 10_000
+
+
+def hold(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    first = run.store.token("tx_deposit_1_deposit")
+    assert first is not None
+    run.draft.set(hold_until=run.now() + HOLD_MS)
+    return Evidence(selection=Selection((Chosen(first, first.proofs),), 0))
+
+
+def held_said(state: str) -> Scene:
+    def scene(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+        clock.advance(max(HOLD_MS / 1000, run.settings.settle_window_s) + 1)
+        return Evidence(states=names(run, state), reason=WHY)
+
+    return scene
+
+
+def freed(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    somebody_else_ends(run)
+    return Evidence()
+
+
+def looked(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    """The check machine: clean, contradicting, or one proof said spent twice."""
+    if edge.event == "found_spent":
+        first = run.store.token("tx_deposit_1_deposit")
+        assert first is not None
+        name = str(first.proofs[0].Y)
+        return Evidence(
+            selection=Selection((Chosen(first, first.proofs[:1]),), 0),
+            preflight_spent=frozenset({name}),
+            states=(ProofState(name, "SPENT"),),
+            reason=WHY,
+        )
+    bad = ("a document is missing",) if edge.event == "found_wrong" else ()
+    return Evidence(checks_performed=3, discrepancies=bad, reason=WHY if bad else None)
+
+
+CHECK: dict[str, Scene] = {
+    "found_clean": looked, "found_wrong": looked, "found_spent": looked, "resolve": operator,
+}  # fmt: skip
 
 
 MELT: dict[str, Scene] = {
-    "request": nothing, "record": recorded, "cancel": nothing, "quote_received": quoted,
+    "request": nothing, "record": recorded, "hold": hold, "unhold": nothing, "sources_free": freed,
+    "hold_seen_unspent": held_said("UNSPENT"), "hold_seen_pending": held_said("PENDING"),
+    "hold_over": held_said("UNSPENT"), "hold_spent": held_said("SPENT"), "cancel": nothing,
+    "quote_received": quoted,
     "quote_refused": nothing, "quote_unavailable": nothing, "inputs_chosen": chosen,
     "funds_missing": short, "preflight_blocked": blocked, "split_started": chosen, "split_done": split_done,
     "split_failed": ended_unspent, "child_parked": nothing, "pay": nothing, "expire": expired,
@@ -291,3 +414,7 @@ def mint_scene(edge: Transition[Any]) -> Scene:
             return mint_says("ISSUED")
         return mint_says("PAID", outdated=edge.id.startswith("9a."))
     return MINT[edge.event]
+
+
+def check_scene(edge: Transition[Any]) -> Scene:
+    return CHECK[edge.event]

@@ -13,12 +13,12 @@ from nutstate.engine import requests
 from nutstate.engine.draft import Draft
 from nutstate.engine.evidence import Evidence
 from nutstate.engine.run import Happened, Run
-from nutstate.machines import DEPOSIT, MELT, MINT
+from nutstate.machines import CHECK, DEPOSIT, MELT, MINT
 from nutstate.machines.spec import NONE, Machine, Transition
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
 from nutstate.storage.records import Policy
 from nutstate.storage.secret import Secret
-from tests.engine.edge_scenes import AMOUNT, melt_scene, mint_scene
+from tests.engine.edge_scenes import AMOUNT, check_scene, melt_scene, mint_scene
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, fake_proof
@@ -59,6 +59,12 @@ DETOURS = {
     # a fence is only found in unknown after fencing
     "28a.resume.attention": "26.change_missing.paid",
     "29a.write_off.attention": "26.change_missing.paid",
+    # contested without a recorded payment is reached through a hold
+    "31d.record.contested": "31i.hold_spent.held",
+    "31e.record.contested": "31i.hold_spent.held",
+    "31l.write_off.contested": "31i.hold_spent.held",
+    "31h.hold_over.held": "31g.hold_seen_unspent.held",
+    "31g.hold_seen_pending.held": "31g.hold_seen_unspent.held",
     "22.fence_done.unknown": "23a.fence_refused.fencing",
     "22.fence_found.unknown": "23a.fence_refused.fencing",
     "22.fence_done.attention": "17.too_old.fencing",
@@ -101,7 +107,7 @@ def new_run(engine: Engine, clock: FakeClock, kind: str, policy: Policy) -> Run:
         request=Secret("lnbc1test") if kind == "melt" else None,
         payment_hash="ab" * 32 if kind == "melt" else None,
     )
-    spec: Any = MELT if kind == "melt" else MINT
+    spec: Any = {"melt": MELT, "mint": MINT, "check": CHECK}[kind]
     return engine._run(Draft(spec, op, stored=False, actor="test"))
 
 
@@ -137,7 +143,10 @@ def walk(store: Store, spec: Machine[Any], path: list[Transition[Any]]) -> tuple
     engine = Engine(store, SimulatedMint(now_ms=clock.now), clock=clock, settings=SETTINGS)
     fund(engine, clock)
     run = new_run(engine, clock, spec.name, policy_for(path))
-    scene = melt_scene if spec is MELT else mint_scene
+    foreign = any(edge.id.startswith("31e") for edge in path)
+    if foreign:
+        run.draft.set(request=None, payment_hash=None)  # a hold that does not name its payment
+    scene = {"melt": melt_scene, "mint": mint_scene, "check": check_scene}[spec.name]
     for edge in path:
         before = run.operation
         evidence = scene(edge)(run, clock, edge)
@@ -151,7 +160,9 @@ def walk(store: Store, spec: Machine[Any], path: list[Transition[Any]]) -> tuple
         assert (stored.state, stored.version) == (edge.dest, before.version + 1)
         own = store.audit(AuditQuery(entity=f"operation:{stored.id}"))
         assert len(own) == stored.version and own[-1].transition == edge.id
-        assert (stored.claim is not None) == (spec is MELT and holds_claim(path[: path.index(edge) + 1]))
+        assert (stored.claim is not None) == (
+            spec is MELT and not foreign and holds_claim(path[: path.index(edge) + 1])
+        )
         if "correct_spent" not in edge.effects:
             invariants.check(store)
     return engine, run, clock
@@ -160,7 +171,9 @@ def walk(store: Store, spec: Machine[Any], path: list[Transition[Any]]) -> tuple
 def holds_claim(path: list[Transition[Any]]) -> bool:
     held = False
     for edge in path:
-        held = (held or "take_claim" in edge.effects) and "drop_claim" not in edge.effects
+        held = (
+            held or not {"take_claim", "park_record"}.isdisjoint(edge.effects)
+        ) and "drop_claim" not in edge.effects
     return held
 
 
@@ -172,6 +185,11 @@ def test_every_melt_edge(store: Store, edge: Transition[Any]) -> None:
 @pytest.mark.parametrize("edge", MINT.transitions, ids=lambda edge: edge.id)
 def test_every_mint_edge(store: Store, edge: Transition[Any]) -> None:
     walk(store, MINT, walk_for(MINT, edge))
+
+
+@pytest.mark.parametrize("edge", CHECK.transitions, ids=lambda edge: edge.id)
+def test_every_check_edge(store: Store, edge: Transition[Any]) -> None:
+    walk(store, CHECK, walk_for(CHECK, edge))
 
 
 @pytest.mark.parametrize("state", [s for s in MELT.states if s.kind != "pseudo"], ids=lambda s: s.name)

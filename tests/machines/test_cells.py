@@ -10,13 +10,13 @@ from typing import Any
 import attrs
 import pytest
 
-from nutstate.machines import DEPOSIT, MELT, MINT, TOKEN, step
+from nutstate.machines import CHECK, DEPOSIT, MELT, MINT, TOKEN, step
 from nutstate.machines.effects import ACTIONS, EFFECTS
 from nutstate.machines.refusals import CODES
 from nutstate.machines.registry import RELEASED, UnknownMachine, latest, names, released
 from nutstate.machines.spec import NONE, Guard, Machine
 
-MACHINES = [TOKEN, MELT, MINT, DEPOSIT]
+MACHINES = [TOKEN, MELT, MINT, DEPOSIT, CHECK]
 
 
 def with_switches(spec: Machine[Any]) -> Machine[Any]:
@@ -66,6 +66,21 @@ def test_every_cell_under_every_valuation(spec: Machine[Any]) -> None:
             assert {v.guard for v in decision.verdicts} <= set(asked)
             checked += 1
     assert cells == len(spec.states) * len(spec.events) and checked >= cells
+
+
+@pytest.mark.parametrize("spec", [TOKEN, MELT, DEPOSIT, CHECK], ids=lambda spec: spec.name)
+def test_no_two_edges_of_a_cell_agree(spec: Machine[Any]) -> None:
+    """Only ``mint`` leans on the order of its rows (9 before 10)."""
+    for edges in spec.cells.values():
+        asked = sorted({g.name for t in edges for g in (*t.requires, *t.forbids)})
+        for answers in itertools.product((False, True), repeat=len(asked)):
+            facts = dict(zip(asked, answers, strict=True))
+            agreeing = [
+                t.id
+                for t in edges
+                if all(facts[g.name] for g in t.requires) and not any(facts[g.name] for g in t.forbids)
+            ]
+            assert len(agreeing) <= 1, (agreeing, facts)
 
 
 @pytest.mark.parametrize("spec", MACHINES, ids=lambda spec: spec.name)
@@ -141,7 +156,13 @@ def test_effects_and_actions_are_all_used_and_all_implemented() -> None:
 
 # The rows of the specification, written down a second time and by hand: event, from, to.
 MELT_ROWS: list[tuple[str, str, str]] = [
-    ("request", "none", "requested"), ("record", "none", "settled"),
+    ("request", "none", "requested"),
+    ("record", "none held contested", "settled"), ("record", "none held contested", "contested"),
+    ("hold", "none", "held"), ("unhold", "held", "cancelled"), ("hold_over", "held", "cancelled"),
+    ("hold_seen_unspent", "held", "held"), ("hold_seen_pending", "held", "held"),
+    ("hold_spent", "held", "contested"), ("too_old", "held", "contested"),
+    ("sources_free", "contested", "settled"),
+    ("write_off", "contested", "settled"), ("write_off", "contested", "written_off"),
     ("quote_received", "requested", "quoted"),
     ("quote_refused", "requested", "rejected"),
     ("quote_unavailable", "requested quoted", "rejected"),
@@ -174,6 +195,10 @@ MELT_ROWS: list[tuple[str, str, str]] = [
     ("write_off", "attention", "settled"), ("write_off", "attention", "written_off"),
     ("resolve", "discrepant", "reconciled"),
 ]  # fmt: skip
+CHECK_ROWS: list[tuple[str, str, str]] = [
+    ("found_clean", "none", "clean"), ("found_spent", "none", "corrected"),
+    ("found_wrong", "none", "discrepant"), ("resolve", "discrepant", "resolved"),
+]  # fmt: skip
 TOKEN_ROWS: list[tuple[str, str, str]] = [
     ("expect", "none", "awaiting"), ("deposit", "none", "unspent"), ("deposit_reserved", "none", "reserved"),
     ("import_spent", "none", "spent"), ("hand_out", "none", "outstanding"), ("issue", "awaiting", "unspent"),
@@ -184,10 +209,43 @@ TOKEN_ROWS: list[tuple[str, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("spec", "rows"), [(MELT, MELT_ROWS), (TOKEN, TOKEN_ROWS)], ids=["melt", "token"])
+@pytest.mark.parametrize(
+    ("spec", "rows"),
+    [(MELT, MELT_ROWS), (TOKEN, TOKEN_ROWS), (CHECK, CHECK_ROWS)],
+    ids=["melt", "token", "check"],
+)
 def test_the_table_is_exactly_the_specified_one(spec: Machine[Any], rows: list[tuple[str, str, str]]) -> None:
     wanted = {(event, source, dest) for event, sources, dest in rows for source in sources.split()}
     assert {(t.event, t.source, t.dest) for t in spec.transitions} == wanted
+
+
+OURS = ("mint_paid", "mint_pending", "mint_unpaid", "mint_refused", "reply_lost", "fence_done", "change_received",
+        "request", "pay", "recover")  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ["held", "contested"])
+def test_what_was_never_sent_has_no_answers(state: str) -> None:
+    """The caller paid, or may be paying: no answer about a request of ours means anything here."""
+    for event in OURS[:-1]:
+        assert step(MELT, state, event, MELT.facts(quote_state="PAID")).outcome == "undefined", event
+    assert step(MELT, state, "recover", MELT.facts()).outcome == "absorbed"
+    assert step(MELT, state, "mint_unreachable", MELT.facts()).outcome == "absorbed"
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "code"),
+    [("held", "cancel", "HOLD_NOT_OVER"), ("contested", "cancel", "ALREADY_SENT"),
+     ("contested", "unhold", "NOT_HELD"), ("reconciled", "unhold", "ALREADY_FINAL")],
+)  # fmt: skip
+def test_no_word_ends_what_the_caller_may_have_paid(state: str, event: str, code: str) -> None:
+    decision = step(MELT, state, event, MELT.facts())
+    assert (decision.outcome, decision.refusals[0].code) == ("refused", code)
+    assert step(MELT, "cancelled", event, MELT.facts()).outcome == "absorbed"
+
+
+@pytest.mark.parametrize("row", ["8", "8b"])
+def test_a_contradicted_proof_is_critical(row: str) -> None:
+    assert all("alarm" in t.effects for t in MELT.transitions if t.id.split(".")[0] == row)
 
 
 SENT = "paying pending unknown paid unpaid fencing watching settled attention discrepant"
@@ -232,7 +290,7 @@ def test_every_external_answer_is_covered_in_every_state_after_sending() -> None
 
 
 def test_the_registry_answers_exactly() -> None:
-    assert names() == ("deposit", "melt", "mint", "token")
+    assert names() == ("check", "deposit", "melt", "mint", "token")
     assert latest("melt") is MELT
     assert released("melt", 1, MELT.content_hash) is MELT
     with pytest.raises(UnknownMachine):

@@ -7,12 +7,12 @@ from typing import Any
 import attrs
 import pytest
 
-from nutstate.machines.facts import DepositFacts, MeltFacts, MintFacts, TokenFacts
-from nutstate.machines.guards import deposit, melt, mint, token
+from nutstate.machines.facts import CheckFacts, DepositFacts, MeltFacts, MintFacts, TokenFacts
+from nutstate.machines.guards import check, deposit, melt, mint, token
 from nutstate.machines.money import AMOUNT_MAX
 from nutstate.machines.spec import Guard
 
-T, M, I, D = TokenFacts, MeltFacts, MintFacts, DepositFacts  # noqa: E741
+T, M, I, D, C = TokenFacts, MeltFacts, MintFacts, DepositFacts, CheckFacts  # noqa: E741
 W = ("wallet", "https://mint", "sat")
 V = ("other", "https://mint", "sat")
 UNSPENT = frozenset({"UNSPENT"})
@@ -22,6 +22,7 @@ UNPAID = M(
     quote_state="UNPAID", inputs_asked=3, input_count=3, input_states=UNSPENT, since_last_send_ms=30_000,
     settle_window_ms=30_000,
 )  # fmt: skip
+HELD = M(inputs_asked=2, input_count=2, input_states=UNSPENT)
 RECORDED = M(sources_total=800, amount=550, recorded_fee=0, keep_total=200, recorded_change=50)
 
 CASES: list[Case] = [
@@ -48,6 +49,8 @@ CASES: list[Case] = [
     (token.release_is_proven, T(release="nothing_sent"), [{"release": None}, {"release": "too_old"}]),
     (token.release_is_proven, T(release="trusted"), [{"release": "expired"}]),
     (token.release_is_proven, T(release="request_dead"), [{"release": "UNPAID"}]),
+    (token.release_is_proven, T(release="caller_word"), [{"release": "hold_over"}]),
+    (token.release_is_proven, T(release="mint_says_unspent"), [{"release": "mint_says_pending"}]),
     (token.consumption_is_proven, T(consumption="paid"), [{"consumption": None}, {"consumption": "hope"}]),
     (token.consumption_is_proven, T(consumption="swapped"), [{"consumption": "pending"}]),
     (token.consumption_is_proven, T(consumption="recorded"), [{"consumption": ""}]),
@@ -125,9 +128,29 @@ CASES: list[Case] = [
     (melt.attempts_left, M(now=5, paid_at=0, change_window_ms=6), [{"now": 6}]),
     (melt.documents_agree, M(checks_performed=3), [{"discrepancies": 1}, {"checks_performed": 0}]),
     (melt.operator_gave_reason, M(operator_reason="why"), [{"operator_reason": " "}, {"operator_reason": ""}]),
-    (melt.sources_unspent_or_held, M(source_states=frozenset({"unspent"})),
-     [{"source_states": frozenset()}, {"source_states": frozenset({"spent"})},
-      {"source_states": frozenset({"reserved"})}]),
+    (melt.sources_touched, M(sources_touched=True), [{"sources_touched": False}]),
+    (melt.sources_are_the_held, M(sources_are_the_held=True), [{"sources_are_the_held": False}]),
+    (melt.nothing_contested, M(sources_contested=0, operation_id="a"),
+     [{"sources_contested": 1}, {"sources_contested": None}, {"claim_holder": "b"}]),
+    (melt.nothing_contested, M(sources_contested=0, operation_id="a", claim_holder="a"), [{"operation_id": "b"}]),
+    (melt.recorded_already, M(payment_recorded=True), [{"payment_recorded": False}]),
+    (melt.hold_in_limits, M(now=5, hold_until=6, hold_max_ms=1),
+     [{"hold_until": 5}, {"hold_until": 7}, {"hold_until": None}]),
+    (melt.hold_is_over, M(now=5, hold_until=5), [{"now": 4}, {"hold_until": None}]),
+    (melt.held_first_seen_unspent, HELD,
+     [{"held_unspent_since": 0}, {"input_states": frozenset()}, {"inputs_asked": 1},
+      {"inputs_asked": 0, "input_count": 0}, {"input_states": frozenset({"UNSPENT", "PENDING"})},
+      {"input_states": frozenset({"SPENT"})}]),
+    (melt.held_was_unspent, M(held_unspent_since=0), [{"held_unspent_since": None}]),
+    (melt.held_proven_unspent, attrs.evolve(HELD, now=9, held_unspent_since=0, settle_window_ms=9),
+     [{"now": 8}, {"held_unspent_since": None}, {"input_states": frozenset({"UNSPENT", "PENDING"})},
+      {"inputs_asked": 1}]),
+    (melt.held_seen_spent, M(input_states=frozenset({"UNSPENT", "SPENT"})),
+     [{"input_states": frozenset({"PENDING"})}, {"input_states": frozenset()}]),
+    (check.documents_agree, C(checks_performed=3), [{"discrepancies": 1}, {"checks_performed": 0}]),
+    (check.spent_said_twice, C(said_spent=2, said_spent_again=2),
+     [{"said_spent_again": 1}, {"said_spent": 0, "said_spent_again": 0}]),
+    (check.operator_gave_reason, C(operator_reason="why"), [{"operator_reason": " "}]),
     (melt.recorded_conserved, RECORDED,
      [{"amount": 549}, {"recorded_fee": None}, {"recorded_fee": -1, "amount": 551}, {"keep_total": 201}]),
     (melt.secrets_distinct, M(secrets_distinct=True), [{"secrets_distinct": False}]),
@@ -165,7 +188,7 @@ def test_a_guard(case: Case) -> None:
 def test_every_guard_has_a_case() -> None:
     declared = [
         guard
-        for module in (token, melt, mint, deposit)
+        for module in (token, melt, mint, deposit, check)
         for guard in vars(module).values()
         if isinstance(guard, Guard)
     ]

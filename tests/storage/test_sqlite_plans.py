@@ -102,6 +102,10 @@ def test_other_token_queries_use_their_index(store: SqliteStore, query: TokenQue
         (OperationQuery(), "operation_newest"),
         (OperationQuery(npub=NPUB), "operation_owner"),
         (OperationQuery(states=("attention",)), "operation_state"),
+        (OperationQuery(after=(5, "tx-1")), "operation_newest ((created_at,id)<(?,?))"),
+        (OperationQuery(npub=NPUB, after=(5, "tx-1")), "operation_owner (npub=? AND (created_at,id)<(?,?))"),
+        (OperationQuery(since=5, until=9), "operation_newest (created_at>? AND created_at<?"),
+        (OperationQuery(parent_id="tx-1"), "operation_parent"),
     ],
 )
 def test_operation_queries_use_their_index(store: SqliteStore, query: OperationQuery, index: str) -> None:
@@ -115,10 +119,30 @@ def test_operation_queries_use_their_index(store: SqliteStore, query: OperationQ
         (AuditQuery(operation_id="o"), "audit_chain"),
         (AuditQuery(entity="e"), "audit_entity"),
         (AuditQuery(batch_id="b"), "audit_batch"),
+        (AuditQuery(after=("o", 5)), "audit_chain ((operation_id,seq)>(?,?))"),
+        (AuditQuery(levels=("CRITICAL",)), "audit_level (compliance_level=?"),
+        (
+            AuditQuery(levels=("CRITICAL",), after=("o", 5)),
+            "audit_level (compliance_level=? AND (operation_id",
+        ),
+        (AuditQuery(since=5, until=9), "audit_time (at>? AND at<?"),
     ],
 )
 def test_audit_queries_use_their_index(store: SqliteStore, query: AuditQuery, index: str) -> None:
     assert index in plan(store, *audit_sql(query))
+
+
+def test_a_page_of_tokens_does_not_start_from_the_beginning(store: SqliteStore) -> None:
+    late = TokenQuery(after="t9990", limit=20)
+    assert "transaction_id>?" in plan(store, *token_sql(late))
+    assert steps(store, *token_sql(late)) < 20
+    assert [t.transaction_id for t in store.tokens(late)] == [f"t{n}" for n in range(9991, 10_000)]
+
+
+@pytest.mark.parametrize("where", ["", " WHERE npub = 'n'"])
+def test_counting_reads_the_index_only(store: SqliteStore, where: str) -> None:
+    sql = f"SELECT kind, state, count(*) FROM operations{where} GROUP BY kind, state ORDER BY kind, state"
+    assert "COVERING INDEX operation_count" in plan(store, sql, [])
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,14 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
             fees = {f.input_fee for f in op.fences}
             assert born is None or total - born in fees, f"I5: fence of {op.id}"
             gone += max(fees)
+        elif op.evidence == "caller" and op.payment is not None:
+            # what was kept afresh and given back is money as soon as it is stored; the sources go when spent
+            consumed = total + sum(part.amount for part in op.contested)
+            fresh = op.keep_total - (op.sources_total - consumed) + op.change_amount
+            fee = op.payment.lightning_fee or 0
+            assert op.state == "contested" or consumed == op.amount + fee + fresh, f"I1 recorded {op}"
+            assert fresh >= 0 and op.input_fee == 0, f"I1 recorded {op}"
+            gone += -fresh + (total if op.state != "contested" else 0)
         elif op.payment is not None and op.payment.lightning_fee is not None:
             fee = op.payment.lightning_fee
             gone += op.amount + fee + op.input_fee + op.loss
@@ -91,6 +99,8 @@ def _operations(operations: list[Operation], tokens: list[Token]) -> None:
         if op.kind == "melt" and op.state == "written_off":
             lost = [t for t in tokens if t.reserved_by == op.id and t.state == "spent"]
             assert op.loss == sum(t.total_amount for t in lost), f"I4: loss of {op.id}"
+        elif op.state in ("held", "contested"):
+            assert states <= {"reserved"}, f"I4: {op.state} with inputs {states}"
         elif op.payment is not None or op.fenced_token_id:
             assert states <= {"spent"}, f"I4: {op.state} with inputs {states}"
         elif op.state in ("paying", "pending", "unknown", "unpaid", "fencing", "attention", "prepared"):

@@ -21,6 +21,7 @@ from ..engine.mint.invoice import make_invoice
 from ..engine.mint.simulated import SimulatedMint
 from ..engine.mint.simulated_faults import ANSWER_LOST
 from ..engine.settings import Settings
+from ..engine.trail import chain_holds
 from .context import Session, data_dir, sqlite_url, with_session
 from .demo_report import Story, document, report
 from .errors import Exit
@@ -28,7 +29,6 @@ from .local_mongo import replica_set
 from .mints import SIMULATED_URL, Mints, is_simulated
 from .output import Part, Working, duration
 from .render import (
-    chain_holds,
     conservation,
     mint_words,
     now_ms,
@@ -180,7 +180,9 @@ def _verdict(demo: Demo, handle: Handle, moved: int) -> Exit:
     records = handle.audit()
     terms = conservation(handle, records)
     cost = handle.amount + (handle.fee_paid or 0) if handle.is_paid else (terms or {}).get("input_fee", 0)
-    sound = terms is not None and bool(terms["holds"]) and chain_holds(records) and moved == cost
+    sound = (
+        terms is not None and bool(terms["holds"]) and chain_holds(handle.record, records) and moved == cost
+    )
     return Exit.DONE if sound and handle.state == EXPECTED[demo.outcome] else Exit.REFUSED
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from attrs import frozen
 
 from ..engine.handle import Handle
+from ..engine.trail import chain_holds
 from .context import Session
 from .output import Part
 from .render import (
     as_document,
-    chain_holds,
     conservation,
     conservation_line,
     entity_words,
@@ -80,7 +80,7 @@ def document(story: Story) -> dict[str, Any]:
         "balance_before": story.before,
         "balance_after": story.after,
         "conservation": conservation(handle, records),
-        "chain_verified": chain_holds(records),
+        "chain_verified": chain_holds(handle.record, records),
         "transitions": story.transitions,
         "audit": [record_document(record) for record in records],
         "store": story.session.store_shown,
@@ -119,7 +119,8 @@ def report(story: Story) -> None:
 
 def _audit_trail(story: Story) -> None:
     out, records = story.session.out, story.handle.audit()
-    verdict: Part = ("hash chain verified", "green") if chain_holds(records) else ("CHAIN BROKEN", "bold red")
+    whole = chain_holds(story.handle.record, records)
+    verdict: Part = ("hash chain verified", "green") if whole else ("CHAIN BROKEN", "bold red")
     out.line()
     out.line((f"Audit trail of {story.handle.id}", "bold"))
     out.line(f"{len(records)} records, ", verdict)

@@ -7,9 +7,10 @@ import sys
 import click
 
 from ..engine import arguments
-from ..engine.engine import ON_DUPLICATE, ON_UNPAID, Engine
+from ..engine.engine import Engine
 from ..engine.errors import InvalidArgument
 from ..engine.handle import Handle
+from ..engine.payments import ON_DUPLICATE, ON_UNPAID
 from .context import Session, chosen_mint, mint_options, npub_option, wait_option, with_session
 from .output import Working, duration
 from .render import GOOD_ENDS, exit_code, now_ms, result

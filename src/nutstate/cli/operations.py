@@ -7,6 +7,7 @@ import click
 from ..engine import arguments
 from ..engine.handle import Handle
 from ..engine.report import PerformanceReport
+from ..engine.trail import at_one_moment, chain_holds
 from ..machines.registry import RELEASED, names
 from .context import Session, wait_option, with_session
 from .errors import Exit
@@ -15,7 +16,6 @@ from .output import Part, duration
 from .render import (
     age,
     as_document,
-    chain_holds,
     conservation,
     conservation_line,
     exit_code,
@@ -51,9 +51,9 @@ def show(session: Session, operation_id: str, verbose: bool, report: bool, show_
     with session.engine() as (engine, _):
         if report:
             return _reported(session, engine.report(operation_id))
-        handle = engine.operation(operation_id)
-        records = handle.audit()
-    terms, intact = conservation(handle, records), chain_holds(records)
+        op, records = at_one_moment(engine.store, engine.operation(operation_id).record)
+        handle = Handle(engine, op)
+    terms, intact = conservation(handle, records), chain_holds(op, records)
     if session.out.as_json:
         session.out.document(
             {

@@ -12,7 +12,6 @@ import attrs
 
 from ..engine.handle import Handle
 from ..machines.registry import released
-from ..storage.audit_hash import audit_hash
 from ..storage.records import AuditRecord
 from .context import Session
 from .errors import Exit
@@ -20,6 +19,7 @@ from .mints import is_simulated
 from .output import Output, Part, brief_age, duration
 
 _GENERATED = re.compile(r"tx_([a-z]+)_\d{10,}_[0-9a-f]{20}([0-9a-f]{4})")
+PARKED_VERBS = {"discrepant": ("resolve",), "contested": ("write-off",)}
 GOOD_ENDS = frozenset({"reconciled", "issued", "deposited"})
 
 
@@ -78,7 +78,7 @@ def conservation(handle: Handle, records: Sequence[AuditRecord]) -> dict[str, An
     else:
         returned = 0 if op.state == "written_off" else handle.inputs
         parts = {"returned": returned, "kept": op.keep_total}
-    if op.loss:
+    if op.loss and op.evidence != "caller":
         parts["loss"] = op.loss
     return {"sources": op.sources_total, **parts, "holds": op.sources_total == sum(parts.values())}
 
@@ -169,7 +169,7 @@ def next_steps(session: Session, handle: Handle) -> list[str]:
     if handle.is_final:
         return [command(f"show {about}")]
     if handle.is_parked:
-        verbs = ("resolve",) if handle.state == "discrepant" else ("resume", "release", "write-off")
+        verbs = PARKED_VERBS.get(handle.state, ("resume", "release", "write-off"))
         return [command(f"show {about} --verbose"), *(command(f"{v} {about} --reason WHY") for v in verbs)]
     if handle.state == "prepared" and handle.record.policy.two_step:
         return [command(f"confirm {about}"), command(f"cancel {about}")]
@@ -193,16 +193,6 @@ def result(session: Session, handle: Handle, code: Exit, *, preimage: bool = Fal
 
 
 # -- the audit trail -----------------------------------------------------------------------------
-
-
-def chain_holds(records: Sequence[AuditRecord]) -> bool:
-    """Whether the records are complete, in order, and each hash covers the one before."""
-    previous = ""
-    for seq, record in enumerate(records, 1):
-        if record.seq != seq or record.prev_hash != previous or audit_hash(record) != record.hash:
-            return False
-        previous = record.hash
-    return True
 
 
 def record_document(record: AuditRecord) -> dict[str, Any]:

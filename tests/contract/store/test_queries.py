@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from nutstate.storage.port import AuditQuery, Held, OperationQuery, Store, TokenQuery
+from nutstate.storage.port import AuditQuery, Counted, Held, OperationQuery, Store, TokenQuery
 from nutstate.storage.records import TokenMetadata
 from nutstate.storage.testing import MINT, NPUB, batch_for, make_operation, make_token
-from tests.contract.store.steps import after, put, reserved, spent
+from tests.contract.store.steps import after, put, rechained, reserved, spent
 
 
 def found(store: Store, **query: Any) -> list[str]:
@@ -59,6 +59,14 @@ def full(store: Store) -> Store:
         ({"largest_first": True}, "gfecadbh"),
         ({"largest_first": True, "limit": 2}, "gf"),
         ({"largest_first": True, "states": ("unspent",), "unit": "sat", "max_total": 8}, "cabh"),
+        ({"smallest_first": True}, "hbadcefg"),
+        ({"smallest_first": True, "limit": 3}, "hba"),
+        ({"after": "c"}, "defgh"),
+        ({"after": "c", "limit": 2}, "de"),
+        ({"after": "bb", "states": ("unspent",), "unit": "sat"}, "cefh"),
+        ({"after": "a", "ids": ("a", "c")}, "c"),
+        ({"after": "h"}, ""),
+        ({"after": ""}, "abcdefgh"),
         ({"npub": '{"$ne": null}'}, ""),
         ({"npub": "' OR 1=1 --"}, ""),
     ],
@@ -80,7 +88,7 @@ def operations(store: Store) -> Store:
     differing: list[dict[str, Any]] = [
         {"state": "reconciled", "next_check_at": 30},
         {"state": "paying", "next_check_at": 10},
-        {"state": "paying", "npub": "npub1other", "next_check_at": 20},
+        {"state": "paying", "npub": "npub1other", "next_check_at": 20, "parent_id": "tx-0"},
         {"state": "attention", "kind": "mint", "mint_url": "https://other"},
     ]
     for n, fields in enumerate(differing):
@@ -102,6 +110,17 @@ def operations(store: Store) -> Store:
         ({"limit": 1}, [3]),
         ({"limit": 0}, []),
         ({"kind": "swap"}, []),
+        ({"parent_id": "tx-0"}, [2]),
+        ({"parent_id": "tx-1"}, []),
+        ({"since": 101}, [3, 2, 1]),
+        ({"until": 102}, [1, 0]),
+        ({"since": 101, "until": 103}, [2, 1]),
+        ({"since": 103, "until": 103}, []),
+        ({"after": (102, "tx-2")}, [1, 0]),
+        ({"after": (102, "tx-3")}, [2, 1, 0]),
+        ({"after": (102, "")}, [1, 0]),
+        ({"after": (103, "tx-3"), "states": ("paying",), "limit": 1}, [2]),
+        ({"after": (100, "tx-0")}, []),
     ],
 )
 def test_operation_queries_newest_first(operations: Store, query: dict[str, Any], numbers: list[int]) -> None:
@@ -113,6 +132,47 @@ def test_operations_of_one_moment_are_ordered_by_id(store: Store) -> None:
     for name in ("b", "c", "a"):
         put(store, operation=make_operation(name))
     assert [o.id for o in store.operations(OperationQuery())] == ["c", "b", "a"]
+
+
+def test_a_cursor_meets_everything_once(store: Store) -> None:
+    """Many of one moment, and one that is born while the pages are read."""
+    names = [f"tx-{n}" for n in range(7)]
+    for n, name in enumerate(names):
+        put(store, operation=make_operation(name, created_at=100 + n // 3))
+    seen: list[str] = []
+    cursor: tuple[int, str] | None = None
+    while page := store.operations(OperationQuery(after=cursor, limit=2)):
+        seen += [operation.id for operation in page]
+        cursor = (page[-1].created_at, page[-1].id)
+        if len(seen) == 2:
+            put(store, operation=make_operation("tx-new", created_at=200))
+    assert seen == sorted(names, reverse=True)
+
+
+def test_a_cursor_over_tokens_meets_everything_once(full: Store) -> None:
+    seen: list[str] = []
+    while page := found(full, limit=3, **({"after": seen[-1]} if seen else {})):
+        seen += page
+    assert seen == list("abcdefgh")
+
+
+@pytest.mark.parametrize("order", ["largest_first", "smallest_first"])
+def test_a_token_cursor_needs_the_order_by_id(order: str) -> None:
+    ordered: dict[str, Any] = {order: True}
+    with pytest.raises(ValueError, match="cursor"):
+        TokenQuery(after="a", **ordered)
+
+
+def test_operations_are_counted_by_kind_and_state(operations: Store) -> None:
+    assert list(operations.count_operations()) == [
+        Counted("melt", "paying", 2),
+        Counted("melt", "reconciled", 1),
+        Counted("mint", "attention", 1),
+    ]
+    assert list(operations.count_operations("npub1other")) == [Counted("melt", "paying", 1)]
+    assert list(operations.count_operations("nobody")) == []
+    with operations.snapshot() as reader:
+        assert sum(counted.number for counted in reader.count_operations()) == 4
 
 
 @pytest.mark.parametrize(
@@ -169,6 +229,45 @@ def test_audit_by_operation_entity_and_batch(store: Store) -> None:
     assert tuple(store.audit(AuditQuery(operation_id="tx-1", limit=2))) == first.audit
     assert list(store.audit(AuditQuery(operation_id="tx-1", limit=0))) == []
     assert list(store.audit(AuditQuery(entity="token:x"))) == []
+
+
+@pytest.fixture
+def trail(store: Store) -> Store:
+    """Three operations of two records each, at 10, 20 and 30; the first record of each is CRITICAL."""
+    for n, name in enumerate(("a", "b", "c"), 1):
+        batch = batch_for(make_operation(name), tokens=[make_token(f"t{name}")])
+        first, second = batch.audit
+        first = evolve(first, at=n * 10, compliance_level="CRITICAL")
+        store.commit(rechained(batch, first, evolve(second, at=n * 10, compliance_level="HIGH")))
+    return store
+
+
+@pytest.mark.parametrize(
+    "query, names",
+    [
+        ({}, "a1 a2 b1 b2 c1 c2"),
+        ({"levels": ("CRITICAL",)}, "a1 b1 c1"),
+        ({"levels": ("HIGH", "CRITICAL"), "limit": 3}, "a1 a2 b1"),
+        ({"levels": ("STANDARD",)}, ""),
+        ({"since": 20}, "b1 b2 c1 c2"),
+        ({"until": 20}, "a1 a2"),
+        ({"since": 20, "until": 30, "levels": ("HIGH",)}, "b2"),
+        ({"after": ("a", 1)}, "a2 b1 b2 c1 c2"),
+        ({"after": ("a", 2), "limit": 2}, "b1 b2"),
+        ({"after": ("b", 0), "levels": ("CRITICAL",)}, "b1 c1"),
+        ({"after": ("c", 2)}, ""),
+        ({"operation_id": "b", "after": ("b", 1)}, "b2"),
+        ({"entity": "token:ta", "since": 10}, "a2"),
+    ],
+)
+def test_audit_by_level_time_and_cursor(trail: Store, query: dict[str, Any], names: str) -> None:
+    found = trail.audit(AuditQuery(**query))
+    assert [f"{record.operation_id}{record.seq}" for record in found] == names.split()
+
+
+def test_an_audit_cursor_needs_the_order_of_operations() -> None:
+    with pytest.raises(ValueError, match="cursor"):
+        AuditQuery(entity="token:a", after=("a", 1))
 
 
 def test_proof_owners_of_many_keys_at_once(store: Store) -> None:

@@ -96,7 +96,9 @@ def test_every_field_of_an_operation_survives(store: Store) -> None:
         fences=(Fence(1, (output,), Secret("{}"), 1), Fence(2, (), Secret("[]"), 0)),
         payment=Payment(7, Secret("pre"), True, 1), change_token_id="c", change_amount=3, fenced_token_id="f",
         idempotency=Idempotency("k", "h"), claim="c", reason=Reason("A", "b", True, {"n": 1.5, "m": None}),
-        attempts=3, sent_at=4, watch_since=5, parent_id="p", timings={"quote_ms": 12}, finished_at=9,
+        attempts=3, sent_at=4, watch_since=5, parent_id="p",
+        contested=(InputRef("x", 9, 1),), hold_until=21, held_unspent_since=22, recorded_hash="ab" * 32,
+        evidence="caller", timings={"quote_ms": 12}, finished_at=9,
         next_check_at=11, lease=Lease("w", 12, 1),
     )  # fmt: skip
     batch = batch_for(operation)

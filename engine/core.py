@@ -1,0 +1,109 @@
+"""What every call of the engine stands on: what it is made of, and how an operation is driven on."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from ..storage.port import Store
+from ..storage.records import Operation
+from . import arguments
+from .admission import Admission
+from .draft import Draft
+from .driver import Driver, Observer
+from .errors import InvalidArgument, NotFound
+from .handle import Handle
+from .keysets import Keysets
+from .log import Log
+from .mint.http import HttpMint
+from .mint.port import MintPort
+from .outcome import raise_if_rejected
+from .outside import Outside
+from .ports import Clock, Faults, NoFaults, SystemClock, Worker
+from .recovery import Recovery
+from .run import Run
+from .settings import Settings
+
+
+class Core:
+    """The parts of an engine. Calls are added by classes that build on this one (``Payments`` and its
+    like), each in a file of its own; :class:`~nutstate.Engine` is all of them together."""
+
+    def __init__(
+        self,
+        store: Store,
+        mint: MintPort | None = None,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+        logger: Any = None,
+        faults: Faults | None = None,
+        rng: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self.store = store
+        self._own_mint: HttpMint | None = None
+        if mint is None:
+            mint = self._own_mint = HttpMint()
+        self.mint: MintPort = mint
+        self.settings = settings or Settings()
+        self.clock = clock or SystemClock()
+        self._rng = rng
+        self._keysets = Keysets(self.mint, self.clock)
+        self._driver = Driver(
+            store, self.settings, self.clock, Worker(), faults or NoFaults(), Log(logger), observer
+        )
+        self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open)
+        self._outside = Outside(self._driver, self.settings, self._stored, self._open)
+        self._admission = Admission(store, self._driver, self._recovery, self.settings, self.clock, self._run)
+
+    def close(self) -> None:
+        """Close the HTTP client if the engine made it."""
+        if self._own_mint is not None:
+            self._own_mint.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def operation(self, operation_id: str) -> Handle:
+        """The operation as stored. Code NOT_FOUND."""
+        return Handle(self, self._stored(operation_id))
+
+    def _wait(self, wait_s: float | None) -> float:
+        return self.settings.wait_s if wait_s is None else arguments.seconds(wait_s, "wait_s")
+
+    def _stored(self, operation_id: object) -> Operation:
+        if not isinstance(operation_id, str) or not 0 < len(operation_id) <= 100:
+            raise InvalidArgument("an operation id is text of 1 to 100 characters", code="INVALID_FORMAT")
+        op = self.store.operation(operation_id)
+        if op is None:
+            raise NotFound("no such operation", operation_id=operation_id)
+        return op
+
+    def _run(self, draft: Draft) -> Run:
+        return Run(
+            draft,
+            self.store,
+            self.mint,
+            self._keysets,
+            self.settings,
+            self.clock,
+            self._rng,
+            worker=self._driver.worker.for_one_drive(),
+        )
+
+    def _open(self, op: Operation, actor: str) -> Run:
+        return self._run(self._driver.open_draft(op, actor))
+
+    def _follow(self, op: Operation, wait: float) -> Handle:
+        return self._handle(self._recovery.follow(op, wait))
+
+    def _handle(self, op: Operation) -> Handle:
+        return Handle(self, raise_if_rejected(op))

@@ -1,0 +1,37 @@
+"""Effects: the names in a machine's table, turned into changes of the draft. No I/O happens here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import check, funding, inputs, money, record
+from .scene import Effect, Scene, consumed_tokens, inputs_total_of, is_free, owed_bounds
+
+__all__ = [
+    "EFFECTS",
+    "Effect",
+    "Scene",
+    "apply",
+    "consumed_tokens",
+    "inputs_total_of",
+    "is_free",
+    "owed_bounds",
+]
+
+_ALL: tuple[Effect, ...] = (
+    money.store_quote, money.record_reason, money.take_claim, money.drop_claim, inputs.split_off_keep,
+    inputs.reserve_inputs, inputs.release_inputs, inputs.write_blanks, inputs.write_request,
+    inputs.adopt_split, inputs.stamp_sent, inputs.spend_inputs, inputs.free_untouched,
+    money.store_payment, money.store_change, money.write_fence, money.store_fenced, money.stamp_empty,
+    money.stamp_watch, money.reset_tries, money.stamp_unspent, money.forget_unspent, money.record_loss,
+    money.alarm, record.record_melt, record.park_record, record.spend_contested,
+    check.correct_spent, funding.expect_token, funding.fail_token, funding.write_outputs,
+    funding.issue_token, funding.store_deposit,
+)  # fmt: skip
+EFFECTS: Mapping[str, Effect] = {effect.__name__: effect for effect in _ALL}
+
+
+def apply(scene: Scene) -> None:
+    """Stage every effect of an accepted decision, in the table's order."""
+    for name in scene.decision.effects:
+        EFFECTS[name](scene)

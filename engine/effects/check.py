@@ -1,0 +1,31 @@
+"""Effects that bring the store in line with what the mint says."""
+
+from __future__ import annotations
+
+from ..proofs import name_of, sent_secrets
+from .scene import Scene, move_off
+
+
+def correct_spent(scene: Scene) -> None:
+    """What the mint says is spent is split off its token and marked spent; the rest stays money."""
+    draft, spent = scene.draft, scene.evidence.preflight_spent or frozenset()
+    selection = scene.evidence.selection
+    if scene.decision.state == "watching":
+        # PAID: the mint took every proof we sent; they were freed and may have been moved since
+        sent = sent_secrets(draft.operation)
+        tokens = [t for t in draft.all_tokens() if any(proof.secret in sent for proof in t.proofs)]
+    elif selection is not None:
+        sent = frozenset(proof.secret for proof in selection.proofs if name_of(proof) in spent)
+        draft.load(part.token for part in selection.chosen)
+        tokens = [draft.token(part.token.transaction_id) for part in selection.chosen]
+    else:
+        tokens = [draft.token(part.token_id) for part in draft.operation.inputs]
+        sent = frozenset(p.secret for token in tokens for p in token.proofs if name_of(p) in spent)
+    for n, token in enumerate(tokens, 1):
+        gone = tuple(proof for proof in token.proofs if proof.secret in sent)
+        if token.state != "unspent" or not gone:
+            continue
+        if len(gone) < len(token.proofs):
+            draft.split_token(token.transaction_id, gone, scene.now)
+            token = move_off(scene, token, gone, n)
+        draft.change_token(token.transaction_id, "correct_spent", scene.now, mint_spent_count=len(gone))

@@ -1,0 +1,135 @@
+"""Effects on the inputs: reserving, freeing and spending them, and what is sent with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from ...storage.records import InputRef, Proof
+from ..evidence import Chosen
+from ..proofs import name_of
+from ..token_ids import keep_id, split_id
+from .scene import Scene, inputs_total, move_off, new_token
+
+RELEASED_BY: Mapping[str, str] = {
+    "release": "trusted",
+    "unhold": "caller_word",
+    "hold_over": "mint_says_unspent",
+}
+"""What frees a reservation, where it is not that nothing was sent."""
+
+
+def split_off_keep(scene: Scene) -> None:
+    """Move the untouched proofs of every chosen token into one keep token."""
+    selection = scene.evidence.selection
+    if selection is not None:
+        keep_of(scene, selection.chosen)
+
+
+def keep_of(scene: Scene, chosen: Sequence[Chosen]) -> None:
+    """The keep token of these sources: their untouched proofs, moved, and what a caller kept afresh."""
+    draft = scene.draft
+    draft.load(part.token for part in chosen)
+    left_behind = tuple(proof for part in chosen for proof in part.left_behind)
+    moved: dict[str, tuple[Proof, ...]] = {}
+    for part in chosen:
+        if part.left_behind:
+            draft.split_token(part.token.transaction_id, part.left_behind, scene.now)
+            moved[part.token.transaction_id] = part.left_behind
+    kept = (*left_behind, *scene.evidence.keep)
+    if kept:
+        token = new_token(scene, keep_id(draft.operation.id), "change", "change", kept)
+        draft.create_token("deposit", token, scene.now, moved_from=moved)
+        draft.set(keep_token_id=token.transaction_id, keep_total=token.total_amount)
+
+
+def reserve_inputs(scene: Scene) -> None:
+    """Lock the chosen tokens for this operation and note what they are worth."""
+    selection, draft = scene.evidence.selection, scene.draft
+    if selection is None:
+        return
+    draft.load(part.token for part in selection.chosen)
+    for part in selection.chosen:
+        draft.change_token(part.token.transaction_id, "reserve", scene.now)
+    draft.set(
+        inputs=tuple(
+            InputRef(part.token.transaction_id, part.amount, len(part.proofs)) for part in selection.chosen
+        ),
+        input_fee=selection.input_fee,
+        sources_total=sum(part.token.total_amount for part in selection.chosen),
+    )
+
+
+def release_inputs(scene: Scene) -> None:
+    """Free what is still reserved, naming what the token's machine takes as proof."""
+    why = RELEASED_BY.get(scene.decision.event, "nothing_sent")
+    for part in scene.draft.operation.inputs:
+        if scene.draft.token(part.token_id).state == "reserved":
+            scene.draft.change_token(part.token_id, "release", scene.now, release=why)
+
+
+def write_blanks(scene: Scene) -> None:
+    scene.draft.set(blanks=scene.evidence.blanks)
+
+
+def write_request(scene: Scene) -> None:
+    scene.draft.set(request_body=scene.evidence.request_body)
+
+
+def adopt_split(scene: Scene) -> None:
+    """The child's swap consumed our inputs; its outputs take their place, born reserved."""
+    draft, proofs = scene.draft, scene.evidence.proofs or ()
+    for part in draft.operation.inputs:
+        draft.change_token(part.token_id, "spend", scene.now, consumption="swapped")
+    fee = inputs_total(scene) - sum(proof.amount for proof in proofs)
+    token = new_token(scene, split_id(draft.operation.id, 1), "change", "change", proofs)
+    draft.create_token("deposit_reserved", attrs.evolve(token, reserved_by=draft.operation.id), scene.now)
+    selection = scene.evidence.selection
+    draft.set(
+        inputs=(InputRef(token.transaction_id, token.total_amount, len(proofs)),),
+        input_fee=selection.input_fee if selection else 0,
+        sources_total=draft.operation.sources_total - fee,
+    )
+
+
+def stamp_sent(scene: Scene) -> None:
+    scene.draft.set(sent_at=scene.now, attempts=scene.draft.operation.attempts + 1)
+
+
+def spend_inputs(scene: Scene) -> None:
+    """Mark what is still reserved as spent, naming the proof the decision rests on."""
+    event, op = scene.decision.event, scene.draft.operation
+    if event in ("fence_done", "fence_found"):
+        proof = "swapped"
+    elif event == "write_off" and scene.decision.next_state == "written_off":
+        proof = "written_off"
+    else:
+        proof = "paid"
+    for part in op.inputs:
+        token = scene.draft.token(part.token_id)
+        if token.state == "reserved" and token.reserved_by == op.id:
+            scene.draft.change_token(part.token_id, "spend", scene.now, consumption=proof)
+
+
+def free_untouched(scene: Scene) -> None:
+    """A request with one input SPENT elsewhere can never be executed (the mint takes all inputs or
+    none): what the mint calls UNSPENT of the others is freed. Needs quote UNPAID, asked afterwards.
+    Of a hold that nobody recorded there is no request of ours: what is UNSPENT is freed."""
+    draft, quote = scene.draft, scene.evidence.quote
+    states = {state.Y: state.state for state in scene.evidence.states or ()}
+    held = scene.decision.state == "contested"
+    if not held and (quote is None or quote.state != "UNPAID" or "SPENT" not in states.values()):
+        return
+    for n, part in enumerate(draft.operation.inputs, 1):
+        token = draft.token(part.token_id)
+        free = tuple(proof for proof in token.proofs if states.get(name_of(proof)) == "UNSPENT")
+        if token.state != "reserved" or not free:
+            continue
+        if len(free) == len(token.proofs):
+            draft.change_token(
+                part.token_id, "release", scene.now, release="mint_says_unspent" if held else "request_dead"
+            )
+        else:
+            draft.split_token(part.token_id, free, scene.now)
+            move_off(scene, token, free, n)

@@ -1,0 +1,129 @@
+"""Effects on the operation's own account: quote, claim, payment, change, fence, loss, reasons and stamps."""
+
+from __future__ import annotations
+
+import attrs
+
+from ...machines.money import owed_max
+from ...storage.records import Payment, Quote, Reason
+from ..proofs import preimage_matches
+from ..token_ids import change_id, fenced_id
+from .scene import Scene, inputs_total, new_token, owed_bounds
+
+QUOTE_YEARS_MS = 10 * 365 * 24 * 3_600_000
+
+
+def store_quote(scene: Scene) -> None:
+    """Keep the quote; a quote without expiry gets the configured lifetime."""
+    lifetime_end = scene.now + int(scene.settings.quote_lifetime_s * 1000)
+    longest = scene.now + QUOTE_YEARS_MS
+    melt, mint = scene.evidence.quote, scene.evidence.mint_quote
+    if melt is not None:
+        expires_at = min(melt.expires_at or lifetime_end, longest)
+        quote = Quote(melt.id, melt.amount, melt.fee_reserve, expires_at)
+        scene.draft.set(quote=quote, fee_reserve=melt.fee_reserve)
+    elif mint is not None:
+        amount = scene.draft.operation.amount
+        expires_at = min(mint.expires_at or lifetime_end, longest)
+        scene.draft.set(quote=Quote(mint.id, amount, 0, expires_at, mint.request))
+
+
+def record_reason(scene: Scene) -> None:
+    reason = scene.evidence.reason
+    if reason is None and scene.evidence.operator_reason:
+        reason = Reason(f"OPERATOR_{scene.decision.event.upper()}", scene.evidence.operator_reason)
+    scene.draft.set(reason=reason)
+
+
+def take_claim(scene: Scene) -> None:
+    """Claim the payment hash; a recorded payment without one claims nothing."""
+    recorded = scene.evidence.recorded
+    named = recorded.payment_hash if recorded else None
+    scene.draft.set(claim=named or scene.draft.operation.payment_hash)
+
+
+def drop_claim(scene: Scene) -> None:
+    scene.draft.set(claim=None)
+
+
+def store_payment(scene: Scene) -> None:
+    """Keep when and how the payment was proven, once; a wrong preimage is recorded, not refused."""
+    op, quote = scene.draft.operation, scene.evidence.quote
+    if scene.decision.event == "mint_paid":
+        scene.draft.set(reason=None)  # what went wrong on the way stays in the audit trail
+    if op.payment is not None:
+        return
+    preimage = quote.preimage if quote else None
+    matches = None if preimage is None else preimage_matches(preimage, op.payment_hash)
+    scene.draft.set(payment=Payment(scene.now, preimage, matches), evidence="mint")
+
+
+def store_change(scene: Scene) -> None:
+    """Store the change as unspent money with its parent; what is missing of owed_max was the fee."""
+    draft, proofs = scene.draft, scene.evidence.proofs or ()
+    op = draft.operation
+    if proofs:
+        token = new_token(scene, change_id(op.id), "change", "change", proofs)
+        draft.create_token("deposit", token, scene.now)
+        draft.set(change_token_id=token.transaction_id, change_amount=token.total_amount)
+    owed = owed_max(inputs_total(scene), op.amount, op.input_fee)
+    fee = owed - sum(proof.amount for proof in proofs)
+    if op.payment is not None:
+        draft.set(payment=attrs.evolve(op.payment, lightning_fee=fee))
+
+
+def write_fence(scene: Scene) -> None:
+    if scene.evidence.fence is not None:
+        scene.draft.set(fences=(*scene.draft.operation.fences, scene.evidence.fence))
+
+
+def store_fenced(scene: Scene) -> None:
+    draft, proofs = scene.draft, scene.evidence.proofs or ()
+    token = new_token(scene, fenced_id(draft.operation.id), "change", "change", proofs)
+    draft.create_token("deposit", token, scene.now)
+    draft.set(fenced_token_id=token.transaction_id)
+
+
+def stamp_empty(scene: Scene) -> None:
+    scene.draft.set(change_empty_since=scene.now)
+
+
+def stamp_unspent(scene: Scene) -> None:
+    scene.draft.set(held_unspent_since=scene.now)
+
+
+def forget_unspent(scene: Scene) -> None:
+    scene.draft.set(held_unspent_since=None)
+
+
+def stamp_watch(scene: Scene) -> None:
+    scene.draft.set(watch_since=scene.now)
+
+
+def reset_tries(scene: Scene) -> None:
+    scene.draft.set(attempts=0)
+
+
+def record_loss(scene: Scene) -> None:
+    """Paid: what is missing of the least that was owed. Not paid: the inputs that stay given up.
+    Not issued: the amount. Paid by the caller: what others used of the sources he paid with; it is
+    theirs to account for, so sources = amount + fee + keep + change holds without it."""
+    draft, op = scene.draft, scene.draft.operation
+    if op.kind == "mint":
+        draft.set(loss=op.amount)
+        return
+    if op.evidence == "caller":
+        draft.set(loss=sum(part.amount for part in op.contested))
+        return
+    if op.payment is None:
+        given_up = [draft.token(part.token_id) for part in op.inputs]
+        draft.set(loss=sum(token.total_amount for token in given_up if token.state == "spent"))
+        return
+    least, most = owed_bounds(op.amount, op.fee_reserve, op.input_fee, inputs_total(scene))
+    missing = max(0, least - op.change_amount)
+    fee = most - op.change_amount - missing
+    draft.set(loss=missing, payment=attrs.evolve(op.payment, lightning_fee=fee))
+
+
+def alarm(scene: Scene) -> None:
+    """Nothing is written here: the effect's name makes the audit record and the log line CRITICAL."""

@@ -1,0 +1,40 @@
+"""The check machine: what a look at stored documents or proofs found, in one step."""
+
+from __future__ import annotations
+
+from .facts import CheckFacts
+from .guards import check as g
+from .spec import NONE, Event, Machine, State, edges
+
+CHECK: Machine[CheckFacts] = Machine(
+    name="check",
+    version=1,
+    facts=CheckFacts,
+    good_path=(NONE, "clean"),
+    states=(
+        State(NONE, "does not exist yet", kind="pseudo"),
+        State("clean", "everything agreed", kind="final", group="final", absorbs=("recover",)),
+        State("corrected", "what the mint calls spent is marked spent", kind="final", group="final",
+              absorbs=("recover",)),
+        State("discrepant", "documents contradict one another; a person must look", kind="parked", group="parked",
+              absorbs=("recover",)),
+        State("resolved", "an operator settled the contradiction", kind="final", group="final",
+              absorbs=("recover", "resolve")),
+    ),
+    events=(
+        Event("found_clean", "every document agrees", "engine"),
+        Event("found_spent", "the mint calls unspent proofs SPENT", "mint"),
+        Event("found_wrong", "documents contradict one another", "engine"),
+        Event("resolve", "an operator settled the contradiction", "operator"),
+        Event("recover", "a restart found the operation", "restart"),
+    ),
+    transitions=(
+        *edges("1", "found_clean", NONE, "clean", requires=(g.documents_agree,), reason="the look itself is on record"),
+        *edges("2", "found_spent", NONE, "corrected", requires=(g.spent_said_twice,),
+               effects=("correct_spent", "record_reason", "alarm"), reason="the mint is right about spent proofs"),
+        *edges("3", "found_wrong", NONE, "discrepant", forbids=(g.documents_agree,),
+               effects=("record_reason", "alarm"), reason="a person must look"),
+        *edges("4", "resolve", "discrepant", "resolved", requires=(g.operator_gave_reason,),
+               effects=("record_reason",), reason="an operator settled it"),
+    ),
+)  # fmt: skip

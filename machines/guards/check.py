@@ -1,0 +1,25 @@
+"""Questions about a look at stored documents. Each guard: one question, one sentence, one refusal code."""
+
+from __future__ import annotations
+
+from ..facts import CheckFacts
+from ..spec import Guard
+
+documents_agree = Guard[CheckFacts](
+    "documents_agree",
+    "every check was made and found nothing",
+    "RECONCILIATION_FAILED",
+    lambda f: f.checks_performed > 0 and f.discrepancies == 0,
+)
+spent_said_twice = Guard[CheckFacts](
+    "spent_said_twice",
+    "the mint was asked twice and called the same proofs SPENT both times",
+    "NOT_PROVEN_SPENT",
+    lambda f: f.said_spent > 0 and f.said_spent_again == f.said_spent,
+)
+operator_gave_reason = Guard[CheckFacts](
+    "operator_gave_reason",
+    "an operator gave a reason",
+    "OPERATOR_REASON_MISSING",
+    lambda f: bool(f.operator_reason.strip()),
+)

@@ -15,11 +15,6 @@ from tests.sources.tree import Function, Module, functions, modules
 COMING: dict[str, str] = {
     "HIGH_SEVERITY_DISCREPANCIES": "R107: the report of a pre-flight",
     "MELT_BLOCKED_BY_RECONCILIATION": "R108: a melt of sources with open discrepancies",
-    "SOURCE_UNTOUCHED": "R77: recording a melt",
-    "HOLD_NOT_OVER": "R65: holding sources",
-    "INVALID_TTL": "R62: holding sources",
-    "HOLD_MISMATCH": "R64: recording a held melt",
-    "NOT_HELD": "R63: freeing held sources",
     "AUDIT_KEY_MISSING": "R135: purging audit records",
 }
 """Codes of packages that are being built, with the rule that needs them. A code that is used leaves."""

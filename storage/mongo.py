@@ -79,17 +79,24 @@ class MongoStore(MongoReads):
         """See :meth:`nutstate.storage.port.Store.commit`. An unknown outcome is resolved here by
         sending the same batch again, ``RESENDS`` times: what was committed refuses it."""
         check_batch(batch)
-        unknown = ""
+        unknown, failure = "", None
         for _ in range(1 + RESENDS):
             failure = self._try(batch)
+            if failure is None:
+                return
             if isinstance(failure, CommitUnknown):
                 unknown = failure.why
                 continue
-            if failure is None or (isinstance(failure, Conflict | Duplicate) and self._holds(batch)):
+            refused = isinstance(failure, Conflict | Duplicate)
+            if refused and self._holds(batch):
                 return
-            if not unknown or isinstance(failure, Conflict | Duplicate):
+            if not unknown:
                 raise failure
-            break  # this attempt wrote nothing, the earlier one perhaps did
+            if not refused:
+                break  # this attempt wrote nothing, the earlier one perhaps did
+            # Refused, perhaps by what our own first sending left and a new primary has rolled back.
+        if isinstance(failure, Conflict | Duplicate):
+            raise failure
         raise CommitUnknown(batch.id, unknown)
 
     def _try(self, batch: Batch) -> StorageError | None:

@@ -57,6 +57,7 @@ def _check(batch: Batch) -> tuple[str, ...]:
         entities[name] = change
         _check_fixed(change, _TOKEN_FIXED, name)
         _check_token(change, name)
+        _check_exchange(change, name)
     _check_secrets(batch)
     _check_index(batch)
     _check_dedup(batch)
@@ -112,6 +113,8 @@ def _check_token(change: Insert[Token] | Advance[Token], entity: str) -> None:
     _check_ints(token, _TOKEN_INTS, entity)
     if max(token.created_at, token.updated_at, token.spent_at or 0) > TIME_MAX:
         _refuse(f"{entity}: a time lies beyond the year 9999")
+    if token.state in ("awaiting", "failed") and token.proofs:
+        _refuse(f"{entity}: {token.state} tokens hold no proofs")
     total = 0
     for proof in token.proofs:
         if type(proof.amount) is not int or not 0 < proof.amount <= AMOUNT_MAX:
@@ -119,6 +122,21 @@ def _check_token(change: Insert[Token] | Advance[Token], entity: str) -> None:
         total += proof.amount
     if total != token.total_amount:
         _refuse(f"{entity}: total_amount is not the sum of the proofs")
+
+
+def gains_proofs(change: Advance[Token]) -> bool:
+    """Whether the stored token gets proofs it did not hold."""
+    if change.before.proofs is change.after.proofs:
+        return False
+    return bool({p.secret for p in change.after.proofs} - {p.secret for p in change.before.proofs})
+
+
+def _check_exchange(change: Insert[Token] | Advance[Token], entity: str) -> None:
+    # A store writes what loses proofs before what gains them: no token can be both.
+    if isinstance(change, Advance) and gains_proofs(change):
+        has = {proof.secret for proof in change.after.proofs}
+        if any(proof.secret not in has for proof in change.before.proofs):
+            _refuse(f"{entity}: gains and loses proofs in one batch")
 
 
 def _check_secrets(batch: Batch) -> None:
@@ -174,8 +192,8 @@ def _check_dedup(batch: Batch) -> None:
         _refuse("the dedup record belongs to another operation")
     if take.previous is not None and take.previous.key != take.record.key:
         _refuse("a dedup record is taken over under its own key only")
-    if type(take.record.expires_at) is not int:
-        _refuse("dedup: expires_at must be an integer")
+    if type(take.record.expires_at) is not int or not 0 <= take.record.expires_at <= AMOUNT_MAX:
+        _refuse("dedup: expires_at must be an integer from 0 to 2**53-1")
 
 
 def _check_history(
@@ -221,6 +239,8 @@ def _check_chain(batch: Batch) -> tuple[str, ...]:
         seq += 1
         if record.batch_id != batch.id or record.operation_id != after.id:
             _refuse(f"audit record {record.id}: not of this batch and operation")
+        if type(record.at) is not int or not 0 <= record.at <= AMOUNT_MAX:
+            _refuse(f"audit record {record.id}: at must be an integer from 0 to 2**53-1")
         if record.seq != seq or record.prev_hash != previous:
             _refuse(f"audit record {record.id}: does not continue the operation's chain")
         text = audit_canonical(record)

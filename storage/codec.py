@@ -26,6 +26,7 @@ from .secret import Secret
 
 AMOUNT_MAX: Final = 2**53 - 1
 INT64_MAX: Final = 2**63 - 1
+DEPTH_MAX: Final = 64  # MongoDB holds 180 levels, of which some are ours
 
 R = TypeVar("R", Operation, Token, AuditRecord, DedupRecord)
 
@@ -41,8 +42,9 @@ class _BadField(ValueError):
         self.path = path
 
 
-def plain(value: Any) -> Any:
-    """A deep copy of JSON-like data as dict, list and scalars; TypeError for anything else."""
+def plain(value: Any, depth: int = 0) -> Any:
+    """A deep copy of JSON-like data as dict, list and scalars; TypeError for anything else, and for
+    what is nested deeper than every store can hold."""
     if value is None or type(value) in (str, bool):
         return value
     if isinstance(value, int):
@@ -53,12 +55,14 @@ def plain(value: Any) -> Any:
         if not math.isfinite(value):
             raise TypeError("not a finite number")
         return value
+    if depth >= DEPTH_MAX:
+        raise TypeError("nested too deeply")
     if isinstance(value, Mapping):
         if not all(type(key) is str for key in value):
             raise TypeError("keys must be strings")
-        return {key: plain(item) for key, item in value.items()}
+        return {key: plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [plain(item, depth + 1) for item in value]
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 

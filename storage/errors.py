@@ -95,6 +95,7 @@ class CommitUnknown(StorageError):
     def __init__(self, batch_id: str, why: str = "") -> None:
         super().__init__(f"outcome of batch {batch_id} unknown{': ' + why if why else ''}", batch_id=batch_id)
         self.batch_id = batch_id
+        self.why = why
 
 
 class StoreUnavailable(StorageError):

@@ -8,8 +8,16 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from .batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
-from .check import check_batch
-from .errors import CommitUnknown, Conflict, Duplicate, InvalidBatch, StorageError, StoreUnavailable
+from .check import check_batch, gains_proofs
+from .errors import (
+    CommitUnknown,
+    Conflict,
+    CorruptRecord,
+    Duplicate,
+    InvalidBatch,
+    StorageError,
+    StoreUnavailable,
+)
 from .mongo_codec import (
     Document,
     audit_document,
@@ -22,6 +30,7 @@ from .mongo_codec import (
 )
 from .mongo_gateway import (
     Gateway,
+    GatewayCorrupt,
     GatewayDuplicate,
     GatewayRefused,
     GatewayUnavailable,
@@ -59,9 +68,8 @@ class MongoStore(MongoReads):
     @contextmanager
     def snapshot(self) -> Iterator[Reader]:
         """Reads that all see the moment at which the block was entered."""
-        with self._translated():
-            context = self._gateway.snapshot()
-            reads = context.__enter__()
+        context = self._gateway.snapshot()
+        reads = self._asked(context.__enter__)
         try:
             yield MongoReads(reads)
         finally:
@@ -71,45 +79,58 @@ class MongoStore(MongoReads):
         """See :meth:`nutstate.storage.port.Store.commit`. An unknown outcome is resolved here by
         sending the same batch again, ``RESENDS`` times: what was committed refuses it."""
         check_batch(batch)
-        unknown: GatewayUnknown | None = None
+        unknown, failure = "", None
         for _ in range(1 + RESENDS):
-            try:
-                # Conflict and GatewayDuplicate escape the transaction: swallowed inside, the driver
-                # would re-run a dead transaction until its time is over. Replays are told outside.
-                self._gateway.transaction(lambda transaction: apply_batch(transaction, batch))
+            failure = self._try(batch)
+            if failure is None:
                 return
-            except GatewayUnknown as error:
-                unknown = error
-            except GatewayUnavailable as error:
-                if unknown is None:
-                    raise StoreUnavailable(str(error)) from error
+            if isinstance(failure, CommitUnknown):
+                unknown = failure.why
+                continue
+            refused = isinstance(failure, Conflict | Duplicate)
+            if refused and self._holds(batch):
+                return
+            if not unknown:
+                raise failure
+            if not refused:
                 break  # this attempt wrote nothing, the earlier one perhaps did
-            except GatewayRefused as error:
-                raise InvalidBatch(str(error)) from error
-            except (Conflict, GatewayDuplicate) as error:
-                if self._holds(batch):
-                    return
-                raise _refusal(error) from error
-        raise CommitUnknown(batch.id, str(unknown)) from unknown
+            # Refused, perhaps by what our own first sending left and a new primary has rolled back.
+        if isinstance(failure, Conflict | Duplicate):
+            raise failure
+        raise CommitUnknown(batch.id, unknown)
+
+    def _try(self, batch: Batch) -> StorageError | None:
+        """One transaction: None, or what went wrong, without the driver's error behind it."""
+        try:
+            # Conflict and GatewayDuplicate escape the transaction: swallowed inside, the driver
+            # would re-run a dead transaction until its time is over. Replays are told outside.
+            self._gateway.transaction(lambda transaction: apply_batch(transaction, batch))
+        except GatewayUnknown as error:
+            return CommitUnknown(batch.id, str(error))
+        except GatewayUnavailable as error:
+            return StoreUnavailable(str(error))
+        except GatewayRefused as error:
+            return InvalidBatch(str(error))
+        except GatewayCorrupt as error:
+            return CorruptRecord(str(error))
+        except Conflict as error:
+            return Conflict(error.entity)
+        except GatewayDuplicate as error:
+            return Duplicate(UNIQUE_KEYS.get((error.collection, error.index), error.index))
+        return None
 
     def _holds(self, batch: Batch) -> bool:
         try:
             return self._gateway.holds_for_good(batch.audit[0].id, batch.id)
         except GatewayUnavailable as error:
-            raise CommitUnknown(batch.id, str(error)) from error
+            failure = CommitUnknown(batch.id, str(error))
+        raise failure
 
     def note(self, note: Note) -> Operation | None:
         """See :meth:`nutstate.storage.port.Store.note`."""
         filter, update = note_update(note)
-        with self._translated():
-            document = self._gateway.find_one_and_update(OPERATIONS, filter, update)
+        document = self._asked(lambda: self._gateway.find_one_and_update(OPERATIONS, filter, update))
         return None if document is None else operation_from_document(document)
-
-
-def _refusal(error: Conflict | GatewayDuplicate) -> StorageError:
-    if isinstance(error, Conflict):
-        return error
-    return Duplicate(UNIQUE_KEYS.get((error.collection, error.index), error.index))
 
 
 def apply_batch(transaction: Transaction, batch: Batch) -> None:
@@ -123,7 +144,9 @@ def apply_batch(transaction: Transaction, batch: Batch) -> None:
     if batch.dedup is not None:
         _take_dedup(transaction, batch.dedup)
     tokens = sorted(batch.tokens, key=lambda change: change.after.transaction_id)
-    _advance_tokens(transaction, [change for change in tokens if isinstance(change, Advance)])
+    stored = [change for change in tokens if isinstance(change, Advance)]
+    _advance_tokens(transaction, [change for change in stored if not gains_proofs(change)])
+    _advance_tokens(transaction, [change for change in stored if gains_proofs(change)])
     for move in (change for change in batch.index if isinstance(change, IndexMove)):
         _move_proofs(transaction, move, operation_id)
     born = [token_document(change.after) for change in tokens if isinstance(change, Insert)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, NoReturn, TypeVar
+from typing import Final, TypeVar
 
 import pymongo
 from attrs import frozen
@@ -14,7 +14,8 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from .errors import StoreUnavailable, StoreUnsupported
+from .errors import StorageError, StoreUnavailable, StoreUnsupported
+from .mongo_calls import Calls, Left
 from .mongo_gateway import (
     Document,
     GatewayUnavailable,
@@ -29,6 +30,7 @@ from .mongo_setup import check_server, create, problems, refuse
 T = TypeVar("T")
 
 DURABLE: Final = WriteConcern(w="majority", j=True)
+_NO_RIGHTS: Final = (13, 18)  # Unauthorized, AuthenticationFailed
 _SNAPSHOT_UNAVAILABLE: Final = 246  # right after an election there is no common moment yet
 
 
@@ -50,7 +52,7 @@ class ClientGateway:
     def __init__(self, client: MongoClient[Document], database: str, budget: Budget | None = None) -> None:
         self._client = client
         self._budget = budget or Budget()
-        self._closed = False
+        self._calls = Calls()
         self._database = client.get_database(
             database,
             read_concern=ReadConcern("majority"),
@@ -69,6 +71,7 @@ class ClientGateway:
     def prepare(self, create_missing: bool) -> None:
         """Check the server, the collections, indexes and validators, after making what is missing if
         ``create_missing``. StoreUnsupported if anything is not as it must be."""
+        failure: StorageError
         try:
             with pymongo.timeout(self._budget.start_s):
                 hello = self._client.admin.command("hello")
@@ -78,23 +81,26 @@ class ClientGateway:
                     create(self._database)
                     wrong = problems(self._database)
                 refuse(wrong)
+            return
         except PyMongoError as error:
-            if isinstance(error, OperationFailure) and error.code in (
-                13,
-                18,
-            ):  # Unauthorized, Authentication…
-                raise StoreUnsupported(f"MongoDB refuses this user ({named(error)})") from None
-            raise StoreUnavailable(named(error)) from None  # its text may show addresses and names
+            failure = StoreUnavailable(named(error))
+            if isinstance(error, OperationFailure) and error.code in _NO_RIGHTS:
+                failure = StoreUnsupported(f"MongoDB refuses this user ({named(error)})")
+        raise failure
 
-    @contextmanager
-    def _within(self, seconds: float) -> Iterator[None]:
-        if self._closed:
-            raise GatewayUnavailable("the store is closed")
-        try:
-            with pymongo.timeout(seconds):
-                yield
-        except PyMongoError as error:
-            _unavailable(error)
+    def _bounded(self, seconds: float, call: Callable[[], T]) -> T:
+        """``call`` with a deadline; the driver's error is told by name and never chained."""
+
+        def within(left: Left) -> T:
+            failure: GatewayUnavailable
+            try:
+                with pymongo.timeout(seconds):
+                    return call()
+            except PyMongoError as error:
+                failure = GatewayUnavailable(named(error))
+            raise failure
+
+        return self._calls.run(within)
 
     def find(
         self,
@@ -105,48 +111,63 @@ class ClientGateway:
         limit: int = 0,
         fields: Sequence[str] = (),
     ) -> list[Document]:
-        with self._within(self._budget.read_s):
-            reads = SessionReads(self._database, None)
-            return reads.find(collection, filter, sort=sort, limit=limit, fields=fields)
+        reads = SessionReads(self._database, None)
+        return self._bounded(
+            self._budget.read_s,
+            lambda: reads.find(collection, filter, sort=sort, limit=limit, fields=fields),
+        )
 
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
         """All documents of one moment: a plain read may see a transfer between two of them."""
-        with self._within(self._budget.read_s), self._client.start_session(snapshot=True) as session:
-            reads = SessionReads(self._bare, session)
-            return _when_there_is_a_snapshot(lambda: reads.aggregate(collection, pipeline))
+
+        def read() -> list[Document]:
+            with self._client.start_session(snapshot=True) as session:
+                reads = SessionReads(self._bare, session)
+                return _when_there_is_a_snapshot(lambda: reads.aggregate(collection, pipeline))
+
+        return self._bounded(self._budget.read_s, read)
 
     def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
         # Linearizable: a majority read on a primary that just lost its peers, or has not heard of
         # them yet, would miss a commit that is about to become durable.
-        with self._within(self._budget.settle_s):
-            reads = SessionReads(self._linear, None)
-            found = reads.find(AUDIT, {"_id": {"$eq": audit_id}}, fields=("batch_id",))
-            return [document.get("batch_id") for document in found] == [batch_id]
+        reads = SessionReads(self._linear, None)
+        found = self._bounded(
+            self._budget.settle_s,
+            lambda: reads.find(AUDIT, {"_id": {"$eq": audit_id}}, fields=("batch_id",)),
+        )
+        return [document.get("batch_id") for document in found] == [batch_id]
 
     def find_one_and_update(self, collection: str, filter: Document, update: Document) -> Document | None:
         stored = self._database[collection]
         after = ReturnDocument.AFTER
-        with self._within(self._budget.note_s):
+
+        def write() -> Document | None:
             return asked(
                 collection, lambda: stored.find_one_and_update(filter, update, return_document=after)
             )
 
+        return self._bounded(self._budget.note_s, write)
+
     def transaction(self, work: Callable[[Transaction], None]) -> None:
-        if self._closed:
-            raise GatewayUnavailable("the store is closed")
+        self._calls.run(lambda left: self._transaction(work, left))
+
+    def _transaction(self, work: Callable[[Transaction], None], left: Left) -> None:
+        failure: Exception
         commit_tried = False
         last_start = time.monotonic() + self._budget.transaction_s
 
         def run(session: ClientSession) -> None:
             nonlocal commit_tried
             commit_tried = False
-            left = last_start - time.monotonic()
-            if left <= 0:
+            rest = last_start - time.monotonic()
+            if rest <= 0:
                 raise GatewayUnavailable("the store is busy: the transaction found no gap in time")
             # The work has less time than the whole, so that an abort can still be sent: what the
             # server is not told to abort holds its locks until the lifetime limit.
-            with pymongo.timeout(left):
+            with pymongo.timeout(rest):
                 work(SessionWrites(self._bare, session))
+            if left.is_set() or self._calls.closed:
+                raise GatewayUnavailable("interrupted or closed before the commit")
             commit_tried = True
 
         try:
@@ -160,38 +181,44 @@ class ClientGateway:
                     write_concern=DURABLE,
                     read_preference=ReadPreference.PRIMARY,
                 )
+            return
         except PyMongoError as error:
-            raise outcome_of(error, commit_tried) from error
+            failure = outcome_of(error, commit_tried)
+        raise failure
 
     @contextmanager
     def snapshot(self) -> Iterator[Reads]:
-        if self._closed:
-            raise GatewayUnavailable("the store is closed")
-        try:
-            with self._client.start_session(snapshot=True) as session:
-                reads = _Snapshot(SessionReads(self._bare, session), self._budget.read_s)
-                # The first read fixes the moment.
-                _when_there_is_a_snapshot(lambda: reads.raw(AUDIT, {"_id": ""}))
-                yield reads
-        except PyMongoError as error:
-            _unavailable(error)
+        with self._client.start_session(snapshot=True) as session:
+            reads = _Snapshot(self._bounded, SessionReads(self._bare, session), self._budget.read_s)
+            reads.fix_the_moment()
+            yield reads
 
     def close(self) -> None:
-        """End the sessions on the server and close the connections."""
-        self._closed = True
+        """Wait for what runs, end the sessions on the server and close the connections."""
+        self._calls.close(self._budget.transaction_s + self._budget.commit_s)
         self._client.close()
 
 
 class _Snapshot:
     """Reads of a snapshot session, each with the deadline of a read."""
 
-    def __init__(self, reads: SessionReads, read_s: float) -> None:
+    def __init__(
+        self,
+        bounded: Callable[[float, Callable[[], list[Document]]], list[Document]],
+        reads: SessionReads,
+        read_s: float,
+    ) -> None:
+        self._bounded = bounded
         self._reads = reads
         self._read_s = read_s
 
-    def raw(self, collection: str, filter: Document) -> list[Document]:
-        with pymongo.timeout(self._read_s):
-            return self._reads.find(collection, filter, limit=1)
+    def fix_the_moment(self) -> None:
+        """The first read of the session does."""
+
+        def first() -> list[Document]:
+            return _when_there_is_a_snapshot(lambda: self._reads.find(AUDIT, {"_id": ""}, limit=1))
+
+        self._bounded(self._read_s, first)
 
     def find(
         self,
@@ -202,18 +229,13 @@ class _Snapshot:
         limit: int = 0,
         fields: Sequence[str] = (),
     ) -> list[Document]:
-        try:
-            with pymongo.timeout(self._read_s):
-                return self._reads.find(collection, filter, sort=sort, limit=limit, fields=fields)
-        except PyMongoError as error:
-            _unavailable(error)
+        return self._bounded(
+            self._read_s,
+            lambda: self._reads.find(collection, filter, sort=sort, limit=limit, fields=fields),
+        )
 
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
-        try:
-            with pymongo.timeout(self._read_s):
-                return self._reads.aggregate(collection, pipeline)
-        except PyMongoError as error:
-            _unavailable(error)
+        return self._bounded(self._read_s, lambda: self._reads.aggregate(collection, pipeline))
 
 
 _SNAPSHOT_PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -228,7 +250,3 @@ def _when_there_is_a_snapshot(read: Callable[[], T]) -> T:
                 raise
         time.sleep(pause)
     return read()
-
-
-def _unavailable(error: PyMongoError) -> NoReturn:
-    raise GatewayUnavailable(named(error)) from error

@@ -3,14 +3,15 @@ deployments, so that their programs read our documents and we read theirs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from bson import ObjectId
+from bson import DBRef, ObjectId
 
 from ..machines.token import STATUS_OF_STATE
-from .codec import METADATA_KNOWN, corrupt, from_plain, metadata_to_plain, to_plain
+from .codec import DEPTH_MAX, METADATA_KNOWN, corrupt, from_plain, metadata_to_plain, to_plain
 from .errors import InvalidBatch
 from .records import AuditRecord, DedupRecord, Operation, Token
 
@@ -20,7 +21,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 # Token field -> its name in the collection, for the three that are BSON dates there.
 _DATES: Final = {"created_at": "createdAt", "updated_at": "updatedAt", "spent_at": "spent_at"}
-_AUDIT_NAMES: Final = {"id": "_id", "from_state": "from", "to_state": "to"}
+AUDIT_NAMES: Final = {"id": "_id", "from_state": "from", "to_state": "to"}
 NO_LEASE: Final[Document] = {"worker": None, "until": 0, "fence": 0}
 
 
@@ -37,26 +38,30 @@ def _from_date(value: Any, name: str, field: str) -> int | None:
     return (aware - _EPOCH) // _MILLISECOND
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: Any, depth: int = 0) -> Any:
     # metadata of other programs may hold dates and ObjectIds: keep them as they are.
+    if depth > DEPTH_MAX:
+        raise TypeError("nested too deeply")
     if isinstance(value, Mapping):
-        return {key: _copy(item) for key, item in value.items()}
+        return {key: _copy(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_copy(item) for item in value]
+        return [_copy(item, depth + 1) for item in value]
     return value
 
 
-def _dates_as_text(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     # What a foreign program put into metadata must not stop a read: show it as text.
+    if isinstance(value, DBRef):  # {"$ref", "$id"} of ours, which the driver takes for a reference
+        value = dict(value.as_doc())
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, ObjectId):
+    if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    if isinstance(value, dict):
-        return {key: _dates_as_text(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_dates_as_text(item) for item in value]
-    return value
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
 
 
 def token_document(token: Token) -> Document:
@@ -85,7 +90,10 @@ def token_from_document(document: Document) -> Token:
         fields[field] = _from_date(fields.pop(stored), name, stored)
     if isinstance(fields.get("wallet_id"), ObjectId):
         fields["wallet_id"] = str(fields["wallet_id"])
-    fields["metadata"] = _dates_as_text(fields.get("metadata"))
+    fields["metadata"] = _plain(fields.get("metadata"))
+    stamp = fields["metadata"].get("operation_timestamp") if isinstance(fields["metadata"], dict) else None
+    if isinstance(stamp, float) and stamp == int(stamp):  # as JavaScript stores numbers
+        fields["metadata"]["operation_timestamp"] = int(stamp)
     token = from_plain(Token, fields, name)
     if document.get("status") != STATUS_OF_STATE.get(token.state):
         raise corrupt(name, "status")
@@ -105,6 +113,8 @@ def operation_from_document(document: Document) -> Operation:
     """The operation; CorruptRecord if the document is not exactly one of ours."""
     fields = dict(document)
     fields["id"] = fields.pop("_id", None)
+    if isinstance(fields.get("reason"), dict):
+        fields["reason"] = _plain(fields["reason"])
     lease = fields.get("lease")
     if isinstance(lease, dict) and lease.get("worker") is None:
         fields["lease"] = None
@@ -113,13 +123,14 @@ def operation_from_document(document: Document) -> Operation:
 
 def audit_document(record: AuditRecord) -> Document:
     """The ``audit_log`` document: ``_id``, ``from`` and ``to`` instead of our field names."""
-    return {_AUDIT_NAMES.get(field, field): value for field, value in to_plain(record).items()}
+    return {AUDIT_NAMES.get(field, field): value for field, value in to_plain(record).items()}
 
 
 def audit_from_document(document: Document) -> AuditRecord:
     """The audit record; CorruptRecord if the document is not exactly one."""
-    ours = {stored: field for field, stored in _AUDIT_NAMES.items()}
+    ours = {stored: field for field, stored in AUDIT_NAMES.items()}
     fields = {ours.get(key, key): value for key, value in document.items()}
+    fields["data"] = _plain(fields.get("data"))
     return from_plain(AuditRecord, fields, f"audit record {document.get('_id')}")
 
 

@@ -32,6 +32,13 @@ class GatewayRefused(Exception):
     """A document or filter that the database cannot hold. The value is not in the text."""
 
 
+class GatewayCorrupt(Exception):
+    """A stored document that is no valid BSON, or holds a value Python cannot hold."""
+
+    def __init__(self, collection: str) -> None:
+        super().__init__(f"a document in {collection} cannot be read")
+
+
 class Reads(Protocol):
     """Reads; inside a transaction or snapshot they all see its moment."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 from attrs import frozen
 from pymongo import MongoClient
@@ -50,13 +51,29 @@ def address(url: str) -> Address:
     )
 
 
+class _Commands(logging.Filter):
+    """Lets nothing pass: at level DEBUG the driver logs whole documents, and ours are money."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return False
+
+
+_SILENT: Final = _Commands()
+
+
 def connect(place: Address) -> MongoClient[Document]:
     """A client that has not connected yet."""
+    logging.getLogger("pymongo.command").addFilter(_SILENT)
     try:
         # What the URL says about concerns is overridden where it matters: money is always written
         # to a majority and read from the primary.
         app = place.app or f"nutstate/{version('nutstate')}"
-        return MongoClient(place.url, appname=app, retryWrites=True)
+        # Dates and texts that Python does not know are read all the same: they are other programs'.
+        tolerant: dict[str, Any] = {
+            "datetime_conversion": "DATETIME_AUTO",
+            "unicode_decode_error_handler": "replace",
+        }
+        return MongoClient(place.url, appname=app, retryWrites=True, **tolerant)
     except (PyMongoError, ValueError, LookupError, TypeError) as error:
         reason = type(error).__name__
     raise StoreUnsupported(f"pymongo does not accept the options of this MongoDB URL ({reason})")

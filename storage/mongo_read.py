@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from bson import ObjectId
 
-from .errors import CorruptRecord, StoreUnavailable
+from .errors import CorruptRecord, StorageError, StoreUnavailable
 from .mongo_codec import (
     Document,
     audit_from_document,
@@ -16,7 +15,7 @@ from .mongo_codec import (
     operation_from_document,
     token_from_document,
 )
-from .mongo_gateway import GatewayRefused, GatewayUnavailable, Reads, Sort
+from .mongo_gateway import GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads, Sort
 from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
 from .port import AuditQuery, Counted, Held, OperationQuery, TokenQuery
 from .records import AuditRecord, DedupRecord, Operation, Token
@@ -111,14 +110,17 @@ class MongoReads:
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _asked(self, call: Callable[[], T]) -> T:
+        failure: StorageError
         try:
-            yield
+            return call()
         except GatewayUnavailable as error:
-            raise StoreUnavailable(str(error)) from error
-        except GatewayRefused as error:
-            raise StoreUnavailable("the query holds a value that cannot be stored") from error
+            failure = StoreUnavailable(str(error))
+        except GatewayRefused:
+            failure = StoreUnavailable("the query holds a value that cannot be stored")
+        except GatewayCorrupt as error:
+            failure = CorruptRecord(str(error))
+        raise failure  # outside the handlers: what a driver says may show a document
 
     def _find(
         self,
@@ -129,8 +131,7 @@ class MongoReads:
         sort: Sort = (),
         limit: int = 0,
     ) -> list[T]:
-        with self._translated():
-            documents = self._reads.find(collection, filter, sort=sort, limit=limit)
+        documents = self._asked(lambda: self._reads.find(collection, filter, sort=sort, limit=limit))
         return [make(document) for document in documents]
 
     def _one(self, collection: str, filter: Document, make: Callable[[Document], T]) -> T | None:
@@ -184,8 +185,8 @@ class MongoReads:
         return self._find(TOKENS, token_filter(query), token_from_document, sort=sort, limit=query.limit)
 
     def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
-        with self._translated():
-            found = self._reads.find(PROOFS, {"_id": {"$in": list(keys)}}, fields=("_id", "token_id"))
+        filter = {"_id": {"$in": list(keys)}}
+        found = self._asked(lambda: self._reads.find(PROOFS, filter, fields=("_id", "token_id")))
         return {document["_id"]: document["token_id"] for document in found}
 
     def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
@@ -194,10 +195,8 @@ class MongoReads:
             "amount": {"$sum": "$total_amount"},
             "tokens": {"$sum": 1},
         }
-        with self._translated():
-            rows = self._reads.aggregate(
-                TOKENS, [{"$match": equal(npub=npub, mint_url=mint_url)}, {"$group": group}]
-            )
+        pipeline = [{"$match": equal(npub=npub, mint_url=mint_url)}, {"$group": group}]
+        rows = self._asked(lambda: self._reads.aggregate(TOKENS, pipeline))
         held = [_held(row) for row in rows]
         return sorted(held, key=lambda h: (h.mint_url, h.unit, h.state))
 

@@ -1,17 +1,22 @@
 """Validators: what MongoDB itself refuses to store, whoever writes. A validator sees one document
-as it would become and nothing else: a program that forges state, previous state, version and
-stamps consistently is found by the audit trail, not here."""
+as it would become and nothing else: a program that changes the owner, or that forges state, previous
+state, version and stamps together, passes. Nothing but the engine should be allowed to write."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Final
+
+import attrs
 
 from ..machines.token import STATUS_OF_STATE
 from .check import NONE, TOKEN_TYPES
 from .codec import AMOUNT_MAX
 from .legal import OPERATION_STEPS, TOKEN_STEPS
+from .mongo_codec import AUDIT_NAMES
 from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
+from .records import AuditRecord, Operation
 
 Rule = dict[str, Any]
 
@@ -34,9 +39,13 @@ def _one_of(words: Iterable[str]) -> Rule:
     return {"enum": sorted(words)}
 
 
-def _object(required: dict[str, Rule], optional: dict[str, Rule] | None = None, **more: Any) -> Rule:
+def _object(
+    required: dict[str, Rule], optional: dict[str, Rule] | None = None, *, closed: bool = False
+) -> Rule:
+    """The shape of an object; ``closed``: our strict reader knows no other field."""
     properties = required | (optional or {})
-    return {"bsonType": "object", "required": sorted(required), "properties": properties} | more
+    shape: Rule = {"bsonType": "object", "required": sorted(required), "properties": properties}
+    return shape | ({"additionalProperties": False} if closed else {})
 
 
 _FROM: Final[Rule] = {"$ifNull": ["$prev_state", NONE]}
@@ -50,10 +59,36 @@ def _pairs(steps: Iterable[tuple[str, ...]]) -> list[list[str]]:
     return [list(step) for step in sorted(steps)]
 
 
+_DLEQ: Final = _object({"e": _TEXT, "s": _TEXT}, {"r": _TEXT}, closed=True)
 _PROOF: Final = _object(
     {"id": _TEXT, "amount": _integer(1), "secret": _TEXT, "C": _TEXT},
-    {"witness": _TEXT_OR_NULL, "dleq": _OBJECT_OR_NULL, "Y": _TEXT_OR_NULL},
+    {"witness": _TEXT, "dleq": _DLEQ, "Y": _TEXT},
+    closed=True,
 )
+_METADATA: Final = _object(
+    {"source": _TEXT},
+    {
+        "parent_transaction_id": _TEXT_OR_NULL,
+        "operation_hash": _TEXT_OR_NULL,
+        "atomic_operation": {"bsonType": ["bool", "null"]},
+        "operation_timestamp": {"bsonType": [*_INTEGER, "null"]},
+    },
+)
+
+
+def _every_field(record: type, names: dict[str, str], shaped: dict[str, Rule]) -> Rule:
+    """The shape of a document that holds every field of the record and no other, as our reader wants."""
+    fields = [names.get(field.name, field.name) for field in attrs.fields(record)]
+    return _object({name: shaped.get(name, {}) for name in fields}, closed=True)
+
+
+_LAST_DATE: Final = datetime(9999, 12, 31, 23, 59, 59, 999_000)
+
+
+def _readable(date: str) -> Rule:
+    # BSON dates reach further than the calendars of the programs that read them.
+    return {"$and": [{"$gte": [date, datetime(1, 1, 2)]}, {"$lte": [date, _LAST_DATE]}]}
+
 
 _TOKEN: Final = _object(
     {
@@ -69,16 +104,15 @@ _TOKEN: Final = _object(
         "version": _integer(1),
         "total_amount": _integer(),
         "proofs": {"bsonType": "array", "items": _PROOF},
-        "metadata": _object({"source": _TEXT}, {"parent_transaction_id": _TEXT_OR_NULL}),
+        "metadata": _METADATA,
         "createdAt": {"bsonType": "date"},
         "updatedAt": {"bsonType": "date"},
         "schema_version": _integer(1),
-    },
-    {
         "spent_at": {"bsonType": ["date", "null"]},
         "prev_state": _TEXT_OR_NULL,
         "reserved_by": _TEXT_OR_NULL,
     },
+    closed=True,
 )
 
 _IS_CHANGE: Final[Rule] = {"$eq": ["$transaction_type", "change"]}
@@ -98,6 +132,9 @@ _TOKEN_TRUTHS: Final[tuple[Rule, ...]] = (
     # change is never born spent
     _unless({"$and": [_IS_CHANGE, {"$eq": ["$state", "spent"]}]}, {"$ne": [_FROM, NONE]}),
     {"$eq": [{"$eq": ["$state", "spent"]}, {"$eq": [{"$type": "$spent_at"}, "date"]}]},
+    _readable("$createdAt"),
+    _readable("$updatedAt"),
+    _unless({"$eq": [{"$type": "$spent_at"}, "date"]}, _readable("$spent_at")),
     _unless({"$eq": ["$state", "reserved"]}, {"$gt": ["$reserved_by", ""]}),
     _unless({"$eq": ["$state", "unspent"]}, {"$not": [{"$gt": ["$reserved_by", None]}]}),
     _unless({"$in": ["$state", ["awaiting", "failed"]]}, {"$eq": ["$total_amount", 0]}),
@@ -106,7 +143,9 @@ _TOKEN_TRUTHS: Final[tuple[Rule, ...]] = (
 _INPUT: Final = _object({"token_id": _NAME, "amount": _integer(), "proof_count": _integer()})
 _MACHINE: Final = _object({"name": _TEXT, "version": _integer(1), "hash": _TEXT})
 
-_OPERATION: Final = _object(
+_OPERATION: Final = _every_field(
+    Operation,
+    {"id": "_id"},
     {
         "_id": _NAME,
         "kind": _one_of(OPERATION_STEPS),
@@ -126,8 +165,6 @@ _OPERATION: Final = _object(
         "updated_at": _integer(),
         "lease": _object({"worker": _TEXT_OR_NULL, "until": _integer(), "fence": _integer()}),
         "schema_version": _integer(1),
-    },
-    {
         **{field: _integer() for field in ("fee_reserve", "input_fee", "sources_total", "keep_total")},
         **{field: _integer() for field in ("loss", "change_amount", "attempts")},
         "contested": {"bsonType": "array", "items": _INPUT},
@@ -149,12 +186,14 @@ _OPERATION_TRUTHS: Final[tuple[Rule, ...]] = (
     {"$eq": [{"$eq": ["$version", 1]}, {"$eq": [_FROM, NONE]}]},
 )
 
-_RECORD: Final = _object(
+_RECORD: Final = _every_field(
+    AuditRecord,
+    AUDIT_NAMES,
     {
         "_id": _NAME,
         "operation_id": _NAME,
         "seq": _integer(1),
-        "entity": {"bsonType": "string", "pattern": "^(operation|token):."},
+        "entity": {"bsonType": "string", "pattern": "^(operation|token):"},
         "version": _integer(1),
         "machine": _TEXT,
         "event": _TEXT,
@@ -169,7 +208,7 @@ _RECORD: Final = _object(
         "verdicts": {"bsonType": "object"},
         "prev_hash": {"bsonType": "string", "pattern": "^([0-9a-f]{64})?$"},
         "hash": {"bsonType": "string", "pattern": _HEX_64},
-    }
+    },
 )
 
 _RECORD_TRUTHS: Final[tuple[Rule, ...]] = (
@@ -179,12 +218,10 @@ _RECORD_TRUTHS: Final[tuple[Rule, ...]] = (
 
 _INDEX_ENTRY: Final = _object(
     {"_id": {"bsonType": "string", "pattern": _HEX_64}, "token_id": _NAME, "operation_id": _NAME},
-    additionalProperties=False,
+    closed=True,
 )
 
-_DEDUP: Final = _object(
-    {"_id": _NAME, "operation_id": _NAME, "expires_at": _integer()}, additionalProperties=False
-)
+_DEDUP: Final = _object({"_id": _NAME, "operation_id": _NAME, "expires_at": _integer()}, closed=True)
 
 
 def _rule(shape: Rule, truths: Iterable[Rule] = ()) -> Rule:

@@ -70,8 +70,8 @@ INDEXES: Final = (
     Index(TOKENS, "reserved_by_1", _up("reserved_by"), partial=_is_string("reserved_by")),
     Index(
         TOKENS,
-        "mint_url_1_proofs.secret_1",
-        _up("mint_url", "proofs.secret"),
+        "proofs.secret_1",
+        _up("proofs.secret"),
         unique=True,
         partial={"proofs.secret": {"$exists": True}},
         multikey=True,
@@ -113,7 +113,7 @@ INDEXES: Final = (
 UNIQUE_KEYS: Final = {
     (TOKENS, ID_INDEX): "token_id",
     (TOKENS, "transaction_id_1"): "token_id",
-    (TOKENS, "mint_url_1_proofs.secret_1"): "proof",
+    (TOKENS, "proofs.secret_1"): "proof",
     (OPERATIONS, ID_INDEX): "operation_id",
     (OPERATIONS, "npub_1_idempotency.key_1"): "idempotency_key",
     (OPERATIONS, "claim_1"): "claim",

@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from bson.errors import BSONError
+from bson.errors import BSONError, InvalidBSON
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
 from .mongo_gateway import (
     Document,
+    GatewayCorrupt,
     GatewayDuplicate,
     GatewayRefused,
     GatewayUnavailable,
@@ -26,6 +27,9 @@ T = TypeVar("T")
 _DUPLICATE_KEY: Final = 11000
 _RULE_BROKEN: Final = 121  # DocumentValidationFailure
 _TOO_LARGE: Final = (10334, 17419, 17420)  # a document beyond 16 MB, inserted or grown
+# BadValue, FailedToParse, Overflow (nested too deeply), InvalidBSON, a field's name: no retry helps
+_NEVER: Final = (2, 9, 15, 22, 52, 55, 56, 57)
+_LABELS: Final = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
 _NOT_ENCODABLE: Final = (BSONError, UnicodeError, OverflowError, TypeError, ValueError)
 
 
@@ -78,18 +82,26 @@ class SessionWrites(SessionReads):
 
 
 def asked(collection: str, call: Callable[[], T]) -> T:
-    """``call``, with the errors that show values replaced. Any other error of the driver passes as
-    it is: its labels tell ``with_transaction`` what to do."""
-    refusal: GatewayDuplicate | GatewayRefused | None
+    """``call``, with the errors that show values replaced. What is left of a driver's error are its
+    class, its code and its labels, which tell ``with_transaction`` what to do."""
+    failure: Exception
     try:
         return call()
     except PyMongoError as error:
-        refusal = duplicate_of(error, collection) or refused_of(error, collection)
-        if refusal is None:
-            raise
+        failure = duplicate_of(error, collection) or refused_of(error, collection) or bare(error)
+    except InvalidBSON:
+        failure = GatewayCorrupt(collection)
     except _NOT_ENCODABLE:
-        refusal = GatewayRefused("a value that BSON cannot hold")
-    raise refusal  # outside the handlers: the causes show the values
+        failure = GatewayRefused("a value that BSON cannot hold")
+    raise failure  # outside the handlers: the causes show the values
+
+
+def bare(error: PyMongoError) -> PyMongoError:
+    """The error without what the server sent with it: a failed write shows its whole document."""
+    if not isinstance(error, OperationFailure):
+        return error
+    labels = [label for label in _LABELS if error.has_error_label(label)]
+    return OperationFailure(named(error), error.code, {"errorLabels": labels, "code": error.code})
 
 
 def _details(error: PyMongoError) -> dict[str, Any]:
@@ -116,6 +128,8 @@ def refused_of(error: PyMongoError, collection: str) -> GatewayRefused | None:
         return GatewayRefused(f"the rules of {collection} refuse the document")
     if code in _TOO_LARGE or isinstance(error, DocumentTooLarge):
         return GatewayRefused(f"the document for {collection} is beyond 16 MB")
+    if code in _NEVER and isinstance(error, BulkWriteError | WriteError):
+        return GatewayRefused(f"MongoDB cannot hold the document for {collection} (code {code})")
     return None
 
 

@@ -17,6 +17,7 @@ from .mongo_schema import COLLECTIONS, FLAGS, INDEXES, MONGO_SCHEMA_VERSION, Ind
 
 OLDEST_SERVER: Final = (6, 0)
 _STRICT: Final[dict[str, Any]] = {"validationLevel": "strict", "validationAction": "error"}
+_HARMLESS: Final = {"validator", "validationLevel", "validationAction", "changeStreamPreAndPostImages"}
 _EXISTS: Final = 48  # NamespaceExists: another process made it first
 
 
@@ -51,7 +52,7 @@ def problems(database: Database[Document]) -> list[Problem]:
 def _schema_problems(database: Database[Document], found: Mapping[str, Any]) -> Iterator[Problem]:
     stored = database[FLAGS].find_one({"_id": "schema"}) if FLAGS in found else None
     version = stored.get("version") if stored else None
-    if not isinstance(version, int):
+    if type(version) is not int and not (type(version) is float and version > MONGO_SCHEMA_VERSION):
         yield Problem("schema", FLAGS, "the schema version is not recorded")
     elif version > MONGO_SCHEMA_VERSION:
         text = f"made by a newer release (schema {version}, this one knows {MONGO_SCHEMA_VERSION})"
@@ -61,13 +62,15 @@ def _schema_problems(database: Database[Document], found: Mapping[str, Any]) -> 
 
 
 def _shapes(database: Database[Document], found: Mapping[str, Any]) -> Iterator[Problem]:
+    if not _is_plain(found.get(FLAGS)):
+        yield Problem("collection", FLAGS, "is not a plain collection", fixable=False)
     for name in COLLECTIONS:
         info = found.get(name)
         if info is None:
             yield Problem("collection", name, "is missing")
             continue
         options = info.get("options", {})
-        if info.get("type") != "collection" or options.keys() & {"collation", "capped", "timeseries"}:
+        if not _is_plain(info):
             yield Problem("collection", name, "is not a plain collection", fixable=False)
             continue
         if options.get("validator") != VALIDATORS[name]:
@@ -78,17 +81,32 @@ def _shapes(database: Database[Document], found: Mapping[str, Any]) -> Iterator[
             yield from _foreign_documents(database, name)
         elif {key: options.get(key, value) for key, value in _STRICT.items()} != _STRICT:
             yield Problem("validator", name, "does not enforce its validator (level strict, action error)")
+            yield from _foreign_documents(database, name)
         yield from _index_problems(name, database[name].index_information())
 
 
+def _is_plain(info: Mapping[str, Any] | None) -> bool:
+    """Whether it stores documents as they come and for ever: not capped, not a view, no other order
+    of text, nothing that deletes by itself."""
+    return info is None or (info.get("type") == "collection" and info.get("options", {}).keys() <= _HARMLESS)
+
+
 def _foreign_documents(database: Database[Document], name: str) -> Iterator[Problem]:
-    # Only asked before the validator stands: afterwards nothing else can come in.
+    # Only asked while the validator does not stand: behind it nothing else can come in.
     if database[name].find_one({"$nor": [VALIDATORS[name]]}, {"_id": 1}) is not None:
         text = "holds documents of another program that are not migrated to our rules"
         yield Problem("documents", name, text, fixable=False)
 
 
 def _index_problems(collection: str, present: Mapping[str, Any]) -> Iterator[Problem]:
+    ours = {"_id_"} | {index.name for index in INDEXES if index.collection == collection}
+    for name, stored in present.items():
+        if "expireAfterSeconds" in stored:
+            text = "deletes documents by their age, and they are money: drop it"
+            yield Problem("index", f"{collection}.{name}", text, fixable=False)
+        elif stored.get("unique") and name not in ours:
+            text = "is a unique index of somebody else and may refuse our documents: drop it"
+            yield Problem("index", f"{collection}.{name}", text, fixable=False)
     for index in (index for index in INDEXES if index.collection == collection):
         stored = present.get(index.name)
         if stored is None:
@@ -125,8 +143,9 @@ def create(database: Database[Document]) -> None:
         if missing & {index.collection, f"{index.collection}.{index.name}"}:
             _create_index(database, index)
     if any(problem.kind == "schema" for problem in wrong):
-        database[FLAGS].delete_one({"_id": "schema", "version": {"$not": {"$type": "number"}}})
-        newest = {"$max": {"version": MONGO_SCHEMA_VERSION}}
+        no_number = {"$not": {"$type": ["int", "long"]}}
+        database[FLAGS].delete_one({"_id": "schema", "version": no_number})
+        newest = {"$max": {"version": MONGO_SCHEMA_VERSION}}  # a newer release may be doing the same
         database[FLAGS].update_one({"_id": "schema"}, newest, upsert=True)
 
 

@@ -99,7 +99,7 @@ def insert_many(self, collection, documents):
     original(self, collection, documents)
     if collection == "operations":
         print("inside the transaction", file=sys.stderr, flush=True)
-        threading.Event().wait(60)
+        threading.Event().wait(2)
 SessionWrites.insert_many = insert_many
 from nutstate.cli import main
 main()

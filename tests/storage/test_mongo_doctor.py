@@ -175,13 +175,14 @@ def test_documents_from_a_time_without_rules_are_found_after_the_rules_stand(url
         db.cashu_tokens.insert_one({"_id": "evil", "transaction_type": "melted"})
         db.cashu_tokens.insert_one({"_id": {"odd": MARK}, "transaction_id": "x"})
     report = examine(url, fix=True)
-    assert report.fixed == ("set the rules of cashu_tokens",)
-    (said,) = errors(report)
-    assert said.startswith("documents: cashu_tokens: 2 documents break the rules: ")
+    assert report.fixed == ()  # strict rules over such documents would look fit
+    said = next(line for line in errors(report) if "documents break the rules: " in line)
     assert "evil" in said and "(an id of type dict)" in said and MARK not in said
     with database(url) as db:
         db.cashu_tokens.delete_one({"_id": "evil"})
-    assert "1 document breaks the rules" in one(examine(url), "documents").text
+        db.cashu_tokens.delete_one({"transaction_id": "x"})
+    assert examine(url, fix=True).fixed == ("set the rules of cashu_tokens",)
+    assert examine(url).healthy
 
 
 def test_duplicates_under_a_lost_unique_index_are_said_without_the_value(url: str) -> None:

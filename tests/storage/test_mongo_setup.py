@@ -98,8 +98,52 @@ def test_another_index_under_our_name_is_refused(ground: Ground) -> None:
 
 
 @real
+def test_rules_that_were_weak_for_a_while_are_not_made_strict_over_what_came_in(ground: Ground) -> None:
+    open_store(ground.url).close()
+    ground.raw.command({"collMod": "cashu_tokens", "validationAction": "warn"})
+    ground.raw.cashu_tokens.insert_one({"_id": "evil", "total_amount": 1_000_000})
+    with pytest.raises(StoreUnsupported, match="not migrated"):
+        open_store(ground.url)
+    assert ground.raw.cashu_tokens.options()["validationAction"] == "warn"
+
+
+@real
 @pytest.mark.parametrize(
-    "options", [{"collation": {"locale": "en", "strength": 2}}, {"capped": True, "size": 9}]
+    "keys, options, words",
+    [
+        ("createdAt", {"expireAfterSeconds": 60}, "by their age"),
+        ("unit", {"unique": True}, "somebody else"),
+    ],
+)
+def test_an_index_that_deletes_or_refuses_money_is_not_accepted(
+    ground: Ground, keys: str, options: dict[str, Any], words: str
+) -> None:
+    open_store(ground.url).close()
+    ground.raw.cashu_tokens.create_index(keys, name="theirs", **options)
+    with pytest.raises(StoreUnsupported, match=words):
+        open_store(ground.url)
+    ground.raw.cashu_tokens.drop_index("theirs")
+    ground.raw.cashu_tokens.create_index("unit", name="harmless")
+    open_store(ground.url).close()
+
+
+@real
+@pytest.mark.parametrize("version", ["1", None, True, 0.5, 1.0])
+def test_a_mark_of_the_schema_that_is_none_is_put_right(ground: Ground, version: object) -> None:
+    open_store(ground.url).close()
+    ground.raw.flags.update_one({"_id": "schema"}, {"$set": {"version": version}})
+    open_store(ground.url).close()
+    open_store(ground.url, create=False).close()
+
+
+@real
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"collation": {"locale": "en", "strength": 2}},
+        {"capped": True, "size": 9},
+        {"clusteredIndex": {"key": {"_id": 1}, "unique": True}, "expireAfterSeconds": 60},
+    ],
 )
 def test_a_collection_of_another_kind_is_refused(ground: Ground, options: dict[str, Any]) -> None:
     """With a collation that ignores case, two ids would be one."""

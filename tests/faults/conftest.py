@@ -1,0 +1,81 @@
+"""Replica sets for the fault tests: one of one node and one of three for each process, mended before
+every test. A test has a database of its own on them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from nutstate import configure_logging
+from nutstate.storage.mongod import ReplicaSet
+from tests.faults import table
+from tests.faults.ledger import Verdict
+from tests.faults.scenarios import in_step
+from tests.servers.mongod import replica_set, require_mongod
+
+ELECTION_TIMEOUT_MS = 1_500
+_NUMBERS = itertools.count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    table.register(config)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    require_mongod()
+    configure_logging("off")
+
+
+@pytest.fixture
+def database() -> str:
+    """A name that no other test uses."""
+    return f"faults{next(_NUMBERS)}"
+
+
+@pytest.fixture(scope="session")
+def one_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
+    with replica_set(tmp_path_factory.mktemp("one")) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def three_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
+    folder = tmp_path_factory.mktemp("three")
+    with replica_set(folder, nodes=3, election_timeout_ms=ELECTION_TIMEOUT_MS) as servers:
+        yield servers
+
+
+@pytest.fixture
+def one(one_node: ReplicaSet) -> ReplicaSet:
+    """A single node that runs."""
+    return mended(one_node)
+
+
+@pytest.fixture
+def three(three_nodes: ReplicaSet) -> ReplicaSet:
+    """Three nodes in step."""
+    return mended(three_nodes)
+
+
+def mended(servers: ReplicaSet) -> ReplicaSet:
+    """Whatever an earlier test did to them: thawed, started and in step."""
+    for node in servers.nodes:
+        node.thaw()
+    servers.start()
+    in_step(servers)
+    return servers
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Callable[[str, Verdict], Verdict]:
+    """Puts a run into the table at the end of the output."""
+
+    def add(run: str, verdict: Verdict) -> Verdict:
+        row: object = [run, *verdict.row()]
+        request.node.user_properties.append((table.NAME, row))
+        return verdict
+
+    return add

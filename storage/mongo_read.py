@@ -157,8 +157,8 @@ class MongoReads:
 
     def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
         group = {"_id": {"kind": "$kind", "state": "$state"}, "number": {"$sum": 1}}
-        with self._translated():
-            rows = self._reads.aggregate(OPERATIONS, [{"$match": equal(npub=npub)}, {"$group": group}])
+        pipeline = [{"$match": equal(npub=npub)}, {"$group": group}]
+        rows = self._asked(lambda: self._reads.aggregate(OPERATIONS, pipeline))
         counted = [Counted(row["_id"]["kind"], row["_id"]["state"], int(row["number"])) for row in rows]
         return sorted(counted, key=lambda c: (c.kind, c.state))
 

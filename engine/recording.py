@@ -165,9 +165,10 @@ class Recordings(Core):
             run, Happened("hold", Evidence(selection=selection, claim_holder=self._claimer(op)))
         )
         self._commit(run)
+        held = run.operation
         with contextlib.suppress(StorageError):  # it is held; when to look again can be said later
-            return Handle(self, self._driver.drive(run, 0))
-        return Handle(self, run.operation)
+            held = self._driver.drive(run, 0)
+        return Handle(self, held)
 
     # -- recording -----------------------------------------------------------------------------------
 
@@ -240,10 +241,17 @@ class Recordings(Core):
             except Conflict:
                 continue  # somebody was faster: what he did is decided about again
             except Duplicate as duplicate:
-                if duplicate.key == "proof":
-                    check_new(self.store, (*wanted.handed.keep, *wanted.handed.change))
-                    continue
                 _explained(duplicate)
+                continue  # if a proof is taken, the next look names who has it
+            except Refused as error:
+                if "operation_id" in error.details:
+                    raise
+                refused = error
+            # Whoever was faster may have been this very recording.
+            first, _previous = self._first(wanted)
+            if first is None:
+                raise refused
+            return self._result(first)
         raise requests.concurrent(dict.fromkeys(wanted.op.policy.sources))  # nothing written: call again
 
     def _first(self, wanted: _Wanted) -> tuple[Operation | None, DedupRecord | None]:
@@ -296,11 +304,12 @@ class Recordings(Core):
         until = self.clock.now() + int(self.settings.dedup_window_s * 1000)
         run.draft.dedup = DedupTake(DedupRecord(_dedup_key(wanted.op), run.operation.id, until), previous)
         self._commit(run)
+        recorded = run.operation
         with contextlib.suppress(StorageError):  # it is recorded; recovery makes the checks if this cannot
             if wanted.hold is None:
                 return self._driver.drive(run, 0)
-            return self._recovery.follow(run.operation, 0)
-        return run.operation
+            return self._recovery.follow(recorded, 0)
+        return recorded
 
     def _opened(self, wanted: _Wanted) -> Run:
         if wanted.hold is None:
@@ -387,5 +396,5 @@ def _account(wanted: _Wanted, tokens: tuple[Token, ...]) -> dict[str, object]:
 
 def _explained(duplicate: Duplicate) -> None:
     """Whether to look again after a unique key was taken between our look and our commit."""
-    if duplicate.key not in ("idempotency_key", "dedup", "operation_id", "claim", "token_id"):
+    if duplicate.key not in ("idempotency_key", "dedup", "operation_id", "claim", "token_id", "proof"):
         raise duplicate

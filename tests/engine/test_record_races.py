@@ -88,7 +88,7 @@ def test_the_same_recording_by_two_threads_is_one(store: Store) -> None:
     wallet = Wallet(store, *values)
     for value in values:
 
-        def say() -> Any:
+        def say(value: int = value) -> Any:
             return wallet.record([value], proofs(7, tag=f"k{value}"), [], value - 7).transaction_id
 
         ended = at_once(one=say, two=say)

@@ -76,18 +76,37 @@ def invoice(value: object, unit_name: str) -> tuple[Secret, Invoice, int]:
     Codes INVALID_INVOICE, INVOICE_WITHOUT_AMOUNT. Whether it has expired is asked later: an operation
     that exists goes on whatever the invoice says now.
     """
+    text, decoded = _decoded(value)
+    in_unit = _in_unit(decoded, unit_name)
+    if in_unit is None:
+        raise InvalidArgument("the invoice names no amount", code="INVOICE_WITHOUT_AMOUNT")
+    return text, decoded, in_unit
+
+
+def payment_request(value: object, unit_name: str) -> tuple[Secret | None, str | None, int | None]:
+    """A BOLT-11 invoice that the caller pays himself, or None: the text, its payment hash, and its
+    amount in the unit (rounded up; None when it names none). Code INVALID_INVOICE."""
+    if value is None:
+        return None, None, None
+    text, decoded = _decoded(value)
+    return text, decoded.payment_hash, _in_unit(decoded, unit_name)
+
+
+def _decoded(value: object) -> tuple[Secret, Invoice]:
     text = value.reveal() if isinstance(value, Secret) else value
     if not isinstance(text, str):
         raise InvalidArgument("invoice must be text", code="INVALID_INVOICE")
     text = text.strip().lower().removeprefix("lightning:")
     try:
-        decoded = decode_invoice(text)
+        return Secret(text), decode_invoice(text)
     except InvalidInvoice as error:
         raise InvalidArgument(f"not a BOLT-11 invoice: {error}", code="INVALID_INVOICE") from None
+
+
+def _in_unit(decoded: Invoice, unit_name: str) -> int | None:
     if not decoded.amount_msat:
-        raise InvalidArgument("the invoice names no amount", code="INVOICE_WITHOUT_AMOUNT")
-    in_unit = decoded.amount_msat if unit_name == "msat" else -(-decoded.amount_msat // 1000)
-    return Secret(text), decoded, in_unit
+        return None
+    return decoded.amount_msat if unit_name == "msat" else -(-decoded.amount_msat // 1000)
 
 
 def idempotency_key(value: object) -> str | None:
@@ -123,6 +142,27 @@ def source_ids(value: object, most: int) -> tuple[str, ...]:
     if len(set(ids)) != len(ids):
         raise error
     return ids
+
+
+def operation_id(value: object) -> str:
+    """The id of a stored operation: text of 1 to 100 characters. Code INVALID_FORMAT."""
+    if isinstance(value, str) and 0 < len(value) <= 100 and value.isprintable():
+        return value
+    raise InvalidArgument("an operation id is text of 1 to 100 characters", code="INVALID_FORMAT")
+
+
+def fee(value: object, most: int = AMOUNT_MAX) -> int:
+    """A whole number from 0 to ``most``. Code INVALID_AMOUNT."""
+    if is_amount(value, 0) and value <= most:  # type: ignore[operator]
+        return value  # type: ignore[return-value]
+    raise InvalidArgument(f"fee must be a whole number from 0 to {most}", code="INVALID_AMOUNT")
+
+
+def ttl(value: object, most_h: float) -> int:
+    """How long a hold lasts, in ms: 1 second or more, ``most_h`` hours or less. Code INVALID_TTL."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= most_h * 3600:
+        return int(value * 1000)
+    raise InvalidArgument(f"ttl_s must be 1 to {most_h * 3600:g} seconds", code="INVALID_TTL")
 
 
 def seconds(value: object, name: str) -> float:

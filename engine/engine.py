@@ -11,10 +11,11 @@ from .errors import InvalidArgument
 from .evidence import Evidence
 from .handle import Balance, Handle
 from .payments import Payments
+from .recording import Recordings
 from .reports import Reports
 
 
-class Engine(Payments, Reports):
+class Engine(Payments, Recordings, Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine

@@ -13,7 +13,9 @@ class Refused(NutstateError):
     """The caller asked for something the rules do not allow.
 
     Unless ``details`` names an ``operation_id``, nothing was written. With one, the operation was
-    stored as rejected together with its audit record, and no token changed.
+    stored as rejected together with its audit record, and no token changed. One exception: a melt that
+    the caller made (CONCURRENT_OPERATION, CRITICAL, from ``record_melt``) is stored and parked with its
+    keep and change, for the money is paid already.
     """
 
     family = "Refused"

@@ -44,8 +44,9 @@ class Recovery:
 
     def _one(self, op: Operation, wait_s: float) -> Operation:
         """One operation of a sweep; its trouble must not keep the others from being looked after."""
+        holding = op.hold_until is not None and op.state == "held" and self.clock.now() < op.hold_until
         try:
-            return self.resume(op, wait_s, poll_parked=True)[0]
+            return self.resume(op, 0 if holding else wait_s, poll_parked=True)[0]
         except Exception as error:  # noqa: BLE001 - one broken adapter must not orphan the rest
             code = error.code if isinstance(error, NutstateError) else type(error).__name__
             self.driver.log.note("recover_failed", operation_id=op.id, code=code)
@@ -96,4 +97,5 @@ class Recovery:
     def _is_done(op: Operation, confirmed: bool) -> bool:
         state = machine_of(op).state(op.state)
         waits_for_caller = op.state == "prepared" and op.policy.two_step and not confirmed
+        waits_for_caller |= op.state == "held"
         return state.kind != "live" or waits_for_caller

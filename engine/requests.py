@@ -7,8 +7,8 @@ from typing import Any
 from ..machines.melt import ENDED_UNPAID
 from ..machines.registry import latest
 from ..storage.batch import DedupTake
-from ..storage.port import Store, TokenQuery
-from ..storage.records import DedupRecord, Idempotency, MachineRef, Operation, Policy
+from ..storage.port import Reader, Store, TokenQuery
+from ..storage.records import DedupRecord, Idempotency, MachineRef, Operation, Policy, Token
 from ..storage.secret import Secret
 from . import arguments
 from .draft import Draft
@@ -137,8 +137,23 @@ def claimed(holder: str | None) -> Refused:
 
 def check_sources(store: Store, op: Operation) -> None:
     """Explicit sources exist, are the caller's, of this wallet, mint and unit, and free."""
+    free_sources(store, op)
+
+
+def free_sources(store: Reader, op: Operation) -> tuple[Token, ...]:
+    """The explicit sources, all of them free. Code CONCURRENT_OPERATION too."""
+    tokens = sources_of(store, op)
+    held = {token.transaction_id: token.reserved_by for token in tokens if token.state != "unspent"}
+    if held:
+        raise concurrent(held)
+    return tokens
+
+
+def sources_of(store: Reader, op: Operation) -> tuple[Token, ...]:
+    """The explicit sources in the order they were named, whoever holds them. Codes TOKEN_NOT_FOUND,
+    OWNER_MISMATCH, MINT_OR_UNIT_MISMATCH."""
     if not op.policy.sources:
-        return
+        return ()
     query = TokenQuery(ids=op.policy.sources, limit=len(op.policy.sources))
     tokens = {token.transaction_id: token for token in store.tokens(query)}
     missing = [token_id for token_id in op.policy.sources if token_id not in tokens]
@@ -153,9 +168,7 @@ def check_sources(store: Store, op: Operation) -> None:
             raise Refused(
                 "a source is of another wallet, mint or unit", code="MINT_OR_UNIT_MISMATCH", token=token_id
             )
-    held = {t.transaction_id: t.reserved_by for t in tokens.values() if t.state != "unspent"}
-    if held:
-        raise concurrent(held)
+    return tuple(tokens[token_id] for token_id in op.policy.sources)
 
 
 def lost_race(store: Store, entity: str | None) -> Refused:

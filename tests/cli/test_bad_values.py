@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -23,6 +24,10 @@ POINT = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 GOOD_TOKEN = encode_token(
     "https://mint.simulated", "sat", [Proof("00" * 8, 8, Secret("s" * 64), Secret(POINT))]
 ).reveal()
+MELT = json.dumps(
+    {"npub": NPUB, "mint_url": "https://mint.simulated", "sources": ["tx_nosuch_token"], "amount": 9,
+     "fee": 0, "keep": [], "change": []}
+)  # fmt: skip
 
 BASE: dict[str, list[str]] = {
     "demo": [],
@@ -32,6 +37,9 @@ BASE: dict[str, list[str]] = {
     "melt": [INVOICE],
     "confirm": ["tx_nosuch_operation"],
     "cancel": ["tx_nosuch_operation"],
+    "hold": ["tx_nosuch_token"],
+    "unhold": ["tx_nosuch_operation"],
+    "record-melt": [],
     "show": ["tx_nosuch_operation"],
     "history": [],
     "recover": [],
@@ -75,6 +83,8 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--key": [("", (1, "INVALID_IDEMPOTENCY_KEY")), (LONG, (1, "INVALID_IDEMPOTENCY_KEY"))],
     "--reason": [("", (1, "OPERATOR_REASON_MISSING")), ("x" * 501, (1, "OPERATOR_REASON_MISSING"))],
     "--source": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
+    "--ttl": [("soon", USAGE), *((bad, (1, "INVALID_TTL")) for bad in ("0", "-1", "nan", "inf", "86401"))],
+    "--invoice": [("lnbc1nonsense", (1, "INVALID_INVOICE")), ("", (1, "INVALID_INVOICE"))],
     "--on-duplicate": [("ignore", USAGE)],
     "--on-unpaid": [("hope", USAGE)],
     "--file": [("/nonexistent", USAGE), ("/", USAGE)],
@@ -109,6 +119,7 @@ def cases() -> list[tuple[str, str, str, tuple[int, str | None]]]:
     return found
 
 
+LOOKED_UP = ("show", "confirm", "cancel", "unhold")
 POSITIONAL: list[tuple[str, list[str], tuple[int, str | None]]] = [
     ("mint", [], USAGE),
     ("mint", ["much"], USAGE),
@@ -123,9 +134,16 @@ POSITIONAL: list[tuple[str, list[str], tuple[int, str | None]]] = [
     ("deposit", ["-"], (1, "INVALID_TOKEN")),
     ("deposit", [TOKEN, "--file", __file__], USAGE),
     ("deposit", ["--file", __file__], (1, "INVALID_TOKEN")),
-    *((name, [], USAGE) for name in ("show", "confirm", "cancel")),
+    ("hold", ["tx_nosuch_token"], USAGE),
+    ("hold", ["--ttl", "9"], USAGE),
+    ("hold", ["--ttl", "9", "tx_nosuch_token"], (1, "TOKEN_NOT_FOUND")),
+    ("hold", ["--ttl", "9", "twice", "twice"], (1, "INVALID_SOURCES")),
+    ("record-melt", [], USAGE),
+    ("record-melt", ["--file", __file__], (1, "INVALID_FORMAT")),
+    ("record-melt", ["--file", "-"], (1, "INVALID_FORMAT")),
+    *((name, [], USAGE) for name in LOOKED_UP),
     *((name, ["tx_nosuch_operation"], USAGE) for name in NEEDS_REASON),
-    *((name, [bad], (1, None)) for name in ("show", "confirm", "cancel") for bad in ("", "x" * 101, "tx_no")),
+    *((name, [bad], (1, None)) for name in LOOKED_UP for bad in ("", "x" * 101, "tx_no")),
     ("balance", ["extra"], USAGE),
 ]
 
@@ -160,6 +178,11 @@ def with_base(name: str, option: str, value: str, invoice: str, folder: Path) ->
         args.append(GOOD_TOKEN)
     if name in NEEDS_REASON and option != "--reason":
         args += ["--reason", "because"]
+    if name == "hold" and option != "--ttl":
+        args += ["--ttl", "9"]
+    if name == "record-melt" and option != "--file":
+        (folder / "melt.json").write_text(MELT)
+        args += ["--file", str(folder / "melt.json")]
     if name == "demo" and option not in ("--dir", "--store"):
         args += ["--dir", str(folder)]
     return [name, *args, f"{option}={value}"]

@@ -47,10 +47,11 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
             gone += max(fees)
         elif op.evidence == "caller" and op.payment is not None:
             # what was kept afresh and given back is money as soon as it is stored; the sources go when spent
+            # (parked: later, and those that others spent are theirs to account for)
             consumed = total + sum(part.amount for part in op.contested)
             fresh = op.keep_total - (op.sources_total - consumed) + op.change_amount
             fee = op.payment.lightning_fee or 0
-            assert op.state == "contested" or consumed == op.amount + fee + fresh, f"I1 recorded {op}"
+            assert consumed == op.amount + fee + fresh, f"I1 recorded {op}"
             assert fresh >= 0 and op.input_fee == 0, f"I1 recorded {op}"
             gone += -fresh + (total if op.state != "contested" else 0)
         elif op.payment is not None and op.payment.lightning_fee is not None:
@@ -105,10 +106,14 @@ def _operations(operations: list[Operation], tokens: list[Token]) -> None:
             assert states <= {"spent"}, f"I4: {op.state} with inputs {states}"
         elif op.state in ("paying", "pending", "unknown", "unpaid", "fencing", "attention", "prepared"):
             assert states <= {"reserved"}, f"I4: {op.state} with inputs {states}"
-        if op.change_token_id:
-            assert op.payment is not None, "I5: change of an unpaid melt"
-            token = by_id[op.change_token_id]
-            assert token.metadata.parent_transaction_id == op.id, "I5: parent"
+        for token_id in (op.change_token_id, op.keep_token_id):
+            if token_id is not None:
+                assert by_id[token_id].metadata.parent_transaction_id == op.id, "I5: parent"
+        assert not op.change_token_id or op.payment is not None, "I5: change of an unpaid melt"
+        if op.evidence == "caller":
+            held = [by_id[part.token_id] for part in op.contested]
+            assert op.state != "contested" or held or op.claim is None, "I4: contested without a reason"
+            assert all(token.reserved_by != op.id for token in held), "I4: contested by itself"
         if op.sent_at is not None and op.kind == "melt":
             assert op.request_body is not None, "I6: sent without a stored request"
 

@@ -21,6 +21,7 @@ from .errors_list import errors
 from .local_mongo import mongod
 from .melt import cancel, confirm, melt
 from .operations import history, recover, release, resolve, resume, show, write_off
+from .record import hold, record_melt, unhold
 from .wallet import balance, deposit, mint
 
 
@@ -119,8 +120,8 @@ def app(context: click.Context) -> None:
 
 
 _COMMANDS = (
-    demo, mint, deposit, balance, melt, confirm, cancel, show, history, recover, resume, release, write_off,
-    resolve, errors, doctor, mongod, diagrams,
+    demo, mint, deposit, balance, melt, confirm, cancel, hold, unhold, record_melt, show, history, recover,
+    resume, release, write_off, resolve, errors, doctor, mongod, diagrams,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.add_command(_command)

@@ -50,6 +50,8 @@ HINTS: Mapping[str, str] = {
     "TOKEN_NOT_FOUND": "`nutstate show ID` names the tokens of an operation.",
     "IDEMPOTENCY_KEY_REUSED": "Use another --key for another request.",
     "DUPLICATE_TRANSACTION_ID": "Use another --id.",
+    "INVALID_TTL": "Give --ttl from 1 second to 24 hours.",
+    "NOT_HELD": "If you paid, record it with its sources and without the hold.",
     "OPERATOR_REASON_MISSING": "Say why with --reason.",
     "UNDEFINED_TRANSITION": "Its state does not allow this; see `nutstate show ID`.",
 }

@@ -21,6 +21,7 @@ from .render import (
     exit_code,
     headline,
     next_steps,
+    now_ms,
     numbers,
     record_document,
     result,
@@ -182,7 +183,7 @@ def recover(session: Session, wait: float, due_only: bool) -> int:
     """Go on with every open operation: ask the mints what became of it and finish it.
 
     Running it twice, or in two places at once, is harmless. Ends with 3 if something is still open;
-    prepared melts that wait for `nutstate confirm` do not count.
+    prepared melts that wait for `nutstate confirm` and holds whose time is not over do not count.
     """
     arguments.seconds(wait, "wait")
     with session.engine() as (engine, _), session.out.progress("recovering") as bar:
@@ -198,7 +199,7 @@ def recover(session: Session, wait: float, due_only: bool) -> int:
         _listed(session, handles)
         ended = sum(handle.is_final for handle in handles)
         waiting = len(handles) - ended - len(still)
-        words = f", {waiting} prepared and waiting for nutstate confirm" if waiting else ""
+        words = f", {waiting} prepared or held and waiting for you" if waiting else ""
         session.out.line(f"{ended} of {len(handles)} ended, {len(still)} still open{words}.")
         for handle in still:
             session.out.pairs([("next", next_steps(session, handle)[-1])])
@@ -206,7 +207,9 @@ def recover(session: Session, wait: float, due_only: bool) -> int:
 
 
 def _waits_for_caller(handle: Handle) -> bool:
-    return handle.state == "prepared" and handle.record.policy.two_step
+    until = handle.record.hold_until
+    holding = handle.state == "held" and until is not None and now_ms() < until
+    return holding or (handle.state == "prepared" and handle.record.policy.two_step)
 
 
 _reason = click.option("--reason", required=True, metavar="TEXT", help="Why; it goes into the audit trail.")

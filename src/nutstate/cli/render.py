@@ -131,7 +131,9 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
         ("amount", f"{op.amount} {unit}"),
     ]
     if op.kind == "melt":
-        if handle.lightning_fee is not None:
+        if op.evidence == "caller":
+            rows.append(("fee", f"{handle.fee_paid} {unit}, as the caller recorded it"))
+        elif handle.lightning_fee is not None:
             rows.append(("lightning fee", f"{handle.lightning_fee} {unit} of {op.fee_reserve} reserved"))
         elif op.quote is not None:
             rows.append(("fee reserve", f"{op.fee_reserve} {unit} at most"))
@@ -153,7 +155,7 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
 
 def _preimage_row(handle: Handle, shown: bool) -> list[tuple[str, str]]:
     payment = handle.record.payment
-    if payment is None:
+    if payment is None or handle.record.evidence == "caller":
         return []
     if payment.preimage is None:
         return [("preimage", "the mint gave none")]
@@ -173,6 +175,8 @@ def next_steps(session: Session, handle: Handle) -> list[str]:
         return [command(f"show {about} --verbose"), *(command(f"{v} {about} --reason WHY") for v in verbs)]
     if handle.state == "prepared" and handle.record.policy.two_step:
         return [command(f"confirm {about}"), command(f"cancel {about}")]
+    if handle.state == "held":
+        return [command("record-melt --file FILE"), command(f"unhold {about}")]
     return [command("recover --wait 60"), command(f"show {about}")]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ..machines.registry import names
 from ..storage.port import OperationQuery
 from . import arguments
+from .checked import Checks
 from .errors import InvalidArgument
 from .evidence import Evidence
 from .handle import Balance, Handle
@@ -14,7 +15,7 @@ from .payments import Payments
 from .reports import Reports
 
 
-class Engine(Payments, Reports):
+class Engine(Payments, Checks, Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine

@@ -39,6 +39,8 @@ BASE: dict[str, list[str]] = {
     "release": ["tx_nosuch_operation"],
     "write-off": ["tx_nosuch_operation"],
     "resolve": ["tx_nosuch_operation"],
+    "preflight": [],
+    "reconcile": ["--all"],
     "doctor": [],
     "mongod": [],
 }
@@ -75,6 +77,9 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--key": [("", (1, "INVALID_IDEMPOTENCY_KEY")), (LONG, (1, "INVALID_IDEMPOTENCY_KEY"))],
     "--reason": [("", (1, "OPERATOR_REASON_MISSING")), ("x" * 501, (1, "OPERATOR_REASON_MISSING"))],
     "--source": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
+    "--sources": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
+    "--since": [("yesterday", USAGE), ("", USAGE), ("1969-12-31", USAGE)],
+    "--until": [("2026-13-01", USAGE), ("0", USAGE)],
     "--on-duplicate": [("ignore", USAGE)],
     "--on-unpaid": [("hope", USAGE)],
     "--file": [("/nonexistent", USAGE), ("/", USAGE)],
@@ -127,6 +132,11 @@ POSITIONAL: list[tuple[str, list[str], tuple[int, str | None]]] = [
     *((name, ["tx_nosuch_operation"], USAGE) for name in NEEDS_REASON),
     *((name, [bad], (1, None)) for name in ("show", "confirm", "cancel") for bad in ("", "x" * 101, "tx_no")),
     ("balance", ["extra"], USAGE),
+    ("preflight", ["extra"], USAGE),
+    ("reconcile", [], USAGE),
+    ("reconcile", ["tx_nosuch_operation", "--all"], USAGE),
+    ("reconcile", ["tx_nosuch_operation", "--since", "2026-01-01"], USAGE),
+    *(("reconcile", [bad], (1, None)) for bad in ("", "x" * 101, "tx_nosuch_operation")),
 ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ..machines.registry import names
 from ..storage.port import OperationQuery
 from . import arguments
+from .checked import Checks
 from .errors import InvalidArgument
 from .evidence import Evidence
 from .handle import Balance, Handle
@@ -15,7 +16,7 @@ from .recording import Recordings
 from .reports import Reports
 
 
-class Engine(Payments, Recordings, Reports):
+class Engine(Payments, Recordings, Checks, Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine

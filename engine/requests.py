@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+import attrs
 
 from ..machines.melt import ENDED_UNPAID
 from ..machines.registry import latest
 from ..storage.batch import DedupTake
-from ..storage.port import Reader, Store, TokenQuery
+from ..storage.port import AuditQuery, OperationQuery, Reader, Store, TokenQuery
 from ..storage.records import DedupRecord, Idempotency, MachineRef, Operation, Policy, Token
 from ..storage.secret import Secret
 from . import arguments
@@ -135,9 +138,13 @@ def claimed(holder: str | None) -> Refused:
     )
 
 
-def check_sources(store: Store, op: Operation) -> None:
-    """Explicit sources exist, are the caller's, of this wallet, mint and unit, and free."""
-    free_sources(store, op)
+def sources_of(store: Reader, op: Operation) -> tuple[Token, ...]:
+    """The explicit sources in the order they were named, whoever holds them. Codes TOKEN_NOT_FOUND,
+    OWNER_MISMATCH, MINT_OR_UNIT_MISMATCH."""
+    if not op.policy.sources:
+        return ()
+    tokens = owned_sources(store, op, op.policy.sources)
+    return tuple(tokens[token_id] for token_id in op.policy.sources)
 
 
 def free_sources(store: Reader, op: Operation) -> tuple[Token, ...]:
@@ -149,26 +156,91 @@ def free_sources(store: Reader, op: Operation) -> tuple[Token, ...]:
     return tokens
 
 
-def sources_of(store: Reader, op: Operation) -> tuple[Token, ...]:
-    """The explicit sources in the order they were named, whoever holds them. Codes TOKEN_NOT_FOUND,
-    OWNER_MISMATCH, MINT_OR_UNIT_MISMATCH."""
-    if not op.policy.sources:
-        return ()
-    query = TokenQuery(ids=op.policy.sources, limit=len(op.policy.sources))
+def owned_sources(store: Reader, op: Operation, ids: tuple[str, ...]) -> dict[str, Token]:
+    """Named tokens, which exist, are the caller's, and of this wallet, mint and unit."""
+    query = TokenQuery(ids=ids, limit=len(ids))
     tokens = {token.transaction_id: token for token in store.tokens(query)}
-    missing = [token_id for token_id in op.policy.sources if token_id not in tokens]
+    missing = [token_id for token_id in ids if token_id not in tokens]
     if missing:
         raise NotFound("no such token", code="TOKEN_NOT_FOUND", tokens=missing)
-    for token_id in op.policy.sources:
+    for token_id in ids:
         if tokens[token_id].npub != op.npub:
             raise Refused("a source belongs to another npub", code="OWNER_MISMATCH", token=token_id)
-    for token_id in op.policy.sources:
+    for token_id in ids:
         token = tokens[token_id]
         if (token.wallet_id, token.mint_url, token.unit) != (op.wallet_id, op.mint_url, op.unit):
             raise Refused(
                 "a source is of another wallet, mint or unit", code="MINT_OR_UNIT_MISMATCH", token=token_id
             )
-    return tuple(tokens[token_id] for token_id in op.policy.sources)
+    return tokens
+
+
+def check_sources(store: Store, op: Operation) -> None:
+    """Explicit sources exist, are the caller's, of this wallet, mint and unit, not part of an open
+    discrepancy, and free."""
+    if not op.policy.sources:
+        return
+    tokens = owned_sources(store, op, op.policy.sources)
+    open_ones = open_discrepancies(store, op.npub)
+    if open_ones:
+        touching = sorted({o for token in tokens.values() for o in _touched_by(store, token) & open_ones.keys()})
+        if touching:
+            raise _blocked(tokens, sorted({open_ones[name] for name in touching}))
+    held = {t.transaction_id: t.reserved_by for t in tokens.values() if t.state != "unspent"}
+    lost = corrected_sources(store, [i for i, t in tokens.items() if t.state == "spent" and t.reserved_by is None])
+    if lost:
+        raise _blocked(lost, [])
+    if held:
+        raise concurrent(held)
+
+
+def open_discrepancies(store: Store, npub: str) -> dict[str, str]:
+    """Operations of a wallet whose documents contradict one another, each with the parked operation
+    that says so: itself, or the check that looked at it."""
+    found: dict[str, str] = {}
+    query = OperationQuery(npub=npub, states=("discrepant",), limit=1000)
+    while True:
+        page = store.operations(query)
+        for op in page:
+            found[op.id] = op.id
+            if op.parent_id is not None:
+                found[op.parent_id] = op.id
+        if len(page) < query.limit:
+            return found
+        query = attrs.evolve(query, after=(page[-1].created_at, page[-1].id))
+
+
+def _touched_by(store: Store, token: Token) -> set[str]:
+    """Every operation that changed, holds, or is the parent of a token."""
+    trail = store.audit(AuditQuery(entity=f"token:{token.transaction_id}"))
+    named = {token.reserved_by, token.metadata.parent_transaction_id} - {None}
+    return {record.operation_id for record in trail} | {str(name) for name in named}
+
+
+def corrected_sources(store: Store, ids: Iterable[str]) -> tuple[str, ...]:
+    """Those of the tokens that lost value because the mint called proofs SPENT."""
+    return tuple(token_id for token_id in ids if _was_corrected(store, token_id))
+
+
+def _was_corrected(store: Store, token_id: str) -> bool:
+    trail = store.audit(AuditQuery(entity=f"token:{token_id}"))
+    if any(record.event == "correct_spent" for record in trail):
+        return True
+    batches = {record.batch_id for record in trail if record.event == "split"}
+    return any(
+        record.event == "correct_spent"
+        for batch_id in sorted(batches)
+        for record in store.audit(AuditQuery(batch_id=batch_id))
+    )
+
+
+def _blocked(tokens: Iterable[str], operations: list[str]) -> Refused:
+    return Refused(
+        "open discrepancies forbid the melt: a named source is part of one, or lost value to a correction",
+        code="MELT_BLOCKED_BY_RECONCILIATION",
+        tokens=sorted(tokens),
+        operations=operations,
+    )
 
 
 def lost_race(store: Store, entity: str | None) -> Refused:

@@ -37,6 +37,8 @@ class Settings:
     selection_tries_max: int = _count(10)
     commit_tries_max: int = _count(5)
     preflight_tries_max: int = _count(5)
+    page_size: int = _count(200)
+    """Documents read, and proofs asked about, at once by what looks at whole wallets."""
     steps_per_run_max: int = _count(500)
     candidate_tokens_max: int = _count(200)
     lease_s: float = _duration(30)

@@ -58,6 +58,7 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "INVALID_CHOICE": ("LOW", "a word is not among those allowed"),
     "INVALID_LIMIT": ("LOW", "the limit is not a whole number within its bounds"),
     "INVALID_FORMAT": ("LOW", "an id is empty, not text, or has characters an id may not have"),
+    "INVALID_EXPECTED_STATE": ("LOW", "what a reconciliation shall expect has an unknown name or a wrong value"),
     "INVALID_LENGTH": ("LOW", "a transaction id has 10 to 100 characters"),
     "IDEMPOTENCY_KEY_REUSED": ("MEDIUM", "the idempotency key was used for another request"),
     "DUPLICATE_TRANSACTION_ID": ("LOW", "the transaction id exists"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 
 from ...machines.money import blanks_needed, owed_max
@@ -12,7 +14,9 @@ from ..keysets import MintSilent
 from ..mint import wire
 from ..mint.outputs import blank_outputs
 from ..mint.port import Failure, ProofState
+from ..preflight import OURS, UNSPENT, Asked, PreflightReport, judge
 from ..proofs import name_of, named
+from ..requests import corrected_sources
 from ..run import Happened, Pause, Result, Run
 from ..selection import Shortfall, select
 from .answers import reason_of
@@ -62,7 +66,7 @@ def _choose(run: Run) -> Result:
             without=pending,
         )
         if isinstance(found, Shortfall):
-            return _funds_missing(found, bool(pending))
+            return _funds_missing(run, found, bool(pending))
         selection = _with_names(found)
         if any(part.token.state != "unspent" for part in selection.chosen):
             # A named source was taken since it was checked; asking the mint would only confuse.
@@ -71,6 +75,7 @@ def _choose(run: Run) -> Result:
         if isinstance(asked, Failure):
             raise MintSilent(asked)
         spent = confirmed_spent(run, asked)
+        report = _report(selection.chosen, UNSPENT, asked)
         evidence = Evidence(
             selection=selection,
             preflight_spent=spent,
@@ -78,8 +83,8 @@ def _choose(run: Run) -> Result:
             claim_holder=holder.id if holder else None,
         )
         if spent:
-            return Happened("preflight_blocked", attrs.evolve(evidence, reason=_inconsistent(spent)))
-        in_flight = frozenset(state.Y for state in asked if state.state != "UNSPENT")
+            return Happened("preflight_blocked", attrs.evolve(evidence, reason=_inconsistent(spent, report)))
+        in_flight = frozenset(found.Y for found in report.discrepancies)
         if not in_flight:
             return _inputs_chosen(run, selection, evidence)
         pending |= {proof.secret for proof in selection.proofs if proof.Y in in_flight}
@@ -97,7 +102,23 @@ def _inputs_chosen(run: Run, selection: Selection, evidence: Evidence) -> Result
     return Happened("inputs_chosen", attrs.evolve(evidence, blanks=blanks, request_body=body))
 
 
-def _funds_missing(short: Shortfall, some_pending: bool) -> Happened:
+def _report(parts: Iterable[Chosen], state: str, said: Iterable[ProofState]) -> PreflightReport:
+    """What the table says of these proofs, all of which are in one state of the store."""
+    asked = [
+        Asked(name_of(proof), part.token.transaction_id, proof.amount, state)
+        for part in parts
+        for proof in part.proofs
+    ]
+    return judge(asked, [(answer.Y, answer.state) for answer in said])
+
+
+def _funds_missing(run: Run, short: Shortfall, some_pending: bool) -> Happened:
+    lost = () if short.too_many else corrected_sources(run.store, run.operation.policy.sources)
+    if lost:
+        words = f"the named sources lack {short.missing} after what the mint calls SPENT was corrected"
+        details = {"required": short.required, "available": short.available, "shortfall": short.missing}
+        reason = Reason("MELT_BLOCKED_BY_RECONCILIATION", words, details={**details, "tokens": list(lost)})
+        return Happened("funds_missing", Evidence(reason=reason))
     if short.too_many:
         words = "the wallet covers it, but only with more proofs than one operation may use"
         return Happened("funds_missing", Evidence(reason=Reason("TOO_MANY_PROOFS", words)))
@@ -123,20 +144,35 @@ def start(run: Run) -> Result:
     if op.policy.two_step:
         if not run.confirmed:
             return Pause(None)
-        spent = _spent_between_the_steps(run)
-        if spent:
-            return Happened("preflight_blocked", Evidence(preflight_spent=spent, reason=_inconsistent(spent)))
+        return _between_the_steps(run)
     return Happened("pay")
 
 
-def _spent_between_the_steps(run: Run) -> frozenset[str]:
+def _between_the_steps(run: Run) -> Result:
+    """The caller says: pay. What the mint says of the reserved proofs now decides by the same table as
+    their choice did. SPENT asks the quote first: if that is paid, the payment is followed to its end."""
+    op = run.operation
     asked = ask_inputs(run)
     if isinstance(asked, Failure):
-        return frozenset()  # not knowing is no reason to refuse what was prepared
+        return Happened("pay")  # not knowing is no reason to refuse what was prepared
+    parts = [Chosen(token, token.proofs) for token in run.input_tokens()]
+    ours = _report(parts, OURS, asked)
+    if "ask_quote" not in ours.actions:
+        return Pause(run.back_off()) if "wait" in ours.actions else Happened("pay")
+    assert op.quote is not None
+    quote = run.mint.melt_quote_state(op.mint_url, op.quote.id)
+    if isinstance(quote, Failure) or quote.state == "PENDING":
+        return Pause(run.back_off())
+    if quote.state == "PAID":
+        return Happened("pay")  # the mint refuses to pay twice; then its quote is the proof
     try:
-        return confirmed_spent(run, asked)
+        spent = confirmed_spent(run, asked)
     except MintSilent:
-        return frozenset()
+        return Pause(run.back_off())
+    if not spent:
+        return Pause(run.back_off())  # the mint contradicts itself
+    reason = _inconsistent(spent, _report(parts, UNSPENT, asked))
+    return Happened("preflight_blocked", Evidence(preflight_spent=spent, states=asked, reason=reason))
 
 
 def confirmed_spent(run: Run, states: tuple[ProofState, ...]) -> frozenset[str]:
@@ -150,12 +186,17 @@ def confirmed_spent(run: Run, states: tuple[ProofState, ...]) -> frozenset[str]:
     return frozenset(state.Y for state in again if state.state == "SPENT")
 
 
-def _inconsistent(spent: frozenset[str]) -> Reason:
+def _inconsistent(spent: frozenset[str], report: PreflightReport) -> Reason:
     return Reason(
         "PROOF_STATE_INCONSISTENCY",
         "the mint calls some chosen proofs SPENT; they were corrected",
         retryable=True,
-        details={"spent_proofs": len(spent)},
+        details={
+            "spent_proofs": len(spent),
+            "counts": dict(report.counts),
+            "recommendation": report.recommendation,
+            "finding": report.code,
+        },
     )
 
 

@@ -47,6 +47,8 @@ BASE: dict[str, list[str]] = {
     "release": ["tx_nosuch_operation"],
     "write-off": ["tx_nosuch_operation"],
     "resolve": ["tx_nosuch_operation"],
+    "preflight": [],
+    "reconcile": ["--all"],
     "doctor": [],
     "mongod": [],
 }
@@ -85,6 +87,9 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--source": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
     "--ttl": [("soon", USAGE), *((bad, (1, "INVALID_TTL")) for bad in ("0", "-1", "nan", "inf", "86401"))],
     "--invoice": [("lnbc1nonsense", (1, "INVALID_INVOICE")), ("", (1, "INVALID_INVOICE"))],
+    "--sources": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
+    "--since": [("yesterday", USAGE), ("", USAGE), ("1969-12-31", USAGE)],
+    "--until": [("2026-13-01", USAGE), ("0", USAGE)],
     "--on-duplicate": [("ignore", USAGE)],
     "--on-unpaid": [("hope", USAGE)],
     "--file": [("/nonexistent", USAGE), ("/", USAGE)],
@@ -145,6 +150,11 @@ POSITIONAL: list[tuple[str, list[str], tuple[int, str | None]]] = [
     *((name, ["tx_nosuch_operation"], USAGE) for name in NEEDS_REASON),
     *((name, [bad], (1, None)) for name in LOOKED_UP for bad in ("", "x" * 101, "tx_no")),
     ("balance", ["extra"], USAGE),
+    ("preflight", ["extra"], USAGE),
+    ("reconcile", [], USAGE),
+    ("reconcile", ["tx_nosuch_operation", "--all"], USAGE),
+    ("reconcile", ["tx_nosuch_operation", "--since", "2026-01-01"], USAGE),
+    *(("reconcile", [bad], (1, None)) for bad in ("", "x" * 101, "tx_nosuch_operation")),
 ]
 
 

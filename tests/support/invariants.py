@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+from nutstate.engine.documents import read_documents
 from nutstate.engine.effects import inputs_total_of
 from nutstate.engine.mint.port import MintPort, is_value
 from nutstate.engine.proofs import name_of
+from nutstate.engine.reconcile import NOTHING_EXPECTED, report_on
 from nutstate.machines.money import owed_max
 from nutstate.machines.registry import released
 from nutstate.storage.audit_hash import audit_hash
@@ -25,8 +27,17 @@ def check(store: Reader, mint: MintPort | None = None) -> None:
     _proofs(store, operations, tokens)
     _operations(operations, tokens)
     _audit(store, operations, tokens)
+    _reconciles(store, operations)
     if mint is not None:
         _mint_agrees(mint, tokens)
+
+
+def _reconciles(store: Reader, operations: list[Operation]) -> None:
+    """What reconciliation says of documents that nobody tampered with: nothing (R118 to R123)."""
+    for op in operations:
+        docs = read_documents(store, op, with_wallet=False)
+        report = report_on(docs, lambda keyset_id: None, NOTHING_EXPECTED)
+        assert report.validation_passed or op.state == "discrepant", str(report)
 
 
 def _value(operations: list[Operation], tokens: list[Token]) -> None:

@@ -20,7 +20,7 @@ from .output import Output, Part, brief_age, duration
 
 _GENERATED = re.compile(r"tx_([a-z]+)_\d{10,}_[0-9a-f]{20}([0-9a-f]{4})")
 PARKED_VERBS = {"discrepant": ("resolve",), "contested": ("write-off",)}
-GOOD_ENDS = frozenset({"reconciled", "issued", "deposited"})
+GOOD_ENDS = frozenset({"reconciled", "issued", "deposited", "clean", "corrected", "resolved"})
 
 
 def now_ms() -> int:

@@ -1,0 +1,145 @@
+"""Every document of one operation, read at one moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+from attrs import field, frozen
+
+from ..storage.batch import proof_key
+from ..storage.port import AuditQuery, Reader, TokenQuery
+from ..storage.records import AuditRecord, Operation, Token
+from .token_ids import deposit_id, derived_ids, minted_id
+
+PAGE = 1000
+
+
+@frozen
+class Born:
+    """A token's first record with value, by the operation that made it."""
+
+    amount: int
+    proof_count: int
+
+
+@frozen
+class WalletSums:
+    """One wallet's value by state, as the store sums it up and as its proofs add up."""
+
+    told: Mapping[str, int]
+    counted: Mapping[str, int]
+
+
+@frozen
+class Documents:
+    """What the store holds of an operation. ``strays`` are tokens that call it their parent or holder,
+    or bear an id of its, and that nothing accounts for."""
+
+    operation: Operation
+    trail: tuple[AuditRecord, ...] = field(repr=False)
+    tokens: Mapping[str, Token] = field(repr=False)
+    made: tuple[str, ...]  # ids of the tokens it must have made
+    strays: tuple[str, ...]
+    owners: Mapping[str, str] = field(repr=False)
+    born: Mapping[str, Born]
+    wallet: WalletSums | None = None
+    snapshot_ms: float = 0.0
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Ids of the tokens it was paid with."""
+        return tuple(part.token_id for part in self.operation.inputs)
+
+
+def read_documents(reader: Reader, op: Operation, *, with_wallet: bool) -> Documents:
+    """Read all of them from one snapshot. ``with_wallet`` also adds up the whole wallet."""
+    started = time.perf_counter()
+    trail = tuple(reader.audit(AuditQuery(operation_id=op.id)))
+    made = _made(op, trail)
+    sources = {part.token_id for part in (*op.inputs, *op.contested)}
+    touched = {r.entity.removeprefix("token:") for r in trail if r.entity.startswith("token:")}
+    ids = tuple(sorted({*made, *sources, *touched}))
+    tokens = {t.transaction_id: t for t in (reader.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ())}
+    strays = tuple(sorted(_strays(reader, op, frozenset(ids))))
+    keys = [proof_key(proof.secret) for token in tokens.values() for proof in token.proofs]
+    owners = dict(reader.proof_owners(keys)) if keys else {}
+    wallet = wallet_sums(reader, op.npub, op.mint_url, op.unit) if with_wallet else None
+    return Documents(
+        operation=op,
+        trail=trail,
+        tokens=tokens,
+        made=made,
+        strays=strays,
+        owners=owners,
+        born=_born(trail),
+        wallet=wallet,
+        snapshot_ms=(time.perf_counter() - started) * 1000,
+    )
+
+
+def _made(op: Operation, trail: Iterable[AuditRecord]) -> tuple[str, ...]:
+    named = {op.keep_token_id, op.change_token_id, op.fenced_token_id} - {None}
+    if op.kind == "mint":
+        named.add(minted_id(op.id))
+    if op.kind == "deposit":
+        named.add(deposit_id(op.id))
+    named |= {r.entity.removeprefix("token:") for r in trail if r.version == 1 and r.entity.startswith("token:")}
+    return tuple(sorted(str(name) for name in named))
+
+
+def _born(trail: Iterable[AuditRecord]) -> dict[str, Born]:
+    """What each token was worth in the first record of this trail that gives it value, if it is one of
+    its birth."""
+    found: dict[str, Born] = {}
+    births = {r.entity for r in trail if r.version == 1}
+    for record in trail:
+        token_id = record.entity.removeprefix("token:")
+        amount, count = record.data.get("amount"), record.data.get("proof_count")
+        if record.entity not in births or token_id in found or token_id == record.entity:
+            continue
+        if type(amount) is int and type(count) is int and count:
+            found[token_id] = Born(amount, count)
+    return found
+
+
+def _strays(reader: Reader, op: Operation, accounted: frozenset[str]) -> Iterator[str]:
+    candidates: dict[str, Token] = {}
+    derived = derived_ids(op.id)
+    for query in (
+        TokenQuery(parent=op.id, limit=PAGE),
+        TokenQuery(reserved_by=op.id, limit=PAGE),
+        TokenQuery(ids=derived, limit=len(derived)),
+    ):
+        candidates |= {t.transaction_id: t for t in paged(reader, query) if t.transaction_id not in accounted}
+    for token_id, token in candidates.items():
+        if token.reserved_by == op.id or not _born_elsewhere(reader, op, token_id):
+            yield token_id
+
+
+def _born_elsewhere(reader: Reader, op: Operation, token_id: str) -> bool:
+    """Whether another operation split it off something that this one made: it keeps its parent."""
+    trail = reader.audit(AuditQuery(entity=f"token:{token_id}", limit=1))
+    return bool(trail) and trail[0].operation_id != op.id and token_id.startswith(f"{trail[0].operation_id}_")
+
+
+def paged(reader: Reader, query: TokenQuery) -> Iterator[Token]:
+    """Every token of a query, a page at a time."""
+    while True:
+        page = reader.tokens(query)
+        yield from page
+        if len(page) < query.limit or query.ids:
+            return
+        query = attrs.evolve(query, after=page[-1].transaction_id)
+
+
+def wallet_sums(reader: Reader, npub: str, mint_url: str, unit: str, page: int = PAGE) -> WalletSums:
+    """The balance as the store gives it, and as every proof of the wallet adds up."""
+    told = {h.state: h.amount for h in reader.balance(npub, mint_url) if h.unit == unit and h.amount}
+    counted: dict[str, int] = {}
+    for token in paged(reader, TokenQuery(npub=npub, mint_url=mint_url, unit=unit, limit=page)):
+        value = sum(proof.amount for proof in token.proofs)
+        if value:
+            counted[token.state] = counted.get(token.state, 0) + value
+    return WalletSums(told, counted)

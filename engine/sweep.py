@@ -1,0 +1,172 @@
+"""Reconciliation of every stored operation, a page at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import attrs
+from attrs import define, field, frozen
+
+from ..storage.port import OperationQuery, Store
+from ..storage.records import Operation
+from .documents import Documents, read_documents, wallet_sums
+from .draft import Draft
+from .driver import Driver
+from .judging import KeyBook
+from .keysets import Keysets
+from .lookover import Progress, Wallet, new_check, store_check
+from .reconcile import NOTHING_EXPECTED, ReconcileReport, found_as_event, happened, has_ended, report_on
+from .run import Run
+from .settings import Settings
+
+EVERYBODY = "*"
+"""In the summary of a sweep, where no wallet or mint was named."""
+
+
+@frozen
+class SweepReport:
+    """What a sweep looked at and what it found. ``failed`` are the operations with discrepancies,
+    ``known`` those of them that an open check had told of before."""
+
+    operations: int
+    wallets: int
+    checks_count: int
+    failed: tuple[ReconcileReport, ...]
+    known: tuple[str, ...]
+    wallet_discrepancies: tuple[str, ...]
+    reconciliation_duration_ms: float
+    snapshot_ms: float
+    summary_id: str | None = None
+
+    @property
+    def discrepancies_found(self) -> tuple[str, ...]:
+        """One sentence per difference, each naming its operation or wallet."""
+        found = [f"{r.operation_id}: {text}" for r in self.failed for text in r.discrepancies_found]
+        return (*found, *self.wallet_discrepancies)
+
+    @property
+    def validation_passed(self) -> bool:
+        """Whether nothing was found."""
+        return not self.failed and not self.wallet_discrepancies
+
+    @property
+    def performance_metrics(self) -> dict[str, float]:
+        """How long it took, and over how much."""
+        return {
+            "reconciliation_duration_ms": round(self.reconciliation_duration_ms, 3),
+            "snapshot_ms": round(self.snapshot_ms, 3),
+            "checks_count": self.checks_count,
+            "discrepancies_count": len(self.discrepancies_found),
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready and free of secrets."""
+        return {
+            "operations": self.operations,
+            "wallets": self.wallets,
+            "checks_performed": self.checks_count,
+            "discrepancies_found": list(self.discrepancies_found),
+            "validation_passed": self.validation_passed,
+            "performance_metrics": self.performance_metrics,
+            "failed": [report.as_dict() for report in self.failed],
+            "known": list(self.known),
+            "wallet_discrepancies": list(self.wallet_discrepancies),
+            "summary_id": self.summary_id,
+        }
+
+
+@define(eq=False)
+class Sweep:
+    """One sweep. Each page is read at one moment and judged afterwards."""
+
+    store: Store
+    driver: Driver
+    settings: Settings
+    keysets: Keysets
+    new_run: Callable[[Draft], Run]
+    done: int = 0
+    checks: int = 0
+    snapshot_ms: float = 0.0
+    failed: list[ReconcileReport] = field(factory=list)
+    known: list[str] = field(factory=list)
+    fresh: list[str] = field(factory=list)
+    wallets: dict[tuple[str, str, str], None] = field(factory=dict)
+
+    def run(self, query: OperationQuery, progress: Progress | None) -> SweepReport:
+        """Look at every operation of the query, newest first, and at their wallets; then store a summary."""
+        started = time.perf_counter()
+        total = sum(counted.number for counted in self.store.count_operations(query.npub))
+        keys = KeyBook(self.keysets)
+        for page in self._pages(attrs.evolve(query, limit=self.settings.page_size)):
+            for docs in page:
+                op = docs.operation
+                self._judged(op, report_on(docs, keys.of(op.mint_url), NOTHING_EXPECTED))
+                self.done += 1
+                if progress is not None:
+                    progress(self.done, max(total, self.done))
+        wrong = tuple(self._wallets())
+        if progress is not None:
+            progress(self.done, self.done)
+        summary = self._summary(query, wrong)
+        took = (time.perf_counter() - started) * 1000
+        return SweepReport(
+            self.done, len(self.wallets), self.checks + len(self.wallets), tuple(self.failed),
+            tuple(self.known), wrong, took, self.snapshot_ms, summary.id,
+        )  # fmt: skip
+
+    def _pages(self, query: OperationQuery) -> Iterator[Sequence[Documents]]:
+        while True:
+            with self.store.snapshot() as reader:
+                page = reader.operations(query)
+                documents = [read_documents(reader, op, with_wallet=False) for op in page]
+            yield documents
+            if len(page) < query.limit:
+                return
+            query = attrs.evolve(query, after=(page[-1].created_at, page[-1].id))
+
+    def _judged(self, op: Operation, report: ReconcileReport) -> None:
+        self.checks += len(report.checks)
+        self.snapshot_ms += report.snapshot_ms
+        if op.npub != EVERYBODY:
+            self.wallets[op.npub, op.mint_url, op.unit] = None
+        if report.validation_passed:
+            return
+        open_check = self.store.operations(OperationQuery(parent_id=op.id, states=("discrepant",), limit=1))
+        if open_check or op.state == "discrepant":
+            self.known.append(op.id)
+            report = attrs.evolve(report, check_id=open_check[0].id if open_check else op.id)
+        else:
+            if has_ended(op):
+                report = attrs.evolve(report, check_id=self.store_report(op, report).id)
+            self.fresh += [f"{op.id}: {text}" for text in report.discrepancies_found]
+        self.failed.append(report)
+
+    def store_report(self, op: Operation, report: ReconcileReport) -> Operation:
+        """Keep what was found about an operation as a check of its own."""
+        wallet = Wallet(op.npub, op.wallet_id, op.mint_url, op.unit)
+        check = new_check(wallet, op.amount, self.driver.clock.now(), op.id)
+        return store_check(self.driver, self.new_run, check, happened(report, "found_"))
+
+    def _wallets(self) -> Iterator[str]:
+        for npub, mint_url, unit in self.wallets:
+            started = time.perf_counter()
+            with self.store.snapshot() as reader:
+                sums = wallet_sums(reader, npub, mint_url, unit, self.settings.page_size)
+            self.snapshot_ms += (time.perf_counter() - started) * 1000
+            if sums.told != sums.counted:
+                yield (
+                    f"balance_consistency: the {unit} of {npub} at {mint_url}: expected {dict(sums.counted)}, "
+                    f"found {dict(sums.told)}"
+                )
+
+    def _summary(self, query: OperationQuery, wallets_wrong: tuple[str, ...]) -> Operation:
+        """One check for the sweep itself: it parks if it found what no earlier check had told of."""
+        owner = query.npub or EVERYBODY
+        wallet = Wallet(owner, owner, query.mint_url or EVERYBODY, "sat")
+        check = new_check(wallet, self.done, self.driver.clock.now())
+        found = (*self.fresh, *wallets_wrong)
+        performed = self.checks + len(self.wallets) + 1  # that a sweep was made is a check too
+        event = found_as_event(found, performed, "found_clean", "found_wrong")
+        return store_check(self.driver, self.new_run, check, event)

@@ -19,6 +19,7 @@ _MONEY_MOVES = frozenset(
      "reserve_inputs", "release_inputs", "stamp_sent", "park_record", "spend_contested", "correct_spent",
      "free_untouched"}
 )  # fmt: skip
+LEVELS = ("STANDARD", "HIGH", "CRITICAL")
 _RETENTION = {"STANDARD": "1y", "HIGH": "7y", "CRITICAL": "10y"}
 _YEAR_MS = 365 * 24 * 3600 * 1000
 _FORBIDDEN_KEYS = frozenset(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ..machines.registry import names
 from ..storage.port import OperationQuery
 from . import arguments
+from .audited import Audits
 from .errors import InvalidArgument
 from .evidence import Evidence
 from .handle import Balance, Handle
@@ -14,11 +15,11 @@ from .payments import Payments
 from .reports import Reports
 
 
-class Engine(Payments, Reports):
+class Engine(Payments, Reports, Audits):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine
-    closes neither. Every method raises :class:`Refused`, :class:`MintError` or
+    closes neither; ``audit_key`` is needed to purge audit records. Every method raises :class:`Refused`, :class:`MintError` or
     :class:`StorageError`, each with a stable ``code``.
     """
 

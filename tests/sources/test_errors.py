@@ -15,7 +15,6 @@ from tests.sources.tree import Function, Module, functions, modules
 COMING: dict[str, str] = {
     "HIGH_SEVERITY_DISCREPANCIES": "R107: the report of a pre-flight",
     "MELT_BLOCKED_BY_RECONCILIATION": "R108: a melt of sources with open discrepancies",
-    "AUDIT_KEY_MISSING": "R135: purging audit records",
 }
 """Codes of packages that are being built, with the rule that needs them. A code that is used leaves."""
 

@@ -43,12 +43,21 @@ def records_of(reader: Reader, operation_id: str) -> list[AuditRecord]:
             return found
 
 
-def chain_holds(operation: Operation, records: Sequence[AuditRecord]) -> bool:
+def purged(reader: Reader, operation_id: str) -> Tombstone | None:
+    """What is left of a trail that was purged."""
+    stones = reader.tombstones(TombstoneQuery(operation_ids=(operation_id,)))
+    return stones[0] if stones else None
+
+
+def chain_holds(
+    operation: Operation, records: Sequence[AuditRecord], tombstone: Tombstone | None = None
+) -> bool:
     """Whether the records are complete, in order, each hash covers the one before, and the last one is
-    the end that the operation names (a trail whose tail was cut is not whole)."""
+    the end that the operation names (a trail whose tail was cut is not whole). A ``tombstone`` stands for
+    the records up to its end."""
     found = Findings()
-    _judge_chain(found, operation, records, None)
-    return found.report().holds
+    _judge_chain(found, operation, records, tombstone)
+    return found.report().holds and [r.seq for r in records] == sorted({r.seq for r in records})
 
 
 def verify(reader: Reader, operation_id: str, key: bytes | None = None) -> VerifyReport:
@@ -331,5 +340,5 @@ def spans_of(records: Iterable[AuditRecord]) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-__all__ = ["Fault", "VerifyReport", "at_one_moment", "chain_holds", "records_of", "spans_of", "verify",
+__all__ = ["Fault", "VerifyReport", "at_one_moment", "chain_holds", "purged", "records_of", "spans_of", "verify",
            "verify_all"]  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from .. import __version__
+from .audit import audit
 from .demo import demo
 from .diagrams import diagrams
 from .doctor import doctor
@@ -120,7 +121,7 @@ def app(context: click.Context) -> None:
 
 _COMMANDS = (
     demo, mint, deposit, balance, melt, confirm, cancel, show, history, recover, resume, release, write_off,
-    resolve, errors, doctor, mongod, diagrams,
+    resolve, audit, errors, doctor, mongod, diagrams,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.add_command(_command)

@@ -51,6 +51,8 @@ HINTS: Mapping[str, str] = {
     "IDEMPOTENCY_KEY_REUSED": "Use another --key for another request.",
     "DUPLICATE_TRANSACTION_ID": "Use another --id.",
     "OPERATOR_REASON_MISSING": "Say why with --reason.",
+    "AUDIT_KEY_MISSING": "Name it with --key-file or in NUTSTATE_AUDIT_KEY.",
+    "INVALID_AUDIT_KEY": "It needs 16 characters or more.",
     "UNDEFINED_TRANSITION": "Its state does not allow this; see `nutstate show ID`.",
 }
 _BEARER = re.compile(r"(?i)(?:cashu[ab]|ln(?:bc|tb)|nsec1)[^\s'\")]*|[0-9a-z_+=-]{50,}|(?<=://)[^\s'\"/@]+@")

@@ -397,10 +397,14 @@ def test_every_effect_has_a_level() -> None:
 
 def test_every_discrepancy_is_critical() -> None:
     """R132: whatever leads into a state of contradiction raises the alarm, so its record is CRITICAL."""
+    parked = ("attention", "discrepant", "contested")
     into = [
-        t for m in RELEASED if m.name != "token" for t in m.transitions
-        if (t.dest in ("attention", "discrepant") and t.source != t.dest) or "correct_spent" in t.effects
-    ]  # fmt: skip
+        t
+        for m in RELEASED
+        if m.name != "token"
+        for t in m.transitions
+        if (t.dest in parked and t.source != t.dest) or "correct_spent" in t.effects
+    ]
     quiet = {
         (t.source, t.event) for t in into if building.compliance_level(decision(*t.effects)) != "CRITICAL"
     }

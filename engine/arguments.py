@@ -15,6 +15,7 @@ from .errors import InvalidArgument
 from .mint.bolt11 import InvalidInvoice, Invoice, decode_invoice
 
 UNITS = ("sat", "msat")
+AUDIT_KEY_LENGTH_MIN = 16
 _HOST = re.compile(r"[a-z0-9._:\-]+")
 KEY_LENGTH_MAX = 200
 REASON_LENGTH_MAX = 500
@@ -197,3 +198,15 @@ def words(value: object, name: str) -> tuple[str, ...]:
     if not all(isinstance(word, str) for word in found):
         raise InvalidArgument(f"{name} must be a list of words", code="INVALID_CHOICE")
     return found
+
+
+def audit_key(value: object) -> bytes | None:
+    """The key that proves tombstones: 16 bytes or more, or as many characters. Code INVALID_AUDIT_KEY."""
+    if value is None:
+        return None
+    key = value.reveal().encode() if isinstance(value, Secret) else value
+    if isinstance(key, bytes) and len(key) >= AUDIT_KEY_LENGTH_MIN:
+        return key
+    raise InvalidArgument(
+        f"the audit key is a Secret or bytes, {AUDIT_KEY_LENGTH_MIN} bytes or more", code="INVALID_AUDIT_KEY"
+    )

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from ..storage.port import Store
 from ..storage.records import Operation
+from ..storage.secret import Secret
 from . import arguments
 from .admission import Admission
 from .draft import Draft
@@ -42,6 +43,7 @@ class Core:
         logger: Any = None,
         faults: Faults | None = None,
         rng: Callable[[int], bytes] = secrets.token_bytes,
+        audit_key: Secret | bytes | None = None,
     ) -> None:
         self.store = store
         self._own_mint: HttpMint | None = None
@@ -51,6 +53,7 @@ class Core:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self._rng = rng
+        self._audit_key = arguments.audit_key(audit_key)
         self._keysets = Keysets(self.mint, self.clock)
         self._driver = Driver(
             store, self.settings, self.clock, Worker(), faults or NoFaults(), Log(logger), observer

@@ -61,7 +61,9 @@ def read_documents(reader: Reader, op: Operation, *, with_wallet: bool) -> Docum
     sources = {part.token_id for part in (*op.inputs, *op.contested)}
     touched = {r.entity.removeprefix("token:") for r in trail if r.entity.startswith("token:")}
     ids = tuple(sorted({*made, *sources, *touched}))
-    tokens = {t.transaction_id: t for t in (reader.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ())}
+    tokens = {
+        t.transaction_id: t for t in (reader.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ())
+    }
     strays = tuple(sorted(_strays(reader, op, frozenset(ids))))
     keys = [proof_key(proof.secret) for token in tokens.values() for proof in token.proofs]
     owners = dict(reader.proof_owners(keys)) if keys else {}
@@ -85,7 +87,9 @@ def _made(op: Operation, trail: Iterable[AuditRecord]) -> tuple[str, ...]:
         named.add(minted_id(op.id))
     if op.kind == "deposit":
         named.add(deposit_id(op.id))
-    named |= {r.entity.removeprefix("token:") for r in trail if r.version == 1 and r.entity.startswith("token:")}
+    named |= {
+        r.entity.removeprefix("token:") for r in trail if r.version == 1 and r.entity.startswith("token:")
+    }
     return tuple(sorted(str(name) for name in named))
 
 

@@ -318,6 +318,8 @@ def _may_be_sent(error: StorageError, run: Run) -> bool:
 def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
     """What an auditor wants beside the states: amounts, never anything that is money."""
     data: dict[str, Any] = {"kind": op.kind, "amount": op.amount, "unit": op.unit, "npub": op.npub}
+    if op.payment_hash is not None:
+        data["payment_hash"] = op.payment_hash
     if evidence.selection is not None:
         data |= {
             "inputs": evidence.selection.amount,

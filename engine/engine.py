@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ..machines.registry import names
 from ..storage.port import OperationQuery
 from . import arguments
+from .audited import Audits
 from .checked import Checks
 from .errors import InvalidArgument
 from .evidence import Evidence
@@ -16,11 +17,11 @@ from .recording import Recordings
 from .reports import Reports
 
 
-class Engine(Payments, Recordings, Checks, Reports):
+class Engine(Payments, Recordings, Checks, Audits, Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine
-    closes neither. Every method raises :class:`Refused`, :class:`MintError` or
+    closes neither; ``audit_key`` is needed to purge audit records. Every method raises :class:`Refused`, :class:`MintError` or
     :class:`StorageError`, each with a stable ``code``.
     """
 

@@ -223,7 +223,9 @@ def _source(tally: Tally, docs: Documents, part: InputRef) -> None:
         tally.that(f"{part.token_id}: the time it was spent is stored", token.spent_at is not None)
         tally.that(f"{part.token_id}: value", token.total_amount, part.amount)
     elif op.finished_at is not None and token.state == "reserved":
-        tally.that(f"{part.token_id}: is held by an operation that has ended", token.reserved_by == op.id, False)
+        tally.that(
+            f"{part.token_id}: is held by an operation that has ended", token.reserved_by == op.id, False
+        )
 
 
 # -- change_verification: amounts, parents, signatures -------------------------------------------------
@@ -283,7 +285,9 @@ def _signatures(tally: Tally, docs: Documents, keys: KeysOf) -> None:
     silent: set[str] = set()
     for token_id in docs.made:
         token = docs.tokens.get(token_id)
-        signed = [] if token is None else [p for p in token.proofs if p.dleq is not None and p.dleq.r is not None]
+        signed = (
+            [] if token is None else [p for p in token.proofs if p.dleq is not None and p.dleq.r is not None]
+        )
         bad = 0
         for proof in signed:
             keyset = keys(proof.id)
@@ -319,5 +323,3 @@ def _audited(tally: Tally, docs: Documents) -> None:
 
 def _value(proofs: Iterable[Proof]) -> int:
     return sum(proof.amount for proof in proofs)
-
-

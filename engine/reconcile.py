@@ -118,9 +118,7 @@ def found_as_event(found: tuple[str, ...], performed: int, good: str, bad: str) 
 
 # -- what a caller expects -----------------------------------------------------------------------------
 
-_KEYS = frozenset(
-    {"source_token_ids", "keep_proofs_count", "melt_change_proofs_count", "balance_changes"}
-)
+_KEYS = frozenset({"source_token_ids", "keep_proofs_count", "melt_change_proofs_count", "balance_changes"})
 
 
 def parse_expected(value: object) -> Expected:

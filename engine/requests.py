@@ -183,11 +183,15 @@ def check_sources(store: Store, op: Operation) -> None:
     tokens = owned_sources(store, op, op.policy.sources)
     open_ones = open_discrepancies(store, op.npub)
     if open_ones:
-        touching = sorted({o for token in tokens.values() for o in _touched_by(store, token) & open_ones.keys()})
+        touching = sorted(
+            {o for token in tokens.values() for o in _touched_by(store, token) & open_ones.keys()}
+        )
         if touching:
             raise _blocked(tokens, sorted({open_ones[name] for name in touching}))
     held = {t.transaction_id: t.reserved_by for t in tokens.values() if t.state != "unspent"}
-    lost = corrected_sources(store, [i for i, t in tokens.items() if t.state == "spent" and t.reserved_by is None])
+    lost = corrected_sources(
+        store, [i for i, t in tokens.items() if t.state == "spent" and t.reserved_by is None]
+    )
     if lost:
         raise _blocked(lost, [])
     if held:

@@ -1,13 +1,16 @@
-"""The hash that chains an operation's audit records. Pure; the engine and every store use it."""
+"""The hash that chains an operation's audit records, and the proof on a tombstone. Pure."""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from .records import AuditRecord
+import attrs
+
+from .records import AuditRecord, Tombstone
 
 _HASHED = tuple(sorted(set(AuditRecord.__annotations__) - {"hash"}))
 
@@ -33,3 +36,13 @@ def audit_canonical(record: AuditRecord) -> str:
 def audit_hash(record: AuditRecord) -> str:
     """Hex SHA-256 of :func:`audit_canonical`. ``record.hash`` itself does not matter."""
     return hashlib.sha256(audit_canonical(record).encode()).hexdigest()
+
+
+def tombstone_canonical(tombstone: Tombstone) -> str:
+    """Canonical JSON of ``tombstone`` without ``mac``, in the form of :func:`audit_canonical`."""
+    return _ENCODER.encode({k: v for k, v in attrs.asdict(tombstone).items() if k != "mac"})
+
+
+def tombstone_mac(tombstone: Tombstone, key: bytes) -> str:
+    """Hex HMAC-SHA256 of :func:`tombstone_canonical`. ``tombstone.mac`` itself does not matter."""
+    return hmac.new(key, tombstone_canonical(tombstone).encode(), hashlib.sha256).hexdigest()

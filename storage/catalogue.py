@@ -64,6 +64,7 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "DUPLICATE_TRANSACTION_ID": ("LOW", "the transaction id exists"),
     "DUPLICATE_OPERATION": ("LOW", "the same request was made before"),
     "DUPLICATE_PROOF": ("LOW", "the store already holds a proof of this token"),
+    "INVALID_AUDIT_KEY": ("LOW", "the audit key is too short or no key"),
     "NOT_FOUND": ("LOW", "there is no such operation"),
     "TOKEN_NOT_FOUND": ("LOW", "there is no such token"),
     "UNDEFINED_TRANSITION": ("LOW", "the state of the operation does not allow this"),

@@ -7,6 +7,7 @@ money that the rules do not know. Values never appear in the refusal, only ids a
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Final, NoReturn
 
 from ..machines.token import STATUS_OF_STATE
@@ -15,10 +16,11 @@ from .batch import Advance, Batch, IndexInsert, Insert, proof_key
 from .codec import AMOUNT_MAX
 from .errors import InvalidBatch
 from .legal import OPERATION_STEPS, TOKEN_STEPS
-from .records import AuditRecord, Operation, Token
+from .records import AuditRecord, Operation, Token, Tombstone
 
 TOKEN_TYPES: Final = frozenset({"received", "sent", "minted", "change"})
 TIME_MAX: Final = 253_402_300_799_999  # epoch ms; a BSON date that programs can read ends there
+_HEX_64: Final = re.compile(r"[0-9a-f]{64}")
 NONE: Final = "none"  # pseudo-state of what does not exist yet
 
 _OPERATION_INTS: Final = tuple(n for n, kind in Operation.__annotations__.items() if kind.startswith("int"))
@@ -251,3 +253,24 @@ def _check_chain(batch: Batch) -> tuple[str, ...]:
     if after.audit_seq != seq or after.audit_hash != previous:
         _refuse(f"operation:{after.id}: audit_seq and audit_hash are not the end of the chain")
     return tuple(texts)
+
+
+def check_tombstone(tombstone: Tombstone) -> None:
+    """Refuse a tombstone that does not account for every record of a whole trail, each once."""
+    name = f"the tombstone of {tombstone.operation_id!r}"
+    numbers = (tombstone.last_seq, tombstone.records, tombstone.purged_at)
+    if any(type(n) is not int or not 0 < n <= AMOUNT_MAX for n in numbers):
+        _refuse(f"{name} holds a number that cannot be stored")
+    if tombstone.records != tombstone.last_seq:
+        _refuse(f"{name} is not about a whole trail")
+    covered: set[tuple[str, int]] = set()
+    for span in tombstone.spans:
+        if not 0 < span.first <= span.last or span.last - span.first >= tombstone.records:
+            _refuse(f"{name} holds a span that is none")
+        covered |= {(span.entity, version) for version in range(span.first, span.last + 1)}
+    if len(covered) != tombstone.records or sum(s.last - s.first + 1 for s in tombstone.spans) != len(
+        covered
+    ):
+        _refuse(f"{name} does not account for every record once")
+    if not _HEX_64.fullmatch(tombstone.last_hash) or not _HEX_64.fullmatch(tombstone.mac):
+        _refuse(f"{name} lacks a hash or its proof")

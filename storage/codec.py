@@ -21,14 +21,14 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from . import records
 from .errors import CorruptRecord, InvalidBatch
-from .records import AuditRecord, DedupRecord, Dleq, Operation, Proof, Token, TokenMetadata
+from .records import AuditRecord, DedupRecord, Dleq, Operation, Proof, Token, TokenMetadata, Tombstone
 from .secret import Secret
 
 AMOUNT_MAX: Final = 2**53 - 1
 INT64_MAX: Final = 2**63 - 1
 DEPTH_MAX: Final = 64  # MongoDB holds 180 levels, of which some are ours
 
-R = TypeVar("R", Operation, Token, AuditRecord, DedupRecord)
+R = TypeVar("R", Operation, Token, AuditRecord, DedupRecord, Tombstone)
 
 _LEAN: Final = (Proof, Dleq)  # their defaults are left out of the document
 METADATA_KNOWN: Final = tuple(f.name for f in attrs.fields(TokenMetadata) if f.name != "extra")
@@ -230,7 +230,7 @@ _CONVERTER: Final = _converter()
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def to_plain(record: Operation | Token | AuditRecord | DedupRecord) -> dict[str, Any]:
+def to_plain(record: Operation | Token | AuditRecord | DedupRecord | Tombstone) -> dict[str, Any]:
     """The record as plain data; InvalidBatch if it holds something that is not JSON."""
     try:
         document: dict[str, Any] = _CONVERTER.unstructure(record)

@@ -154,6 +154,12 @@ class _MockTransaction(_MockReads):
                 broken = self._broken_index(collection, *wanted)
             raise broken
 
+    def delete_many(self, collection: str, filter: Document) -> int:
+        with self._collection(collection) as stored:
+            before = list(stored.find(filter))
+            self._images += [(collection, document["_id"], document) for document in before]
+            return int(stored.delete_many(filter).deleted_count)
+
     def _broken_index(self, collection: str, *documents: Document) -> GatewayDuplicate:
         """mongomock does not say which index refused, so look."""
         stored = self._database.collections[collection]
@@ -173,7 +179,7 @@ class _MockTransaction(_MockReads):
             if before is None:
                 stored.delete_one({"_id": key})
             else:
-                stored.replace_one({"_id": key}, before)
+                stored.replace_one({"_id": key}, before, upsert=True)
 
 
 class MockGateway(_MockReads):

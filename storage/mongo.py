@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from .batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
-from .check import check_batch, gains_proofs
+from .check import check_batch, check_tombstone, gains_proofs
 from .errors import (
     CommitUnknown,
     Conflict,
@@ -27,6 +27,7 @@ from .mongo_codec import (
     operation_from_document,
     token_changes,
     token_document,
+    tombstone_document,
 )
 from .mongo_gateway import (
     Gateway,
@@ -38,9 +39,9 @@ from .mongo_gateway import (
     Transaction,
 )
 from .mongo_read import MongoReads, equal
-from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, UNIQUE_KEYS
+from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES, UNIQUE_KEYS
 from .port import DropLease, KeepLease, Note, Reader, Reschedule, TakeLease
-from .records import Operation, Token
+from .records import Operation, Token, Tombstone
 
 RESENDS: Final = 3  # of a batch whose commit may or may not have happened
 _SCALARS: Final = (str, int, type(None))
@@ -131,6 +132,30 @@ class MongoStore(MongoReads):
         filter, update = note_update(note)
         document = self._asked(lambda: self._gateway.find_one_and_update(OPERATIONS, filter, update))
         return None if document is None else operation_from_document(document)
+
+    def purge(self, tombstone: Tombstone) -> int:
+        """See :meth:`nutstate.storage.port.Store.purge`. Sent again while its outcome is unknown."""
+        check_tombstone(tombstone)
+        gone, unknown = 0, ""
+
+        def work(transaction: Transaction) -> None:
+            nonlocal gone
+            gone = bury(transaction, tombstone)
+
+        for _ in range(1 + RESENDS):
+            try:
+                self._gateway.transaction(work)
+                return gone
+            except GatewayUnknown as error:
+                unknown = str(error)
+            except GatewayDuplicate:
+                continue  # somebody else purged it just now: the next look says whether the same way
+            except GatewayUnavailable as error:
+                if not unknown:
+                    raise StoreUnavailable(str(error)) from error
+            except GatewayRefused as error:
+                raise InvalidBatch(str(error)) from error
+        raise CommitUnknown(f"purge:{tombstone.operation_id}", unknown or "the store is busy")
 
 
 def apply_batch(transaction: Transaction, batch: Batch) -> None:
@@ -247,3 +272,22 @@ def note_update(note: Note) -> tuple[Document, Document]:
             return held, {"$set": {"lease.worker": None, "lease.until": 0}}
         case Reschedule():
             return held, {"$set": {"next_check_at": note.next_check_at}}
+
+
+def bury(transaction: Transaction, tombstone: Tombstone) -> int:
+    """The tombstone in place of the records; how many went. Conflict if the trail is another one."""
+    name = tombstone.operation_id
+    end = {"last_seq": tombstone.last_seq, "last_hash": tombstone.last_hash}
+    there = transaction.find(TOMBSTONES, equal(_id=name), fields=("last_seq", "last_hash"))
+    if there:
+        if there != [{"_id": name} | end]:
+            raise Conflict(f"tombstone:{name}")
+        return 0
+    ends = equal(_id=name, audit_seq=tombstone.last_seq, audit_hash=tombstone.last_hash)
+    if not transaction.find(OPERATIONS, ends | {"finished_at": {"$ne": None}}, fields=("_id",)):
+        raise Conflict(f"operation:{name}")
+    transaction.insert_many(TOMBSTONES, [tombstone_document(tombstone)])
+    gone = transaction.delete_many(AUDIT, equal(operation_id=name) | {"seq": {"$lte": tombstone.last_seq}})
+    if gone != tombstone.records:
+        raise Conflict(f"operation:{name}")
+    return gone

@@ -13,7 +13,7 @@ from bson import DBRef, ObjectId
 from ..machines.token import STATUS_OF_STATE
 from .codec import DEPTH_MAX, METADATA_KNOWN, corrupt, from_plain, metadata_to_plain, to_plain
 from .errors import InvalidBatch
-from .records import AuditRecord, DedupRecord, Operation, Token
+from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 
 Document = dict[str, Any]
 
@@ -144,6 +144,20 @@ def dedup_from_document(document: Document) -> DedupRecord:
     fields = dict(document)
     fields["key"] = fields.pop("_id", None)
     return from_plain(DedupRecord, fields, "dedup record")
+
+
+def tombstone_document(tombstone: Tombstone) -> Document:
+    """The ``tombstones`` document: its key is ``_id``."""
+    document = to_plain(tombstone)
+    document["_id"] = document.pop("operation_id")
+    return document
+
+
+def tombstone_from_document(document: Document) -> Tombstone:
+    """The tombstone; CorruptRecord if the document is not exactly one."""
+    fields = dict(document)
+    fields["operation_id"] = fields.pop("_id", None)
+    return from_plain(Tombstone, fields, f"tombstone {document.get('_id')}")
 
 
 def token_changes(before: Token, after: Token) -> Document:

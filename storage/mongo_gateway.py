@@ -68,6 +68,10 @@ class Transaction(Reads, Protocol):
         """How many documents **matched** (not: were modified)."""
         ...
 
+    def delete_many(self, collection: str, filter: Document) -> int:
+        """How many documents went."""
+        ...
+
 
 class Gateway(Reads, Protocol):
     """A database."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+import attrs
 from bson import ObjectId
 
+from .codec import corrupt
 from .errors import CorruptRecord, StorageError, StoreUnavailable
 from .mongo_codec import (
     Document,
@@ -14,11 +16,12 @@ from .mongo_codec import (
     dedup_from_document,
     operation_from_document,
     token_from_document,
+    tombstone_from_document,
 )
 from .mongo_gateway import GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads, Sort
-from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
-from .port import AuditQuery, Counted, Held, OperationQuery, TokenQuery
-from .records import AuditRecord, DedupRecord, Operation, Token
+from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
+from .port import AuditQuery, Chain, Counted, Held, OperationQuery, TokenQuery, TombstoneQuery
+from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 
 T = TypeVar("T")
 
@@ -93,6 +96,8 @@ def audit_filter(query: AuditQuery) -> Document:
         filter["compliance_level"] = {"$in": list(query.levels)}
     if bounds := _between(query.since, query.until):
         filter["at"] = bounds
+    if query.expired_before is not None:
+        filter["expires_at"] = {"$lt": query.expired_before}
     if query.after is not None:
         name, seq = query.after
         filter["$or"] = [
@@ -206,6 +211,60 @@ class MongoReads:
         by_entity = (("entity", 1), ("version", 1))
         sort = by_entity if query.entity is not None else (("operation_id", 1), ("seq", 1))
         return self._find(AUDIT, audit_filter(query), audit_from_document, sort=sort, limit=query.limit)
+
+    def audit_operations(self, after: str = "", limit: int = 1000) -> Sequence[Chain]:
+        if limit <= 0:
+            return []
+        size = _PER_CHAIN * limit
+        rows = self._ends({"operation_id": {"$gt": after}}, size)
+        chains = _chains(rows)
+        if len(rows) < size:
+            return chains[:limit]
+        if len(chains) > 1:
+            return chains[:-1][:limit]  # the last one may be cut
+        return _chains(self._ends({"operation_id": {"$eq": chains[0].operation_id}}, 0))
+
+    def _ends(self, filter: Document, limit: int) -> list[Document]:
+        order = (("operation_id", 1), ("seq", 1))
+        return self._asked(
+            lambda: self._reads.find(AUDIT, filter, sort=order, limit=limit, fields=_END_FIELDS)
+        )
+
+    def tombstones(self, query: TombstoneQuery) -> Sequence[Tombstone]:
+        if query.limit <= 0:
+            return []
+        name: Document = {}
+        if query.operation_ids:
+            name["$in"] = list(query.operation_ids)
+        if query.after is not None:
+            name["$gt"] = query.after
+        filter = ({"_id": name} if name else {}) | equal(spans__entity=query.entity)
+        return self._find(TOMBSTONES, filter, tombstone_from_document, sort=(("_id", 1),), limit=query.limit)
+
+
+_PER_CHAIN: Final = 16  # records of one operation, more or less
+_END_FIELDS: Final = ("_id", "operation_id", "seq", "hash", "expires_at")
+
+
+def _chains(rows: Sequence[Document]) -> list[Chain]:
+    """The ends of records, ordered by operation and seq, folded by operation."""
+    found: list[Chain] = []
+    for row in rows:
+        name, seq, expires_at = row.get("operation_id"), row.get("seq"), row.get("expires_at")
+        if not isinstance(name, str) or not isinstance(seq, int):
+            raise corrupt(f"audit record {row.get('_id')}", "operation_id")
+        last = Chain(name, 1, seq, seq, str(row.get("hash")), expires_at)
+        if found and found[-1].operation_id == name:
+            before = found.pop()
+            ends = (before.expires_at, expires_at)
+            last = attrs.evolve(
+                last,
+                records=before.records + 1,
+                first_seq=before.first_seq,
+                expires_at=None if None in ends else max(n for n in ends if n is not None),
+            )
+        found.append(last)
+    return found
 
 
 def _held(row: Document) -> Held:

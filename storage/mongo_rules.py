@@ -1,6 +1,7 @@
 """Validators: what MongoDB itself refuses to store, whoever writes. A validator sees one document
 as it would become and nothing else: a program that changes the owner, or that forges state, previous
-state, version and stamps together, passes. Nothing but the engine should be allowed to write."""
+state, version and stamps together, passes. Nothing but the engine should be allowed to write. That an
+audit record was changed or removed is found by ``nutstate audit verify``, not here."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from .check import NONE, TOKEN_TYPES
 from .codec import AMOUNT_MAX
 from .legal import OPERATION_STEPS, TOKEN_STEPS
 from .mongo_codec import AUDIT_NAMES
-from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
+from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
 from .records import AuditRecord, Operation
 
 Rule = dict[str, Any]
@@ -203,7 +204,9 @@ _RECORD: Final = _every_field(
         "actor": _TEXT,
         "at": _integer(),
         "batch_id": _NAME,
-        "compliance_level": _TEXT,
+        "compliance_level": _one_of(("CRITICAL", "HIGH", "STANDARD")),
+        "retention_policy": _TEXT,
+        "expires_at": _INTEGER_OR_NULL,
         "data": {"bsonType": "object"},
         "verdicts": {"bsonType": "object"},
         "prev_hash": {"bsonType": "string", "pattern": "^([0-9a-f]{64})?$"},
@@ -214,6 +217,26 @@ _RECORD: Final = _every_field(
 _RECORD_TRUTHS: Final[tuple[Rule, ...]] = (
     {"$eq": [{"$eq": ["$seq", 1]}, {"$eq": ["$prev_hash", ""]}]},
     {"$eq": [{"$eq": ["$version", 1]}, {"$eq": ["$from", NONE]}]},
+    # nothing is born expired
+    {"$or": [{"$eq": ["$expires_at", None]}, {"$gt": ["$expires_at", "$at"]}]},
+)
+
+_SPAN: Final = _object(
+    {"entity": _NAME, "first": _integer(1), "last": _integer(1), "from_state": _TEXT, "to_state": _TEXT},
+    closed=True,
+)
+
+_TOMBSTONE: Final = _object(
+    {
+        "_id": _NAME,
+        "last_seq": _integer(1),
+        "last_hash": {"bsonType": "string", "pattern": _HEX_64},
+        "records": _integer(1),
+        "spans": {"bsonType": "array", "minItems": 1, "items": _SPAN},
+        "purged_at": _integer(1),
+        "mac": {"bsonType": "string", "pattern": _HEX_64},
+    },
+    closed=True,
 )
 
 _INDEX_ENTRY: Final = _object(
@@ -236,5 +259,6 @@ VALIDATORS: Final[dict[str, Rule]] = {
     AUDIT: _rule(_RECORD, _RECORD_TRUTHS),
     PROOFS: _rule(_INDEX_ENTRY),
     DEDUP: _rule(_DEDUP),
+    TOMBSTONES: _rule(_TOMBSTONE, [{"$eq": ["$records", "$last_seq"]}]),
 }
 """Collection -> its validator, level ``strict``, action ``error``."""

@@ -14,9 +14,10 @@ OPERATIONS: Final = "operations"
 PROOFS: Final = "proof_index"
 DEDUP: Final = "dedup"
 AUDIT: Final = "audit_log"
+TOMBSTONES: Final = "tombstones"
 FLAGS: Final = "flags"  # {_id: "schema", version}: which release made the database ready
 MONGO_SCHEMA_VERSION: Final = 1
-COLLECTIONS: Final = (TOKENS, OPERATIONS, PROOFS, DEDUP, AUDIT)
+COLLECTIONS: Final = (TOKENS, OPERATIONS, PROOFS, DEDUP, AUDIT, TOMBSTONES)
 
 ID_INDEX: Final = "_id_"
 
@@ -107,6 +108,7 @@ INDEXES: Final = (
     Index(AUDIT, "batch_id_1", _up("batch_id")),
     Index(AUDIT, "compliance_level_1_operation_id_1_seq_1", _up("compliance_level", "operation_id", "seq")),
     Index(AUDIT, "at_1", _up("at")),
+    Index(TOMBSTONES, "spans.entity_1", _up("spans.entity")),
 )
 
 # (collection, unique index) -> the key as Duplicate names it.
@@ -123,4 +125,5 @@ UNIQUE_KEYS: Final = {
     (AUDIT, ID_INDEX): "audit",
     (AUDIT, "entity_1_version_1"): "audit",
     (AUDIT, "operation_id_1_seq_1"): "audit",
+    (TOMBSTONES, ID_INDEX): "tombstone",
 }

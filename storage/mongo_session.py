@@ -80,6 +80,10 @@ class SessionWrites(SessionReads):
         done = asked(collection, lambda: stored.update_many(filter, update, session=self._session))
         return done.matched_count
 
+    def delete_many(self, collection: str, filter: Document) -> int:
+        stored = self._database[collection]
+        return asked(collection, lambda: stored.delete_many(filter, session=self._session)).deleted_count
+
 
 def asked(collection: str, call: Callable[[], T]) -> T:
     """``call``, with the errors that show values replaced. What is left of a driver's error are its

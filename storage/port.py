@@ -10,7 +10,7 @@ from typing import Protocol, Self
 from attrs import frozen
 
 from .batch import Batch
-from .records import AuditRecord, DedupRecord, Operation, Token
+from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 
 
 @frozen
@@ -57,7 +57,8 @@ class OperationQuery:
 @frozen
 class AuditQuery:
     """All given fields must match. By entity ordered by version, else by operation and seq; ``after``
-    goes on behind that (operation_id, seq). ``levels`` are compliance levels; ``since`` <= at < ``until``."""
+    goes on behind that (operation_id, seq). ``levels`` are compliance levels; ``since`` <= at < ``until``;
+    ``expired_before`` keeps what its ``expires_at`` lets go before that moment."""
 
     operation_id: str | None = None
     entity: str | None = None
@@ -65,12 +66,36 @@ class AuditQuery:
     levels: tuple[str, ...] = ()
     since: int | None = None
     until: int | None = None
+    expired_before: int | None = None
     after: tuple[str, int] | None = None
     limit: int = 10_000
 
     def __attrs_post_init__(self) -> None:
         if self.after is not None and self.entity is not None:
             raise ValueError("after is a cursor in the order of operations; an entity has its own order")
+
+
+@frozen
+class TombstoneQuery:
+    """All given fields must match, ordered by operation id; ``after`` goes on behind that id."""
+
+    operation_ids: tuple[str, ...] = ()
+    entity: str | None = None
+    after: str | None = None
+    limit: int = 1000
+
+
+@frozen
+class Chain:
+    """What the audit log itself holds under one operation id, whether there is such an operation or not.
+    ``expires_at`` is when the last of the records expires; None when one of them never does."""
+
+    operation_id: str
+    records: int
+    first_seq: int
+    last_seq: int
+    last_hash: str
+    expires_at: int | None
 
 
 @frozen
@@ -173,6 +198,13 @@ class Reader(Protocol):
 
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]: ...
 
+    def audit_operations(self, after: str = "", limit: int = 1000) -> Sequence[Chain]:
+        """At most ``limit`` chains of the audit log, by operation id, behind ``after``; none when there
+        are no more. It may give fewer than there are: go on until it gives none."""
+        ...
+
+    def tombstones(self, query: TombstoneQuery) -> Sequence[Tombstone]: ...
+
 
 class Store(Reader, Protocol):
     """A place where operations, tokens and their audit live."""
@@ -190,6 +222,15 @@ class Store(Reader, Protocol):
     def note(self, note: Note) -> Operation | None:
         """Apply a note; returns the operation as stored afterwards, or None when the note was
         refused (somebody else holds the lease, or the operation does not exist)."""
+        ...
+
+    def purge(self, tombstone: Tombstone) -> int:
+        """Delete the audit records of an ended operation and leave ``tombstone``, all or nothing; the only
+        way in which a record ever leaves. Returns how many went: none if it was purged before.
+
+        Raises Conflict unless the operation has ended and its trail is exactly what the tombstone says,
+        CommitUnknown (send it again), StoreUnavailable, InvalidBatch.
+        """
         ...
 
     def snapshot(self) -> AbstractContextManager[Reader]:

@@ -260,3 +260,28 @@ class DedupRecord:
     key: str
     operation_id: str
     expires_at: int
+
+
+@frozen
+class Span:
+    """Consecutive versions of one entity whose records were purged, and the states they led from and to."""
+
+    entity: str
+    first: int
+    last: int
+    from_state: str
+    to_state: str
+
+
+@frozen
+class Tombstone:
+    """What is left of the purged trail of an ended operation: how it ended and what it covered. Its key is
+    ``operation_id``; ``mac`` proves that a holder of the audit key purged it."""
+
+    operation_id: str
+    last_seq: int
+    last_hash: str
+    records: int
+    spans: tuple[Span, ...]
+    purged_at: int
+    mac: str = ""

@@ -14,14 +14,14 @@ from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from .batch import Batch
-from .check import check_batch
+from .check import check_batch, check_tombstone
 from .errors import CommitUnknown, Conflict, Duplicate, InvalidBatch, StoreUnavailable, StoreUnsupported
 from .port import Note, Reader
-from .records import Operation
+from .records import Operation, Tombstone
 from .sqlite_file import BUSY_TIMEOUT_S, Link, meaning, prepare, primary_code
 from .sqlite_read import SqliteReads
 from .sqlite_rows import OPERATION_SELECT, operation_from_row
-from .sqlite_write import apply_batch, apply_note
+from .sqlite_write import apply_batch, apply_note, bury
 
 R = TypeVar("R")
 
@@ -246,3 +246,17 @@ class SqliteStore(SqliteReads):
             except sqlite3.Error as error:
                 raise meaning(error, self._path) from error
             return operation
+
+    def purge(self, tombstone: Tombstone) -> int:
+        """See :meth:`nutstate.storage.port.Store.purge`."""
+        check_tombstone(tombstone)
+        with self._writer() as link:
+            gone = self._apply(link, lambda connection: bury(connection, tombstone))
+            try:
+                self._finish(link.connection)
+            except sqlite3.Error as error:
+                meant = meaning(error, self._path)
+                if primary_code(error) in _NOTHING_WRITTEN:
+                    raise meant from error
+                raise CommitUnknown(f"purge:{tombstone.operation_id}", str(meant)) from error
+            return gone

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .codec import from_plain
-from .port import AuditQuery, Counted, Held, OperationQuery, TokenQuery
-from .records import AuditRecord, DedupRecord, Operation, Token
+from .port import AuditQuery, Chain, Counted, Held, OperationQuery, TokenQuery, TombstoneQuery
+from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 from .sqlite_rows import (
     AUDIT_SELECT,
     OPERATION_SELECT,
     TOKEN_SELECT,
+    TOMBSTONE_SELECT,
     audit_from_row,
     operation_from_row,
     token_from_row,
+    tombstone_from_row,
 )
 
 
@@ -100,6 +102,7 @@ def audit_sql(query: AuditQuery) -> tuple[str, list[Any]]:
     if query.levels:
         where.add(f"compliance_level IN ({', '.join('?' * len(query.levels))})", *query.levels)
     where.between("at", query.since, query.until)
+    where.between("expires_at", None, query.expired_before)
     if query.after is not None:
         where.add("(operation_id, seq) > (?, ?)", *query.after)
     order = "entity, version" if query.entity is not None else "operation_id, seq"
@@ -183,3 +186,26 @@ class SqliteReads(ABC):
 
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
         return [audit_from_row(row) for row in self._rows(*audit_sql(query))]
+
+    def audit_operations(self, after: str = "", limit: int = 1000) -> Sequence[Chain]:
+        end = "(SELECT hash FROM audit WHERE operation_id = name AND seq = last)"
+        never = "CASE WHEN count(expires_at) = count(*) THEN max(expires_at) END"
+        rows = self._rows(
+            f"SELECT name, records, first, last, {end}, expiry FROM (SELECT operation_id AS name,"
+            f" count(*) AS records, min(seq) AS first, max(seq) AS last, {never} AS expiry FROM audit"
+            " WHERE operation_id > ? GROUP BY operation_id ORDER BY operation_id LIMIT ?)",
+            (after, max(limit, 0)),
+        )
+        return [Chain(*row) for row in rows]
+
+    def tombstones(self, query: TombstoneQuery) -> Sequence[Tombstone]:
+        where = _Where()
+        if query.operation_ids:
+            where.add("operation_id IN (SELECT value FROM json_each(?))", json.dumps(query.operation_ids))
+        if query.entity is not None:
+            found = "SELECT operation_id FROM tombstone_entities WHERE entity = ?"
+            where.add(f"operation_id IN ({found})", query.entity)
+        if query.after is not None:
+            where.add("operation_id > ?", query.after)
+        sql = f"SELECT {TOMBSTONE_SELECT} FROM tombstones{where} ORDER BY operation_id LIMIT ?"
+        return [tombstone_from_row(row) for row in self._rows(sql, (*where.values, max(query.limit, 0)))]

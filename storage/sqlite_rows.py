@@ -7,12 +7,19 @@ from typing import Any, Final
 
 from ..machines.token import STATUS_OF_STATE
 from .codec import corrupt, dump_json, from_plain, load_json, to_plain
-from .records import AuditRecord, Operation, Token
-from .sqlite_schema import AUDIT_COLUMNS, LEASE_COLUMNS, OPERATION_COLUMNS, TOKEN_COLUMNS
+from .records import AuditRecord, Operation, Token, Tombstone
+from .sqlite_schema import (
+    AUDIT_COLUMNS,
+    LEASE_COLUMNS,
+    OPERATION_COLUMNS,
+    TOKEN_COLUMNS,
+    TOMBSTONE_COLUMNS,
+)
 
 OPERATION_SELECT: Final = ", ".join((*OPERATION_COLUMNS, *LEASE_COLUMNS, "doc"))
 TOKEN_SELECT: Final = ", ".join((*TOKEN_COLUMNS, "proofs", "metadata"))
 AUDIT_SELECT: Final = ", ".join((*AUDIT_COLUMNS, "doc"))
+TOMBSTONE_SELECT: Final = ", ".join((*TOMBSTONE_COLUMNS, "spans"))
 
 
 def operation_row(operation: Operation) -> dict[str, Any]:
@@ -83,3 +90,18 @@ def audit_from_row(row: Sequence[Any]) -> AuditRecord:
         if document.get(column) != value:
             raise corrupt(name, column)
     return from_plain(AuditRecord, document, name)
+
+
+def tombstone_row(tombstone: Tombstone) -> dict[str, Any]:
+    """Column -> value for a whole tombstone."""
+    row = to_plain(tombstone)
+    row["spans"] = dump_json(row["spans"])
+    return row
+
+
+def tombstone_from_row(row: Sequence[Any]) -> Tombstone:
+    """The tombstone; CorruptRecord if the row does not hold exactly one."""
+    name = f"tombstone {row[0]}"
+    document = dict(zip(TOMBSTONE_COLUMNS, row, strict=False))
+    document["spans"] = load_json(row[-1], name, "spans")
+    return from_plain(Tombstone, document, name)

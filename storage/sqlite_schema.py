@@ -24,6 +24,7 @@ TOKEN_COLUMNS: Final = (
     "total_amount", "created_at", "updated_at", "prev_state", "reserved_by", "spent_at", "schema_version",
 )  # fmt: skip
 AUDIT_COLUMNS: Final = ("id", "operation_id", "seq", "entity", "version", "batch_id", "hash")
+TOMBSTONE_COLUMNS: Final = ("operation_id", "last_seq", "last_hash", "records", "purged_at", "mac")
 
 # How SQLite names a broken unique key -> what Duplicate calls it.
 UNIQUE_KEYS: Final = {
@@ -37,6 +38,7 @@ UNIQUE_KEYS: Final = {
     "audit.id": "audit",
     "audit.entity, audit.version": "audit",
     "audit.operation_id, audit.seq": "audit",
+    "tombstones.operation_id": "tombstone",
 }
 
 
@@ -128,8 +130,23 @@ CREATE TABLE audit (
   hash TEXT NOT NULL,
   doc TEXT NOT NULL CHECK (json_valid(doc)),
   at INTEGER GENERATED ALWAYS AS (json_extract(doc, '$.at')) VIRTUAL,
-  compliance_level TEXT GENERATED ALWAYS AS (json_extract(doc, '$.compliance_level')) VIRTUAL
+  compliance_level TEXT GENERATED ALWAYS AS (json_extract(doc, '$.compliance_level')) VIRTUAL,
+  expires_at INTEGER GENERATED ALWAYS AS (json_extract(doc, '$.expires_at')) VIRTUAL
 );
+
+CREATE TABLE tombstones (
+  operation_id TEXT PRIMARY KEY NOT NULL,
+  last_seq INTEGER NOT NULL CHECK (typeof(last_seq) = 'integer' AND last_seq >= 1),
+  last_hash TEXT NOT NULL,
+  records INTEGER NOT NULL CHECK (records = last_seq),
+  purged_at INTEGER NOT NULL CHECK (typeof(purged_at) = 'integer'),
+  mac TEXT NOT NULL,
+  spans TEXT NOT NULL CHECK (json_valid(spans))
+);
+
+CREATE TABLE tombstone_entities (
+  entity TEXT NOT NULL, operation_id TEXT NOT NULL, PRIMARY KEY (entity, operation_id)
+) WITHOUT ROWID;
 """
 
 _INDEXES: Final = """
@@ -187,6 +204,40 @@ BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: tokens.transaction_id'); EN
 
 CREATE TRIGGER token_kept BEFORE DELETE ON tokens
 BEGIN SELECT RAISE(ABORT, 'tokens are never deleted'); END;
+
+CREATE TRIGGER audit_fixed BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit records never change'); END;
+
+CREATE TRIGGER audit_kept BEFORE DELETE ON audit
+WHEN NOT EXISTS (SELECT 1 FROM tombstones WHERE operation_id = OLD.operation_id AND last_seq >= OLD.seq)
+BEGIN SELECT RAISE(ABORT, 'audit records leave only with a tombstone'); END;
+
+CREATE TRIGGER audit_not_replaced BEFORE INSERT ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
+  OR EXISTS (SELECT 1 FROM audit WHERE entity = NEW.entity AND version = NEW.version)
+  OR EXISTS (SELECT 1 FROM audit WHERE operation_id = NEW.operation_id AND seq = NEW.seq)
+  OR EXISTS (SELECT 1 FROM tombstones WHERE operation_id = NEW.operation_id)
+BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: audit.id'); END;
+
+CREATE TRIGGER tombstone_of_ended BEFORE INSERT ON tombstones
+WHEN NOT EXISTS (
+  SELECT 1 FROM operations WHERE id = NEW.operation_id AND json_extract(doc, '$.finished_at') IS NOT NULL
+  AND json_extract(doc, '$.audit_seq') = NEW.last_seq AND json_extract(doc, '$.audit_hash') = NEW.last_hash)
+BEGIN SELECT RAISE(ABORT, 'only a trail that has ended has a tombstone'); END;
+
+CREATE TRIGGER tombstone_not_replaced BEFORE INSERT ON tombstones
+WHEN EXISTS (SELECT 1 FROM tombstones WHERE operation_id = NEW.operation_id)
+BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: tombstones.operation_id'); END;
+
+CREATE TRIGGER tombstone_listed AFTER INSERT ON tombstones
+BEGIN INSERT INTO tombstone_entities (entity, operation_id)
+  SELECT DISTINCT json_extract(value, '$.entity'), NEW.operation_id FROM json_each(NEW.spans); END;
+
+CREATE TRIGGER tombstone_fixed BEFORE UPDATE ON tombstones
+BEGIN SELECT RAISE(ABORT, 'tombstones never change'); END;
+
+CREATE TRIGGER tombstone_kept BEFORE DELETE ON tombstones
+BEGIN SELECT RAISE(ABORT, 'tombstones are never deleted'); END;
 """
 
 

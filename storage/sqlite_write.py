@@ -13,8 +13,8 @@ from .batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
 from .codec import dump_json, to_plain
 from .errors import Conflict
 from .port import DropLease, KeepLease, Note, Reschedule, TakeLease
-from .records import Operation, Token
-from .sqlite_rows import audit_row, lease_row, operation_row, token_row
+from .records import Operation, Token, Tombstone
+from .sqlite_rows import audit_row, lease_row, operation_row, token_row, tombstone_row
 from .sqlite_schema import AUDIT_COLUMNS, OPERATION_COLUMNS, TOKEN_COLUMNS
 
 _AUDIT_INSERT: Final = (
@@ -155,3 +155,29 @@ def apply_note(connection: sqlite3.Connection, note: Note) -> bool:
                 "UPDATE operations SET next_check_at = ?" + held,
                 (note.next_check_at, note.operation_id, note.worker, note.fence),
             )
+
+
+def bury(connection: sqlite3.Connection, tombstone: Tombstone) -> int:
+    """The tombstone in place of the records; how many went. Conflict if the trail is another one."""
+    name, end = tombstone.operation_id, (tombstone.last_seq, tombstone.last_hash)
+    there = connection.execute(
+        "SELECT last_seq, last_hash FROM tombstones WHERE operation_id = ?", (name,)
+    ).fetchone()
+    if there is not None:
+        if there != end:
+            raise Conflict(f"tombstone:{name}")
+        return 0
+    ended = connection.execute(
+        "SELECT json_extract(doc, '$.audit_seq'), json_extract(doc, '$.audit_hash') FROM operations"
+        " WHERE id = ? AND json_extract(doc, '$.finished_at') IS NOT NULL",
+        (name,),
+    ).fetchone()
+    if ended != end:
+        raise Conflict(f"operation:{name}")
+    _insert(connection, "tombstones", tombstone_row(tombstone))
+    gone = connection.execute(
+        "DELETE FROM audit WHERE operation_id = ? AND seq <= ?", (name, tombstone.last_seq)
+    ).rowcount
+    if gone != tombstone.records:
+        raise Conflict(f"operation:{name}")
+    return gone

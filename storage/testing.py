@@ -17,8 +17,19 @@ from .batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, pr
 from .check import NONE
 from .errors import CommitUnknown, Conflict, StoreUnavailable
 from .legal import OPERATION_STEPS, TOKEN_STEPS, Step
-from .port import AuditQuery, Counted, Held, Note, OperationQuery, Reader, Store, TokenQuery
-from .records import AuditRecord, DedupRecord, MachineRef, Operation, Proof, Token, TokenMetadata
+from .port import (
+    AuditQuery,
+    Chain,
+    Counted,
+    Held,
+    Note,
+    OperationQuery,
+    Reader,
+    Store,
+    TokenQuery,
+    TombstoneQuery,
+)
+from .records import AuditRecord, DedupRecord, MachineRef, Operation, Proof, Token, TokenMetadata, Tombstone
 from .secret import Secret
 
 NPUB: Final = "npub1" + "q" * 58
@@ -295,3 +306,12 @@ class FaultyStore:
 
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
         return self.store.audit(query)
+
+    def audit_operations(self, after: str = "", limit: int = 1000) -> Sequence[Chain]:
+        return self.store.audit_operations(after, limit)
+
+    def tombstones(self, query: TombstoneQuery) -> Sequence[Tombstone]:
+        return self.store.tombstones(query)
+
+    def purge(self, tombstone: Tombstone) -> int:
+        return self.store.purge(tombstone)

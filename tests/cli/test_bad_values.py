@@ -49,6 +49,10 @@ BASE: dict[str, list[str]] = {
     "resolve": ["tx_nosuch_operation"],
     "preflight": [],
     "reconcile": ["--all"],
+    "audit list": [],
+    "audit verify": [],
+    "audit export": [],
+    "audit purge": [],
     "doctor": [],
     "mongod": [],
 }
@@ -99,6 +103,11 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--dir": [("/dev/null", (1, "STORE_UNAVAILABLE")), (__file__, USAGE)],
     "--amount": [("0", USAGE), ("1000001", USAGE), ("1.5", USAGE)],
     "--outcome": [("stolen", USAGE)],
+    "--operation": [("", (1, "INVALID_FORMAT")), (LONG, (1, "INVALID_FORMAT"))],
+    "--entity": [("", (1, "INVALID_FORMAT"))],
+    "--level": [("LOUD", USAGE)],
+    **{name: [("yesterday", USAGE), ("2026-13-01", USAGE)] for name in ("--since", "--until", "--before")},
+    "--key-file": [("/nonexistent", USAGE), ("/", USAGE), ("/dev/null", (1, "INVALID_AUDIT_KEY"))],
     "--nodes": [("2", USAGE), ("many", USAGE)],
 }
 # An id that is looked up first may be refused as unknown before a later argument is looked at.
@@ -108,13 +117,16 @@ LOOKED_UP_FIRST = ("confirm", *NEEDS_REASON)
 def cases() -> list[tuple[str, str, str, tuple[int, str | None]]]:
     """Every option of every command with every bad value we know for it."""
     found: list[tuple[str, str, str, tuple[int, str | None]]] = []
-    for (name,), command in OURS:
+    for path, command in OURS:
+        name = " ".join(path)
         for option in command.params:
             if not isinstance(option, click.Option) or option.is_flag:
                 continue
             for value, expected in COMMON[option.opts[0]]:
                 if name == "doctor" and expected[1] == "STORE_UNAVAILABLE":
                     continue  # a report, not an error: tests/cli/test_doctor.py
+                if name == "audit export" and value == "/nonexistent":
+                    continue  # it makes the file
                 if name == "mongod" and expected[0] == 1:
                     continue  # depends on the machine: tests/storage/test_mongod.py
                 unknown_first = name in LOOKED_UP_FIRST and option.opts[0] in ("--wait", "--reason")
@@ -155,13 +167,19 @@ POSITIONAL: list[tuple[str, list[str], tuple[int, str | None]]] = [
     ("reconcile", ["tx_nosuch_operation", "--all"], USAGE),
     ("reconcile", ["tx_nosuch_operation", "--since", "2026-01-01"], USAGE),
     *(("reconcile", [bad], (1, None)) for bad in ("", "x" * 101, "tx_nosuch_operation")),
+    ("audit", ["list", "extra"], USAGE),
+    ("audit", ["verify", "tx_nosuch_operation"], (1, "NOT_FOUND")),
+    ("audit", ["verify", ""], (1, "INVALID_FORMAT")),
+    ("audit", ["export", "--file", __file__], USAGE),
+    ("audit", ["purge"], (1, "AUDIT_KEY_MISSING")),
 ]
 
 
 def check(wallet: Wallet, args: list[str], expected: tuple[int, str | None]) -> None:
     before, state = dump(wallet.file), dump(wallet.state)
     there = sorted(path.name for path in wallet.folder.iterdir())
-    plain, ran = wallet.run(*args), wallet.run(args[0], "--json", *args[1:])
+    words = 2 if args[0] == "audit" else 1
+    plain, ran = wallet.run(*args), wallet.run(*args[:words], "--json", *args[words:])
     assert (plain.code, ran.code) == (expected[0], expected[0]), plain.err
     error = ran.json["error"]
     assert error.keys() == {"family", "code", "message", "severity", "retryable", "details"}
@@ -195,7 +213,7 @@ def with_base(name: str, option: str, value: str, invoice: str, folder: Path) ->
         args += ["--file", str(folder / "melt.json")]
     if name == "demo" and option not in ("--dir", "--store"):
         args += ["--dir", str(folder)]
-    return [name, *args, f"{option}={value}"]
+    return [*name.split(), *args, f"{option}={value}"]
 
 
 @pytest.mark.parametrize(("name", "option", "value", "expected"), cases())

@@ -12,9 +12,7 @@ from nutstate.storage import catalogue
 from nutstate.storage.catalogue import ERRORS
 from tests.sources.tree import Function, Module, functions, modules
 
-COMING: dict[str, str] = {
-    "AUDIT_KEY_MISSING": "R135: purging audit records",
-}
+COMING: dict[str, str] = {}
 """Codes of packages that are being built, with the rule that needs them. A code that is used leaves."""
 
 CALLS_WITH_CODE = {"Reason": 0, "Refusal": 0, "recode": 0, "_content": 1}

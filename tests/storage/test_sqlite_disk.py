@@ -72,6 +72,7 @@ def test_a_record_that_does_not_decode_is_named(
 ) -> None:
     store.commit(batch_for(make_operation(), tokens=[make_token("a")], dedup=DedupRecord("k", "tx-1", 9)))
     with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("DROP TRIGGER audit_fixed")
         raw.execute(change)
     with pytest.raises(CorruptRecord) as caught:
         store.token("a")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nutstate.storage.port import TokenQuery
+from nutstate.storage.records import Span, Tombstone
 from nutstate.storage.sqlite import SqliteStore
 from nutstate.storage.testing import NOW, batch_for, make_operation, make_token
 
@@ -147,3 +148,43 @@ def test_a_proof_has_one_owner_for_every_writer(raw: sqlite3.Connection, values:
     raw.execute("INSERT INTO proof_index VALUES ('k', 't1', 'o1')")
     with pytest.raises(sqlite3.IntegrityError):
         raw.execute(f"INSERT INTO proof_index VALUES ({values})")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit SET doc = '{}'",
+        "UPDATE audit SET hash = hash",
+        "DELETE FROM audit",
+        "INSERT OR REPLACE INTO audit (id, operation_id, seq, entity, version, batch_id, hash, doc)"
+        " SELECT id, operation_id, seq, entity, version, batch_id, '', doc FROM audit",
+        "INSERT INTO tombstones VALUES ('tx-1', 1, 'h', 1, 1, 'm', '[]')",
+        "INSERT INTO tombstones VALUES ('nobody', 1, 'h', 1, 1, 'm', '[]')",
+    ],
+)
+def test_audit_records_stay_as_they_are(raw: sqlite3.Connection, statement: str) -> None:
+    """R135, R146: no program changes a record, and none leaves without the tombstone of an ended trail."""
+    before = raw.execute("SELECT id, doc, hash FROM audit ORDER BY id").fetchall()
+    with pytest.raises(sqlite3.IntegrityError):
+        raw.execute(statement)
+    assert raw.execute("SELECT id, doc, hash FROM audit ORDER BY id").fetchall() == before
+
+
+def test_a_tombstone_stays(tmp_path: Path) -> None:
+    """R135: it is neither changed nor removed nor replaced, and nothing is written below it."""
+    with SqliteStore(f"sqlite:///{tmp_path}/wallet.db") as store:
+        batch = batch_for(make_operation(kind="deposit", state="deposited", finished_at=5))
+        store.commit(batch)
+        op = batch.operation.after
+        span = Span("operation:tx-1", 1, 1, "none", "deposited")
+        store.purge(Tombstone("tx-1", 1, op.audit_hash, 1, (span,), 5, "0" * 64))
+        with closing(sqlite3.connect(tmp_path / "wallet.db", isolation_level=None)) as connection:
+            for statement in (
+                "UPDATE tombstones SET mac = ''",
+                "DELETE FROM tombstones",
+                "INSERT OR REPLACE INTO tombstones SELECT * FROM tombstones",
+                "INSERT INTO audit (id, operation_id, seq, entity, version, batch_id, hash, doc)"
+                " VALUES ('x', 'tx-1', 9, 'e', 9, 'b', 'h', '{}')",
+            ):
+                with pytest.raises(sqlite3.IntegrityError):
+                    connection.execute(statement)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from .. import __version__
+from .audit import audit
 from .checks import preflight, reconcile
 from .demo import demo
 from .diagrams import diagrams
@@ -122,7 +123,7 @@ def app(context: click.Context) -> None:
 
 _COMMANDS = (
     demo, mint, deposit, balance, melt, confirm, cancel, hold, unhold, record_melt, show, history, recover,
-    resume, release, write_off, resolve, preflight, reconcile, errors, doctor, mongod, diagrams,
+    resume, release, write_off, resolve, preflight, reconcile, audit, errors, doctor, mongod, diagrams,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.add_command(_command)

@@ -19,6 +19,7 @@ from ..engine.log import TransitionEvent, configure_logging
 from ..engine.settings import Settings
 from ..machines.registry import latest
 from ..storage.records import Operation
+from ..storage.secret import Secret
 from ..storage.sqlite import sqlite_path
 from .errors import guarded
 from .mints import SIMULATED_URL, Mints, is_simulated
@@ -95,7 +96,12 @@ class Session:
 
     @contextmanager
     def engine(
-        self, *, create: bool = False, mint_url: str | None = None, settings: Settings | None = None
+        self,
+        *,
+        create: bool = False,
+        mint_url: str | None = None,
+        settings: Settings | None = None,
+        audit_key: Secret | None = None,
     ) -> Iterator[tuple[Engine, Mints]]:
         """The open engine. A store that does not exist is only made with ``create``; the simulated mint
         is opened first if ``mint_url`` is its, so that nothing is made when it cannot be."""
@@ -105,7 +111,7 @@ class Session:
         with Mints(state) as mints, open_store(self.store_url, create=create) as store:
             if mint_url is not None and is_simulated(mint_url):
                 mints.simulated()
-            yield Engine(store, mints, settings=settings, observer=self._observe), mints
+            yield Engine(store, mints, settings=settings, observer=self._observe, audit_key=audit_key), mints
 
     def _check_state_file(self, state: Path, create: bool) -> None:
         if self.store_url.startswith("sqlite:"):

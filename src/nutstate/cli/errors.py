@@ -53,6 +53,8 @@ HINTS: Mapping[str, str] = {
     "INVALID_TTL": "Give --ttl from 1 second to 24 hours.",
     "NOT_HELD": "If you paid, record it with its sources and without the hold.",
     "OPERATOR_REASON_MISSING": "Say why with --reason.",
+    "AUDIT_KEY_MISSING": "Name it with --key-file or in NUTSTATE_AUDIT_KEY.",
+    "INVALID_AUDIT_KEY": "It needs 16 characters or more.",
     "UNDEFINED_TRANSITION": "Its state does not allow this; see `nutstate show ID`.",
 }
 _BEARER = re.compile(r"(?i)(?:cashu[ab]|ln(?:bc|tb)|nsec1)[^\s'\")]*|[0-9a-z_+=-]{50,}|(?<=://)[^\s'\"/@]+@")

@@ -7,7 +7,7 @@ import click
 from ..engine import arguments
 from ..engine.handle import Handle
 from ..engine.report import PerformanceReport
-from ..engine.trail import at_one_moment, chain_holds
+from ..engine.trail import at_one_moment, chain_holds, purged
 from ..machines.registry import RELEASED, names
 from .context import Session, wait_option, with_session
 from .errors import Exit
@@ -53,8 +53,9 @@ def show(session: Session, operation_id: str, verbose: bool, report: bool, show_
         if report:
             return _reported(session, engine.report(operation_id))
         op, records = at_one_moment(engine.store, engine.operation(operation_id).record)
+        tombstone = None if records else purged(engine.store, op.id)
         handle = Handle(engine, op)
-    terms, intact = conservation(handle, records), chain_holds(op, records)
+    terms, intact = conservation(handle, records), chain_holds(op, records, tombstone)
     if session.out.as_json:
         session.out.document(
             {
@@ -78,6 +79,8 @@ def show(session: Session, operation_id: str, verbose: bool, report: bool, show_
     if terms is not None:
         out.line(*conservation_line(terms), wrap=True)
     verdict: Part = ("hash chain verified", "green") if intact else ("HASH CHAIN BROKEN", "bold red")
+    if tombstone is not None:
+        out.line(f"{tombstone.records} records were purged on {stamp(tombstone.purged_at)}")
     out.line(f"timeline: {len(records)} transitions, ", verdict)
     timeline(out, records, verbose)
     if not handle.is_final:

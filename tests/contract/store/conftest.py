@@ -49,7 +49,7 @@ class SqlitePlace:
 
     def dump(self) -> Any:
         with closing(sqlite3.connect(self.path)) as connection:
-            tables = ("operations", "tokens", "proof_index", "dedup", "audit")
+            tables = ("operations", "tokens", "proof_index", "dedup", "audit", "tombstones")
             return {t: sorted(connection.execute(f"SELECT * FROM {t}"), key=repr) for t in tables}
 
     def forget_proof(self, key: str) -> None:

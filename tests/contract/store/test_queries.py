@@ -258,6 +258,7 @@ def trail(store: Store) -> Store:
         ({"after": ("c", 2)}, ""),
         ({"operation_id": "b", "after": ("b", 1)}, "b2"),
         ({"entity": "token:ta", "since": 10}, "a2"),
+        ({"expired_before": 10**15}, ""),
     ],
 )
 def test_audit_by_level_time_and_cursor(trail: Store, query: dict[str, Any], names: str) -> None:

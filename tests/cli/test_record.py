@@ -31,12 +31,8 @@ def record(wallet: Wallet, *flags: str, by_stdin: bool = False, **given: Any) ->
 @pytest.mark.parametrize("by_stdin", [False, True])
 def test_record_a_melt(wallet: Wallet, by_stdin: bool) -> None:
     keep, change = [as_json(p) for p in proofs(64, 6, tag="k")], [as_json(p) for p in proofs(20, tag="c")]
-    given: dict[str, Any] = {
-        "sources": [source(wallet)],
-        "keep": keep,
-        "change": change,
-        "transaction_id": "tx_by_hand_1",
-    }
+    given: dict[str, Any] = {"sources": [source(wallet)], "transaction_id": "tx_by_hand_1"}
+    given |= {"keep": keep, "change": change}
     ran = record(wallet, "--json", by_stdin=by_stdin, **given)
     assert ran.code == 0, ran.err
     recorded = ran.json["recorded"]

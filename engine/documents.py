@@ -9,6 +9,7 @@ import attrs
 from attrs import field, frozen
 
 from ..storage.batch import proof_key
+from ..storage.errors import CorruptRecord
 from ..storage.port import AuditQuery, Reader, TokenQuery
 from ..storage.records import AuditRecord, Operation, Token
 from .token_ids import deposit_id, derived_ids, minted_id
@@ -46,15 +47,19 @@ class Documents:
     born: Mapping[str, Born]
     wallet: WalletSums | None = None
     snapshot_ms: float = 0.0
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Ids of the tokens it was paid with."""
-        return tuple(part.token_id for part in self.operation.inputs)
+    unreadable: str | None = None  # what does not decode, if anything
 
 
 def read_documents(reader: Reader, op: Operation, *, with_wallet: bool) -> Documents:
-    """Read all of them from one snapshot. ``with_wallet`` also adds up the whole wallet."""
+    """Read all of them from one snapshot. ``with_wallet`` also adds up the whole wallet. A document that
+    does not decode is something to report, so it is not raised."""
+    try:
+        return _read(reader, op, with_wallet)
+    except CorruptRecord as error:
+        return Documents(op, (), {}, (), (), {}, {}, unreadable=error.message)
+
+
+def _read(reader: Reader, op: Operation, with_wallet: bool) -> Documents:
     started = time.perf_counter()
     trail = tuple(reader.audit(AuditQuery(operation_id=op.id)))
     made = _made(op, trail)

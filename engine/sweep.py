@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
+from ..storage.errors import CorruptRecord
 from ..storage.port import OperationQuery, Store
 from ..storage.records import Operation
 from .documents import Documents, read_documents, wallet_sums
@@ -152,8 +153,12 @@ class Sweep:
     def _wallets(self) -> Iterator[str]:
         for npub, mint_url, unit in self.wallets:
             started = time.perf_counter()
-            with self.store.snapshot() as reader:
-                sums = wallet_sums(reader, npub, mint_url, unit, self.settings.page_size)
+            try:
+                with self.store.snapshot() as reader:
+                    sums = wallet_sums(reader, npub, mint_url, unit, self.settings.page_size)
+            except CorruptRecord as error:
+                yield f"balance_consistency: the {unit} of {npub} at {mint_url}: {error.message}"
+                continue
             self.snapshot_ms += (time.perf_counter() - started) * 1000
             if sums.told != sums.counted:
                 yield (

@@ -49,7 +49,7 @@ class Saying:
         self.silent = False
         self.calls: list[int] = []
         self._true = mint.check_states
-        mint.check_states = self  # type: ignore[assignment]
+        mint.check_states = self  # type: ignore[method-assign]
 
     def __call__(self, mint_url: str, ys: Sequence[str]) -> Answer[tuple[ProofState, ...]]:
         self.calls.append(len(ys))
@@ -187,7 +187,8 @@ def test_pages_chunks_and_progress(store: Store) -> None:
 
 def test_a_payment_that_went_on_meanwhile_is_no_discrepancy(store: Store) -> None:
     engine, mint, clock, saying = wallet(store)
-    true, paid = mint.check_states, []
+    true = mint.check_states
+    paid: list[int] = []
 
     def paying(url: str, ys: Sequence[str]) -> Any:
         if not paid:
@@ -279,7 +280,7 @@ def test_r87_a_spent_input_asks_the_quote_first(store: Store, quote: str | None,
 
     def told(url: str, quote_id: str) -> Any:
         asked.append(quote_id)
-        answer = true(url, quote_id)
+        answer: Any = true(url, quote_id)
         return Unreachable("nobody there") if quote is None else attrs.evolve(answer, state=quote)
 
     mint.melt_quote_state = told  # type: ignore[assignment]
@@ -293,6 +294,17 @@ def test_r87_a_spent_input_asks_the_quote_first(store: Store, quote: str | None,
         engine.confirm(plan.id, wait_s=0)
     found = engine.operation(plan.id)
     assert (found.state, found.record.sent_at) == (state, None) and asked
+
+
+def test_r87_a_quote_that_is_paid_already_is_followed_to_its_end(store: Store) -> None:
+    """Somebody with a copy of the store sent the stored request: nothing is paid twice, no change is lost."""
+    engine, mint, clock, _ = wallet(store)
+    plan = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock))
+    assert plan.record.request_body is not None
+    mint.melt(mint.url, plan.record.request_body)
+    done = engine.confirm(plan.id)
+    assert done.state == "reconciled" and engine.balance(NPUB).unspent == 2000 - 700 - (done.fee_paid or 0)
+    invariants.check(store)
 
 
 def test_r109_the_refusal_counts_what_was_found(store: Store) -> None:

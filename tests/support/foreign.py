@@ -1,0 +1,88 @@
+"""Writes past the engine: what another program, or a thief, could do to the documents."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+from attrs import frozen
+from pymongo import MongoClient
+
+from nutstate.storage.audit_hash import audit_canonical
+from nutstate.storage.mongo_codec import audit_document, operation_document, token_document
+from nutstate.storage.mongo_schema import AUDIT, OPERATIONS, PROOFS, TOKENS
+from nutstate.storage.port import Store
+from nutstate.storage.records import AuditRecord, Operation, Token
+from nutstate.storage.sqlite_rows import audit_row, operation_row, token_row
+from nutstate.storage.sqlite_schema import AUDIT_COLUMNS
+
+
+@frozen
+class Foreign:
+    """Puts and deletes whole documents, whatever the rules of the store."""
+
+    store: Store
+
+    def put(self, record: Token | Operation | AuditRecord) -> None:
+        """Write a document, in place of the one with its id."""
+        if self.store.url.startswith("sqlite:"):
+            table, key, row = _row(record)
+            names = ", ".join(row)
+            marks = ", ".join("?" * len(row))
+            self._sql(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
+            return
+        name, document = _document(record)
+        documents = self._collections()[name]
+        documents.delete_one({"_id": document["_id"]})
+        documents.insert_one(document)
+
+    def delete(self, record: Token | AuditRecord) -> None:
+        """Take a document away."""
+        if self.store.url.startswith("sqlite:"):
+            table, key, row = _row(record)
+            self._sql(f"DELETE FROM {table} WHERE {key} = ?", (row[key],))
+            return
+        name, document = _document(record)
+        self._collections()[name].delete_one({"_id": document["_id"]})
+
+    def unindex(self, key: str) -> None:
+        """Take a proof out of the index."""
+        if self.store.url.startswith("sqlite:"):
+            self._sql("DELETE FROM proof_index WHERE key = ?", (key,))
+            return
+        self._collections()[PROOFS].delete_one({"_id": key})
+
+    def _sql(self, statement: str, values: tuple[Any, ...]) -> None:
+        with closing(sqlite3.connect(self.store.url.removeprefix("sqlite:///"))) as db, db:
+            db.execute("PRAGMA ignore_check_constraints = ON")
+            for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                db.execute(f"DROP TRIGGER {name}")
+            db.execute(statement, values)
+
+    def _collections(self) -> Any:
+        if self.store.url.startswith("memory:"):
+            store: Any = self.store
+            return store._gateway._database.collections
+        database: Any = MongoClient(self.store.url).get_default_database()
+        for name in (TOKENS, OPERATIONS, AUDIT):
+            database.command("collMod", name, validationLevel="off")
+        return database
+
+
+def _row(record: Token | Operation | AuditRecord) -> tuple[str, str, dict[str, Any]]:
+    if isinstance(record, Token):
+        return "tokens", "transaction_id", token_row(record)
+    if isinstance(record, Operation):
+        row = operation_row(record)
+        return "operations", "id", {"lease_fence": 0} | row
+    values = audit_row(record, audit_canonical(record))
+    return "audit", "id", dict(zip((*AUDIT_COLUMNS, "doc"), values, strict=True))
+
+
+def _document(record: Token | Operation | AuditRecord) -> tuple[str, dict[str, Any]]:
+    if isinstance(record, Token):
+        return TOKENS, token_document(record)
+    if isinstance(record, Operation):
+        return OPERATIONS, operation_document(record)
+    return AUDIT, audit_document(record)

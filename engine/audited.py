@@ -97,21 +97,22 @@ class Audits(Core):
         border = now if before is None else min(_moment(before, "before"), now)
         purged: list[str] = []
         broken: list[str] = []
-        records = done = 0
-        for chain in self._chains():
-            done += 1
+        records = 0
+        total = sum(counted.number for counted in self.store.count_operations())
+        for done, chain in enumerate(self._chains(), 1):
             if progress is not None:
-                progress(done, done)
+                progress(done, max(done, total))
             if chain.expires_at is None or chain.expires_at >= border:
                 continue
             tombstone = self._tombstone(chain, key, now)
             if tombstone is None:
                 continue
-            if tombstone.records == 0 or not self._bury(tombstone, dry_run):
+            gone = self._bury(tombstone, dry_run) if tombstone.records else None
+            if gone is None:
                 broken.append(chain.operation_id)
-                continue
-            purged.append(chain.operation_id)
-            records += tombstone.records
+            elif gone:
+                purged.append(chain.operation_id)
+                records += gone
         return PurgeReport(dry_run, tuple(purged), records, tuple(broken))
 
     def _chains(self) -> Iterator[Chain]:
@@ -133,13 +134,14 @@ class Audits(Core):
         stone = Tombstone(op.id, op.audit_seq, op.audit_hash, len(records), spans_of(records), now)
         return evolve(stone, mac=tombstone_mac(stone, key))
 
-    def _bury(self, tombstone: Tombstone, dry_run: bool) -> bool:
+    def _bury(self, tombstone: Tombstone, dry_run: bool) -> int | None:
+        """How many records went: none if somebody else was faster; None if the store refuses."""
+        if dry_run:
+            return tombstone.records
         try:
-            if not dry_run:
-                self.store.purge(tombstone)
+            return self.store.purge(tombstone)
         except Conflict:
-            return False
-        return True
+            return None
 
     def _known(self, operation_id: object) -> None:
         """Stored, or at least named by the log: a stray chain can be looked at too."""

@@ -136,7 +136,7 @@ class MongoStore(MongoReads):
     def purge(self, tombstone: Tombstone) -> int:
         """See :meth:`nutstate.storage.port.Store.purge`. Sent again while its outcome is unknown."""
         check_tombstone(tombstone)
-        gone, unknown = 0, ""
+        gone, sent, unknown = 0, 0, ""
 
         def work(transaction: Transaction) -> None:
             nonlocal gone
@@ -145,9 +145,9 @@ class MongoStore(MongoReads):
         for _ in range(1 + RESENDS):
             try:
                 self._gateway.transaction(work)
-                return gone
+                return gone or sent
             except GatewayUnknown as error:
-                unknown = str(error)
+                sent, unknown = gone, str(error)
             except GatewayDuplicate:
                 continue  # somebody else purged it just now: the next look says whether the same way
             except GatewayUnavailable as error:

@@ -49,9 +49,10 @@ def test_list(wallet: Wallet, paid: str) -> None:
         ("UPDATE audit SET hash = 'x' WHERE operation_id = '{}' AND seq = 2", "changed"),
         ("DELETE FROM audit WHERE operation_id = '{}' AND seq = 2", "missing"),
         (
-            "INSERT INTO audit (id, operation_id, seq, entity, version, batch_id, hash, doc) SELECT 'x', 'tx_nobody',"
-            " seq, 'operation:tx_nobody', 1, batch_id, hash, json_set(doc, '$.id', 'x', '$.operation_id', 'tx_nobody',"
-            " '$.entity', 'operation:tx_nobody') FROM audit WHERE operation_id = '{}' AND seq = 1",
+            "INSERT INTO audit (id, operation_id, seq, entity, version, batch_id, hash, doc)"
+            " SELECT 'x', 'tx_nobody', seq, 'operation:tx_nobody', 1, batch_id, hash,"
+            " json_set(doc, '$.id', 'x', '$.operation_id', 'tx_nobody', '$.entity', 'operation:tx_nobody')"
+            " FROM audit WHERE operation_id = '{}' AND seq = 1",
             "added",
         ),
     ],

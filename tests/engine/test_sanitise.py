@@ -28,13 +28,15 @@ HEX = "5ec2e7" + "ab" * 29
 WORDS = "legal winner thank year wave sausage worth useful legal winner thank yellow"
 TOKEN = "cashuBo2FtdWh0dHBzOi8vbWludA"
 
-NAMES = """
-    secret Secret SECRETS proof_secret C C_ c_ B_ r e s dleq DLEQ witness preimage payment_preimage
-    paymentPreimage preimage_hex privateKey private-key PRIVATE_KEY privkey secret_key secretKey
-    encodedToken encoded_token token seed seed_phrase mnemonic nsec password Authorization apiKey
-    api-key cookie xprv key keys proofs outputs blanks invoice bolt11 payment_request request
-    request_body lightning-invoice quote_id signature blinding_factor macaroon
-""".split()
+NAMES = (
+    "secret", "Secret", "SECRETS", "proof_secret", "C", "C_", "c_", "B_", "r", "e", "s", "dleq",
+    "DLEQ", "witness", "preimage", "payment_preimage", "paymentPreimage", "preimage_hex",
+    "privateKey", "private-key", "PRIVATE_KEY", "privkey", "secret_key", "secretKey",
+    "encodedToken", "encoded_token", "token", "seed", "seed_phrase", "mnemonic", "nsec", "password",
+    "Authorization", "apiKey", "api-key", "cookie", "xprv", "key", "keys", "proofs", "outputs",
+    "blanks", "invoice", "bolt11", "payment_request", "request", "request_body",
+    "lightning-invoice", "quote_id", "signature", "blinding_factor", "macaroon",
+)  # fmt: skip
 
 
 def shown(value: Any) -> str:

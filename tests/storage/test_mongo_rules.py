@@ -206,6 +206,8 @@ OTHERS: dict[str, tuple[str, Document]] = {
     "an operation without its chain": ("operations", {"audit_hash": ""}),
     "an audit record that is no hash": ("audit_log", {"hash": "none"}),
     "an audit record without a place in the chain": ("audit_log", {"prev_hash": ""}),
+    "an audit record of no level": ("audit_log", {"compliance_level": "LOW"}),
+    "an audit record born expired": ("audit_log", {"expires_at": 1}),
     "an audit record out of nothing": ("audit_log", {"version": 3, "from": "none"}),
     "an index entry about nothing": ("proof_index", {"token_id": ""}),
     "an index entry that says more": ("proof_index", {"secret": "s"}),
@@ -238,3 +240,16 @@ def test_what_a_validator_cannot_see(raw: Database[Document]) -> None:
     with open_store(f"mongodb://{raw.client.address[0]}:{raw.client.address[1]}/{raw.name}") as store:  # type: ignore[index]
         token = store.token("spent")
         assert token is not None and token.state == "unspent" and token.version == 9
+
+
+def test_an_unlawful_tombstone_is_refused(raw: Database[Document]) -> None:
+    """R135: its form is held; that it is true is proven by its mac."""
+    span = {"entity": "e", "first": 1, "last": 1, "from_state": "none", "to_state": "x"}
+    good = {"_id": "o", "last_seq": 1, "last_hash": "0" * 64, "records": 1, "spans": [span], "purged_at": 5,
+            "mac": "0" * 64}  # fmt: skip
+    wrong: list[Document] = [{"mac": ""}, {"records": 2}, {"spans": []}, {"spans": [{}]}, {"more": 1}]
+    for change in wrong:
+        with pytest.raises(WriteError) as caught:
+            raw.tombstones.insert_one(good | change)
+        assert caught.value.code == REFUSED
+    raw.tombstones.insert_one(good)

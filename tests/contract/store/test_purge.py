@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from attrs import evolve
 
 from nutstate.storage.audit_hash import tombstone_mac
-from nutstate.storage.errors import Conflict, InvalidBatch, StoreUnavailable
+from nutstate.storage.errors import CommitUnknown, Conflict, InvalidBatch, StoreUnavailable
+from nutstate.storage.mongo_gateway import GatewayUnknown
 from nutstate.storage.port import AuditQuery, Chain, Store, TombstoneQuery
 from nutstate.storage.records import Operation, Span, Tombstone
+from nutstate.storage.sqlite import SqliteStore
 from nutstate.storage.testing import batch_for, make_operation, make_token
 from tests.contract.store.conftest import Place
 from tests.contract.store.steps import put, rechained
@@ -185,3 +188,40 @@ def test_a_snapshot_does_not_see_a_purge(store: Store) -> None:
         store.purge(buried(a))
         assert len(before.audit(AuditQuery())) == 2 and not before.tombstones(TombstoneQuery())
         assert len(before.audit_operations()) == 1
+
+
+def test_a_purge_whose_answer_was_lost_is_sent_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The transaction was applied, or was not; the caller gets one clear answer."""
+    for name, applied in (("a", True), ("b", False)):
+        stone = buried(ended(store, name))
+        lose_one_answer(store, monkeypatch, applied)
+        try:
+            assert store.purge(stone) == 2
+        except CommitUnknown:  # SQLite leaves it to the caller
+            assert store.purge(stone) == (0 if applied else 2)
+        assert store.purge(stone) == 0
+        assert list(store.tombstones(TombstoneQuery(operation_ids=(name,)))) == [stone]
+
+
+def lose_one_answer(store: Any, monkeypatch: pytest.MonkeyPatch, applied: bool) -> None:
+    if isinstance(store, SqliteStore):
+        whole = store._finish
+
+        def finish(connection: sqlite3.Connection) -> None:
+            monkeypatch.setattr(store, "_finish", whole)
+            if applied:
+                whole(connection)
+            raise sqlite3.OperationalError("scripted")
+
+        monkeypatch.setattr(store, "_finish", finish)
+        return
+    gateway = store._gateway
+    through = gateway.transaction
+
+    def transaction(work: Any) -> None:
+        monkeypatch.setattr(gateway, "transaction", through)
+        if applied:
+            through(work)
+        raise GatewayUnknown("scripted")
+
+    monkeypatch.setattr(gateway, "transaction", transaction)

@@ -12,12 +12,12 @@ from ..storage.records import Proof
 from . import arguments, requests
 from .core import Core
 from .deposits import parse_token
+from .documents import read_documents
 from .errors import InvalidArgument, NotFound
-from .lookover import Lookover, Wallet, new_check
 from .judging import KeyBook
+from .lookover import Lookover, Wallet, new_check
 from .preflight import PreflightReport
 from .reconcile import ReconcileReport, has_ended, parse_expected, report_on
-from .documents import read_documents
 from .sweep import EVERYBODY, Sweep, SweepReport
 
 

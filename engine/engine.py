@@ -21,8 +21,8 @@ class Engine(Payments, Recordings, Checks, Audits, Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine
-    closes neither; ``audit_key`` is needed to purge audit records. Every method raises :class:`Refused`, :class:`MintError` or
-    :class:`StorageError`, each with a stable ``code``.
+    closes neither; ``audit_key`` is needed to purge audit records. Every method raises
+    :class:`Refused`, :class:`MintError` or :class:`StorageError`, each with a stable ``code``.
     """
 
     # -- reading ---------------------------------------------------------------------------------

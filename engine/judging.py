@@ -106,7 +106,9 @@ class KeyBook:
 def judge_documents(docs: Documents, keys: KeysOf, expected: Expected) -> tuple[CheckResult, ...]:
     """Every check, by name; only the first when something cannot even be read."""
     if docs.unreadable is not None:
-        return (_timed("transaction_completeness", lambda t: t.that("every document decodes", docs.unreadable)),)
+        return (
+            _timed("transaction_completeness", lambda t: t.that("every document decodes", docs.unreadable)),
+        )
     return (
         _timed("transaction_completeness", lambda t: _complete(t, docs)),
         _timed("balance_consistency", lambda t: _balanced(t, docs, expected)),

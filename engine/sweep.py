@@ -162,8 +162,8 @@ class Sweep:
             self.snapshot_ms += (time.perf_counter() - started) * 1000
             if sums.told != sums.counted:
                 yield (
-                    f"balance_consistency: the {unit} of {npub} at {mint_url}: expected {dict(sums.counted)}, "
-                    f"found {dict(sums.told)}"
+                    f"balance_consistency: the {unit} of {npub} at {mint_url}: "
+                    f"expected {dict(sums.counted)}, found {dict(sums.told)}"
                 )
 
     def _summary(self, query: OperationQuery, wallets_wrong: tuple[str, ...]) -> Operation:

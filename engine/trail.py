@@ -340,5 +340,14 @@ def spans_of(records: Iterable[AuditRecord]) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-__all__ = ["Fault", "VerifyReport", "at_one_moment", "chain_holds", "purged", "records_of", "spans_of", "verify",
-           "verify_all"]  # fmt: skip
+__all__ = [
+    "Fault",
+    "VerifyReport",
+    "at_one_moment",
+    "chain_holds",
+    "purged",
+    "records_of",
+    "spans_of",
+    "verify",
+    "verify_all",
+]

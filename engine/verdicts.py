@@ -42,6 +42,7 @@ class VerifyReport:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
+        """Everything that is wrong."""
         return (*self.changed, *self.missing, *self.added)
 
     def as_dict(self) -> dict[str, Any]:

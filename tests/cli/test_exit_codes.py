@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nutstate.engine import reconcile
+from nutstate.engine import judging
 from nutstate.engine.mint.bolt11 import decode_invoice
 from nutstate.engine.mint.simulated import SimulatedMint
 from nutstate.engine.mint.simulated_faults import REQUEST_LOST, lie_about
@@ -242,7 +242,7 @@ def test_parked_and_released_on_the_mints_word(wallet: Wallet) -> None:
 
 
 def test_discrepant_is_3_until_it_is_resolved(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconcile, "_sums", lambda op: False)
+    monkeypatch.setattr(judging, "_melt_sums", lambda tally, docs: tally.that("the sums agree", False))
     ran = wallet.run("melt", wallet.invoice(), "--json")
     operation_id = ran.json["operation"]["id"]
     assert ran.code == 3 and ran.json["operation"]["state"] == "discrepant"

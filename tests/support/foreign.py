@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from attrs import frozen
@@ -33,9 +34,9 @@ class Foreign:
             self._sql(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
             return
         name, document = _document(record)
-        documents = self._collections()[name]
-        documents.delete_one({"_id": document["_id"]})
-        documents.insert_one(document)
+        with self._collections() as collections:
+            collections[name].delete_one({"_id": document["_id"]})
+            collections[name].insert_one(document, bypass_document_validation=True)
 
     def delete(self, record: Token | AuditRecord) -> None:
         """Take a document away."""
@@ -44,14 +45,16 @@ class Foreign:
             self._sql(f"DELETE FROM {table} WHERE {key} = ?", (row[key],))
             return
         name, document = _document(record)
-        self._collections()[name].delete_one({"_id": document["_id"]})
+        with self._collections() as collections:
+            collections[name].delete_one({"_id": document["_id"]})
 
     def unindex(self, key: str) -> None:
         """Take a proof out of the index."""
         if self.store.url.startswith("sqlite:"):
             self._sql("DELETE FROM proof_index WHERE key = ?", (key,))
             return
-        self._collections()[PROOFS].delete_one({"_id": key})
+        with self._collections() as collections:
+            collections[PROOFS].delete_one({"_id": key})
 
     def _sql(self, statement: str, values: tuple[Any, ...]) -> None:
         with closing(sqlite3.connect(self.store.url.removeprefix("sqlite:///"))) as db, db:
@@ -60,14 +63,14 @@ class Foreign:
                 db.execute(f"DROP TRIGGER {name}")
             db.execute(statement, values)
 
-    def _collections(self) -> Any:
+    @contextmanager
+    def _collections(self) -> Iterator[Any]:
         if self.store.url.startswith("memory:"):
             store: Any = self.store
-            return store._gateway._database.collections
-        database: Any = MongoClient(self.store.url).get_default_database()
-        for name in (TOKENS, OPERATIONS, AUDIT):
-            database.command("collMod", name, validationLevel="off")
-        return database
+            yield store._gateway._database.collections
+            return
+        with MongoClient[dict[str, Any]](self.store.url) as client:
+            yield client.get_default_database()
 
 
 def _row(record: Token | Operation | AuditRecord) -> tuple[str, str, dict[str, Any]]:

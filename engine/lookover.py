@@ -98,13 +98,17 @@ class Lookover:
     def look(self, tokens: Iterable[Token], correct: bool) -> None:
         """Ask the mint about every proof of these tokens. What seems to contradict it is read again, so
         that a payment that went on meanwhile is no discrepancy."""
-        where = {name_of(p): (p, token) for token in tokens for p in token.proofs}
-        answers = self._ask(list(where))
-        report = judge(_asked(where), answers)
+        # A list, not a mapping: where two tokens hold one proof, the graver pair counts.
+        held = [(name_of(proof), (proof, token)) for token in tokens for proof in token.proofs]
+        answers = self._ask(list(dict.fromkeys(name for name, _ in held)))
+        report = judge(_asked(held), answers)
+        where = dict(held)
         if report.discrepancies:
             names = {d.Y for d in report.discrepancies}
-            where |= self._where_now({name: where[name][0] for name in names})
-            report = judge(_asked(where), answers)
+            now = self._where_now({name: where[name][0] for name in names})
+            where |= now
+            held = [*(pair for pair in held if pair[0] not in now), *now.items()]
+            report = judge(_asked(held), answers)
         spent = {d.Y for d in report.discrepancies if d.severity == HIGH}
         if correct and spent:
             self._correct({name: where[name] for name in sorted(spent)})
@@ -115,7 +119,7 @@ class Lookover:
         given = {name_of(proof): proof for proof in proofs}
         answers = self._ask(list(given))
         here = self._where_now(given)
-        asked = [*_asked(here)]
+        asked = [*_asked(here.items())]
         asked += [Asked(name, None, p.amount, UNKNOWN) for name, p in given.items() if name not in here]
         self._add(judge(asked, answers))
         return self.report()
@@ -223,8 +227,8 @@ def silent(answer: Failure) -> MintError:
     return error
 
 
-def _asked(where: dict[str, tuple[Proof, Token]]) -> Iterator[Asked]:
-    for name, (proof, token) in where.items():
+def _asked(held: Iterable[tuple[str, tuple[Proof, Token]]]) -> Iterator[Asked]:
+    for name, (proof, token) in held:
         state = store_state_of(token.state, token.reserved_by, None)
         if state is not None:
             yield Asked(name, token.transaction_id, proof.amount, state)

@@ -105,7 +105,8 @@ CREATE TABLE tokens (
   CONSTRAINT known_state CHECK (state IN ({_listed(STATUS_OF_STATE)})),
   CONSTRAINT status_is_projection CHECK (status = CASE state {_STATUS_OF_STATE} END),
   CONSTRAINT change_has_parent
-    CHECK (transaction_type <> 'change' OR json_type(metadata, '$.parent_transaction_id') IS 'text'),
+    CHECK (transaction_type <> 'change' OR (json_type(metadata, '$.parent_transaction_id') IS 'text'
+      AND json_extract(metadata, '$.parent_transaction_id') <> '')),
   CONSTRAINT spent_is_stamped CHECK ((state = 'spent') = (spent_at IS NOT NULL)),
   CONSTRAINT reserved_has_owner CHECK (state <> 'reserved' OR reserved_by IS NOT NULL),
   CONSTRAINT total_is_amount

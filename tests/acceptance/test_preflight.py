@@ -97,13 +97,8 @@ def test_r081_every_pair_is_classified_per_proof(scene: Scene) -> None:
         assert report.proofs == sum(report.actions.values()) == len(proofs)
 
 
-BUG_82 = pytest.mark.xfail(
-    strict=True, reason="BUG: of two tokens with one proof only the last one read is judged"
-)
-
-
 @pytest.mark.parametrize("name", ["tx_a_before", "tx_zz_after"])
-def test_r082_the_most_severe_pair_wins(scene: Scene, name: str, request: pytest.FixtureRequest) -> None:
+def test_r082_the_most_severe_pair_wins(scene: Scene, name: str) -> None:
     """Where several pairs apply to one proof, the most severe wins."""
     token = the_token(scene.store)
     first = token.proofs[0]
@@ -116,8 +111,6 @@ def test_r082_the_most_severe_pair_wins(scene: Scene, name: str, request: pytest
             Foreign(scene.store).put(twice)
         return
     Foreign(scene.store).put(twice)
-    if name > token.transaction_id:
-        request.applymarker(BUG_82)
     scene.saying.all_of(twice, "SPENT")  # spent/SPENT is ok, unspent/SPENT is HIGH
     (found,) = scene.look().discrepancies
     assert (found.severity, found.token_id) == ("HIGH", token.transaction_id)

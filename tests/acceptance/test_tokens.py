@@ -60,7 +60,7 @@ def tokens_of(store: Store, **query: Any) -> list[Token]:
 
 
 def other_token(engine: Engine, mint_url: str, **more: Any) -> str:
-    whose = {"npub": NPUB, "mint_url": mint_url, "amount": 512} | more
+    whose: dict[str, Any] = {"npub": NPUB, "mint_url": mint_url, "amount": 512} | more
     return f"{engine.mint_tokens(**whose).id}_minted"
 
 
@@ -113,7 +113,7 @@ def test_r005_what_the_mint_calls_spent_lies_in_a_spent_token(store: Store) -> N
 @pytest.mark.parametrize("parent", [None, ""])
 def test_r006_change_names_its_parent(store: Store, parent: str | None) -> None:
     """A change token without metadata.parent_transaction_id is refused (CHANGE_WITHOUT_PARENT)."""
-    orphan = {"transaction_type": "change", "metadata": TokenMetadata("change", parent)}
+    orphan: dict[str, Any] = {"transaction_type": "change", "metadata": TokenMetadata("change", parent)}
     assert create(store, "deposit", **orphan) == "CHANGE_WITHOUT_PARENT"
     with pytest.raises(InvalidBatch):
         store.commit(batch_for(make_operation(), tokens=[make_token(**orphan)]))
@@ -135,7 +135,7 @@ def test_r006_nor_does_a_foreign_program_store_it(
 
 def test_r007_change_is_never_born_spent(store: Store) -> None:
     """A change token is never born spent (CHANGE_BORN_SPENT)."""
-    change = {"transaction_type": "change", "metadata": PARENT}
+    change: dict[str, Any] = {"transaction_type": "change", "metadata": PARENT}
     assert create(store, "import_spent", {"from_migration": True}, **change) == "CHANGE_BORN_SPENT"
     with pytest.raises(LAWLESS):
         write_past_the_engine(store, make_token(state="spent", **change))
@@ -180,7 +180,7 @@ def test_r010_the_total_is_the_sum_of_the_proofs(store: Store, wrong: int) -> No
 
 
 @pytest.mark.parametrize("amount", [0, -1, True, 1.0, 1.5, "5", None, MOST + 1])
-def test_r011_a_proof_amount_is_a_positive_integer(store: Store, amount: object) -> None:
+def test_r011_a_proof_amount_is_a_positive_integer(store: Store, amount: Any) -> None:
     """Every proof amount is a positive integer up to 2^53-1; a bool, float or text is refused."""
     wallet = Wallet(store, 500)
     before = everything(store)
@@ -280,7 +280,7 @@ def test_r015_a_source_of_another_wallet(store: Store) -> None:
     """A source of another wallet is refused (MINT_OR_UNIT_MISMATCH)."""
     engine, mint, clock = funded(store)
     source = other_token(engine, mint.url, wallet_id="savings")
-    whose = {"npub": NPUB, "mint_url": mint.url}
+    whose: dict[str, Any] = {"npub": NPUB, "mint_url": mint.url}
     refused_source(store, "MINT_OR_UNIT_MISMATCH", source, spending(engine, clock, source, **whose))
     whose["wallet_id"] = "savings"
     assert engine.melt(**whose, invoice=invoice(5, clock), sources=[source]).is_paid

@@ -10,9 +10,10 @@ from attrs import field, frozen
 
 from ..storage.batch import proof_key
 from ..storage.errors import CorruptRecord
-from ..storage.port import AuditQuery, Reader, TokenQuery
-from ..storage.records import AuditRecord, Operation, Token
+from ..storage.port import AuditQuery, Reader, TokenQuery, TombstoneQuery
+from ..storage.records import AuditRecord, Operation, Token, Tombstone
 from .token_ids import deposit_id, derived_ids, minted_id
+from .trail import purged
 
 PAGE = 1000
 
@@ -36,7 +37,7 @@ class WalletSums:
 @frozen
 class Documents:
     """What the store holds of an operation. ``strays`` are tokens that call it their parent or holder,
-    or bear an id of its, and that nothing accounts for."""
+    or bear an id of its, and that nothing accounts for. ``tombstone`` stands for a trail that was purged."""
 
     operation: Operation
     trail: tuple[AuditRecord, ...] = field(repr=False)
@@ -48,6 +49,7 @@ class Documents:
     wallet: WalletSums | None = None
     snapshot_ms: float = 0.0
     unreadable: str | None = None  # what does not decode, if anything
+    tombstone: Tombstone | None = None
 
 
 def read_documents(reader: Reader, op: Operation, *, with_wallet: bool) -> Documents:
@@ -62,9 +64,12 @@ def read_documents(reader: Reader, op: Operation, *, with_wallet: bool) -> Docum
 def _read(reader: Reader, op: Operation, with_wallet: bool) -> Documents:
     started = time.perf_counter()
     trail = tuple(reader.audit(AuditQuery(operation_id=op.id)))
-    made = _made(op, trail)
+    tombstone = purged(reader, op.id)
+    spans = tombstone.spans if tombstone is not None else ()
+    steps = [(r.entity, r.version) for r in trail] + [(span.entity, span.first) for span in spans]
+    made = _made(op, steps)
     sources = {part.token_id for part in (*op.inputs, *op.contested)}
-    touched = {r.entity.removeprefix("token:") for r in trail if r.entity.startswith("token:")}
+    touched = {entity.removeprefix("token:") for entity, _ in steps if entity.startswith("token:")}
     ids = tuple(sorted({*made, *sources, *touched}))
     tokens = {
         t.transaction_id: t for t in (reader.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ())
@@ -83,17 +88,20 @@ def _read(reader: Reader, op: Operation, with_wallet: bool) -> Documents:
         born=_born(trail),
         wallet=wallet,
         snapshot_ms=(time.perf_counter() - started) * 1000,
+        tombstone=tombstone,
     )
 
 
-def _made(op: Operation, trail: Iterable[AuditRecord]) -> tuple[str, ...]:
+def _made(op: Operation, steps: Iterable[tuple[str, int]]) -> tuple[str, ...]:
     named = {op.keep_token_id, op.change_token_id, op.fenced_token_id} - {None}
     if op.kind == "mint":
         named.add(minted_id(op.id))
     if op.kind == "deposit":
         named.add(deposit_id(op.id))
     named |= {
-        r.entity.removeprefix("token:") for r in trail if r.version == 1 and r.entity.startswith("token:")
+        entity.removeprefix("token:")
+        for entity, version in steps
+        if version == 1 and entity.startswith("token:")
     }
     return tuple(sorted(str(name) for name in named))
 
@@ -129,8 +137,15 @@ def _strays(reader: Reader, op: Operation, accounted: frozenset[str]) -> Iterato
 
 def _born_elsewhere(reader: Reader, op: Operation, token_id: str) -> bool:
     """Whether another operation split it off something that this one made: it keeps its parent."""
-    trail = reader.audit(AuditQuery(entity=f"token:{token_id}", limit=1))
-    return bool(trail) and trail[0].operation_id != op.id and token_id.startswith(f"{trail[0].operation_id}_")
+    entity = f"token:{token_id}"
+    trail = reader.audit(AuditQuery(entity=entity, limit=1))
+    born_by = {record.operation_id for record in trail if record.version == 1}
+    born_by |= {
+        stone.operation_id
+        for stone in reader.tombstones(TombstoneQuery(entity=entity))
+        if any(span.entity == entity and span.first == 1 for span in stone.spans)
+    }
+    return any(name != op.id and token_id.startswith(f"{name}_") for name in born_by)
 
 
 def paged(reader: Reader, query: TokenQuery) -> Iterator[Token]:

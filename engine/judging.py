@@ -197,7 +197,7 @@ def _other_sums(tally: Tally, docs: Documents) -> None:
     name = {"issued": minted_id(op.id), "deposited": deposit_id(op.id)}.get(op.state)
     if name is not None and name in docs.born:
         tally.that(f"{name}: value at birth", docs.born[name].amount, op.amount)
-    if op.kind == "check" and op.state == "corrected":
+    if op.kind == "check" and op.state == "corrected" and docs.tombstone is None:
         gone = sum(r.data.get("amount", 0) for r in docs.trail if r.event == "correct_spent")
         tally.that("value that was corrected", gone, op.amount)
 
@@ -318,11 +318,17 @@ def _verifies(proof: Proof, keyset: Keyset, unit: str) -> bool:
 
 
 def _audited(tally: Tally, docs: Documents) -> None:
-    op = docs.operation
-    tally.that("audit records", len(docs.trail), op.audit_seq)
-    tally.that("the hash chain holds", chain_holds(op, docs.trail))
-    own = sum(record.entity == f"operation:{op.id}" for record in docs.trail)
-    tally.that("records of the operation itself", own, op.version)
+    op, stone, own = docs.operation, docs.tombstone, f"operation:{docs.operation.id}"
+    gone = stone.records if stone is not None else 0
+    tally.that("audit records", gone + len(docs.trail), op.audit_seq)
+    tally.that("the hash chain holds", chain_holds(op, docs.trail, stone))
+    if stone is not None:
+        ends = (stone.last_seq, stone.last_hash) == (op.audit_seq, op.audit_hash)
+        tally.that("the tombstone is about the end of the trail", ends)
+    spans = [span for span in (stone.spans if stone is not None else ()) if span.entity == own]
+    counted = sum(span.last - span.first + 1 for span in spans)
+    counted += sum(record.entity == own for record in docs.trail)
+    tally.that("records of the operation itself", counted, op.version)
 
 
 def _value(proofs: Iterable[Proof]) -> int:

@@ -30,6 +30,7 @@ from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery, Tombst
 from nutstate.storage.records import AuditRecord
 from nutstate.storage.sqlite import SqliteStore
 from nutstate.storage.testing import FaultyStore
+from tests.engine.test_preflight import Saying
 from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 
@@ -302,6 +303,27 @@ def test_only_expired_trails_of_ended_operations_go(
     assert without_key.verify_audit().holds and without_key.verify_audit().unchecked == 3
     engine.cancel(open_one.id)
     assert engine.verify_audit().holds
+
+
+def test_a_purge_is_no_discrepancy(wallet: tuple[Engine, SimulatedMint, FakeClock]) -> None:
+    """R118, R119, R136: what is left of a trail accounts for the operation and the tokens it made."""
+    engine, mint, clock = wallet
+    saying = Saying(mint)
+    (token,) = engine.store.tokens(TokenQuery(states=("unspent",), limit=1))
+    saying.lies = {str(token.proofs[0].Y): ["SPENT"]}
+    assert engine.preflight(NPUB, mint.url, correct=True).corrected
+    for years in (8, 3):  # the records of the correction are CRITICAL and stay longer
+        later(engine, clock, years)
+        assert engine.purge_audit().operations
+        for handle in engine.operations():
+            report = engine.reconcile(handle.id)
+            assert report.validation_passed, str(report)
+        found = engine.reconcile_all()
+        assert found.validation_passed, found.discrepancies_found
+    assert engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(7, clock)).state == "reconciled"
+    (stone, *_) = engine.store.tombstones(TombstoneQuery())
+    Foreign(engine.store).set(TOMBSTONES, stone.operation_id, last_hash="f" * 64)
+    assert not engine.reconcile(stone.operation_id).validation_passed
 
 
 def test_a_forged_tombstone_is_seen(wallet: tuple[Engine, SimulatedMint, FakeClock]) -> None:

@@ -120,13 +120,8 @@ def test_r006_change_names_its_parent(store: Store, parent: str | None) -> None:
 
 
 @pytest.mark.parametrize("parent", [None, ""])
-def test_r006_nor_does_a_foreign_program_store_it(
-    store: Store, parent: str | None, request: pytest.FixtureRequest
-) -> None:
+def test_r006_nor_does_a_foreign_program_store_it(store: Store, parent: str | None) -> None:
     """A raw write of a change token without a parent is refused too."""
-    if store.url.startswith("sqlite:") and parent == "":
-        bug = "BUG: the CHECK change_has_parent of storage/sqlite_schema.py accepts the empty text"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=bug))
     with pytest.raises(LAWLESS):
         write_past_the_engine(
             store, make_token(transaction_type="change", metadata=TokenMetadata("change", parent))

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from nutstate import configure_logging
 from nutstate.storage.mongod import ReplicaSet
@@ -16,6 +18,7 @@ from tests.faults.scenarios import in_step
 from tests.servers.mongod import replica_set, require_mongod
 
 ELECTION_TIMEOUT_MS = 1_500
+PREFIX = "faults"
 _NUMBERS = itertools.count()
 
 
@@ -32,7 +35,7 @@ def quiet() -> None:
 @pytest.fixture
 def database() -> str:
     """A name that no other test uses."""
-    return f"faults{next(_NUMBERS)}"
+    return f"{PREFIX}{next(_NUMBERS)}"
 
 
 @pytest.fixture(scope="session")
@@ -61,11 +64,16 @@ def three(three_nodes: ReplicaSet) -> ReplicaSet:
 
 
 def mended(servers: ReplicaSet) -> ReplicaSet:
-    """Whatever an earlier test did to them: thawed, started and in step."""
+    """Whatever an earlier test did to them: thawed, started, in step and empty (a node rolls back the
+    faster the less it has)."""
     for node in servers.nodes:
         node.thaw()
     servers.start()
     in_step(servers)
+    with MongoClient[dict[str, Any]](servers.url()) as client:
+        for name in client.list_database_names():
+            if name.startswith(PREFIX):
+                client.drop_database(name)
     return servers
 
 

@@ -136,6 +136,7 @@ def work_while(servers: ReplicaSet, database: str, fault: faults.Scenario, seed:
             callers.wait_for_acknowledgements()
             faults.rounds(fault)(servers, callers, random.Random(seed))
         assert watcher.checked > 0, "the reader never saw anything"
+        faults.in_step(servers)
         recover_all(engine, store)
         invariants.check(store, mint)
         return verdict_of(callers, store)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from nutstate.storage.errors import CommitUnknown
+from nutstate.storage.mongo import RESENDS
 from nutstate.storage.mongo_gateway import GatewayDuplicate, GatewayUnknown, Transaction
 from nutstate.storage.mongo_schema import ID_INDEX, OPERATIONS
 from nutstate.storage.mongod import ReplicaSet
@@ -34,13 +36,6 @@ def assert_sound(verdict: Verdict) -> None:
     assert_all_resolved(verdict)
 
 
-def assert_sound_but_for_refusals(verdict: Verdict) -> None:
-    """After a primary was cut off a refusal may be about what was rolled back: see the marked test
-    at the end of this file."""
-    assert_nothing_wrong(verdict)
-    assert_all_resolved(verdict)
-
-
 @each_budget
 def test_the_only_node_is_killed(one: ReplicaSet, database: str, report: Report, budget: str) -> None:
     verdict = faults.run(one, database, rounds(faults.kill_primary), budget=BUDGETS[budget])
@@ -65,7 +60,7 @@ def test_the_primary_is_frozen_and_thawed(three: ReplicaSet, database: str, repo
 
 def test_an_isolated_primary_is_killed(three: ReplicaSet, database: str, report: Report) -> None:
     verdict = faults.run(three, database, rounds(faults.isolate_and_kill_primary), budget=HASTY)
-    assert_sound_but_for_refusals(report("3 nodes: primary isolated, then killed", verdict))
+    assert_sound(report("3 nodes: primary isolated, then killed", verdict))
 
 
 @each_budget
@@ -77,7 +72,7 @@ def test_a_primary_that_wrote_alone_is_killed(
     verdict = faults.run(
         three, database, rounds(faults.cut_off_and_kill_primary, 0.5), budget=BUDGETS[budget]
     )
-    assert_sound_but_for_refusals(report(f"3 nodes: primary cut off, then killed, {budget} budget", verdict))
+    assert_sound(report(f"3 nodes: primary cut off, then killed, {budget} budget", verdict))
     wait_until(lambda: faults.rollbacks(three) > before, "nothing was rolled back")
 
 
@@ -98,13 +93,14 @@ def test_a_commit_without_majority_is_unknown(three: ReplicaSet, database: str, 
 
 
 class _CutOff:
-    """The gateway of a client whose primary is cut off: the first commit stays unknown, the second is
-    refused because of what the first one left there, and then another primary leads that has never
-    seen the first."""
+    """The gateway of a client whose primary is cut off: the first commits stay unknown, the next is
+    refused because of what the first left there, and then another primary leads that has never seen
+    any of them."""
 
-    def __init__(self, gateway: Any) -> None:
+    def __init__(self, gateway: Any, unknown: int) -> None:
         self._gateway = gateway
-        self._script: list[Exception] = [GatewayUnknown("cut off"), GatewayDuplicate(OPERATIONS, ID_INDEX)]
+        self._script: list[Exception] = [GatewayUnknown("cut off")] * unknown
+        self._script.append(GatewayDuplicate(OPERATIONS, ID_INDEX))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._gateway, name)
@@ -115,11 +111,29 @@ class _CutOff:
         self._gateway.transaction(work)
 
 
-def test_a_refusal_because_of_what_was_rolled_back_is_not_believed(one: ReplicaSet, database: str) -> None:
-    """Seen for real with a long ``settle_s``: ``cut_off_and_kill_primary`` then ends with batches
-    refused though nobody else touched their documents (``Verdict.refused_wrongly``)."""
-    with mongo_store(one.url(database)) as store:
-        gateway: Any = _CutOff(store._gateway)
+def assert_refusal_is_asked_again(servers: ReplicaSet, database: str, unknown: int) -> None:
+    """However the sendings fall on calls of ``commit``: in the end the batch is there."""
+    with mongo_store(servers.url(database)) as store:
+        gateway: Any = _CutOff(store._gateway, unknown)
         store._gateway = gateway
-        store.commit(batch_for(make_operation("tx-1")))
+        batch = batch_for(make_operation("tx-1"))
+        for _ in range(unknown // (1 + RESENDS)):
+            with pytest.raises(CommitUnknown):
+                store.commit(batch)
+        store.commit(batch)
         assert store.operation("tx-1") is not None
+
+
+def test_a_refusal_because_of_what_was_rolled_back_is_not_believed(one: ReplicaSet, database: str) -> None:
+    """Seen for real with a long ``settle_s``: ``cut_off_and_kill_primary`` then ended with batches
+    refused though nobody else touched their documents (``Verdict.refused_wrongly``)."""
+    assert_refusal_is_asked_again(one, database, 1)
+
+
+@pytest.mark.xfail(
+    reason="storage/mongo.py MongoStore.commit believes such a refusal if it is the last of its sendings, or "
+    "the first of a call that follows on CommitUnknown"
+)
+@pytest.mark.parametrize("unknown", [RESENDS, 1 + RESENDS], ids=["last sending", "next call"])
+def test_nor_is_it_when_it_comes_late(one: ReplicaSet, database: str, unknown: int) -> None:
+    assert_refusal_is_asked_again(one, database, unknown)

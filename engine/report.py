@@ -62,7 +62,7 @@ def performance(op: Operation, records: Sequence[AuditRecord], now: int) -> Perf
     begun = own[0].at if own else op.created_at
     ended = now if op.finished_at is None else op.finished_at
     states: dict[str, int] = {}
-    for record, until in zip(own, [*(later.at for later in own[1:]), ended], strict=True):
+    for record, until in zip(own, [*(later.at for later in own[1:]), ended], strict=False):  # purged: none
         states[record.to_state] = states.get(record.to_state, 0) + max(0, until - record.at)
     if op.finished_at is not None:
         states.pop(op.state, None)  # nothing happens in a final state
@@ -99,7 +99,7 @@ def _advised(found: PerformanceReport, op: Operation) -> PerformanceReport:
             f"The store commits slowly: {found.store_ms} ms in {found.commit_tries} commits; "
             "`nutstate doctor` looks at it."
         )
-    if found.commit_tries > found.commits + 1:
+    if found.commits and found.commit_tries > found.commits + 1:
         said.append(
             f"{found.commit_tries} commits were tried for {found.commits} that held: others change the "
             "same documents, or the store is not steady."

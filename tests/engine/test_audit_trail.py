@@ -326,6 +326,18 @@ def test_a_purge_is_no_discrepancy(wallet: tuple[Engine, SimulatedMint, FakeCloc
     assert not engine.reconcile(stone.operation_id).validation_passed
 
 
+def test_a_purged_operation_is_still_reported_on(wallet: tuple[Engine, SimulatedMint, FakeClock]) -> None:
+    """R157: without its records nobody knows the states any more, but what the operation keeps."""
+    engine, _, clock = wallet
+    name = melt_trail(engine)[0].operation_id
+    before = engine.report(name)
+    later(engine, clock, 8)
+    engine.purge_audit()
+    report = engine.report(name)
+    assert before.state_ms.keys() and not report.state_ms and not report.recommendations
+    assert (report.mint_calls, report.commit_tries) == (before.mint_calls, before.commit_tries)
+
+
 def test_a_forged_tombstone_is_seen(wallet: tuple[Engine, SimulatedMint, FakeClock]) -> None:
     """R135, R142: who has no key can take records away but cannot account for them."""
     engine, mint, clock = wallet

@@ -432,3 +432,22 @@ def test_r80_a_proof_twice(store: Store) -> None:
     refused_without_a_trace(
         wallet, lambda: wallet.record([100], [*twice, as_json(twice[0])], [], 80), "DUPLICATE_SECRET"
     )
+
+
+@pytest.mark.xfail(
+    strict=True, reason="BUG: untouched proofs of a contested source go to _split_1, keep_amount is 0"
+)
+def test_r55_r59_r76_what_was_kept_of_a_contested_source(store: Store) -> None:
+    """Keep becomes ``<id>_keep`` and the result says so, also when the source was free only later."""
+    wallet = Wallet(store, 100)  # 64 + 32 + 4
+    kept = [proof for proof in wallet.token(100).proofs if proof.amount == 32]
+    holder = wallet.hold(100)
+
+    def say() -> Any:
+        return wallet.record([100], kept, [], 68, transaction_id=TX)
+
+    refused(say, "CONCURRENT_OPERATION")
+    wallet.engine.unhold(holder)
+    wallet.engine.recover(force=True)
+    done = say()
+    assert (done.keep_token_id, done.keep_amount) == (f"{TX}_keep", 32)

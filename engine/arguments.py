@@ -37,7 +37,7 @@ def mint_url(value: object) -> str:
     case host without trailing dot, no default port, no doubled or trailing slash.
     Code INVALID_MINT_URL."""
     error = InvalidArgument("mint_url must be an http or https address", code="INVALID_MINT_URL")
-    if not isinstance(value, str) or len(value) > 500 or any(c.isspace() or ord(c) < 33 for c in value):
+    if not isinstance(value, str) or len(value) > 500 or not value.isprintable() or " " in value:
         raise error
     try:
         parts = urlsplit(value)
@@ -139,6 +139,8 @@ def source_ids(value: object, most: int) -> tuple[str, ...]:
         raise error
     ids = tuple(value)
     if not 0 < len(ids) <= most or not all(isinstance(i, str) and 0 < len(i) <= 200 for i in ids):
+        raise error
+    if not all(name.isprintable() for name in ids):  # what is not, no store could hold
         raise error
     if len(set(ids)) != len(ids):
         raise error

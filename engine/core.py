@@ -14,7 +14,7 @@ from . import arguments
 from .admission import Admission
 from .draft import Draft
 from .driver import Driver, Observer
-from .errors import InvalidArgument, NotFound
+from .errors import NotFound
 from .handle import Handle
 from .keysets import Keysets
 from .log import Log
@@ -83,11 +83,10 @@ class Core:
         return self.settings.wait_s if wait_s is None else arguments.seconds(wait_s, "wait_s")
 
     def _stored(self, operation_id: object) -> Operation:
-        if not isinstance(operation_id, str) or not 0 < len(operation_id) <= 100:
-            raise InvalidArgument("an operation id is text of 1 to 100 characters", code="INVALID_FORMAT")
-        op = self.store.operation(operation_id)
+        name = arguments.operation_id(operation_id)
+        op = self.store.operation(name)
         if op is None:
-            raise NotFound("no such operation", operation_id=operation_id)
+            raise NotFound("no such operation", operation_id=name)
         return op
 
     def _run(self, draft: Draft) -> Run:

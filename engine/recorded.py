@@ -21,6 +21,7 @@ from .evidence import Chosen
 from .handle import Handle
 from .ids import request_hash
 from .mint.crypto import y_of
+from .token_ids import split_id
 
 _POINT = re.compile(r"0[23][0-9a-f]{64}")
 _FIELDS = ("id", "amount", "secret", "C")
@@ -198,16 +199,15 @@ class RecordedMelt:
 def recorded_melt(store: Reader, handle: Handle) -> RecordedMelt:
     """The result as it was when it was recorded, however its tokens were used since."""
     op = handle.record
-    made = (
-        ("keep_change", op.keep_token_id, op.keep_total),
-        ("melt_change", op.change_token_id, op.change_amount),
-    )
+    kept = [("keep_change", op.keep_token_id, op.keep_total), *_kept_later(store, op)]
+    named = [name for _, name, _ in kept if name is not None]
+    made = (*kept, ("melt_change", op.change_token_id, op.change_amount))
     return RecordedMelt(
         success=True,
         transaction_id=op.id,
         source_tokens_spent=len(op.inputs),
-        keep_token_id=op.keep_token_id,
-        keep_amount=op.keep_total,
+        keep_token_id=named[0] if named else None,
+        keep_amount=sum(amount for _, _, amount in kept),
         melt_change_token_id=op.change_token_id,
         melt_change_amount=op.change_amount,
         operations=tuple(
@@ -217,6 +217,16 @@ def recorded_melt(store: Reader, handle: Handle) -> RecordedMelt:
         ),
         handle=handle,
     )
+
+
+def _kept_later(store: Reader, op: Operation) -> list[tuple[str, str | None, int]]:
+    """What was kept of sources that were free only after the record: tokens of their own."""
+    born = [r for r in store.audit(AuditQuery(operation_id=op.id)) if r.version == 1]
+    return [
+        ("keep_change", record.entity.partition(":")[2], int(record.data.get("amount", 0)))
+        for record in born
+        if record.entity.startswith(token_entity(split_id(op.id, 0))[:-1])
+    ]
 
 
 def _born_with(store: Reader, token_id: str) -> int:

@@ -357,6 +357,12 @@ held_proven_unspent = Guard[MeltFacts](
         and f.now - f.held_unspent_since >= f.settle_window_ms
     ),
 )
+held_not_in_flight = Guard[MeltFacts](
+    "held_not_in_flight",
+    "the mint calls no held proof PENDING",
+    "PAYMENT_IN_FLIGHT",
+    lambda f: "PENDING" not in f.input_states,
+)
 held_seen_spent = Guard[MeltFacts](
     "held_seen_spent",
     "the mint calls a held proof SPENT",

@@ -145,6 +145,8 @@ CASES: list[Case] = [
     (melt.held_proven_unspent, attrs.evolve(HELD, now=9, held_unspent_since=0, settle_window_ms=9),
      [{"now": 8}, {"held_unspent_since": None}, {"input_states": frozenset({"UNSPENT", "PENDING"})},
       {"inputs_asked": 1}]),
+    (melt.held_not_in_flight, M(input_states=frozenset({"UNSPENT", "SPENT"})),
+     [{"input_states": frozenset({"UNSPENT", "PENDING"})}]),
     (melt.held_seen_spent, M(input_states=frozenset({"UNSPENT", "SPENT"})),
      [{"input_states": frozenset({"PENDING"})}, {"input_states": frozenset()}]),
     (check.documents_agree, C(checks_performed=3), [{"discrepancies": 1}, {"checks_performed": 0}]),

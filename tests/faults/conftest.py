@@ -12,7 +12,6 @@ from pymongo import MongoClient
 
 from nutstate import configure_logging
 from nutstate.storage.mongod import ReplicaSet
-from tests.faults import table
 from tests.faults.ledger import Verdict
 from tests.faults.scenarios import in_step
 from tests.servers.mongod import replica_set, require_mongod
@@ -20,10 +19,6 @@ from tests.servers.mongod import replica_set, require_mongod
 ELECTION_TIMEOUT_MS = 1_500
 PREFIX = "faults"
 _NUMBERS = itertools.count()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    table.register(config)
 
 
 @pytest.fixture(autouse=True)
@@ -79,11 +74,10 @@ def mended(servers: ReplicaSet) -> ReplicaSet:
 
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Callable[[str, Verdict], Verdict]:
-    """Puts a run into the table at the end of the output."""
+    """Puts a run into the table that tests/conftest.py prints at the end, whichever process ran it."""
 
     def add(run: str, verdict: Verdict) -> Verdict:
-        row: object = [run, *verdict.row()]
-        request.node.user_properties.append((table.NAME, row))
+        request.node.user_properties.append(("table", verdict.row(run)))
         return verdict
 
     return add

@@ -71,17 +71,20 @@ class Verdict:
     longest_gap_s: float = 0.0
     notes: tuple[str, ...] = ()
 
-    def row(self) -> list[str]:
-        """The cells of the table that the terminal shows."""
+    def row(self, run: str) -> str:
+        """The run in one line, aligned with the others."""
         unknown = self.unknown_applied + self.unknown_not
-        return [
-            str(self.acknowledged),
-            str(self.lost),
-            str(self.doubled),
-            str(self.partial),
-            f"{unknown} ({self.unknown_applied} / {self.unknown_not})",
-            f"{self.longest_gap_s:.1f}",
-        ]
+        return " | ".join(
+            (
+                f"{run:<54}",
+                f"acknowledged {self.acknowledged:>4}",
+                f"lost {self.lost}",
+                f"doubled {self.doubled}",
+                f"partial {self.partial}",
+                f"unknown {unknown:>2} ({self.unknown_applied} applied / {self.unknown_not} not)",
+                f"longest gap {self.longest_gap_s:>4.1f} s",
+            )
+        )
 
 
 def assert_nothing_wrong(verdict: Verdict) -> None:

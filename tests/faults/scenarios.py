@@ -68,11 +68,6 @@ def rounds(fault: Scenario, share: float = 1.0) -> Scenario:
     return scenario
 
 
-def nothing(servers: ReplicaSet, load: Load, draw: random.Random) -> None:
-    """No fault at all."""
-    load.wait_for_acknowledgements(200)
-
-
 def kill_primary(servers: ReplicaSet, load: Load, draw: random.Random) -> None:
     """``kill -9`` of the primary at a random moment; it comes back after a random time."""
     time.sleep(draw.uniform(0.1, 0.8))

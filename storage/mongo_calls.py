@@ -33,6 +33,8 @@ class Calls:
 
     def run(self, call: Callable[[Left], T]) -> T:
         """``call`` with a flag that is set when nobody waits for its result any more."""
+        if self.closed:
+            raise GatewayUnavailable("the store is closed")
         left = Left()
         if threading.current_thread() is not threading.main_thread():
             with self._counted():

@@ -4,34 +4,18 @@ declaration; and the tables against the rows they were specified by."""
 from __future__ import annotations
 
 import itertools
-import operator
 from typing import Any
 
-import attrs
 import pytest
 
 from nutstate.machines import CHECK, DEPOSIT, MELT, MINT, TOKEN, step
 from nutstate.machines.effects import ACTIONS, EFFECTS
+from nutstate.machines.kit import cells, matrix
 from nutstate.machines.refusals import CODES
 from nutstate.machines.registry import RELEASED, UnknownMachine, latest, names, released
-from nutstate.machines.spec import NONE, Guard, Machine
+from nutstate.machines.spec import NONE, Machine
 
 MACHINES = [TOKEN, MELT, MINT, DEPOSIT, CHECK]
-
-
-def with_switches(spec: Machine[Any]) -> Machine[Any]:
-    """The same machine over facts that are a mapping from guard name to its answer."""
-
-    def switch(g: Guard[Any]) -> Guard[Any]:
-        return attrs.evolve(g, predicate=operator.itemgetter(g.name))
-
-    swapped = [
-        attrs.evolve(
-            t, requires=tuple(switch(g) for g in t.requires), forbids=tuple(switch(g) for g in t.forbids)
-        )
-        for t in spec.transitions
-    ]
-    return attrs.evolve(spec, transitions=tuple(swapped))
 
 
 def expected(spec: Machine[Any], state: str, event: str, facts: dict[str, bool]) -> tuple[str, str]:
@@ -50,22 +34,16 @@ def expected(spec: Machine[Any], state: str, event: str, facts: dict[str, bool])
 
 @pytest.mark.parametrize("spec", MACHINES, ids=lambda spec: spec.name)
 def test_every_cell_under_every_valuation(spec: Machine[Any]) -> None:
-    switched = with_switches(spec)
-    cells = checked = 0
-    for state, event in itertools.product((s.name for s in spec.states), (e.name for e in spec.events)):
-        asked = sorted(
-            {g.name for t in spec.cells.get((state, event), ()) for g in (*t.requires, *t.forbids)}
-        )
-        cells += 1
-        for answers in itertools.product((False, True), repeat=len(asked)):
-            facts = dict(zip(asked, answers, strict=True))
-            decision = step(switched, state, event, facts)
-            assert (decision.outcome, decision.next_state) == expected(spec, state, event, facts)
-            assert (decision.transition is not None) == (decision.outcome == "accepted")
-            assert bool(decision.refusals) == (decision.outcome == "refused")
-            assert {v.guard for v in decision.verdicts} <= set(asked)
-            checked += 1
-    assert cells == len(spec.states) * len(spec.events) and checked >= cells
+    rows = list(cells(spec))
+    for row in rows:
+        decision, asked = row.decision, dict(row.valuation)
+        wanted = expected(spec, row.cell.state, row.cell.event, asked)
+        assert (decision.outcome, decision.next_state) == wanted
+        assert (decision.transition is not None) == (decision.outcome == "accepted")
+        assert bool(decision.refusals) == (decision.outcome == "refused")
+        assert {v.guard for v in decision.verdicts} <= set(asked)
+    assert len(matrix(spec)) == len(spec.states) * len(spec.events)
+    assert len(rows) == sum(2 ** len(cell.guards) for cell in matrix(spec))
 
 
 @pytest.mark.parametrize("spec", [TOKEN, MELT, DEPOSIT, CHECK], ids=lambda spec: spec.name)

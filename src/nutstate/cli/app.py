@@ -21,6 +21,7 @@ from .doctor import doctor
 from .errors import Exit, redact, usage_content
 from .errors_list import errors
 from .local_mongo import mongod
+from .machines import machines
 from .melt import cancel, confirm, melt
 from .operations import history, recover, release, resolve, resume, show, write_off
 from .record import hold, record_melt, unhold
@@ -123,7 +124,8 @@ def app(context: click.Context) -> None:
 
 _COMMANDS = (
     demo, mint, deposit, balance, melt, confirm, cancel, hold, unhold, record_melt, show, history, recover,
-    resume, release, write_off, resolve, preflight, reconcile, audit, errors, doctor, mongod, diagrams,
+    resume, release, write_off, resolve, preflight, reconcile, audit, errors, doctor, mongod, machines,
+    diagrams,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.add_command(_command)

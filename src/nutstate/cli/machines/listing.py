@@ -1,0 +1,49 @@
+"""``machines list``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import click
+
+from ...machines.kit import cells, matrix
+from ...machines.spec import Machine
+from ..errors import Exit
+from ..output import Output, Part
+from .choose import chosen, from_option, json_option
+
+
+@click.command("list", epilog="\b\nExample:\n  nutstate machines list --json")
+@from_option
+@json_option
+def list_machines(origin: str | None, as_json: bool) -> int:
+    """Every machine: version, content hash and size.
+
+    A cell is a state x event; a case is a cell under one combination of its guards' answers.
+    """
+    out = Output(as_json)
+    found = [_numbers(machine) for machine in chosen((), origin)]
+    if as_json:
+        out.document({"machines": found})
+        return Exit.DONE
+    columns = ("name", "version", "states", "events", "edges", "guards", "cells", "cases", "content_hash")
+    rows: list[list[Part]] = [[str(item[name])[:16] for name in columns] for item in found]
+    out.table([name.replace("_", " ") for name in columns], rows, right=range(1, 8))
+    return Exit.DONE
+
+
+def _numbers(machine: Machine[Any]) -> dict[str, Any]:
+    outcomes = Counter(row.decision.outcome for row in cells(machine))
+    return {
+        "name": machine.name,
+        "version": machine.version,
+        "content_hash": machine.content_hash,
+        "states": sum(state.kind != "pseudo" for state in machine.states),
+        "events": len(machine.events),
+        "edges": len(machine.transitions),
+        "guards": len(machine.guards),
+        "cells": len(matrix(machine)),
+        "cases": sum(outcomes.values()),
+        "outcomes": dict(sorted(outcomes.items())),
+    }

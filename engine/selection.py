@@ -8,7 +8,7 @@ import attrs
 from attrs import define, field, frozen
 
 from ..machines.money import input_fee
-from ..storage.port import Reader, TokenQuery
+from ..storage.port import Reader, Store, TokenQuery
 from ..storage.records import Operation, Proof, Token
 from ..storage.secret import Secret
 from .evidence import Chosen, Selection
@@ -157,21 +157,21 @@ def _selection(coins: list[_Coin]) -> Selection:
     return Selection(chosen, input_fee(coin.ppk for coin in coins))
 
 
-def candidates(store: Reader, op: Operation, need: int, limit: int) -> tuple[tuple[Token, ...], bool]:
+def candidates(moment: Reader, op: Operation, need: int, limit: int) -> tuple[tuple[Token, ...], bool]:
     """Unspent tokens of the operation's wallet worth looking at: the smallest that would do alone,
     then the largest that would not, and whether there are no others below ``need``. Both come from an
     index; at most ``limit`` are read."""
     wallet = TokenQuery(
         npub=op.npub, wallet_id=op.wallet_id, mint_url=op.mint_url, unit=op.unit, states=("unspent",)
     )
-    alone = store.tokens(attrs.evolve(wallet, min_total=need, smallest_first=True, limit=max(1, limit // 4)))
+    alone = moment.tokens(attrs.evolve(wallet, min_total=need, smallest_first=True, limit=max(1, limit // 4)))
     rest = limit - len(alone)
-    together = store.tokens(attrs.evolve(wallet, max_total=need - 1, largest_first=True, limit=rest))
+    together = moment.tokens(attrs.evolve(wallet, max_total=need - 1, largest_first=True, limit=rest))
     return (*alone, *together), len(together) < rest
 
 
 def select(
-    store: Reader,
+    store: Store,
     op: Operation,
     need: int,
     fees: Callable[[Iterable[Proof]], Mapping[str, int]],
@@ -182,14 +182,16 @@ def select(
 ) -> Selection | Shortfall:
     """Choose among the wallet's unspent tokens, or among the sources the caller named.
 
-    Reads ``tokens_max`` candidates; only when those do not cover it, more, up to the proof limit.
+    Reads ``tokens_max`` candidates; only when those do not cover it, more, up to the proof limit. All
+    candidates are of one moment: a token split between two reads would offer the same proof twice.
     ``fees`` may raise MintSilent or LookupError."""
     if op.policy.sources:
         tokens = tuple(store.tokens(TokenQuery(ids=op.policy.sources, limit=len(op.policy.sources))))
         return choose(tokens, need, _ppk(tokens, fees), count_max=count_max, without=without)
     limit = tokens_max
     while True:
-        tokens, exhausted = candidates(store, op, need, limit)
+        with store.snapshot() as moment:
+            tokens, exhausted = candidates(moment, op, need, limit)
         found = choose(tokens, need, _ppk(tokens, fees), count_max=count_max, without=without)
         if isinstance(found, Selection) or exhausted or limit >= count_max:
             return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -44,6 +45,7 @@ from .port import DropLease, KeepLease, Note, Reader, Reschedule, TakeLease
 from .records import Operation, Token, Tombstone
 
 RESENDS: Final = 3  # of a batch whose commit may or may not have happened
+UNSURE_MAX: Final = 10_000  # ids of batches whose outcome a call of this process could not learn
 _SCALARS: Final = (str, int, type(None))
 
 
@@ -54,6 +56,7 @@ class MongoStore(MongoReads):
         super().__init__(gateway)
         self.url = url
         self._gateway = gateway
+        self._unsure: deque[str] = deque(maxlen=UNSURE_MAX)
 
     def close(self) -> None:
         self._gateway.close()
@@ -80,25 +83,36 @@ class MongoStore(MongoReads):
         """See :meth:`nutstate.storage.port.Store.commit`. An unknown outcome is resolved here by
         sending the same batch again, ``RESENDS`` times: what was committed refuses it."""
         check_batch(batch)
-        unknown, failure = "", None
-        for _ in range(1 + RESENDS):
+        try:
+            self._send(batch)
+        except CommitUnknown:
+            self._unsure.append(batch.id)
+            raise
+
+    def _send(self, batch: Batch) -> None:
+        """Until the outcome is known. What our own unknown sending left refuses the next one, though a
+        new primary may have rolled it back by then: such a refusal counts when it is repeated after a
+        look that did not find the batch."""
+        unknown, refusal = "", None
+        unsure = batch.id in self._unsure
+        sendings = 1 + RESENDS
+        while sendings:
+            sendings -= 1
             failure = self._try(batch)
             if failure is None:
                 return
             if isinstance(failure, CommitUnknown):
-                unknown = failure.why
+                unknown, unsure, refusal = failure.why, True, None
                 continue
             refused = isinstance(failure, Conflict | Duplicate)
             if refused and self._holds(batch):
                 return
-            if not unknown:
+            if not unsure or (refused and refusal is not None):
                 raise failure
             if not refused:
-                break  # this attempt wrote nothing, the earlier one perhaps did
-            # Refused, perhaps by what our own first sending left and a new primary has rolled back.
-        if isinstance(failure, Conflict | Duplicate):
-            raise failure
-        raise CommitUnknown(batch.id, unknown)
+                break  # this attempt wrote nothing, an earlier one perhaps did
+            refusal, sendings = failure, max(1, sendings)
+        raise CommitUnknown(batch.id, unknown or "an earlier call left it open")
 
     def _try(self, batch: Batch) -> StorageError | None:
         """One transaction: None, or what went wrong, without the driver's error behind it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,12 @@ from tests.servers.mongod import mongo_servers
 from tests.support.capabilities import report
 
 __all__ = ["mongo_databases", "mongo_servers", "mongo_urls"]
+
+
+# A shell that runs the tests in the background ignores Ctrl-C for them, and so would every program
+# they start: what Ctrl-C does could not be tested.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -130,10 +130,6 @@ def test_a_refusal_because_of_what_was_rolled_back_is_not_believed(one: ReplicaS
     assert_refusal_is_asked_again(one, database, 1)
 
 
-@pytest.mark.xfail(
-    reason="storage/mongo.py MongoStore.commit believes such a refusal if it is the last of its sendings, or "
-    "the first of a call that follows on CommitUnknown"
-)
 @pytest.mark.parametrize("unknown", [RESENDS, 1 + RESENDS], ids=["last sending", "next call"])
 def test_nor_is_it_when_it_comes_late(one: ReplicaSet, database: str, unknown: int) -> None:
     assert_refusal_is_asked_again(one, database, unknown)

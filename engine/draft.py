@@ -12,6 +12,7 @@ from ..machines import TOKEN, step
 from ..machines.facts import TokenFacts
 from ..machines.money import is_amount
 from ..machines.spec import NONE, Decision, Machine
+from ..storage.audit_hash import token_hash
 from ..storage.batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, proof_key
 from ..storage.records import AuditRecord, Operation, Proof, Token
 from . import audit
@@ -149,9 +150,6 @@ class Draft:
         decision = step(TOKEN, state, event, token_facts(described or after, self.operation, facts))
         if not decision.accepted:
             raise refusal_error(decision.refusals, token=after.transaction_id, event=event, state=state)
-        version = after.version + 1
-        data = {"amount": after.total_amount, "proof_count": len(after.proofs), "unit": after.unit}
-        self._record(TOKEN, decision, token_entity(after.transaction_id), version, now, data)
         changes: dict[str, Any] = {}
         if "set_reserved_by" in decision.effects:
             changes["reserved_by"] = self.operation.id
@@ -159,14 +157,22 @@ class Draft:
             changes["reserved_by"] = None
         if "set_spent_at" in decision.effects:
             changes["spent_at"] = now
-        self._tokens[after.transaction_id] = attrs.evolve(
+        changed = attrs.evolve(
             after,
             prev_state=None if state == NONE else state,
             state=decision.next_state,
-            version=version,
+            version=after.version + 1,
             updated_at=now,
             **changes,
         )
+        data = {
+            "amount": after.total_amount,
+            "proof_count": len(after.proofs),
+            "unit": after.unit,
+            "token_hash": token_hash(changed),
+        }
+        self._record(TOKEN, decision, token_entity(after.transaction_id), changed.version, now, data)
+        self._tokens[after.transaction_id] = changed
 
     # -- the commit ------------------------------------------------------------------------------
 

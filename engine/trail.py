@@ -11,9 +11,10 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import attrs
 from attrs import field, frozen
 
-from ..storage.audit_hash import audit_hash, tombstone_mac
+from ..storage.audit_hash import audit_hash, token_hash, tombstone_mac
 from ..storage.errors import CorruptRecord
 from ..storage.port import AuditQuery, OperationQuery, Reader, Store, TokenQuery, TombstoneQuery
 from ..storage.records import AuditRecord, Operation, Span, Token, Tombstone
@@ -284,6 +285,14 @@ def _judge_token(found: Findings, reader: Reader, token: Token) -> None:
         return
     spans = [span for stone in stones for span in stone.spans if span.entity == entity]
     _judge_versions(found, entity, (token.state, token.version, token.prev_state), records, spans)
+    told = {r.version: _told_hash(r) for r in records} | {span.last: span.token_hash for span in spans}
+    if told.get(token.version) not in (None, token_hash(token)):
+        found.add("changed", None, "owner, wallet or proofs are not those of its last record", None, entity)
+
+
+def _told_hash(record: AuditRecord) -> str | None:
+    told = record.data.get("token_hash")
+    return told if isinstance(told, str) else None
 
 
 def _judge_versions(
@@ -334,9 +343,9 @@ def spans_of(records: Iterable[AuditRecord]) -> tuple[Span, ...]:
         last = spans[-1] if spans else None
         follows = last is not None and last.entity == r.entity and last.last + 1 == r.version
         if last is not None and follows and last.to_state == r.from_state:
-            spans[-1] = Span(r.entity, last.first, r.version, last.from_state, r.to_state)
+            spans[-1] = attrs.evolve(last, last=r.version, to_state=r.to_state, token_hash=_told_hash(r))
         else:
-            spans.append(Span(r.entity, r.version, r.version, r.from_state, r.to_state))
+            spans.append(Span(r.entity, r.version, r.version, r.from_state, r.to_state, _told_hash(r)))
     return tuple(spans)
 
 

@@ -1,4 +1,5 @@
-"""The hash that chains an operation's audit records, and the proof on a tombstone. Pure."""
+"""The hash that chains an operation's audit records, the one that ties a token to them, and the proof on a
+tombstone. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from typing import Any
 
 import attrs
 
-from .records import AuditRecord, Tombstone
+from .batch import proof_key
+from .records import AuditRecord, Token, Tombstone
 
 _HASHED = tuple(sorted(set(AuditRecord.__annotations__) - {"hash"}))
 
@@ -36,6 +38,18 @@ def audit_canonical(record: AuditRecord) -> str:
 def audit_hash(record: AuditRecord) -> str:
     """Hex SHA-256 of :func:`audit_canonical`. ``record.hash`` itself does not matter."""
     return hashlib.sha256(audit_canonical(record).encode()).hexdigest()
+
+
+def token_hash(token: Token) -> str:
+    """Hex SHA-256 of whose money ``token`` is and of what it consists: owner, wallet, mint, unit, type,
+    parent, reservation and, of each proof, key, amount and keyset. It stands in the token's audit records,
+    so that a document changed behind their back is seen; no secret can be had from it."""
+    proofs = sorted([proof_key(proof.secret), proof.amount, proof.id] for proof in token.proofs)
+    parts = [
+        *(token.transaction_id, token.npub, token.wallet_id, token.mint_url, token.unit),
+        *(token.transaction_type, token.metadata.parent_transaction_id, token.reserved_by, proofs),
+    ]
+    return hashlib.sha256(_ENCODER.encode(parts).encode()).hexdigest()
 
 
 def tombstone_canonical(tombstone: Tombstone) -> str:

@@ -222,7 +222,14 @@ _RECORD_TRUTHS: Final[tuple[Rule, ...]] = (
 )
 
 _SPAN: Final = _object(
-    {"entity": _NAME, "first": _integer(1), "last": _integer(1), "from_state": _TEXT, "to_state": _TEXT},
+    {
+        "entity": _NAME,
+        "first": _integer(1),
+        "last": _integer(1),
+        "from_state": _TEXT,
+        "to_state": _TEXT,
+        "token_hash": {"bsonType": ["string", "null"], "pattern": _HEX_64},
+    },
     closed=True,
 )
 

@@ -264,13 +264,15 @@ class DedupRecord:
 
 @frozen
 class Span:
-    """Consecutive versions of one entity whose records were purged, and the states they led from and to."""
+    """Consecutive versions of one entity whose records were purged, and the states they led from and to.
+    ``token_hash`` is that of the last of them, if they are a token's."""
 
     entity: str
     first: int
     last: int
     from_state: str
     to_state: str
+    token_hash: str | None = None
 
 
 @frozen

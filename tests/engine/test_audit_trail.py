@@ -213,6 +213,24 @@ def test_a_state_that_no_record_led_to_is_seen(wallet: tuple[Engine, SimulatedMi
     assert [(f.kind, f.entity) for f in report.faults] == [("missing", f"token:{token.transaction_id}")]
 
 
+@pytest.mark.parametrize("purged", [False, True], ids=["", "after a purge"])
+def test_a_token_that_changed_hands_is_seen(
+    wallet: tuple[Engine, SimulatedMint, FakeClock], purged: bool
+) -> None:
+    """R142-R144: state and version are as before, but it is somebody else's now."""
+    engine, mint, clock = wallet
+    if purged:
+        later(engine, clock, 8)
+        assert engine.purge_audit().operations
+    for token in engine.store.tokens(TokenQuery(states=("unspent",))):
+        foreign = Foreign(engine.store)
+        foreign.set("cashu_tokens", token.transaction_id, npub="npub1somebodyelse")
+        report = engine.verify_audit()
+        assert [(f.kind, f.entity) for f in report.faults] == [("changed", f"token:{token.transaction_id}")]
+        foreign.set("cashu_tokens", token.transaction_id, npub=token.npub)
+        assert engine.verify_audit().holds
+
+
 def test_writers_never_look_like_a_broken_chain(wallet: tuple[Engine, SimulatedMint, FakeClock]) -> None:
     """R142: verified while somebody else pays."""
     engine, mint, clock = wallet

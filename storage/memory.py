@@ -243,8 +243,8 @@ def _value_at(document: Document, path: str) -> Any:
 
 def _covers(index: Index, document: Document) -> bool:
     return index.partial is None or all(
-        _value_at(document, field) in wanted["$in"]
-        if "$in" in wanted
-        else isinstance(_value_at(document, field), str)
+        isinstance(_value_at(document, field), str)
+        if isinstance(wanted, dict)  # {"$type": "string"}
+        else _value_at(document, field) == wanted
         for field, wanted in index.partial.items()
     )

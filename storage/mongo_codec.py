@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from bson import DBRef, ObjectId
 
+from ..machines.melt import ENDED_UNPAID
 from ..machines.token import STATUS_OF_STATE
 from .codec import DEPTH_MAX, METADATA_KNOWN, corrupt, from_plain, metadata_to_plain, to_plain
 from .errors import InvalidBatch
@@ -101,9 +102,11 @@ def token_from_document(document: Document) -> Token:
 
 
 def operation_document(operation: Operation) -> Document:
-    """The ``operations`` document. ``lease`` is always there: its fence outlives the lease."""
+    """The ``operations`` document. ``lease`` is always there: its fence outlives the lease. ``quote_open``
+    is a projection of the state: the quote may still be paid, or was."""
     document = to_plain(operation)
     document["_id"] = document.pop("id")
+    document["quote_open"] = operation.state not in ENDED_UNPAID
     if document["lease"] is None:
         document["lease"] = dict(NO_LEASE)
     return document
@@ -118,7 +121,11 @@ def operation_from_document(document: Document) -> Operation:
     lease = fields.get("lease")
     if isinstance(lease, dict) and lease.get("worker") is None:
         fields["lease"] = None
-    return from_plain(Operation, fields, f"operation:{fields['id']}")
+    quote_open = fields.pop("quote_open", None)
+    operation = from_plain(Operation, fields, f"operation:{fields['id']}")
+    if quote_open is not (operation.state not in ENDED_UNPAID):
+        raise corrupt(f"operation:{operation.id}", "quote_open")
+    return operation
 
 
 def audit_document(record: AuditRecord) -> Document:

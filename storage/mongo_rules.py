@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import attrs
 
+from ..machines.melt import ENDED_UNPAID
 from ..machines.token import STATUS_OF_STATE
 from .check import NONE, TOKEN_TYPES
 from .codec import AMOUNT_MAX
@@ -77,10 +78,13 @@ _METADATA: Final = _object(
 )
 
 
-def _every_field(record: type, names: dict[str, str], shaped: dict[str, Rule]) -> Rule:
-    """The shape of a document that holds every field of the record and no other, as our reader wants."""
+def _every_field(
+    record: type, names: dict[str, str], shaped: dict[str, Rule], projected: dict[str, Rule] | None = None
+) -> Rule:
+    """The shape of a document that holds every field of the record (and what is projected from them) and
+    no other, as our reader wants."""
     fields = [names.get(field.name, field.name) for field in attrs.fields(record)]
-    return _object({name: shaped.get(name, {}) for name in fields}, closed=True)
+    return _object({name: shaped.get(name, {}) for name in fields} | (projected or {}), closed=True)
 
 
 _LAST_DATE: Final = datetime(9999, 12, 31, 23, 59, 59, 999_000)
@@ -175,9 +179,12 @@ _OPERATION: Final = _every_field(
         **dict.fromkeys(("prev_state", "claim", "payment_hash", "change_token_id"), _TEXT_OR_NULL),
         **dict.fromkeys(("quote", "payment", "idempotency", "reason"), _OBJECT_OR_NULL),
     },
+    {"quote_open": {"bsonType": "bool"}},
 )
 
 _OPERATION_TRUTHS: Final[tuple[Rule, ...]] = (
+    # quote_open is a projection of state
+    {"$ne": ["$quote_open", {"$in": ["$state", sorted(ENDED_UNPAID)]}]},
     {
         "$in": [
             ["$kind", _FROM, "$state"],

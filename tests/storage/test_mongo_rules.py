@@ -202,6 +202,7 @@ OTHERS: dict[str, tuple[str, Document]] = {
         "operations",
         {"state": "paid", "prev_state": "quoted", "version": 3},
     ),
+    "a quote that may be paid twice": ("operations", {"quote_open": False}),
     "an operation of a fractional amount": ("operations", {"amount": 100.5}),
     "an operation without its chain": ("operations", {"audit_hash": ""}),
     "an audit record that is no hash": ("audit_log", {"hash": "none"}),
@@ -244,7 +245,8 @@ def test_what_a_validator_cannot_see(raw: Database[Document]) -> None:
 
 def test_an_unlawful_tombstone_is_refused(raw: Database[Document]) -> None:
     """R135: its form is held; that it is true is proven by its mac."""
-    span = {"entity": "e", "first": 1, "last": 1, "from_state": "none", "to_state": "x"}
+    span = {"entity": "e", "first": 1, "last": 1, "from_state": "none", "to_state": "x",
+            "token_hash": None}  # fmt: skip
     good = {"_id": "o", "last_seq": 1, "last_hash": "0" * 64, "records": 1, "spans": [span], "purged_at": 5,
             "mac": "0" * 64}  # fmt: skip
     wrong: list[Document] = [{"mac": ""}, {"records": 2}, {"spans": []}, {"spans": [{}]}, {"more": 1}]

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from attrs import frozen
-from bson import encode
+from bson import decode, encode
 from bson.errors import BSONError
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
@@ -78,9 +78,10 @@ class _Database:
         """The same documents, in a database of their own."""
         twin = _Database()
         for name in COLLECTIONS:
-            for document in self.collections[name].find({}):
-                # Past mongomock's uniqueness checks: they cost a scan each and hold already.
-                twin.collections[name]._store[document["_id"]] = document
+            # Past mongomock's copying and uniqueness checks: through BSON it is ten times faster, and
+            # what is stored is unique already.
+            for document in list(self.collections[name]._store.documents):
+                twin.collections[name]._store[document["_id"]] = decode(encode(document))
         return twin
 
 

@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from nutstate import Engine, Handle, NutstateError, Refused, Store
 from nutstate.engine import requests
 from nutstate.storage.port import OperationQuery, TokenQuery
 from tests.support import invariants
+from tests.support.together import together
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
-
-
-def together(calls: list[Callable[[], Any]]) -> list[Any]:
-    """Run all calls at once; results and errors in order."""
-    start = threading.Barrier(len(calls))
-    results: list[Any] = [None] * len(calls)
-
-    def work(n: int) -> None:
-        start.wait()
-        try:
-            results[n] = calls[n]()
-        except NutstateError as error:
-            results[n] = error
-
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def melts(store: Store) -> int:

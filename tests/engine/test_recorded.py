@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from nutstate import Engine, NutstateError, SimulatedMint, Store
+from nutstate import Engine, NutstateError, Store
 from nutstate.engine.actions.holding import watch_hold, watch_sources
 from nutstate.engine.evidence import Chosen, Evidence, Recorded, Selection
-from nutstate.engine.mint.port import Answer, ProofState, Unreachable
+from nutstate.engine.mint.port import ProofState
 from nutstate.engine.run import Happened, Pause, Run
 from nutstate.machines import MELT
 from nutstate.machines.spec import Transition
@@ -20,20 +19,10 @@ from tests.engine.edge_scenes import OTHER, melt_scene, somebody_else, somebody_
 from tests.engine.test_edges import SETTINGS, fund, new_run
 from tests.support import invariants
 from tests.support.clock import FakeClock
+from tests.support.recording import Saying
 from tests.support.wallet import NPUB, fake_proof
 
 ID = "tx_melt_under_test"
-
-
-class Saying(SimulatedMint):
-    """A mint that says of every proof what the test wants."""
-
-    says: str | None = "UNSPENT"
-
-    def check_states(self, mint_url: str, ys: Sequence[str]) -> Answer[tuple[ProofState, ...]]:
-        if self.says is None:
-            return Unreachable("nobody there")
-        return tuple(ProofState(y, self.says) for y in ys)
 
 
 def edge(name: str) -> Transition[Any]:

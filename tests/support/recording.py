@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from nutstate.engine.recorded import RecordedMelt
 from nutstate.storage.records import Token
 
 from .clock import FakeClock
+from .together import together
 from .wallet import NPUB, QUICK, fake_proof
 
 _names = itertools.count()
@@ -79,19 +79,8 @@ def as_json(proof: Proof) -> dict[str, Any]:
 
 def at_once(**work: Callable[[], Any]) -> dict[str, Any]:
     """What each piece of work returned, or the code of what it raised, all begun together."""
-    ends: dict[str, Any] = {}
-    start = threading.Barrier(len(work))
-
-    def run(name: str) -> None:
-        start.wait()
-        try:
-            ends[name] = work[name]()
-        except NutstateError as error:
-            ends[name] = error.code
-
-    threads = [threading.Thread(target=run, args=(name,)) for name in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return ends
+    ends = together(list(work.values()))
+    return {
+        name: end.code if isinstance(end, NutstateError) else end
+        for name, end in zip(work, ends, strict=True)
+    }

@@ -17,23 +17,14 @@ from nutstate.storage.records import DedupRecord, Idempotency
 from nutstate.storage.testing import NPUB, batch_for, make_operation, make_proofs, make_token
 from tests.contract.store.conftest import Place
 from tests.contract.store.steps import after, put, reserved
+from tests.support.together import together
 
 ROUNDS = 200
 
 
 def race(*attempts: Callable[[], Any]) -> list[Any]:
     """Run all at the same moment; each result or the error it ended with."""
-    barrier = threading.Barrier(len(attempts))
-
-    def run(attempt: Callable[[], Any]) -> Any:
-        barrier.wait()
-        try:
-            return attempt()
-        except (Conflict, Duplicate) as error:
-            return error
-
-    with ThreadPoolExecutor(len(attempts)) as pool:
-        return list(pool.map(run, attempts))
+    return together(attempts, (Conflict, Duplicate))
 
 
 def winners(results: list[Any], loss: type[Exception]) -> int:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+import pytest
 
-from nutstate import Engine, Settings, SimulatedMint, Store
+from nutstate import Engine, NutstateError, Settings, SimulatedMint, Store
 from nutstate.engine import requests
 from nutstate.engine.draft import Draft
 from nutstate.engine.evidence import Evidence
@@ -228,3 +229,15 @@ def holds_claim(path: list[Transition[Any]]) -> bool:
             held or not {"take_claim", "park_record"}.isdisjoint(edge.effects)
         ) and "drop_claim" not in edge.effects
     return held
+
+
+def leave(walk: Walk, happened: Happened) -> None:
+    """Give the driver an event it must not accept, and let it commit what that staged: nothing."""
+    run = walk.run
+    if run.draft.stored or run.decide(happened.event, happened.evidence).outcome == "absorbed":
+        assert not walk.engine._driver.take(run, happened)
+    else:
+        with pytest.raises(NutstateError):
+            walk.engine._driver.take(run, happened)
+    walk.engine._driver.commit(run)
+    assert not run.draft.dirty

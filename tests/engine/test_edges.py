@@ -29,6 +29,7 @@ from tests.engine.edge_walks import (
     fund,
     holds_claim,
     is_foreign,
+    leave,
     new_run,
     start,
     stories,
@@ -114,18 +115,6 @@ def failing_alone(place: Place, walk: Walk, edge: Transition[Any], evidence: Evi
     run.draft.machine = walk.spec
 
 
-def leave(walk: Walk, happened: Happened) -> None:
-    """Give the driver an event it must not accept, and let it commit what that staged: nothing."""
-    run = walk.run
-    if run.draft.stored or run.decide(happened.event, happened.evidence).outcome == "absorbed":
-        assert not walk.engine._driver.take(run, happened)
-    else:
-        with pytest.raises(NutstateError):
-            walk.engine._driver.take(run, happened)
-    walk.engine._driver.commit(run)
-    assert not run.draft.dirty
-
-
 def test_a_decision_is_never_half_committed(place: Place) -> None:
     """A batch that fails in the middle leaves every byte as it was."""
     store = place.empty()
@@ -155,7 +144,8 @@ def test_cases_on_this_store(place: Place, request: pytest.FixtureRequest) -> No
     """Tells how many cases the tests above are made of; each of them does all of its own."""
     for spec in OPERATIONS:
         asked = sum(len(guards_of(edge)) for edge in spec.transitions)
-        line = f"{spec.name}@{spec.version}: {len(spec.transitions)} edges accepted, {asked} guards failing alone"
+        edges = len(spec.transitions)
+        line = f"{spec.name}@{spec.version}: {edges} edges accepted, {asked} guards failing alone"
         kind = request.node.callspec.params["place"]
         request.node.user_properties.append(("table", f"edges through {kind}: {line}"))
         assert spec.transitions

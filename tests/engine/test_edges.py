@@ -56,7 +56,7 @@ def forced(spec: Machine[Any]) -> Forced:
 def test_every_edge_has_a_scene() -> None:
     """A new edge, event or machine without a scene is named here, before any store is asked."""
     for story in stories():
-        assert scene_of(story.spec, story.edge)
+        assert callable(scene_of(story.spec, story.edge))
         assert walk_for(story.spec, story.edge)[-1] is story.edge
     assert WRITES.keys() == {effect for spec in OPERATIONS for t in spec.transitions for effect in t.effects}
     assert WRITES.keys() <= set(EFFECTS)
@@ -64,7 +64,7 @@ def test_every_edge_has_a_scene() -> None:
 
 def test_an_edge_without_a_scene_is_named() -> None:
     spec = latest("check")
-    unknown = Transition("99.found_odd.none", "found_odd", NONE, "clean")
+    unknown: Transition[Any] = Transition("99.found_odd.none", "found_odd", NONE, "clean")
     with pytest.raises(AssertionError, match=r"no scene for edge 99\.found_odd\.none of check@1"):
         scene_of(spec, unknown)
 

@@ -105,7 +105,9 @@ class MongoPlace(Place):
         return self.store
 
     def content(self) -> Content:
-        return {name: b"".join(self._database[name].find_raw_batches({})) for name in COLLECTIONS}
+        first, *others = COLLECTIONS  # in one question: this is asked thousands of times
+        union = [{"$unionWith": name} for name in others]
+        return {"all": b"".join(self._database[first].aggregate_raw_batches(union))}
 
     def close(self) -> None:
         self.store.close()

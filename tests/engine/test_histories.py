@@ -21,7 +21,7 @@ from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Machine, Transition
 from nutstate.storage.errors import StorageError
 from nutstate.storage.port import OperationQuery
-from tests.engine.edge_places import Place, SqlitePlace, opened
+from tests.engine.edge_places import MongoPlace, Place, SqlitePlace, opened
 from tests.fixtures import histories
 from tests.fixtures.histories import Book, Line
 from tests.fixtures.release import history_text, main
@@ -76,6 +76,8 @@ def test_it_can_be_written_verified_loaded_and_shown(place: Place, path: Path) -
             shown = engine.operation(op.id).as_dict()
             assert (shown["state"], shown["id"]) == (op.state, op.id)
             assert engine._open(op, "test").draft.machine is TODAY[f"{op.kind}@{op.machine.version}"]
+        if isinstance(place, MongoPlace):
+            continue  # the same documents again; here it is the server's rules that count
         if not {"correct_spent", "import_spent", "hand_out", "claim", "reclaim"} & _events(way):
             _whole(path.stem, store)
 

@@ -1,5 +1,5 @@
-"""For every edge of the melt and mint machines: evidence under which it is accepted, and what must be
-true around it. The walk in test_edges.py takes each edge through a store with it."""
+"""For every edge of the melt machine: evidence under which it is accepted, and what must be true around
+it. The walks in edge_walks.py take each edge through a store with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nutstate.engine.driver import Driver
 from nutstate.engine.evidence import Chosen, Evidence, Recorded, Selection
 from nutstate.engine.log import Log
 from nutstate.engine.mint import wire
-from nutstate.engine.mint.port import MeltQuote, MintQuote, ProofState, Refused
+from nutstate.engine.mint.port import MeltQuote, ProofState, Refused
 from nutstate.engine.ports import NoFaults, Worker
 from nutstate.engine.run import Happened, Run
 from nutstate.machines import MELT as MELT_MACHINE
@@ -52,7 +52,8 @@ def names(run: Run, state: str) -> tuple[ProofState, ...]:
     return tuple(ProofState(str(proof.Y), state) for proof in run.input_proofs())
 
 
-def _outputs(run: Run, label: str, amounts: tuple[int, ...]) -> tuple[Output, ...]:
+def outputs_of(run: Run, label: str, amounts: tuple[int, ...]) -> tuple[Output, ...]:
+    """Blinded messages of the right shape."""
     made = []
     for n, amount in enumerate(amounts):
         proof = fake_proof(max(amount, 1), f"{run.operation.id}-{label}-{n}")
@@ -60,7 +61,8 @@ def _outputs(run: Run, label: str, amounts: tuple[int, ...]) -> tuple[Output, ..
     return tuple(made)
 
 
-def _worth(run: Run, label: str, amount: int) -> tuple[Any, ...]:
+def worth_of(run: Run, label: str, amount: int) -> tuple[Any, ...]:
+    """Proofs worth ``amount``, named after the operation and ``label``."""
     bits = [1 << b for b in range(amount.bit_length()) if amount >> b & 1]
     return tuple(fake_proof(bit, f"{run.operation.id}-{label}-{bit}") for bit in bits)
 
@@ -78,7 +80,7 @@ def chosen(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     return Evidence(
         selection=selection,
         preflight_spent=frozenset(),
-        blanks=_outputs(run, "blank", (0, 0, 0)),
+        blanks=outputs_of(run, "blank", (0, 0, 0)),
         request_body=wire.melt_body(f"quote-{run.operation.id}", selection.proofs),
         exact_inputs_wanted=edge.event == "split_started",
     )
@@ -103,9 +105,9 @@ def expired(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 def split_done(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     return Evidence(
-        proofs=_worth(run, "split", AMOUNT + RESERVE + INPUT_FEE),
+        proofs=worth_of(run, "split", AMOUNT + RESERVE + INPUT_FEE),
         selection=unspent_selection_of_split(run),
-        blanks=_outputs(run, "blank", (0, 0, 0)),
+        blanks=outputs_of(run, "blank", (0, 0, 0)),
         request_body=Secret(f"body-{run.operation.id}"),
     )
 
@@ -122,7 +124,7 @@ def says(state: str) -> Scene:
     def scene(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
         evidence = Evidence(quote=quote(run, state), reason=WHY)
         if edge.source == "attention" and state == "PAID" and run.operation.payment is not None:
-            change = _worth(run, "change", 2)
+            change = worth_of(run, "change", 2)
             evidence = attrs.evolve(evidence, proofs=change, proofs_verified=True)
         if edge.source == "watching":
             first = run.input_tokens()[0].proofs[0]
@@ -154,7 +156,7 @@ def too_old(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 def fence(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     worth = sum(part.amount for part in run.operation.inputs) - INPUT_FEE
     generation = len(run.operation.fences) + 1
-    outputs = _outputs(run, f"fence{generation}", (worth,))
+    outputs = outputs_of(run, f"fence{generation}", (worth,))
     made = Fence(generation, outputs, Secret(f"fence-{generation}"), INPUT_FEE)
     return Evidence(fence=made, mint_can_swap=True, mint_can_restore=True)
 
@@ -162,7 +164,7 @@ def fence(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 def fenced(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     worth = sum(part.amount for part in run.operation.inputs) - INPUT_FEE
     made = (*run.operation.fences, Fence(1, (), Secret("f"), INPUT_FEE))[0]
-    return Evidence(fence=made, proofs=_worth(run, "fenced", worth), proofs_verified=True)
+    return Evidence(fence=made, proofs=worth_of(run, "fenced", worth), proofs_verified=True)
 
 
 def fence_refused(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
@@ -176,7 +178,7 @@ def watched(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 
 def change(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    return Evidence(proofs=_worth(run, "change", 2), proofs_verified=True)
+    return Evidence(proofs=worth_of(run, "change", 2), proofs_verified=True)
 
 
 def no_change(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
@@ -202,7 +204,7 @@ def given_up(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     spent, *rest = run.input_proofs()
     states = (ProofState(str(spent.Y), "SPENT"), *(ProofState(str(p.Y), "UNSPENT") for p in rest))
     if edge.dest == "settled":
-        return Evidence(proofs=_worth(run, "change", 1), proofs_verified=True, operator_reason="gone")
+        return Evidence(proofs=worth_of(run, "change", 1), proofs_verified=True, operator_reason="gone")
     return Evidence(quote=quote(run), states=states, operator_reason="gone")
 
 
@@ -266,7 +268,7 @@ def driver_of(run: Run) -> Driver:
 
 def recorded(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     """100 paid, 2 back, the rest fee; with free sources also 3 kept afresh beside the untouched 16."""
-    returned = _worth(run, "change", 2)
+    returned = worth_of(run, "change", 2)
     if edge.source != NONE:
         held = tuple(Chosen(token, token.proofs) for token in run.input_tokens())
         claimed = edge.id.startswith("31e")
@@ -282,7 +284,7 @@ def recorded(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     if edge.dest == "contested":
         somebody_else(run)
     said = Recorded(amount=AMOUNT, fee=1, fingerprint="ef" * 32)
-    kept = _worth(run, "keep", 3)
+    kept = worth_of(run, "keep", 3)
     selection = every_selection(run)
     return Evidence(selection=selection, proofs=returned, keep=kept, recorded=said, reason=WHY)
 
@@ -317,27 +319,6 @@ def freed(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     return Evidence()
 
 
-def looked(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    """The check machine: clean, contradicting, or one proof said spent twice."""
-    if edge.event == "found_spent":
-        first = run.store.token("tx_deposit_1_deposit")
-        assert first is not None
-        name = str(first.proofs[0].Y)
-        return Evidence(
-            selection=Selection((Chosen(first, first.proofs[:1]),), 0),
-            preflight_spent=frozenset({name}),
-            states=(ProofState(name, "SPENT"),),
-            reason=WHY,
-        )
-    bad = ("a document is missing",) if edge.event == "found_wrong" else ()
-    return Evidence(checks_performed=3, discrepancies=bad, reason=WHY if bad else None)
-
-
-CHECK: dict[str, Scene] = {
-    "found_clean": looked, "found_wrong": looked, "found_spent": looked, "resolve": operator,
-}  # fmt: skip
-
-
 MELT: dict[str, Scene] = {
     "request": nothing, "record": recorded, "hold": hold, "unhold": nothing, "sources_free": freed,
     "hold_seen_unspent": held_said("UNSPENT"), "hold_seen_pending": held_said("PENDING"),
@@ -361,60 +342,3 @@ def melt_scene(edge: Transition[Any]) -> Scene:
     if edge.event == "mint_unpaid":
         return proven_unpaid if edge.dest == "unpaid" else not_proven
     return MELT[edge.event]
-
-
-# -- mint ----------------------------------------------------------------------------------------------
-
-
-def mint_quote(run: Run, state: str) -> MintQuote:
-    return MintQuote(f"quote-{run.operation.id}", Secret("lnbc1"), state, run.now() + HOUR_MS, AMOUNT, "sat")
-
-
-def mint_says(state: str, outdated: bool = False) -> Scene:
-    def scene(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-        return Evidence(
-            mint_quote=mint_quote(run, state),
-            outputs=_outputs(run, f"out{len(run.operation.fences)}", (4, 32, 64)),
-            request_body=Secret("mint body"),
-            restored_none=True,
-            outputs_outdated=outdated,
-            reason=WHY,
-        )
-
-    return scene
-
-
-def dead(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    expired(run, clock, edge)
-    return Evidence(mint_quote=mint_quote(run, "UNPAID"))
-
-
-def issued(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    return Evidence(proofs=_worth(run, "issued", AMOUNT), proofs_verified=True)
-
-
-def mint_too_old(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    expired(run, clock, edge)
-    clock.advance(run.settings.unknown_age_max_h * 3600 + 1)
-    return Evidence(reason=WHY)
-
-
-MINT: dict[str, Scene] = {
-    "request": nothing, "cancel": nothing, "recover": nothing, "quote_received": mint_says("UNPAID"),
-    "quote_refused": nothing, "quote_unavailable": nothing, "invoice_paid": mint_says("PAID"),
-    "invoice_issued": mint_says("ISSUED"), "expire": dead, "signatures_received": issued,
-    "signatures_restored": issued, "mint_refused": nothing, "reply_lost": nothing,
-    "mint_unreachable": nothing, "resume": operator, "write_off": operator, "too_old": mint_too_old,
-}  # fmt: skip
-
-
-def mint_scene(edge: Transition[Any]) -> Scene:
-    if edge.event == "restore_empty":
-        if edge.id.startswith("10."):
-            return mint_says("ISSUED")
-        return mint_says("PAID", outdated=edge.id.startswith("9a."))
-    return MINT[edge.event]
-
-
-def check_scene(edge: Transition[Any]) -> Scene:
-    return CHECK[edge.event]

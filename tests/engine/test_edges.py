@@ -1,239 +1,151 @@
-"""Every accepted edge of the melt and mint machines through every store: state, version, exactly the
-audit records it must leave, the invariants; and after a refusal, nothing changed."""
+"""Every edge of every machine that an operation runs under, through every store: what its commit writes, to
+the field; and before it, each of its guards failing alone, which leaves every stored byte as it was."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
 
-from nutstate import Engine, Settings, SimulatedMint, Store
-from nutstate.engine import requests
-from nutstate.engine.draft import Draft
+from nutstate import NutstateError
 from nutstate.engine.evidence import Evidence
+from nutstate.engine.facts import gather
 from nutstate.engine.run import Happened, Run
-from nutstate.machines import CHECK, DEPOSIT, MELT, MINT
+from nutstate.machines import MELT
+from nutstate.machines.effects import EFFECTS
+from nutstate.machines.registry import latest
 from nutstate.machines.spec import NONE, Machine, Transition
-from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
 from nutstate.storage.records import Policy
-from nutstate.storage.secret import Secret
-from tests.engine.edge_scenes import AMOUNT, check_scene, melt_scene, mint_scene
-from tests.support import invariants
-from tests.support.clock import FakeClock
-from tests.support.wallet import NPUB, fake_proof
-
-URL = "https://mint.simulated"
-SETTINGS = Settings(
-    settle_window_s=10,
-    post_open_max_s=0,
-    change_window_s=10,
-    unknown_age_max_h=1,
-    watch_window_h=1,
-    issue_tries_max=2,
+from tests.engine.edge_checks import WRITES, Forced, check_written, guards_of
+from tests.engine.edge_places import Place, opened
+from tests.engine.edge_scenes_mint import scene_of
+from tests.engine.edge_walks import (
+    OPERATIONS,
+    SETTINGS,
+    Story,
+    Walk,
+    fund,
+    holds_claim,
+    is_foreign,
+    leave,
+    new_run,
+    start,
+    stories,
+    walk_for,
 )
+from tests.support import invariants
+from tests.support.everything import everything
+from tests.support.stores import STORES
+
+__all__ = ["SETTINGS", "fund", "new_run"]
 
 
-def path_to(spec: Machine[Any], edge: Transition[Any]) -> list[Transition[Any]]:
-    """The shortest walk from ``none`` that ends with ``edge``."""
-    queue: deque[list[Transition[Any]]] = deque([[]])
-    seen = {NONE}
-    while queue:
-        path = queue.popleft()
-        at = path[-1].dest if path else NONE
-        if at == edge.source:
-            return [*path, edge]
-        for nxt in spec.transitions:
-            if nxt.source == at and nxt.dest not in seen and nxt.dest != at:
-                seen.add(nxt.dest)
-                queue.append([*path, nxt])
-    raise AssertionError(f"no path to {edge.id}")
+@pytest.fixture(scope="module", params=STORES)
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with opened(request, tmp_path_factory.mktemp("edges")) as found:
+        yield found
 
 
-DETOURS = {
-    "21b.release.attention": "17.too_old.unknown",
-    "21.watch_over.watching": "21.release.unpaid",
-    "32.mint_paid.watching": "21.release.unpaid",
-    "25.change_complete_empty.paid": "25b.change_seen_empty.paid",
-    # attention with a recorded payment is reached through change_missing, not through too_old;
-    # a fence is only found in unknown after fencing
-    "28a.resume.attention": "26.change_missing.paid",
-    "29a.write_off.attention": "26.change_missing.paid",
-    # contested without a recorded payment is reached through a hold
-    "31d.record.contested": "31i.hold_spent.held",
-    "31e.record.contested": "31i.hold_spent.held",
-    "31l.write_off.contested": "31i.hold_spent.held",
-    "31h.hold_over.held": "31g.hold_seen_unspent.held",
-    "31g.hold_seen_pending.held": "31g.hold_seen_unspent.held",
-    "22.fence_done.unknown": "23a.fence_refused.fencing",
-    "22.fence_found.unknown": "23a.fence_refused.fencing",
-    "22.fence_done.attention": "17.too_old.fencing",
-    "22.fence_found.attention": "17.too_old.fencing",
-}
+@cache
+def forced(spec: Machine[Any]) -> Forced:
+    return Forced(spec)
 
 
-def walk_for(spec: Machine[Any], edge: Transition[Any]) -> list[Transition[Any]]:
-    by_id = {t.id: t for t in spec.transitions}
-    if edge.id in DETOURS:
-        return [*path_to(spec, by_id[DETOURS[edge.id]]), edge]
-    if edge.id in ("9.restore_empty.restoring", "9a.restore_empty.restoring", "13.too_old.restoring"):
-        return [*path_to(spec, by_id["8.reply_lost.issuing"]), edge]
-    if edge.id == "11a.resume.attention":
-        return [*path_to(spec, by_id["8.reply_lost.issuing"]), by_id["13.too_old.restoring"], edge]
-    if edge.id == "9b.restore_empty.restoring":
-        again = [by_id["9.restore_empty.restoring"], by_id["8.reply_lost.issuing"]]
-        return [*path_to(spec, by_id["8.reply_lost.issuing"]), *again, edge]
-    return path_to(spec, edge)
+def test_every_edge_has_a_scene() -> None:
+    """A new edge, event or machine without a scene is named here, before any store is asked."""
+    for story in stories():
+        assert callable(scene_of(story.spec, story.edge))
+        assert walk_for(story.spec, story.edge)[-1] is story.edge
+    assert WRITES.keys() == {effect for spec in OPERATIONS for t in spec.transitions for effect in t.effects}
+    assert WRITES.keys() <= set(EFFECTS)
 
 
-def policy_for(path: list[Transition[Any]]) -> Policy:
-    if any(t.id in ("21.release.unpaid", "21.watch_over.watching") or t.source == "watching" for t in path):
-        return Policy(on_unpaid="trust")
-    if any(t.event == "retry" for t in path):
-        return Policy(on_unpaid="retry_then_fence")
-    return Policy()
+def test_an_edge_without_a_scene_is_named() -> None:
+    spec = latest("check")
+    unknown: Transition[Any] = Transition("99.found_odd.none", "found_odd", NONE, "clean")
+    with pytest.raises(AssertionError, match=r"no scene for edge 99\.found_odd\.none of check@1"):
+        scene_of(spec, unknown)
 
 
-def new_run(engine: Engine, clock: FakeClock, kind: str, policy: Policy) -> Run:
-    op = requests.new_operation(
-        kind,
-        now=clock.now(),
-        npub=NPUB,
-        mint_url=URL,
-        unit="sat",
-        amount=AMOUNT,
-        transaction_id=f"tx_{kind}_under_test",
-        policy=policy,
-        request=Secret("lnbc1test") if kind == "melt" else None,
-        payment_hash="ab" * 32 if kind == "melt" else None,
-    )
-    spec: Any = {"melt": MELT, "mint": MINT, "check": CHECK}[kind]
-    return engine._run(Draft(spec, op, stored=False, actor="test"))
+@pytest.mark.parametrize("story", stories(), ids=str)
+def test_every_edge(place: Place, story: Story) -> None:
+    """Accepted: state, version, one record with the token records that belong to it, a chain that holds,
+    the invariants. Before that, every guard of the edge failing alone changes nothing."""
+    store, spec, edge = place.empty(), story.spec, story.edge
+    path = walk_for(spec, edge)
+    walk = start(store, spec, path).along(path[:-1])
+    evidence = walk.evidence_for(edge)
+    failing_alone(place, walk, edge, evidence)
 
-
-def fund(engine: Engine, clock: FakeClock) -> None:
-    """Two tokens of proofs no mint signed: 64+32+16 and 8+2."""
-    for n, amounts in ((1, (64, 32, 16)), (2, (8, 2))):
-        op = requests.new_operation(
-            "deposit",
-            now=clock.now(),
-            npub=NPUB,
-            mint_url=URL,
-            unit="sat",
-            amount=sum(amounts),
-            transaction_id=f"tx_deposit_{n}",
-        )
-        run = engine._run(Draft(DEPOSIT, op, stored=False, actor="test"))
-        proofs = tuple(fake_proof(amount, f"{n}-{amount}") for amount in amounts)
-        assert engine._driver.take(run, Happened("deposit", Evidence(proofs=proofs)))
-        engine._driver.commit(run)
-
-
-def everything(store: Store) -> tuple[Any, ...]:
-    return (
-        list(store.operations(OperationQuery(limit=1000))),
-        list(store.tokens(TokenQuery(limit=1000))),
-        [list(store.audit(AuditQuery(operation_id=op.id))) for op in store.operations(OperationQuery())],
-    )
-
-
-def walk(store: Store, spec: Machine[Any], path: list[Transition[Any]]) -> tuple[Engine, Run, FakeClock]:
-    """Take the path edge by edge, each in a commit of its own, checking each."""
-    clock = FakeClock()
-    engine = Engine(store, SimulatedMint(now_ms=clock.now), clock=clock, settings=SETTINGS)
-    fund(engine, clock)
-    run = new_run(engine, clock, spec.name, policy_for(path))
-    foreign = any(edge.id.startswith("31e") for edge in path)
-    if foreign:
-        run.draft.set(request=None, payment_hash=None)  # a hold that does not name its payment
-    scene = {"melt": melt_scene, "mint": mint_scene, "check": check_scene}[spec.name]
-    for edge in path:
-        before = run.operation
-        evidence = scene(edge)(run, clock, edge)
-        decision = run.decide(edge.event, evidence)
-        assert decision.transition == edge.id, f"{edge.id}: {decision.outcome} {decision.refusals}"
-        assert engine._driver.take(run, Happened(edge.event, evidence))
-        engine._driver.commit(run)
-        stored = store.operation(run.operation.id)
-        assert stored is not None
-        assert stored == run.operation
-        assert (stored.state, stored.version) == (edge.dest, before.version + 1)
-        own = store.audit(AuditQuery(entity=f"operation:{stored.id}"))
-        assert len(own) == stored.version and own[-1].transition == edge.id
-        assert (stored.claim is not None) == (
-            spec is MELT and not foreign and holds_claim(path[: path.index(edge) + 1])
-        )
-        if "correct_spent" not in edge.effects:
-            invariants.check(store)
-    return engine, run, clock
-
-
-def holds_claim(path: list[Transition[Any]]) -> bool:
-    held = False
-    for edge in path:
-        held = (
-            held or not {"take_claim", "park_record"}.isdisjoint(edge.effects)
-        ) and "drop_claim" not in edge.effects
-    return held
-
-
-@pytest.mark.parametrize("edge", MELT.transitions, ids=lambda edge: edge.id)
-def test_every_melt_edge(store: Store, edge: Transition[Any]) -> None:
-    walk(store, MELT, walk_for(MELT, edge))
-
-
-@pytest.mark.parametrize("edge", MINT.transitions, ids=lambda edge: edge.id)
-def test_every_mint_edge(store: Store, edge: Transition[Any]) -> None:
-    walk(store, MINT, walk_for(MINT, edge))
-
-
-@pytest.mark.parametrize("edge", CHECK.transitions, ids=lambda edge: edge.id)
-def test_every_check_edge(store: Store, edge: Transition[Any]) -> None:
-    walk(store, CHECK, walk_for(CHECK, edge))
-
-
-@pytest.mark.parametrize("state", [s for s in MELT.states if s.kind != "pseudo"], ids=lambda s: s.name)
-def test_a_melt_state_ignores_what_it_does_not_accept(store: Store, state: Any) -> None:
-    """In each stored state, each event without evidence that is not accepted leaves the store as it was."""
-    into = next(t for t in MELT.transitions if t.dest == state.name and t.source != state.name)
-    engine, run, clock = walk(store, MELT, walk_for(MELT, into))
     before = everything(store)
-    refused = absorbed = 0
-    for event in MELT.events:
-        fresh = engine._open(run.operation, "test")
-        decision = fresh.decide(event.name, Evidence())
-        if decision.accepted:
-            continue
-        refused += decision.outcome in ("refused", "undefined")
-        absorbed += decision.outcome == "absorbed"
-        assert not engine._driver.take(fresh, Happened(event.name, Evidence()))
-        engine._driver.commit(fresh)
-        assert not fresh.draft.dirty
-    assert everything(store) == before
-    assert refused and (absorbed or state.name in ("requested", "quoted", "prepared", "paying"))
+    walk.take(edge, evidence)
+    after = everything(store)
+    op = walk.run.operation
+    assert store.operation(op.id) == op
+    check_written(edge, op, before, after)
+    report = walk.engine.verify_audit()
+    assert report.holds, report.faults
+    assert report.records == len(after.audit)
+    claims = spec.name == MELT.name and not is_foreign(path) and holds_claim(path)
+    assert (op.claim is not None) == claims
+    if "correct_spent" not in edge.effects:
+        invariants.check(store)
 
 
-def test_a_decision_is_never_half_committed(store: Store) -> None:
-    """A batch that fails in the middle leaves every document as it was."""
-    clock = FakeClock()
-    engine = Engine(store, SimulatedMint(now_ms=clock.now), clock=clock, settings=SETTINGS)
-    fund(engine, clock)
-    path = walk_for(MELT, next(t for t in MELT.transitions if t.id == "5.inputs_chosen.quoted"))
-    run = new_run(engine, clock, "melt", Policy())
-    for edge in path:
-        engine._driver.take(run, Happened(edge.event, melt_scene(edge)(run, clock, edge)))
-    batch = run.draft.batch()
-    engine._driver.commit(engine_conflict(engine, clock))
-    before = everything(store)
-    with pytest.raises(Exception, match="changed meanwhile"):
+def failing_alone(place: Place, walk: Walk, edge: Transition[Any], evidence: Evidence) -> None:
+    """Turn each guard of the edge round, one at a time: refused or absorbed as the table says, or another
+    edge of the cell (which is not taken here), and the store as it was."""
+    run, turned = walk.run, forced(walk.spec)
+    before = place.content()
+    run.draft.machine = turned.machine
+    for guard in guards_of(edge):
+        with turned.failing(edge, guard):
+            facts = gather(run.draft, evidence, run.settings, run.now(), run.elapsed())
+            wanted = turned.expected(edge, facts)
+            decision = run.decide(edge.event, evidence)
+            assert decision.outcome == wanted.outcome, f"{edge.id} without {guard.name}"
+            assert (decision.transition, decision.refusals) == (wanted.transition, wanted.refusals)
+            assert decision.transition != edge.id
+            if not decision.accepted:
+                assert decision.outcome == "absorbed" or guard.code in {r.code for r in decision.refusals}
+                leave(walk, Happened(edge.event, evidence))
+        assert place.content() == before, f"{edge.id} without {guard.name} changed the store"
+    run.draft.machine = walk.spec
+
+
+def test_a_decision_is_never_half_committed(place: Place) -> None:
+    """A batch that fails in the middle leaves every byte as it was."""
+    store = place.empty()
+    edge = next(t for t in MELT.transitions if t.id == "5.inputs_chosen.quoted")
+    path = walk_for(MELT, edge)
+    walk = start(store, MELT, path)
+    for step in path:
+        walk.engine._driver.take(walk.run, Happened(step.event, walk.evidence_for(step)))
+    batch = walk.run.draft.batch()
+    walk.engine._driver.commit(the_other(walk, path))
+    before = place.content()
+    with pytest.raises(NutstateError, match="changed meanwhile"):
         store.commit(batch)
-    assert everything(store) == before
+    assert place.content() == before
 
 
-def engine_conflict(engine: Engine, clock: FakeClock) -> Run:
+def the_other(walk: Walk, path: list[Transition[Any]]) -> Run:
     """Another melt takes the same tokens first."""
-    run = new_run(engine, clock, "melt", Policy())
+    run = new_run(walk.engine, walk.clock, "melt", Policy())
     run.draft.set(id="tx_melt_the_other", payment_hash="cd" * 32)
-    for edge in walk_for(MELT, next(t for t in MELT.transitions if t.id == "5.inputs_chosen.quoted")):
-        engine._driver.take(run, Happened(edge.event, melt_scene(edge)(run, clock, edge)))
+    for step in path:
+        walk.engine._driver.take(run, Happened(step.event, scene_of(MELT, step)(run, walk.clock, step)))
     return run
+
+
+def test_cases_on_this_store(place: Place, request: pytest.FixtureRequest) -> None:
+    """Tells how many cases the tests above are made of; each of them does all of its own."""
+    for spec in OPERATIONS:
+        asked = sum(len(guards_of(edge)) for edge in spec.transitions)
+        edges = len(spec.transitions)
+        line = f"{spec.name}@{spec.version}: {edges} edges accepted, {asked} guards failing alone"
+        kind = request.node.callspec.params["place"]
+        request.node.user_properties.append(("table", f"edges through {kind}: {line}"))
+        assert spec.transitions

@@ -1,0 +1,130 @@
+"""For every edge of the mint, check and deposit machines: evidence under which it is accepted. And one
+place that knows where the scene of an edge is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nutstate.engine.evidence import Chosen, Evidence, Selection
+from nutstate.engine.mint.port import MintQuote, ProofState
+from nutstate.engine.run import Run
+from nutstate.machines.spec import Machine, Transition
+from nutstate.storage.secret import Secret
+from tests.engine.edge_scenes import (
+    AMOUNT,
+    HOUR_MS,
+    WHY,
+    Scene,
+    expired,
+    melt_scene,
+    nothing,
+    operator,
+    outputs_of,
+    worth_of,
+)
+from tests.support.clock import FakeClock
+
+
+def mint_quote(run: Run, state: str) -> MintQuote:
+    return MintQuote(f"quote-{run.operation.id}", Secret("lnbc1"), state, run.now() + HOUR_MS, AMOUNT, "sat")
+
+
+def mint_says(state: str, outdated: bool = False) -> Scene:
+    def scene(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+        return Evidence(
+            mint_quote=mint_quote(run, state),
+            outputs=outputs_of(run, f"out{len(run.operation.fences)}", (4, 32, 64)),
+            request_body=Secret("mint body"),
+            restored_none=True,
+            outputs_outdated=outdated,
+            reason=WHY,
+        )
+
+    return scene
+
+
+def dead(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    expired(run, clock, edge)
+    return Evidence(mint_quote=mint_quote(run, "UNPAID"))
+
+
+def issued(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    return Evidence(proofs=worth_of(run, "issued", AMOUNT), proofs_verified=True)
+
+
+def mint_too_old(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    expired(run, clock, edge)
+    clock.advance(run.settings.unknown_age_max_h * 3600 + 1)
+    return Evidence(reason=WHY)
+
+
+MINT: dict[str, Scene] = {
+    "request": nothing, "cancel": nothing, "recover": nothing, "quote_received": mint_says("UNPAID"),
+    "quote_refused": nothing, "quote_unavailable": nothing, "invoice_paid": mint_says("PAID"),
+    "invoice_issued": mint_says("ISSUED"), "expire": dead, "signatures_received": issued,
+    "signatures_restored": issued, "mint_refused": nothing, "reply_lost": nothing,
+    "mint_unreachable": nothing, "resume": operator, "write_off": operator, "too_old": mint_too_old,
+}  # fmt: skip
+
+
+def mint_scene(edge: Transition[Any]) -> Scene:
+    if edge.event == "restore_empty":
+        if edge.id.startswith("10."):
+            return mint_says("ISSUED")
+        return mint_says("PAID", outdated=edge.id.startswith("9a."))
+    return MINT[edge.event]
+
+
+def check_scene(edge: Transition[Any]) -> Scene:
+    return CHECK[edge.event]
+
+
+def looked(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    """The check machine: clean, contradicting, or one proof said spent twice."""
+    if edge.event == "found_spent":
+        first = run.store.token("tx_deposit_1_deposit")
+        assert first is not None
+        name = str(first.proofs[0].Y)
+        return Evidence(
+            selection=Selection((Chosen(first, first.proofs[:1]),), 0),
+            preflight_spent=frozenset({name}),
+            states=(ProofState(name, "SPENT"),),
+            reason=WHY,
+        )
+    bad = ("a document is missing",) if edge.event == "found_wrong" else ()
+    return Evidence(checks_performed=3, discrepancies=bad, reason=WHY if bad else None)
+
+
+CHECK: dict[str, Scene] = {
+    "found_clean": looked, "found_wrong": looked, "found_spent": looked, "resolve": operator,
+}  # fmt: skip
+
+
+def handed_in(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    return Evidence(proofs=worth_of(run, "handed-in", AMOUNT))
+
+
+DEPOSIT: dict[str, Scene] = {"deposit": handed_in}
+
+
+def deposit_scene(edge: Transition[Any]) -> Scene:
+    return DEPOSIT[edge.event]
+
+
+SCENES: Mapping[str, Callable[[Transition[Any]], Scene]] = {
+    "melt": melt_scene,
+    "mint": mint_scene,
+    "check": check_scene,
+    "deposit": deposit_scene,
+}
+"""Per machine: from an edge to its scene. Tokens have no scenes of their own: test_token_edges.py."""
+
+
+def scene_of(spec: Machine[Any], edge: Transition[Any]) -> Scene:
+    """The scene of an edge; an AssertionError that says what to write when there is none."""
+    try:
+        return SCENES[spec.name](edge)
+    except KeyError:
+        where = "tests/engine/edge_scenes.py or edge_scenes_mint.py"
+        raise AssertionError(f"no scene for edge {edge.id} of {spec.name}@{spec.version}: {where}") from None

@@ -10,7 +10,7 @@ from ..kit.cells import Cell, matrix
 from ..spec import Machine
 from .cubes import Cube, covered, cube, is_possible
 from .gaps import gaps, open_conditions, told
-from .rules import Finding, finding
+from .rules import Finding, Severity, finding
 
 
 def cell_rules(spec: Machine[Any]) -> Iterator[Finding]:
@@ -80,7 +80,7 @@ def _refusals(spec: Machine[Any]) -> Iterator[Finding]:
             found.setdefault((gap.state, gap.event), []).append(told(spec, gap.terms) or "always")
     for (state, event), conditions in found.items():
         words = "it is refused when " + "; or when ".join(conditions)
-        severity = "warning" if origins[event] == "restart" else None
+        severity: Severity | None = "warning" if origins[event] == "restart" else None
         fix = "nothing, if that is meant; else add the edge, or let the state absorb the event"
         yield finding("L24", spec.name, f"{state} + {event}", words, fix, severity)
 

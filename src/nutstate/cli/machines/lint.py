@@ -31,14 +31,15 @@ _FOLDED = "L24"
 
 @click.command(
     "lint",
-    epilog="\b\nExample:\n  nutstate machines lint melt --gaps\n  nutstate machines lint --from shop.machines --strict",
+    epilog="\b\nExample:\n  nutstate machines lint melt --gaps\n"
+    "  nutstate machines lint --from shop.machines --strict",
 )
 @click.argument("wanted", metavar="[NAMES]...", nargs=-1)
 @from_option
 @click.option(
     "--golden", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-    help="The record of released tables to compare with.  [default: the checkout's own, for the machines of this "
-    "release]",
+    help="The record of released tables to compare with.  "
+    "[default: the checkout's own, for the machines of this release]",
 )  # fmt: skip
 @click.option(
     "--gaps", "with_gaps", is_flag=True, help="Also list every combination of facts no edge accepts."
@@ -55,8 +56,8 @@ def lint_machines(
 ) -> int:
     """Look for what is wrong with the tables, before anything runs.
 
-    Errors are wrong; warnings are probably wrong, or lean on something the table does not say; notes ask whether
-    something is meant. docs/lint.md explains every rule. Exit code 1 when there are errors.
+    Errors are wrong; warnings are probably wrong, or lean on something the table does not say; notes ask
+    whether something is meant. docs/lint.md explains every rule. Exit code 1 when there are errors.
     """
     out = Output(as_json)
     specs = chosen(wanted, origin)
@@ -134,9 +135,8 @@ def _show(out: Output, found: Sequence[Finding], with_gaps: bool) -> None:
         out.line("           ", finding.sentence, wrap=True)
         out.line("           ", (f"→ {finding.fix}", "dim"), wrap=True)
     if folded:
-        words = (
-            f"{_FOLDED} refusal-gap  {len(folded)} cells of events from outside refuse something; see --gaps"
-        )
+        cells = "1 cell refuses" if len(folded) == 1 else f"{len(folded)} cells refuse"
+        words = f"{_FOLDED} {folded[0].rule.name}  {cells} some events from outside; see --gaps"
         out.line("  ", ("note".ljust(8), _STYLES["note"]), words)
     if not found:
         out.line("  nothing found")

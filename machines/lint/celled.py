@@ -6,22 +6,26 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from ..kit.cells import Cell, matrix
+from ..kit.cells import Cell
 from ..spec import Machine
 from .cubes import Cube, covered, cube, is_possible
-from .gaps import gaps, open_conditions, told
+from .gaps import edged_cells, gaps, open_conditions, told
 from .rules import Finding, Severity, finding
 
 
 def cell_rules(spec: Machine[Any]) -> Iterator[Finding]:
     """L20 to L26, cell by cell."""
-    for cell in matrix(spec):
-        if cell.edges:
-            cubes = tuple(cube(edge) for edge in cell.edges)
-            yield from _never_taken(spec, cell, cubes)
-            yield from _overlaps(spec, cell, cubes)
-            yield from _holes(spec, cell)
-        yield from _dead_answers(spec, cell)
+    for cell in edged_cells(spec):
+        cubes = tuple(cube(edge) for edge in cell.edges)
+        yield from _never_taken(spec, cell, cubes)
+        yield from _overlaps(spec, cell, cubes)
+        yield from _holes(spec, cell)
+        yield from _dead_answers(spec, cell, cubes)
+    for state in spec.states:
+        for fixed in state.refuses:
+            if fixed.event in state.absorbs:
+                where = f"{state.name} + {fixed.event}"
+                yield finding("L26", spec.name, where, "`refuses` names it, but it is absorbed before", _LINE)
     yield from _refusals(spec)
     for edge in spec.transitions:
         if edge.source == edge.dest and not edge.effects:
@@ -62,14 +66,18 @@ def _holes(spec: Machine[Any], cell: Cell) -> Iterator[Finding]:
     wanted = {guard.name for edge in cell.edges for guard in edge.requires}
     unwanted = {guard.name for edge in cell.edges for guard in edge.forbids}
     origin = {event.name: event.origin for event in spec.events}[cell.event]
+    conditions: list[str] = []
     for condition in open_conditions(cell):
         names = {name for name, _ in condition}
         if names and names <= wanted & unwanted:
-            terms = tuple((name, (name, True) in condition) for name in cell.guards if name in names)
-            words = f"its edges tell cases apart, but none is taken when {told(spec, terms)}"
-            outside = origin in ("mint", "clock", "restart")
-            where = f"{cell.state} + {cell.event}"
-            yield finding("L23", spec.name, where, words, _TWIN, None if outside else "warning")
+            conditions.append(
+                told(spec, tuple((name, (name, True) in condition) for name in cell.guards if name in names))
+            )
+    if conditions:
+        words = f"its edges tell cases apart, but none is taken when {'; or when '.join(conditions)}"
+        outside = origin in ("mint", "clock", "restart")
+        where = f"{cell.state} + {cell.event}"
+        yield finding("L23", spec.name, where, words, _TWIN, None if outside else "warning")
 
 
 def _refusals(spec: Machine[Any]) -> Iterator[Finding]:
@@ -85,17 +93,13 @@ def _refusals(spec: Machine[Any]) -> Iterator[Finding]:
         yield finding("L24", spec.name, f"{state} + {event}", words, fix, severity)
 
 
-def _dead_answers(spec: Machine[Any], cell: Cell) -> Iterator[Finding]:
+def _dead_answers(spec: Machine[Any], cell: Cell, cubes: tuple[Cube | None, ...]) -> Iterator[Finding]:
     state = spec.state(cell.state)
     absorbs = cell.event in state.absorbs
     refuses = any(fixed.event == cell.event for fixed in state.refuses)
-    where = f"{cell.state} + {cell.event}"
-    accepted = covered(frozenset(), [c for c in map(cube, cell.edges) if c is not None])
-    if accepted and (absorbs or refuses):
-        line = "absorbs" if absorbs else "refuses"
-        yield finding("L26", spec.name, where, f"`{line}` names it, but an edge is always taken", _LINE)
-    elif absorbs and refuses:
-        yield finding("L26", spec.name, where, "`refuses` names it, but it is absorbed before", _LINE)
+    if (absorbs or refuses) and covered(frozenset(), [one for one in cubes if one is not None]):
+        words = f"`{'absorbs' if absorbs else 'refuses'}` names it, but an edge is always taken"
+        yield finding("L26", spec.name, f"{cell.state} + {cell.event}", words, _LINE)
 
 
 def shown(terms: tuple[tuple[str, bool], ...]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any, Literal
 
 from attrs import frozen
 
-from ..kit.cells import Cell, matrix
+from ..kit.cells import Cell
 from ..spec import Machine, Origin
 from .cubes import Cube, cube, left_out
 
@@ -35,9 +36,7 @@ def gaps(spec: Machine[Any]) -> tuple[Gap, ...]:
     cell together are exactly the valuations under which none of its edges is taken."""
     origins = {event.name: event.origin for event in spec.events}
     found: list[Gap] = []
-    for cell in matrix(spec):
-        if not cell.edges:
-            continue
+    for cell in edged_cells(spec):
         absorbed = cell.event in spec.state(cell.state).absorbs
         for condition in open_conditions(cell):
             terms = tuple((name, (name, True) in condition) for name in cell.guards if _asks(condition, name))
@@ -47,6 +46,17 @@ def gaps(spec: Machine[Any]) -> tuple[Gap, ...]:
             found.append(
                 Gap(spec.name, cell.state, cell.event, origins[cell.event], outcome, terms, sentence)
             )
+    return tuple(found)
+
+
+def edged_cells(spec: Machine[Any]) -> tuple[Cell, ...]:
+    """The cells of declared states and events that have edges, in the order of the declaration."""
+    found: list[Cell] = []
+    for state, event in product(spec.states, spec.events):
+        edges = spec.cells.get((state.name, event.name), ())
+        if edges:
+            asked = dict.fromkeys(g.name for edge in edges for g in (*edge.requires, *edge.forbids))
+            found.append(Cell(state.name, event.name, edges, tuple(asked)))
     return tuple(found)
 
 

@@ -12,7 +12,18 @@ from nutstate.machines.spec import NONE, Machine, Transition
 Claim = Callable[[Machine[Any]], Iterable[object]]
 """Yields whatever breaks it."""
 
-SENT = ("paying", "pending", "unknown", "paid", "unpaid", "fencing", "watching", "settled", "attention", "discrepant")
+SENT = (
+    "paying",
+    "pending",
+    "unknown",
+    "paid",
+    "unpaid",
+    "fencing",
+    "watching",
+    "settled",
+    "attention",
+    "discrepant",
+)
 UNPAID_ENDS = ("rejected", "cancelled", "expired", "released")
 CLAIMED = ("splitting", "prepared", "held", *SENT)
 ANSWERS = ("mint_paid", "mint_pending", "mint_unpaid", "mint_refused", "reply_lost", "mint_unreachable")
@@ -65,7 +76,7 @@ def a_person_is_told(spec: Machine[Any]) -> Iterator[object]:
     origins = {event.name: event.origin for event in spec.events}
     for edge in spec.transitions:
         told = {"record_reason", "alarm"} <= set(edge.effects)
-        if edge.dest in parked and not told and not (edge.source == edge.dest):
+        if edge.dest in parked and not told and edge.source != edge.dest:
             yield edge.id
         by_hand = "operator_gave_reason" in asks(edge)
         if by_hand != (origins.get(edge.event) == "operator" or edge.id == "21b.release.attention"):
@@ -82,7 +93,10 @@ def what_has_ended_stays(spec: Machine[Any]) -> Iterator[object]:
             continue
         yield from (t.id for t in spec.transitions if t.source == state.name)
         yield from (e for e in (*ANSWERS[3:], "recover", "too_old") if e in names and e not in state.absorbs)
-        if "cancel" in names and decide(spec, state.name, "cancel", spec.facts())[0] not in ("refused", "absorbed"):
+        if "cancel" in names and decide(spec, state.name, "cancel", spec.facts())[0] not in (
+            "refused",
+            "absorbed",
+        ):
             yield state.name
 
 
@@ -91,7 +105,10 @@ def a_restart_is_answered(spec: Machine[Any]) -> Iterator[object]:
     if spec.name == "token":
         return
     for state in spec.states:
-        if state.kind != "pseudo" and decide(spec, state.name, "recover", spec.facts())[0] in ("refused", "undefined"):
+        if state.kind != "pseudo" and decide(spec, state.name, "recover", spec.facts())[0] in (
+            "refused",
+            "undefined",
+        ):
             yield state.name
     for edge in spec.transitions:
         if edge.event == "recover" and edge.source in SENT and edge.dest != "unknown":
@@ -114,13 +131,22 @@ def melt_frees_only_with_proof(spec: Machine[Any]) -> Iterator[object]:
             yield t.id
         if frees and t.source in before and before[t.source] not in asks(t):
             yield t.id
-        if frees and t.source == "held" and t.event != "unhold" and not {"hold_is_over", "held_proven_unspent"} <= asks(t):
+        if (
+            frees
+            and t.source == "held"
+            and t.event != "unhold"
+            and not {"hold_is_over", "held_proven_unspent"} <= asks(t)
+        ):
             yield t.id
         if frees and t.source not in (*free, *before, "held", "unpaid", "attention"):
             yield t.id
         if "drop_claim" in t.effects and t.dest not in UNPAID_ENDS:
             yield t.id
-        if t.source in SENT and t.dest in UNPAID_ENDS and not {"outputs_verified", "watch_window_over"} & asks(t):
+        if (
+            t.source in SENT
+            and t.dest in UNPAID_ENDS
+            and not {"outputs_verified", "watch_window_over"} & asks(t)
+        ):
             yield t.id
         if t.dest == "watching" and "stamp_watch" not in t.effects:
             yield t.id
@@ -135,17 +161,28 @@ def melt_pays_only_what_is_its_own(spec: Machine[Any]) -> Iterator[object]:
         effects = set(t.effects)
         if "reserve_inputs" in effects and not (reserved <= asks(t) and "take_claim" in effects):
             yield t.id
-        if t.dest == "prepared" and not ({"write_blanks", "write_request"} <= effects and "inputs_cover" in asks(t)):
+        if t.dest == "prepared" and not (
+            {"write_blanks", "write_request"} <= effects and "inputs_cover" in asks(t)
+        ):
             yield t.id
         if t.dest == "paying" and "quote_unexpired" not in asks(t):
             yield t.id
-        if t.dest == "paid" and t.source != t.dest and not ("payment_proven" in asks(t) and "store_payment" in effects):
+        if (
+            t.dest == "paid"
+            and t.source != t.dest
+            and not ("payment_proven" in asks(t) and "store_payment" in effects)
+        ):
             yield t.id
         if t.dest == "paid" and t.source not in (*SENT,):
             yield t.id
         if t.dest == "settled" and not {"store_change", "record_melt", "spend_contested"} & effects:
             yield t.id
-        if "record_melt" in effects and not {"conserved", "secrets_distinct", "sources_touched", "nothing_contested"} <= asks(t):
+        if "record_melt" in effects and not {
+            "conserved",
+            "secrets_distinct",
+            "sources_touched",
+            "nothing_contested",
+        } <= asks(t):
             yield t.id
         if t.dest in ("written_off",) and not {"record_loss", "spend_inputs", "free_untouched"} <= effects:
             yield t.id
@@ -163,7 +200,9 @@ def melt_after_sending(spec: Machine[Any]) -> Iterator[object]:
             yield state, "cancel"
         for event, said in itertools.product(ANSWERS, answered):
             outcome, edge = decide(spec, state, event, answered[said])
-            allowed = ("accepted", "absorbed", "refused") if event == "mint_paid" else ("accepted", "absorbed")
+            allowed = (
+                ("accepted", "absorbed", "refused") if event == "mint_paid" else ("accepted", "absorbed")
+            )
             if outcome not in allowed:
                 yield state, event, said
             if edge is not None and edge.dest == "paid" and said != "PAID":
@@ -192,12 +231,16 @@ def token_is_stamped(spec: Machine[Any]) -> Iterator[object]:
         ):
             if (effect in effects) != wanted:
                 yield t.id, effect
-        if t.dest in ("unspent", "reserved", "outstanding") and "index_proofs" in effects:
-            if not {"has_proofs", "total_matches_proofs", "secrets_distinct"} <= asks(t):
-                yield t.id
+        counted = {"has_proofs", "total_matches_proofs", "secrets_distinct"} <= asks(t)
+        if t.dest in ("unspent", "reserved", "outstanding") and "index_proofs" in effects and not counted:
+            yield t.id
         if locked and t.dest in ("unspent", "spent") and "belongs_to_operation" not in asks(t):
             yield t.id
-        if t.dest == "spent" and not {"consumption_is_proven", "mint_says_all_spent", "from_migration"} & asks(t):
+        if t.dest == "spent" and not {
+            "consumption_is_proven",
+            "mint_says_all_spent",
+            "from_migration",
+        } & asks(t):
             yield t.id
         if (t.source, t.dest) == ("reserved", "unspent") and "release_is_proven" not in asks(t):
             yield t.id
@@ -210,14 +253,20 @@ def mint_issues_once(spec: Machine[Any]) -> Iterator[object]:
         return
     for t in spec.transitions:
         effects = set(t.effects)
-        if ("issue_token" in effects) != (t.dest == "issued") or ("issue_token" in effects and "outputs_verified" not in asks(t)):
+        if ("issue_token" in effects) != (t.dest == "issued") or (
+            "issue_token" in effects and "outputs_verified" not in asks(t)
+        ):
             yield t.id
         if t.dest == "issuing" and "invoice_is_paid" not in asks(t):
             yield t.id
         ends = t.dest in ("rejected", "expired", "cancelled", "written_off")
         if ends != ("fail_token" in effects):
             yield t.id
-        if ends and t.source not in ("requested",) and not {"quote_is_dead", "operator_gave_reason"} & asks(t):
+        if (
+            ends
+            and t.source not in ("requested",)
+            and not {"quote_is_dead", "operator_gave_reason"} & asks(t)
+        ):
             yield t.id
         if t.source == NONE and "expect_token" not in effects:
             yield t.id

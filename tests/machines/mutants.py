@@ -59,12 +59,14 @@ def swap_polarity(spec: Machine[Any]) -> Iterator[Change]:
     """``requires`` becomes ``forbids`` and the other way round, guard by guard."""
     for n, edge in enumerate(spec.transitions):
         for m, guard in enumerate(edge.requires):
-            yield f"{edge.id} {guard.name}", _edge(
-                spec, n, requires=_without(edge.requires, m), forbids=(*edge.forbids, guard)
+            yield (
+                f"{edge.id} {guard.name}",
+                _edge(spec, n, requires=_without(edge.requires, m), forbids=(*edge.forbids, guard)),
             )
         for m, guard in enumerate(edge.forbids):
-            yield f"{edge.id} {guard.name}", _edge(
-                spec, n, requires=(*edge.requires, guard), forbids=_without(edge.forbids, m)
+            yield (
+                f"{edge.id} {guard.name}",
+                _edge(spec, n, requires=(*edge.requires, guard), forbids=_without(edge.forbids, m)),
             )
 
 
@@ -156,7 +158,11 @@ def other_code(spec: Machine[Any]) -> Iterator[Change]:
     """A fixed refusal with another code."""
     for n, state in enumerate(spec.states):
         for m, fixed in enumerate(state.refuses):
-            changed = (*state.refuses[:m], attrs.evolve(fixed, code="OWNER_MISMATCH"), *state.refuses[m + 1 :])
+            changed = (
+                *state.refuses[:m],
+                attrs.evolve(fixed, code="OWNER_MISMATCH"),
+                *state.refuses[m + 1 :],
+            )
             yield f"{state.name} {fixed.event}", _state(spec, n, refuses=changed)
 
 

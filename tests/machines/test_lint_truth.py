@@ -99,7 +99,9 @@ def test_overlapping_edges_are_those_that_agree_somewhere(table: list[dict[str, 
     for f in (f for f in lint((spec,)) if f.code == "L21"):
         told = f.sentence.partition("agree when ")[2]
         words = [] if told == "anything holds" else told.split(", ")
-        facts = dict.fromkeys(NAMES, False) | {w.removeprefix("not "): not w.startswith("not ") for w in words}
+        facts = dict.fromkeys(NAMES, False) | {
+            w.removeprefix("not "): not w.startswith("not ") for w in words
+        }
         one, other = f.sentence.split()[2].rstrip(","), f.where
         assert all(agrees(edge, facts) for edge in spec.transitions if edge.id in (one, other)), f.sentence
 

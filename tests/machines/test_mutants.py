@@ -20,9 +20,18 @@ from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Machine
 from tests.machines.claims import broken
 from tests.machines.mutants import OPERATORS, Mutant, mutants
-from tests.machines.rows import ROWS, differences
+from tests.machines.notation import differences
+from tests.machines.rows import ROWS
 
-EVERYWHERE = ("redirect_edge", "move_edge", "rename_event", "add_effect", "add_absorb", "change_action", "change_origin")
+EVERYWHERE = (
+    "redirect_edge",
+    "move_edge",
+    "rename_event",
+    "add_effect",
+    "add_absorb",
+    "change_action",
+    "change_origin",
+)
 """Operators that try every state, event, effect, action or origin in every place."""
 
 EVERY_NTH = 41
@@ -89,7 +98,6 @@ def test_most_mutants_need_no_second_table(spec: Machine[Any]) -> None:
     before = shouted(spec)
     found = [(m, bool(broken(m.spec) or shouted(m.spec) - before)) for m in chosen(spec.name)]
     share = sum(dead for _, dead in found) / len(found)
-    print(f"\n{spec.name}: {share:.3f} of {len(found)}\n{by_operator(found)}")
     assert share >= KILLED_WITHOUT_ROWS[spec.name], f"{share:.3f}\n{by_operator(found)}"
 
 

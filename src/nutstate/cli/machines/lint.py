@@ -119,9 +119,12 @@ def _record(golden: Path | None, ours: bool) -> Any:
         if golden is None or not golden.is_file():
             return None
     try:
-        return json.loads(golden.read_text(encoding="utf-8"))
-    except ValueError as error:
+        record = json.loads(golden.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise click.UsageError(f"--golden: {golden} is not JSON: {error}") from None
+    if not isinstance(record, list):
+        raise click.UsageError(f"--golden: {golden} holds no list")
+    return record
 
 
 def _show(out: Output, found: Sequence[Finding], with_gaps: bool) -> None:

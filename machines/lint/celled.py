@@ -7,26 +7,26 @@ from itertools import combinations
 from typing import Any
 
 from ..kit.cells import Cell
-from ..spec import Machine
-from .cubes import Cube, covered, cube, is_possible
-from .gaps import edged_cells, gaps, open_conditions, told
-from .rules import Finding, Severity, finding
+from ..spec import Machine, Origin
+from .cubes import Cube, TooMany, covered, cube, is_possible
+from .gaps import edged_cells, gaps_of, told
+from .rules import Finding, finding
 
 
 def cell_rules(spec: Machine[Any]) -> Iterator[Finding]:
     """L20 to L26, cell by cell."""
+    origins = {event.name: event.origin for event in spec.events}
     for cell in edged_cells(spec):
         cubes = tuple(cube(edge) for edge in cell.edges)
         yield from _never_taken(spec, cell, cubes)
         yield from _overlaps(spec, cell, cubes)
-        yield from _holes(spec, cell)
+        yield from _left_out(spec, cell, origins[cell.event])
         yield from _dead_answers(spec, cell, cubes)
     for state in spec.states:
         for fixed in state.refuses:
             if fixed.event in state.absorbs:
                 where = f"{state.name} + {fixed.event}"
                 yield finding("L26", spec.name, where, "`refuses` names it, but it is absorbed before", _LINE)
-    yield from _refusals(spec)
     for edge in spec.transitions:
         if edge.source == edge.dest and not edge.effects:
             words = f"it stays in {edge.source} and writes nothing"
@@ -42,9 +42,8 @@ def _never_taken(spec: Machine[Any], cell: Cell, cubes: tuple[Cube | None, ...])
             continue
         earlier = [(e, c) for e, c in zip(cell.edges[:n], cubes[:n], strict=True) if c is not None]
         if covered(own, [c for _, c in earlier]):
-            taking = ", ".join(e.id for e, c in earlier if is_possible(c | own))
-            words = f"it is never taken: {taking} come first and accept all it would"
-            words = words if "," in taking else words.replace("come", "comes").replace("accept", "accepts")
+            taking = [e.id for e, c in earlier if is_possible(c | own)]
+            words = f"it is never taken: all it would accept goes to {', '.join(taking)} before"
             yield finding("L20", spec.name, edge.id, words, "move it up, ask for more above it, or remove it")
 
 
@@ -59,38 +58,27 @@ def _overlaps(spec: Machine[Any], cell: Cell, cubes: tuple[Cube | None, ...]) ->
         yield finding("L21", spec.name, other.id, words, fix, "note" if second < first else None)
 
 
-def _holes(spec: Machine[Any], cell: Cell) -> Iterator[Finding]:
-    state = spec.state(cell.state)
+def _left_out(spec: Machine[Any], cell: Cell, origin: Origin) -> Iterator[Finding]:
+    """L23 and L24. What the state absorbs or always refuses is answered, so nothing is left out."""
+    state, where = spec.state(cell.state), f"{cell.state} + {cell.event}"
     if cell.event in state.absorbs or any(fixed.event == cell.event for fixed in state.refuses):
         return
+    outside = origin in ("mint", "clock", "restart")
+    try:
+        found = gaps_of(spec, cell)
+    except TooMany as error:
+        yield finding("L24", spec.name, where, str(error), "ask for less in one cell")
+        return
     wanted = {guard.name for edge in cell.edges for guard in edge.requires}
-    unwanted = {guard.name for edge in cell.edges for guard in edge.forbids}
-    origin = {event.name: event.origin for event in spec.events}[cell.event]
-    conditions: list[str] = []
-    for condition in open_conditions(cell):
-        names = {name for name, _ in condition}
-        if names and names <= wanted & unwanted:
-            conditions.append(
-                told(spec, tuple((name, (name, True) in condition) for name in cell.guards if name in names))
-            )
-    if conditions:
-        words = f"its edges tell cases apart, but none is taken when {'; or when '.join(conditions)}"
-        outside = origin in ("mint", "clock", "restart")
-        where = f"{cell.state} + {cell.event}"
+    twins = wanted & {guard.name for edge in cell.edges for guard in edge.forbids}
+    holes = [told(spec, gap.terms) for gap in found if gap.terms and {name for name, _ in gap.terms} <= twins]
+    if holes:
+        words = f"its edges tell cases apart, but none is taken when {'; or when '.join(holes)}"
         yield finding("L23", spec.name, where, words, _TWIN, None if outside else "warning")
-
-
-def _refusals(spec: Machine[Any]) -> Iterator[Finding]:
-    found: dict[tuple[str, str], list[str]] = {}
-    origins = {event.name: event.origin for event in spec.events}
-    for gap in gaps(spec):
-        if gap.outcome == "refused" and gap.origin in ("mint", "clock", "restart"):
-            found.setdefault((gap.state, gap.event), []).append(told(spec, gap.terms) or "always")
-    for (state, event), conditions in found.items():
-        words = "it is refused when " + "; or when ".join(conditions)
-        severity: Severity | None = "warning" if origins[event] == "restart" else None
+    if found and outside:
+        words = "it is refused when " + "; or when ".join(told(spec, gap.terms) or _ALWAYS for gap in found)
         fix = "nothing, if that is meant; else add the edge, or let the state absorb the event"
-        yield finding("L24", spec.name, f"{state} + {event}", words, fix, severity)
+        yield finding("L24", spec.name, where, words, fix, "warning" if origin == "restart" else None)
 
 
 def _dead_answers(spec: Machine[Any], cell: Cell, cubes: tuple[Cube | None, ...]) -> Iterator[Finding]:
@@ -108,4 +96,5 @@ def shown(terms: tuple[tuple[str, bool], ...]) -> str:
 
 
 _TWIN = "make facts that belong together one guard, required on one edge and forbidden on its twin"
+_ALWAYS = "anything is so"
 _LINE = "remove the line, or guard the edge"

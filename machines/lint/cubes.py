@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..spec import Transition
 
@@ -12,6 +12,14 @@ Literal = tuple[str, bool]
 
 Cube = frozenset[Literal]
 """A conjunction of literals; the empty one is always true."""
+
+
+PRODUCTS_MAX: Final = 2_000
+"""So many conditions of one cell are worked out. A cell nobody could read has more."""
+
+
+class TooMany(ValueError):
+    """A cell leaves out more combinations than anybody could read."""
 
 
 def cube(edge: Transition[Any]) -> Cube | None:
@@ -34,16 +42,15 @@ def covered(inside: Cube, cubes: Iterable[Cube]) -> bool:
 
 
 def _always(cubes: Sequence[Cube]) -> bool:
-    """Whether one of them holds under every valuation: split by a guard until that is plain."""
-    if any(not c for c in cubes):
-        return True
-    names = sorted({name for c in cubes for name, _ in c})
-    if not names:
-        return False
-    name = names[0]
+    """Whether one of them holds under every valuation: split by a guard until that is plain, and first
+    to where the shortest cube does not hold."""
+    if not cubes or any(not c for c in cubes):
+        return bool(cubes)
+    shortest = min((sorted(c) for c in cubes), key=lambda c: (len(c), c))
+    name, wanted = shortest[0]
     return all(
         _always([c - {(name, answer)} for c in cubes if (name, not answer) not in c])
-        for answer in (False, True)
+        for answer in (not wanted, wanted)
     )
 
 
@@ -52,7 +59,7 @@ def left_out(cubes: Iterable[Cube], order: Sequence[str]) -> tuple[Cube, ...]:
 
     Each cube denied is a clause; the clauses are multiplied out and what a shorter product implies is
     dropped. That yields all prime implicants (Nelson's theorem) without listing 2**n valuations.
-    Shortest first, then by the guards' ``order``.
+    Shortest first, then by the guards' ``order``. TooMany beyond ``PRODUCTS_MAX``.
     """
     products: set[Cube] = {frozenset()}
     for one in cubes:
@@ -65,6 +72,8 @@ def left_out(cubes: Iterable[Cube], order: Sequence[str]) -> tuple[Cube, ...]:
             grown |= {
                 product | {(name, answer)} for name, answer in denied if (name, not answer) not in product
             }
+        if len(grown) > PRODUCTS_MAX:
+            raise TooMany(f"more than {PRODUCTS_MAX} combinations")
         products = _minimal(grown)
     place = {name: n for n, name in enumerate(order)}
     return tuple(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any, Literal
+from typing import Any
 
 from attrs import frozen
 
 from ..kit.cells import Cell
-from ..spec import Machine, Origin
-from .cubes import Cube, cube, left_out
+from ..spec import Machine, Origin, Outcome
+from .cubes import Cube, TooMany, cube, left_out
 
 Term = tuple[str, bool]
 """A guard's name and the answer it gives."""
@@ -26,26 +26,33 @@ class Gap:
     state: str
     event: str
     origin: Origin
-    outcome: Literal["refused", "absorbed"]
+    outcome: Outcome
     terms: tuple[Term, ...]
     sentence: str
 
 
 def gaps(spec: Machine[Any]) -> tuple[Gap, ...]:
     """Every gap of every cell that has edges, in the order of states, events and guards. The gaps of a
-    cell together are exactly the valuations under which none of its edges is taken."""
-    origins = {event.name: event.origin for event in spec.events}
+    cell together are exactly the valuations under which none of its edges is taken. ValueError when a
+    cell leaves out more combinations than anybody could read."""
+    return tuple(gap for cell in edged_cells(spec) for gap in gaps_of(spec, cell))
+
+
+def gaps_of(spec: Machine[Any], cell: Cell) -> tuple[Gap, ...]:
+    """The gaps of one cell, shortest first. ValueError when there are more than anybody could read."""
+    asked = [cube(edge) for edge in cell.edges]
+    try:
+        conditions = left_out([one for one in asked if one is not None], cell.guards)
+    except TooMany as error:
+        raise TooMany(f"{cell.state} + {cell.event} leaves out {error}") from None
+    outcome: Outcome = "absorbed" if cell.event in spec.state(cell.state).absorbs else "refused"
+    origin = next(event.origin for event in spec.events if event.name == cell.event)
     found: list[Gap] = []
-    for cell in edged_cells(spec):
-        absorbed = cell.event in spec.state(cell.state).absorbs
-        for condition in open_conditions(cell):
-            terms = tuple((name, (name, True) in condition) for name in cell.guards if _asks(condition, name))
-            words = f"{cell.state} + {cell.event} is {'absorbed' if absorbed else 'refused'}"
-            sentence = f"{words} when {told(spec, terms)}" if terms else f"{words} always"
-            outcome: Literal["refused", "absorbed"] = "absorbed" if absorbed else "refused"
-            found.append(
-                Gap(spec.name, cell.state, cell.event, origins[cell.event], outcome, terms, sentence)
-            )
+    for condition in conditions:
+        terms = tuple((name, (name, True) in condition) for name in cell.guards if _asks(condition, name))
+        when = f"when {told(spec, terms)}" if terms else "always"
+        sentence = f"{cell.state} + {cell.event} is {outcome} {when}"
+        found.append(Gap(spec.name, cell.state, cell.event, origin, outcome, terms, sentence))
     return tuple(found)
 
 
@@ -58,12 +65,6 @@ def edged_cells(spec: Machine[Any]) -> tuple[Cell, ...]:
             asked = dict.fromkeys(g.name for edge in edges for g in (*edge.requires, *edge.forbids))
             found.append(Cell(state.name, event.name, edges, tuple(asked)))
     return tuple(found)
-
-
-def open_conditions(cell: Cell) -> tuple[Cube, ...]:
-    """The minimal conditions under which no edge of the cell is taken, shortest first."""
-    asked = [cube(edge) for edge in cell.edges]
-    return left_out([one for one in asked if one is not None], cell.guards)
 
 
 def told(spec: Machine[Any], terms: tuple[Term, ...]) -> str:

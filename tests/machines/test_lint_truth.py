@@ -138,3 +138,15 @@ def test_a_cell_of_many_guards_needs_no_list_of_all_valuations() -> None:
     edge = attrs.evolve(spec.transitions[0], requires=many)
     found = gaps(attrs.evolve(spec, transitions=(edge,)))
     assert [gap.terms for gap in found] == [((g.name, False),) for g in many]
+
+
+def test_a_cell_nobody_could_read_is_said_to_be_one_and_takes_no_time() -> None:
+    """Eight edges of six guards of their own: 6**8 combinations."""
+    known = [[Guard[Any](f"g{n}{m}", f"{n} {m}", "NO", bool) for m in range(6)] for n in range(8)]
+    spec = machine([{}] * 8)
+    table = tuple(attrs.evolve(e, requires=tuple(g)) for e, g in zip(spec.transitions, known, strict=True))
+    spec = attrs.evolve(spec, transitions=table)
+    with pytest.raises(ValueError, match=r"none \+ ask leaves out more than 2000 combinations"):
+        gaps(spec)
+    assert [f.severity for f in lint((spec,)) if f.code == "L24"] == ["note"]
+    assert [f for f in lint((spec,)) if f.code == "L20"] == []

@@ -16,7 +16,7 @@ import click
 from ...diagrams.build import GOLDEN, NotACheckout, checkout
 from ...machines import guards as our_guards
 from ...machines.effects import ACTIONS, EFFECTS
-from ...machines.lint import SEVERITIES, Finding, gaps, lint, unused_guards
+from ...machines.lint import SEVERITIES, Finding, Gap, gaps, lint, unused_guards
 from ...machines.refusals import CODES
 from ...machines.registry import names
 from ...machines.spec import Machine
@@ -71,7 +71,7 @@ def lint_machines(
             "findings": [{**attrs.asdict(f), "rule": f.rule.name} for f in found],
         }
         if with_gaps:
-            document["gaps"] = [attrs.asdict(gap) for spec in specs for gap in gaps(spec)]
+            document["gaps"] = [attrs.asdict(gap) for spec in specs for gap in _listed(spec)]
         out.document(document)
         return Exit.REFUSED if bad else Exit.DONE
     for spec in specs:
@@ -147,8 +147,15 @@ def _show(out: Output, found: Sequence[Finding], with_gaps: bool) -> None:
 
 def _show_gaps(out: Output, spec: Machine[Any]) -> None:
     out.line("  ", ("gaps: what no edge accepts, by the least that must be so", "dim"))
-    for gap in gaps(spec):
+    for gap in _listed(spec):
         out.line("    ", gap.sentence, wrap=True)
+
+
+def _listed(spec: Machine[Any]) -> tuple[Gap, ...]:
+    try:
+        return gaps(spec)
+    except ValueError as error:
+        raise click.UsageError(f"--gaps: {spec.name}: {error}") from None
 
 
 def _many(count: int, word: str) -> str:

@@ -1,6 +1,8 @@
-"""The tables a second time, written by hand from the specification and the reasons in docs/ and the
-changelog, never from the declarations: what is wrong in one of the two shows as a difference. How to
-read them: :mod:`tests.machines.notation`."""
+"""The tables a second time, written by hand and never generated, so that a change of one of the two
+shows as a difference. What stands where follows the specification and the reasons given in docs/ and the
+changelog; where these are silent (most ``absorbs``, the order of effects, the mint machine's rows) it is
+the declaration read line by line, which notices a later change but not a first mistake. How to read
+them: :mod:`tests.machines.notation`."""
 
 from __future__ import annotations
 

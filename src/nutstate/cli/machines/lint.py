@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,8 +136,8 @@ def _show(out: Output, found: Sequence[Finding], with_gaps: bool) -> None:
         style = _STYLES[finding.severity]
         head = f"{finding.code} {finding.rule.name}"
         out.line("  ", (finding.severity.ljust(8), style), head, "  ", (finding.where, "bold"))
-        out.line("           ", finding.sentence, wrap=True)
-        out.line("           ", (f"→ {finding.fix}", "dim"), wrap=True)
+        _indented(out, finding.sentence, 11)
+        _indented(out, f"→ {finding.fix}", 11, "dim")
     if folded:
         cells = "1 cell refuses" if len(folded) == 1 else f"{len(folded)} cells refuse"
         words = f"{_FOLDED} {folded[0].rule.name}  {cells} some events from outside; see --gaps"
@@ -148,7 +149,14 @@ def _show(out: Output, found: Sequence[Finding], with_gaps: bool) -> None:
 def _show_gaps(out: Output, spec: Machine[Any]) -> None:
     out.line("  ", ("gaps: what no edge accepts, by the least that must be so", "dim"))
     for gap in _listed(spec):
-        out.line("    ", gap.sentence, wrap=True)
+        _indented(out, gap.sentence, 4)
+
+
+def _indented(out: Output, words: str, columns: int, style: str = "") -> None:
+    """A sentence, broken between words on a terminal; every line of it stands as far in as the first."""
+    width = max(40, out.console.width - columns) if out.console.is_terminal else len(words)
+    for line in textwrap.wrap(words, max(width, 1)):
+        out.line(" " * columns, (line, style))
 
 
 def _listed(spec: Machine[Any]) -> tuple[Gap, ...]:

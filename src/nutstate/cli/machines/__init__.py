@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .lint import lint_machines
 from .listing import list_machines
 
 
@@ -13,6 +14,7 @@ def machines() -> None:
 
 
 _COMMANDS = (
+    lint_machines,
     list_machines,
 )  # fmt: skip
 for _command in _COMMANDS:

@@ -1,0 +1,287 @@
+"""What the README, docs/requirements.md and docs/machines.md promise of the machines, asked of any
+declaration: sentences about money and answers, not a list of rows. A claim that is broken is named."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from nutstate.machines.spec import NONE, Machine, Transition
+
+Claim = Callable[[Machine[Any]], Iterable[object]]
+"""Yields whatever breaks it."""
+
+SENT = (
+    "paying",
+    "pending",
+    "unknown",
+    "paid",
+    "unpaid",
+    "fencing",
+    "watching",
+    "settled",
+    "attention",
+    "discrepant",
+)
+UNPAID_ENDS = ("rejected", "cancelled", "expired", "released")
+CLAIMED = ("splitting", "prepared", "held", *SENT)
+ANSWERS = ("mint_paid", "mint_pending", "mint_unpaid", "mint_refused", "reply_lost", "mint_unreachable")
+HARMLESS = {
+    "record_reason", "alarm", "expect_token", "fail_token", "release_inputs", "drop_claim", "correct_spent",
+}  # fmt: skip
+
+
+def asks(edge: Transition[Any]) -> set[str]:
+    """Its guards by name, forbidden ones with ``not``."""
+    return {g.name for g in edge.requires} | {f"not {g.name}" for g in edge.forbids}
+
+
+def decide(spec: Machine[Any], state: str, event: str, facts: Any) -> tuple[str, Transition[Any] | None]:
+    """The outcome and the edge that is taken, read off the table."""
+    declared, found = spec.state(state), spec.cells.get((state, event), ())
+    for t in found:
+        if all(g.holds(facts) for g in t.requires) and not any(g.holds(facts) for g in t.forbids):
+            return "accepted", t
+    if event in declared.absorbs:
+        return "absorbed", None
+    return ("refused" if found or any(r.event == event for r in declared.refuses) else "undefined"), None
+
+
+def nothing_known_moves_nothing(spec: Machine[Any]) -> Iterator[object]:
+    """The default of every fact is the answer that permits nothing."""
+    facts = spec.facts()
+    for state, event in spec.cells:
+        _, edge = decide(spec, state, event, facts)
+        if edge is not None and set(edge.effects) - HARMLESS:
+            yield edge.id
+
+
+def written_ahead_where_requests_leave(spec: Machine[Any]) -> Iterator[object]:
+    """A state is written ahead when its action posts; the way there stamps or writes the request."""
+    for state in spec.states:
+        if state.write_ahead != (state.action in ("post_melt", "post_fence", "post_mint")):
+            yield state.name
+    ahead = {state.name: state.action for state in spec.states if state.write_ahead}
+    for edge in spec.transitions:
+        wanted = {"post_fence": "write_fence"}.get(str(ahead.get(edge.dest)), "stamp_sent")
+        for effect in ("write_fence", "stamp_sent"):
+            if (effect in edge.effects) != (edge.dest in ahead and effect == wanted):
+                yield edge.id, effect
+
+
+def a_person_is_told(spec: Machine[Any]) -> Iterator[object]:
+    """What parks raises the alarm and says why; what an operator does has a reason, which is kept."""
+    parked = {state.name for state in spec.states if state.kind == "parked"}
+    origins = {event.name: event.origin for event in spec.events}
+    for edge in spec.transitions:
+        told = {"record_reason", "alarm"} <= set(edge.effects)
+        if edge.dest in parked and not told and edge.source != edge.dest:
+            yield edge.id
+        by_hand = "operator_gave_reason" in asks(edge)
+        if by_hand != (origins.get(edge.event) == "operator" or edge.id == "21b.release.attention"):
+            yield edge.id
+        if by_hand and "record_reason" not in edge.effects:
+            yield edge.id
+
+
+def what_has_ended_stays(spec: Machine[Any]) -> Iterator[object]:
+    """Nothing leaves a final state; late answers and restarts are absorbed there, ``cancel`` is answered."""
+    names = {event.name for event in spec.events}
+    for state in spec.states:
+        if state.kind != "final" or spec.name == "token":
+            continue
+        yield from (t.id for t in spec.transitions if t.source == state.name)
+        yield from (e for e in (*ANSWERS[3:], "recover", "too_old") if e in names and e not in state.absorbs)
+        if "cancel" in names and decide(spec, state.name, "cancel", spec.facts())[0] not in (
+            "refused",
+            "absorbed",
+        ):
+            yield state.name
+
+
+def a_restart_is_answered(spec: Machine[Any]) -> Iterator[object]:
+    """In every state of an operation; only what was never sent is given up."""
+    if spec.name == "token":
+        return
+    for state in spec.states:
+        if state.kind != "pseudo" and decide(spec, state.name, "recover", spec.facts())[0] in (
+            "refused",
+            "undefined",
+        ):
+            yield state.name
+    for edge in spec.transitions:
+        if edge.event == "recover" and edge.source in SENT and edge.dest != "unknown":
+            yield edge.id
+
+
+def melt_frees_only_with_proof(spec: Machine[Any]) -> Iterator[object]:
+    """Unknown frees nothing: inputs and claim are given free before sending, or with the mint's proof."""
+    if spec.name != "melt":
+        return
+    free = ("requested", "quoted")
+    before = {"splitting": "child_ended_unspent", "prepared": "nothing_sent"}
+    for t in spec.transitions:
+        frees = "release_inputs" in t.effects
+        if frees and t.source in SENT and not {"policy_trusts_mint", "unpaid_is_proven"} & asks(t):
+            yield t.id
+        if t.dest in UNPAID_ENDS and t.source in CLAIMED and "drop_claim" not in t.effects:
+            yield t.id
+        if t.dest in UNPAID_ENDS and t.source in ("prepared", "held", "splitting") and not frees:
+            yield t.id
+        if frees and t.source in before and before[t.source] not in asks(t):
+            yield t.id
+        if (
+            frees
+            and t.source == "held"
+            and t.event != "unhold"
+            and not {"hold_is_over", "held_proven_unspent"} <= asks(t)
+        ):
+            yield t.id
+        if frees and t.source not in (*free, *before, "held", "unpaid", "attention"):
+            yield t.id
+        if "drop_claim" in t.effects and t.dest not in UNPAID_ENDS:
+            yield t.id
+        if (
+            t.source in SENT
+            and t.dest in UNPAID_ENDS
+            and not {"outputs_verified", "watch_window_over"} & asks(t)
+        ):
+            yield t.id
+        if t.dest == "watching" and "stamp_watch" not in t.effects:
+            yield t.id
+
+
+def melt_pays_only_what_is_its_own(spec: Machine[Any]) -> Iterator[object]:
+    """Everything the payment needs is checked and durable before it is sent; a payment is proven."""
+    if spec.name != "melt":
+        return
+    reserved = {"owner_matches", "one_mint_one_unit", "inputs_unspent", "claim_free"}
+    for t in spec.transitions:
+        effects = set(t.effects)
+        if "reserve_inputs" in effects and not (reserved <= asks(t) and "take_claim" in effects):
+            yield t.id
+        if t.dest == "prepared" and not (
+            {"write_blanks", "write_request"} <= effects and "inputs_cover" in asks(t)
+        ):
+            yield t.id
+        if t.dest == "paying" and "quote_unexpired" not in asks(t):
+            yield t.id
+        if (
+            t.dest == "paid"
+            and t.source != t.dest
+            and not ("payment_proven" in asks(t) and "store_payment" in effects)
+        ):
+            yield t.id
+        if t.dest == "paid" and t.source not in (*SENT,):
+            yield t.id
+        if t.dest == "settled" and not {"store_change", "record_melt", "spend_contested"} & effects:
+            yield t.id
+        if "record_melt" in effects and not {
+            "conserved",
+            "secrets_distinct",
+            "sources_touched",
+            "nothing_contested",
+        } <= asks(t):
+            yield t.id
+        if t.dest in ("written_off",) and not {"record_loss", "spend_inputs", "free_untouched"} <= effects:
+            yield t.id
+        if "store_fenced" in effects and "outputs_verified" not in asks(t):
+            yield t.id
+
+
+def melt_after_sending(spec: Machine[Any]) -> Iterator[object]:
+    """``cancel`` is refused, every answer to the request is known, and only PAID waits for proof."""
+    if spec.name != "melt":
+        return
+    answered = {said: spec.facts(quote_state=said) for said in (None, "UNPAID", "PENDING", "PAID")}
+    for state in SENT:
+        if decide(spec, state, "cancel", answered[None])[0] != "refused":
+            yield state, "cancel"
+        for event, said in itertools.product(ANSWERS, answered):
+            outcome, edge = decide(spec, state, event, answered[said])
+            allowed = (
+                ("accepted", "absorbed", "refused") if event == "mint_paid" else ("accepted", "absorbed")
+            )
+            if outcome not in allowed:
+                yield state, event, said
+            if edge is not None and edge.dest == "paid" and said != "PAID":
+                yield edge.id
+            if edge is not None and edge.dest not in SENT:
+                yield edge.id
+    for state in ("held", "contested"):
+        for event in ANSWERS[:-1]:
+            if decide(spec, state, event, answered["PAID"])[0] != "undefined":
+                yield state, event
+
+
+def token_is_stamped(spec: Machine[Any]) -> Iterator[object]:
+    """Locked exactly while reserved, ``spent_at`` once, and every proof entered in the index once."""
+    if spec.name != "token":
+        return
+    for t in spec.transitions:
+        effects, moved = set(t.effects), t.source != t.dest
+        locked = t.source in ("reserved", "awaiting")
+        for effect, wanted in (
+            ("set_spent_at", t.dest == "spent" and moved),
+            ("set_reserved_by", t.dest == "reserved" and moved),
+            ("clear_reserved_by", locked and t.dest in ("unspent", "failed")),
+            ("index_proofs", (t.source in (NONE, "awaiting")) and t.dest not in ("awaiting", "failed")),
+            ("move_proofs", not moved),
+        ):
+            if (effect in effects) != wanted:
+                yield t.id, effect
+        counted = {"has_proofs", "total_matches_proofs", "secrets_distinct"} <= asks(t)
+        if t.dest in ("unspent", "reserved", "outstanding") and "index_proofs" in effects and not counted:
+            yield t.id
+        if locked and t.dest in ("unspent", "spent") and "belongs_to_operation" not in asks(t):
+            yield t.id
+        if t.dest == "spent" and not {
+            "consumption_is_proven",
+            "mint_says_all_spent",
+            "from_migration",
+        } & asks(t):
+            yield t.id
+        if (t.source, t.dest) == ("reserved", "unspent") and "release_is_proven" not in asks(t):
+            yield t.id
+
+
+def mint_issues_once(spec: Machine[Any]) -> Iterator[object]:
+    """Outputs are durable before they are sent and verified before they are money; a paid invoice is
+    never given up without a person."""
+    if spec.name != "mint":
+        return
+    for t in spec.transitions:
+        effects = set(t.effects)
+        if ("issue_token" in effects) != (t.dest == "issued") or (
+            "issue_token" in effects and "outputs_verified" not in asks(t)
+        ):
+            yield t.id
+        if t.dest == "issuing" and "invoice_is_paid" not in asks(t):
+            yield t.id
+        ends = t.dest in ("rejected", "expired", "cancelled", "written_off")
+        if ends != ("fail_token" in effects):
+            yield t.id
+        if (
+            ends
+            and t.source not in ("requested",)
+            and not {"quote_is_dead", "operator_gave_reason"} & asks(t)
+        ):
+            yield t.id
+        if t.source == NONE and "expect_token" not in effects:
+            yield t.id
+
+
+CLAIMS: tuple[Claim, ...] = (
+    nothing_known_moves_nothing, written_ahead_where_requests_leave, a_person_is_told, what_has_ended_stays,
+    a_restart_is_answered, melt_frees_only_with_proof, melt_pays_only_what_is_its_own, melt_after_sending,
+    token_is_stamped, mint_issues_once,
+)  # fmt: skip
+
+
+def broken(spec: Machine[Any]) -> str | None:
+    """The first claim a declaration breaks, with what breaks it."""
+    for claim in CLAIMS:
+        for found in claim(spec):
+            return f"{claim.__name__}: {found}"
+    return None

@@ -1,0 +1,320 @@
+"""The tables a second time, written by hand and never generated, so that a change of one of the two
+shows as a difference. What stands where follows the specification and the reasons given in docs/ and the
+changelog; where these are silent (most ``absorbs``, the order of effects, the mint machine's rows) it is
+the declaration read line by line, which notices a later change but not a first mistake. How to read
+them: :mod:`tests.machines.notation`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.machines.notation import Rows
+
+TOKEN = Rows(
+    good_path="none unspent reserved spent",
+    states="""
+        none        | pseudo ||
+        awaiting    | live   ||
+        unspent     | live   ||
+        reserved    | live   ||
+        outstanding | live   ||
+        spent       | final  ||
+        failed      | final  ||
+    """,
+    origins="""engine | expect deposit deposit_reserved import_spent hand_out issue fail reserve split release \
+                        spend correct_spent claim reclaim""",
+    words={
+        "WELL_FORMED": "type_is_storable, change_has_parent, has_proofs, total_matches_proofs, secrets_distinct"
+    },
+    rows="""
+        1  | expect           | none > awaiting        | type_is_minted, has_no_proofs |
+        2  | deposit          | none > unspent         | WELL_FORMED | index_proofs
+        3  | deposit_reserved | none > reserved        | WELL_FORMED, belongs_to_operation | index_proofs set_reserved_by
+        4  | import_spent     | none > spent           | type_is_not_change, type_is_storable, from_migration | index_proofs set_spent_at
+        5  | hand_out         | none > outstanding     | type_is_sent, has_proofs, total_matches_proofs, secrets_distinct | index_proofs
+        6  | issue            | awaiting > unspent     | belongs_to_operation, has_proofs, total_matches_proofs, secrets_distinct | index_proofs clear_reserved_by
+        7  | fail             | awaiting > failed      | mint_cannot_issue | clear_reserved_by
+        8  | reserve          | unspent > reserved     | owner_matches, wallet_mint_unit_match | set_reserved_by
+        9  | split            | unspent reserved outstanding > stay | moved_is_proper_subset | move_proofs
+        10 | release          | reserved > unspent     | belongs_to_operation, release_is_proven | clear_reserved_by
+        11 | spend            | reserved > spent       | belongs_to_operation, consumption_is_proven | set_spent_at
+        12 | correct_spent    | unspent > spent        | mint_says_all_spent | set_spent_at alarm
+        13 | claim            | outstanding > spent    | mint_says_all_spent | set_spent_at
+        14 | reclaim          | outstanding > spent    | consumption_is_proven | set_spent_at
+    """,
+    codes="""
+        MELTED_FORBIDDEN | type_is_storable
+        CHANGE_WITHOUT_PARENT | change_has_parent
+        CHANGE_BORN_SPENT | type_is_not_change
+        NO_PROOFS | has_proofs
+        PROOFS_NOT_EXPECTED | has_no_proofs
+        TOTAL_MISMATCH | total_matches_proofs
+        DUPLICATE_SECRET | secrets_distinct
+        NOT_RESERVED | belongs_to_operation
+        NOT_MINTED_TYPE | type_is_minted
+        NOT_SENT_TYPE | type_is_sent
+        NOT_FROM_MIGRATION | from_migration
+        MINT_CAN_ISSUE | mint_cannot_issue
+        OWNER_MISMATCH | owner_matches
+        MINT_OR_UNIT_MISMATCH | wallet_mint_unit_match
+        SPLIT_NOT_PROPER | moved_is_proper_subset
+        RELEASE_NOT_PROVEN | release_is_proven
+        NOT_PROVEN_SPENT | consumption_is_proven mint_says_all_spent
+    """,
+)
+
+MELT = Rows(
+    good_path="none requested quoted prepared paying paid settled reconciled",
+    words={
+        "ANSWERS": "mint_refused reply_lost mint_unreachable",  # to the payment request
+        "QUOTE": "mint_paid mint_pending mint_unpaid",
+        "FENCE": "fence_done fence_found fence_refused",
+        "CHANGE": "change_received change_seen_empty change_complete_empty change_missing",
+        "ENDED": "cancel=ALREADY_FINAL unhold=ALREADY_FINAL",
+    },
+    states="""
+        none        | pseudo ||
+        requested   | live ask_quote ||
+        quoted      | live choose_inputs ||
+        splitting   | live run_child | recover | cancel=CHILD_RUNNING
+        prepared    | live start | recover |
+        held        | live watch_hold | hold_seen_pending mint_unreachable recover | cancel=HOLD_NOT_OVER
+        paying      | live post_melt ahead || cancel=ALREADY_SENT
+        pending     | live ask_state | mint_pending ANSWERS fence_refused recover | cancel=ALREADY_SENT
+        unknown     | live ask_state | mint_unpaid ANSWERS fence_refused recover | cancel=ALREADY_SENT
+        paid        | live collect_change | QUOTE ANSWERS FENCE inputs_spent_elsewhere too_old change_missing change_seen_empty recover | cancel=ALREADY_SENT
+        unpaid      | live resolve_unpaid | mint_unpaid ANSWERS recover | cancel=ALREADY_SENT
+        fencing     | live post_fence ahead | mint_pending mint_unpaid ANSWERS recover | cancel=ALREADY_SENT
+        watching    | live ask_state | mint_pending mint_unpaid ANSWERS recover | cancel=ALREADY_SENT
+        settled     | live reconcile | QUOTE ANSWERS CHANGE recover | cancel=ALREADY_SENT
+        attention   | parked ask_state | QUOTE ANSWERS FENCE inputs_spent_elsewhere too_old change_missing change_seen_empty recover | cancel=ALREADY_SENT
+        contested   | parked watch_sources | hold_seen_unspent hold_seen_pending hold_over hold_spent mint_unreachable too_old recover | cancel=ALREADY_SENT unhold=NOT_HELD
+        discrepant  | parked | QUOTE ANSWERS recover | cancel=ALREADY_SENT
+        reconciled  | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover | ENDED
+        released    | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover | ENDED
+        rejected    | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover | ENDED
+        expired     | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover | ENDED
+        written_off | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover | ENDED
+        cancelled   | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover cancel unhold |
+    """,
+    origins="""
+        caller   | request record hold unhold cancel
+        mint     | quote_received quote_refused quote_unavailable preflight_blocked QUOTE ANSWERS inputs_spent_elsewhere FENCE CHANGE hold_seen_unspent hold_seen_pending hold_spent
+        engine   | inputs_chosen funds_missing split_started split_done split_failed child_parked pay retry fence fence_impossible release reconcile_passed reconcile_failed sources_free
+        clock    | expire too_old watch_over hold_over
+        restart  | recover
+        operator | resume write_off resolve
+    """,
+    rows="""
+        0   | request             | none > requested ||
+        1   | quote_received      | requested > quoted | quote_matches_invoice, quote_unexpired, amount_in_limits | store_quote
+        2   | quote_refused quote_unavailable | requested > rejected || record_reason
+        2b  | quote_unavailable   | quoted > rejected || record_reason
+        3   | cancel              | requested quoted prepared > cancelled | nothing_sent | release_inputs drop_claim
+        4   | expire              | quoted prepared > expired | nothing_sent, not quote_unexpired | release_inputs drop_claim
+        5   | inputs_chosen       | quoted > prepared | owner_matches, one_mint_one_unit, inputs_unspent, inputs_cover, inputs_few_enough, preflight_clear, claim_free | take_claim split_off_keep reserve_inputs write_blanks write_request
+        6   | split_started       | quoted > splitting | exact_inputs_wanted, owner_matches, one_mint_one_unit, inputs_unspent, inputs_cover, claim_free | take_claim split_off_keep reserve_inputs
+        6   | split_done          | splitting > prepared | inputs_cover | adopt_split write_blanks write_request
+        6   | split_failed        | splitting > rejected | child_ended_unspent | release_inputs drop_claim record_reason
+        6   | child_parked        | splitting > attention || record_reason alarm
+        7   | funds_missing       | quoted > rejected | not inputs_cover | record_reason
+        8   | preflight_blocked   | quoted > rejected | not preflight_clear | correct_spent record_reason alarm
+        8b  | preflight_blocked   | prepared > rejected | nothing_sent, not preflight_clear | release_inputs drop_claim correct_spent record_reason alarm
+        9   | pay                 | prepared > paying | quote_unexpired, inputs_reserved_by_operation | stamp_sent
+        10  | mint_paid           | paying pending unknown unpaid fencing > paid | payment_proven | spend_inputs store_payment
+        10  | mint_paid           | attention > paid | payment_proven, payment_is_news | spend_inputs store_payment
+        11  | mint_pending        | paying unknown unpaid > pending ||
+        12  | mint_unpaid         | paying pending unknown > unpaid | unpaid_is_proven |
+        13  | mint_unpaid         | paying pending > unknown | not unpaid_is_proven |
+        14  | ANSWERS             | paying > unknown || record_reason
+        15  | recover             | requested quoted > cancelled || release_inputs drop_claim
+        15  | recover             | prepared > cancelled | nothing_sent, not two_step | release_inputs drop_claim
+        15  | recover             | paying > unknown ||
+        16  | inputs_spent_elsewhere | unknown > attention | inputs_spent_without_us | record_reason alarm
+        17  | too_old             | unknown pending unpaid fencing > attention | unresolved_too_long | record_reason alarm
+        18  | retry               | unpaid > paying | policy_allows_retry, quote_unexpired | stamp_sent
+        19  | fence               | unpaid > fencing | mint_can_swap_and_restore | write_fence
+        20  | fence_impossible    | unpaid > attention | not mint_can_swap_and_restore | record_reason alarm
+        21  | release             | unpaid > watching | policy_trusts_mint | release_inputs stamp_watch
+        21  | watch_over          | watching > released | watch_window_over, quote_still_unpaid | drop_claim
+        21b | release             | attention > watching | operator_gave_reason, unpaid_is_proven | record_reason release_inputs stamp_watch
+        22  | fence_done fence_found | fencing unknown attention > released | outputs_verified | spend_inputs store_fenced drop_claim
+        23a | fence_refused       | fencing > unknown | own_outputs_not_signed, refusal_means_inputs_gone | record_reason
+        23b | fence_refused       | fencing > unpaid | own_outputs_not_signed, not refusal_means_inputs_gone | record_reason
+        24  | change_received     | paid > settled | change_in_bounds, change_verified, blanks_used_once | store_change
+        25  | change_complete_empty | paid > settled | owed_min_is_zero, repeatedly_empty | store_change
+        25b | change_seen_empty   | paid > stay | owed_min_is_zero, first_seen_empty | stamp_empty
+        26  | change_missing      | paid > attention | not attempts_left | record_reason alarm
+        27  | reconcile_passed    | settled > reconciled | documents_agree |
+        27  | reconcile_failed    | settled > discrepant | not documents_agree | record_reason alarm
+        28a | resume              | attention > paid | operator_gave_reason, payment_proven | record_reason spend_inputs store_payment
+        28b | resume              | attention > unknown | operator_gave_reason, not payment_proven | record_reason
+        29a | write_off           | attention > settled | operator_gave_reason, not_in_flight, payment_proven | record_reason spend_inputs store_payment store_change record_loss
+        29b | write_off           | attention > written_off | operator_gave_reason, not_in_flight, not payment_proven | record_reason free_untouched spend_inputs record_loss
+        30  | resolve             | discrepant > reconciled | operator_gave_reason | record_reason
+        31a | record              | none > settled | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, nothing_contested | take_claim record_melt
+        31b | record              | none > contested | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, not nothing_contested | park_record record_reason alarm
+        31c | hold                | none > held | owner_matches, one_mint_one_unit, inputs_unspent, hold_in_limits, claim_free | take_claim reserve_inputs
+        31d | record              | held > settled | conserved, secrets_distinct, sources_touched, sources_are_the_held, nothing_contested | take_claim record_melt
+        31d | record              | contested > settled | conserved, secrets_distinct, sources_touched, sources_are_the_held, nothing_contested, not recorded_already | take_claim record_melt
+        31e | record              | held > contested | conserved, secrets_distinct, sources_touched, sources_are_the_held, not nothing_contested | park_record record_reason alarm
+        31e | record              | contested > stay | conserved, secrets_distinct, sources_touched, sources_are_the_held, not nothing_contested, not recorded_already | park_record record_reason alarm
+        31f | unhold              | held > cancelled || release_inputs drop_claim
+        31g | hold_seen_unspent   | held > stay | hold_is_over, held_first_seen_unspent | stamp_unspent
+        31g | hold_seen_pending   | held > stay | hold_is_over, held_was_unspent | forget_unspent
+        31h | hold_over           | held > cancelled | hold_is_over, held_proven_unspent | release_inputs drop_claim
+        31i | hold_spent          | held > contested | hold_is_over, held_seen_spent | record_reason alarm
+        31i | too_old             | held > contested | unresolved_too_long | record_reason alarm
+        31j | sources_free        | contested > settled | recorded_already, nothing_contested | take_claim spend_contested
+        31l | write_off           | contested > written_off | operator_gave_reason, held_not_in_flight, not recorded_already | record_reason free_untouched spend_inputs record_loss
+        31k | write_off           | contested > settled | operator_gave_reason, recorded_already | record_reason spend_contested record_loss
+        32  | mint_paid           | watching > paid | payment_proven | correct_spent store_payment alarm
+    """,
+    codes="""
+        QUOTE_MISMATCH | quote_matches_invoice
+        QUOTE_EXPIRED | quote_unexpired
+        AMOUNT_OUT_OF_LIMITS | amount_in_limits
+        ALREADY_SENT | nothing_sent
+        WAITS_FOR_CALLER | two_step
+        OWNER_MISMATCH | owner_matches
+        MINT_OR_UNIT_MISMATCH | one_mint_one_unit
+        CONCURRENT_OPERATION | inputs_unspent nothing_contested
+        INSUFFICIENT_BALANCE | inputs_cover
+        TOO_MANY_PROOFS | inputs_few_enough
+        PROOF_STATE_INCONSISTENCY | preflight_clear
+        PAYMENT_ALREADY_CLAIMED | claim_free
+        EXACT_INPUTS_NOT_WANTED | exact_inputs_wanted
+        INPUTS_STILL_HELD | child_ended_unspent
+        NOT_RESERVED | inputs_reserved_by_operation
+        NOT_PROVEN_PAID | payment_proven payment_is_news
+        NOT_PROVEN_UNPAID | unpaid_is_proven quote_still_unpaid
+        INPUTS_NOT_GONE | inputs_spent_without_us refusal_means_inputs_gone held_seen_spent
+        NOT_TOO_OLD | unresolved_too_long
+        POLICY_FORBIDS | policy_allows_retry policy_trusts_mint
+        FENCE_NOT_POSSIBLE | mint_can_swap_and_restore
+        WATCH_NOT_OVER | watch_window_over
+        PAYMENT_IN_FLIGHT | not_in_flight held_not_in_flight
+        FENCE_NOT_VERIFIED | outputs_verified
+        FENCE_STANDS | own_outputs_not_signed
+        CHANGE_OUT_OF_BOUNDS | change_in_bounds owed_min_is_zero
+        CHANGE_NOT_VERIFIED | change_verified
+        CHANGE_STILL_AWAITED | repeatedly_empty first_seen_empty attempts_left
+        DUPLICATE_SECRET | blanks_used_once secrets_distinct
+        RECONCILIATION_FAILED | documents_agree
+        OPERATOR_REASON_MISSING | operator_gave_reason
+        NOT_CONSERVED | conserved
+        SOURCE_UNTOUCHED | sources_touched
+        HOLD_MISMATCH | sources_are_the_held
+        ALREADY_RECORDED | recorded_already
+        INVALID_TTL | hold_in_limits
+        HOLD_NOT_OVER | hold_is_over
+        RELEASE_NOT_PROVEN | held_first_seen_unspent held_was_unspent held_proven_unspent
+    """,
+)
+
+MINT = Rows(
+    good_path="none requested quoted issuing issued",
+    words={
+        "ANSWERS": "mint_refused reply_lost mint_unreachable",
+        "INVOICE": "invoice_paid invoice_unpaid invoice_issued",
+        "PROOFS": "signatures_received signatures_restored restore_empty",
+    },
+    states="""
+        none        | pseudo ||
+        requested   | live ask_quote ||
+        quoted      | live ask_payment | invoice_unpaid ANSWERS recover | cancel=ALREADY_SENT
+        issuing     | live post_mint ahead | invoice_paid | cancel=ALREADY_SENT
+        restoring   | live restore_outputs | restore_empty INVOICE ANSWERS recover | cancel=ALREADY_SENT
+        attention   | parked restore_outputs | restore_empty INVOICE ANSWERS too_old recover | cancel=ALREADY_SENT
+        issued      | final | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
+        rejected    | final | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
+        expired     | final | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
+        written_off | final | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
+        cancelled   | final | ANSWERS INVOICE PROOFS too_old recover cancel |
+    """,
+    origins="""
+        caller   | request cancel
+        mint     | quote_received quote_refused quote_unavailable INVOICE PROOFS ANSWERS
+        clock    | expire too_old
+        restart  | recover
+        operator | resume write_off
+    """,
+    rows="""
+        0   | request             | none > requested || expect_token
+        1   | quote_received      | requested > quoted | quote_matches_amount, amount_in_limits | store_quote
+        2   | quote_refused quote_unavailable | requested > rejected || fail_token record_reason
+        3   | cancel recover      | requested > cancelled || fail_token
+        4   | invoice_paid        | quoted > issuing | invoice_is_paid | write_outputs stamp_sent
+        4b  | invoice_paid        | attention > issuing | invoice_is_paid, not outputs_written | write_outputs stamp_sent
+        5   | expire              | quoted > expired | quote_is_dead | fail_token
+        6   | invoice_issued      | quoted > attention || record_reason alarm
+        7   | signatures_received | issuing restoring attention > issued | outputs_verified | issue_token
+        7   | signatures_restored | restoring attention > issued | outputs_verified | issue_token
+        8   | ANSWERS recover     | issuing > restoring ||
+        9   | restore_empty       | restoring > issuing | nothing_restored, invoice_is_paid, tries_left, not outputs_outdated | stamp_sent
+        9a  | restore_empty       | restoring > issuing | nothing_restored, invoice_is_paid, tries_left, outputs_outdated | write_outputs stamp_sent
+        9b  | restore_empty       | restoring > attention | nothing_restored, invoice_is_paid, not tries_left | record_reason alarm
+        10  | restore_empty       | restoring > attention | issued_to_others | record_reason alarm
+        11a | resume              | attention > restoring | operator_gave_reason, outputs_written | record_reason reset_tries
+        11b | resume              | attention > quoted | operator_gave_reason, not outputs_written | record_reason
+        12  | write_off           | attention > written_off | operator_gave_reason | fail_token record_reason record_loss
+        13  | too_old             | quoted restoring > attention | unresolved_too_long | record_reason alarm
+    """,
+    codes="""
+        QUOTE_MISMATCH | quote_matches_amount
+        AMOUNT_OUT_OF_LIMITS | amount_in_limits
+        NOT_PROVEN_PAID | invoice_is_paid
+        EXPIRED_NOT_YET | quote_is_dead
+        OUTPUTS_NOT_VERIFIED | outputs_verified
+        RESTORE_INCOMPLETE | nothing_restored issued_to_others tries_left outputs_written outputs_outdated
+        OPERATOR_REASON_MISSING | operator_gave_reason
+        NOT_TOO_OLD | unresolved_too_long
+    """,
+)
+
+DEPOSIT = Rows(
+    good_path="none deposited",
+    states="""
+        none      | pseudo ||
+        deposited | final | recover |
+    """,
+    origins="""
+        caller  | deposit
+        restart | recover
+    """,
+    rows="1 | deposit | none > deposited | proofs_few_enough, amount_in_limits | store_deposit",
+    codes="""
+        TOO_MANY_PROOFS | proofs_few_enough
+        AMOUNT_OUT_OF_LIMITS | amount_in_limits
+    """,
+)
+
+CHECK = Rows(
+    good_path="none clean",
+    states="""
+        none       | pseudo ||
+        clean      | final  | recover |
+        corrected  | final  | recover |
+        discrepant | parked | recover |
+        resolved   | final  | recover resolve |
+    """,
+    origins="""
+        engine   | found_clean found_wrong
+        mint     | found_spent
+        operator | resolve
+        restart  | recover
+    """,
+    rows="""
+        1 | found_clean | none > clean          | documents_agree |
+        2 | found_spent | none > corrected      | spent_said_twice | correct_spent record_reason alarm
+        3 | found_wrong | none > discrepant     | not documents_agree | record_reason alarm
+        4 | resolve     | discrepant > resolved | operator_gave_reason | record_reason
+    """,
+    codes="""
+        RECONCILIATION_FAILED | documents_agree
+        NOT_PROVEN_SPENT | spent_said_twice
+        OPERATOR_REASON_MISSING | operator_gave_reason
+    """,
+)
+
+ROWS: Mapping[str, Rows] = {"token": TOKEN, "melt": MELT, "mint": MINT, "deposit": DEPOSIT, "check": CHECK}

@@ -227,3 +227,6 @@ EFFECTS: Mapping[str, Effect] = {
     "write_outputs": _write_outputs, "issue_token": _issue_token, "reset_tries": _reset_tries,
 }  # fmt: skip
 """Effects the model can perform; an edge with another one cannot be explored."""
+
+APART = frozenset({"adopt_split", "record_melt", "park_record", "spend_contested"})
+"""Effects of edges that no move of the model takes: child swaps, and melts the caller makes himself."""

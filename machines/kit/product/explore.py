@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from .invariants import broken, broken_by
-from .moves import Move, moves
+from .moves import Move, check_words, moves
 from .scene import Decider
 from .setting import Setting
 from .world import World
 
-Parents = dict[World, tuple[World, str, str] | None]
+STATES_MAX = 1_000_000
+_ALONE = ("engine", "mint", "clock")
 
 
-@frozen
-class Step:
+class Step(NamedTuple):
     """One line of a counter-example: what happened, and what the table made of it."""
 
     label: str
@@ -34,128 +35,138 @@ class Violation:
 
 @frozen
 class Exploration:
-    """What an exploration found. ``complete`` is False when it stopped at ``states_max`` or at a violation."""
+    """What an exploration found. ``complete`` is False when it stopped at a violation or at its limit.
+    ``ends`` counts the states in which every operation has ended, by how; ``transitions`` are the ids of
+    the edges that were taken anywhere."""
 
     setting: Setting
     states: int
     moves: int
+    depth: int
     complete: bool
-    ended: tuple[tuple[str, int], ...]
+    ends: tuple[tuple[str, int], ...]
     transitions: frozenset[str]
     violation: Violation | None
 
 
-def explore(setting: Setting, states_max: int = 1_000_000) -> Exploration:
+def explore(setting: Setting, states_max: int = STATES_MAX) -> Exploration:
     """Walk every reachable world, nearest first, and stop at the first one that breaks an invariant.
 
     When all hold, the graph is walked backwards: from every world some way without faults must lead to
     one in which every operation has ended or is parked (I11), and with an operator to the end of all.
-    Deterministic: the same setting gives the same answer, byte by byte. Raises ValueError for machines
-    that name an action or an effect the model does not know."""
-    decider = Decider(setting)
-    first = setting.start()
-    parents: Parents = {first: None}
-    queue: deque[World] = deque((first,))
-    links: list[tuple[World, World, str]] = []
-    transitions: set[str] = set()
-    while queue:
-        world = queue.popleft()
-        for move in moves(decider, world):
-            if move.note.endswith(")"):
-                transitions.add(move.note[move.note.rindex("(") + 1 : -1])
-            wrong = move.broken or broken_by(setting, world, move.world)
-            new = move.world not in parents
-            if new and not wrong:
-                wrong = broken(setting, move.world) or ""
-            if wrong:
-                return _stopped(setting, parents, links, transitions, world, move, wrong)
-            links.append((world, move.world, move.kind))
-            if new:
-                parents[move.world] = (world, move.label, move.note)
-                queue.append(move.world)
-        if len(parents) > states_max:
-            return _result(setting, parents, links, transitions, False, None)
-    return _result(setting, parents, links, transitions, True, _trap(setting, parents, links))
+    Deterministic: the same setting gives the same answer. Raises ValueError for machines that name an
+    action or an effect the model does not know."""
+    check_words(setting)
+    search = _Search(setting)
+    complete = search.run(states_max)
+    if complete and search.violation is None:
+        search.violation = search.trap()
+    return search.result(complete)
 
 
-def _trap(setting: Setting, parents: Parents, links: list[tuple[World, World, str]]) -> Violation | None:
-    """I11: a world from which, once faults stop, nothing leads to an end."""
-    rested = [world for world in parents if _rests(setting, world, ("pseudo", "parked", "final"))]
-    quiet = _leading_to(rested, links, ("engine", "mint", "clock"))
-    ended = [world for world in parents if _rests(setting, world, ("pseudo", "final"))]
-    helped = _leading_to(ended, links, ("engine", "mint", "clock", "operator"))
-    for world in parents:  # in the order they were found: the nearest first
-        if world not in quiet:
-            return Violation("I11: without faults it can neither end nor park", _way(parents, world))
-        if setting.operator and world not in helped:
-            return Violation("I11: even an operator cannot end it", _way(parents, world))
-    return None
+@define(eq=False)
+class _Search:
+    """The graph found so far. Worlds are numbered in the order in which they were found."""
+
+    setting: Setting
+    worlds: list[World] = field(factory=list, repr=False)
+    came: list[tuple[int, Step | None]] = field(factory=list, repr=False)
+    depths: list[int] = field(factory=list, repr=False)
+    links: list[tuple[int, int, str]] = field(factory=list, repr=False)
+    transitions: set[str] = field(factory=set, repr=False)
+    violation: Violation | None = None
+
+    def run(self, states_max: int) -> bool:
+        """Search; True when everything was reached."""
+        decider, first = Decider(self.setting), self.setting.start()
+        numbers = {first: 0}
+        self._add(first, -1, None, 0)
+        here = 0
+        while here < len(self.worlds):
+            world = self.worlds[here]
+            for move in moves(decider, world):
+                if move.edge:
+                    self.transitions.add(move.edge)
+                number = numbers.setdefault(move.world, len(self.worlds))
+                new = number == len(self.worlds)
+                wrong = verdict(self.setting, world, move, new)
+                if wrong:
+                    self.violation = Violation(wrong, (*self._way(here), Step(move.label, move.note)))
+                    return False
+                if new:
+                    self._add(move.world, here, Step(move.label, move.note), self.depths[here] + 1)
+                self.links.append((here, number, move.kind))
+            here += 1
+            if len(self.worlds) > states_max:
+                return False
+        return True
+
+    def trap(self) -> Violation | None:
+        """I11: the nearest world from which, once faults stop, nothing leads to an end."""
+        quiet = self._leading_to(("pseudo", "parked", "final"), _ALONE)
+        helped = self._leading_to(("pseudo", "final"), (*_ALONE, "operator"))
+        for number in range(len(self.worlds)):
+            if number not in quiet:
+                return Violation("I11: without faults it can neither end nor park", self._way(number))
+            if self.setting.operator and number not in helped:
+                return Violation("I11: even an operator cannot end it", self._way(number))
+        return None
+
+    def result(self, complete: bool) -> Exploration:
+        """The numbers."""
+        ends: dict[str, int] = {}
+        for world in self.worlds:
+            if self._rests(world, ("pseudo", "final")):
+                named = zip(self.setting.plans, world.ops, strict=True)
+                key = ", ".join(f"{plan.name} {op.state}" for plan, op in named if op.state != "none")
+                ends[key or "nothing asked"] = ends.get(key or "nothing asked", 0) + 1
+        return Exploration(
+            setting=self.setting,
+            states=len(self.worlds),
+            moves=len(self.links),
+            depth=max(self.depths),
+            complete=complete,
+            ends=tuple(sorted(ends.items())),
+            transitions=frozenset(self.transitions),
+            violation=self.violation,
+        )
+
+    def _add(self, world: World, parent: int, step: Step | None, depth: int) -> None:
+        self.worlds.append(world)
+        self.came.append((parent, step))
+        self.depths.append(depth)
+
+    def _way(self, number: int) -> tuple[Step, ...]:
+        steps: list[Step] = []
+        while (link := self.came[number])[1] is not None:
+            number, step = link
+            if step is not None:
+                steps.append(step)
+        return tuple(reversed(steps))
+
+    def _rests(self, world: World, kinds: Iterable[str]) -> bool:
+        tables = self.setting.tables
+        return all(
+            tables.of(plan.kind).state(op.state).kind in kinds or (plan.two_step and op.state == "prepared")
+            for plan, op in zip(self.setting.plans, world.ops, strict=True)
+        )
+
+    def _leading_to(self, kinds: tuple[str, ...], moved_by: tuple[str, ...]) -> set[int]:
+        back: list[list[int]] = [[] for _ in self.worlds]
+        for before, after, kind in self.links:
+            if kind in moved_by:
+                back[after].append(before)
+        queue = deque(n for n, world in enumerate(self.worlds) if self._rests(world, kinds))
+        found = set(queue)
+        while queue:
+            for before in back[queue.popleft()]:
+                if before not in found:
+                    found.add(before)
+                    queue.append(before)
+        return found
 
 
-def _rests(setting: Setting, world: World, kinds: tuple[str, ...]) -> bool:
-    return all(
-        setting.tables.of(plan.kind).state(op.state).kind in kinds or (plan.two_step and op.state == "prepared")
-        for plan, op in zip(setting.plans, world.ops, strict=True)
-    )
-
-
-def _leading_to(
-    ends: Iterable[World], links: list[tuple[World, World, str]], kinds: tuple[str, ...]
-) -> set[World]:
-    back: dict[World, list[World]] = {}
-    for before, after, kind in links:
-        if kind in kinds:
-            back.setdefault(after, []).append(before)
-    found = set(ends)
-    queue = deque(found)
-    while queue:
-        for before in back.get(queue.popleft(), ()):
-            if before not in found:
-                found.add(before)
-                queue.append(before)
-    return found
-
-
-def _way(parents: Parents, world: World) -> tuple[Step, ...]:
-    steps: list[Step] = []
-    while (link := parents[world]) is not None:
-        world, label, note = link
-        steps.append(Step(label, note))
-    return tuple(reversed(steps))
-
-
-def _stopped(
-    setting: Setting,
-    parents: Parents,
-    links: list[tuple[World, World, str]],
-    transitions: set[str],
-    world: World,
-    move: Move,
-    wrong: str,
-) -> Exploration:
-    steps = (*_way(parents, world), Step(move.label, move.note))
-    return _result(setting, parents, links, transitions, False, Violation(wrong, steps))
-
-
-def _result(
-    setting: Setting,
-    parents: Parents,
-    links: list[tuple[World, World, str]],
-    transitions: set[str],
-    complete: bool,
-    violation: Violation | None,
-) -> Exploration:
-    ended: dict[str, int] = {}
-    for world in parents:
-        if _rests(setting, world, ("pseudo", "final")):
-            key = " ".join(f"{p.name} {op.state}" for p, op in zip(setting.plans, world.ops, strict=True))
-            ended[key] = ended.get(key, 0) + 1
-    return Exploration(
-        setting,
-        len(parents),
-        len(links),
-        complete,
-        tuple(sorted(ended.items())),
-        frozenset(transitions),
-        violation,
-    )
+def verdict(setting: Setting, before: World, move: Move, new: bool = True) -> str | None:
+    """What a move breaks, or None. ``new`` False: the world it leads to was judged before."""
+    wrong = move.broken or broken_by(setting, before, move.world)
+    return wrong or (broken(setting, move.world) if new else None)

@@ -123,7 +123,7 @@ def _awaited(setting: Setting, world: World, name: str) -> bool:
         return False
     plan, op = setting.plans[index], world.ops[index]
     kind = setting.tables.of(plan.kind).state(op.state).kind
-    if setting.late and op.trusted:
+    if setting.late and op.trusted and what == "change":
         return True
     if kind in ("final", "pseudo"):
         return op.state == "written_off" or (what == "change" and _given_up(op, world, index))

@@ -47,7 +47,8 @@ def replies(setting: Setting, world: World, index: int, kind: str) -> Iterator[t
     plan, op, quote = setting.plans[index], world.ops[index], world.quotes[index]
     if kind == "melt":
         yield quote.state, "mint", (quote.state, world.signed(f"{plan.name}.change"))
-        for event in ("mint_refused", "reply_lost", "mint_unreachable"):
+        yield "reply_lost", "clock", "reply_lost"  # every request has a deadline
+        for event in ("mint_refused", "mint_unreachable"):
             yield event, "fault", event
     elif kind == "fence":
         newest = len(op.fences)
@@ -57,16 +58,31 @@ def replies(setting: Setting, world: World, index: int, kind: str) -> Iterator[t
             yield "inputs are gone", "mint", "gone"
         elif op.fences[-1] != world.epoch:
             yield "keyset is outdated", "mint", "keyset"
-        yield "reply_lost", "fault", "reply_lost"
+        yield "reply_lost", "clock", "reply_lost"
     else:
         if generation := _newest(world, f"{plan.name}.mint", len(op.outputs)):
             yield "signed", "mint", generation
-        for event in ("mint_refused", "reply_lost"):
-            yield event, "fault", event
+        yield "reply_lost", "clock", "reply_lost"
+        yield "mint_refused", "fault", "mint_refused"
 
 
 def happens(setting: Setting, world: World) -> Iterator[Event]:
-    """What the mint, Lightning, the network and strangers may do now."""
+    """What the mint, Lightning, the network and strangers may do now. A request that can never be executed
+    any more is as good as dropped."""
+    for label, kind, after in _happens(setting, world):
+        yield label, kind, after._replace(net=tuple(r for r in after.net if not _dead(setting, after, r)))
+
+
+def _dead(setting: Setting, world: World, request: Request) -> bool:
+    quote = world.quotes[setting.index(request.op)].state
+    if request.kind == "mint":
+        return quote == "ISSUED" or request.epoch != world.epoch
+    if request.kind == "fence" and request.epoch != world.epoch:
+        return True
+    return any(world.coin_state(name) in ("SPENT", TAKEN) for name in request.coins)
+
+
+def _happens(setting: Setting, world: World) -> Iterator[Event]:
     for request in world.net:
         yield from _request(setting, world, request)
     for index, quote in enumerate(world.quotes):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ...spec import Decision
 from . import mint
-from .effects import commit
+from .effects import APART, EFFECTS, commit
 from .facts import Evidence
 from .programs import (
     PROGRAMS,
@@ -27,6 +28,7 @@ from .programs import (
     write_off,
 )
 from .scene import Decider, Refused
+from .setting import Setting
 from .world import FORGOTTEN, Answers, Op, Request, World
 
 
@@ -39,6 +41,19 @@ class Move(NamedTuple):
     world: World
     note: str = ""
     broken: str = ""
+    edge: str = ""
+
+
+def check_words(setting: Setting) -> None:
+    """ValueError for machines that name an action or an effect the model does not know."""
+    for machine in (setting.tables.melt, setting.tables.mint):
+        for state in machine.states:
+            if state.action is not None and state.action not in PROGRAMS and state.action not in _APART:
+                raise ValueError(f"{machine.name}: the model has no action {state.action!r}")
+        for edge in machine.transitions:
+            for effect in edge.effects:
+                if effect not in EFFECTS and effect not in APART:
+                    raise ValueError(f"{machine.name}: the model has no effect {effect!r} (edge {edge.id})")
 
 
 def moves(decider: Decider, world: World) -> Iterator[Move]:
@@ -59,6 +74,10 @@ def moves(decider: Decider, world: World) -> Iterator[Move]:
     for label, kind, after in mint.happens(setting, world):
         yield Move(label, kind, after)
     yield from _crash(decider, world)
+
+
+_APART = frozenset({"run_child", "watch_hold", "watch_sources"})
+"""Actions of states that no move of the model leads to."""
 
 
 # -- workers ---------------------------------------------------------------------------------------------
@@ -151,20 +170,46 @@ def _decided(
     """The event is put to the table and, if it is accepted, committed with all its effects."""
     decision = decider.decide(world, index, event, seen)
     if not decision.accepted:
-        return Move(label, kind, world.with_op(index, seen=()), f"{event} {decision.outcome}")
-    note = f"{decision.state} -> {decision.next_state} ({decision.transition})"
+        return _not_taken(decider, world, index, label, kind, decision)
+    edge = decision.transition or ""
+    note = f"{decision.state} -> {decision.next_state} ({edge})"
     try:
         after = commit(decider, world, index, decision, seen)
     except Refused as refused:
-        return Move(label, kind, world, note, f"I8: {refused}")
-    plan = decider.setting.plans[index]
-    state = decider.setting.tables.of(plan.kind).state(decision.next_state)
+        return Move(label, kind, world, note, f"I8: {refused}", edge)
+    setting = decider.setting
+    plan = setting.plans[index]
+    state = setting.tables.of(plan.kind).state(decision.next_state)
     if state.action in SENDS and not state.write_ahead:
         # nothing says that the commit comes first, so the request may leave before it
         sent = _sent(after, index, plan.name, SENDS[state.action])
         staged = ("staged", event, seen)
-        return Move(label, kind, world._replace(net=sent.net).with_op(index, seen=staged), f"{note}, not committed")
-    return Move(label, kind, after, note)
+        early = world._replace(net=sent.net).with_op(index, seen=staged)
+        return Move(label, kind, early, f"{note}, sent before it is committed", "", edge)
+    return Move(label, kind, settled(setting, after, index), note, "", edge)
+
+
+def _not_taken(
+    decider: Decider, world: World, index: int, label: str, kind: str, decision: Decision
+) -> Move:
+    """Nothing is written. A request that is refused before anything was stored is turned down as a whole."""
+    note = f"{decision.event} {decision.outcome}"
+    plan = decider.setting.plans[index]
+    action = decider.setting.tables.of(plan.kind).state(decision.state).action
+    if decision.outcome == "refused" and action in ("ask_quote", "choose_inputs"):
+        codes = ", ".join(refusal.code for refusal in decision.refusals)
+        return Move(label, kind, world.with_op(index, **Op()._asdict()), f"{note}: {codes}; nothing is stored")
+    return Move(label, kind, world.with_op(index, seen=()), note)
+
+
+def settled(setting: Setting, world: World, index: int) -> World:
+    """The same world without what an operation that has ended does not ask any more, so that worlds that
+    differ in nothing else are one."""
+    kind = setting.tables.of(setting.plans[index].kind).state(world.ops[index].state).kind
+    if kind != "final":
+        return world
+    kept = world.ops[index].over & {"quote"}
+    return world.with_op(index, over=kept, tries=0, empty=False, up=True, **FORGOTTEN)
 
 
 def _committed_late(decider: Decider, world: World, index: int) -> Move:
@@ -225,7 +270,10 @@ def _operator(decider: Decider, world: World, index: int) -> Iterator[Move]:
             idle = world.with_op(index, seen=())
             yield _decided(decider, idle, index, f"operator: {event} {plan.name}", event, reason, "operator")
     if op.state == "attention" and not op.seen:
+        quiet = all(request.op != plan.name for request in world.net)
         for name in _OPERATORS[plan.kind]:
+            if name == "release" and not quiet and not decider.setting.hasty:
+                continue
             looking = world.with_op(index, seen=(name,))
             yield Move(f"operator: {name} {plan.name}, after a last look", "operator", looking)
 

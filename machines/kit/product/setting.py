@@ -62,7 +62,9 @@ class Setting:
     (more than the reserve is a mint that cheats). ``stolen``: coins somebody else may spend at the mint.
     ``crashes``: how many; None = any number. ``workers`` 2: another worker may take over while the first
     still waits for its answer. ``slow``: time may pass between the mint's last answer and the decision.
-    ``operator``: somebody looks after parked operations. ``rotates``: the mint may change its keyset."""
+    ``known``: the invariant the released tables are known to break here, and why.
+    ``operator``: somebody looks after parked operations; ``hasty``: and releases one while a request of ours
+    is still on its way. ``rotates``: the mint may change its keyset."""
 
     name: str
     about: str
@@ -77,10 +79,12 @@ class Setting:
     workers: int = 1
     slow: bool = False
     operator: bool = True
+    hasty: bool = False
     rotates: bool = False
     cancels: bool = True
     retries_max: int = 1
     fences_max: int = 2
+    known: str = ""
 
     def index(self, name: str) -> int:
         """The place of an operation. KeyError for a name no plan has."""

@@ -145,6 +145,7 @@ def _store_change(scene: Scene) -> None:
 
 def _record_loss(scene: Scene) -> None:
     plan, op = scene.plan, scene.op
+    scene.set(given_up=True)
     if plan.kind == "mint":
         scene.set(loss=plan.amount)
     elif not op.payment:

@@ -73,6 +73,7 @@ class _Search:
     came: list[tuple[int, Step | None]] = field(factory=list, repr=False)
     depths: list[int] = field(factory=list, repr=False)
     links: list[tuple[int, int, str]] = field(factory=list, repr=False)
+    steps: list[tuple[int, int]] = field(factory=list, repr=False)
     transitions: set[str] = field(factory=set, repr=False)
     violation: Violation | None = None
 
@@ -96,6 +97,8 @@ class _Search:
                 if new:
                     self._add(move.world, here, Step(move.label, move.note), self.depths[here] + 1)
                 self.links.append((here, number, move.kind))
+                if move.edge and number != here and move.kind == "engine":
+                    self.steps.append((here, number))
             here += 1
             if len(self.worlds) > states_max:
                 return False
@@ -105,12 +108,24 @@ class _Search:
         """I11: the nearest world from which, once faults stop, nothing leads to an end."""
         quiet = self._leading_to(("pseudo", "parked", "final"), _ALONE)
         helped = self._leading_to(("pseudo", "final"), (*_ALONE, "operator"))
+        rounds = self._rounds()
         for number in range(len(self.worlds)):
+            if number in rounds:
+                return Violation("I11: it goes round by itself without end", self._way(number))
             if number not in quiet:
                 return Violation("I11: without faults it can neither end nor park", self._way(number))
             if self.setting.operator and number not in helped:
                 return Violation("I11: even an operator cannot end it", self._way(number))
         return None
+
+    def _rounds(self) -> set[int]:
+        """Worlds in a circle of committed transitions that workers go round while nothing else happens."""
+        onward: list[list[int]] = [[] for _ in self.worlds]
+        for before, after, kind in self.links:
+            if kind == "engine":
+                onward[before].append(after)
+        component = components(onward)
+        return {before for before, after in self.steps if component[before] == component[after]}
 
     def result(self, complete: bool) -> Exploration:
         """The numbers."""
@@ -164,6 +179,38 @@ class _Search:
                     found.add(before)
                     queue.append(before)
         return found
+
+
+def components(onward: list[list[int]]) -> list[int]:
+    """The strongly connected component of each node of a graph (Tarjan, without recursion)."""
+    component, low, order = [-1] * len(onward), [0] * len(onward), [-1] * len(onward)
+    counter, pending = 0, list[int]()
+    for root in range(len(onward)):
+        if order[root] >= 0:
+            continue
+        order[root] = low[root] = counter
+        counter += 1
+        pending.append(root)
+        walk = [(root, iter(onward[root]))]
+        while walk:
+            node, rest = walk[-1]
+            for following in rest:
+                if order[following] < 0:
+                    order[following] = low[following] = counter
+                    counter += 1
+                    pending.append(following)
+                    walk.append((following, iter(onward[following])))
+                    break
+                if component[following] < 0:
+                    low[node] = min(low[node], order[following])
+            else:
+                walk.pop()
+                if walk:
+                    low[walk[-1][0]] = min(low[walk[-1][0]], low[node])
+                if low[node] == order[node]:
+                    while component[node] < 0:
+                        component[pending.pop()] = node
+    return component
 
 
 def verdict(setting: Setting, before: World, move: Move, new: bool = True) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .mint import TAKEN, can_execute, change_due
+from .mint import can_execute
 from .setting import Setting
 from .world import Op, World
 
@@ -121,23 +121,23 @@ def _awaited(setting: Setting, world: World, name: str) -> bool:
         index = setting.index(owner)
     except KeyError:
         return False
-    plan, op = setting.plans[index], world.ops[index]
-    kind = setting.tables.of(plan.kind).state(op.state).kind
-    if setting.late and op.trusted and what == "change":
-        return True
-    if kind in ("final", "pseudo"):
-        return op.state == "written_off" or (what == "change" and _given_up(op, world, index))
+    op = world.ops[index]
+    ended = setting.tables.of(setting.plans[index].kind).state(op.state).kind in ("final", "pseudo")
     if what == "change":
-        return (op.blanks and op.state not in _AFTER_CHANGE) or _given_up(op, world, index)
-    number = int(what.lstrip("fencemint"))
+        if setting.late and op.trusted:
+            return True
+        if op.state == "written_off":
+            return setting.hasty != "give_up"
+        return not ended and op.blanks and op.state not in _AFTER_CHANGE or _given_up(setting, op)
     generations = op.fences if what.startswith("fence") else op.outputs
-    return number <= len(generations)
+    return not ended and int(what.lstrip("fencemint")) <= len(generations) or op.state == "written_off"
 
 
-def _given_up(op: Op, world: World, index: int) -> bool:
-    """Change that is not taken because an operator gave it up, or because there was none within what the
-    change window allows: then all of it was booked as fee or loss."""
-    return op.payment and op.change <= 0 and op.fee >= 0
+def _given_up(setting: Setting, op: Op) -> bool:
+    """Change that came after its window, from a mint that withholds it, or after an operator gave up:
+    booked as fee or as loss."""
+    excused = setting.withholds or (op.given_up and setting.hasty != "write_off")
+    return excused and op.change <= 0 and op.fee >= 0
 
 
 def _claims(setting: Setting, world: World) -> str | None:
@@ -153,6 +153,8 @@ def _claims(setting: Setting, world: World) -> str | None:
     for plan, op in zip(setting.plans, world.ops, strict=True):
         if plan.kind == "melt" and op.state in _SENT and not op.claim:
             return f"I3: {plan.name} is {op.state} and claims nothing"
+        if op.claim and op.state in (*_UNPAID_ENDS, "released"):
+            return f"I3: {plan.name} is {op.state} and still claims the invoice"
     return None
 
 
@@ -167,7 +169,7 @@ def _requests(setting: Setting, world: World) -> str | None:
                 return f"I6: {request.name} was sent before it was stored"
             if not request.blanks and plan.owed(op.total)[1]:
                 return f"I6: {request.name} was sent without blanks for its change"
-        elif len(op.fences if request.kind == "fence" else op.outputs) < request.number:
+        elif not 0 < request.number <= len(op.fences if request.kind == "fence" else op.outputs):
             return f"I6: {request.name} was sent before its outputs were stored"
         if can_execute(world, request, index):
             for name in request.coins:
@@ -197,8 +199,6 @@ def _value(setting: Setting, world: World) -> str | None:
                 return f"I1: {plan.name}: {op.total} is not {plan.amount} + {fee} + {plan.input_fee} + {change}"
             if op.sources != op.total + op.keep:
                 return f"I1: {plan.name}: sources {op.sources}, inputs {op.total}, kept {op.keep}"
-            if op.state == "reconciled" and fee > change_room(setting, world, index):
-                return f"I12: {plan.name} booked {fee} as fee, and the mint took less"
         elif op.fenced:
             gone += plan.input_fee
         elif op.state == "written_off":
@@ -207,16 +207,3 @@ def _value(setting: Setting, world: World) -> str | None:
     if entered != held + gone + corrected:
         return f"I1: {entered} came in; {held} held, {gone} gone, {corrected} corrected"
     return None
-
-
-def change_room(setting: Setting, world: World, index: int) -> int:
-    """The most that may be booked as Lightning fee of a paid melt: what Lightning took, plus change
-    that the mint owes and never signed."""
-    plan, op = setting.plans[index], world.ops[index]
-    fee = world.quotes[index].fee
-    if not world.signed(f"{plan.name}.change"):
-        return fee + change_due(setting, world, index)
-    return plan.owed(op.total)[1] if op.change <= 0 else fee
-
-
-__all__ = ["TAKEN", "broken", "broken_by"]

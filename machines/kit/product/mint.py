@@ -56,7 +56,7 @@ def replies(setting: Setting, world: World, index: int, kind: str) -> Iterator[t
             yield "signed", "mint", newest
         if any(world.coin_state(name) != "UNSPENT" for name in op.request):
             yield "inputs are gone", "mint", "gone"
-        elif op.fences[-1] != world.epoch:
+        elif op.fences and op.fences[-1] != world.epoch:
             yield "keyset is outdated", "mint", "keyset"
         yield "reply_lost", "clock", "reply_lost"
     else:
@@ -142,9 +142,15 @@ def _lightning(setting: Setting, world: World, index: int, quote: Quote) -> Iter
         failed = world.with_coins(coins, "UNSPENT").with_quote(index, Quote("UNPAID"))
         yield f"Lightning fails {name}", "mint", failed
     elif quote.state == "PAID":
-        due = change_due(setting, world, index)
-        if due and not world.signed(f"{name}.change"):
+        if due := change_owed(setting, world, index):
             yield f"the mint signs the change of {name}", "mint", world.with_signed(f"{name}.change", due)
+
+
+def change_owed(setting: Setting, world: World, index: int) -> int:
+    """What the mint owes for a paid melt and has not signed yet."""
+    name = f"{setting.plans[index].name}.change"
+    paid = world.quotes[index].state == "PAID"
+    return change_due(setting, world, index) if paid and not world.signed(name) else 0
 
 
 def change_due(setting: Setting, world: World, index: int) -> int:

@@ -272,7 +272,7 @@ def _operator(decider: Decider, world: World, index: int) -> Iterator[Move]:
     if op.state == "attention" and not op.seen:
         quiet = all(request.op != plan.name for request in world.net)
         for name in _OPERATORS[plan.kind]:
-            if name == "release" and not quiet and not decider.setting.hasty:
+            if name == "release" and not quiet and decider.setting.hasty != "release":
                 continue
             looking = world.with_op(index, seen=(name,))
             yield Move(f"operator: {name} {plan.name}, after a last look", "operator", looking)
@@ -303,8 +303,9 @@ def _windows(decider: Decider, world: World, index: int) -> Iterator[tuple[str, 
     yield "settle", op.sent and not waits and (setting.late or arrived), "the settle window"
     yield "age", "settle" in op.over and not op.payment, "patience"
     yield "watch", op.state == "watching", "the watch window"
-    yield "change", op.state == "paid", "the change window"
-    yield "empty", op.state == "paid" and op.empty, "the wait for empty change"
+    late = setting.withholds or not mint.change_owed(setting, world, index)
+    yield "change", op.state == "paid" and late, "the change window"
+    yield "empty", op.state == "paid" and op.empty and late, "the wait for empty change"
 
 
 def _crash(decider: Decider, world: World) -> Iterator[Move]:

@@ -239,7 +239,7 @@ def _outdated(view: View, got: Answers) -> Step:
     if got[0] == SILENT:
         return view.or_too_old("mint_unreachable")
     gone = any(state != "UNSPENT" for _, state in got[0])
-    if not gone and view.op.fences[-1] == view.world.epoch:
+    if not gone and view.op.fences[-1:] == (view.world.epoch,):
         return view.or_too_old("reply_lost")
     return _confirm_unsigned(view, got[1:], gone)
 

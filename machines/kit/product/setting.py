@@ -63,8 +63,8 @@ class Setting:
     ``crashes``: how many; None = any number. ``workers`` 2: another worker may take over while the first
     still waits for its answer. ``slow``: time may pass between the mint's last answer and the decision.
     ``known``: the invariant the released tables are known to break here, and why.
-    ``operator``: somebody looks after parked operations; ``hasty``: and releases one while a request of ours
-    is still on its way. ``rotates``: the mint may change its keyset."""
+    ``operator``: somebody looks after parked operations; ``hasty``: and does one thing too early
+    (release: while a request of ours is still on its way; write_off: while change is still to be signed; give_up: what the mint is about to take). ``rotates``: the mint may change its keyset."""
 
     name: str
     about: str
@@ -79,9 +79,10 @@ class Setting:
     workers: int = 1
     slow: bool = False
     operator: bool = True
-    hasty: bool = False
+    hasty: str = ""
     rotates: bool = False
     cancels: bool = True
+    withholds: bool = False
     retries_max: int = 1
     fences_max: int = 2
     known: str = ""

@@ -36,6 +36,8 @@ DEFAULT: tuple[Setting, ...] = (
             doubled=True),
     _single("overpaid", "change is owed whatever Lightning costs", _melt(choices=(("c",),)), tokens=_BIG,
             fees=(0, 1)),
+    _single("withheld", "the mint owes change and does not sign it in time", _melt(choices=(("c",),)), tokens=_BIG,
+            fees=(0, 1), withholds=True),
     _single("keep", "two steps, and a proof that stays behind",
             _melt(choices=(("a",),), amount=2, two_step=True), fees=(0, 1)),
     _single("trust", "inputs are released on the mint's word", _melt(policy="trust"), fees=(0, 1)),
@@ -60,8 +62,13 @@ DEFAULT: tuple[Setting, ...] = (
 """What the machines of this release are explored in."""
 
 FOUND: tuple[Setting, ...] = (
-    _single("release-hasty", "an operator releases while our own fence is still on its way", hasty=True,
+    _single("release-hasty", "an operator releases while our own fence is still on its way", hasty="release",
             known="I10: row 21b counts the settle window from the payment request, not from the fence"),
+    _single("write-off-hasty", "an operator gives up while the mint, which says PAID, has not signed the change yet",
+            hasty="write_off",
+            known="I12: row 29a does not wait for the change; mint_paid (row 10) would have been open"),
+    _single("give-up-hasty", "an operator gives up while a late request is being executed", hasty="give_up", late=True,
+            known="I12: row 29b believes a quote that was asked before the inputs, which are PENDING or SPENT"),
     _single("slow-trust", "trust, and time passes between the mint's last answer and the decision",
             _melt(policy="trust"), slow=True, operator=False, cancels=False,
             known="I4: the settle window is measured when the answer is judged, not when it was asked for"),

@@ -54,6 +54,7 @@ class Op(NamedTuple):
     loss: int = 0
     fenced: bool = False
     trusted: bool = False
+    given_up: bool = False
     over: frozenset[str] = frozenset()
     up: bool = True
     confirmed: bool = False

@@ -1,4 +1,4 @@
-"""What each effect of the tables means in the model: the same as in the engine, less what no invariant asks."""
+"""What each effect of the tables means in the model: as in the engine, less what no invariant asks."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from collections.abc import Callable, Mapping
 from ...spec import Decision
 from .facts import Evidence, sources_of
 from .scene import Decider, Scene
-from .world import World
+from .world import Coin, World
 
 Effect = Callable[[Scene], None]
-
-RELEASED_BY = {"release": "trusted", "unhold": "caller_word", "hold_over": "mint_says_unspent"}
-"""What frees a reservation, where it is not that nothing was sent."""
 
 
 def commit(decider: Decider, world: World, index: int, decision: Decision, seen: Evidence) -> World:
     """The world after an accepted decision and all its effects, in one step. :class:`~.scene.Refused` when a
     token's machine says no; KeyError for an effect the model does not know."""
     scene = Scene(decider, world, index, decision, seen)
-    scene.set(state=decision.next_state, seen=())
+    # whoever still waits for an answer meanwhile has lost the race, and the answer with it
+    scene.set(state=decision.next_state, seen=(), waiting="")
     for name in decision.effects:
         EFFECTS[name](scene)
     return scene.world
@@ -42,7 +40,7 @@ def _drop_claim(scene: Scene) -> None:
 
 
 def _split_off_keep(scene: Scene) -> None:
-    kept = []
+    kept: list[Coin] = []
     for token in sources_of(scene.world, scene.seen.chosen):
         rest = tuple(name for name, _ in token.coins if name not in scene.seen.chosen)
         if rest:
@@ -59,14 +57,13 @@ def _reserve_inputs(scene: Scene) -> None:
     total = sum(token.total for token in tokens)
     scene.set(
         inputs=tuple(token.id for token in tokens),
-        request=() if not scene.plan.held else tuple(sorted(scene.seen.chosen)),
         total=total,
         sources=total + scene.op.keep,
     )
 
 
 def _release_inputs(scene: Scene) -> None:
-    why = RELEASED_BY.get(scene.decision.event, "nothing_sent")
+    why = "trusted" if scene.decision.event == "release" else "nothing_sent"
     for token_id in scene.op.inputs:
         if scene.world.token(token_id).state == "reserved":
             scene.change_token(token_id, "release", release=why)
@@ -101,8 +98,7 @@ def _spend_inputs(scene: Scene) -> None:
 
 def _free_untouched(scene: Scene) -> None:
     states = dict(scene.seen.states or ())
-    held = scene.decision.state == "contested"
-    if not held and (scene.seen.quote != "UNPAID" or "SPENT" not in states.values()):
+    if scene.seen.quote != "UNPAID" or "SPENT" not in states.values():
         return
     for n, token_id in enumerate(scene.op.inputs, 1):
         token = scene.world.token(token_id)
@@ -110,7 +106,7 @@ def _free_untouched(scene: Scene) -> None:
         if token.state != "reserved" or not free:
             continue
         if len(free) == len(token.coins):
-            scene.change_token(token_id, "release", release="mint_says_unspent" if held else "request_dead")
+            scene.change_token(token_id, "release", release="request_dead")
         else:
             moved = scene.split(token_id, free)
             scene.create("deposit", f"{scene.plan.name}_split{n}", token.type, moved)
@@ -184,16 +180,6 @@ def _stamp_watch(scene: Scene) -> None:
     scene.begin("watch")
 
 
-def _stamp_unspent(scene: Scene) -> None:
-    scene.set(unspent=True)
-    scene.begin("unspent")
-
-
-def _forget_unspent(scene: Scene) -> None:
-    scene.set(unspent=False)
-    scene.begin("unspent")
-
-
 def _expect_token(scene: Scene) -> None:
     scene.create("expect", f"{scene.plan.name}_minted", "minted", (), holder=scene.plan.name)
 
@@ -223,11 +209,13 @@ EFFECTS: Mapping[str, Effect] = {
     "stamp_sent": _stamp_sent, "spend_inputs": _spend_inputs, "free_untouched": _free_untouched,
     "store_payment": _store_payment, "write_fence": _write_fence, "store_fenced": _store_fenced,
     "store_change": _store_change, "record_loss": _record_loss, "correct_spent": _correct_spent,
-    "stamp_empty": _stamp_empty, "stamp_watch": _stamp_watch, "stamp_unspent": _stamp_unspent,
-    "forget_unspent": _forget_unspent, "expect_token": _expect_token, "fail_token": _fail_token,
+    "stamp_empty": _stamp_empty, "stamp_watch": _stamp_watch, "expect_token": _expect_token,
+    "fail_token": _fail_token,
     "write_outputs": _write_outputs, "issue_token": _issue_token, "reset_tries": _reset_tries,
 }  # fmt: skip
 """Effects the model can perform; an edge with another one cannot be explored."""
 
-APART = frozenset({"adopt_split", "record_melt", "park_record", "spend_contested"})
+APART = frozenset(
+    {"adopt_split", "record_melt", "park_record", "spend_contested", "stamp_unspent", "forget_unspent"}
+)
 """Effects of edges that no move of the model takes: child swaps, and melts the caller makes himself."""

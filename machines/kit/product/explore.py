@@ -58,10 +58,19 @@ def explore(setting: Setting, states_max: int = STATES_MAX) -> Exploration:
     action or an effect the model does not know."""
     check_words(setting)
     search = _Search(setting)
-    complete = search.run(states_max)
+    complete = search.run(states_max, setting.start())
     if complete and search.violation is None:
         search.violation = search.trap()
     return search.result(complete)
+
+
+def stuck(setting: Setting, world: World, states_max: int = STATES_MAX) -> str | None:
+    """I11 of one world: why nothing ends it or why it goes round for ever, or None. Everything it can
+    reach is explored for that; what breaks another invariant on the way is not followed."""
+    search = _Search(setting)
+    search.run(states_max, world, stop=False)
+    trap = search.trap(only_first=True)
+    return trap.what if trap else None
 
 
 @define(eq=False)
@@ -77,9 +86,10 @@ class _Search:
     transitions: set[str] = field(factory=set, repr=False)
     violation: Violation | None = None
 
-    def run(self, states_max: int) -> bool:
-        """Search; True when everything was reached."""
-        decider, first = Decider(self.setting), self.setting.start()
+    def run(self, states_max: int, first: World, stop: bool = True) -> bool:
+        """Search; True when everything was reached. Without ``stop`` a world that breaks an invariant is
+        left aside."""
+        decider = Decider(self.setting)
         numbers = {first: 0}
         self._add(first, -1, None, 0)
         here = 0
@@ -91,6 +101,10 @@ class _Search:
                 number = numbers.setdefault(move.world, len(self.worlds))
                 new = number == len(self.worlds)
                 wrong = verdict(self.setting, world, move, new)
+                if wrong and not stop:
+                    if new:
+                        del numbers[move.world]
+                    continue
                 if wrong:
                     self.violation = Violation(wrong, (*self._way(here), Step(move.label, move.note)))
                     return False
@@ -104,12 +118,13 @@ class _Search:
                 return False
         return True
 
-    def trap(self) -> Violation | None:
-        """I11: the nearest world from which, once faults stop, nothing leads to an end."""
+    def trap(self, only_first: bool = False) -> Violation | None:
+        """I11: the nearest world from which, once faults stop, nothing leads to an end, or of which workers
+        never come to rest."""
         quiet = self._leading_to(("pseudo", "parked", "final"), _ALONE)
         helped = self._leading_to(("pseudo", "final"), (*_ALONE, "operator"))
         rounds = self._rounds()
-        for number in range(len(self.worlds)):
+        for number in range(1 if only_first else len(self.worlds)):
             if number in rounds:
                 return Violation("I11: it goes round by itself without end", self._way(number))
             if number not in quiet:

@@ -36,6 +36,10 @@ class Evidence(NamedTuple):
     discrepancies: int = 0
 
 
+NOTHING = Evidence()
+"""No evidence at all."""
+
+
 def _since(op: Op, happened: bool, window: str) -> int | None:
     """When something began, as far as the guards can tell: just now, or a window ago."""
     return None if not happened else NOW - WINDOW if window in op.over else NOW
@@ -61,16 +65,14 @@ def melt_facts(setting: Setting, world: World, index: int, seen: Evidence) -> Me
         "sent_at": NOW if op.sent else None, "settle_window_ms": WINDOW,
         "since_last_send_ms": (WINDOW if "settle" in op.over else 0) if op.sent else None,
         "retries": max(0, op.tries - 1), "retries_max": setting.retries_max,
-        "unresolved_since": _since(op, op.sent or plan.held, "age"), "unknown_age_max_ms": WINDOW,
+        "unresolved_since": _since(op, op.sent, "age"), "unknown_age_max_ms": WINDOW,
         "watch_since": _since(op, op.watch, "watch"), "watch_window_ms": WINDOW,
         "paid_at": _since(op, op.payment, "change"), "change_window_ms": WINDOW,
         "change_empty_since": _since(op, op.empty, "empty"), "change_seen_empty": seen.empty,
         "payment_recorded": op.payment, "input_count_max": 100,
         "operator_reason": "seen" if seen.operator else "",
         "checks_performed": seen.checks, "discrepancies": seen.discrepancies,
-        "hold_until": (NOW if "hold" in op.over else NOW + WINDOW) if plan.held else None, "hold_max_ms": WINDOW,
-        "held_unspent_since": _since(op, op.unspent, "unspent"),
-        **_inputs(setting, world, index, seen), **_answers(op, seen),
+                **_inputs(setting, world, index, seen), **_answers(op, seen),
         **_fence(setting, plan, op, seen), **_change(plan, op, seen),
     }  # fmt: skip
     return MeltFacts(**facts)
@@ -134,7 +136,7 @@ def _change(plan: Plan, op: Op, seen: Evidence) -> dict[str, Any]:
     least, most = plan.owed(op.total)
     facts: dict[str, Any] = {"owed_min": least, "owed_max": most}
     if seen.change >= 0:
-        complete = 0 < seen.change and least <= seen.change <= most
+        complete = seen.change > 0 and least <= seen.change <= most
         facts |= {
             "change_total": seen.change,
             "change_verified": True,
@@ -148,13 +150,25 @@ def mint_facts(setting: Setting, world: World, index: int, seen: Evidence) -> Mi
     """The facts of a mint operation."""
     plan, op = setting.plans[index], world.ops[index]
     return MintFacts(
-        now=NOW, amount=plan.amount, quoted_amount=plan.amount, quoted_unit="sat", unit="sat", amount_max=1 << 20,
-        quote_state=seen.quote or None, quote_expires_at=NOW if "quote" in op.over else NOW + WINDOW,
-        outputs_verified=seen.verified, issued_total=plan.amount if seen.verified else 0,
-        restored_none=seen.restored_none, outputs_written=bool(op.outputs), outputs_outdated=seen.outdated,
-        unresolved_since=_since(op, op.sent or op.quote, "age"), unknown_age_max_ms=WINDOW,
-        tries=op.tries, tries_max=setting.retries_max + 1, operator_reason="seen" if seen.operator else "",
-    )  # fmt: skip
+        now=NOW,
+        amount=plan.amount,
+        quoted_amount=plan.amount,
+        quoted_unit="sat",
+        unit="sat",
+        amount_max=1 << 20,
+        quote_state=seen.quote or None,
+        quote_expires_at=NOW if "quote" in op.over else NOW + WINDOW,
+        outputs_verified=seen.verified,
+        issued_total=plan.amount if seen.verified else 0,
+        restored_none=seen.restored_none,
+        outputs_written=bool(op.outputs),
+        outputs_outdated=seen.outdated,
+        unresolved_since=_since(op, op.sent or op.quote, "age"),
+        unknown_age_max_ms=WINDOW,
+        tries=op.tries,
+        tries_max=setting.retries_max + 1,
+        operator_reason="seen" if seen.operator else "",
+    )
 
 
 def token_facts(token: Token, operation: str, extra: dict[str, Any]) -> TokenFacts:

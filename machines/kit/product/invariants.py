@@ -128,9 +128,11 @@ def _awaited(setting: Setting, world: World, name: str) -> bool:
             return True
         if op.state == "written_off":
             return setting.hasty != "give_up"
-        return not ended and op.blanks and op.state not in _AFTER_CHANGE or _given_up(setting, op)
+        return (not ended and op.blanks and op.state not in _AFTER_CHANGE) or _given_up(setting, op)
     generations = op.fences if what.startswith("fence") else op.outputs
-    return not ended and int(what.lstrip("fencemint")) <= len(generations) or op.state == "written_off"
+    return (
+        not ended and int(what.removeprefix("fence").removeprefix("mint")) <= len(generations)
+    ) or op.state == "written_off"
 
 
 def _given_up(setting: Setting, op: Op) -> bool:
@@ -165,7 +167,7 @@ def _requests(setting: Setting, world: World) -> str | None:
         index = setting.index(request.op)
         plan, op = setting.plans[index], world.ops[index]
         if request.kind == "melt":
-            if not op.sent or op.request != request.coins:
+            if not op.sent or not request.coins or op.request != request.coins:
                 return f"I6: {request.name} was sent before it was stored"
             if not request.blanks and plan.owed(op.total)[1]:
                 return f"I6: {request.name} was sent without blanks for its change"
@@ -196,7 +198,9 @@ def _value(setting: Setting, world: World) -> str | None:
             change, fee = max(0, op.change), op.fee
             gone += plan.amount + plan.input_fee + op.loss + (most if fee < 0 else fee)
             if fee >= 0 and op.total != plan.amount + fee + plan.input_fee + change + op.loss:
-                return f"I1: {plan.name}: {op.total} is not {plan.amount} + {fee} + {plan.input_fee} + {change}"
+                return (
+                    f"I1: {plan.name}: {op.total} is not {plan.amount} + {fee} + {plan.input_fee} + {change}"
+                )
             if op.sources != op.total + op.keep:
                 return f"I1: {plan.name}: sources {op.sources}, inputs {op.total}, kept {op.keep}"
         elif op.fenced:

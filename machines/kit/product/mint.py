@@ -115,7 +115,7 @@ def can_execute(world: World, request: Request, index: int) -> bool:
         return quote == "PAID" and request.epoch == world.epoch
     if request.kind == "fence" and request.epoch != world.epoch:
         return False
-    free = all(world.coin_state(name) == "UNSPENT" for name in request.coins)
+    free = bool(request.coins) and all(world.coin_state(name) == "UNSPENT" for name in request.coins)
     return free and (request.kind == "fence" or quote == "UNPAID")
 
 
@@ -141,9 +141,8 @@ def _lightning(setting: Setting, world: World, index: int, quote: Quote) -> Iter
             yield f"Lightning pays {name} for a fee of {fee}", "mint", paid
         failed = world.with_coins(coins, "UNSPENT").with_quote(index, Quote("UNPAID"))
         yield f"Lightning fails {name}", "mint", failed
-    elif quote.state == "PAID":
-        if due := change_owed(setting, world, index):
-            yield f"the mint signs the change of {name}", "mint", world.with_signed(f"{name}.change", due)
+    if due := change_owed(setting, world, index):
+        yield f"the mint signs the change of {name}", "mint", world.with_signed(f"{name}.change", due)
 
 
 def change_owed(setting: Setting, world: World, index: int) -> int:

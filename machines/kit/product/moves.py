@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ...spec import Decision
 from . import mint
 from .effects import APART, EFFECTS, commit
-from .facts import Evidence
+from .facts import NOTHING, Evidence
 from .programs import (
     PROGRAMS,
     SENDS,
@@ -48,7 +48,11 @@ def check_words(setting: Setting) -> None:
     """ValueError for machines that name an action or an effect the model does not know."""
     for machine in (setting.tables.melt, setting.tables.mint):
         for state in machine.states:
-            if state.action is not None and state.action not in PROGRAMS and state.action not in _APART:
+            if (
+                state.action is not None
+                and state.action not in PROGRAMS
+                and state.action not in APART_ACTIONS
+            ):
                 raise ValueError(f"{machine.name}: the model has no action {state.action!r}")
         for edge in machine.transitions:
             for effect in edge.effects:
@@ -63,6 +67,7 @@ def moves(decider: Decider, world: World) -> Iterator[Move]:
         op = world.ops[index]
         state = setting.tables.of(plan.kind).state(op.state)
         if state.kind == "final":
+            yield from _first_worker(decider, world, index)
             continue
         yield from _caller(decider, world, index)
         if state.kind == "pseudo":
@@ -76,7 +81,7 @@ def moves(decider: Decider, world: World) -> Iterator[Move]:
     yield from _crash(decider, world)
 
 
-_APART = frozenset({"run_child", "watch_hold", "watch_sources"})
+APART_ACTIONS = frozenset({"run_child", "watch_hold", "watch_sources"})
 """Actions of states that no move of the model leads to."""
 
 
@@ -89,11 +94,7 @@ def _worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
     if not op.up:
         yield _decided(decider, world.with_op(index, up=True), index, f"{name} is found again", "recover")
         return
-    if op.stale:
-        fresh = world.with_op(index, stale=False)
-        for words, kind, got in mint.replies(decider.setting, world, index, "melt"):
-            event, seen = _late_answer(got)
-            yield _decided(decider, fresh, index, f"the first worker of {name} gets: {words}", event, seen, kind)
+    yield from _first_worker(decider, world, index)
     if op.seen and op.seen[0] == "staged":
         yield _committed_late(decider, world, index)
         return
@@ -107,12 +108,25 @@ def _worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
         yield _decided(decider, world, index, f"{name} {words}", step.event, step.seen)
     elif isinstance(step, Post):
         sent = _sent(world, index, name, step.kind)
-        yield Move(f"{name} posts {step.kind}", "engine", sent.with_op(index, waiting=step.kind, seen=_open(op)))
+        yield Move(
+            f"{name} posts {step.kind}", "engine", sent.with_op(index, waiting=step.kind, seen=_open(op))
+        )
     elif isinstance(step, Ask):
         chosen = () if op.request else selection(View(decider, world, index))
         got = mint.answer(decider.setting, world, index, step.what, chosen)
         yield _told(decider, world, index, f"{name} asks {step.what}: {_words(got)}", got, "engine")
         yield _told(decider, world, index, f"{name} asks {step.what}: {SILENT}", SILENT, "fault")
+
+
+def _first_worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
+    """A worker that lost its lease while it waited still puts its answer to the table."""
+    if not world.ops[index].stale:
+        return
+    name = decider.setting.plans[index].name
+    fresh = world.with_op(index, stale=False)
+    for words, kind, got in mint.replies(decider.setting, world, index, "melt"):
+        event, seen = _late_answer(got)
+        yield _decided(decider, fresh, index, f"the first worker of {name} gets: {words}", event, seen, kind)
 
 
 def _open(op: Op) -> Answers:
@@ -141,7 +155,9 @@ def _waiting(decider: Decider, world: World, index: int) -> Iterator[Move]:
         yield _told(decider, idle, index, f"{plan.name} gets: {words}", got, kind)
     if decider.setting.workers > 1:
         over = world.with_op(index, waiting="", seen=(), stale=op.waiting == "melt")
-        yield _decided(decider, over, index, f"another worker takes {plan.name} over", "recover", kind="fault")
+        yield _decided(
+            decider, over, index, f"another worker takes {plan.name} over", "recover", kind="fault"
+        )
 
 
 def _told(decider: Decider, world: World, index: int, label: str, got: Any, kind: str) -> Move:
@@ -164,7 +180,7 @@ def _decided(
     index: int,
     label: str,
     event: str,
-    seen: Evidence = Evidence(),
+    seen: Evidence = NOTHING,
     kind: str = "engine",
 ) -> Move:
     """The event is put to the table and, if it is accepted, committed with all its effects."""
@@ -180,25 +196,26 @@ def _decided(
     setting = decider.setting
     plan = setting.plans[index]
     state = setting.tables.of(plan.kind).state(decision.next_state)
-    if state.action in SENDS and not state.write_ahead:
+    sends = SENDS.get(state.action or "")
+    if sends and not state.write_ahead:
         # nothing says that the commit comes first, so the request may leave before it
-        sent = _sent(after, index, plan.name, SENDS[state.action])
+        sent = _sent(after, index, plan.name, sends)
         staged = ("staged", event, seen)
         early = world._replace(net=sent.net).with_op(index, seen=staged)
         return Move(label, kind, early, f"{note}, sent before it is committed", "", edge)
     return Move(label, kind, settled(setting, after, index), note, "", edge)
 
 
-def _not_taken(
-    decider: Decider, world: World, index: int, label: str, kind: str, decision: Decision
-) -> Move:
+def _not_taken(decider: Decider, world: World, index: int, label: str, kind: str, decision: Decision) -> Move:
     """Nothing is written. A request that is refused before anything was stored is turned down as a whole."""
     note = f"{decision.event} {decision.outcome}"
     plan = decider.setting.plans[index]
     action = decider.setting.tables.of(plan.kind).state(decision.state).action
     if decision.outcome == "refused" and action in ("ask_quote", "choose_inputs"):
         codes = ", ".join(refusal.code for refusal in decision.refusals)
-        return Move(label, kind, world.with_op(index, **Op()._asdict()), f"{note}: {codes}; nothing is stored")
+        return Move(
+            label, kind, world.with_op(index, **Op()._asdict()), f"{note}: {codes}; nothing is stored"
+        )
     return Move(label, kind, world.with_op(index, seen=()), note)
 
 
@@ -209,7 +226,8 @@ def settled(setting: Setting, world: World, index: int) -> World:
     if kind != "final":
         return world
     kept = world.ops[index].over & {"quote"}
-    return world.with_op(index, over=kept, tries=0, empty=False, up=True, **FORGOTTEN)
+    forgotten = {**FORGOTTEN, "stale": world.ops[index].stale}
+    return world.with_op(index, over=kept, tries=0, empty=False, up=True, **forgotten)
 
 
 def _committed_late(decider: Decider, world: World, index: int) -> Move:
@@ -222,7 +240,12 @@ def _committed_late(decider: Decider, world: World, index: int) -> Move:
     except Refused as refused:
         return Move(label, "engine", world, "", f"I8: {refused}")
     state = decider.setting.tables.of(plan.kind).state(decision.next_state)
-    return Move(label, "engine", after.with_op(index, waiting=SENDS[str(state.action)], seen=("",)), decision.next_state)
+    return Move(
+        label,
+        "engine",
+        after.with_op(index, waiting=SENDS[str(state.action)], seen=("",)),
+        decision.next_state,
+    )
 
 
 def _sent(world: World, index: int, name: str, kind: str) -> World:
@@ -234,11 +257,13 @@ def _sent(world: World, index: int, name: str, kind: str) -> World:
 
 
 def _words(got: Any) -> str:
+    if got == ():
+        return "no proofs"
     if isinstance(got, tuple) and got and isinstance(got[0], tuple):
         return " ".join(f"{name} {state}" for name, state in got)
     if isinstance(got, tuple):
         return f"{got[0]} with change {got[1]}" if got[1] else str(got[0])
-    return str(got) if got != 0 else "nothing"
+    return str(got) if got != 0 else "nothing"  # a restore that found none of our outputs
 
 
 # -- people ----------------------------------------------------------------------------------------------
@@ -297,7 +322,11 @@ def _windows(decider: Decider, world: World, index: int) -> Iterator[tuple[str, 
         yield "age", "quote" in op.over or op.sent, "patience"
         return
     arrived = all(request.op != plan.name or request.kind != "melt" for request in world.net)
-    yield "quote", op.quote and (not op.sent or plan.policy == "retry_then_fence") and not op.payment, "the quote"
+    yield (
+        "quote",
+        op.quote and (not op.sent or plan.policy == "retry_then_fence") and not op.payment,
+        "the quote",
+    )
     # an answer to our own request starts the settle window anew, so it cannot end before
     waits = op.state == "paying" or op.payment
     yield "settle", op.sent and not waits and (setting.late or arrived), "the settle window"

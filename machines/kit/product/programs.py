@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from .facts import Evidence
+from .facts import NOTHING, Evidence
 from .scene import Decider
 from .setting import Plan
 from .world import Answers, Op, World
@@ -33,7 +33,7 @@ class Happened(NamedTuple):
     """An event, resting on this evidence."""
 
     event: str
-    seen: Evidence = Evidence()
+    seen: Evidence = NOTHING
 
 
 Step = Ask | Post | Happened | None
@@ -45,21 +45,21 @@ class View(NamedTuple):
 
     decider: Decider
     world: World
-    index: int
+    at: int
 
     @property
     def op(self) -> Op:
-        return self.world.ops[self.index]
+        return self.world.ops[self.at]
 
     @property
     def plan(self) -> Plan:
-        return self.decider.setting.plans[self.index]
+        return self.decider.setting.plans[self.at]
 
-    def accepts(self, event: str, seen: Evidence = Evidence()) -> bool:
+    def accepts(self, event: str, seen: Evidence = NOTHING) -> bool:
         """Whether the machine would take the event."""
-        return self.decider.decide(self.world, self.index, event, seen).accepted
+        return self.decider.decide(self.world, self.at, event, seen).accepted
 
-    def or_too_old(self, event: str, seen: Evidence = Evidence()) -> Happened:
+    def or_too_old(self, event: str, seen: Evidence = NOTHING) -> Happened:
         """The event, unless it would only be absorbed and has been for too long."""
         if not self.accepts(event, seen) and self.accepts("too_old"):
             return Happened("too_old")

@@ -122,5 +122,3 @@ class Scene:
         if "clear_reserved_by" in decision.effects:
             holder = ""
         self.world = self.world.with_token(after._replace(state=decision.next_state, holder=holder))
-
-

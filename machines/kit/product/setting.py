@@ -43,7 +43,6 @@ class Plan:
     choices: tuple[tuple[str, ...], ...] = ()
     policy: str = "fence"
     two_step: bool = False
-    held: bool = False
 
     def owed(self, total: int) -> tuple[int, int]:
         """(owed_min, owed_max) of the change when inputs are worth ``total``."""
@@ -58,13 +57,14 @@ class Setting:
     """A small configuration.
 
     ``late``: a request may still arrive after the settle window (what only the fence survives).
-    ``doubled``: the network may deliver a request more than once. ``fees``: what Lightning may cost
-    (more than the reserve is a mint that cheats). ``stolen``: coins somebody else may spend at the mint.
+    ``doubled``: the network may deliver a request more than once. ``fees``: what Lightning may cost (more
+    than the reserve is a mint that cheats). ``stolen``: coins somebody else may spend at the mint.
     ``crashes``: how many; None = any number. ``workers`` 2: another worker may take over while the first
     still waits for its answer. ``slow``: time may pass between the mint's last answer and the decision.
-    ``known``: the invariant the released tables are known to break here, and why.
-    ``operator``: somebody looks after parked operations; ``hasty``: and does one thing too early
-    (release: while a request of ours is still on its way; write_off: while change is still to be signed; give_up: what the mint is about to take). ``rotates``: the mint may change its keyset."""
+    ``operator``: somebody looks after parked operations; ``hasty``: and does one thing too early (release:
+    while a request of ours is still on its way; write_off: while change is still to be signed; give_up:
+    what the mint is about to take). ``rotates``: the mint may change its keyset. ``withholds``: it may owe
+    change past every window. ``known``: the invariant the released tables are known to break here."""
 
     name: str
     about: str

@@ -48,7 +48,6 @@ class Op(NamedTuple):
     payment: bool = False
     watch: bool = False
     empty: bool = False
-    unspent: bool = False
     change: int = -1
     fee: int = -1
     loss: int = 0

@@ -230,7 +230,8 @@ def _replayed(out: Output, source: Path, tables: Tables) -> int:
     except (BadScript, UnicodeDecodeError) as error:
         raise click.UsageError(f"--replay: {error}") from None
     if out.as_json:
-        out.document(attrs.asdict(found) | {"steps": [step._asdict() for step in found.steps]})
+        content = attrs.asdict(found, recurse=False)
+        out.document({**content, "steps": [step._asdict() for step in found.steps]})
     for step in found.steps:
         out.line(step.label, (f"  # {step.note}" if step.note else "", "dim"))
     out.line()

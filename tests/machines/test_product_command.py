@@ -73,6 +73,13 @@ def test_other_coins_and_crashes() -> None:
     assert document["settings"][0]["breaks"] is None and document["settings"][0]["states"] > 100
 
 
+def test_a_script_of_other_coins_is_played_with_them(mutant: str) -> None:
+    args = ("--coins", "16,2", "--from", mutant)
+    assert run("--setting", "pay", "--script", "way.txt", *args).exit_code == 1
+    assert run("--replay", "way.txt", *args).exit_code == 1
+    assert run("--setting", "pay", "--script", "no/such/folder/way.txt", *args).exit_code == 2
+
+
 @pytest.mark.parametrize(
     "args",
     [

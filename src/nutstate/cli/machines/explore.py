@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ _MODELLED = ("melt", "mint", "token")
     "--replay",
     "source",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Play such a file, instead of exploring.",
+    help="Play such a file (with the same --coins), instead of exploring.",
 )
 @from_option
 @json_option
@@ -98,7 +98,7 @@ def explore_worlds(
     """  # fmt: skip
     out, tables = Output(as_json), _tables(origin)
     if source is not None:
-        return _replayed(out, source, tables)
+        return _replayed(out, source, _playable(tables, coins, crashes))
     settings = [_changed(s, tables, coins, crashes) for s in _settings(kinds, wanted, big)]
     if only_list:
         return _listed(out, settings)
@@ -113,7 +113,10 @@ def explore_worlds(
                 raise click.UsageError(f"{setting.name}: {error.args[0]}") from None
     broken = [item for item, _ in found if item.violation is not None]
     if target is not None and broken:
-        target.write_text(written(broken[0]), encoding="utf-8")
+        try:
+            target.write_text(written(broken[0]), encoding="utf-8")
+        except OSError as error:
+            raise click.UsageError(f"--script: {error.strerror}: {str(target)!r}") from None
     _told(out, found, target if broken else None)
     return Exit.DONE if all(_as_known(item) for item, _ in found) else Exit.REFUSED
 
@@ -149,6 +152,15 @@ def _changed(setting: Setting, tables: Tables, coins: str | None, crashes: int |
         raise click.UsageError(f"--coins: {setting.name} wants {len(held)} positive amounts, like 4,1")
     named = tuple((name, amount) for (name, _), amount in zip(held, amounts, strict=True))
     return attrs.evolve(setting, tokens=((token_id, named), *others))
+
+
+def _playable(tables: Tables, coins: str | None, crashes: int | None) -> dict[str, Setting]:
+    """Every configuration a script may name, with these amounts where there are as many proofs."""
+    count = 0 if coins is None else len(coins.split(","))
+    return {
+        name: _changed(s, tables, coins if s.tokens and len(s.tokens[0][1]) == count else None, crashes)
+        for name, s in SETTINGS.items()
+    }
 
 
 def _as_known(found: Exploration) -> bool:
@@ -224,9 +236,9 @@ def _listed(out: Output, settings: Sequence[Setting]) -> int:
     return Exit.DONE
 
 
-def _replayed(out: Output, source: Path, tables: Tables) -> int:
+def _replayed(out: Output, source: Path, settings: Mapping[str, Setting]) -> int:
     try:
-        found = replay(source.read_text(encoding="utf-8"), tables)
+        found = replay(source.read_text(encoding="utf-8"), settings=settings)
     except (BadScript, UnicodeDecodeError) as error:
         raise click.UsageError(f"--replay: {error}") from None
     if out.as_json:

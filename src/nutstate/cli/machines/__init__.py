@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .explore import explore_worlds
 from .lint import lint_machines
 from .listing import list_machines
 
@@ -14,8 +15,9 @@ def machines() -> None:
 
 
 _COMMANDS = (
-    lint_machines,
     list_machines,
+    lint_machines,
+    explore_worlds,
 )  # fmt: skip
 for _command in _COMMANDS:
     machines.add_command(_command)

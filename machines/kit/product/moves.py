@@ -1,0 +1,353 @@
+"""What may happen next in a world: workers, caller, operator, clock, crash, mint and network.
+
+A label says what happened outside, never what the table made of it, so that a script can be replayed
+under another table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ...spec import Decision
+from . import mint
+from .effects import APART, EFFECTS, commit
+from .facts import NOTHING, Evidence
+from .programs import (
+    PROGRAMS,
+    SENDS,
+    SILENT,
+    Ask,
+    Happened,
+    Post,
+    Program,
+    Step,
+    View,
+    give_up_mint,
+    release,
+    selection,
+    write_off,
+)
+from .scene import Decider, Refused
+from .setting import Setting
+from .world import FORGOTTEN, Answers, Op, Request, World
+
+
+class Move(NamedTuple):
+    """One thing that may happen. ``note`` is what the table made of it; ``broken`` says that it cannot
+    be committed at all."""
+
+    label: str
+    kind: str
+    world: World
+    note: str = ""
+    broken: str = ""
+    edge: str = ""
+
+
+def check_words(setting: Setting) -> None:
+    """ValueError for machines that name an action or an effect the model does not know."""
+    for machine in (setting.tables.melt, setting.tables.mint):
+        for state in machine.states:
+            if (
+                state.action is not None
+                and state.action not in PROGRAMS
+                and state.action not in APART_ACTIONS
+            ):
+                raise ValueError(f"{machine.name}: the model has no action {state.action!r}")
+        for edge in machine.transitions:
+            for effect in edge.effects:
+                if effect not in EFFECTS and effect not in APART:
+                    raise ValueError(f"{machine.name}: the model has no effect {effect!r} (edge {edge.id})")
+
+
+def moves(decider: Decider, world: World) -> Iterator[Move]:
+    """Everything that may happen next, in a fixed order."""
+    setting = decider.setting
+    for index, plan in enumerate(setting.plans):
+        op = world.ops[index]
+        state = setting.tables.of(plan.kind).state(op.state)
+        if state.kind == "final":
+            yield from _first_worker(decider, world, index)
+            continue
+        yield from _caller(decider, world, index)
+        if state.kind == "pseudo":
+            continue
+        yield from _worker(decider, world, index)
+        if setting.operator and state.kind == "parked":
+            yield from _operator(decider, world, index)
+        yield from _clock(decider, world, index)
+    for label, kind, after in mint.happens(setting, world):
+        yield Move(label, kind, after)
+    yield from _crash(decider, world)
+
+
+APART_ACTIONS = frozenset({"run_child", "watch_hold", "watch_sources"})
+"""Actions of states that no move of the model leads to."""
+
+
+# -- workers ---------------------------------------------------------------------------------------------
+
+
+def _worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
+    plan, op = decider.setting.plans[index], world.ops[index]
+    name = plan.name
+    if not op.up:
+        yield _decided(decider, world.with_op(index, up=True), index, f"{name} is found again", "recover")
+        return
+    yield from _first_worker(decider, world, index)
+    if op.seen and op.seen[0] == "staged":
+        yield _committed_late(decider, world, index)
+        return
+    if op.waiting:
+        yield from _waiting(decider, world, index)
+        return
+    program = _program(decider, world, index)
+    step = program(View(decider, world, index), op.seen[1:]) if program else None
+    if isinstance(step, Happened):
+        words = "decides" if len(op.seen) > 1 else "goes on"
+        yield _decided(decider, world, index, f"{name} {words}", step.event, step.seen)
+    elif isinstance(step, Post):
+        sent = _sent(world, index, name, step.kind)
+        yield Move(
+            f"{name} posts {step.kind}", "engine", sent.with_op(index, waiting=step.kind, seen=_open(op))
+        )
+    elif isinstance(step, Ask):
+        chosen = () if op.request else selection(View(decider, world, index))
+        got = mint.answer(decider.setting, world, index, step.what, chosen)
+        yield _told(decider, world, index, f"{name} asks {step.what}: {_words(got)}", got, "engine")
+        yield _told(decider, world, index, f"{name} asks {step.what}: {SILENT}", SILENT, "fault")
+
+
+def _first_worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
+    """A worker that lost its lease while it waited still puts its answer to the table."""
+    if not world.ops[index].stale:
+        return
+    name = decider.setting.plans[index].name
+    fresh = world.with_op(index, stale=False)
+    for words, kind, got in mint.replies(decider.setting, world, index, "melt"):
+        event, seen = _late_answer(got)
+        yield _decided(decider, fresh, index, f"the first worker of {name} gets: {words}", event, seen, kind)
+
+
+def _open(op: Op) -> Answers:
+    return op.seen or ("",)
+
+
+def _program(decider: Decider, world: World, index: int) -> Program | None:
+    plan, op = decider.setting.plans[index], world.ops[index]
+    if op.seen and op.seen[0]:
+        return _OPERATORS[plan.kind][op.seen[0]]
+    action = decider.setting.tables.of(plan.kind).state(op.state).action
+    return None if action is None else PROGRAMS[action]
+
+
+def _late_answer(got: Any) -> tuple[str, Evidence]:
+    if isinstance(got, str):
+        return got, Evidence()
+    event = {"PAID": "mint_paid", "PENDING": "mint_pending", "UNPAID": "mint_unpaid"}[got[0]]
+    return event, Evidence(quote=got[0], change=got[1])
+
+
+def _waiting(decider: Decider, world: World, index: int) -> Iterator[Move]:
+    plan, op = decider.setting.plans[index], world.ops[index]
+    idle = world.with_op(index, waiting="")
+    for words, kind, got in mint.replies(decider.setting, world, index, op.waiting):
+        yield _told(decider, idle, index, f"{plan.name} gets: {words}", got, kind)
+    if decider.setting.workers > 1:
+        over = world.with_op(index, waiting="", seen=(), stale=op.waiting == "melt")
+        yield _decided(
+            decider, over, index, f"another worker takes {plan.name} over", "recover", kind="fault"
+        )
+
+
+def _told(decider: Decider, world: World, index: int, label: str, got: Any, kind: str) -> Move:
+    """A worker has one more answer; unless time may pass in between, it decides at once."""
+    op = world.ops[index]
+    seen = (*_open(op), got)
+    after = world.with_op(index, seen=seen)
+    program = _program(decider, after, index)
+    step: Step = program(View(decider, after, index), seen[1:]) if program else None
+    if step is None:
+        return Move(label, kind, world.with_op(index, seen=()))
+    if isinstance(step, Happened) and not decider.setting.slow:
+        return _decided(decider, after, index, label, step.event, step.seen, kind)
+    return Move(label, kind, after)
+
+
+def _decided(
+    decider: Decider,
+    world: World,
+    index: int,
+    label: str,
+    event: str,
+    seen: Evidence = NOTHING,
+    kind: str = "engine",
+) -> Move:
+    """The event is put to the table and, if it is accepted, committed with all its effects."""
+    decision = decider.decide(world, index, event, seen)
+    if not decision.accepted:
+        return _not_taken(decider, world, index, label, kind, decision)
+    edge = decision.transition or ""
+    note = f"{decision.state} -> {decision.next_state} ({edge})"
+    try:
+        after = commit(decider, world, index, decision, seen)
+    except Refused as refused:
+        return Move(label, kind, world, note, f"I8: {refused}", edge)
+    setting = decider.setting
+    plan = setting.plans[index]
+    state = setting.tables.of(plan.kind).state(decision.next_state)
+    sends = SENDS.get(state.action or "")
+    if sends and not state.write_ahead:
+        # nothing says that the commit comes first, so the request may leave before it
+        sent = _sent(after, index, plan.name, sends)
+        staged = ("staged", event, seen)
+        early = world._replace(net=sent.net).with_op(index, seen=staged)
+        return Move(label, kind, early, f"{note}, sent before it is committed", "", edge)
+    return Move(label, kind, settled(setting, after, index), note, "", edge)
+
+
+def _not_taken(decider: Decider, world: World, index: int, label: str, kind: str, decision: Decision) -> Move:
+    """Nothing is written. A request that is refused before anything was stored is turned down as a whole."""
+    note = f"{decision.event} {decision.outcome}"
+    plan = decider.setting.plans[index]
+    action = decider.setting.tables.of(plan.kind).state(decision.state).action
+    if decision.outcome == "refused" and action in ("ask_quote", "choose_inputs"):
+        codes = ", ".join(refusal.code for refusal in decision.refusals)
+        return Move(
+            label, kind, world.with_op(index, **Op()._asdict()), f"{note}: {codes}; nothing is stored"
+        )
+    return Move(label, kind, world.with_op(index, seen=()), note)
+
+
+def settled(setting: Setting, world: World, index: int) -> World:
+    """The same world without what an operation that has ended does not ask any more, so that worlds that
+    differ in nothing else are one."""
+    kind = setting.tables.of(setting.plans[index].kind).state(world.ops[index].state).kind
+    if kind != "final":
+        return world
+    kept = world.ops[index].over & {"quote"}
+    forgotten = {**FORGOTTEN, "stale": world.ops[index].stale}
+    return world.with_op(index, over=kept, tries=0, empty=False, up=True, **forgotten)
+
+
+def _committed_late(decider: Decider, world: World, index: int) -> Move:
+    plan, op = decider.setting.plans[index], world.ops[index]
+    _, event, seen = op.seen
+    decision = decider.decide(world, index, event, seen)
+    label = f"{plan.name} commits"
+    try:
+        after = commit(decider, world, index, decision, seen)
+    except Refused as refused:
+        return Move(label, "engine", world, "", f"I8: {refused}")
+    state = decider.setting.tables.of(plan.kind).state(decision.next_state)
+    return Move(
+        label,
+        "engine",
+        after.with_op(index, waiting=SENDS[str(state.action)], seen=("",)),
+        decision.next_state,
+    )
+
+
+def _sent(world: World, index: int, name: str, kind: str) -> World:
+    op = world.ops[index]
+    generations = {"fence": op.fences, "mint": op.outputs}.get(kind, ())
+    epoch = generations[-1] if generations else 0
+    request = Request(name, kind, len(generations), op.request, op.blanks, epoch)
+    return world._replace(net=tuple(sorted({*world.net, request})))
+
+
+def _words(got: Any) -> str:
+    if got == ():
+        return "no proofs"
+    if isinstance(got, tuple) and got and isinstance(got[0], tuple):
+        return " ".join(f"{name} {state}" for name, state in got)
+    if isinstance(got, tuple):
+        return f"{got[0]} with change {got[1]}" if got[1] else str(got[0])
+    return str(got) if got != 0 else "nothing"  # a restore that found none of our outputs
+
+
+# -- people ----------------------------------------------------------------------------------------------
+
+
+def _caller(decider: Decider, world: World, index: int) -> Iterator[Move]:
+    plan, op = decider.setting.plans[index], world.ops[index]
+    if op.state == "none":
+        yield _decided(decider, world, index, f"request {plan.name}", "request", kind="caller")
+        return
+    if decider.setting.cancels and decider.decide(world, index, "cancel", Evidence()).accepted:
+        idle = world.with_op(index, up=True, confirmed=False)
+        yield _decided(decider, idle, index, f"cancel {plan.name}", "cancel", kind="caller")
+    if plan.two_step and op.state == "prepared" and not op.confirmed:
+        yield Move(f"confirm {plan.name}", "caller", world.with_op(index, confirmed=True, up=True, seen=()))
+
+
+_OPERATORS: dict[str, dict[str, Program]] = {
+    "melt": {"write_off": write_off, "release": release},
+    "mint": {"write_off": give_up_mint},
+}
+
+
+def _operator(decider: Decider, world: World, index: int) -> Iterator[Move]:
+    plan, op = decider.setting.plans[index], world.ops[index]
+    reason = Evidence(operator=True)
+    for event in ("resume", "resolve"):
+        if decider.decide(world, index, event, reason).accepted:
+            idle = world.with_op(index, seen=())
+            yield _decided(decider, idle, index, f"operator: {event} {plan.name}", event, reason, "operator")
+    if op.state == "attention" and not op.seen:
+        quiet = all(request.op != plan.name for request in world.net)
+        for name in _OPERATORS[plan.kind]:
+            if name == "release" and not quiet and decider.setting.hasty != "release":
+                continue
+            looking = world.with_op(index, seen=(name,))
+            yield Move(f"operator: {name} {plan.name}, after a last look", "operator", looking)
+
+
+# -- time and crashes ------------------------------------------------------------------------------------
+
+
+def _clock(decider: Decider, world: World, index: int) -> Iterator[Move]:
+    plan, op = decider.setting.plans[index], world.ops[index]
+    for window, begun, words in _windows(decider, world, index):
+        if begun and window not in op.over:
+            after = world.with_op(index, over=op.over | {window})
+            yield Move(f"{words} of {plan.name} is over", "clock", after)
+
+
+def _windows(decider: Decider, world: World, index: int) -> Iterator[tuple[str, bool, str]]:
+    setting = decider.setting
+    plan, op = setting.plans[index], world.ops[index]
+    if plan.kind == "mint":
+        yield "quote", op.quote and not op.sent, "the invoice"
+        yield "age", "quote" in op.over or op.sent, "patience"
+        return
+    arrived = all(request.op != plan.name or request.kind != "melt" for request in world.net)
+    yield (
+        "quote",
+        op.quote and (not op.sent or plan.policy == "retry_then_fence") and not op.payment,
+        "the quote",
+    )
+    # an answer to our own request starts the settle window anew, so it cannot end before
+    waits = op.state == "paying" or op.payment
+    yield "settle", op.sent and not waits and (setting.late or arrived), "the settle window"
+    yield "age", "settle" in op.over and not op.payment, "patience"
+    yield "watch", op.state == "watching", "the watch window"
+    late = setting.withholds or not mint.change_owed(setting, world, index)
+    yield "change", op.state == "paid" and late, "the change window"
+    yield "empty", op.state == "paid" and op.empty and late, "the wait for empty change"
+
+
+def _crash(decider: Decider, world: World) -> Iterator[Move]:
+    if world.crashes == 0:
+        return
+    ops = []
+    for index, plan in enumerate(decider.setting.plans):
+        op = world.ops[index]._replace(**FORGOTTEN)
+        kind = decider.setting.tables.of(plan.kind).state(op.state).kind
+        if kind in ("live", "parked") and decider.decide(world, index, "recover", Evidence()).accepted:
+            op = op._replace(up=False)
+        ops.append(op)
+    left = world.crashes - 1 if world.crashes > 0 else -1
+    after = world._replace(ops=tuple(ops), crashes=left)
+    if after._replace(crashes=world.crashes) != world:
+        yield Move("crash", "fault", after)

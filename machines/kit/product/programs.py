@@ -1,0 +1,378 @@
+"""What a worker does in each state: ask the mint, post a stored request, or decide an event.
+
+A program is a pure function of the stored operation and of the answers so far, so that a crash or another
+worker can come between any two of its questions. The order of the questions is the engine's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from .facts import NOTHING, Evidence
+from .scene import Decider
+from .setting import Plan
+from .world import Answers, Op, World
+
+SILENT = "no answer"
+"""A question the mint did not answer, for whatever reason."""
+
+
+class Ask(NamedTuple):
+    """A question to the mint that changes nothing: quote, inputs, fences, change, outputs."""
+
+    what: str
+
+
+class Post(NamedTuple):
+    """A stored request is sent: melt, fence or mint."""
+
+    kind: str
+
+
+class Happened(NamedTuple):
+    """An event, resting on this evidence."""
+
+    event: str
+    seen: Evidence = NOTHING
+
+
+Step = Ask | Post | Happened | None
+"""What comes next; None means to wait for somebody else."""
+
+
+class View(NamedTuple):
+    """What a program may look at."""
+
+    decider: Decider
+    world: World
+    at: int
+
+    @property
+    def op(self) -> Op:
+        return self.world.ops[self.at]
+
+    @property
+    def plan(self) -> Plan:
+        return self.decider.setting.plans[self.at]
+
+    def accepts(self, event: str, seen: Evidence = NOTHING) -> bool:
+        """Whether the machine would take the event."""
+        return self.decider.decide(self.world, self.at, event, seen).accepted
+
+    def or_too_old(self, event: str, seen: Evidence = NOTHING) -> Happened:
+        """The event, unless it would only be absorbed and has been for too long."""
+        if not self.accepts(event, seen) and self.accepts("too_old"):
+            return Happened("too_old")
+        return Happened(event, seen)
+
+
+Program = Callable[[View, Answers], Step]
+
+_OF_QUOTE = {"PAID": "mint_paid", "PENDING": "mint_pending", "UNPAID": "mint_unpaid"}
+
+
+def selection(view: View) -> tuple[str, ...]:
+    """The first choice of the plan whose coins all lie in unspent tokens; () when there is none."""
+    free = {name for token in view.world.tokens if token.state == "unspent" for name, _ in token.coins}
+    for choice in view.plan.choices:
+        if free.issuperset(choice):
+            return choice
+    return ()
+
+
+def _ask_quote(view: View, got: Answers) -> Step:
+    if not got:
+        return Ask("new quote")
+    return Happened("quote_unavailable" if got[0] == SILENT else "quote_received")
+
+
+def _choose_inputs(view: View, got: Answers) -> Step:
+    if not got:
+        return Ask("inputs") if selection(view) else Happened("funds_missing")
+    if got[0] == SILENT:
+        return Happened("quote_unavailable")
+    chosen = tuple(name for name, _ in got[0])
+    states = {state for _, state in got[0]}
+    seen = Evidence(chosen=chosen, states=got[0], preflight=True)
+    if "SPENT" in states:
+        return Happened("preflight_blocked", seen)
+    return Happened("inputs_chosen", seen) if states == {"UNSPENT"} else Happened("quote_unavailable")
+
+
+def _start(view: View, got: Answers) -> Step:
+    if "quote" in view.op.over:
+        return Happened("expire")
+    if not view.plan.two_step:
+        return Happened("pay")
+    if not view.op.confirmed:
+        return None
+    if not got:
+        return Ask("inputs")
+    if got[0] == SILENT:
+        return Happened("pay")
+    states = {state for _, state in got[0]}
+    if "SPENT" not in states:
+        return None if "PENDING" in states else Happened("pay")
+    if len(got) == 1:
+        return Ask("quote")
+    if got[1] == SILENT or got[1][0] == "PENDING":
+        return None
+    if got[1][0] == "PAID":
+        return Happened("pay")
+    return Happened("preflight_blocked", Evidence(states=got[0], preflight=True))
+
+
+def _post_melt(view: View, got: Answers) -> Step:
+    if not got:
+        return Post("melt")
+    if isinstance(got[0], str):
+        return Happened(got[0])
+    return Happened(_OF_QUOTE[got[0][0]], Evidence(quote=got[0][0], change=got[0][1]))
+
+
+def _ask_state(view: View, got: Answers) -> Step:
+    if not got:
+        return Ask("quote")
+    if got[0] == SILENT:
+        return view.or_too_old("mint_unreachable")
+    quote, change = got[0]
+    seen = Evidence(quote=quote, change=change)
+    if view.op.payment:
+        return _change_now(view, got, seen)
+    if quote == "PAID":
+        return Happened("mint_paid", seen)
+    if quote == "PENDING":
+        return view.or_too_old("mint_pending", seen)
+    return _quote_unpaid(view, got)
+
+
+def _change_now(view: View, got: Answers, seen: Evidence) -> Step:
+    if view.accepts("mint_paid", seen):
+        return Happened("mint_paid", seen)
+    if len(got) == 1:
+        return Ask("change")
+    change = got[1] if isinstance(got[1], int) and got[1] else -1
+    return Happened("mint_paid", seen._replace(change=change))
+
+
+def _quote_unpaid(view: View, got: Answers) -> Step:
+    if len(got) == 1:
+        return Ask("inputs")
+    if got[1] == SILENT:
+        return view.or_too_old("mint_unreachable")
+    seen = Evidence(quote="UNPAID", states=got[1])
+    if view.op.state == "watching":
+        return Happened("watch_over" if view.accepts("watch_over", seen) else "mint_unpaid", seen)
+    if all(state != "SPENT" for _, state in got[1]):
+        return view.or_too_old("mint_unpaid", seen)
+    if len(got) == 2:
+        return Ask("fences")
+    found = _found(view, got[2])
+    if found is not None:
+        return found
+    if len(got) == 3:
+        return Ask("quote")
+    if got[3] == SILENT:
+        return view.or_too_old("mint_unreachable")
+    if got[3][0] != "UNPAID":
+        return view.or_too_old(_OF_QUOTE[got[3][0]], Evidence(quote=got[3][0], change=got[3][1]))
+    if got[2] == SILENT:
+        return view.or_too_old("mint_unreachable")
+    return view.or_too_old("inputs_spent_elsewhere", seen._replace(asked=True))
+
+
+def _found(view: View, answer: object) -> Happened | None:
+    """A fence of ours that the mint signed and that the machine takes."""
+    if not isinstance(answer, int) or not answer:
+        return None
+    seen = Evidence(fence=answer, verified=True, asked=True, signed=True)
+    return Happened("fence_found", seen) if view.accepts("fence_found", seen) else None
+
+
+def _resolve_unpaid(view: View, got: Answers) -> Step:
+    for event in ("release", "retry"):
+        if view.accepts(event):
+            return Happened(event)
+    able = Evidence(can_fence=True)
+    return Happened("fence", able) if view.accepts("fence", able) else Happened("fence_impossible")
+
+
+def _post_fence(view: View, got: Answers) -> Step:
+    """Restore, ask the quote, ask the proofs, post; then look again before a refusal is believed."""
+    for n, what in enumerate(("fences", "quote", "inputs")):
+        if len(got) == n:
+            return Ask(what)
+        if n == 0 and (found := _found(view, got[0])) is not None:
+            return found
+        if n == 1 and got[1] != SILENT and got[1][0] == "PAID":
+            return Happened("mint_paid", Evidence(quote="PAID", change=got[1][1]))
+        if n == 1 and got[0] == SILENT:
+            return view.or_too_old("mint_unreachable")
+    if got[2] == SILENT:
+        return view.or_too_old("mint_unreachable")
+    if any(state != "UNSPENT" for _, state in got[2]):
+        return _confirm_unsigned(view, got[3:], gone=True)
+    if len(got) == 3:
+        return Post("fence")
+    if isinstance(got[3], int):
+        return Happened("fence_done", Evidence(fence=got[3], verified=True, asked=True, signed=True))
+    if got[3] == "gone":
+        return _confirm_unsigned(view, got[4:], gone=True)
+    if got[3] == "keyset":
+        return _outdated(view, got[4:])
+    return view.or_too_old("reply_lost")
+
+
+def _confirm_unsigned(view: View, got: Answers, gone: bool) -> Step:
+    if not got:
+        return Ask("fences")
+    if (found := _found(view, got[0])) is not None:
+        return found
+    if got[0] == SILENT:
+        return view.or_too_old("mint_unreachable")
+    return Happened("fence_refused", Evidence(asked=True, gone=gone))
+
+
+def _outdated(view: View, got: Answers) -> Step:
+    if not got:
+        return Ask("inputs")
+    if got[0] == SILENT:
+        return view.or_too_old("mint_unreachable")
+    gone = any(state != "UNSPENT" for _, state in got[0])
+    if not gone and view.op.fences[-1:] == (view.world.epoch,):
+        return view.or_too_old("reply_lost")
+    return _confirm_unsigned(view, got[1:], gone)
+
+
+def _collect_change(view: View, got: Answers) -> Step:
+    if view.accepts("change_complete_empty"):
+        return Happened("change_complete_empty")
+    for n, what in enumerate(("quote", "change")):
+        if len(got) == n:
+            return Ask(what)
+        amount = got[n] if n else got[n][1]
+        if got[n] != SILENT and isinstance(amount, int) and amount > 0:
+            seen = Evidence(change=amount)
+            if view.accepts("change_received", seen):
+                return Happened("change_received", seen)
+    if got[0] != SILENT and got[0][0] == "PAID" and got[0][1] <= 0 and got[1] == 0:
+        for event in ("change_seen_empty", "change_complete_empty"):
+            if view.accepts(event, Evidence(empty=True)):
+                return Happened(event, Evidence(empty=True))
+    return None if view.op.empty else Happened("change_missing")
+
+
+def _reconcile(view: View, got: Answers) -> Step:
+    plan, op = view.plan, view.op
+    agrees = op.total == plan.amount + op.fee + plan.input_fee + max(0, op.change) + op.loss
+    event = "reconcile_passed" if agrees else "reconcile_failed"
+    return Happened(event, Evidence(checks=1, discrepancies=0 if agrees else 1))
+
+
+def _ask_payment(view: View, got: Answers) -> Step:
+    if not got:
+        return Ask("invoice")
+    if got[0] == SILENT:
+        return _or_old(view, Happened("mint_unreachable"))
+    seen = Evidence(quote=got[0])
+    if got[0] == "ISSUED":
+        return Happened("invoice_issued", seen)
+    if got[0] == "PAID":
+        return Happened("invoice_paid", seen)
+    return Happened("expire" if view.accepts("expire", seen) else "invoice_unpaid", seen)
+
+
+def _post_mint(view: View, got: Answers) -> Step:
+    if not got:
+        return Post("mint")
+    if isinstance(got[0], int):
+        return Happened("signatures_received", Evidence(verified=True))
+    return Happened(got[0])
+
+
+def _restore_outputs(view: View, got: Answers) -> Step:
+    if not view.op.outputs:
+        return _ask_payment(view, got)
+    if not got:
+        return Ask("outputs")
+    if isinstance(got[0], int) and got[0]:
+        return _or_old(view, Happened("signatures_restored", Evidence(verified=True)))
+    if len(got) == 1:
+        return Ask("invoice")
+    if got[1] == SILENT or (got[0] == SILENT and got[1] != "PAID"):
+        return _or_old(view, Happened("mint_unreachable"))
+    outdated = got[1] == "PAID" and view.op.outputs[-1] != view.world.epoch
+    return _or_old(
+        view, Happened("restore_empty", Evidence(quote=got[1], restored_none=True, outdated=outdated))
+    )
+
+
+def _or_old(view: View, happened: Happened) -> Happened:
+    if not view.accepts(happened.event, happened.seen) and view.accepts("too_old"):
+        return Happened("too_old")
+    return happened
+
+
+def write_off(view: View, got: Answers) -> Step:
+    """An operator gives up, unless a last look finds something better. What is not answered ends it."""
+    if not got:
+        return Ask("fences")
+    if (found := _found(view, got[0])) is not None:
+        return found
+    if len(got) == 1:
+        return Ask("quote")
+    if SILENT in got:
+        return None
+    quote, change = got[1]
+    paid = view.op.payment or quote == "PAID"
+    if len(got) == 2:
+        return Ask("change" if paid else "inputs")
+    if len(got) == 3:
+        return Ask("fences")
+    if (found := _found(view, got[3])) is not None:
+        return found
+    if not paid:
+        if all(state == "UNSPENT" for _, state in got[2]):
+            return None
+        return Happened("write_off", Evidence(quote=quote, states=got[2], operator=True))
+    most = view.plan.owed(view.op.total)[1]
+    got_back = max(change, got[2])
+    return Happened(
+        "write_off", Evidence(quote=quote, operator=True, change=got_back if 0 < got_back <= most else -1)
+    )
+
+
+def release(view: View, got: Answers) -> Step:
+    """An operator trusts the mint's word, asked now."""
+    for n, what in enumerate(("fences", "quote", "inputs")):
+        if len(got) == n:
+            return Ask(what)
+        if got[n] == SILENT:
+            return None
+        if n == 0 and (found := _found(view, got[0])) is not None:
+            return found
+    return Happened("release", Evidence(quote=got[1][0], states=got[2], operator=True))
+
+
+def give_up_mint(view: View, got: Answers) -> Step:
+    """An operator gives an issue up, unless the mint still has it for us."""
+    step = _restore_outputs(view, got)
+    if not isinstance(step, Happened):
+        return step
+    if step.event in ("signatures_restored", "invoice_paid") and view.accepts(step.event, step.seen):
+        return step
+    if step.seen.quote == "PAID" or step.event == "mint_unreachable":
+        return None
+    return Happened("write_off", Evidence(operator=True))
+
+
+PROGRAMS: Mapping[str, Program] = {
+    "ask_quote": _ask_quote, "choose_inputs": _choose_inputs, "start": _start, "post_melt": _post_melt,
+    "ask_state": _ask_state, "resolve_unpaid": _resolve_unpaid, "post_fence": _post_fence,
+    "collect_change": _collect_change, "reconcile": _reconcile, "ask_payment": _ask_payment,
+    "post_mint": _post_mint, "restore_outputs": _restore_outputs,
+}  # fmt: skip
+"""By the action a state names."""
+
+SENDS: Mapping[str, str] = {"post_melt": "melt", "post_fence": "fence", "post_mint": "mint"}
+"""Actions that send a request which changes something at the mint."""

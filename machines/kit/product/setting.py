@@ -1,0 +1,113 @@
+"""What one exploration is about: the machines, the coins, the operations, and what may go wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from ...melt import MELT
+from ...mint import MINT
+from ...money import owed_max, owed_min
+from ...spec import Machine
+from ...token import TOKEN
+from .world import Op, Quote, Token, World
+
+
+@frozen
+class Tables:
+    """The machines whose decisions are explored. Every one may be replaced by a mutant or by the
+    variant of an embedding service that uses the same actions and effects."""
+
+    token: Machine[Any] = TOKEN
+    melt: Machine[Any] = MELT
+    mint: Machine[Any] = MINT
+
+    def of(self, kind: str) -> Machine[Any]:
+        """The machine of a kind of operation: ``melt`` or ``mint``."""
+        return self.melt if kind == "melt" else self.mint
+
+
+@frozen
+class Plan:
+    """One operation somebody may ask for. ``choices`` are the sets of coins a melt would take, best first;
+    ``policy`` is what it does once the mint proves it unpaid (fence, retry_then_fence, trust)."""
+
+    name: str
+    kind: str = "melt"
+    amount: int = 0
+    invoice: str = ""
+    fee_reserve: int = 0
+    input_fee: int = 0
+    choices: tuple[tuple[str, ...], ...] = ()
+    policy: str = "fence"
+    two_step: bool = False
+
+    def owed(self, total: int) -> tuple[int, int]:
+        """(owed_min, owed_max) of the change when inputs are worth ``total``."""
+        return (
+            owed_min(total, self.amount, self.input_fee, self.fee_reserve),
+            owed_max(total, self.amount, self.input_fee),
+        )
+
+
+@frozen
+class Setting:
+    """A small configuration.
+
+    ``late``: a request may still arrive after the settle window (what only the fence survives).
+    ``doubled``: the network may deliver a request more than once. ``fees``: what Lightning may cost (more
+    than the reserve is a mint that cheats). ``stolen``: coins somebody else may spend at the mint.
+    ``crashes``: how many; None = any number. ``workers`` 2: another worker may take over while the first
+    still waits for its answer. ``slow``: time may pass between the mint's last answer and the decision.
+    ``operator``: somebody looks after parked operations; ``hasty``: and does one thing too early (release:
+    while a request of ours is still on its way; write_off: while change is still to be signed; give_up:
+    what the mint is about to take). ``rotates``: the mint may change its keyset. ``withholds``: it may owe
+    change past every window. ``known``: the invariant the released tables are known to break here."""
+
+    name: str
+    about: str
+    plans: tuple[Plan, ...]
+    tokens: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
+    tables: Tables = Tables()
+    late: bool = False
+    doubled: bool = False
+    fees: tuple[int, ...] = (0,)
+    stolen: tuple[str, ...] = ()
+    crashes: int | None = None
+    workers: int = 1
+    slow: bool = False
+    operator: bool = True
+    hasty: str = ""
+    rotates: bool = False
+    cancels: bool = True
+    withholds: bool = False
+    retries_max: int = 1
+    fences_max: int = 2
+    known: str = ""
+
+    def index(self, name: str) -> int:
+        """The place of an operation. KeyError for a name no plan has."""
+        for n, plan in enumerate(self.plans):
+            if plan.name == name:
+                return n
+        raise KeyError(name)
+
+    def start(self) -> World:
+        """The world before anything happened: every token unspent, no operation yet."""
+        tokens = tuple(
+            Token(token_id, "received", "", "unspent", "", tuple(coins)) for token_id, coins in self.tokens
+        )
+        coins = sorted((name, amount, "UNSPENT") for token in tokens for name, amount in token.coins)
+        return World(
+            tokens=tuple(sorted(tokens)),
+            ops=tuple(Op() for _ in self.plans),
+            quotes=tuple(Quote() for _ in self.plans),
+            coins=tuple(coins),
+            crashes=-1 if self.crashes is None else self.crashes,
+        )
+
+    def under(self, **machines: Machine[Any]) -> Setting:
+        """The same configuration under other machines: ``under(melt=mutant)``."""
+        return attrs.evolve(self, tables=attrs.evolve(self.tables, **machines))

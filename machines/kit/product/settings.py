@@ -1,0 +1,197 @@
+"""The configurations that are explored by default: each small, each for one kind of trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .setting import Plan, Setting
+
+_TWO = (("A", (("a", 4), ("b", 1))),)
+_BIG = (("C", (("c", 8),)),)
+
+
+def _melt(name: str = "m1", **changes: Any) -> Plan:
+    """Pay 3 with proofs of 4 and 1: one for Lightning, one for the input fee."""
+    plan: dict[str, Any] = {
+        "name": name,
+        "amount": 3,
+        "invoice": "invoice",
+        "fee_reserve": 1,
+        "input_fee": 1,
+        "choices": (("a", "b"),),
+        **changes,
+    }
+    return Plan(**plan)
+
+
+def _single(name: str, about: str, *plans: Plan, **options: Any) -> Setting:
+    chosen: dict[str, Any] = {"tokens": _TWO, **options}
+    return Setting(name, about, plans or (_melt(),), **chosen)
+
+
+def _issue(name: str = "f1") -> Plan:
+    return Plan(name, kind="mint", amount=4, invoice=name)
+
+
+DEFAULT: tuple[Setting, ...] = (
+    _single(
+        "pay",
+        "one melt, every answer, any number of crashes; the mint may take more than its reserve",
+        fees=(0, 1, 2),
+    ),
+    _single(
+        "late",
+        "requests arrive late and twice; only the fence makes it safe",
+        fees=(0, 1),
+        late=True,
+        doubled=True,
+    ),
+    _single(
+        "overpaid",
+        "change is owed whatever Lightning costs",
+        _melt(choices=(("c",),)),
+        tokens=_BIG,
+        fees=(0, 1),
+    ),
+    _single(
+        "withheld",
+        "the mint owes change and does not sign it in time",
+        _melt(choices=(("c",),)),
+        tokens=_BIG,
+        fees=(0, 1),
+        withholds=True,
+    ),
+    _single(
+        "keep",
+        "two steps, and a proof that stays behind",
+        _melt(choices=(("a",),), amount=2, two_step=True),
+        fees=(0, 1),
+    ),
+    _single("trust", "inputs are released on the mint's word", _melt(policy="trust"), fees=(0, 1)),
+    _single(
+        "broken-trust",
+        "the same, and a request arrives after all",
+        _melt(policy="trust"),
+        fees=(0,),
+        late=True,
+    ),
+    _single("retry", "the same request is sent a second time", _melt(policy="retry_then_fence"), late=True),
+    _single("stolen", "somebody else can spend one of the proofs", _melt(two_step=True), stolen=("a",)),
+    _single("stolen-late", "the same, and requests arrive late", stolen=("a",), late=True),
+    _single("workers", "a second worker takes over while the first waits", workers=2, late=True),
+    _single("rotate", "the mint changes its keyset between fence and fence", rotates=True, late=True),
+    _single(
+        "slow",
+        "time passes between the mint's last answer and the decision",
+        slow=True,
+        late=True,
+        operator=False,
+        cancels=False,
+    ),
+    _single(
+        "issue", "ecash for an invoice that somebody pays, or does not", _issue(), tokens=(), rotates=True
+    ),
+    _single(
+        "fund-and-pay",
+        "a melt with proofs that are still to be issued",
+        _issue(),
+        _melt(choices=(("f1.mint1",),), amount=2),
+        tokens=(),
+        operator=False,
+        cancels=False,
+        crashes=1,
+    ),
+    _single(
+        "same-coins",
+        "two melts want the same proofs",
+        _melt(),
+        _melt("m2", invoice="other"),
+        operator=False,
+        cancels=False,
+        crashes=1,
+    ),
+    _single(
+        "same-invoice",
+        "two melts want to pay the same invoice",
+        _melt(choices=(("a",),), amount=2),
+        _melt("m2", choices=(("c",),), amount=2),
+        tokens=(*_TWO, *_BIG),
+        operator=False,
+        cancels=False,
+        crashes=1,
+    ),
+)
+"""What the machines of this release are explored in."""
+
+FOUND: tuple[Setting, ...] = (
+    _single(
+        "release-hasty",
+        "an operator releases while our own fence is still on its way",
+        hasty="release",
+        known="I10: row 21b counts the settle window from the payment request, not from the fence",
+    ),
+    _single(
+        "write-off-hasty",
+        "an operator gives up while the mint, which says PAID, has not signed the change yet",
+        hasty="write_off",
+        known="I12: row 29a does not wait for the change; mint_paid (row 10) would have been open",
+    ),
+    _single(
+        "give-up-hasty",
+        "an operator gives up while a late request is being executed",
+        hasty="give_up",
+        late=True,
+        known="I12: row 29b believes a quote that was asked before the inputs, which are PENDING or SPENT",
+    ),
+    _single(
+        "slow-trust",
+        "trust, and time passes between the mint's last answer and the decision",
+        _melt(policy="trust"),
+        slow=True,
+        operator=False,
+        cancels=False,
+        known="I4: the settle window is measured when the answer is judged, not when it was asked for",
+    ),
+    _single(
+        "slow-issue",
+        "time passes between the mint's last answer and the decision",
+        _issue(),
+        tokens=(),
+        slow=True,
+        known="I12: row 5 lets an invoice expire on an UNPAID that may be older than the expiry",
+    ),
+)
+"""Where the released tables break an invariant; each is told in docs/exploration.md."""
+
+BIG: tuple[Setting, ...] = (
+    _single(
+        "same-coins-big",
+        "two melts want the same proofs; late requests, any crash, an operator",
+        _melt(),
+        _melt("m2", invoice="other"),
+        late=True,
+    ),
+    _single(
+        "same-invoice-big",
+        "two melts want to pay the same invoice; any crash, an operator",
+        _melt(choices=(("a",),), amount=2),
+        _melt("m2", choices=(("c",),), amount=2),
+        tokens=(*_TWO, *_BIG),
+    ),
+    _single(
+        "everything-big",
+        "one melt in two steps: late, doubled, stolen, rotated, two workers",
+        _melt(two_step=True, policy="retry_then_fence"),
+        late=True,
+        doubled=True,
+        stolen=("a",),
+        rotates=True,
+        workers=2,
+        fees=(0, 2),
+    ),
+)
+"""Explored on request only: minutes, not seconds."""
+
+SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in (*DEFAULT, *FOUND, *BIG)}
+"""Every configuration by its name."""

@@ -1,0 +1,128 @@
+"""Tables with one planted fault each, and where the exploration must find it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from nutstate.machines import MELT, MINT, TOKEN
+from nutstate.machines.guards import melt as melt_guards
+from nutstate.machines.kit.product import Tables
+from nutstate.machines.spec import Guard, Machine, Transition, edges
+
+Edge = Transition[Any]
+
+
+@frozen
+class Planted:
+    """A fault: the tables with it, the setting that shows it, and how the finding begins."""
+
+    name: str
+    tables: Tables
+    setting: str
+    finds: tuple[str, ...]
+
+
+def rows(machine: Machine[Any], row: str, change: Callable[[Edge], Edge | None]) -> Machine[Any]:
+    """The machine with every edge of a row (or the one edge of this id) changed, or taken out."""
+    hit = [edge for edge in machine.transitions if edge.id == row or edge.id.split(".")[0] == row]
+    assert hit, row
+    kept = [change(edge) if edge in hit else edge for edge in machine.transitions]
+    return attrs.evolve(machine, transitions=tuple(edge for edge in kept if edge is not None))
+
+
+def no_guard(machine: Machine[Any], row: str, name: str) -> Machine[Any]:
+    assert any(g.name == name for e in machine.transitions for g in (*e.requires, *e.forbids))
+    return rows(machine, row, lambda e: attrs.evolve(
+        e, requires=tuple(g for g in e.requires if g.name != name), forbids=tuple(g for g in e.forbids if g.name != name)
+    ))  # fmt: skip
+
+
+def no_effect(machine: Machine[Any], row: str, name: str) -> Machine[Any]:
+    return rows(machine, row, lambda e: attrs.evolve(e, effects=tuple(x for x in e.effects if x != name)))
+
+
+def leads_to(machine: Machine[Any], row: str, dest: str, *effects: str) -> Machine[Any]:
+    return rows(machine, row, lambda e: attrs.evolve(e, dest=dest, effects=(*e.effects, *effects)))
+
+
+def without(machine: Machine[Any], row: str) -> Machine[Any]:
+    return rows(machine, row, lambda e: None)
+
+
+def first(machine: Machine[Any], *added: Edge) -> Machine[Any]:
+    return attrs.evolve(machine, transitions=(*added, *machine.transitions))
+
+
+def not_written_ahead(machine: Machine[Any], name: str) -> Machine[Any]:
+    states = tuple(attrs.evolve(s, write_ahead=False) if s.name == name else s for s in machine.states)
+    return attrs.evolve(machine, states=states)
+
+
+def asks(machine: Machine[Any], name: str, predicate: Callable[[Any], bool]) -> Machine[Any]:
+    """The machine with another predicate behind the name of a guard."""
+
+    def swap(guards: tuple[Guard[Any], ...]) -> tuple[Guard[Any], ...]:
+        return tuple(attrs.evolve(g, predicate=predicate) if g.name == name else g for g in guards)
+
+    return attrs.evolve(machine, transitions=tuple(
+        attrs.evolve(e, requires=swap(e.requires), forbids=swap(e.forbids)) for e in machine.transitions
+    ))  # fmt: skip
+
+
+def no_settle_window(facts: Any) -> bool:
+    return melt_guards.unpaid_is_proven.holds(attrs.evolve(facts, since_last_send_ms=facts.settle_window_ms))
+
+
+FREES = ("release_inputs", "drop_claim")
+
+
+def melt(name: str, machine: Machine[Any], setting: str, *finds: str) -> Planted:
+    return Planted(name, Tables(melt=machine), setting, finds)
+
+
+PLANTED = (
+    melt("row 12 does not ask unpaid_is_proven", no_guard(MELT, "12", "unpaid_is_proven"), "trust", "I10", "I4"),
+    melt("there is no settle window", asks(MELT, "unpaid_is_proven", no_settle_window), "trust", "I10", "I4"),
+    melt("unknown is released without a fence",
+         first(MELT, *edges("x", "mint_unpaid", "unknown", "released", requires=(melt_guards.unpaid_is_proven,), effects=FREES)),
+         "late", "I10", "I4"),
+    melt("row 10 does not spend the inputs", no_effect(MELT, "10", "spend_inputs"), "pay", "I4"),
+    melt("paying is not written ahead", not_written_ahead(MELT, "paying"), "pay", "I6"),
+    melt("fencing is not written ahead", not_written_ahead(MELT, "fencing"), "pay", "I6"),
+    melt("a restart cancels what is paying", leads_to(MELT, "15.recover.paying", "cancelled", *FREES), "pay", "I10", "I4"),
+    melt("row 5 does not ask claim_free", no_guard(MELT, "5", "claim_free"), "same-invoice", "I3"),
+    melt("row 5 takes no claim", no_effect(MELT, "5", "take_claim"), "same-invoice", "I3"),
+    melt("row 5 writes no blanks", no_effect(MELT, "5", "write_blanks"), "pay", "I6"),
+    melt("row 5 writes no request", no_effect(MELT, "5", "write_request"), "pay", "I6"),
+    melt("row 5 reserves nothing, row 9 does not ask",
+         no_guard(no_effect(MELT, "5", "reserve_inputs"), "9", "inputs_reserved_by_operation"), "pay", "I6", "I10"),
+    melt("row 24 stays in paid", leads_to(MELT, "24", "paid"), "pay", "I2"),
+    melt("row 24 does not store the change", no_effect(MELT, "24", "store_change"), "pay", "I12"),
+    melt("row 25 does not wait for the change", no_guard(MELT, "25", "repeatedly_empty"), "pay", "I12"),
+    melt("attention does not ask payment_is_news", no_guard(MELT, "10.mint_paid.attention", "payment_is_news"), "withheld", "I11"),
+    melt("a cancelled melt keeps its inputs", no_effect(MELT, "3", "release_inputs"), "keep", "I2"),
+    melt("a released melt keeps its claim", no_effect(MELT, "22", "drop_claim"), "pay", "I3"),
+    melt("row 22 does not store the fence", no_effect(MELT, "22", "store_fenced"), "late", "I10", "I12"),
+    melt("row 19 writes no fence", no_effect(MELT, "19", "write_fence"), "late", "I6"),
+    melt("cancel is possible while paying",
+         first(MELT, *edges("x", "cancel", "paying", "cancelled", effects=FREES)), "pay", "I10", "I4"),
+    melt("age frees the inputs", first(without(MELT, "17"), *edges("17", "too_old", "unknown", "expired", effects=FREES)),
+         "late", "I4", "I10"),
+    melt("a paid melt is not seen while fencing", without(MELT, "10.mint_paid.fencing"), "late", "I11"),
+    melt("broken trust is not seen", without(MELT, "32"), "broken-trust", "I11"),
+    melt("nothing leaves unknown but age", without(without(MELT, "12.mint_unpaid.unknown"), "17"), "late", "I11"),
+    melt("an ended melt goes on", first(MELT, *edges("x", "mint_paid", "reconciled", "paid")), "workers", "I3"),
+    Planted("a token forgets who reserved it", Tables(token=no_effect(TOKEN, "8", "set_reserved_by")), "pay", ("I4",)),
+    Planted("a spent token is unspent again", Tables(token=leads_to(TOKEN, "11", "unspent")), "pay", ("I4",)),
+    Planted("only a trusted release is proven",
+            Tables(token=asks(TOKEN, "release_is_proven", lambda f: f.release == "trusted")), "keep", ("I8",)),
+    Planted("issuing is not written ahead", Tables(mint=not_written_ahead(MINT, "issuing")), "issue", ("I6",)),
+    Planted("a restart gives the issue up",
+            Tables(mint=leads_to(MINT, "8.recover.issuing", "expired", "fail_token")), "issue", ("I12",)),
+    Planted("an invoice expires whatever the mint says",
+            Tables(mint=no_guard(MINT, "5", "quote_is_dead")), "issue", ("I12",)),
+)  # fmt: skip

@@ -90,7 +90,7 @@ MINT: Machine[MintFacts] = Machine(
         *edges("9b", "restore_empty", "restoring", "attention", requires=(g.nothing_restored, g.invoice_is_paid),
                forbids=(g.tries_left,), effects=("record_reason", "alarm"), reason="the mint will not issue"),
         *edges("10", "restore_empty", "restoring", "attention", requires=(g.issued_to_others,),
-               effects=("record_reason", "alarm"), reason="ISSUED without our proofs"),
+               forbids=(g.invoice_is_paid,), effects=("record_reason", "alarm"), reason="ISSUED without our proofs"),
         *edges("11a", "resume", "attention", "restoring", requires=(g.operator_gave_reason, g.outputs_written),
                effects=("record_reason", "reset_tries"), reason="ask the mint again"),
         *edges("11b", "resume", "attention", "quoted", requires=(g.operator_gave_reason,),

@@ -79,17 +79,17 @@ MELT = Rows(
         splitting   | live run_child | recover | cancel=CHILD_RUNNING
         prepared    | live start | recover |
         held        | live watch_hold | hold_seen_pending mint_unreachable recover | cancel=HOLD_NOT_OVER
-        paying      | live post_melt ahead || cancel=ALREADY_SENT
+        paying      | live post_melt ahead | FENCE inputs_spent_elsewhere | cancel=ALREADY_SENT
         pending     | live ask_state | mint_pending ANSWERS fence_refused recover | cancel=ALREADY_SENT
         unknown     | live ask_state | mint_unpaid ANSWERS fence_refused recover | cancel=ALREADY_SENT
         paid        | live collect_change | QUOTE ANSWERS FENCE inputs_spent_elsewhere too_old change_missing change_seen_empty recover | cancel=ALREADY_SENT
-        unpaid      | live resolve_unpaid | mint_unpaid ANSWERS recover | cancel=ALREADY_SENT
-        fencing     | live post_fence ahead | mint_pending mint_unpaid ANSWERS recover | cancel=ALREADY_SENT
-        watching    | live ask_state | mint_pending mint_unpaid ANSWERS recover | cancel=ALREADY_SENT
-        settled     | live reconcile | QUOTE ANSWERS CHANGE recover | cancel=ALREADY_SENT
+        unpaid      | live resolve_unpaid | mint_unpaid ANSWERS fence_refused inputs_spent_elsewhere recover | cancel=ALREADY_SENT
+        fencing     | live post_fence ahead | mint_pending mint_unpaid ANSWERS inputs_spent_elsewhere recover | cancel=ALREADY_SENT
+        watching    | live ask_state | mint_pending mint_unpaid ANSWERS fence_refused inputs_spent_elsewhere too_old recover | cancel=ALREADY_SENT
+        settled     | live reconcile | QUOTE ANSWERS FENCE CHANGE recover | cancel=ALREADY_SENT
         attention   | parked ask_state | QUOTE ANSWERS FENCE inputs_spent_elsewhere too_old change_missing change_seen_empty recover | cancel=ALREADY_SENT
         contested   | parked watch_sources | hold_seen_unspent hold_seen_pending hold_over hold_spent mint_unreachable too_old recover | cancel=ALREADY_SENT unhold=NOT_HELD
-        discrepant  | parked | QUOTE ANSWERS recover | cancel=ALREADY_SENT
+        discrepant  | parked | QUOTE ANSWERS FENCE CHANGE recover | cancel=ALREADY_SENT
         reconciled  | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover | ENDED
         released    | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover | ENDED
         rejected    | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover | ENDED
@@ -130,7 +130,7 @@ MELT = Rows(
         15  | recover             | requested quoted > cancelled || release_inputs drop_claim
         15  | recover             | prepared > cancelled | nothing_sent, not two_step | release_inputs drop_claim
         15  | recover             | paying > unknown ||
-        16  | inputs_spent_elsewhere | unknown > attention | inputs_spent_without_us | record_reason alarm
+        16  | inputs_spent_elsewhere | unknown pending > attention | inputs_spent_without_us | record_reason alarm
         17  | too_old             | unknown pending unpaid fencing > attention | unresolved_too_long | record_reason alarm
         18  | retry               | unpaid > paying | policy_allows_retry, quote_unexpired | stamp_sent
         19  | fence               | unpaid > fencing | mint_can_swap_and_restore | write_fence
@@ -138,7 +138,8 @@ MELT = Rows(
         21  | release             | unpaid > watching | policy_trusts_mint | release_inputs stamp_watch
         21  | watch_over          | watching > released | watch_window_over, quote_still_unpaid | drop_claim
         21b | release             | attention > watching | operator_gave_reason, unpaid_is_proven | record_reason release_inputs stamp_watch
-        22  | fence_done fence_found | fencing unknown attention > released | outputs_verified | spend_inputs store_fenced drop_claim
+        22  | fence_done fence_found | fencing unknown pending unpaid attention > released | outputs_verified | spend_inputs store_fenced drop_claim
+        22b | fence_done fence_found | watching > released | outputs_verified | correct_spent store_fenced drop_claim alarm
         23a | fence_refused       | fencing > unknown | own_outputs_not_signed, refusal_means_inputs_gone | record_reason
         23b | fence_refused       | fencing > unpaid | own_outputs_not_signed, not refusal_means_inputs_gone | record_reason
         24  | change_received     | paid > settled | change_in_bounds, change_verified, blanks_used_once | store_change

@@ -75,9 +75,10 @@ def _head(chart: Chart, width: int) -> tuple[list[str], int]:
 def _entry(entry: Entry, x: int, y: int) -> str:
     words = _text(Words(entry.text, text.FINE, x + 34, y + 1))
     if entry.tone:
+        start = f'<path class="wire" d="M{x} {y + 8}H{x + 22}"/>'
         mark = f" mark-{entry.mark}" if entry.mark else ""
         sample = (
-            f'<g class="tone-{entry.tone} to-{entry.look}{mark}"><path class="wire" d="M{x} {y + 8}H{x + 22}"/>'
+            f'<g class="tone-{entry.tone} to-{entry.look}{mark}">{start}'
             f"{_arrow((x, y + 8), (x + 28, y + 8))}</g>"
         )
     else:
@@ -226,4 +227,6 @@ def _arrow(before: Point, tip: Point) -> str:
 def _text(words: Words, x: int = 0, y: int = 0) -> str:
     css = f"{words.face.css} {words.style}".strip()
     base = y + words.y + round(words.face.size)
-    return f'<text class="{css}" x="{x + words.x}" y="{base}">{escape(words.content)}</text>'
+    left = x + words.x
+    where = f'x="{left + words.width}" text-anchor="end"' if words.ends else f'x="{left}"'
+    return f'<text class="{css}" {where} y="{base}">{escape(words.content)}</text>'

@@ -15,7 +15,8 @@ MONO_EM: Final = 0.61
 _EM: Final[Mapping[str, float]] = {
     **dict.fromkeys("il", 0.28), "j": 0.28, "f": 0.36, "t": 0.4, "r": 0.42, "s": 0.53, "z": 0.53, "c": 0.56,
     "k": 0.59, "v": 0.6, "x": 0.6, "y": 0.6, **dict.fromkeys("abdeghnopqu", 0.64), "w": 0.83, "m": 0.98,
-    **dict.fromkeys(" .,:;", 0.34), **dict.fromkeys("'|!()[]-/", 0.41), "…": 1.0, "→": 1.0, "·": 0.34, "—": 1.0,
+    **dict.fromkeys(" .,:;", 0.34), **dict.fromkeys("'|!()[]-/", 0.41), "…": 1.0, "→": 1.0, "·": 0.34,
+    "—": 1.0,
     **dict.fromkeys("0123456789_", 0.64), "W": 1.0, "M": 0.87, "I": 0.3, "J": 0.5,
 }  # fmt: skip
 _ANY: Final = 0.8
@@ -68,6 +69,14 @@ def folded(words: Iterable[str], face: Face, room: int) -> tuple[str, ...]:
             else:
                 lines.append(piece)
     return tuple(lines)
+
+
+def cut(words: str, face: Face, room: int) -> str:
+    """The words, or as much of them as has room, with an ellipsis."""
+    if width(words, face) <= room:
+        return words
+    fits = [n for n in range(len(words)) if width(f"{words[:n]}…", face) <= room]
+    return f"{words[: fits[-1]]}…" if fits else ""
 
 
 def listed(names: Iterable[str]) -> tuple[str, ...]:

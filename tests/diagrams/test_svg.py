@@ -21,7 +21,7 @@ from nutstate.diagrams.svg.draw import drawn
 from nutstate.diagrams.svg.layout import Layout, arranged
 from nutstate.machines import MELT
 from nutstate.machines.registry import latest, names
-from nutstate.machines.spec import NONE, Event, Machine, State, edges
+from nutstate.machines.spec import NONE, Event, Machine, State, Transition, edges
 
 SVG = "{http://www.w3.org/2000/svg}"
 Box = tuple[int, int, int, int]
@@ -33,7 +33,7 @@ def odd(states: int) -> Machine[Any]:
     found += [State(f"state_{n}", "one & <two>", group="x" if n % 3 == 0 else "") for n in range(states)]
     found += [State("end", "over", kind="final"), State("stuck", "help", kind="parked", group="stop")]
     names_ = [state.name for state in found]
-    table = tuple(
+    table: tuple[Transition[Any], ...] = tuple(
         edge
         for number, source in enumerate(names_) if source != "end"
         for dest in names_[1:]

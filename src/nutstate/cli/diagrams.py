@@ -8,13 +8,14 @@ import click
 
 from ..diagrams import build as drawings
 from ..diagrams import svg
+from .diagrams_diff import diff_machines
 from .errors import Exit
 from .output import Output
 
 
 @click.group()
 def diagrams() -> None:
-    """Draw the machines; check committed drawings."""
+    """Draw the machines; check committed drawings; compare versions."""
 
 
 @diagrams.command("build", epilog="\b\nExample:\n  nutstate diagrams build --out drawings --theme dark")
@@ -86,6 +87,8 @@ def check(as_json: bool) -> int:
     output.line("The committed drawings and tables are those of the machines.")
     return Exit.DONE
 
+
+diagrams.add_command(diff_machines)
 
 _PROBLEMS = {
     "missing": "missing",

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from ...machines.spec import Guard, Machine, Transition
 from ..svg import chart
-from ..svg.chart import Mark
+from ..svg.chart import Chart, Mark
 from ..svg.draw import drawn
 from ..svg.theme import Theme
 from .compare import Change, Changes
@@ -23,7 +23,7 @@ def drawing(found: Changes, theme: Theme = "auto", compared: str = "") -> str:
     before = machine if old is None else machine_of(old)
     union, transitions = _union(found, machine, before)
     states = _states(found, union)
-    marked = chart.marked(chart.whole(union), states, transitions)
+    marked = _short(chart.marked(chart.whole(union), states, transitions))
     versions = " → ".join(
         "absent" if side is None else f"version {side['version']}, {machine_of(side).content_hash[:12]}…"
         for side in (old, new)
@@ -32,6 +32,16 @@ def drawing(found: Changes, theme: Theme = "auto", compared: str = "") -> str:
     title = f"{found.machine}: changes"
     summary = f"Changes of the state machine {found.machine}: {len(found.changes)}."
     return drawn(evolve(marked, title=title, subtitle=subtitle, summary=summary), theme)
+
+
+def _short(marked: Chart) -> Chart:
+    """Only what changed is told in full; the rest is there to show where."""
+    wires = tuple(
+        evolve(wire, rows=tuple(r if r.mark else evolve(r, guards=(), effects=()) for r in wire.rows))
+        for wire in marked.wires
+    )
+    cards = tuple(card if card.mark else evolve(card, meaning="") for card in marked.cards)
+    return evolve(marked, cards=cards, wires=wires)
 
 
 def _either(new: Stored | None, old: Stored | None) -> Stored:

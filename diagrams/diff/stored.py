@@ -83,7 +83,8 @@ def _unasked(_facts: object) -> bool:
 
 
 _STATE: Stored = {
-    "meaning": "", "kind": "live", "action": None, "write_ahead": False, "absorbs": [], "refuses": [], "group": "",
+    "meaning": "", "kind": "live", "action": None, "write_ahead": False, "absorbs": [], "refuses": [],
+    "group": "",
 }  # fmt: skip
 _EVENT: Stored = {"meaning": "", "origin": "engine"}
 _GUARD: Stored = {"sentence": "", "code": ""}

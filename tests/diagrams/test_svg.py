@@ -33,14 +33,13 @@ def odd(states: int) -> Machine[Any]:
     found += [State(f"state_{n}", "one & <two>", group="x" if n % 3 == 0 else "") for n in range(states)]
     found += [State("end", "over", kind="final"), State("stuck", "help", kind="parked", group="stop")]
     names_ = [state.name for state in found]
-    table: tuple[Transition[Any], ...] = tuple(
-        edge
-        for number, source in enumerate(names_) if source != "end"
-        for dest in names_[1:]
-        for edge in edges(f"{number}{dest}", f"an_event_with_quite_a_long_name_{number}", source, dest)
-    )  # fmt: skip
+    table: list[Transition[Any]] = []
+    for number, source in enumerate(names_):
+        for dest in names_[1:] if source != "end" else ():
+            event = f"an_event_with_quite_a_long_name_{number}"
+            table += edges(f"{number}{dest}", event, source, dest)
     events = tuple(Event(name, "it happened", "engine") for name in dict.fromkeys(t.event for t in table))
-    return Machine("odd one", 1, object, tuple(found), events, table)
+    return Machine("odd one", 1, object, tuple(found), events, tuple(table))
 
 
 def charts() -> Iterator[tuple[str, Chart]]:

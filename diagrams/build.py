@@ -117,13 +117,16 @@ def build_readme(root: Path) -> bool:
 
 
 def with_diagram(readme: str) -> str | None:
-    """The README's text with the current melt diagram, None if it has no (or half a) pair of markers."""
+    """The README's text with the melt's good path as a picture and as Mermaid text, None if it has no (or
+    half a) pair of markers."""
     before, begin, rest = readme.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
         return None
     drawing = mermaid.good_path(latest("melt"), GOOD_PATH_WITHOUT["melt"])
-    return f"{before}{_BEGIN}\n```mermaid\n{drawing}```\n{_END}{after}"
+    shown = f"[![How a melt runs]({OUT}/melt-good-path.svg)]({OUT}/melt-overview.svg)"
+    text = f"<details><summary>The same as Mermaid text</summary>\n\n```mermaid\n{drawing}```\n\n</details>"
+    return f"{before}{_BEGIN}\n{shown}\n\n{text}\n{_END}{after}"
 
 
 def check(root: Path) -> tuple[Difference, ...]:

@@ -21,9 +21,9 @@ def page(machine: Machine[Any], drawing: str, pictures: Sequence[tuple[str, str]
         *_shown(machine, pictures),
         *_mermaid(drawing, bool(pictures)),
         "Green is the good path, orange is **written ahead** (its action runs only after the state is\n"
-        "committed), red waits for a person, a double border has ended. A card is a state and tells what may\n"
-        "happen in it: row of the table below, event, where it leads, guards after *if*, and what is written\n"
-        "after *+*. A line has the colour of where it leads; a dashed one is taken by restarts only.",
+        "committed), red waits for a person, a double border has ended. A card is a state and tells what\n"
+        "may happen in it: row of the table below, event, where it leads, guards after *if*, and what is\n"
+        "written after *+*. A line has the colour of where it leads; a dashed one only restarts take.",
         "## States",
         _states(machine),
         "## Transitions",

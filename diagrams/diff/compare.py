@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from attrs import field, frozen
@@ -193,18 +193,24 @@ def _meaning(edge: Stored) -> tuple[object, ...]:
 
 
 def _precedence(old: Stored, new: Stored, same: Mapping[str, str]) -> Iterator[Change]:
-    """Cells in which the edges that were there before are tried in another order."""
-    was: dict[tuple[str, str], list[str]] = {}
-    now: dict[tuple[str, str], list[str]] = {}
+    """Cells in which the edges that were there before are tried in another order, or after a new one."""
     back = {before: after for after, before in same.items()}
-    for edge in old["transitions"]:
-        if edge["id"] in back:
-            was.setdefault((edge["source"], edge["event"]), []).append(back[edge["id"]])
-    for edge in new["transitions"]:
-        if edge["id"] in same:
-            now.setdefault((edge["source"], edge["event"]), []).append(edge["id"])
+    was = _cells(old, lambda name: back.get(name))
+    now = _cells(new, lambda name: name)
     for cell, order in now.items():
-        before = [name for name in was.get(cell, []) if name in order]
-        after = [name for name in order if name in before]
-        if before != after:
-            yield Change("changed", "cell", f"{cell[0]} × {cell[1]}", "order of precedence", before, after)
+        before = [name for name in was.get(cell, ()) if name in order]
+        if before and before != order[: len(before)]:
+            gone = set(order) - set(before)
+            kept = [name for name in order if name not in gone]
+            what = "order of precedence" if kept != before else "a new edge is tried before"
+            yield Change("changed", "cell", f"{cell[0]} × {cell[1]}", what, before, order)
+
+
+def _cells(of: Stored, named: Callable[[str], str | None]) -> dict[tuple[str, str], list[str]]:
+    """The edges of each cell, in order, by their new names; those that have none are left out."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for edge in of["transitions"]:
+        name = named(edge["id"])
+        if name is not None:
+            found.setdefault((edge["source"], edge["event"]), []).append(name)
+    return found

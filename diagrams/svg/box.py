@@ -160,7 +160,7 @@ def _row(row: Row, dest: str, width: int, gutter: int, y: int) -> tuple[list[Wor
 
 def _told(row: Row, room: int) -> Iterable[tuple[str, Face]]:
     """Guards and effects, line by line."""
-    if row.named:
+    if row.named and row.guards:
         line = text.folded(("if", *text.listed(row.guards)), text.GUARD_NAME, room)
         yield from ((words, text.GUARD_NAME) for words in line)
     else:

@@ -198,6 +198,17 @@ def test_every_change_is_told_in_every_form_and_drawn(plant: Plant, told: Told) 
     ElementTree.fromstring(drawing(found))
 
 
+def test_a_new_edge_that_is_tried_first_is_told_and_one_that_is_tried_last_is_not() -> None:
+    data = melt()
+    twin = {**edge(data, "12.mint_unpaid.paying"), "id": "99.mint_unpaid.paying", "requires": []}
+    data["transitions"].append(twin)
+    assert [c.of for c in compare(melt(), data).changes] == ["edge"]
+    first(data, "99.mint_unpaid.paying")
+    (added, cell) = compare(melt(), data).changes
+    assert (added.how, cell.of, cell.what) == ("added", "cell", "a new edge is tried before")
+    assert cell.new == ["99.mint_unpaid.paying", "12.mint_unpaid.paying", "13.mint_unpaid.paying"]
+
+
 def test_words_are_told_apart_from_behaviour() -> None:
     words = {name for name, (plant, _) in PLANTS.items()
              if not any(c.is_behaviour for c in compare(melt(), planted(plant)).changes)}  # fmt: skip
@@ -312,6 +323,7 @@ def test_guards_and_effects_are_told_with_what_was_put_in_and_taken_out() -> Non
     edge(data, "9.pay.prepared").update(requires=["quote_unexpired", "two_step"], effects=["alarm"])
     texts = [e.text or "" for e in ElementTree.fromstring(drawing(compare(melt(), data))).iter(f"{SVG}text")]
     told = " ".join(texts)
+    assert "if" not in [text.strip() for text in texts], "what is not told in full leaves nothing behind"
     assert "+two_step" in told
     assert "−inputs_reserved_by_operation" in told.replace("_ ", "_")
     assert "+alarm" in told and "−stamp_sent" in told

@@ -73,6 +73,7 @@ class Driver:
             if run.draft.dirty and state.action not in READS_BEFORE_COMMIT:
                 self.commit(run)
                 continue  # a conflict may have moved the operation
+            run.asked_from = self.clock.monotonic()
             result = ACTIONS[run.operation.kind, state.action](run)
             run.answered = state.write_ahead
             if isinstance(result, Happened):
@@ -130,8 +131,9 @@ class Driver:
         effects.apply(effects.Scene(run.draft, decision, evidence, self.settings, now))
         if "stamp_sent" in decision.effects:
             run.draft.set(sent_by=run.worker)
-        elif run.answered and decision.state in ("paying", "issuing"):
-            # our own request is answered: from here the settle window counts, for everybody
+        elif run.answered and decision.state in ("paying", "fencing", "issuing"):
+            # our own request is answered, or was sent and may still arrive: from here the settle window
+            # counts, for everybody
             run.draft.set(sent_at=now, sent_by=None)
             run.sent_here = (now, self.clock.monotonic())
         run.answered = False

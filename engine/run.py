@@ -65,6 +65,7 @@ class Run:
     sent_here: tuple[int, float] | None = None  # sent_at as stamped by this drive, monotonic
     sender_gone: bool = False
     answered: bool = False  # the action that just ran sent the stored request and has its answer
+    asked_from: float = field(init=False)  # monotonic: before the present action asked anything
     loaded_monotonic: float = field(init=False)
     loaded_wall: int = field(init=False)
     idle_polls: int = 0
@@ -74,7 +75,7 @@ class Run:
         self.spent = Spent(self.clock)
         self.mint = timed(self.mint, self.spent)
         self.keysets = self.keysets.asking(self.mint)
-        self.loaded_monotonic = self.clock.monotonic()
+        self.loaded_monotonic = self.asked_from = self.clock.monotonic()
         self.loaded_wall = self.clock.now()
 
     @property
@@ -88,21 +89,30 @@ class Run:
     def now(self) -> int:
         """Epoch ms: the wall clock when the operation was loaded plus what the monotonic clock counted
         since, so that no decision of this drive depends on the wall clock being set."""
-        return self.loaded_wall + int((self.clock.monotonic() - self.loaded_monotonic) * 1000)
+        return self._at(self.clock.monotonic())
+
+    def _at(self, monotonic: float) -> int:
+        return self.loaded_wall + int((monotonic - self.loaded_monotonic) * 1000)
+
+    def judged_at(self) -> int:
+        """Epoch ms before the present action asked anything: what an answer permits because some time is
+        over, it permits only if that was so when it was asked for. Answers can be slow."""
+        return self._at(self.asked_from)
 
     def elapsed(self) -> Elapsed:
-        """Since the last request was answered or sent. If this drive has the answer: by the monotonic
-        clock. Else by the wall clock (if that went backwards, since the operation was loaded), less the
-        time the request may still be open unless its sender has the answer or is certainly gone."""
+        """From the last request that was answered or sent to :meth:`judged_at`. If this drive has the
+        answer: by the monotonic clock. Else by the wall clock (if that went backwards, since the operation
+        was loaded), less the time the request may still be open unless its sender has the answer or is
+        certainly gone."""
         op = self.operation
         if op.sent_at is None:
             return Elapsed(None)
         if self.sent_here is not None and self.sent_here[0] == op.sent_at:
-            return Elapsed(int((self.clock.monotonic() - self.sent_here[1]) * 1000))
-        since_loaded = int((self.clock.monotonic() - self.loaded_monotonic) * 1000)
-        wall = self.now() - op.sent_at
+            return Elapsed(max(0, int((self.asked_from - self.sent_here[1]) * 1000)))
+        since_loaded = int((self.asked_from - self.loaded_monotonic) * 1000)
+        wall = self.judged_at() - op.sent_at
         passed = wall if wall >= 0 else since_loaded
-        still_open = 0 if self.sender_gone else int(self.settings.post_open_max_s * 1000)
+        still_open = 0 if self.sender_gone or op.sent_by is None else int(self.settings.post_open_max_s * 1000)
         return Elapsed(max(0, passed - still_open))
 
     def keys(self, keyset_id: str) -> Keyset:
@@ -115,7 +125,7 @@ class Run:
 
     def decide(self, event: str, evidence: Evidence) -> Decision:
         """What the machine says of an event now. Changes nothing."""
-        facts: Any = gather(self.draft, evidence, self.settings, self.now(), self.elapsed())
+        facts: Any = gather(self.draft, evidence, self.settings, self.judged_at(), self.elapsed())
         return step(self.draft.machine, self.operation.state, event, facts)
 
     def input_tokens(self) -> tuple[Token, ...]:

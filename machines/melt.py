@@ -258,7 +258,7 @@ MELT: Machine[MeltFacts] = Machine(
         *edges("28b", "resume", "attention", "unknown", requires=(g.operator_gave_reason,),
                forbids=(g.payment_proven,), effects=("record_reason",), reason="ask the mint again"),
         *edges("29a", "write_off", "attention", "settled",
-               requires=(g.operator_gave_reason, g.not_in_flight, g.payment_proven),
+               requires=(g.operator_gave_reason, g.not_in_flight, g.payment_proven), forbids=(g.payment_is_news,),
                effects=("record_reason", "spend_inputs", "store_payment", "store_change", "record_loss"),
                reason="what change there is, is stored; the rest is given up"),
         *edges("29b", "write_off", "attention", "written_off", requires=(g.operator_gave_reason, g.not_in_flight),

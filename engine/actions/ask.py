@@ -139,7 +139,7 @@ def start(run: Run) -> Result:
     """Pay, or let an outdated quote expire; a two-step melt waits for the caller's word."""
     op = run.operation
     assert op.quote is not None
-    if run.now() >= op.quote.expires_at:
+    if run.judged_at() >= op.quote.expires_at:
         return Happened("expire")
     if op.policy.two_step:
         if not run.confirmed:

@@ -15,7 +15,7 @@ def watch_hold(run: Run) -> Result:
     UNSPENT twice and a settle window apart frees them, anything else waits."""
     op = run.operation
     assert op.hold_until is not None
-    left = (op.hold_until - run.now()) / 1000
+    left = (op.hold_until - run.judged_at()) / 1000
     if left > 0:
         return Pause(left)
     asked = ask_inputs(run)
@@ -32,8 +32,8 @@ def watch_hold(run: Run) -> Result:
     for event in ("hold_over", "hold_seen_unspent"):
         if run.decide(event, evidence).accepted:
             return Happened(event, evidence)
-    since = op.held_unspent_since if op.held_unspent_since is not None else run.now()
-    return Pause(max(0.0, run.settings.settle_window_s - (run.now() - since) / 1000) + 0.01)
+    since = op.held_unspent_since if op.held_unspent_since is not None else run.judged_at()
+    return Pause(max(0.0, run.settings.settle_window_s - (run.judged_at() - since) / 1000) + 0.01)
 
 
 def watch_sources(run: Run) -> Result:

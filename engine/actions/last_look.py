@@ -44,6 +44,8 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
             raise MintSilent(Unreachable("no answer about our fence"))
         if ask:
             evidence = change_at_last(run, force)
+            if run.decide("mint_paid", evidence).accepted:
+                return Happened("mint_paid", evidence)  # then its change is waited for, as after any payment
     unspent = evidence.states is not None and {state.state for state in evidence.states} == {"UNSPENT"}
     if unspent and not force:
         raise Refused(

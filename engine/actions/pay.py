@@ -54,9 +54,7 @@ def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
         return Happened(post_failed(states), Evidence(quote=quote, answer=states))
     evidence = Evidence(quote=quote, states=states)
     if op.state == "watching":
-        return Happened(
-            "watch_over" if run.decide("watch_over", evidence).accepted else "mint_unpaid", evidence
-        )
+        return _still_watched(run, evidence)
     if not any(state.state == "SPENT" for state in states):
         return Happened("mint_unpaid", evidence)
     found = find_fence(run)
@@ -74,6 +72,15 @@ def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
     reason = Reason("INPUTS_SPENT_ELSEWHERE", "the quote is UNPAID but inputs are SPENT and not by us")
     evidence = Evidence(quote=again, states=states, fence_outputs_asked=True, reason=reason)
     return Happened("inputs_spent_elsewhere", evidence)
+
+
+def _still_watched(run: Run, evidence: Evidence) -> Happened:
+    """A fence from before the release may have come late. The watch ends only when that is known."""
+    found = find_fence(run)
+    if isinstance(found, Happened):
+        return found
+    over = found is True and run.decide("watch_over", evidence).accepted
+    return Happened("watch_over" if over else "mint_unpaid", evidence)
 
 
 def or_too_old(run: Run, happened: Happened) -> Happened:
@@ -166,17 +173,21 @@ def _restore_change(run: Run) -> tuple[tuple[Proof, ...], bool]:
 
 def change_at_last(run: Run, force: bool) -> Evidence:
     """For an operator who gives up: the quote as it is now; if it is paid, every signature on our blanks
-    that opens, up to what is owed; else the states of the inputs, asked twice. Raises MintSilent for
-    what is not answered; with ``force`` only that stays unknown."""
+    that opens, up to what is owed; else the states of the inputs, asked twice, and the quote after them:
+    a late request may be executed in between. Raises MintSilent for what is not answered; with ``force``
+    only that stays unknown."""
     op = run.operation
     assert op.quote is not None
-    quote = run.mint.melt_quote_state(op.mint_url, op.quote.id)
+    states, quote = None, run.mint.melt_quote_state(op.mint_url, op.quote.id)
+    if op.payment is None and (isinstance(quote, Failure) or quote.state != "PAID"):
+        states = settled_states(run, force)
+        quote = run.mint.melt_quote_state(op.mint_url, op.quote.id)
     if isinstance(quote, Failure):
         if not force:
             raise MintSilent(quote)
-        return Evidence(states=settled_states(run, force))
+        return Evidence(states=states)
     if op.payment is None and quote.state != "PAID":
-        return Evidence(quote=quote, states=settled_states(run, force))
+        return Evidence(quote=quote, states=states)
     left = owed_max(sum(part.amount for part in op.inputs), op.amount, op.input_fee)
     opened: dict[Secret, Proof] = {}
     for output, signature in _signatures(run, quote):

@@ -211,9 +211,9 @@ watch_window_over = Guard[MeltFacts](
 )
 not_in_flight = Guard[MeltFacts](
     "not_in_flight",
-    "the mint does not say PENDING",
+    "the mint says PENDING neither of the quote nor of an input",
     "PAYMENT_IN_FLIGHT",
-    lambda f: f.quote_state != "PENDING",
+    lambda f: f.quote_state != "PENDING" and "PENDING" not in f.input_states,
 )
 quote_still_unpaid = Guard[MeltFacts](
     "quote_still_unpaid",

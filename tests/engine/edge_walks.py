@@ -48,6 +48,12 @@ DETOURS: dict[str, tuple[str, ...]] = {
     "22.fence_found.unknown": ("23a.fence_refused.fencing",),
     "22.fence_done.attention": ("17.too_old.fencing",),
     "22.fence_found.attention": ("17.too_old.fencing",),
+    "22.fence_done.pending": ("23a.fence_refused.fencing", "11.mint_pending.unknown"),
+    "22.fence_found.pending": ("23a.fence_refused.fencing", "11.mint_pending.unknown"),
+    "22.fence_done.unpaid": ("23b.fence_refused.fencing",),
+    "22.fence_found.unpaid": ("23b.fence_refused.fencing",),
+    "22b.fence_done.watching": ("17.too_old.fencing", "21b.release.attention"),
+    "22b.fence_found.watching": ("17.too_old.fencing", "21b.release.attention"),
     "21b.release.attention": ("17.too_old.unknown",),
     "21.watch_over.watching": ("21.release.unpaid",),
     "32.mint_paid.watching": ("21.release.unpaid",),
@@ -185,7 +191,9 @@ class Walk:
 
     def evidence_for(self, edge: Transition[Any]) -> Evidence:
         """What the scene of the edge gives; the world around it is as the edge wants it afterwards."""
-        return scene_of(self.spec, edge)(self.run, self.clock, edge)
+        evidence = scene_of(self.spec, edge)(self.run, self.clock, edge)
+        self.run.asked_from = self.clock.monotonic()  # as the driver says before each action
+        return evidence
 
     def take(self, edge: Transition[Any], evidence: Evidence) -> None:
         """Decide, stage and commit exactly this edge."""

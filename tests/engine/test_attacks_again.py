@@ -487,6 +487,7 @@ def test_unspent_coins_of_a_request_nobody_accepts_come_back(store: Store) -> No
     mute = on(engine, store, Between(mint, check_states=silent))
     with pytest.raises(MintError):
         mute.release(melt.id, "the mint refuses it for good")
+    clock.advance(QUICK.settle_window_s)
     freed = strict.release(melt.id, "the mint refuses it for good")
     assert freed.state == "watching" and engine.balance(NPUB).unspent == 2000
     clock.advance(QUICK.watch_window_h * 3600)
@@ -525,6 +526,9 @@ def test_a_late_request_after_an_operators_release(store: Store, used_meanwhile:
     strict = on(engine, store, Between(mint, swap=refuse))
     melt = strict.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=30)
     finish(strict, store, clock, rounds=100)
+    with pytest.raises(Refused):
+        strict.release(melt.id, "our own fence may still be on its way")
+    clock.advance(QUICK.settle_window_s)
     assert strict.release(melt.id, "trust it").state == "watching"
     if used_meanwhile:
         engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(900, clock))

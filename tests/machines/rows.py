@@ -150,7 +150,7 @@ MELT = Rows(
         27  | reconcile_failed    | settled > discrepant | not documents_agree | record_reason alarm
         28a | resume              | attention > paid | operator_gave_reason, payment_proven | record_reason spend_inputs store_payment
         28b | resume              | attention > unknown | operator_gave_reason, not payment_proven | record_reason
-        29a | write_off           | attention > settled | operator_gave_reason, not_in_flight, payment_proven | record_reason spend_inputs store_payment store_change record_loss
+        29a | write_off           | attention > settled | operator_gave_reason, not_in_flight, payment_proven, not payment_is_news | record_reason spend_inputs store_payment store_change record_loss
         29b | write_off           | attention > written_off | operator_gave_reason, not_in_flight, not payment_proven | record_reason free_untouched spend_inputs record_loss
         30  | resolve             | discrepant > reconciled | operator_gave_reason | record_reason
         31a | record              | none > settled | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, nothing_contested | take_claim record_melt
@@ -255,7 +255,7 @@ MINT = Rows(
         9   | restore_empty       | restoring > issuing | nothing_restored, invoice_is_paid, tries_left, not outputs_outdated | stamp_sent
         9a  | restore_empty       | restoring > issuing | nothing_restored, invoice_is_paid, tries_left, outputs_outdated | write_outputs stamp_sent
         9b  | restore_empty       | restoring > attention | nothing_restored, invoice_is_paid, not tries_left | record_reason alarm
-        10  | restore_empty       | restoring > attention | issued_to_others | record_reason alarm
+        10  | restore_empty       | restoring > attention | issued_to_others, not invoice_is_paid | record_reason alarm
         11a | resume              | attention > restoring | operator_gave_reason, outputs_written | record_reason reset_tries
         11b | resume              | attention > quoted | operator_gave_reason, not outputs_written | record_reason
         12  | write_off           | attention > written_off | operator_gave_reason | fail_token record_reason record_loss

@@ -40,6 +40,7 @@ def begun(store: Store) -> tuple[Engine, Run, FakeClock, Saying]:
 def take(engine: Engine, run: Run, clock: FakeClock, name: str) -> None:
     found = edge(name)
     evidence = melt_scene(found)(run, clock, found)
+    run.asked_from = clock.monotonic()  # as the driver says before each action
     assert run.decide(found.event, evidence).transition == name
     assert engine._driver.take(run, Happened(found.event, evidence))
     engine._driver.commit(run)
@@ -170,6 +171,7 @@ def test_the_end_of_the_time_alone_frees_nothing(store: Store) -> None:
     engine, run, clock, mint = held(store)
     engine._driver.drive(run, 0)
     clock.advance(11)
+    run.asked_from = clock.monotonic()
     assert watch_hold(run) == Happened("hold_seen_unspent", Evidence(states=said(run, "UNSPENT")))
     (first,) = engine.recover()
     assert first.state == "held" and first.record.held_unspent_since is not None

@@ -71,9 +71,14 @@ def matrix(spec: Machine[Any]) -> tuple[Cell, ...]:
     return tuple(found)
 
 
+def decided(machine: Machine[Any], cell: Cell) -> Iterator[Row]:
+    """One cell under every valuation of its guards. ``machine`` is a :func:`switched` one."""
+    for valuation in cell.valuations():
+        yield Row(cell, valuation, step(machine, cell.state, cell.event, valuation))
+
+
 def cells(spec: Machine[Any]) -> Iterator[Row]:
     """Every cell under every valuation of its guards, decided by the machine itself."""
     machine = switched(spec)
     for cell in matrix(spec):
-        for valuation in cell.valuations():
-            yield Row(cell, valuation, step(machine, cell.state, cell.event, valuation))
+        yield from decided(machine, cell)

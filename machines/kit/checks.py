@@ -42,9 +42,8 @@ def contradictions(spec: Machine[Any], cell: Cell, machine: Machine[Any] | None 
     """The differences of one cell under every valuation of its guards. Who asks about many cells gives
     ``switched(spec)`` as ``machine``, made once. Raises :class:`TooManyGuards`."""
     if len(cell.guards) > GUARDS_MAX:
-        raise TooManyGuards(
-            f"{cell.event} in {cell.state} asks {len(cell.guards)} guards: {2 ** len(cell.guards)} combinations"
-        )
+        combinations = f"{len(cell.guards)} guards: {2 ** len(cell.guards)} combinations"
+        raise TooManyGuards(f"{cell.event} in {cell.state} asks {combinations}, too many to try them all")
     machine = switched(spec) if machine is None else machine
     return tuple(sentence for row in decided(machine, cell) for sentence in differences(spec, row))
 

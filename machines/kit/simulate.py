@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import frozen
@@ -55,7 +55,8 @@ class Trace:
         """A script that :func:`simulate` plays again to this very trace. Comments say what came of it."""
         lines = [played.line.text() for played in self.steps]
         width = min(max((len(line) for line in lines), default=0), 60)
-        head = f"# {self.machine}, version {self.version}: {self.start} -> {self.state}, {len(lines)} steps\n"
+        steps = "1 step" if len(lines) == 1 else f"{len(lines)} steps"
+        head = f"# {self.machine}, version {self.version}: {self.start} -> {self.state}, {steps}\n"
         return head + "".join(
             f"{line:<{width}}  # {_said(played.decision)}\n"
             for line, played in zip(lines, self.steps, strict=True)
@@ -86,23 +87,21 @@ def simulate(
     early in a state that nothing leaves. Half of its steps take an edge, the others are any event.
     ValueError unless exactly one of the two is given.
     """
-    if (script is None) == (seed is None):
-        raise ValueError("give a script or a seed")
-    lines: Iterator[Line] = iter(()) if script is None else iter(read(spec, script))
-    walk = None if seed is None else _Walk(spec, seed)
+    chosen: _Script | _Walk
+    if seed is None and script is not None:
+        chosen = _Script(read(spec, script))
+    elif seed is not None and script is None and steps >= 0:
+        chosen = _Walk(spec, seed, steps)
+    else:
+        raise ValueError("give a script, or a seed and a number of steps")
     machine, no = switched(spec), dict.fromkeys(spec.guards, False)
     state = start = start_of(spec)
     played: list[Played] = []
-    while True:
-        if walk is None:
-            line = next(lines, None)
-        else:
-            line = walk.line(state) if len(played) < steps else None
-        if line is None:
-            return Trace(spec.name, spec.version, start, tuple(played))
+    while (line := chosen.line(state)) is not None:
         decision = step(machine, state, line.event, no | dict(line.answers))
         played.append(Played(line, decision))
         state = decision.next_state
+    return Trace(spec.name, spec.version, start, tuple(played))
 
 
 def script_of(spec: Machine[Any], path: Path) -> str:
@@ -117,20 +116,33 @@ def script_of(spec: Machine[Any], path: Path) -> str:
     return simulate(spec, script=lines).text()
 
 
+class _Script:
+    """Line after line, whatever came of the last one."""
+
+    def __init__(self, lines: tuple[Line, ...]) -> None:
+        self._lines = iter(lines)
+
+    def line(self, state: str) -> Line | None:
+        """The next line, None at the end."""
+        return next(self._lines, None)
+
+
 class _Walk:
     """Chooses what happens next. It draws with ``random()`` only, whose sequence no release changes."""
 
-    def __init__(self, spec: Machine[Any], seed: int) -> None:
+    def __init__(self, spec: Machine[Any], seed: int, steps: int) -> None:
+        self._left = steps
         self._events = [event.name for event in spec.events]
         self._asked = {(cell.state, cell.event): cell for cell in matrix(spec)}
         self._graph: Graph = graph(spec)
         self._draw = random.Random(seed).random
 
     def line(self, state: str) -> Line | None:
-        """The next line, None in a state that nothing leaves."""
+        """The next line, None in a state that nothing leaves and after the last step."""
         leaving = self._graph.after(state)
-        if not leaving:
+        if not leaving or not self._left:
             return None
+        self._left -= 1
         wanted = leaving[int(self._draw() * len(leaving))] if self._draw() < 0.5 else None
         event = self._events[int(self._draw() * len(self._events))] if wanted is None else wanted.event
         cell = self._asked[state, event]

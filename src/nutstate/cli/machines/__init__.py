@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import click
 
+from .explain import explain_cell
 from .listing import list_machines
+from .paths import list_paths, list_tours
+from .simulate import play
+from .table import show_table
 
 
 @click.group()
@@ -14,6 +18,11 @@ def machines() -> None:
 
 _COMMANDS = (
     list_machines,
+    explain_cell,
+    list_paths,
+    list_tours,
+    play,
+    show_table,
 )  # fmt: skip
 for _command in _COMMANDS:
     machines.add_command(_command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -41,9 +42,11 @@ class Row:
     decision: Decision
 
 
+@lru_cache(maxsize=64)
 def switched(spec: Machine[Any]) -> Machine[Any]:
     """The same machine over facts that are a mapping from guard name to its answer, so that a test
-    can set every guard by itself. KeyError for a guard the facts do not name."""
+    can set every guard by itself. KeyError for a guard the facts do not name. The same spec gives the
+    same machine, so that it is compiled once."""
 
     def switch(guard: Guard[Any]) -> Guard[Any]:
         return attrs.evolve(guard, predicate=operator.itemgetter(guard.name))

@@ -143,14 +143,19 @@ def explain(spec: Machine[Any], state: str, event: str, facts: Any = None) -> Ex
         given = _checked(spec, facts)
         not_asked = tuple(name for name in given if name not in asked)
     known = {name: given[name] for name in asked if name in given}
-    possible = _possibilities(cell, states[state], events[event], known)
+    can_be = {id(edge): witness(cell, edge, known) for edge in cell}
+    possible = (
+        *(Possibility("accepted", edge.dest, edge.id, tuple(answers.items()))
+          for edge in cell if (answers := can_be[id(edge)]) is not None),
+        *_not_taken(cell, states[state], event, known),
+    )  # fmt: skip
     return Explanation(
         spec.name,
         spec.version,
         states[state],
         events[event],
         tuple(known.items()),
-        tuple(_edge(edge, known, possible) for edge in cell),
+        tuple(_edge(edge, known, can_be[id(edge)] is not None, len(possible) == 1) for edge in cell),
         possible,
         tuple(
             states[name] for name in dict.fromkeys(p.next_state for p in possible if p.outcome == "accepted")
@@ -175,29 +180,26 @@ def _checked(spec: Machine[Any], facts: Any) -> dict[str, bool]:
     return dict(facts)
 
 
-def _possibilities(
-    cell: tuple[Transition[Any], ...], state: State, event: Event, known: Mapping[str, bool]
+def _not_taken(
+    cell: tuple[Transition[Any], ...], state: State, event: str, known: Mapping[str, bool]
 ) -> tuple[Possibility, ...]:
-    found: list[Possibility] = []
-    for edge in cell:
-        answers = witness(cell, edge, known)
-        if answers is not None:
-            found.append(Possibility("accepted", edge.dest, edge.id, tuple(answers.items())))
+    """What happens when no edge is taken, empty if one always is."""
     answers = witness(cell, None, known)
     if answers is None:
-        return tuple(found)
+        return ()
     example = tuple(answers.items())
-    fixed = next((refuse for refuse in state.refuses if refuse.event == event.name), None)
-    if event.name in state.absorbs:
-        found.append(Possibility("absorbed", state.name, None, example))
+    fixed = next((refuse for refuse in state.refuses if refuse.event == event), None)
+    refusals: tuple[Refusal, ...] = ()
+    outcome: Outcome = "refused"
+    if event in state.absorbs:
+        outcome = "absorbed"
     elif fixed is not None:
-        refusals: tuple[Refusal, ...] = (Refusal(fixed.code, fixed.sentence),)
-        found.append(Possibility("refused", state.name, None, example, refusals))
+        refusals = (Refusal(fixed.code, fixed.sentence),)
     elif cell:
-        found.append(Possibility("refused", state.name, None, example, _reasons(cell, known)))
+        refusals = _reasons(cell, known)
     else:
-        found.append(Possibility("undefined", state.name, None, example))
-    return tuple(found)
+        outcome = "undefined"
+    return (Possibility(outcome, state.name, None, example, refusals),)
 
 
 def _reasons(cell: tuple[Transition[Any], ...], known: Mapping[str, bool]) -> tuple[Refusal, ...]:
@@ -212,13 +214,12 @@ def _reasons(cell: tuple[Transition[Any], ...], known: Mapping[str, bool]) -> tu
     return tuple(found.values())
 
 
-def _edge(edge: Transition[Any], known: Mapping[str, bool], possible: tuple[Possibility, ...]) -> EdgeSaid:
-    can_be = any(found.transition == edge.id for found in possible)
+def _edge(edge: Transition[Any], known: Mapping[str, bool], can_be: bool, decided: bool) -> EdgeSaid:
     return EdgeSaid(
         edge.id,
         edge.dest,
         edge.reason,
-        can_be if len(possible) == 1 or not can_be else None,
+        can_be if decided or not can_be else None,
         _asked(edge, known),
         tuple((name, EFFECTS.get(name, "")) for name in edge.effects),
     )

@@ -16,6 +16,7 @@ Target = tuple[str, ...]
 """What a path covers: ``(state,)``, or the ids of edges that follow one another."""
 
 SEQUENCES_MAX = 100_000
+LENGTH_MAX = 32
 
 
 class TooManySequences(ValueError):
@@ -57,8 +58,10 @@ def paths(spec: Machine[Any], cover: Cover = "edges") -> Paths:
         return _states(spec, drawn)
     lengths: dict[Any, int] = {"edges": 1, "pairs": 2}
     length = lengths.get(cover, cover)
-    if not isinstance(length, int) or isinstance(length, bool) or length < 1:
-        raise ValueError(f"cover is 'states', 'edges', 'pairs' or a number from 1 on, not {cover!r}")
+    if not isinstance(length, int) or isinstance(length, bool) or not 1 <= length <= LENGTH_MAX:
+        raise ValueError(
+            f"cover is 'states', 'edges', 'pairs' or a number from 1 to {LENGTH_MAX}, not {cover!r}"
+        )
     return _sequences(spec, drawn, length, str(cover))
 
 
@@ -131,7 +134,7 @@ def _chains(spec: Machine[Any], length: int) -> Iterator[Path]:
 
 def _windows(path: Path, length: int) -> Iterator[Target]:
     ids = _ids(path)
-    for size in range(1, length + 1):
+    for size in range(1, min(length, len(ids)) + 1):
         for first in range(len(ids) - size + 1):
             yield ids[first : first + size]
 

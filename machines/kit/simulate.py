@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from ..compile import step
-from ..spec import Decision, Machine
+from ..spec import Decision, Machine, Transition
 from .cells import matrix, switched
 from .graph import Graph, Path, graph, start_of, witness
 from .script import Line, Step, read
@@ -84,7 +84,8 @@ def simulate(
 
     ``script``: see :mod:`~nutstate.machines.kit.script`; raises its ``ScriptError``. ``seed``: a random
     walk of at most ``steps`` steps, the same for the same seed and machine on every Python; it ends
-    early in a state that nothing leaves. Half of its steps take an edge, the others are any event.
+    early in a state that nothing leaves. Half of its steps take an edge, rather one after which it goes
+    on; the others are any event with any answers.
     ValueError unless exactly one of the two is given.
     """
     chosen: _Script | _Walk
@@ -143,7 +144,11 @@ class _Walk:
         if not leaving or not self._left:
             return None
         self._left -= 1
-        wanted = leaving[int(self._draw() * len(leaving))] if self._draw() < 0.5 else None
+        wanted: Transition[Any] | None = None
+        if self._draw() < 0.5:
+            going_on = tuple(edge for edge in leaving if self._graph.after(edge.dest))
+            among = going_on if going_on and self._draw() < 0.75 else leaving
+            wanted = among[int(self._draw() * len(among))]
         event = self._events[int(self._draw() * len(self._events))] if wanted is None else wanted.event
         cell = self._asked[state, event]
         chosen = {name: self._draw() < 0.5 for name in cell.guards}

@@ -11,7 +11,7 @@ from ...machines.kit import TooManySequences, script_of
 from ...machines.kit import paths as paths_of
 from ...machines.kit import tours as tours_of
 from ...machines.kit.graph import Path
-from ...machines.kit.paths import Cover
+from ...machines.kit.paths import LENGTH_MAX, Cover
 from ...machines.spec import Machine
 from ..errors import Exit
 from ..output import Output
@@ -25,9 +25,9 @@ _script_option = click.option(
 def _cover(context: click.Context, parameter: click.Parameter, value: str) -> Cover:
     if value in ("states", "edges", "pairs"):
         return cast(Cover, value)
-    if value.isascii() and value.isdecimal() and int(value) > 0:
+    if value.isascii() and value.isdecimal() and 1 <= int(value[:9]) <= LENGTH_MAX:
         return int(value)
-    raise click.BadParameter("states, edges, pairs or a number from 1 on", context, parameter)
+    raise click.BadParameter(f"states, edges, pairs or a number from 1 to {LENGTH_MAX}", context, parameter)
 
 
 @click.command("paths", epilog="\b\nExample:\n  nutstate machines paths melt --cover pairs --json")

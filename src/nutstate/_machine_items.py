@@ -76,7 +76,7 @@ def collected(session: pytest.Session, wanted: Sequence[str]) -> list[pytest.Ite
         name = f"{spec.name}@{spec.version}" if spec.name in several else spec.name
         tests = MachineTests.from_parent(session, name=name, nodeid=f"nutstate::{name}")
         tests.spec = spec
-        items += tests.collect()
+        items += session.genitems(tests)
     return items
 
 
@@ -119,7 +119,7 @@ def _endless(spec: Machine[Any]) -> Sequence[str]:
 
 
 def _lint(spec: Machine[Any]) -> Sequence[str]:
-    lint = importlib.import_module("nutstate.machines.lint.lint").lint
+    lint = importlib.import_module("nutstate.machines.lint").lint
     return [
         f"{finding.code} {finding.where}: {finding.sentence}"
         for finding in lint((spec,))

@@ -18,7 +18,10 @@ from ..output import Output
 from .choose import chosen, from_option, json_option
 
 _script_option = click.option(
-    "--script", "as_script", is_flag=True, help="Print scripts that `nutstate machines simulate` plays, with an empty line between them."
+    "--script",
+    "as_script",
+    is_flag=True,
+    help="Print scripts that `nutstate machines simulate` plays, an empty line between them.",
 )
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from .cells import Cell, Row, cells, decided, matrix, switched
 from .checks import TooManyGuards, contradictions, differences, endless, unreached
 from .explain import Asked, EdgeSaid, Explanation, Possibility, UnknownName, explain
+from .graph import BadMachine, check_names
 from .paths import Paths, TooManySequences, paths
-from .script import Line, ScriptError
+from .script import Line, ScriptError, Unwritable
 from .simulate import Played, Trace, script_of, simulate
 from .tours import Tours, tours
 
 __all__ = [
     "Asked",
+    "BadMachine",
     "Cell",
     "EdgeSaid",
     "Explanation",
@@ -30,7 +32,9 @@ __all__ = [
     "Tours",
     "Trace",
     "UnknownName",
+    "Unwritable",
     "cells",
+    "check_names",
     "contradictions",
     "decided",
     "differences",

@@ -10,7 +10,7 @@ from attrs import frozen
 from ..effects import ACTIONS, EFFECTS
 from ..spec import Event, Machine, Outcome, Refusal, State, Transition
 from .explain_text import text_of
-from .graph import witness
+from .graph import check_names, witness
 
 Answers = tuple[tuple[str, bool], ...]
 
@@ -124,8 +124,10 @@ def explain(spec: Machine[Any], state: str, event: str, facts: Any = None) -> Ex
     possibility is told. (Where the machine's own facts are a mapping, a mapping is taken for them.)
 
     Raises :class:`UnknownName` for a state, event or guard the machine does not have; TypeError for facts
-    of another type and for answers that are not True or False. What a guard raises is not caught.
+    of another type and for answers that are not True or False; :class:`~.graph.BadMachine` for a machine that
+    names what it does not declare. What a guard raises is not caught.
     """
+    check_names(spec)
     states = spec.by_name
     events = {declared.name: declared for declared in spec.events}
     if state not in states:

@@ -28,8 +28,26 @@ class Graph:
         return self.leaving.get(state, ())
 
 
+class BadMachine(ValueError):
+    """The machine declares no states, or an edge names a state or an event it does not declare."""
+
+
+def check_names(spec: Machine[Any]) -> None:
+    """Raises :class:`BadMachine`, so that nobody walks on what is not there."""
+    states, events = {state.name for state in spec.states}, {event.name for event in spec.events}
+    if not states:
+        raise BadMachine(f"machine {spec.name!r} declares no states")
+    for edge in spec.transitions:
+        for kind, name, declared in (
+            ("state", edge.source, states), ("state", edge.dest, states), ("event", edge.event, events),
+        ):  # fmt: skip
+            if name not in declared:
+                raise BadMachine(f"machine {spec.name!r} declares no {kind} {name!r}, which {edge.id} names")
+
+
 def graph(spec: Machine[Any]) -> Graph:
-    """The graph of a machine. ValueError for a machine without states."""
+    """The graph of a machine. Raises :class:`BadMachine`."""
+    check_names(spec)
     edges = tuple(
         edge for edge in spec.transitions if witness(spec.cells[edge.source, edge.event], edge) is not None
     )
@@ -41,8 +59,6 @@ def graph(spec: Machine[Any]) -> Graph:
 
 def start_of(spec: Machine[Any]) -> str:
     """The pseudo-state everything starts from; without one, the first declared state."""
-    if not spec.states:
-        raise ValueError(f"machine {spec.name!r} declares no states")
     return next((state.name for state in spec.states if state.kind == "pseudo"), spec.states[0].name)
 
 

@@ -34,6 +34,10 @@ class ScriptError(ValueError):
         self.known = tuple(known)
 
 
+class Unwritable(ValueError):
+    """A name is empty or holds blanks or ``#``: no script can say it."""
+
+
 @frozen
 class Line:
     """One line: an event and the answers of guards, in the order they were given."""
@@ -42,10 +46,10 @@ class Line:
     answers: tuple[tuple[str, bool], ...] = ()
 
     def text(self) -> str:
-        """As a line of a script. ValueError for names that hold blanks or ``#``: no script can say them."""
+        """As a line of a script. Raises :class:`Unwritable`."""
         for name in (self.event, *(name for name, _ in self.answers)):
             if not name or any(character.isspace() or character == "#" for character in name):
-                raise ValueError(f"{name!r} cannot be written in a script")
+                raise Unwritable(f"{name!r} cannot be written in a script")
         said = (f"{name}={'yes' if answer else 'no'}" for name, answer in self.answers)
         return " ".join((self.event, *said))
 

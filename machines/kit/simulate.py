@@ -11,7 +11,7 @@ from attrs import frozen
 from ..compile import step
 from ..spec import Decision, Machine, Transition
 from .cells import matrix, switched
-from .graph import Graph, Path, graph, start_of, witness
+from .graph import Graph, Path, check_names, graph, start_of, witness
 from .script import Line, Step, read
 
 
@@ -52,7 +52,8 @@ class Trace:
         return self.steps[-1].decision.next_state if self.steps else self.start
 
     def text(self) -> str:
-        """A script that :func:`simulate` plays again to this very trace. Comments say what came of it."""
+        """A script that :func:`simulate` plays again to this very trace. Comments say what came of it.
+        Raises :class:`~.script.Unwritable`."""
         lines = [played.line.text() for played in self.steps]
         width = min(max((len(line) for line in lines), default=0), 60)
         steps = "1 step" if len(lines) == 1 else f"{len(lines)} steps"
@@ -86,8 +87,10 @@ def simulate(
     walk of at most ``steps`` steps, the same for the same seed and machine on every Python; it ends
     early in a state that nothing leaves. Half of its steps take an edge, rather one after which it goes
     on; the others are any event with any answers.
-    ValueError unless exactly one of the two is given.
+    ValueError unless exactly one of the two is given; BadMachine (a ValueError) for a machine that names
+    what it does not declare.
     """
+    check_names(spec)
     chosen: _Script | _Walk
     if seed is None and script is not None:
         chosen = _Script(read(spec, script))
@@ -107,7 +110,8 @@ def simulate(
 
 def script_of(spec: Machine[Any], path: Path) -> str:
     """A script that takes exactly these transitions, such as one of ``paths(spec).paths``. ValueError
-    for a transition that an earlier one of its cell always wins against."""
+    for a transition that an earlier one of its cell always wins against; ``Unwritable`` (one too) for names
+    that no script can say."""
     lines: list[Line] = []
     for edge in path:
         answers = witness(spec.cells[edge.source, edge.event], edge)

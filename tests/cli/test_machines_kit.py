@@ -161,3 +161,25 @@ def test_the_cells_in_letters() -> None:
     cells = document("table", "melt", "--cells")["cells"]
     assert sum(len(events) for events in cells.values()) == 1104
     assert cells["unknown"]["mint_unpaid"] == ["accepted", "absorbed"]
+
+
+def test_machines_that_cannot_be_told_are_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "odd_machines.py").write_text(
+        "import attrs\nfrom nutstate.machines.spec import Event, edges\n"
+        "from tests.machines.toy import ORDER\n"
+        "A = attrs.evolve(ORDER, name='a', transitions=edges('1', 'begin', 'none', 'lost'))\n"
+        "B = attrs.evolve(ORDER, name='b', events=(Event('go on', 'x', 'caller'),),"
+        " transitions=edges('1', 'go on', 'none', 'open'))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    commands = (["paths"], ["tours"], ["table"], ["table", "--cells"], ["simulate", "--seed", "1"])
+    for first, *rest in commands:
+        shown = run(first, "a", "--from", "odd_machines", *rest)
+        assert shown.exit_code == 2 and "no state 'lost', which 1.begin.none names" in shown.stderr
+    for first, *rest in (["paths", "--script"], ["tours", "--script"], ["simulate", "--seed", "1"]):
+        shown = run(first, "b", "--from", "odd_machines", *rest)
+        assert (
+            shown.exit_code == 2
+            and "'go on' cannot be written in a script; --json can tell it" in shown.stderr
+        )
+    assert document("simulate", "b", "--from", "odd_machines", "--seed", "1")["steps"][0]["event"] == "go on"

@@ -57,6 +57,9 @@ def test_every_command_works(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     commands = [line.partition("#")[0].split() for line in re.findall(r"^    nutstate (.*)$", section, re.M)]
     assert len(commands) == 7
     monkeypatch.chdir(shop)
+    monkeypatch.syspath_prepend(shop)
+    monkeypatch.setitem(sys.modules, "shop", None)
+    monkeypatch.delitem(sys.modules, "shop")
     for command in commands:
         args, _, file = " ".join(command).partition(" > ")
         shown = CliRunner().invoke(app, args.split())

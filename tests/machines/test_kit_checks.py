@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 import pytest
 
 from nutstate.machines.kit import (
+    BadMachine,
     TooManyGuards,
     cells,
     contradictions,
     differences,
     endless,
+    explain,
     matrix,
+    paths,
+    simulate,
+    tours,
     unreached,
-)
+)  # fmt: skip
 from nutstate.machines.spec import Guard, Machine, Refusal, edges
 from tests.machines.toy import ORDER, trapped, twins, two_faced, unreachable
 
@@ -59,3 +65,23 @@ def test_a_cell_with_too_many_guards_is_not_tried() -> None:
     spec = attrs.evolve(ORDER, transitions=edges("1", "begin", "none", "open", requires=many))
     with pytest.raises(TooManyGuards, match="17 guards: 131072 combinations"):
         contradictions(spec, matrix(spec)[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"states": (), "transitions": ()}, "declares no states"),
+        ({"transitions": edges("1", "begin", "none", "lost")}, "no state 'lost', which 1.begin.none names"),
+        ({"transitions": edges("1", "begin", "lost", "open")}, "no state 'lost', which 1.begin.lost names"),
+        ({"transitions": edges("1", "wish", "none", "open")}, "no event 'wish', which 1.wish.none names"),
+    ],
+)
+def test_a_machine_that_names_what_it_does_not_declare_is_refused(change: dict[str, Any], words: str) -> None:
+    spec = attrs.evolve(ORDER, **change)
+    questions: list[Callable[[], object]] = [
+        lambda: paths(spec), lambda: tours(spec), lambda: simulate(spec, seed=1), lambda: unreached(spec),
+        lambda: simulate(spec, script=""), lambda: explain(spec, "none", "begin"), lambda: endless(spec),
+    ]  # fmt: skip
+    for question in questions:
+        with pytest.raises(BadMachine, match=words):
+            question()

@@ -31,6 +31,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     pytester.makepyfile(shop=HERE.read_text(encoding="utf-8"))
     pytester.makepyfile(test_own="def test_own(): pass")
     monkeypatch.syspath_prepend(pytester.path)
+    monkeypatch.delitem(sys.modules, "shop", raising=False)
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}:{pytester.path}")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")

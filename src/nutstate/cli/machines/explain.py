@@ -8,8 +8,8 @@ from ...machines.kit import UnknownName
 from ...machines.kit import explain as explained
 from ..errors import Exit
 from ..output import Output
-from .choose import chosen, from_option, json_option
-from .near import wrong
+from .choose import from_option, json_option
+from .near import machine_named, wrong
 
 _ANSWERS = {"yes": True, "no": False}
 
@@ -33,7 +33,7 @@ def explain_cell(
     and what is done next. Guards that are not answered stay open; then every possibility is told.
     """
     out = Output(as_json)
-    (spec,) = chosen((machine,), origin)
+    spec = machine_named(machine, origin)
     try:
         told = explained(spec, state, event, _parsed(answers))
     except UnknownName as error:

@@ -1,15 +1,28 @@
-"""Names that are close to a mistyped one."""
+"""The one machine a command is about, and names that are close to a mistyped one."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Collection
+from typing import Any
 
 import click
 
-from ...machines.kit import ScriptError, UnknownName
+from ...machines.kit import BadMachine, ScriptError, UnknownName, check_names
+from ...machines.spec import Machine
+from .choose import chosen
 
 NAMES_SHOWN_MAX = 12
+
+
+def machine_named(name: str, origin: str | None) -> Machine[Any]:
+    """This machine. ``UsageError`` if there is none, or if it names states or events it does not declare."""
+    (spec,) = chosen((name,), origin)
+    try:
+        check_names(spec)
+    except BadMachine as error:
+        raise click.UsageError(str(error)) from None
+    return spec
 
 
 def near(name: str, known: Collection[str]) -> str:

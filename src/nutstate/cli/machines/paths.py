@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import click
 
-from ...machines.kit import TooManySequences, script_of
+from ...machines.kit import TooManySequences, Unwritable, script_of
 from ...machines.kit import paths as paths_of
 from ...machines.kit import tours as tours_of
 from ...machines.kit.graph import Path
@@ -15,7 +15,8 @@ from ...machines.kit.paths import LENGTH_MAX, Cover
 from ...machines.spec import Machine
 from ..errors import Exit
 from ..output import Output
-from .choose import chosen, from_option, json_option
+from .choose import from_option, json_option
+from .near import machine_named
 
 _script_option = click.option(
     "--script",
@@ -49,7 +50,7 @@ def list_paths(machine: str, cover: Cover, as_script: bool, origin: str | None, 
     Guards count as switches of their own. Exit code 1 when something cannot be covered.
     """
     out = Output(as_json)
-    (spec,) = chosen((machine,), origin)
+    spec = machine_named(machine, origin)
     try:
         found = paths_of(spec, cover)
     except TooManySequences as error:
@@ -76,7 +77,7 @@ def list_tours(machine: str, as_script: bool, origin: str | None, as_json: bool)
     Each goes from the beginning to an end. Exit code 1 when an edge cannot be taken.
     """
     out = Output(as_json)
-    (spec,) = chosen((machine,), origin)
+    spec = machine_named(machine, origin)
     found = tours_of(spec)
     if as_json:
         out.document(found.as_data())
@@ -90,9 +91,16 @@ def list_tours(machine: str, as_script: bool, origin: str | None, as_json: bool)
 def _walks(out: Output, spec: Machine[Any], walks: Iterable[Path], as_script: bool) -> None:
     for number, walk in enumerate(walks, 1):
         if as_script:
-            out.line(script_of(spec, walk))
+            out.line(_script(spec, walk))
             continue
         out.line((f"{number:>4}  ", "dim"), walk[0].source, *_steps(walk))
+
+
+def _script(spec: Machine[Any], walk: Path) -> str:
+    try:
+        return script_of(spec, walk)
+    except Unwritable as error:
+        raise click.UsageError(f"{error}; --json can tell it") from None
 
 
 def _steps(walk: Path) -> Iterable[str | tuple[str, str]]:

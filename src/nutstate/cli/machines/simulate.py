@@ -6,12 +6,12 @@ from typing import TextIO
 
 import click
 
-from ...machines.kit import ScriptError, Trace
+from ...machines.kit import ScriptError, Trace, Unwritable
 from ...machines.kit import simulate as played
 from ..errors import Exit
 from ..output import Output
-from .choose import chosen, from_option, json_option
-from .near import wrong
+from .choose import from_option, json_option
+from .near import machine_named, wrong
 
 STEPS_MAX = 100_000
 
@@ -49,7 +49,7 @@ def play(
     of an engine runs: no store, no mint, no money.
     """
     out = Output(as_json)
-    (spec,) = chosen((machine,), origin)
+    spec = machine_named(machine, origin)
     if (seed is None) == (script is None):
         raise click.UsageError("give --seed or --script")
     if script is not None and steps is not None:
@@ -71,6 +71,10 @@ def _show(out: Output, trace: Trace) -> None:
     if out.as_json:
         out.document(trace.as_data())
         return
-    for line in trace.text().splitlines():
+    try:
+        text = trace.text()
+    except Unwritable as error:
+        raise click.UsageError(f"{error}; --json can tell it") from None
+    for line in text.splitlines():
         words, sign, comment = line.partition("#")
         out.line(words, (sign + comment, "dim"))

@@ -12,7 +12,8 @@ from ...machines.kit import cells, matrix
 from ...machines.spec import Machine
 from ..errors import Exit
 from ..output import Output
-from .choose import chosen, from_option, json_option
+from .choose import from_option, json_option
+from .near import machine_named
 
 SIGNS: Mapping[str, str] = {"accepted": "A", "absorbed": "b", "refused": "r", "undefined": "."}
 """One letter per outcome, in this order where a cell has several."""
@@ -32,7 +33,7 @@ def show_table(machine: str, as_cells: bool, origin: str | None, as_json: bool) 
     guards decide.
     """
     out = Output(as_json)
-    (spec,) = chosen((machine,), origin)
+    spec = machine_named(machine, origin)
     if not as_cells:
         page = table.page(spec, _drawing(spec))
         if as_json:

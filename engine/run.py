@@ -112,7 +112,9 @@ class Run:
         since_loaded = int((self.asked_from - self.loaded_monotonic) * 1000)
         wall = self.judged_at() - op.sent_at
         passed = wall if wall >= 0 else since_loaded
-        still_open = 0 if self.sender_gone or op.sent_by is None else int(self.settings.post_open_max_s * 1000)
+        still_open = (
+            0 if self.sender_gone or op.sent_by is None else int(self.settings.post_open_max_s * 1000)
+        )
         return Elapsed(max(0, passed - still_open))
 
     def keys(self, keyset_id: str) -> Keyset:

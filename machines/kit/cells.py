@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -41,9 +42,11 @@ class Row:
     decision: Decision
 
 
+@lru_cache(maxsize=64)
 def switched(spec: Machine[Any]) -> Machine[Any]:
     """The same machine over facts that are a mapping from guard name to its answer, so that a test
-    can set every guard by itself. KeyError for a guard the facts do not name."""
+    can set every guard by itself. KeyError for a guard the facts do not name. The same spec gives the
+    same machine, so that it is compiled once."""
 
     def switch(guard: Guard[Any]) -> Guard[Any]:
         return attrs.evolve(guard, predicate=operator.itemgetter(guard.name))
@@ -71,9 +74,14 @@ def matrix(spec: Machine[Any]) -> tuple[Cell, ...]:
     return tuple(found)
 
 
+def decided(machine: Machine[Any], cell: Cell) -> Iterator[Row]:
+    """One cell under every valuation of its guards. ``machine`` is a :func:`switched` one."""
+    for valuation in cell.valuations():
+        yield Row(cell, valuation, step(machine, cell.state, cell.event, valuation))
+
+
 def cells(spec: Machine[Any]) -> Iterator[Row]:
     """Every cell under every valuation of its guards, decided by the machine itself."""
     machine = switched(spec)
     for cell in matrix(spec):
-        for valuation in cell.valuations():
-            yield Row(cell, valuation, step(machine, cell.state, cell.event, valuation))
+        yield from decided(machine, cell)

@@ -1,24 +1,31 @@
 """A state-machine driven transaction engine for Cashu ecash wallets."""
 
-from ._open_store import open_store
-from .engine.engine import Engine
-from .engine.errors import InvalidArgument, MintError, NotFound, Refused
-from .engine.handle import Balance, Handle
-from .engine.ids import operation_hash, validate_transaction_id
-from .engine.log import TransitionEvent, configure_logging
-from .engine.mint.http import HttpMint
-from .engine.mint.simulated import SimulatedMint
-from .engine.preflight import Discrepancy, PreflightReport
-from .engine.reconcile import ReconcileReport
-from .engine.recorded import RecordedMelt
-from .engine.report import PerformanceReport
-from .engine.settings import Settings
-from .engine.sweep import SweepReport
-from .engine.verdicts import Fault, PurgeReport, VerifyReport
-from .storage.errors import NutstateError, StorageError
-from .storage.port import Store
-from .storage.records import AuditRecord, Proof, Tombstone
-from .storage.secret import Secret
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._open_store import open_store
+    from .engine.engine import Engine
+    from .engine.errors import InvalidArgument, MintError, NotFound, Refused
+    from .engine.handle import Balance, Handle
+    from .engine.ids import operation_hash, validate_transaction_id
+    from .engine.log import TransitionEvent, configure_logging
+    from .engine.mint.http import HttpMint
+    from .engine.mint.simulated import SimulatedMint
+    from .engine.preflight import Discrepancy, PreflightReport
+    from .engine.reconcile import ReconcileReport
+    from .engine.recorded import RecordedMelt
+    from .engine.report import PerformanceReport
+    from .engine.settings import Settings
+    from .engine.sweep import SweepReport
+    from .engine.verdicts import Fault, PurgeReport, VerifyReport
+    from .storage.errors import NutstateError, StorageError
+    from .storage.port import Store
+    from .storage.records import AuditRecord, Proof, Tombstone
+    from .storage.secret import Secret
 
 __version__ = "0.1.0"
 
@@ -55,3 +62,54 @@ __all__ = [
     "operation_hash",
     "validate_transaction_id",
 ]
+
+# Nothing is imported before it is used: pytest loads our plugin, and with it this package, in every run of
+# every project that has us installed, and the machines are of use to programs that need no engine.
+_WHERE: Mapping[str, str] = {
+    "open_store": "_open_store",
+    "Engine": "engine.engine",
+    "InvalidArgument": "engine.errors",
+    "MintError": "engine.errors",
+    "NotFound": "engine.errors",
+    "Refused": "engine.errors",
+    "Balance": "engine.handle",
+    "Handle": "engine.handle",
+    "operation_hash": "engine.ids",
+    "validate_transaction_id": "engine.ids",
+    "TransitionEvent": "engine.log",
+    "configure_logging": "engine.log",
+    "HttpMint": "engine.mint.http",
+    "SimulatedMint": "engine.mint.simulated",
+    "Discrepancy": "engine.preflight",
+    "PreflightReport": "engine.preflight",
+    "ReconcileReport": "engine.reconcile",
+    "RecordedMelt": "engine.recorded",
+    "PerformanceReport": "engine.report",
+    "Settings": "engine.settings",
+    "SweepReport": "engine.sweep",
+    "Fault": "engine.verdicts",
+    "PurgeReport": "engine.verdicts",
+    "VerifyReport": "engine.verdicts",
+    "NutstateError": "storage.errors",
+    "StorageError": "storage.errors",
+    "Store": "storage.port",
+    "AuditRecord": "storage.records",
+    "Proof": "storage.records",
+    "Tombstone": "storage.records",
+    "Secret": "storage.secret",
+}
+_FLOORS = frozenset({"engine", "machines", "storage"})
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """A name of ``__all__``, or a package that has always been there after ``import nutstate``."""
+        if name in _FLOORS:
+            return importlib.import_module(f"{__name__}.{name}")
+        if name not in _WHERE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -18,7 +18,12 @@ from tests.packaging.snapshot import FOLDERS, snapshot
 
 pytestmark = pytest.mark.slow
 
-NEED_THE_TESTING_EXTRA = {"nutstate.storage.memory", "nutstate.storage.testing"}
+NEED_THE_TESTING_EXTRA = {
+    "nutstate._machine_items",
+    "nutstate.pytest_plugin",
+    "nutstate.storage.memory",
+    "nutstate.storage.testing",
+}
 """Modules that only work with ``nutstate[testing]``."""
 
 _IMPORT_EACH = """

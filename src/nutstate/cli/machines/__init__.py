@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import click
 
+from .explain import explain_cell
 from .explore import explore_worlds
 from .lint import lint_machines
 from .listing import list_machines
+from .paths import list_paths, list_tours
+from .simulate import play
+from .table import show_table
 
 
 @click.group()
@@ -17,7 +21,12 @@ def machines() -> None:
 _COMMANDS = (
     list_machines,
     lint_machines,
+    show_table,
+    explain_cell,
+    list_paths,
+    list_tours,
+    play,
     explore_worlds,
-)  # fmt: skip
+)
 for _command in _COMMANDS:
     machines.add_command(_command)

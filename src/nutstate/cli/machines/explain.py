@@ -1,0 +1,58 @@
+"""``machines explain``."""
+
+from __future__ import annotations
+
+import click
+
+from ...machines.kit import UnknownName
+from ...machines.kit import explain as explained
+from ..errors import Exit
+from ..output import Output
+from .choose import from_option, json_option
+from .near import machine_named, wrong
+
+_ANSWERS = {"yes": True, "no": False}
+
+
+@click.command(
+    "explain",
+    epilog="\b\nExample:\n  nutstate machines explain melt fencing fence_refused own_outputs_not_signed=yes",
+)
+@click.argument("machine")
+@click.argument("state")
+@click.argument("event")
+@click.argument("answers", metavar="[GUARD=yes|no]...", nargs=-1)
+@from_option
+@json_option
+def explain_cell(
+    machine: str, state: str, event: str, answers: tuple[str, ...], origin: str | None, as_json: bool
+) -> int:
+    """Why an EVENT does what it does in a STATE of a MACHINE.
+
+    Every edge and guard in a sentence: what is taken, refused with which codes, absorbed or undefined,
+    and what is done next. Guards that are not answered stay open; then every possibility is told.
+    """
+    out = Output(as_json)
+    spec = machine_named(machine, origin)
+    try:
+        told = explained(spec, state, event, _parsed(answers))
+    except UnknownName as error:
+        raise wrong(error) from None
+    if as_json:
+        out.document(told.as_data())
+    else:
+        for line in told.text().splitlines():
+            out.line(line)
+    return Exit.DONE
+
+
+def _parsed(answers: tuple[str, ...]) -> dict[str, bool]:
+    found: dict[str, bool] = {}
+    for text in answers:
+        name, _, answer = text.rpartition("=")
+        if answer not in _ANSWERS or not name:
+            raise click.UsageError(f"{text!r} is not GUARD=yes or GUARD=no")
+        if name in found:
+            raise click.UsageError(f"{name} is answered twice")
+        found[name] = _ANSWERS[answer]
+    return found

@@ -1,0 +1,185 @@
+"""``machines explain``, ``paths``, ``tours``, ``simulate`` and ``table``, as a reviewer types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from nutstate.cli import app
+from nutstate.machines import MELT
+from nutstate.machines.kit import explain, paths, simulate, tours
+from nutstate.machines.registry import names
+
+TOY = ("--from", "tests.machines.toy:ORDER")
+
+
+def run(*args: str, stdin: str | None = None) -> Result:
+    result = CliRunner().invoke(app, ["machines", *args], input=stdin)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def document(*args: str, stdin: str | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(*args, "--json", stdin=stdin).stdout)
+    return found
+
+
+def test_explain() -> None:
+    shown = run("explain", "melt", "fencing", "fence_refused", "own_outputs_not_signed=no")
+    assert shown.exit_code == 0
+    assert shown.stdout == explain(MELT, "fencing", "fence_refused", {"own_outputs_not_signed": False}).text()
+    assert "FENCE_STANDS" in shown.stdout
+    told = document("explain", "melt", "held", "mint_paid")
+    assert (told["outcome"], told["edges"]) == ("undefined", [])
+    assert "order: tick in open" in run("explain", "order", "open", "tick", *TOY).stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("explain", "melt", "pendin", "mint_paid"), "melt has no state 'pendin'; did you mean pending"),
+        (("explain", "melt", "pending", "paid"), "melt has no event 'paid'; did you mean mint_paid"),
+        (("explain", "melt", "pending", "mint_paid", "payment_prove=yes"), "did you mean payment_proven or"),
+        (
+            ("explain", "check", "x", "y"),
+            "no state 'x'; there are none, clean, corrected, discrepant, resolved",
+        ),
+        (("explain", "melt", "pending", "zzz"), "`nutstate machines table` lists them"),
+        (("explain", "melt", "pending", "mint_paid", "payment_proven"), "is not GUARD=yes or GUARD=no"),
+        (("explain", "melt", "pending", "mint_paid", "=yes"), "is not GUARD=yes or GUARD=no"),
+        (
+            ("explain", "melt", "pending", "mint_paid", "payment_proven=yes", "payment_proven=no"),
+            "answered twice",
+        ),
+        (("explain", "burn", "pending", "mint_paid"), "no machine named 'burn'"),
+        (("paths", "melt", "--cover", "nodes"), "states, edges, pairs or a number from 1 to 32"),
+        (("paths", "melt", "--cover", "0"), "a number from 1 to 32"),
+        (("paths", "melt", "--cover", "9" * 5000), "a number from 1 to 32"),
+        (("paths", "melt", "--cover", "9"), "more than 100000 sequences of up to 9 edges"),
+        (("simulate", "melt"), "give --seed or --script"),
+        (("simulate", "melt", "--seed", "1", "--script", "-"), "give --seed or --script"),
+        (("simulate", "melt", "--script", "-", "--steps", "3"), "--steps goes with --seed"),
+        (("simulate", "melt", "--seed", "x"), "not a valid integer"),
+        (("simulate", "melt", "--seed", "1", "--steps", "0"), "--steps"),
+        (("simulate", "melt", "--script", "no-such-file"), "no-such-file"),
+    ],
+)
+def test_what_is_mistyped_is_told(args: tuple[str, ...], words: str) -> None:
+    shown = run(*args)
+    assert shown.exit_code == 2
+    assert words in " ".join(shown.stderr.split())
+    content = json.loads(run(*args, "--json").stdout)
+    assert content["error"]["code"] == "USAGE"
+
+
+def test_a_bad_script_is_told_with_its_line(tmp_path: Path) -> None:
+    shown = run("simulate", "melt", "--script", "-", stdin="request\nquote_receivd\n")
+    assert shown.exit_code == 2
+    assert "line 2: melt has no event 'quote_receivd'; did you mean quote_received" in shown.stderr
+    odd = tmp_path / "odd"
+    odd.write_bytes(b"request\n\xff\xfe\n")
+    assert "is not UTF-8 text" in run("simulate", "melt", "--script", str(odd)).stderr
+
+
+@pytest.mark.parametrize("cover", ["states", "edges", "pairs", "3"])
+def test_paths(cover: str) -> None:
+    number: Any = int(cover) if cover.isdecimal() else cover
+    found = paths(MELT, number)
+    shown = run("paths", "melt", "--cover", cover)
+    assert shown.exit_code == 0
+    lines = shown.stdout.splitlines()
+    assert len(lines) == len(found.paths) + 1 and lines[-1].startswith(f"{len(found.paths)} paths, ")
+    assert document("paths", "melt", "--cover", cover) == json.loads(json.dumps(found.as_data()))
+
+
+def test_tours() -> None:
+    shown = run("tours", "melt")
+    assert shown.exit_code == 0
+    assert shown.stdout.splitlines()[-1] == "34 tours, 220 steps: 87 edges taken"
+    assert document("tours", "melt") == tours(MELT).as_data()
+
+
+def test_what_cannot_be_reached_ends_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lost_machine.py").write_text(
+        "from tests.machines.toy import unreachable\nLOST = unreachable()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for command in ("paths", "tours"):
+        shown = run(command, "unreachable", "--from", "lost_machine")
+        assert shown.exit_code == 1
+        assert "unreachable: 8.look.lost" in shown.stderr
+        assert run(command, "unreachable", "--from", "lost_machine", "--json").exit_code == 1
+
+
+@pytest.mark.parametrize("command", ["paths", "tours"])
+def test_scripts_of_paths_are_played(command: str) -> None:
+    *scripts, last = run(command, "check", "--script").stdout.split("\n\n")
+    assert len(scripts) == 3 and last.startswith(f"# 3 {command}, 4 steps")
+    for script in scripts:
+        played = run("simulate", "check", "--script", "-", stdin=script)
+        assert (played.exit_code, played.stdout) == (0, script + "\n")
+
+
+def test_simulate_prints_what_it_plays_again(tmp_path: Path) -> None:
+    shown = run("simulate", "melt", "--seed", "7", "--steps", "20")
+    assert shown.exit_code == 0 and shown.stdout == simulate(MELT, seed=7, steps=20).text()
+    file = tmp_path / "walk.txt"
+    file.write_text(shown.stdout)
+    assert run("simulate", "melt", "--script", str(file)).stdout == shown.stdout
+    told = document("simulate", "melt", "--seed", "7", "--steps", "20")
+    assert told == document("simulate", "melt", "--script", str(file))
+    assert len(told["steps"]) <= 20
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_table_is_the_committed_page(name: str) -> None:
+    shown = run("table", name)
+    committed = (Path(__file__).parents[2] / "diagrams" / "out" / f"{name}.md").read_text(encoding="utf-8")
+    pages = [
+        [line for line in page.splitlines() if line.startswith("| ")] for page in (shown.stdout, committed)
+    ]
+    assert shown.exit_code == 0 and pages[0] == pages[1]
+    assert document("table", name)["page"] == shown.stdout
+
+
+def test_the_cells_in_letters() -> None:
+    shown = run("table", "order", "--cells", *TOY)
+    assert shown.stdout.splitlines() == [
+        "   1  none", "   2  open", "   3  packed", "   4  held", "   5  done", "",
+        "        1   2   3   4   5",
+        "begin   A   .   .   .   .",
+        "tick    .  Ab  Ar   .   b",
+        "ship    .   r   A   .   .",
+        "look    .   .   .   A   .",
+        "",
+        "A accepted, b absorbed, r refused, . undefined",
+    ]  # fmt: skip
+    cells = document("table", "melt", "--cells")["cells"]
+    assert sum(len(events) for events in cells.values()) == 1104
+    assert cells["unknown"]["mint_unpaid"] == ["accepted", "absorbed"]
+
+
+def test_machines_that_cannot_be_told_are_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "odd_machines.py").write_text(
+        "import attrs\nfrom nutstate.machines.spec import Event, edges\n"
+        "from tests.machines.toy import ORDER\n"
+        "A = attrs.evolve(ORDER, name='a', transitions=edges('1', 'begin', 'none', 'lost'))\n"
+        "B = attrs.evolve(ORDER, name='b', events=(Event('go on', 'x', 'caller'),),"
+        " transitions=edges('1', 'go on', 'none', 'open'))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    commands = (["paths"], ["tours"], ["table"], ["table", "--cells"], ["simulate", "--seed", "1"])
+    for first, *rest in commands:
+        shown = run(first, "a", "--from", "odd_machines", *rest)
+        assert shown.exit_code == 2 and "no state 'lost', which 1.begin.none names" in shown.stderr
+    for first, *rest in (["paths", "--script"], ["tours", "--script"], ["simulate", "--seed", "1"]):
+        shown = run(first, "b", "--from", "odd_machines", *rest)
+        assert (
+            shown.exit_code == 2
+            and "'go on' cannot be written in a script; --json can tell it" in shown.stderr
+        )
+    assert document("simulate", "b", "--from", "odd_machines", "--seed", "1")["steps"][0]["event"] == "go on"

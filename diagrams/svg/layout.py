@@ -14,10 +14,10 @@ from .place import Grid, placed
 from .route import Side, Way, ways
 from .tracks import Join, Net, Stretch, lanes, stretches
 
-CARD_WIDTH: Final = 284
+CARD_WIDTH: Final = 283
 CARD_WIDTH_NARROW: Final = 226
 APART: Final = 9
-_STREET_PAD: Final = 24
+_STREET_PAD: Final = 22
 _STREET_EMPTY: Final = 28
 _EDGE: Final = 14
 _CORRIDOR_PAD: Final = 13

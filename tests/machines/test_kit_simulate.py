@@ -72,7 +72,7 @@ def test_a_walk_is_repeated_by_its_seed_and_by_its_text(spec: Machine[Any]) -> N
 
 def test_walks_go_far_and_meet_every_outcome() -> None:
     melt = latest("melt")
-    traces = [simulate(melt, seed=seed, steps=60) for seed in range(60)]
+    traces = [simulate(melt, seed=seed, steps=60) for seed in range(300)]  # side roads are rarely met
     assert {p.decision.outcome for t in traces for p in t.steps} == {
         "accepted",
         "refused",

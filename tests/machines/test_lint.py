@@ -242,17 +242,9 @@ def test_findings_come_in_a_fixed_order_whatever_is_asked_first() -> None:
     assert both == lint(iter((MELT, MINT)))
 
 
-def test_our_machines_have_no_errors_and_just_these_warnings() -> None:
+def test_our_machines_have_no_errors_and_no_warnings() -> None:
     found = lint(RELEASED, effects=EFFECTS, actions=ACTIONS, codes=CODES)
-    assert [f for f in found if f.severity == "error"] == []
-    assert [(f.machine, f.code, f.where) for f in found if f.severity == "warning"] == [
-        ("melt", "L30", "inputs_spent_elsewhere, fence_done, fence_found"),
-        ("melt", "L31", "fence_done, fence_found"),
-        ("melt", "L31", "fence_refused"),
-        ("mint", "L21", "10.restore_empty.restoring"),
-        ("mint", "L21", "10.restore_empty.restoring"),
-        ("mint", "L21", "10.restore_empty.restoring"),
-    ]
+    assert [f for f in found if f.severity != "note"] == []
     for module in (check_guards, deposit_guards, melt_guards, mint_guards, token_guards):
         assert unused_guards(module, RELEASED) == ()
 

@@ -113,7 +113,7 @@ def edges_of(machine: Machine[Any], without: frozenset[str] = frozenset()) -> tu
     place = places(machine)
     ordered = sorted(found.items(), key=lambda item: (place[item[0][0]], place[item[0][1]]))
     return tuple(
-        Edge(source, dest, lines_of(machine, members), _tone(machine, source, dest, members))
+        Edge(source, dest, lines_of(machine, members), tone_of(machine, source, dest, members))
         for (source, dest), members in ordered
     )
 
@@ -135,7 +135,7 @@ def shared_of(machine: Machine[Any], sources_min: int = 2) -> tuple[tuple[Shared
         events = tuple(dict.fromkeys(t.event for t in members))
         if len(sources) < sources_min or len(members) != len(sources) * len(events):
             continue
-        tone = _tone(machine, sources[0], dest, members)
+        tone = tone_of(machine, sources[0], dest, members)
         shared.append(Shared(tuple(sources), dest, Line(row, events, guards), tone))
         covered.update(t.id for t in members)
     return tuple(shared), frozenset(covered)
@@ -178,7 +178,9 @@ def _guards(guards: str, width: int) -> list[str]:
     return rows
 
 
-def _tone(machine: Machine[Any], source: str, dest: str, members: Iterable[Transition[Any]]) -> Tone:
+def tone_of(machine: Machine[Any], source: str, dest: str, members: Iterable[Transition[Any]]) -> Tone:
+    """How everything that leads from ``source`` to ``dest`` looks: a good step, a way to a person, what
+    only restarts take, or plain."""
     if (source, dest) in good_steps(machine):
         return "good"
     if machine.state(dest).kind == "parked":

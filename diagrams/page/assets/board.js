@@ -37,6 +37,7 @@ function applyView() {
   const { x, y, scale } = board.view;
   board.svg.setAttribute("viewBox", `${x} ${y} ${width / scale} ${height / scale}`);
   frameMap();
+  sizeBadges();
 }
 
 function setView(x, y, scale) {

@@ -65,7 +65,7 @@ function lightStep(step) {
   if (!step || !step.own) return [];
   const past = replay.trail.steps.slice(0, replay.at).filter((before) => before.own)
     .map((before) => ({ source: before.own.from, dest: before.own.to }));
-  return markStep(step.own.from, step.own.to, true, past);
+  return markStep(step.own.from, step.own.event, step.own.to, true, past);
 }
 
 function replayPanel(step) {

@@ -25,9 +25,14 @@ function decoded(part) {
   }
 }
 
+/** The machine that opens a page of several: the one with most to tell. */
+function largest() {
+  return page.machines.reduce((most, machine) => (machine.edges.size > most.edges.size ? machine : most));
+}
+
 function route() {
   const [name, tab, ...rest] = location.hash.slice(1).split("/").map(decoded);
-  const machine = page.machines.find((known) => known.name === name) || page.machine || page.machines[0];
+  const machine = page.machines.find((known) => known.name === name) || page.machine || largest();
   page.machine = machine;
   showSheet(page.machines.indexOf(machine));
   for (const item of byId("machines").children) {
@@ -43,6 +48,7 @@ function route() {
     showReplay((parseInt(rest[0], 10) || 1) - 1);
   } else if (tab === "counts" && page.counts) {
     show("counts", { title: "counts", content: countsPanel(machine), light: () => [] });
+    fitAll();
   } else {
     show("details", about(machine, tab, rest));
   }
@@ -205,7 +211,7 @@ function start() {
   board.element.addEventListener("scroll", () => board.element.scrollTo(0, 0));
   window.addEventListener("hashchange", route);
   if (!location.hash && replay.trail) stay([replay.machine.name, "replay", 1]);
-  else if (!location.hash && page.counts) stay([page.machines[0].name, "counts"]);
+  else if (!location.hash && page.counts) stay([largest().name, "counts"]);
   route();
 }
 

@@ -153,5 +153,5 @@ function refreshTrial(focusOn) {
 
 function lightTrial() {
   const answer = trialAnswer();
-  return markStep(trial.state, answer.next, answer.outcome === "accepted");
+  return markStep(trial.state, trial.event, answer.next, answer.outcome === "accepted");
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..diagrams import build as drawings
+from .diagrams_page import diagrams_page
 from .errors import Exit
 from .output import Output
 
@@ -89,3 +90,6 @@ _PROBLEMS = {
 def _holds_other_files(folder: Path) -> bool:
     names = {path.name for path in folder.glob("*") if path.suffix in (".md", ".mmd")}
     return bool(names - drawings.render().keys())
+
+
+diagrams.add_command(diagrams_page, "page")

@@ -1,4 +1,4 @@
-"""One self-contained HTML file in which a reviewer walks through machines, tries events and replays trails."""
+"""One HTML file in which a reviewer walks through machines, tries events and replays trails."""
 
 from __future__ import annotations
 

@@ -34,9 +34,7 @@ class Counts:
         }
 
 
-def counted(
-    reader: Reader, *, store: str, at: int, progress: Callable[[int], None] | None = None
-) -> Counts:
+def counted(reader: Reader, *, store: str, at: int, progress: Callable[[int], None] | None = None) -> Counts:
     """Count everything. ``reader`` is a snapshot, so that all numbers are of one moment; tokens are read page
     by page, and ``progress`` is told how many were. Raises what the reader raises."""
     numbers: dict[str, dict[str, int]] = {}

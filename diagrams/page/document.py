@@ -32,8 +32,8 @@ _SLOT: Final = re.compile(r"@@([a-z_]+)@@")
 def page(
     machines: Sequence[Machine[Any]], *, trail: Trail | None = None, counts: Counts | None = None
 ) -> str:
-    """The whole HTML document; the same machines, trail and counts give the same text. It loads nothing, sends
-    nothing, and shows whatever it is given as text. ValueError without any machine."""
+    """The whole HTML document; the same machines, trail and counts give the same text. It loads nothing,
+    sends nothing, and shows whatever it is given as text. ValueError without any machine."""
     if not machines:
         raise ValueError("a page needs a machine")
     script = _script()

@@ -56,11 +56,9 @@ def trail_of(
     return Trail(operation.machine.name, tuple(facts), tuple(_steps(records, known)), verified, note)
 
 
-def _steps(
-    records: Sequence[AuditRecord], known: Mapping[str, Machine[Any]]
-) -> Iterable[Mapping[str, Any]]:
-    """Each transition of the operation with the token records of its commit: those that follow it, and for the
-    first of a commit also those before it. A commit of tokens alone is a step of its own."""
+def _steps(records: Sequence[AuditRecord], known: Mapping[str, Machine[Any]]) -> Iterable[Mapping[str, Any]]:
+    """Each transition of the operation with the token records of its commit: those that follow it, and for
+    the first of a commit also those before it. A commit of tokens alone is a step of its own."""
     steps: list[tuple[AuditRecord | None, list[AuditRecord]]] = []
     batch = ""
     for record in sorted(records, key=lambda record: record.seq):
@@ -112,6 +110,6 @@ def _verdicts(record: AuditRecord, machine: Machine[Any] | None) -> list[list[An
                 if held is not None:
                     found.append([edge.id, guard.name, wanted, held])
     for name, held in sorted(left.items()):
-        transition, _, guard = name.rpartition(":")
-        found.append([transition, guard, None, held])
+        transition, _, asked = name.rpartition(":")
+        found.append([transition, asked, None, held])
     return found

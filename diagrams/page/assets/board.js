@@ -91,12 +91,9 @@ function pan(dx, dy) {
 
 /** Bring elements of the drawing into sight, if they are not; readable, as far as they fit. */
 function reveal(elements) {
-  const boxes = elements.map((element) => element.getBBox()).filter((box) => box.width || box.height);
-  if (!boxes.length) return;
-  const left = Math.min(...boxes.map((box) => box.x));
-  const top = Math.min(...boxes.map((box) => box.y));
-  const right = Math.max(...boxes.map((box) => box.x + box.width));
-  const bottom = Math.max(...boxes.map((box) => box.y + box.height));
+  const found = around(elements.map((element) => element.getBBox()).filter((box) => box.width || box.height));
+  if (!found) return;
+  const { left, top, right, bottom } = found;
   const { width, height } = boardSize();
   const covered = byId("player").hidden ? 0 : 70;
   const room = height - covered;
@@ -112,29 +109,36 @@ function reveal(elements) {
   setView(centre, tooHigh ? top - margin / wanted : (top + bottom) / 2 - room / wanted / 2, wanted);
 }
 
-/** Make the parts of a sheet reachable: by a finger, by the tab key, by a reader of screens. */
+/** Make the parts of a sheet reachable: by a finger, by the tab key, by a reader of screens. Everything is
+    measured before anything is changed, so that the page is laid out once. */
 function prepareSheet(svg) {
+  const wires = [...svg.querySelectorAll("[data-edge]")];
+  const boxes = wires.map((group) => around([...group.querySelectorAll("text")].map((text) => text.getBBox())));
   for (const group of svg.querySelectorAll("[data-state]")) {
-    group.setAttribute("tabindex", "0");
-    group.setAttribute("role", "button");
-    group.setAttribute("aria-label", `state ${group.dataset.state}`);
+    filled(group, { tabindex: 0, role: "button", "aria-label": `state ${group.dataset.state}` }, []);
   }
-  for (const group of svg.querySelectorAll("[data-edge]")) {
-    group.setAttribute("tabindex", "0");
-    group.setAttribute("role", "button");
+  wires.forEach((group, place) => {
     const { events, source, dest } = group.dataset;
-    group.setAttribute("aria-label", `from ${source} to ${dest} by ${events}`);
+    filled(group, { tabindex: 0, role: "button", "aria-label": `from ${source} to ${dest} by ${events}` }, []);
     const wire = group.querySelector(".wire");
     if (wire) group.prepend(draw("path", { class: "reach", d: wire.getAttribute("d") }));
-    const words = [...group.querySelectorAll("text")].map((text) => text.getBBox());
-    if (words.length) {
-      const x = Math.min(...words.map((box) => box.x)) - 4;
-      const y = Math.min(...words.map((box) => box.y)) - 1;
-      const width = Math.max(...words.map((box) => box.x + box.width)) + 4 - x;
-      const height = Math.max(...words.map((box) => box.y + box.height)) + 1 - y;
-      group.prepend(draw("rect", { class: "reach words-reach", x, y, width, height, rx: 4 }));
+    const box = boxes[place];
+    if (box) {
+      const { left, top, right, bottom } = box;
+      group.prepend(draw("rect", { class: "reach words-reach", x: left - 4, y: top - 1, width: right - left + 8, height: bottom - top + 2, rx: 4 }));
     }
-  }
+  });
+}
+
+/** The smallest box around boxes, if there are any. */
+function around(boxes) {
+  if (!boxes.length) return null;
+  return {
+    left: Math.min(...boxes.map((box) => box.x)),
+    top: Math.min(...boxes.map((box) => box.y)),
+    right: Math.max(...boxes.map((box) => box.x + box.width)),
+    bottom: Math.max(...boxes.map((box) => box.y + box.height)),
+  };
 }
 
 // -- the small map ------------------------------------------------------------------------------------

@@ -83,10 +83,9 @@ function markStep(source, event, dest, accepted, past) {
 /** Numbers on the states of the shown sheet: [state, number, words]. */
 function badge(numbers) {
   for (const old of board.svg.querySelectorAll(".badge")) old.remove();
-  for (const [name, number, told] of numbers) {
-    const group = stateGroup(name);
-    if (!group) continue;
-    const frame = (group.querySelector(".frame") || group).getBBox();
+  const shown = numbers.map(([name, ...rest]) => [stateGroup(name), name, ...rest]).filter(([group]) => group)
+    .map(([group, ...rest]) => [(group.querySelector(".frame") || group).getBBox(), group, ...rest]);
+  for (const [frame, group, name, number, told] of shown) {
     const text = number.toLocaleString("en");
     const width = 14 + text.length * 9;
     const corner = `${frame.x + frame.width - 4} ${frame.y + 2}`;

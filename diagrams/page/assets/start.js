@@ -43,7 +43,7 @@ function route() {
   drawBadges(machine);
   if (tab === "try") {
     setTrial(machine, ...rest);
-    show("try", { title: "try it", content: trialPanel(), light: lightTrial });
+    show("try", { title: trialTitle(), content: trialPanel(), light: lightTrial });
   } else if (tab === "replay" && replay.trail && machine === replay.machine) {
     showReplay((parseInt(rest[0], 10) || 1) - 1);
   } else if (tab === "counts" && page.counts) {

@@ -34,6 +34,10 @@ function trialParts() {
   return [trial.machine.name, "try", trial.state, trial.event, ...(bits ? [bits] : [])];
 }
 
+function trialTitle() {
+  return `try ${trial.event} in ${trial.state}`;
+}
+
 function trialAnswer() {
   return decide(trial.machine, trial.state, trial.event, trial.holds);
 }
@@ -147,7 +151,7 @@ function blockEdge(before, edge) {
 }
 
 function refreshTrial(focusOn) {
-  show("try", { title: "try it", content: trialPanel(), light: lightTrial, keepScroll: true });
+  show("try", { title: trialTitle(), content: trialPanel(), light: lightTrial, keepScroll: true });
   if (focusOn) document.querySelector(`[data-guard="${CSS.escape(focusOn)}"]`)?.focus();
 }
 

@@ -66,9 +66,7 @@ def counts_of(session: Session) -> Counts:
         session.out.progress("counting") as bar,
         store.snapshot() as reader,
     ):
-        return counted(
-            reader, store=session.store_shown, at=now_ms(), progress=lambda done: bar(done, done)
-        )
+        return counted(reader, store=session.store_shown, at=now_ms(), progress=lambda done: bar(done, done))
 
 
 def write_trail(file: Path, operation: Operation, records: Sequence[AuditRecord], *, verified: bool) -> None:
@@ -92,8 +90,8 @@ def write_page(
     trail: Trail | None = None,
     counts: Counts | None = None,
 ) -> None:
-    """Replace the file by the page; a page about a store is readable by its owner only. UsageError, which names
-    ``option``, when it cannot be written."""
+    """Replace the file by the page; a page about a store is readable by its owner only. UsageError, which
+    names ``option``, when it cannot be written."""
     text = page(machines, trail=trail, counts=counts)
     mode = 0o666 if trail is None and counts is None else 0o600
     try:
@@ -119,11 +117,14 @@ def _write(out: Output, file: Path, machines: Sequence[Machine[Any]], counts: Co
 
 
 def _clean(record: AuditRecord) -> AuditRecord:
-    return attrs.evolve(record, data=sanitise(record.data), actor=clean_text(record.actor))
+    told = {name: clean_text(getattr(record, name)) for name in ("entity", "actor", "event", "transition")}
+    return attrs.evolve(record, data=sanitise(record.data), **told)
 
 
 def _clean_operation(operation: Operation) -> Operation:
     reason = operation.reason
     if reason is not None:
         reason = attrs.evolve(reason, message=clean_text(reason.message), code=clean_text(reason.code))
-    return attrs.evolve(operation, mint_url=clean_text(operation.mint_url), reason=reason)
+    return attrs.evolve(
+        operation, id=clean_text(operation.id), mint_url=clean_text(operation.mint_url), reason=reason
+    )

@@ -50,7 +50,7 @@ _ID = "tx_melt_1732264000000_0123456789abcdef01234567"
 @click.option("--report", is_flag=True, help="Where its time went instead: states, mint calls, commits.")
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-    help="Write it as a page that replays the trail over the drawing instead; a file of that name is replaced.",
+    help="Write a page that replays the trail over the drawing instead; a file of that name is replaced.",
 )  # fmt: skip
 @show_preimage
 @with_session
@@ -58,8 +58,8 @@ def show(
     session: Session, operation_id: str, verbose: bool, report: bool, html: Path | None, show_preimage: bool
 ) -> int:
     """One operation: its numbers, and its audit trail as a timeline with the hash chain verified."""
-    if html is not None and report:
-        raise click.UsageError("give either --html or --report")
+    if html is not None and (report or show_preimage):
+        raise click.UsageError("--html goes without --report, and never shows a preimage")
     with session.engine() as (engine, _):
         if report:
             return _reported(session, engine.report(operation_id))

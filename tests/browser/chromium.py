@@ -27,6 +27,7 @@ class Shown:
     page: Page
     errors: list[str] = field(factory=list)
     requests: list[str] = field(factory=list)
+    refused: dict[str, str | None] = field(factory=dict)  # requests that failed, and why
 
     def see(self, file: Path, hash_: str = "") -> None:
         """Open the file at this place."""
@@ -79,6 +80,7 @@ def shown(browser: Browser, **options: Any) -> Iterator[Shown]:
     seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
     seen.page.on("dialog", lambda dialog: seen.errors.append(f"dialog: {dialog.message}"))
     seen.page.on("request", lambda request: seen.requests.append(request.url))
+    seen.page.on("requestfailed", lambda request: seen.refused.update({request.url: request.failure}))
     try:
         yield seen
         assert not seen.errors

@@ -104,4 +104,6 @@ def test_the_policy_forbids_what_was_smuggled_in(view: Shown, released: Path) ->
     view.page.wait_for_function("window.refused === 1")
     assert view.page.evaluate("window.ran") is None
     assert len(view.errors) >= 3 and all("Content Security Policy" in error for error in view.errors)
+    assert view.refused == {"https://example.invalid/x.png": "csp"}
     view.errors.clear()
+    view.requests.remove("https://example.invalid/x.png")

@@ -60,7 +60,7 @@ def test_the_trail_is_replayed(view: Shown, wallet: Wallet, trail: Path) -> None
         assert f"{record['from_state']} → {record['to_state']}" in told
         to = view.find(f'.sheet:not([hidden]) [data-state="{record["to_state"]}"]')
         assert "is-to" in (to.get_attribute("class") or "")
-        assert view.find("#step > .part .verdicts li").count() == len(record["verdicts"])
+        assert view.find("#step > .part > .verdicts > li").count() == len(record["verdicts"])
         view.page.keyboard.press("ArrowRight")
     assert view.hash() == f"melt/replay/{len(own)}"
     view.page.keyboard.press("ArrowLeft")

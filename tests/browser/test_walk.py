@@ -104,7 +104,7 @@ def test_the_keyboard_alone_is_enough(view: Shown, released: Path) -> None:
         ("paying", "melt/state/paying"),
         ("mint_pending", "melt/event/mint_pending"),
         ("ALREADY_SENT", "melt/code/ALREADY_SENT"),
-        ("settle window", "melt/guard/unpaid_is_proven"),
+        ("and the settle window", "melt/guard/unpaid_is_proven"),
         ("move_proofs", "token/effect/move_proofs"),
     ],
 )
@@ -132,7 +132,7 @@ def test_the_drawing_moves_and_zooms(view: Shown, released: Path) -> None:
     keyboard = view.page.keyboard
     keyboard.press("0")
     box = view.view_box()
-    assert box[2] >= whole[2] and box[3] >= whole[3], "all of it is in sight"
+    assert box[2] > whole[2] - 1 and box[3] > whole[3] - 1, "all of it is in sight"
     keyboard.press("w")
     wide = view.view_box()
     keyboard.press("+")
@@ -191,7 +191,7 @@ def test_try_it_walks_on(view: Shown, released: Path) -> None:
     assert "says no" in view.text("#trial-edges")
     view.find("text=Make it agree").click()
     view.find("#walk").click()
-    assert view.hash().startswith("melt/try/quoted/")
+    assert view.hash().startswith("melt/try/quoted")
     assert "none" in view.text() and "quote_received" in view.text()
     view.find("#trial-state").select_option("paying")
     view.find("#trial-event").select_option("write_off")

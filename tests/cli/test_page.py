@@ -37,7 +37,8 @@ def test_machines_of_somebody_else(empty: Wallet, monkeypatch: pytest.MonkeyPatc
         "from nutstate.machines.spec import *\n"
         "TOY = Machine('toy', 1, object,\n"
         "              (State('none', 'not yet', kind='pseudo'), State('on', 'it is on')),\n"
-        "              (Event('switch', 'somebody presses', 'caller'),), edges('1', 'switch', 'none', 'on'))\n"
+        "              (Event('switch', 'somebody presses', 'caller'),),\n"
+        "              edges('1', 'switch', 'none', 'on'))\n"
     )
     assert empty.run("diagrams", "page", "--from", "their_page_machines", "-o", "toy.html").code == 0
     assert "somebody presses" in Path("toy.html").read_text()

@@ -104,7 +104,7 @@ def test_the_keyboard_alone_is_enough(view: Shown, released: Path) -> None:
         ("paying", "melt/state/paying"),
         ("mint_pending", "melt/event/mint_pending"),
         ("ALREADY_SENT", "melt/code/ALREADY_SENT"),
-        ("and the settle window", "melt/guard/unpaid_is_proven"),
+        ("quote settle window", "melt/guard/unpaid_is_proven"),
         ("move_proofs", "token/effect/move_proofs"),
     ],
 )

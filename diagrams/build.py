@@ -11,12 +11,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from attrs import frozen
 
 from ..machines.registry import RELEASED, latest, names
-from . import mermaid, table
+from ..machines.spec import Machine
+from . import mermaid, svg, table
 
 OUT: Final = "diagrams/out"
 README: Final = "README.md"
@@ -29,6 +30,10 @@ FLOWCHART_EDGES_MIN: Final = 20
 GOOD_PATH_WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {"melt": ("splitting", "held", "contested")}
 """Machines that get a small drawing of their good path, and the detours left out of it."""
 
+STATES_MAX: Final = 14
+"""A machine with more states than these gets an overview and a drawing of each group besides the whole."""
+
+_SUFFIXES: Final = (".md", ".mmd", ".svg")
 _BEGIN: Final = "<!-- diagram:melt -->"
 _END: Final = "<!-- /diagram -->"
 
@@ -46,7 +51,7 @@ class Difference:
     diff: str = ""
 
 
-def render() -> dict[str, str]:
+def render(theme: svg.Theme = "auto") -> dict[str, str]:
     """Every generated file of ``diagrams/out`` by name. The same machines give the same bytes."""
     files: dict[str, str] = {}
     for name in names():
@@ -57,18 +62,40 @@ def render() -> dict[str, str]:
             drawing = mermaid.flowchart(machine)
             files[f"{name}-states.mmd"] = states
         files[f"{name}.mmd"] = drawing
-        files[f"{name}.md"] = table.page(machine, drawing)
+        pictures = _pictures(machine, theme)
+        files.update((file, text) for file, (_, text) in pictures.items())
+        told = tuple((file, title) for file, (title, _) in pictures.items())
+        files[f"{name}.md"] = table.page(machine, drawing, told)
         if name in GOOD_PATH_WITHOUT:
             files[f"{name}-good-path.mmd"] = mermaid.good_path(machine, GOOD_PATH_WITHOUT[name])
     return dict(sorted(files.items()))
 
 
-def build(out: Path) -> tuple[str, ...]:
-    """Write ``diagrams/out`` anew into ``out``; returns the names written. Other ``.md`` and ``.mmd``
-    files there are removed: the folder holds nothing but generated files."""
-    files = render()
+def _pictures(machine: Machine[Any], theme: svg.Theme) -> dict[str, tuple[str, str]]:
+    """The SVG files of a machine: title and text by name, first the one to show first."""
+    name = machine.name
+    found: dict[str, tuple[str, str]] = {}
+    large = len(machine.states) > STATES_MAX
+    if large:
+        found[f"{name}-overview.svg"] = ("every state and every event", svg.overview(machine, theme))
+    if name in GOOD_PATH_WITHOUT:
+        drawn = svg.good_path(machine, GOOD_PATH_WITHOUT[name], theme)
+        found[f"{name}-good-path.svg"] = ("the good path", drawn)
+    if large:
+        for group in dict.fromkeys(s.group for s in machine.states if s.kind in ("live", "parked")):
+            if group:
+                file = f"{name}-{svg.slug(group)}.svg"
+                found[file] = (f"{group}, with guards and effects", svg.part(machine, group, theme))
+    found[f"{name}.svg"] = ("everything, with guards and effects", svg.svg(machine, theme))
+    return found
+
+
+def build(out: Path, theme: svg.Theme = "auto") -> tuple[str, ...]:
+    """Write ``diagrams/out`` anew into ``out``; returns the names written. Other ``.md``, ``.mmd`` and
+    ``.svg`` files there are removed: the folder holds nothing but generated files."""
+    files = render(theme)
     out.mkdir(parents=True, exist_ok=True)
-    for extra in _generated(out) - files.keys():
+    for extra in generated(out) - files.keys():
         (out / extra).unlink()
     for name, text in files.items():
         (out / name).write_text(text, encoding="utf-8", newline="\n")
@@ -90,13 +117,16 @@ def build_readme(root: Path) -> bool:
 
 
 def with_diagram(readme: str) -> str | None:
-    """The README's text with the current melt diagram, None if it has no (or half a) pair of markers."""
+    """The README's text with the melt's good path as a picture and as Mermaid text, None if it has no (or
+    half a) pair of markers."""
     before, begin, rest = readme.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
         return None
     drawing = mermaid.good_path(latest("melt"), GOOD_PATH_WITHOUT["melt"])
-    return f"{before}{_BEGIN}\n```mermaid\n{drawing}```\n{_END}{after}"
+    shown = f"[![How a melt runs]({OUT}/melt-good-path.svg)]({OUT}/melt-overview.svg)"
+    text = f"<details><summary>The same as Mermaid text</summary>\n\n```mermaid\n{drawing}```\n\n</details>"
+    return f"{before}{_BEGIN}\n{shown}\n\n{text}\n{_END}{after}"
 
 
 def check(root: Path) -> tuple[Difference, ...]:
@@ -104,7 +134,7 @@ def check(root: Path) -> tuple[Difference, ...]:
     out = root / OUT
     files = render()
     found: list[Difference] = []
-    for name in sorted(files.keys() | _generated(out)):
+    for name in sorted(files.keys() | generated(out)):
         path = f"{OUT}/{name}"
         if name not in files:
             found.append(Difference(path, "extra"))
@@ -158,8 +188,9 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _generated(out: Path) -> set[str]:
-    return {path.name for path in out.glob("*") if path.suffix in (".md", ".mmd")} if out.is_dir() else set()
+def generated(out: Path) -> set[str]:
+    """The files in a folder that are of a kind drawings are of."""
+    return {path.name for path in out.glob("*") if path.suffix in _SUFFIXES} if out.is_dir() else set()
 
 
 def _compared(path: str, committed: str, wanted: str) -> list[Difference]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..machines.effects import ACTIONS, EFFECTS
@@ -13,14 +13,17 @@ from .sketch import row_of
 _STAYS = "stays"
 
 
-def page(machine: Machine[Any], drawing: str) -> str:
-    """The whole page. ``drawing`` is Mermaid text to show at the top."""
+def page(machine: Machine[Any], drawing: str, pictures: Sequence[tuple[str, str]] = ()) -> str:
+    """The whole page. ``pictures`` are files and titles: the first is shown at the top, the others are
+    linked. ``drawing`` is Mermaid text, folded away when there are pictures."""
     parts = (
         _head(machine),
-        "```mermaid\n" + drawing.rstrip("\n") + "\n```",
+        *_shown(machine, pictures),
+        *_mermaid(drawing, bool(pictures)),
         "Green is the good path, orange is **written ahead** (its action runs only after the state is\n"
-        "committed), red waits for a person, grey has ended. A label names the row of the table below, the\n"
-        "events and in brackets the guards; dashed edges are restarts.",
+        "committed), red waits for a person, a double border has ended. A card is a state and tells what\n"
+        "may happen in it: row of the table below, event, where it leads, guards after *if*, and what is\n"
+        "written after *+*. A line has the colour of where it leads; a dashed one only restarts take.",
         "## States",
         _states(machine),
         "## Transitions",
@@ -38,6 +41,24 @@ def page(machine: Machine[Any], drawing: str) -> str:
         _refusal_codes(machine),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _shown(machine: Machine[Any], pictures: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    if not pictures:
+        return ()
+    (first, title), *others = pictures
+    shown = f"[![{machine.name}: {title}]({first})]({first})"
+    if not others:
+        return (shown,)
+    links = " · ".join(f"[{title}]({file})" for file, title in others)
+    return (shown, f"Also: {links}.")
+
+
+def _mermaid(drawing: str, folded_away: bool) -> tuple[str, ...]:
+    text = "```mermaid\n" + drawing.rstrip("\n") + "\n```"
+    if not folded_away:
+        return (text,)
+    return (f"<details><summary>The same edges as Mermaid text</summary>\n\n{text}\n\n</details>",)
 
 
 def transition_rows(machine: Machine[Any]) -> list[tuple[str, ...]]:

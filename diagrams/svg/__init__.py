@@ -7,10 +7,10 @@ from typing import Any
 
 from ...machines.spec import Machine
 from . import chart
-from .draw import drawn
+from .draw import drawn, slug
 from .theme import THEMES, Theme
 
-__all__ = ["THEMES", "Theme", "drawing", "good_path", "overview", "part", "svg"]
+__all__ = ["THEMES", "Theme", "drawing", "good_path", "overview", "part", "slug", "svg"]
 
 
 def drawing(machine: Machine[Any]) -> str:

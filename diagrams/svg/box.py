@@ -16,6 +16,8 @@ ENTRY: Final = 13
 """Where wires enter: so far below the card's top, plus three pixels for each place further right."""
 ENTRY_STEP: Final = 3
 _GUTTER: Final = 24
+_GUTTER_MAX: Final = 70
+_EVENT_ROOM_MIN: Final = 100
 _GAP: Final = 6
 _HEAD_MIN: Final = 46
 _PENCIL: Final = 13
@@ -23,13 +25,15 @@ _PENCIL: Final = 13
 
 @frozen
 class Words:
-    """One line of text; ``x`` is its left edge and ``y`` its upper one. ``style`` adds classes."""
+    """One line of text; ``x`` is its left edge and ``y`` its upper one. ``style`` adds classes;
+    ``ends``: it ends where its width says, however narrow it turns out."""
 
     content: str
     face: Face
     x: int
     y: int
     style: str = ""
+    ends: bool = False
 
     @property
     def width(self) -> int:
@@ -65,8 +69,9 @@ def inside(card: Card, wires: Sequence[Wire], width: int) -> Inside:
     words, y = _head(card, width)
     head = y
     blocks: list[Block] = []
+    gutter = _gutter(wires)
     for wire in wires:
-        found, y = _block(wire, width, y)
+        found, y = _block(wire, width, gutter, y)
         blocks.append(found)
     return Inside(card, width, y + (3 if blocks else 0), tuple(words), tuple(blocks), head)
 
@@ -105,7 +110,13 @@ def _head(card: Card, width: int) -> tuple[list[Words], int]:
     return words, max(y + 7, _HEAD_MIN)
 
 
-def _block(wire: Wire, width: int, top: int) -> tuple[Block, int]:
+def _gutter(wires: Sequence[Wire]) -> int:
+    """The room for row numbers, as wide as the widest on the card needs it."""
+    numbers = [text.width(row.number, text.NUMBER) for wire in wires for row in wire.rows if row.number]
+    return min(max(_GUTTER, max(numbers) + 6), _GUTTER_MAX) if numbers else 0
+
+
+def _block(wire: Wire, width: int, gutter: int, top: int) -> tuple[Block, int]:
     y = top + 6
     pin = y + text.EVENT.line // 2
     words = []
@@ -113,7 +124,7 @@ def _block(wire: Wire, width: int, top: int) -> tuple[Block, int]:
         if number:
             y += 3
         dest = _dest(wire) if number == 0 else ""
-        found, y = _row(row, dest, width, y)
+        found, y = _row(row, dest, width, gutter, y)
         words += found
     return Block(wire, tuple(words), top, y + _GAP, pin), y + _GAP
 
@@ -122,16 +133,20 @@ def _dest(wire: Wire) -> str:
     return "stays" if wire.source == wire.dest else f"→ {wire.dest}"
 
 
-def _row(row: Row, dest: str, width: int, y: int) -> tuple[list[Words], int]:
+def _row(row: Row, dest: str, width: int, gutter: int, y: int) -> tuple[list[Words], int]:
     style = " ".join(filter(None, ("restart" if row.restart else "", row.mark and f"mark-{row.mark}")))
-    gutter = _GUTTER if row.number else 0
     left = PAD + gutter
-    words = [Words(row.number, text.NUMBER, PAD, y + 2, style)] if row.number else []
+    number = text.cut(row.number, text.NUMBER, gutter - 6)
+    words = [Words(number, text.NUMBER, PAD, y + 2, style)] if number else []
     room = width - left - PAD
     if dest:
-        taken = text.width(dest, text.DEST)
-        words.append(Words(dest, text.DEST, width - PAD - taken, y, style))
-        room -= taken + 8
+        shown = text.cut(dest, text.DEST, room)
+        taken = text.width(shown, text.DEST)
+        words.append(Words(shown, text.DEST, width - PAD - taken, y, style, ends=True))
+        if room - taken - 8 < _EVENT_ROOM_MIN:
+            y += text.DEST.line
+        else:
+            room -= taken + 8
     lines = text.folded(text.listed(row.events), text.EVENT, room)
     for line in lines:
         words.append(Words(line, text.EVENT, left, y, style))
@@ -145,7 +160,7 @@ def _row(row: Row, dest: str, width: int, y: int) -> tuple[list[Words], int]:
 
 def _told(row: Row, room: int) -> Iterable[tuple[str, Face]]:
     """Guards and effects, line by line."""
-    if row.named:
+    if row.named and row.guards:
         line = text.folded(("if", *text.listed(row.guards)), text.GUARD_NAME, room)
         yield from ((words, text.GUARD_NAME) for words in line)
     else:

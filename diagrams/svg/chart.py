@@ -89,9 +89,9 @@ class Chart:
 
 
 READING: Mapping[Detail, str] = {
-    "full": "On a card: what may happen in the state, with the row of the table, the event and where it leads; "
+    "full": "On a card: what may happen in the state: row of the table, event, where it leads; "
     "if: guards; +: what is written in the same commit.",
-    "events": "On a card: what may happen in the state, with the row of the table, the event and where it leads.",
+    "events": "On a card: what may happen in the state: row of the table, event, where it leads.",
 }
 
 GUARDS_AS_SENTENCES_MAX = 2
@@ -135,11 +135,12 @@ def good_path(machine: Machine[Any], without: Iterable[str] = ()) -> Chart:
     cards = [_card(machine, machine.state(start), "events")]
     for box in boxes:
         state = machine.state(box.states[0])
-        meaning = state.meaning if len(box.states) == 1 else ""
+        alone = len(box.states) == 1
+        # a folded box that waits for a person stands beside the good path: the drawing stays narrow
+        group = "" if state.kind == "parked" else state.group
         cards.append(
-            # a folded box that waits for a person stands beside the good path: the drawing stays narrow
-            Card(box.name, box.states, box.look, state.kind, "" if state.kind == "parked" else state.group, meaning,
-                 (state.action or "") if len(box.states) == 1 else "", tip=state.meaning)
+            Card(box.name, box.states, box.look, state.kind, group, state.meaning if alone else "",
+                 (state.action or "") if alone else "", tip=state.meaning)
         )  # fmt: skip
     home = {state: box.name for box in boxes for state in box.states} | {NONE: NONE}
     wires = []
@@ -180,11 +181,12 @@ def _chart(
     reading: str = "",
 ) -> Chart:
     live = sum(state.kind != "pseudo" for state in machine.states)
+    path = ", ".join(machine.good_path) or "none declared"
     return Chart(
         machine.name,
         f"version {machine.version} · content hash {machine.content_hash[:16]}… · {what}",
         f"State machine {machine.name}, version {machine.version}: {live} states, "
-        f"{len(machine.transitions)} transitions. Good path: {', '.join(machine.good_path) or 'none declared'}.",
+        f"{len(machine.transitions)} transitions. Good path: {path}.",
         reading,
         cards,
         wires,

@@ -53,6 +53,11 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name) or "machine"
 
 
+def identity(name: str) -> str:
+    """The name as part of an id, other names giving others: what is no letter, digit or ``_`` is its code."""
+    return re.sub(r"[^A-Za-z0-9_]", lambda found: f"-{ord(found[0]):x}-", name)
+
+
 def _head(chart: Chart, width: int) -> tuple[list[str], int]:
     """Title, versions and legend; and where they end."""
     y = _MARGIN
@@ -75,9 +80,10 @@ def _head(chart: Chart, width: int) -> tuple[list[str], int]:
 def _entry(entry: Entry, x: int, y: int) -> str:
     words = _text(Words(entry.text, text.FINE, x + 34, y + 1))
     if entry.tone:
+        start = f'<path class="wire" d="M{x} {y + 8}H{x + 22}"/>'
         mark = f" mark-{entry.mark}" if entry.mark else ""
         sample = (
-            f'<g class="tone-{entry.tone} to-{entry.look}{mark}"><path class="wire" d="M{x} {y + 8}H{x + 22}"/>'
+            f'<g class="tone-{entry.tone} to-{entry.look}{mark}">{start}'
             f"{_arrow((x, y + 8), (x + 28, y + 8))}</g>"
         )
     else:
@@ -87,7 +93,7 @@ def _entry(entry: Entry, x: int, y: int) -> str:
 
 def _area(area: Area) -> str:
     css = "band" if area.kind == "band" else f"lane-{area.kind}"
-    name = Words(area.name, text.BAND, area.x + 10, area.y + (6 if area.kind == "band" else 7))
+    name = Words(area.label, text.BAND, area.x + 10, area.y + (6 if area.kind == "band" else 7))
     return (
         f'<g data-group={quoteattr(area.name)}><rect class="{css}" x="{area.x}" y="{area.y}" '
         f'width="{area.width}" height="{area.height}" rx="10"/>{_text(name)}</g>'
@@ -98,7 +104,7 @@ def _card(placed: PlacedCard, key: str, marks: bool) -> str:
     inside, card = placed.inside, placed.inside.card
     css = f"state {card.look}" + (f" mark-{card.mark or 'none'}" if marks else "")
     parts = [
-        f'<g class="{css}" id="state-{key}-{slug(card.id)}" data-state={quoteattr(" ".join(card.names))} '
+        f'<g class="{css}" id="state-{key}-{identity(card.id)}" data-state={quoteattr(" ".join(card.names))} '
         f'data-kind="{card.kind}" data-group={quoteattr(card.group)}>',
         f"<title>{escape(card.tip)}</title>",
         _frame(placed.x, placed.y, inside.width, inside.height, card.kind == "final", inside.head),
@@ -160,7 +166,7 @@ def _wire(line: Line, source: PlacedCard, key: str, look: str, marks: bool) -> s
     block = next(block for block in source.inside.blocks if block.wire == wire)
     css = f"edge tone-{wire.tone} to-{look}" + (f" mark-{wire.mark or 'none'}" if marks else "")
     parts = [
-        f'<g class="{css}" id="edge-{key}-{slug(wire.source)}-{slug(wire.dest)}" '
+        f'<g class="{css}" id="edge-{key}-{identity(wire.source)}-{identity(wire.dest)}" '
         f"data-edge={quoteattr(' '.join(wire.ids))} data-source={quoteattr(wire.source)} "
         f"data-dest={quoteattr(wire.dest)} data-events={quoteattr(' '.join(wire.events))}>",
         f"<title>{escape(_tip(wire))}</title>",
@@ -226,4 +232,6 @@ def _arrow(before: Point, tip: Point) -> str:
 def _text(words: Words, x: int = 0, y: int = 0) -> str:
     css = f"{words.face.css} {words.style}".strip()
     base = y + words.y + round(words.face.size)
-    return f'<text class="{css}" x="{x + words.x}" y="{base}">{escape(words.content)}</text>'
+    left = x + words.x
+    where = f'x="{left + words.width}" text-anchor="end"' if words.ends else f'x="{left}"'
+    return f'<text class="{css}" {where} y="{base}">{escape(words.content)}</text>'

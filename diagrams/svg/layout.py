@@ -7,6 +7,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
+from . import text
 from .box import ENTRY, ENTRY_STEP, Inside, bare_width, inside
 from .chart import Chart, Wire
 from .place import Grid, placed
@@ -29,9 +30,10 @@ Point = tuple[int, int]
 
 @frozen
 class Area:
-    """A tinted rectangle with a name: a band or a side lane."""
+    """A tinted rectangle with a name: a band or a side lane. ``label`` is as much of the name as has room."""
 
     name: str
+    label: str
     kind: str
     x: int
     y: int
@@ -305,12 +307,15 @@ def _areas(grid: Grid, rows: _Rows, lefts: Sequence[int], contents: Mapping[str,
     for column, lane in enumerate(grid.lanes):
         if lane in ("ended", "parked"):
             name = "ended" if lane == "ended" else "a person must look"
-            found.append(Area(name, lane, lefts[column] - 10, 0, widths[column] + 20, rows.height))
+            label = text.cut(name, text.BAND, widths[column])
+            found.append(Area(name, label, lane, lefts[column] - 10, 0, widths[column] + 20, rows.height))
     middle = [column for column, lane in enumerate(grid.lanes) if lane in ("spine", "beside")]
     for band, (top, bottom) in zip(grid.bands, rows.bands, strict=True):
         left = lefts[middle[0]] - 10
         right = lefts[middle[-1]] + widths[middle[-1]] + 10
-        found.append(Area(band.name, "band", left, top, right - left, bottom - top))
+        # the good path comes down the middle of the first card
+        label = text.cut(band.name, text.BAND, widths[middle[0]] // 2 - 12)
+        found.append(Area(band.name, label, "band", left, top, right - left, bottom - top))
     return tuple(found)
 
 

@@ -42,7 +42,7 @@ def placed(chart: Chart) -> Grid:
     lane = {card.id: _lane(card, chart) for card in chart.cards}
     near = _neighbours(chart)
     rows, bands = _spine_and_beside(chart, lane, near)
-    for side in ("ended", "parked"):
+    for side in ("parked", "ended"):
         _settle([card for card in chart.cards if lane[card.id] == side], near, rows)
     lanes = tuple(name for name in LANES if name in lane.values())
     count = 1 + max(rows.values(), default=0)

@@ -77,7 +77,7 @@ def _possible(wire: Wire, grid: Grid) -> list[Way]:
 
 
 def _reach(grid: Grid, name: str) -> list[tuple[Side, int]]:
-    """The vertical streets a line may take when it leaves a card: the nearest, and those behind empty cells."""
+    """The vertical streets a line may take from a card: the nearest, and those behind empty cells."""
     taken = set(grid.cells.values())
     column, row = grid.cells[name]
     found: list[tuple[Side, int]] = [("left", column), ("right", column + 1)]
@@ -104,8 +104,7 @@ def _cost(
     streets: Counter[tuple[str, int, int]],
     entered: Mapping[str, Counter[Side]],
 ) -> int:
-    column, row = grid.cells[way.wire.source]
-    to_column, to_row = grid.cells[way.wire.dest]
+    column, to_column = grid.cells[way.wire.source][0], grid.cells[way.wire.dest][0]
     level, to_level, over = _levels(way, grid)
     out = abs(2 * way.first - (2 * column + 1)) - 1
     back = abs(2 * way.last - (2 * to_column + 1)) - 1

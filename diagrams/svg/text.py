@@ -11,14 +11,17 @@ from typing import Final
 
 from attrs import frozen
 
-MONO_EM: Final = 0.61
-_EM: Final[Mapping[str, float]] = {
-    **dict.fromkeys("il", 0.28), "j": 0.28, "f": 0.36, "t": 0.4, "r": 0.42, "s": 0.53, "z": 0.53, "c": 0.56,
-    "k": 0.59, "v": 0.6, "x": 0.6, "y": 0.6, **dict.fromkeys("abdeghnopqu", 0.64), "w": 0.83, "m": 0.98,
-    **dict.fromkeys(" .,:;", 0.34), **dict.fromkeys("'|!()[]-/", 0.41), "…": 1.0, "→": 1.0, "·": 0.34, "—": 1.0,
-    **dict.fromkeys("0123456789_", 0.64), "W": 1.0, "M": 0.87, "I": 0.3, "J": 0.5,
+# Hundredths of an em, as whole numbers: how floats are summed differs between versions of Python.
+MONO_EM: Final = 61
+_EM: Final[Mapping[str, int]] = {
+    **dict.fromkeys("il", 28), "j": 28, "f": 36, "t": 40, "r": 42, "s": 53, "z": 53, "c": 56,
+    "k": 59, "v": 60, "x": 60, "y": 60, **dict.fromkeys("abdeghnopqu", 64), "w": 83, "m": 98,
+    **dict.fromkeys(" .,:;", 34), **dict.fromkeys("'|!()[]-/", 41), "…": 100, "→": 100, "·": 34,
+    "—": 100,
+    **dict.fromkeys("0123456789_", 64), "W": 100, "M": 87, "I": 30, "J": 50,
 }  # fmt: skip
-_ANY: Final = 0.8
+_ANY: Final = 80
+_BOLD: Final = 112
 
 
 @frozen
@@ -53,9 +56,9 @@ FINE: Final = Face("fine", 11)
 
 def width(text: str, face: Face) -> int:
     """An upper bound of the width in whole pixels."""
-    if face.mono:
-        return _ceil(len(text) * face.size * MONO_EM)
-    return _ceil(sum(_EM.get(c, _ANY) for c in text) * face.size * (1.12 if face.bold else 1.0))
+    units = len(text) * MONO_EM if face.mono else sum(_EM.get(c, _ANY) for c in text)
+    bold = _BOLD if face.bold and not face.mono else 100
+    return -(-units * round(face.size * 10) * bold // 100_000)
 
 
 def folded(words: Iterable[str], face: Face, room: int) -> tuple[str, ...]:
@@ -68,6 +71,14 @@ def folded(words: Iterable[str], face: Face, room: int) -> tuple[str, ...]:
             else:
                 lines.append(piece)
     return tuple(lines)
+
+
+def cut(words: str, face: Face, room: int) -> str:
+    """The words, or as much of them as has room, with an ellipsis."""
+    if width(words, face) <= room:
+        return words
+    fits = [n for n in range(len(words)) if width(f"{words[:n]}…", face) <= room]
+    return f"{words[: fits[-1]]}…" if fits else ""
 
 
 def listed(names: Iterable[str]) -> tuple[str, ...]:
@@ -84,7 +95,3 @@ def _pieces(word: str, face: Face, room: int) -> list[str]:
         pieces.append(word[:cut])
         word = word[cut:]
     return [*pieces, word]
-
-
-def _ceil(number: float) -> int:
-    return -int(-number // 1)

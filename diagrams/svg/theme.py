@@ -13,7 +13,8 @@ MONO: Final = "ui-monospace,SFMono-Regular,Menlo,Consolas,'Liberation Mono','Dej
 
 _LIGHT: Final[Mapping[str, str]] = {
     "bg": "#ffffff", "ink": "#17202b", "dim": "#5a6675", "card": "#ffffff", "rule": "#e3e8ef",
-    "effect": "#0b7285", "band": "#f3f6fa", "band-name": "#6b7787", "ended": "#f1f3f5", "parked-lane": "#fff1f1",
+    "effect": "#0b7285", "band": "#f3f6fa", "band-name": "#6b7787",
+    "ended": "#f1f3f5", "parked-lane": "#fff1f1",
     "start": "#17202b", "start-head": "#f1f3f5",
     "good": "#2b8a3e", "good-head": "#def5e3", "ahead": "#d9720a", "ahead-head": "#ffefc7",
     "live": "#4a69d8", "live-head": "#e6ecff", "parked": "#d02c2c", "parked-head": "#ffe0e0",
@@ -23,7 +24,8 @@ _LIGHT: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _DARK: Final[Mapping[str, str]] = {
     "bg": "#0f141b", "ink": "#e6ebf2", "dim": "#98a4b3", "card": "#161d27", "rule": "#2a3442",
-    "effect": "#5cc6d8", "band": "#151c26", "band-name": "#8592a3", "ended": "#181f29", "parked-lane": "#261a1e",
+    "effect": "#5cc6d8", "band": "#151c26", "band-name": "#8592a3",
+    "ended": "#181f29", "parked-lane": "#261a1e",
     "start": "#e6ebf2", "start-head": "#222b37",
     "good": "#46b866", "good-head": "#173823", "ahead": "#f0a13a", "ahead-head": "#40300f",
     "live": "#86a0ff", "live-head": "#1f2b4d", "parked": "#ff6b6b", "parked-head": "#471f24",
@@ -73,7 +75,8 @@ def _colours(of: Mapping[str, str]) -> str:
     rules = [
         (".paper", f"fill:{of['bg']}"),
         ("text", f"fill:{of['ink']}"),
-        (".words,.nutstate .guard,.nutstate .guard-name,.nutstate .number,.nutstate .fine", f"fill:{of['dim']}"),
+        (".words", f"fill:{of['dim']}"),
+        (".guard,.nutstate .guard-name,.nutstate .number,.nutstate .fine", f"fill:{of['dim']}"),
         (".effect", f"fill:{of['effect']}"),
         (".band-name", f"fill:{of['band-name']}"),
         (".restart.event", f"fill:{of['restart']}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,35 @@ def test_there_is_a_drawing_and_a_table_of_each_machine() -> None:
     names = set(render())
     for machine in ("token", "melt", "mint", "deposit", "check"):
         assert {f"{machine}.mmd", f"{machine}.md"} <= names
-    assert {"melt-states.mmd", "melt-good-path.mmd"} <= names
+        assert f"{machine}.svg" in names
+    assert {"melt-states.mmd", "melt-good-path.mmd", "melt-good-path.svg", "melt-overview.svg"} <= names
+    assert {"melt-before-payment.svg", "melt-in-flight.svg", "melt-after-payment.svg"} <= names
+
+
+def test_every_picture_is_linked_from_the_page_of_its_machine() -> None:
+    files = render()
+    for name, text in files.items():
+        if name.endswith(".md"):
+            shown = set(re.findall(r"\]\(([^)]+\.svg)\)", text))
+            assert shown == {file for file in files if file.endswith(".svg") and file.startswith(name[:-3])}
+            assert text.index(".svg)") < text.index("## States")
+
+
+def test_a_drawing_in_other_colours_is_drift(tree: Path) -> None:
+    build(tree / drawings.OUT, "dark")
+    assert {(d.path.rpartition(".")[2], d.problem) for d in check(tree)} == {("svg", "stale")}
+
+
+def test_a_changed_or_extra_picture_is_found(tree: Path) -> None:
+    out = tree / drawings.OUT
+    (out / "token.svg").write_text((out / "token.svg").read_text().replace("reserved", "stolen"))
+    (out / "old.svg").write_text("<svg/>")
+    found = {d.path: d for d in check(tree)}
+    assert {path: d.problem for path, d in found.items()} == {
+        "diagrams/out/old.svg": "extra",
+        "diagrams/out/token.svg": "stale",
+    }
+    assert "stolen" in found["diagrams/out/token.svg"].diff
 
 
 @pytest.fixture
@@ -72,8 +101,12 @@ def test_a_checkout_without_any_drawing_misses_all(tree: Path) -> None:
 
 def test_the_readme_is_checked_and_rebuilt(tree: Path) -> None:
     readme = tree / "README.md"
-    assert readme.read_text().startswith("# title\n\n<!-- diagram:melt -->\n```mermaid\n")
-    assert readme.read_text().endswith("```\n<!-- /diagram -->\n\nthe rest\n")
+    text = readme.read_text()
+    assert text.startswith(
+        "# title\n\n<!-- diagram:melt -->\n[![How a melt runs](diagrams/out/melt-good-path.svg)]"
+    )
+    assert "\n```mermaid\n" in text
+    assert text.endswith("```\n\n</details>\n<!-- /diagram -->\n\nthe rest\n")
     readme.write_text(readme.read_text().replace("mint_paid", "mint_lied"))
     assert [(d.path, d.problem) for d in check(tree)] == [("README.md", "stale")]
     assert build_readme(tree)
@@ -183,12 +216,25 @@ def test_build_elsewhere_leaves_the_checkout_alone(
     assert (in_tree / "README.md").read_text() == MARKED
 
 
+def test_colours_are_chosen_for_a_folder_of_ones_own(
+    nutstate: Callable[..., Result], in_tree: Path, tmp_path: Path
+) -> None:
+    assert nutstate("diagrams", "build", "--theme", "dark").exit_code == 2
+    assert check(in_tree) == ()
+    ran = nutstate("diagrams", "build", "--theme", "dark", "--out", str(tmp_path / "there"))
+    assert ran.exit_code == 0
+    assert "@media" not in (tmp_path / "there" / "melt.svg").read_text()
+
+
 def test_build_never_removes_what_is_not_its_own(nutstate: Callable[..., Result], tmp_path: Path) -> None:
-    (tmp_path / "notes.md").write_text("mine")
-    ran = nutstate("diagrams", "build", "--out", str(tmp_path))
-    assert ran.exit_code == 2
-    assert "not drawings" in ran.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.md"]
+    for name in ("notes.md", "photo.svg"):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text("mine")
+        ran = nutstate("diagrams", "build", "--out", str(folder))
+        assert ran.exit_code == 2
+        assert "not drawings" in ran.stderr
+        assert [path.name for path in folder.iterdir()] == [name]
 
 
 @pytest.mark.parametrize("command", ["build", "check"])

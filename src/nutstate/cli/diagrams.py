@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from ..diagrams import build as drawings
+from ..diagrams import svg
+from .diagrams_diff import diff_machines
 from .diagrams_page import diagrams_page
 from .errors import Exit
 from .output import Output
@@ -14,24 +16,31 @@ from .output import Output
 
 @click.group()
 def diagrams() -> None:
-    """Draw the machines; check committed drawings."""
+    """Draw the machines; check committed drawings; compare versions."""
 
 
-@diagrams.command("build")
+@diagrams.command("build", epilog="\b\nExample:\n  nutstate diagrams build --out drawings --theme dark")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
     help=f"Write there instead.  [default: {drawings.OUT} of the checkout, and the README's diagram]",
 )  # fmt: skip
+@click.option(
+    "--theme", type=click.Choice(svg.THEMES), default="auto", show_default=True,
+    help="Colours of the SVG files: as the reader prefers, or one of both. Only with --out: what is "
+    "committed follows the reader.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Exactly one JSON document on standard output.")
-def build(out: Path | None, as_json: bool) -> int:
+def build(out: Path | None, theme: svg.Theme, as_json: bool) -> int:
     """Write every drawing and table anew. The same machines always give the same bytes.
 
     The checkout's folder is the drawings' own: whatever else it holds is removed. A folder named with
-    --out must not hold other Markdown or Mermaid files.
+    --out must not hold other Markdown, Mermaid or SVG files.
     """
     output = Output(as_json)
     if out is not None and _holds_other_files(out):
-        raise click.UsageError("--out: the folder holds .md or .mmd files that are not drawings")
+        raise click.UsageError("--out: the folder holds .md, .mmd or .svg files that are not drawings")
+    if out is None and theme != "auto":
+        raise click.UsageError("--theme: needs --out DIR; the committed drawings follow the reader")
     readme = False
     try:
         root = drawings.checkout() if out is None else None
@@ -39,7 +48,7 @@ def build(out: Path | None, as_json: bool) -> int:
         raise click.UsageError(str(error)) from None
     folder = out if root is None else root / drawings.OUT
     assert folder is not None
-    written = drawings.build(folder)
+    written = drawings.build(folder, theme)
     if root is not None:
         readme = drawings.build_readme(root)
     if as_json:
@@ -52,7 +61,7 @@ def build(out: Path | None, as_json: bool) -> int:
     return Exit.DONE
 
 
-@diagrams.command("check")
+@diagrams.command("check", epilog="\b\nExample:\n  nutstate diagrams check")
 @click.option("--json", "as_json", is_flag=True, help="Exactly one JSON document on standard output.")
 def check(as_json: bool) -> int:
     """Compare the committed drawings, tables and the README's diagram with the machines.
@@ -80,6 +89,9 @@ def check(as_json: bool) -> int:
     return Exit.DONE
 
 
+diagrams.add_command(diff_machines)
+diagrams.add_command(diagrams_page, "page")
+
 _PROBLEMS = {
     "missing": "missing",
     "extra": "not generated from any machine; remove it",
@@ -88,8 +100,4 @@ _PROBLEMS = {
 
 
 def _holds_other_files(folder: Path) -> bool:
-    names = {path.name for path in folder.glob("*") if path.suffix in (".md", ".mmd")}
-    return bool(names - drawings.render().keys())
-
-
-diagrams.add_command(diagrams_page, "page")
+    return bool(drawings.generated(folder) - drawings.render().keys())

@@ -1,0 +1,123 @@
+"""``diagrams diff``: what changed in the machines, for people who review it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..diagrams import build as drawings
+from ..diagrams import diff, svg
+from .errors import Exit
+from .output import Output
+
+_STYLES = {"added": "green", "removed": "red", "changed": "yellow", None: "bold"}
+
+
+@click.command(
+    "diff",
+    epilog="\b\nExamples:\n  nutstate diagrams diff\n  nutstate diagrams diff main . melt --markdown\n"
+    "  nutstate diagrams diff v1.json v2.json --svg changes.svg",
+)
+@click.argument("old", default="HEAD", metavar="[A")
+@click.argument("new", default=diff.WORKING_TREE, metavar="[B")
+@click.argument("names", nargs=-1, metavar="[MACHINE]...]]")
+@click.option("--markdown", is_flag=True, help="Tables for a pull request.")
+@click.option(
+    "--svg", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="Draw the one machine that changed into this file.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Draw each machine that changed into this folder, as NAME-changes.svg.",
+)  # fmt: skip
+@click.option(
+    "--theme", type=click.Choice(svg.THEMES), default="auto", show_default=True, help="Of drawings."
+)
+@click.option("--json", "as_json", is_flag=True, help="Exactly one JSON document on standard output.")
+def diff_machines(
+    old: str,
+    new: str,
+    names: tuple[str, ...],
+    markdown: bool,
+    file: Path | None,
+    out: Path | None,
+    theme: svg.Theme,
+    as_json: bool,
+) -> int:
+    """What B changes in the machines of A: states, edges, guards, effects, precedence, words.
+
+    A and B are git revisions of the checkout, "." (its files as they are) or JSON files with machines as
+    data; without them the last commit and the files as they are. Nothing is checked out or imported: the
+    machines of a revision are read by a program of their own.
+
+    Exit code 0 without a change and 1 with one, as of diff.
+    """
+    if markdown and as_json:
+        raise click.UsageError("--markdown and --json exclude one another")
+    output = Output(as_json)
+    found = _compared(old, new, names, output)
+    changed = [changes for changes in found if changes.changes]
+    written = _drawn(changed, file, out, theme, f"{_name(old)} → {_name(new)}")
+    if as_json:
+        output.document(
+            {
+                "old": old,
+                "new": new,
+                "changed": bool(changed),
+                "machines": [diff.as_document(changes) for changes in found],
+                "written": [str(path) for path in written],
+            }
+        )
+    elif markdown:
+        output.line(diff.as_markdown(found, _name(old), _name(new)).rstrip("\n"))
+    else:
+        _tell(changed, found, written, output)
+    return Exit.REFUSED if changed else Exit.DONE
+
+
+def _compared(old: str, new: str, names: tuple[str, ...], output: Output) -> tuple[diff.Changes, ...]:
+    try:
+        with output.working("reading both versions"):
+            # two files need no checkout
+            are_files = Path(old).is_file() and Path(new).is_file()
+            checkout = Path.cwd() if are_files else drawings.checkout()
+            found = diff.compare_all(diff.machines_at(old, checkout), diff.machines_at(new, checkout))
+    except (drawings.NotACheckout, diff.NoMachines, diff.NotAMachine) as error:
+        raise click.UsageError(str(error)) from None
+    known = [changes.machine for changes in found]
+    if missing := [name for name in names if name not in known]:
+        raise click.UsageError(f"no machine named {missing[0]!r}; there are {', '.join(known)}")
+    return tuple(changes for changes in found if not names or changes.machine in names)
+
+
+def _drawn(
+    changed: list[diff.Changes], file: Path | None, out: Path | None, theme: svg.Theme, compared: str
+) -> list[Path]:
+    """Write the drawings that were asked for."""
+    if file is not None and len(changed) > 1:
+        several = ", ".join(changes.machine for changes in changed)
+        raise click.UsageError(f"--svg: {several} changed; name one of them, or use --out DIR")
+    places = [(file, changes) for changes in changed] if file is not None else []
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        places += [(out / f"{svg.slug(changes.machine)}-changes.svg", changes) for changes in changed]
+    for path, changes in places:
+        path.write_text(diff.drawing(changes, theme, compared), encoding="utf-8", newline="\n")
+    return [path for path, _ in places]
+
+
+def _tell(
+    changed: list[diff.Changes], found: tuple[diff.Changes, ...], written: list[Path], output: Output
+) -> None:
+    if not changed:
+        output.line(f"No change: {', '.join(changes.machine for changes in found)}.")
+    for changes in changed:
+        for how, line in diff.as_lines(changes):
+            output.line((line, _STYLES[how]))
+    for path in written:
+        output.line(str(path))
+
+
+def _name(where: str) -> str:
+    return "working tree" if where == diff.WORKING_TREE else where

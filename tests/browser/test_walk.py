@@ -24,7 +24,7 @@ def test_a_press_on_a_state_tells_everything_of_it(view: Shown, released: Path) 
     for edge in MELT.transitions:
         if edge.source == "held":
             assert f"→ {edge.dest}" in told
-    view.find('.sheet:not([hidden]) [data-state="paying"] .name').click()
+    view.see(released, "melt/state/paying")
     assert "post the stored melt request" in view.text()
     assert "Written ahead" in view.text()
 

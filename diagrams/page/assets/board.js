@@ -95,8 +95,7 @@ function reveal(elements) {
   if (!found) return;
   const { left, top, right, bottom } = found;
   const { width, height } = boardSize();
-  const covered = byId("player").hidden ? 0 : 70;
-  const room = height - covered;
+  const room = height - 64; // the tools lie on the lower end
   const margin = 24;
   const { x, y, scale } = board.view;
   const inSight = (left - x) * scale >= margin && (top - y) * scale >= margin &&

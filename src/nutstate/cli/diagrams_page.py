@@ -117,8 +117,14 @@ def _write(out: Output, file: Path, machines: Sequence[Machine[Any]], counts: Co
 
 
 def _clean(record: AuditRecord) -> AuditRecord:
-    told = {name: clean_text(getattr(record, name)) for name in ("entity", "actor", "event", "transition")}
-    return attrs.evolve(record, data=sanitise(record.data), **told)
+    return attrs.evolve(
+        record,
+        entity=clean_text(record.entity),
+        actor=clean_text(record.actor),
+        event=clean_text(record.event),
+        transition=clean_text(record.transition),
+        data=sanitise(record.data),
+    )
 
 
 def _clean_operation(operation: Operation) -> Operation:

@@ -1,8 +1,9 @@
-"""A browser per module: while it lives, nothing else in this thread may run an event loop."""
+"""One browser for all tests here; while it lives, nothing else in its thread may run an event loop."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,31 @@ from nutstate.diagrams.page import page
 from nutstate.machines.registry import latest, names
 from tests.browser.chromium import Shown, chromium, shown
 
+HERE = Path(__file__).parent
+_open: list[tuple[Browser, ExitStack]] = []
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in this folder needs the browser."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if HERE in item.path.parents:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """A fixture of the session would live on among the tests of other folders, which run event loops."""
+    if _open and (nextitem is None or HERE not in nextitem.path.parents):
+        _open.pop()[1].close()
+
+
+@pytest.fixture
+def browser() -> Browser:
+    """The browser, started by the first test that asks for it."""
+    if not _open:
+        stack = ExitStack()
+        _open.append((stack.enter_context(chromium()), stack))
+    return _open[0][0]
 
 
 @pytest.fixture
@@ -33,7 +47,7 @@ def view(browser: Browser) -> Iterator[Shown]:
         yield seen
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of every machine of this release."""
     file = tmp_path_factory.mktemp("page") / "machines.html"

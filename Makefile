@@ -14,6 +14,7 @@ COVERAGE_MIN ?= 92
 
 MINT_PINS := cashu==0.20.2 marshmallow<4 limits<5
 FIND_MONGOD := .venv/bin/python -c 'from nutstate.storage.mongod_binary import find_mongod; find_mongod()'
+FIND_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 MINT_STAMP := .venv-mint/.installed-$(shell printf '%s' '$(MINT_PINS)' | tr -c 'A-Za-z0-9.\n' '-')
 
 # The first Python of the list that really runs and is of the wanted age. The list may name shims.
@@ -36,18 +37,20 @@ help: ## show this list
 demo: $(if $(filter --mongo,$(ARGS)),.venv/.mongod mongod-if-possible,.venv/.run) ## pay an invoice with ecash, no network or money needed
 	@.venv/bin/nutstate demo --dir .cache/demo $(ARGS) </dev/null
 
-test: .venv/.dev mint-if-possible mongod-if-possible static ## everything: format, lint, types, contracts, diagrams, all tests, a real mint and a real MongoDB, coverage
+test: .venv/.dev mint-if-possible mongod-if-possible chromium-if-possible static ## everything: format, lint, types, contracts, diagrams, all tests, a real mint, a real MongoDB, a browser, coverage
 	@if [ -x "$(NUTSTATE_MINT_VENV)/bin/mint" ]; then lane=""; else lane="not real_mint"; \
 	  echo "NOT RUN: the tests marked real_mint, because there is no mint in $(NUTSTATE_MINT_VENV)"; fi; \
 	if [ -z "$$CI" ] && ! why=$$($(FIND_MONGOD) 2>&1); then \
 	  lane="$${lane:+$$lane and }not real_mongo and not faults"; \
 	  echo "NOT RUN: the tests marked real_mongo or faults, because of $${why##*Unsupported: }"; fi; \
+	if [ -z "$$CI" ] && ! $(FIND_CHROMIUM); then lane="$${lane:+$$lane and }not browser"; \
+	  echo "NOT RUN: the tests marked browser, because there is no Chromium on the path"; fi; \
 	.venv/bin/python -m pytest -n $(JOBS) --dist worksteal -m "$$lane" --benchmark-disable \
 	  --cov --cov-report=term --cov-fail-under=$(COVERAGE_MIN) $(ARGS) </dev/null
 
-check: .venv/.dev static ## the quick local round: no real mint, no real MongoDB, nothing slow
+check: .venv/.dev static ## the quick local round: no real mint, no real MongoDB, no browser, nothing slow
 	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal \
-	  -m "not real_mint and not real_mongo and not faults and not slow" --benchmark-disable -q $(ARGS) </dev/null
+	  -m "not real_mint and not real_mongo and not faults and not browser and not slow" --benchmark-disable -q $(ARGS) </dev/null
 
 static: .venv/.dev
 	.venv/bin/ruff format --check .
@@ -117,3 +120,13 @@ mongod-if-possible:
 	echo 'installing libcurl4, which mongod needs'; \
 	{ $$apt update && $$apt install -y --no-install-recommends libcurl4; } >/dev/null \
 	  || echo 'libcurl4 could not be installed, so there is no mongod'
+
+# The tests of the review page drive a real browser: Debian's, installed if we may.
+.PHONY: chromium-if-possible
+chromium-if-possible:
+	@$(FIND_CHROMIUM) && exit 0; \
+	root=; [ "$$(id -u)" = 0 ] || root='sudo -n'; apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
+	if ! command -v apt-get >/dev/null || ! $$root true 2>/dev/null; then echo 'no Chromium on the path'; exit 0; fi; \
+	echo 'installing chromium, which the tests of the review page need'; \
+	{ $$apt update && $$apt install -y --no-install-recommends chromium; } >/dev/null \
+	  || echo 'chromium could not be installed, so there is no browser'

@@ -153,6 +153,12 @@ def test_it_draws_without_a_checkout_and_says_that_there_is_nothing_to_check(bui
     assert "not in a source checkout" in ran.stderr
 
 
+def test_it_writes_the_review_page(built: Built) -> None:
+    """Template, style sheet and script are in the wheel."""
+    done(run(built.python.parent / "nutstate", "diagrams", "page", cwd=built.outside))
+    assert "nutstateReview" in (built.outside / "nutstate-machines.html").read_text(encoding="utf-8")
+
+
 def test_its_types_are_seen(built: Built) -> None:
     """A program that uses the installed wheel type-checks strictly against it."""
     (built.outside / "user.py").write_text(

@@ -9,6 +9,7 @@ import click
 from ..diagrams import build as drawings
 from ..diagrams import svg
 from .diagrams_diff import diff_machines
+from .diagrams_page import diagrams_page
 from .errors import Exit
 from .output import Output
 
@@ -89,6 +90,7 @@ def check(as_json: bool) -> int:
 
 
 diagrams.add_command(diff_machines)
+diagrams.add_command(diagrams_page, "page")
 
 _PROBLEMS = {
     "missing": "missing",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from ..engine import arguments
@@ -10,6 +12,7 @@ from ..engine.report import PerformanceReport
 from ..engine.trail import at_one_moment, chain_holds, purged
 from ..machines.registry import RELEASED, names
 from .context import Session, wait_option, with_session
+from .diagrams_page import write_trail
 from .errors import Exit
 from .melt import follow_states, show_preimage
 from .output import Part, duration
@@ -40,15 +43,23 @@ _ID = "tx_melt_1732264000000_0123456789abcdef01234567"
 @click.command(
     short_help="One operation and its audit trail.",
     epilog=f"\b\nExamples:\n  nutstate show {_ID}\n  nutstate show {_ID} --verbose"
-    f"\n  nutstate show {_ID} --report",
+    f"\n  nutstate show {_ID} --report\n  nutstate show {_ID} --html trail.html",
 )
 @click.argument("operation_id", metavar="ID")
 @click.option("--verbose", "-v", is_flag=True, help="Also every guard that was asked and what it said.")
 @click.option("--report", is_flag=True, help="Where its time went instead: states, mint calls, commits.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="Write a page that replays the trail over the drawing instead; a file of that name is replaced.",
+)  # fmt: skip
 @show_preimage
 @with_session
-def show(session: Session, operation_id: str, verbose: bool, report: bool, show_preimage: bool) -> int:
+def show(
+    session: Session, operation_id: str, verbose: bool, report: bool, html: Path | None, show_preimage: bool
+) -> int:
     """One operation: its numbers, and its audit trail as a timeline with the hash chain verified."""
+    if html is not None and (report or show_preimage):
+        raise click.UsageError("--html goes without --report, and never shows a preimage")
     with session.engine() as (engine, _):
         if report:
             return _reported(session, engine.report(operation_id))
@@ -56,6 +67,12 @@ def show(session: Session, operation_id: str, verbose: bool, report: bool, show_
         tombstone = None if records else purged(engine.store, op.id)
         handle = Handle(engine, op)
     terms, intact = conservation(handle, records), chain_holds(op, records, tombstone)
+    if html is not None:
+        write_trail(html, op, records, verified=intact)
+        session.out.line(f"{html}: {len(records)} records; open it in a browser")
+        if session.out.as_json:
+            session.out.document({"file": str(html), "records": len(records), "chain_verified": intact})
+        return Exit.DONE if intact else Exit.REFUSED
     if session.out.as_json:
         session.out.document(
             {

@@ -1,0 +1,31 @@
+"""What the page knows of a machine: its declaration, and the sentences of what it only names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...machines.effects import ACTIONS, EFFECTS
+from ...machines.refusals import CODES
+from ...machines.spec import Machine
+
+
+def model(machine: Machine[Any]) -> dict[str, Any]:
+    """The declaration as :meth:`Machine.as_data` gives it, its content hash, and ``actions``, ``effects`` and
+    ``codes``: name to sentence, "" where this release has no sentence for a name of somebody else."""
+    return {
+        **machine.as_data(),
+        "content_hash": machine.content_hash,
+        "actions": _told(ACTIONS, (state.action for state in machine.states if state.action)),
+        "effects": _told(EFFECTS, (name for edge in machine.transitions for name in edge.effects)),
+        "codes": _told(CODES, _codes(machine)),
+    }
+
+
+def _codes(machine: Machine[Any]) -> Iterable[str]:
+    yield from (guard.code for guard in machine.guards.values())
+    yield from (refuse.code for state in machine.states for refuse in state.refuses)
+
+
+def _told(sentences: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    return {name: sentences.get(name, "") for name in sorted(set(names))}

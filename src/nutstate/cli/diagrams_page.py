@@ -1,0 +1,136 @@
+"""``diagrams page``: the review page, and writing such a page to a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from .._open_store import open_store
+from ..diagrams.page import Counts, Trail, counted, page, trail_of
+from ..engine.audit import clean_text, sanitise
+from ..engine.log import configure_logging
+from ..machines.registry import latest, released
+from ..machines.spec import Machine
+from ..storage.records import AuditRecord, Operation
+from .context import Session
+from .errors import Exit, guarded
+from .machines.choose import chosen, from_option, json_option
+from .output import Output
+from .render import now_ms
+
+DEFAULT = "nutstate-machines.html"
+
+
+@click.command(
+    short_help="The machines as one page to walk through.",
+    epilog="\b\nExamples:\n  nutstate diagrams page\n  nutstate diagrams page melt token -o review.html"
+    "\n  nutstate diagrams page --from myservice.machines"
+    "\n  nutstate diagrams page --store sqlite:///wallet.db -o today.html",
+)
+@click.argument("names", nargs=-1, metavar="[MACHINE]...")
+@click.option(
+    "-o", "--out", "file", type=click.Path(dir_okay=False, path_type=Path), default=DEFAULT, metavar="FILE",
+    show_default=True, help="Write it there; a file of that name is replaced.",
+)  # fmt: skip
+@from_option
+@click.option(
+    "--store", metavar="URL",
+    help="Also show how many operations and tokens are in each state of this store now. The page is then "
+    "readable by its owner only.",
+)  # fmt: skip
+@json_option
+def diagrams_page(
+    names: tuple[str, ...], file: Path, origin: str | None, store: str | None, as_json: bool
+) -> int:
+    """One HTML file, to be opened in a browser: drawings to walk through, every state, event and guard to
+    try, and what the machine answers. It loads nothing from anywhere and sends nothing.
+    """
+    machines = chosen(names, origin)
+    out = Output(as_json)
+    if store is None:
+        return _write(out, file, machines, None)
+    configure_logging("off")
+    session = Session(store, True, None, out)
+    return guarded(session, lambda: _write(out, file, machines, counts_of(session)))
+
+
+def counts_of(session: Session) -> Counts:
+    """The numbers of the session's store, from one snapshot. Raises StorageError."""
+    with (
+        open_store(session.store_url, create=False) as store,
+        session.out.progress("counting") as bar,
+        store.snapshot() as reader,
+    ):
+        return counted(reader, store=session.store_shown, at=now_ms(), progress=lambda done: bar(done, done))
+
+
+def write_trail(file: Path, operation: Operation, records: Sequence[AuditRecord], *, verified: bool) -> None:
+    """The page with the replay of one operation, readable by its owner only; it replaces the file. Everything
+    that is or opens money is taken out once more, whoever wrote the records. UsageError when it cannot be
+    written, UnknownMachine for an operation of a machine this release does not have."""
+    ref = operation.machine
+    machines = [released(ref.name, ref.version, ref.hash)]
+    if any(record.entity.startswith("token:") for record in records):
+        machines.append(latest("token"))
+    trail = trail_of(_clean_operation(operation), [_clean(record) for record in records], machines,
+                     verified=verified, note="" if records else "The records were purged.")  # fmt: skip
+    write_page(file, "--html", machines, trail=trail)
+
+
+def write_page(
+    file: Path,
+    option: str,
+    machines: Sequence[Machine[Any]],
+    *,
+    trail: Trail | None = None,
+    counts: Counts | None = None,
+) -> None:
+    """Replace the file by the page; a page about a store is readable by its owner only. UsageError, which
+    names ``option``, when it cannot be written."""
+    text = page(machines, trail=trail, counts=counts)
+    mode = 0o666 if trail is None and counts is None else 0o600
+    try:
+        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(number, "w", encoding="utf-8", newline="\n") as stream:
+            if mode == 0o600:
+                os.fchmod(number, mode)  # the file may have been there
+            stream.write(text)
+    except OSError as error:
+        raise click.UsageError(f"{option}: {error.strerror or type(error).__name__}") from None
+
+
+def _write(out: Output, file: Path, machines: Sequence[Machine[Any]], counts: Counts | None) -> Exit:
+    write_page(file, "--out", machines, counts=counts)
+    if out.as_json:
+        written: dict[str, Any] = {"file": str(file), "machines": [machine.name for machine in machines]}
+        if counts is not None:
+            written |= {"counted_at": counts.at, "counts": counts.numbers}
+        out.document(written)
+        return Exit.DONE
+    out.line(f"{file}: open it in a browser")
+    return Exit.DONE
+
+
+def _clean(record: AuditRecord) -> AuditRecord:
+    return attrs.evolve(
+        record,
+        entity=clean_text(record.entity),
+        actor=clean_text(record.actor),
+        event=clean_text(record.event),
+        transition=clean_text(record.transition),
+        data=sanitise(record.data),
+    )
+
+
+def _clean_operation(operation: Operation) -> Operation:
+    reason = operation.reason
+    if reason is not None:
+        reason = attrs.evolve(reason, message=clean_text(reason.message), code=clean_text(reason.code))
+    return attrs.evolve(
+        operation, id=clean_text(operation.id), mint_url=clean_text(operation.mint_url), reason=reason
+    )

@@ -18,7 +18,7 @@ _LIGHT: Final[Mapping[str, str]] = {
     "start": "#17202b", "start-head": "#f1f3f5",
     "good": "#2b8a3e", "good-head": "#def5e3", "ahead": "#d9720a", "ahead-head": "#ffefc7",
     "live": "#4a69d8", "live-head": "#e6ecff", "parked": "#d02c2c", "parked-head": "#ffe0e0",
-    "final": "#5c6773", "final-head": "#e6eaee", "restart": "#8e99a6",
+    "final": "#5c6773", "final-head": "#e6eaee", "restart": "#697582",
     "added": "#1a7f37", "added-head": "#d5f5dd", "removed": "#cf222e", "removed-head": "#ffe0e0",
     "changed": "#b76e00", "changed-head": "#ffefc7",
 }  # fmt: skip

@@ -70,6 +70,18 @@ def test_a_store_that_is_not_there_is_an_error_and_writes_nothing(empty: Wallet)
     assert not file.exists() and not empty.file.exists()
 
 
+def test_a_build_can_count_too(empty: Wallet) -> None:
+    empty.fund()
+    folder = empty.folder / "drawings"
+    ran = empty.run("diagrams", "build", "--out", str(folder), "--store", empty.url, "--json")
+    assert ran.code == 0 and ran.json["written"][-1] == "machines.html"
+    assert (folder / "machines.html").stat().st_mode & 0o077 == 0
+    assert "reconciled" in (folder / "machines.html").read_text() and (folder / "melt.svg").is_file()
+    assert empty.run("diagrams", "build", "--store", empty.url).code == 2, "committed drawings count nothing"
+    gone = empty.run("diagrams", "build", "--out", str(folder), "--store", f"{empty.url}x")
+    assert gone.code == 1
+
+
 def test_a_page_about_money_is_its_owners(empty: Wallet) -> None:
     empty.fund()
     page, counts, trail = (empty.folder / f"{name}.html" for name in ("page", "counts", "trail"))

@@ -9,9 +9,11 @@ import click
 from ..diagrams import build as drawings
 from ..diagrams import svg
 from .diagrams_diff import diff_machines
-from .diagrams_page import diagrams_page
+from .diagrams_page import diagrams_page, write_counted
 from .errors import Exit
 from .output import Output
+
+PAGE = "machines.html"
 
 
 @click.group()
@@ -29,8 +31,13 @@ def diagrams() -> None:
     help="Colours of the SVG files: as the reader prefers, or one of both. Only with --out: what is "
     "committed follows the reader.",
 )  # fmt: skip
+@click.option(
+    "--store", metavar="URL",
+    help="Also write machines.html, the review page with what is in each state of this store now. Only with "
+    "--out: it changes with every payment.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Exactly one JSON document on standard output.")
-def build(out: Path | None, theme: svg.Theme, as_json: bool) -> int:
+def build(out: Path | None, theme: svg.Theme, store: str | None, as_json: bool) -> int:
     """Write every drawing and table anew. The same machines always give the same bytes.
 
     The checkout's folder is the drawings' own: whatever else it holds is removed. A folder named with
@@ -41,6 +48,8 @@ def build(out: Path | None, theme: svg.Theme, as_json: bool) -> int:
         raise click.UsageError("--out: the folder holds .md, .mmd or .svg files that are not drawings")
     if out is None and theme != "auto":
         raise click.UsageError("--theme: needs --out DIR; the committed drawings follow the reader")
+    if out is None and store is not None:
+        raise click.UsageError("--store: needs --out DIR; what is committed says nothing about a store")
     readme = False
     try:
         root = drawings.checkout() if out is None else None
@@ -49,6 +58,10 @@ def build(out: Path | None, theme: svg.Theme, as_json: bool) -> int:
     folder = out if root is None else root / drawings.OUT
     assert folder is not None
     written = drawings.build(folder, theme)
+    if store is not None:
+        if (code := write_counted(folder / PAGE, store, output)) is not Exit.DONE:
+            return code
+        written = (*written, PAGE)
     if root is not None:
         readme = drawings.build_readme(root)
     if as_json:

@@ -69,6 +69,18 @@ def counts_of(session: Session) -> Counts:
         return counted(reader, store=session.store_shown, at=now_ms(), progress=lambda done: bar(done, done))
 
 
+def write_counted(file: Path, store: str, out: Output) -> int:
+    """The page of all machines with the numbers of a store. The exit code; errors are told."""
+    configure_logging("off")
+    session = Session(store, True, None, out)
+
+    def write() -> Exit:
+        write_page(file, "--out", chosen((), None), counts=counts_of(session))
+        return Exit.DONE
+
+    return guarded(session, write)
+
+
 def write_trail(file: Path, operation: Operation, records: Sequence[AuditRecord], *, verified: bool) -> None:
     """The page with the replay of one operation, readable by its owner only; it replaces the file. Everything
     that is or opens money is taken out once more, whoever wrote the records. UsageError when it cannot be

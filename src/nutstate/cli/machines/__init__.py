@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .export import export_machine
 from .listing import list_machines
 
 
@@ -14,6 +15,7 @@ def machines() -> None:
 
 _COMMANDS = (
     list_machines,
+    export_machine,
 )  # fmt: skip
 for _command in _COMMANDS:
     machines.add_command(_command)

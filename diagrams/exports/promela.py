@@ -1,0 +1,193 @@
+"""A machine as a Promela model, for the model checker SPIN.
+
+One process is the machine. Every round it meets some event, and every guard of the cell answers something:
+SPIN tries all of them. An edge that is taken writes its number (its place in the table, from 1) to
+``edge``. What can be verified stands at the top of the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ...machines.spec import Machine, State, Transition
+from .names import event_identifiers, guard_identifiers, identifiers, state_identifiers, visible
+from .rules import NotExportable, Rule, initial_of, rules_of
+
+NAMES_MAX = 255
+"""So many names an ``mtype`` of SPIN can hold."""
+
+_HOW = """\
+every event in every state; a final state that is left is an assertion violated:
+    spin -search -noclaim FILE
+only what moves; a state that is not final and that nothing leaves is an invalid end state:
+    spin -DMOVES -search -noclaim FILE
+whether a state is ever reached: it is if this finds an error, whose trail is the way there:
+    spin -DREACH -search -ltl never_STATE FILE
+a walk at random: spin -u200 FILE"""
+
+
+def export(machine: Machine[Any]) -> str:
+    """The Promela text. NotExportable above ``NAMES_MAX`` states or events."""
+    ids = _Ids(machine)
+    for what, names in (("states", ids.states), ("events", ids.events)):
+        if len(names) > NAMES_MAX:
+            raise NotExportable(f"{machine.name!r} has {len(names)} {what}; Promela knows {NAMES_MAX} names")
+    lines = [
+        _comment(f"{machine.name}@{machine.version} {machine.content_hash}"),
+        *(_comment(line) for line in _HOW.splitlines()),
+        "",
+        *_declared("state", ids.states, [f"{s.kind}: {s.meaning}" for s in machine.states]),
+        *_declared("event", ids.events, [f"{e.origin}: {e.meaning}" for e in machine.events]),
+        "mtype:outcome = { accepted, absorbed, refused, undefined }",
+        "",
+        f"mtype:state state = {ids.states[initial_of(machine).name]};",
+        "hidden mtype:state was;",
+        "hidden mtype:event event;",
+        "hidden mtype:outcome outcome;",
+        "hidden short edge;",
+        *(
+            f"bool {ids.guards[name]}; {_comment(f'{guard.code}: {guard.sentence}')}"
+            for name, guard in machine.guards.items()
+        ),
+        "",
+        "inline any(guard) { if :: guard = false :: guard = true fi }",
+        "inline take(number, dest) { outcome = accepted; edge = number; state = dest }",
+        "inline told() {",
+        '  printf(" -> "); printm(outcome); printf(" "); printm(state); printf(" %d\\n", edge);',
+        f"  assert(!({_final(machine, ids)}) || state == was)",
+        "}",
+        "inline met(what) { was = state; event = what; outcome = undefined; edge = 0;",
+        '  printf("case "); printm(was); printf(" "); printm(event) }',
+        "",
+    ]
+    for state in machine.states:
+        lines += _cells(machine, ids, state)
+        lines += _others(machine, ids, state)
+    lines += _proctype(machine, ids)
+    lines += _claims(machine, ids)
+    return "\n".join(lines) + "\n"
+
+
+class _Ids:
+    """The identifiers of one machine; their prefixes keep them apart from words of the language."""
+
+    def __init__(self, machine: Machine[Any]) -> None:
+        self.plain = state_identifiers(machine)
+        self.states = {name: f"s_{short}" for name, short in self.plain.items()}
+        self.events = {name: f"e_{short}" for name, short in event_identifiers(machine).items()}
+        self.guards = {name: f"g_{short}" for name, short in guard_identifiers(machine).items()}
+        self.numbers = {edge.id: number for number, edge in enumerate(machine.transitions, 1)}
+        self.process = identifiers([machine.name])[machine.name]
+
+
+def _cells(machine: Machine[Any], ids: _Ids, state: State) -> list[str]:
+    """The cells with edges of a state, as an inline that meets one of them."""
+    cells = [(event, edges) for (source, event), edges in machine.cells.items() if source == state.name]
+    if not cells:
+        return []
+    rest = {rule.event: rule for rule in reversed(rules_of(machine, state)) if rule.edge is None}
+    lines = [f"inline moves_{ids.plain[state.name]}() {{", "  if"]
+    for event, edges in cells:
+        lines += _cell(ids, event, edges, rest.get(event))
+    return [*lines, "  fi", "}", ""]
+
+
+def _cell(ids: _Ids, event: str, edges: tuple[Transition[Any], ...], rest: Rule | None) -> list[str]:
+    asked = [
+        ids.guards[name]
+        for name in dict.fromkeys(g.name for edge in edges for g in (*edge.requires, *edge.forbids))
+    ]
+    lines = [f"  :: met({ids.events[event]});"]
+    lines += [f"     any({name});" for name in asked]
+    told = "".join(f" {name}=%d" for name in asked)
+    lines += [f'     printf("{told}", {", ".join(asked)});'] if asked else []
+    depth = 0
+    for edge in edges:
+        indent = "     " + "   " * depth
+        depth += 1
+        lines += [
+            f"{indent}if",
+            f"{indent}:: {_condition(ids, edge)} -> take({ids.numbers[edge.id]}, {ids.states[edge.dest]}) "
+            + _comment(" / ".join((edge.id, *edge.effects))),
+            f"{indent}:: else ->",
+        ]
+    indent = "     " + "   " * depth
+    lines.append(f"{indent}outcome = {rest.outcome if rest else 'refused'}" + _why(rest))
+    lines += ["     " + "   " * level + "fi" for level in range(depth - 1, 0, -1)]
+    lines += ["     fi;", "     told();"]
+    return [*lines, *(f"     {name} = false;" for name in asked), "     skip"]
+
+
+def _condition(ids: _Ids, edge: Transition[Any]) -> str:
+    parts = [ids.guards[g.name] for g in edge.requires] + [f"!{ids.guards[g.name]}" for g in edge.forbids]
+    return " && ".join(parts) or "true"
+
+
+def _others(machine: Machine[Any], ids: _Ids, state: State) -> list[str]:
+    """What a state answers to events of which it has no edge: an inline that meets one of them."""
+    answers = {event.name: Rule(event.name, "refused") for event in machine.events}
+    lines = [f"inline rests_{ids.plain[state.name]}() {{", "  if"]
+    moved = {event for source, event in machine.cells if source == state.name}
+    rest = {rule.event: rule for rule in rules_of(machine, state) if rule.edge is None}
+    for name in answers:
+        if name not in moved:
+            rule = rest.get(name)
+            answer = f"outcome = {rule.outcome if rule else 'undefined'};"
+            lines.append(f"  :: met({ids.events[name]}); {answer} told(){_why(rule)}")
+    if len(lines) == 2:
+        lines.append("  :: false")
+    return [*lines, "  fi", "}", ""]
+
+
+def _why(rule: Rule | None) -> str:
+    return "" if rule is None or rule.refusal is None else " " + _comment(rule.refusal.code)
+
+
+def _proctype(machine: Machine[Any], ids: _Ids) -> list[str]:
+    moving = {edge.source for edge in machine.transitions}
+    lines = [f"active proctype machine_{ids.process}() {{", "  do"]
+    for state in machine.states:
+        here, name = ids.states[state.name], ids.plain[state.name]
+        if state.name in moving:
+            lines.append(f"  :: atomic {{ state == {here} -> moves_{name}() }}")
+        if state.kind == "final":
+            lines.append(f"  :: state == {here} -> break")
+    lines.append("#ifndef MOVES")
+    lines += [
+        f"  :: atomic {{ state == {ids.states[state.name]} -> rests_{ids.plain[state.name]}() }}"
+        for state in machine.states
+    ]
+    return [*lines, "#endif", "  od", "}", ""]
+
+
+def _claims(machine: Machine[Any], ids: _Ids) -> list[str]:
+    claims = [
+        f"ltl never_{name} {{ [] (state != {ids.states[state]}) }}" for state, name in ids.plain.items()
+    ]
+    return ["#ifdef REACH", *claims, "#endif"]
+
+
+def _final(machine: Machine[Any], ids: _Ids) -> str:
+    finals = [f"was == {ids.states[state.name]}" for state in machine.states if state.kind == "final"]
+    return " || ".join(finals) or "false"
+
+
+def _declared(kind: str, names: dict[str, str], told: Iterable[str]) -> list[str]:
+    lines = list(names.values())
+    comments = [
+        _comment(text if name.endswith(f"_{original}") else f"{original!r}, {text}")
+        for (original, name), text in zip(names.items(), told, strict=True)
+    ]
+    body = [
+        f"  {name}{',' if place < len(lines) - 1 else ''} {comment}"
+        for place, (name, comment) in enumerate(zip(lines, comments, strict=True))
+    ]
+    return [f"mtype:{kind} = {{", *body, "}"]
+
+
+def _comment(text: str) -> str:
+    """A comment that nothing in the text can end: SPIN runs the C preprocessor, which joins lines and
+    knows trigraphs, quotes and directives."""
+    kept = visible(text).replace("*/", "* /").replace("/*", "/ *").replace("\\", "⧵")
+    return f"/* {kept} */"

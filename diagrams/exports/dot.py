@@ -41,7 +41,7 @@ def export(machine: Machine[Any]) -> str:
         f"// {visible(machine.name)}@{machine.version} {machine.content_hash}",
         "// green: the good path · orange, thick: written ahead · red: a person must look · grey: final",
         f"digraph {_quoted(machine.name)} {{",
-        f"  graph [rankdir=TB, nodesep=0.35, ranksep=0.45, newrank=true, compound=true, {_FONT}];",
+        f"  graph [rankdir=TB, nodesep=0.45, ranksep=0.7, {_FONT}];",
         f'  node [shape=box, style="rounded,filled", fontsize=12, margin="0.15,0.08", {_FONT}];',
         f'  edge [fontsize=9, fontcolor="#495057", arrowsize=0.7, {_FONT}];',
     ]

@@ -24,7 +24,7 @@ _ARROWS: Mapping[Tone, str] = {
     "good": "-[#2b8a3e,bold]->",
     "alarm": "-[#e03131]->",
     "restart": "-[#adb5bd,dashed]->",
-    "plain": "-->",
+    "plain": "-[#868e96]->",
 }
 _WORDS = frozenset(
     {"state", "note", "skinparam", "hide", "scale", "title", "end", "left", "right", "top", "bottom", "as",
@@ -45,6 +45,8 @@ def export(machine: Machine[Any]) -> str:
         "hide empty description",
         "skinparam shadowing false",
         "skinparam StateFontSize 13",
+        "skinparam StateBorderColor #adb5bd",
+        "skinparam StateBackgroundColor #ffffff",
         "skinparam ArrowFontSize 10",
     ]
     for group, members in groups.items():

@@ -53,12 +53,12 @@ def export(machine: Machine[Any]) -> str:
         "",
         "inline any(guard) { if :: guard = false :: guard = true fi }",
         "inline take(number, dest) { outcome = accepted; edge = number; state = dest }",
+        "inline meet() { was = state; outcome = undefined; edge = 0 }",
+        'inline tell() { printf("case "); printm(was); printf(" "); printm(event) }',
         "inline told() {",
         '  printf(" -> "); printm(outcome); printf(" "); printm(state); printf(" %d\\n", edge);',
         f"  assert(!({_final(machine, ids)}) || state == was)",
         "}",
-        "inline met(what) { was = state; event = what; outcome = undefined; edge = 0;",
-        '  printf("case "); printm(was); printf(" "); printm(event) }',
         "",
     ]
     for state in machine.states:
@@ -87,7 +87,7 @@ def _cells(machine: Machine[Any], ids: _Ids, state: State) -> list[str]:
     if not cells:
         return []
     rest = {rule.event: rule for rule in reversed(rules_of(machine, state)) if rule.edge is None}
-    lines = [f"inline moves_{ids.plain[state.name]}() {{", "  if"]
+    lines = [f"inline moves_{ids.plain[state.name]}() {{", "  meet();", "  if"]
     for event, edges in cells:
         lines += _cell(ids, event, edges, rest.get(event))
     return [*lines, "  fi", "}", ""]
@@ -98,25 +98,32 @@ def _cell(ids: _Ids, event: str, edges: tuple[Transition[Any], ...], rest: Rule 
         ids.guards[name]
         for name in dict.fromkeys(g.name for edge in edges for g in (*edge.requires, *edge.forbids))
     ]
-    lines = [f"  :: met({ids.events[event]});"]
+    lines = [f"  :: event = {ids.events[event]};"]
     lines += [f"     any({name});" for name in asked]
-    told = "".join(f" {name}=%d" for name in asked)
-    lines += [f'     printf("{told}", {", ".join(asked)});'] if asked else []
+    if len(edges) == 1 and not asked:
+        (edge,) = edges
+        return [*lines, f"     {_take(ids, edge)};", "     tell();", "     told()"]
     depth = 0
     for edge in edges:
         indent = "     " + "   " * depth
         depth += 1
         lines += [
             f"{indent}if",
-            f"{indent}:: {_condition(ids, edge)} -> take({ids.numbers[edge.id]}, {ids.states[edge.dest]}) "
-            + _comment(" / ".join((edge.id, *edge.effects))),
+            f"{indent}:: {_condition(ids, edge)} -> {_take(ids, edge)}",
             f"{indent}:: else ->",
         ]
     indent = "     " + "   " * depth
     lines.append(f"{indent}outcome = {rest.outcome if rest else 'refused'}" + _why(rest))
     lines += ["     " + "   " * level + "fi" for level in range(depth - 1, 0, -1)]
-    lines += ["     fi;", "     told();"]
-    return [*lines, *(f"     {name} = false;" for name in asked), "     skip"]
+    told = "".join(f" {name}=%d" for name in asked)
+    lines += ["     fi;", "     tell();"]
+    lines += [f'     printf("{told}", {", ".join(asked)});'] if asked else []
+    return [*lines, "     told()", *(f"     ; {name} = false" for name in asked)]
+
+
+def _take(ids: _Ids, edge: Transition[Any]) -> str:
+    told = _comment(" / ".join((edge.id, *edge.effects)))
+    return f"take({ids.numbers[edge.id]}, {ids.states[edge.dest]}) {told}"
 
 
 def _condition(ids: _Ids, edge: Transition[Any]) -> str:
@@ -126,18 +133,19 @@ def _condition(ids: _Ids, edge: Transition[Any]) -> str:
 
 def _others(machine: Machine[Any], ids: _Ids, state: State) -> list[str]:
     """What a state answers to events of which it has no edge: an inline that meets one of them."""
-    answers = {event.name: Rule(event.name, "refused") for event in machine.events}
-    lines = [f"inline rests_{ids.plain[state.name]}() {{", "  if"]
     moved = {event for source, event in machine.cells if source == state.name}
-    rest = {rule.event: rule for rule in rules_of(machine, state) if rule.edge is None}
-    for name in answers:
-        if name not in moved:
-            rule = rest.get(name)
-            answer = f"outcome = {rule.outcome if rule else 'undefined'};"
-            lines.append(f"  :: met({ids.events[name]}); {answer} told(){_why(rule)}")
-    if len(lines) == 2:
-        lines.append("  :: false")
-    return [*lines, "  fi", "}", ""]
+    left = [event.name for event in machine.events if event.name not in moved]
+    if not left:
+        return []
+    answers: dict[str, list[str]] = {}
+    for rule in rules_of(machine, state):
+        if rule.event in left:
+            answers.setdefault(rule.outcome, []).append(f"event == {ids.events[rule.event]}")
+    lines = [f"inline rests_{ids.plain[state.name]}() {{", "  meet();", "  if"]
+    lines += [f"  :: event = {ids.events[name]}" for name in left]
+    lines += ["  fi;", "  if"]
+    lines += [f"  :: {' || '.join(events)} -> outcome = {answer}" for answer, events in answers.items()]
+    return [*lines, "  :: else -> skip", "  fi;", "  tell();", "  told()", "}", ""]
 
 
 def _why(rule: Rule | None) -> str:
@@ -157,6 +165,7 @@ def _proctype(machine: Machine[Any], ids: _Ids) -> list[str]:
     lines += [
         f"  :: atomic {{ state == {ids.states[state.name]} -> rests_{ids.plain[state.name]}() }}"
         for state in machine.states
+        if len({event for source, event in machine.cells if source == state.name}) < len(machine.events)
     ]
     return [*lines, "#endif", "  od", "}", ""]
 

@@ -9,6 +9,10 @@ from attrs import frozen
 from ...machines.spec import NONE, Machine, Refuse, State, Transition
 
 
+_NOT_NAMES = frozenset({"", "*", "="})
+"""What the library that runs the machines takes for *stay*, *any state* and *the same state*."""
+
+
 class NotExportable(ValueError):
     """The declaration contradicts itself, or is larger than a notation allows; the message says how."""
 
@@ -53,7 +57,13 @@ def ensure_complete(machine: Machine[Any]) -> None:
         raise NotExportable(f"{machine.name!r} has no states")
     states = [state.name for state in machine.states]
     events = [event.name for event in machine.events]
-    for what, names in (("state", states), ("event", events), ("transition", [t.id for t in machine.transitions])):
+    for name in (name for name in states if name in _NOT_NAMES):
+        raise NotExportable(f"{machine.name!r} has a state named {name!r}, which runs as something else")
+    for what, names in (
+        ("state", states),
+        ("event", events),
+        ("transition", [t.id for t in machine.transitions]),
+    ):
         if twice := [name for name in names if names.count(name) > 1]:
             raise NotExportable(f"{machine.name!r} declares the {what} {twice[0]!r} twice")
     mentioned = [

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import keyword
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -24,6 +24,8 @@ from .rules import Rule, halts, initial_of, rules_of
 
 NAMESPACE = "urn:nutstate:machine"
 """The namespace of the attributes and elements that SCXML does not have."""
+
+_LEFT_OUT_EMPTY = frozenset({"nut:group", "nut:meaning", "nut:reason"})
 
 _ECMASCRIPT = (
     "arguments await break case catch class const continue debugger default delete do else enum eval export "
@@ -137,7 +139,7 @@ def _cond(names: _Names, edge: Transition[Any]) -> dict[str, str]:
 
 def _literal(text: str) -> str:
     """A string literal that ECMAScript and Python read alike."""
-    return json.dumps(visible(text), ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _renamed(name: str, identifiers: Mapping[str, str], attribute: str = "name") -> dict[str, str]:
@@ -149,11 +151,8 @@ def _element(tag: str, said: Mapping[str, str], indent: str) -> str:
 
 
 def _attributes(said: Mapping[str, str]) -> str:
-    return "".join(f" {name}={_quoted(value)}" for name, value in _present(said.items()))
-
-
-def _present(said: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    return ((name, value) for name, value in said if value or not name.startswith("nut:"))
+    kept = ((name, value) for name, value in said.items() if value or name not in _LEFT_OUT_EMPTY)
+    return "".join(f" {name}={_quoted(value)}" for name, value in kept)
 
 
 def _quoted(value: str) -> str:

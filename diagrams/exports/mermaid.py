@@ -13,9 +13,9 @@ from ..build import FLOWCHART_EDGES_MIN
 from .names import identifiers, visible
 
 _WORDS = frozenset(
-    {"state", "note", "end", "direction", "class", "classDef", "style", "default", "as", "TB", "BT", "LR", "RL",
+    {"state", "note", "end", "direction", "class", "classDef", "style", "default", "as", "TB", "BT", "LR",
      "graph", "subgraph", "flowchart", "linkStyle", "click", "call", "href", "accTitle", "accDescr", "scale",
-     "hide", "interpolate", "start", "row"}
+     "hide", "interpolate", "start", "row", "RL"}
 )  # fmt: skip
 _ROW = re.compile(r"row\d+")
 
@@ -29,9 +29,7 @@ def export(machine: Machine[Any]) -> str:
         text = _titled_flowchart(mermaid.flowchart(safe), titles)
     else:
         text = _titled_states(mermaid.state_diagram(safe), titles)
-    head, _, rest = text.partition("\n")
-    del head
-    return f"%% {_escaped(machine.name)}@{machine.version} {machine.content_hash}\n{rest}"
+    return text.replace(safe.content_hash, machine.content_hash)
 
 
 def _safe(machine: Machine[Any]) -> tuple[Machine[Any], dict[str, str]]:
@@ -42,6 +40,7 @@ def _safe(machine: Machine[Any]) -> tuple[Machine[Any], dict[str, str]]:
     titles = {ids[name]: _escaped(name) for name in names if ids[name] != name}
     safe = attrs.evolve(
         machine,
+        name=_escaped(machine.name),
         states=tuple(_state(state, ids) for state in machine.states),
         events=tuple(attrs.evolve(event, name=_escaped(event.name)) for event in machine.events),
         transitions=tuple(_edge(edge, ids) for edge in machine.transitions),

@@ -57,10 +57,10 @@ def export(machine: Machine[Any]) -> str:
         lines.append(f'state "{_escaped(group)}" as {boxes[group]} {{')
         lines += [*(f"  {line}" for state in states for line in state), "}"]
     start = initial_of(machine)
-    if start.kind != "pseudo":
+    if start.name not in _starts(machine):
         lines.append(f"[*] --> {plain[start.name]}")
     lines += [_arrow(arrow, {**plain, **_starts(machine)}) for arrow in arrows_of(machine)]
-    lines += [f"{plain[state.name]} --> [*]" for state in machine.states if state.kind == "final"]
+    lines += [f"{plain[state.name]} -[#adb5bd]-> [*]" for state in machine.states if state.kind == "final"]
     return "\n".join([*lines, "@enduml"]) + "\n"
 
 
@@ -108,6 +108,6 @@ def _escaped(text: str) -> str:
     found, before = [], ""
     for character in visible(text):
         harmless = character.isalnum() or character in " .,;:()" or (character == "_" and before != "_")
-        found.append(character if harmless else f"&#{ord(character)};")
+        found.append(character if harmless else f"<U+{ord(character):04X}>")
         before = character
     return "".join(found)

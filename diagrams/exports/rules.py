@@ -8,7 +8,6 @@ from attrs import frozen
 
 from ...machines.spec import NONE, Machine, Refuse, State, Transition
 
-
 _NOT_NAMES = frozenset({"", "*", "="})
 """What the library that runs the machines takes for *stay*, *any state* and *the same state*."""
 

@@ -27,14 +27,14 @@ NAMESPACE = "urn:nutstate:machine"
 
 _LEFT_OUT_EMPTY = frozenset({"nut:group", "nut:meaning", "nut:reason"})
 
-_ECMASCRIPT = (
-    "arguments await break case catch class const continue debugger default delete do else enum eval export "
-    "extends false finally for function if implements import in instanceof interface let new null package "
-    "private protected public return static super switch this throw true try typeof undefined var void "
-    "while with yield NaN Infinity In"
-).split()
-_RUNNERS = "event event_data machine model transition state source target".split()
-_RESERVED = frozenset((*_ECMASCRIPT, *_RUNNERS, *keyword.kwlist))
+_RESERVED = frozenset(
+    (*keyword.kwlist, "arguments", "await", "case", "catch", "const", "debugger", "default", "delete", "do",
+     "enum", "eval", "export", "extends", "false", "function", "if", "implements", "In", "Infinity",
+     "instanceof", "interface", "let", "NaN", "new", "null", "package", "private", "protected", "public",
+     "static", "super", "switch", "this", "throw", "true", "typeof", "undefined", "var", "void",
+     "event", "event_data", "machine", "model", "source", "state", "target", "transition")
+)  # fmt: skip
+"""Words that mean something in conditions: those of Python and ECMAScript, and what runners define."""
 
 
 def export(machine: Machine[Any]) -> str:

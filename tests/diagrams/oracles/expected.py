@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -97,7 +98,7 @@ def in_another_order(machine: Machine[Any]) -> Machine[Any]:
     that has two. The machine needs one."""
     found = []
     for members in machine.cells.values():
-        for one, other in zip(members, members[1:], strict=False):
+        for one, other in itertools.pairwise(members):
             table = tuple({one.id: other, other.id: one}.get(edge.id, edge) for edge in machine.transitions)
             found.append(attrs.evolve(machine, transitions=table))
     return next((m for m in found if disagreements(told_by(machine), told_by(m))), found[0])

@@ -27,7 +27,8 @@ ODD: Machine[Any] = Machine(
     states=(
         State(NONE, WORDS, kind="pseudo"),
         State("end", WORDS, action=TEXT, write_ahead=True, group=TEXT, absorbs=("*", "*"),
-              refuses=(Refuse("done.state", "FIRST", WORDS), Refuse("done.state", "SECOND", TEXT), Refuse("*", "NEVER", TEXT))),
+              refuses=(Refuse("done.state", "FIRST", WORDS), Refuse("done.state", "SECOND", TEXT),
+                       Refuse("*", "NEVER", TEXT))),
         State("state", TEXT, group="graph", absorbs=("go",)),
         State("a b", TEXT, kind="parked"),
         State("a-b", TEXT, kind="final", absorbs=("go",), refuses=(Refuse("*", "CODE", TEXT),)),

@@ -69,7 +69,7 @@ def test_json_without_a_file_holds_the_text() -> None:
         (["melt", "--format", "all", "-o", "x"], "--out DIR"),
         (["melt", "--format", "dot", "-o", "x", "--out", "y"], "not both"),
         (["melt", "--format", "dot", "-o", "pyproject.toml/x"], "cannot write"),
-        (["check", "--from", "tests.diagrams.test_export_command:BROKEN", "--format", "dot"], "does not declare"),
+        (["check", "--from", "tests.diagrams.test_export_command:BROKEN", "--format", "dot"], "not declare"),
     ],
 )  # fmt: skip
 def test_wrong_usage_says_why(args: list[str], why: str) -> None:

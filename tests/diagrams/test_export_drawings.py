@@ -9,7 +9,7 @@ import pytest
 
 from nutstate.diagrams.build import render
 from nutstate.diagrams.exports import export
-from nutstate.machines import MELT, MINT, TOKEN
+from nutstate.machines import MELT, MINT
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Machine
 from tests.diagrams.oracles.drawn import (
@@ -20,7 +20,7 @@ from tests.diagrams.oracles.drawn import (
     plantuml_ends,
     plantuml_shows,
 )
-from tests.diagrams.oracles.expected import MISTAKES
+from tests.diagrams.oracles.expected import MISTAKES, with_another_dest, without_a_guard
 from tests.diagrams.oracles.odd import ODD
 
 every_machine = pytest.mark.parametrize("machine", RELEASED, ids=lambda machine: machine.name)
@@ -72,10 +72,13 @@ def test_a_mistake_shows_in_every_drawing(machine: Machine[Any], mistake: Mistak
 
 
 @every_mistake
-def test_mermaid_shows_every_mistake_but_the_order_in_its_edges_too(mistake: Mistake) -> None:
-    shown = mermaid_shows(export(mistake(TOKEN if "order" not in mistake.__name__ else MINT), "mermaid"))[1]
-    wanted = mermaid_declared(TOKEN if "order" not in mistake.__name__ else MINT)[1]
-    assert (shown == wanted) == ("order" in mistake.__name__)
+def test_mermaid_names_no_more_than_one_guard_and_no_order_so_its_head_vouches_for_them(
+    mistake: Mistake,
+) -> None:
+    head, shown = mermaid_shows(export(mistake(MINT), "mermaid"))
+    wanted_head, wanted = mermaid_declared(MINT)
+    assert head != wanted_head
+    assert (shown != wanted) == (mistake in (with_another_dest, without_a_guard))
 
 
 def test_odd_words_neither_end_a_label_nor_start_a_line() -> None:

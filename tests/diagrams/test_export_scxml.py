@@ -13,7 +13,7 @@ from nutstate.machines import MELT
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Machine
 from tests.diagrams.oracles import scxml
-from tests.diagrams.oracles.expected import MISTAKES, disagreements, told_by_charts
+from tests.diagrams.oracles.expected import MISTAKES, Question, disagreements, told_by_charts
 from tests.diagrams.oracles.odd import ODD
 
 pytestmark = pytest.mark.oracle
@@ -75,6 +75,6 @@ def test_nothing_is_lost(machine: Machine[Any]) -> None:
 def test_an_unanswered_guard_enables_nothing() -> None:
     chart = scxml.Chart(export(MELT, "scxml"))
     asked = next(q for q, a in told_by_charts(MELT) if a.transition == "13.mint_unpaid.paying")
-    unanswered = scxml.Question(asked.state, asked.event, {})
+    unanswered = Question(asked.state, asked.event, {})
     assert chart.ask(unanswered).outcome == "ignored"
     assert chart.ask(asked).transition == "13.mint_unpaid.paying"

@@ -59,9 +59,8 @@ def test_what_xstate_has_no_word_for_is_kept(machine: Machine[Any]) -> None:
         assert [meta[name] for name in ("name", "kind", "group", "action", "write_ahead")] == [
             state.name, state.kind, state.group, state.action, state.write_ahead
         ]  # fmt: skip
-        edges = [
-            t for told in kept.get("on", {}).values() for t in told if t["meta"]["outcome"] == "accepted"
-        ]
+        told = [t for answers in kept.get("on", {}).values() for t in answers]
+        edges = [t for t in told if t["meta"]["outcome"] == "accepted"]
         leaving = [edge for edge in machine.transitions if edge.source == state.name]
         assert sorted((t["meta"]["id"], t["description"]) for t in edges) == sorted(
             (edge.id, edge.reason) for edge in leaving

@@ -120,7 +120,7 @@ class _Ids:
 
 
 def _asked(ids: _Ids, question: Question) -> dict[str, Any]:
-    answers = {ids.guards[name]: value for name, value in question.answers.items()}
+    answers = {ids.guards[name]: value for name, value in question.answers.items() if name in ids.guards}
     return {"state": ids.states[question.state], "event": ids.events[question.event], "answers": answers}
 
 

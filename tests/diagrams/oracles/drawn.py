@@ -66,7 +66,8 @@ def dot_shows(text: str) -> Counter[Shown]:
             short = f"[{', '.join(asked)}]" if len(asked) <= 3 else f"[{len(asked)} guards]"
             assert re.search(rf"(^| ){row} [^\[]*\b{event}\b", visible), visible
             assert not asked or short in visible, (short, visible)
-            found[Shown(source, dest, row, event, place, asked, tuple((effects or "").split(", ")) if effects else ())] += 1  # fmt: skip
+            written = tuple(effects.split(", ")) if effects else ()
+            found[Shown(source, dest, row, event, place, asked, written)] += 1
     return found
 
 

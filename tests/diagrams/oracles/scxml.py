@@ -37,7 +37,8 @@ class Chart:
         for guard in self._guards.values():
             setattr(chart.model, guard, None)
         for name, value in asked.answers.items():
-            setattr(chart.model, self._guards[name], value)
+            if name in self._guards:  # else the document does not know the guard, and its answers will tell
+                setattr(chart.model, self._guards[name], value)
         chart.current_state_value = self._states[asked.state]
         said = io.StringIO()
         with contextlib.redirect_stdout(said):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def export_machine(
         if as_json:
             out.document({**_about(declared), "format": wanted, "text": texts[wanted]})
         else:
-            click.get_binary_stream("stdout").write(texts[wanted].encode())
+            sys.stdout.buffer.write(texts[wanted].encode())  # the same bytes in every locale
+            sys.stdout.flush()
         return Exit.DONE
     paths = {name: file if file is not None else _under(folder, declared, name) for name in names}
     for name, path in paths.items():

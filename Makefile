@@ -36,7 +36,7 @@ help: ## show this list
 demo: $(if $(filter --mongo,$(ARGS)),.venv/.mongod mongod-if-possible,.venv/.run) ## pay an invoice with ecash, no network or money needed
 	@.venv/bin/nutstate demo --dir .cache/demo $(ARGS) </dev/null
 
-test: .venv/.dev mint-if-possible mongod-if-possible static ## everything: format, lint, types, contracts, diagrams, all tests, a real mint and a real MongoDB, coverage
+test: .venv/.dev mint-if-possible mongod-if-possible spin-if-possible static ## everything: format, lint, types, contracts, diagrams, all tests, a real mint and a real MongoDB, coverage
 	@if [ -x "$(NUTSTATE_MINT_VENV)/bin/mint" ]; then lane=""; else lane="not real_mint"; \
 	  echo "NOT RUN: the tests marked real_mint, because there is no mint in $(NUTSTATE_MINT_VENV)"; fi; \
 	if [ -z "$$CI" ] && ! why=$$($(FIND_MONGOD) 2>&1); then \
@@ -45,9 +45,9 @@ test: .venv/.dev mint-if-possible mongod-if-possible static ## everything: forma
 	.venv/bin/python -m pytest -n $(JOBS) --dist worksteal -m "$$lane" --benchmark-disable \
 	  --cov --cov-report=term --cov-fail-under=$(COVERAGE_MIN) $(ARGS) </dev/null
 
-check: .venv/.dev static ## the quick local round: no real mint, no real MongoDB, nothing slow
+check: .venv/.dev static ## the quick local round: no real mint, no real MongoDB, no oracles, nothing slow
 	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal \
-	  -m "not real_mint and not real_mongo and not faults and not slow" --benchmark-disable -q $(ARGS) </dev/null
+	  -m "not real_mint and not real_mongo and not faults and not oracle and not slow" --benchmark-disable -q $(ARGS) </dev/null
 
 static: .venv/.dev
 	.venv/bin/ruff format --check .
@@ -117,3 +117,15 @@ mongod-if-possible:
 	echo 'installing libcurl4, which mongod needs'; \
 	{ $$apt update && $$apt install -y --no-install-recommends libcurl4; } >/dev/null \
 	  || echo 'libcurl4 could not be installed, so there is no mongod'
+
+# SPIN explores the exported models as C programs. It is in no package registry but Debian's: installed if
+# we may, with the compiler it needs. Without it those tests say so; with CI set they fail.
+.PHONY: spin-if-possible
+spin-if-possible:
+	@why=; for program in spin gcc; do command -v $$program >/dev/null || why="$$why $$program"; done; \
+	[ -n "$$why" ] || exit 0; \
+	root=; [ "$$(id -u)" = 0 ] || root='sudo -n'; apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
+	if ! command -v apt-get >/dev/null || ! $$root true 2>/dev/null; then echo "no SPIN: missing$$why"; exit 0; fi; \
+	echo "installing spin, gcc and libc6-dev, which explore the exported models; missing:$$why"; \
+	{ $$apt update && $$apt install -y --no-install-recommends spin gcc libc6-dev; } >/dev/null \
+	  || echo "SPIN could not be installed"

@@ -95,3 +95,13 @@ def test_a_machine_without_events_or_edges_is_a_model_too() -> None:
     for text in (export(empty, "promela"), export(empty, "scxml"), export(empty, "dot")):
         assert "none" in text
     assert MINT.name in export(MINT, "promela")
+
+
+def test_without_spin_it_is_a_skip_that_says_so_and_a_failure_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="NOT RUN against SPIN: there is no spin"):
+        spin.require_spin()
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="SPIN must run on CI"):
+        spin.require_spin()

@@ -33,6 +33,9 @@ def export(machine: Machine[Any]) -> str:
     for what, names in (("states", ids.states), ("events", ids.events)):
         if len(names) > NAMES_MAX:
             raise NotExportable(f"{machine.name!r} has {len(names)} {what}; Promela knows {NAMES_MAX} names")
+    if not machine.events:
+        raise NotExportable(f"{machine.name!r} has no events; a model without any would do nothing")
+    first, nothing = ids.states[initial_of(machine).name], next(iter(ids.events.values()))
     lines = [
         _comment(f"{machine.name}@{machine.version} {machine.content_hash}"),
         *(_comment(line) for line in _HOW.splitlines()),
@@ -41,11 +44,11 @@ def export(machine: Machine[Any]) -> str:
         *_declared("event", ids.events, [f"{e.origin}: {e.meaning}" for e in machine.events]),
         "mtype:outcome = { accepted, absorbed, refused, undefined }",
         "",
-        f"mtype:state state = {ids.states[initial_of(machine).name]};",
-        "hidden mtype:state was;",
-        "hidden mtype:event event;",
-        "hidden mtype:outcome outcome;",
-        "hidden short edge;",
+        f"mtype:state state = {first};",
+        f"mtype:state was = {first};",
+        f"mtype:event event = {nothing};",
+        "mtype:outcome outcome = undefined;",
+        "short edge = 0;",
         *(
             f"bool {ids.guards[name]}; {_comment(f'{guard.code}: {guard.sentence}')}"
             for name, guard in machine.guards.items()
@@ -53,17 +56,18 @@ def export(machine: Machine[Any]) -> str:
         "",
         "inline any(guard) { if :: guard = false :: guard = true fi }",
         "inline take(number, dest) { outcome = accepted; edge = number; state = dest }",
-        "inline meet() { was = state; outcome = undefined; edge = 0 }",
-        'inline tell() { printf("case "); printm(was); printf(" "); printm(event) }',
+        "inline stay(what) { outcome = what; edge = 0 }",
         "inline told() {",
+        '  printf("case "); printm(was); printf(" "); printm(event);',
         '  printf(" -> "); printm(outcome); printf(" "); printm(state); printf(" %d\\n", edge);',
-        f"  assert(!({_final(machine, ids)}) || state == was)",
+        f"  assert(!({_final(machine, ids)}) || state == was);",
+        f"  was = {first}; event = {nothing}",
         "}",
         "",
     ]
     for state in machine.states:
         lines += _cells(machine, ids, state)
-        lines += _others(machine, ids, state)
+    lines += _others(machine, ids)
     lines += _proctype(machine, ids)
     lines += _claims(machine, ids)
     return "\n".join(lines) + "\n"
@@ -87,7 +91,7 @@ def _cells(machine: Machine[Any], ids: _Ids, state: State) -> list[str]:
     if not cells:
         return []
     rest = {rule.event: rule for rule in reversed(rules_of(machine, state)) if rule.edge is None}
-    lines = [f"inline moves_{ids.plain[state.name]}() {{", "  meet();", "  if"]
+    lines = [f"inline moves_{ids.plain[state.name]}() {{", "  if"]
     for event, edges in cells:
         lines += _cell(ids, event, edges, rest.get(event))
     return [*lines, "  fi", "}", ""]
@@ -102,7 +106,8 @@ def _cell(ids: _Ids, event: str, edges: tuple[Transition[Any], ...], rest: Rule 
     lines += [f"     any({name});" for name in asked]
     if len(edges) == 1 and not asked:
         (edge,) = edges
-        return [*lines, f"     {_take(ids, edge)};", "     tell();", "     told()"]
+        return [*lines, f"     {_take(ids, edge)}"]
+    lines.append("     d_step {")
     depth = 0
     for edge in edges:
         indent = "     " + "   " * depth
@@ -113,12 +118,11 @@ def _cell(ids: _Ids, event: str, edges: tuple[Transition[Any], ...], rest: Rule 
             f"{indent}:: else ->",
         ]
     indent = "     " + "   " * depth
-    lines.append(f"{indent}outcome = {rest.outcome if rest else 'refused'}" + _why(rest))
+    lines.append(f"{indent}stay({rest.outcome if rest else 'refused'})" + _why(rest))
     lines += ["     " + "   " * level + "fi" for level in range(depth - 1, 0, -1)]
-    told = "".join(f" {name}=%d" for name in asked)
-    lines += ["     fi;", "     tell();"]
-    lines += [f'     printf("{told}", {", ".join(asked)});'] if asked else []
-    return [*lines, "     told()", *(f"     ; {name} = false" for name in asked)]
+    told = "".join(f"{name}=%d " for name in asked)
+    lines += ["     fi;", f'     printf("{told}", {", ".join(asked)})'] if asked else ["     fi"]
+    return [*lines, *(f"     ; {name} = false" for name in asked), "     }"]
 
 
 def _take(ids: _Ids, edge: Transition[Any]) -> str:
@@ -131,21 +135,27 @@ def _condition(ids: _Ids, edge: Transition[Any]) -> str:
     return " && ".join(parts) or "true"
 
 
-def _others(machine: Machine[Any], ids: _Ids, state: State) -> list[str]:
-    """What a state answers to events of which it has no edge: an inline that meets one of them."""
-    moved = {event for source, event in machine.cells if source == state.name}
-    left = [event.name for event in machine.events if event.name not in moved]
-    if not left:
-        return []
-    answers: dict[str, list[str]] = {}
-    for rule in rules_of(machine, state):
-        if rule.event in left:
-            answers.setdefault(rule.outcome, []).append(f"event == {ids.events[rule.event]}")
-    lines = [f"inline rests_{ids.plain[state.name]}() {{", "  meet();", "  if"]
-    lines += [f"  :: event = {ids.events[name]}" for name in left]
+def _others(machine: Machine[Any], ids: _Ids) -> list[str]:
+    """What every state answers to events of which it has no edge: an inline that meets one of them, and
+    begins the round anew if it has met another."""
+    lines = ["inline rests() {", "  if"]
+    lines += [f"  :: event = {name}" for name in ids.events.values()]
     lines += ["  fi;", "  if"]
-    lines += [f"  :: {' || '.join(events)} -> outcome = {answer}" for answer, events in answers.items()]
-    return [*lines, "  :: else -> skip", "  fi;", "  tell();", "  told()", "}", ""]
+    for state in machine.states:
+        moved = {event for source, event in machine.cells if source == state.name}
+        answers: dict[str, list[str]] = {"goto next": [e.name for e in machine.events if e.name in moved]}
+        for rule in rules_of(machine, state):
+            if rule.event not in moved:
+                answers.setdefault(f"stay({rule.outcome})", []).append(rule.event)
+        for what, events in answers.items():
+            if events:
+                met = " || ".join(f"event == {ids.events[name]}" for name in events)
+                lines.append(f"  :: {_at(ids, state)} && ({met}) -> {what}")
+    return [*lines, "  :: else -> stay(undefined)", "  fi", "}", ""]
+
+
+def _at(ids: _Ids, state: State) -> str:
+    return f"state == {ids.states[state.name]}"
 
 
 def _why(rule: Rule | None) -> str:
@@ -153,21 +163,25 @@ def _why(rule: Rule | None) -> str:
 
 
 def _proctype(machine: Machine[Any], ids: _Ids) -> list[str]:
-    moving = {edge.source for edge in machine.transitions}
-    lines = [f"active proctype machine_{ids.process}() {{", "  do"]
-    for state in machine.states:
-        here, name = ids.states[state.name], ids.plain[state.name]
-        if state.name in moving:
-            lines.append(f"  :: atomic {{ state == {here} -> moves_{name}() }}")
-        if state.kind == "final":
-            lines.append(f"  :: state == {here} -> break")
-    lines.append("#ifndef MOVES")
+    """A round meets an event of which the state has an edge, or another one, or is the last."""
+    moving = [state for state in machine.states if any(source == state.name for source, _ in machine.cells)]
+    lines = [f"active proctype machine_{ids.process}() {{", "next:", "  do"]
+    lines += [f"  :: {_at(ids, state)} -> break" for state in machine.states if state.kind == "final"]
+    if moving:
+        lines += [
+            f"  :: atomic {{ ({' || '.join(_at(ids, state) for state in moving)}) -> was = state;",
+            "     if",
+        ]
+        lines += [f"     :: {_at(ids, state)} -> moves_{ids.plain[state.name]}()" for state in moving]
+        lines += ["     fi;", "     told() }"]
     lines += [
-        f"  :: atomic {{ state == {ids.states[state.name]} -> rests_{ids.plain[state.name]}() }}"
-        for state in machine.states
-        if len({event for source, event in machine.cells if source == state.name}) < len(machine.events)
+        "#ifndef MOVES",
+        "  :: atomic { was = state; rests(); told() }",
+        "#else",
+        "  :: false",
+        "#endif",
     ]
-    return [*lines, "#endif", "  od", "}", ""]
+    return [*lines, "  od", "}", ""]
 
 
 def _claims(machine: Machine[Any], ids: _Ids) -> list[str]:

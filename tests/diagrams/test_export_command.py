@@ -26,6 +26,7 @@ def test_the_text_goes_to_standard_output(name: str) -> None:
     assert ran.exit_code == 0, ran.output
     assert ran.stdout_bytes == export(MELT, name).encode()
     assert ran.stderr == ""
+    assert run("melt", "--format", name, "-o", "-").stdout_bytes == ran.stdout_bytes
 
 
 def test_one_file(tmp_path: Path) -> None:

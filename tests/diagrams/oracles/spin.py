@@ -17,7 +17,7 @@ from nutstate.machines.spec import Machine
 from .expected import Answer, Question, Told
 from .presence import not_run
 
-_CASE = re.compile(r"^case s_(\w+) e_(\w+)((?: g_\w+=[01])*) -> (\w+) s_(\w+) (\d+)$")
+_CASE = re.compile(r"((?:g_\w+=[01] )*)case s_(\w+) e_(\w+) -> (\w+) s_(\w+) (\d+)")
 _COMPILED = ("-O0", "-w", "-DSAFETY", "-DNOREDUCE", "-DMEMLIM=512")
 
 
@@ -71,10 +71,10 @@ def cases(machine: Machine[Any], said: str) -> Told:
     states, events = _back(state_identifiers(machine)), _back(event_identifiers(machine))
     guards = _back(guard_identifiers(machine))
     found = []
-    for line in dict.fromkeys(line for line in said.splitlines() if line.startswith("case ")):
-        match = _CASE.match(line)
+    for line in dict.fromkeys(line for line in said.splitlines() if "case " in line):
+        match = _CASE.fullmatch(line)
         assert match, line
-        state, event, given, outcome, dest, number = match.groups()
+        given, state, event, outcome, dest, number = match.groups()
         answers = {guards[name]: value == "1" for name, value in re.findall(r"g_(\w+)=([01])", given)}
         transition = machine.transitions[int(number) - 1].id if number != "0" else None
         found.append(

@@ -48,6 +48,7 @@ def export_machine(
         raise click.UsageError("give -o or --out, not both")
     if wanted == ALL and folder is None:
         raise click.UsageError("--format all needs --out DIR")
+    file = None if file == Path("-") else file
     (declared,) = chosen((machine,), origin)
     names = tuple(FORMATS) if wanted == ALL else (wanted,)
     out = Output(as_json)

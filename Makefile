@@ -37,7 +37,7 @@ help: ## show this list
 demo: $(if $(filter --mongo,$(ARGS)),.venv/.mongod mongod-if-possible,.venv/.run) ## pay an invoice with ecash, no network or money needed
 	@.venv/bin/nutstate demo --dir .cache/demo $(ARGS) </dev/null
 
-test: .venv/.dev mint-if-possible mongod-if-possible chromium-if-possible static ## everything: format, lint, types, contracts, diagrams, all tests, a real mint, a real MongoDB, a browser, coverage
+test: .venv/.dev mint-if-possible mongod-if-possible chromium-if-possible spin-if-possible static ## everything: format, lint, types, contracts, diagrams, all tests, a real mint, a real MongoDB, a browser, oracles, coverage
 	@if [ -x "$(NUTSTATE_MINT_VENV)/bin/mint" ]; then lane=""; else lane="not real_mint"; \
 	  echo "NOT RUN: the tests marked real_mint, because there is no mint in $(NUTSTATE_MINT_VENV)"; fi; \
 	if [ -z "$$CI" ] && ! why=$$($(FIND_MONGOD) 2>&1); then \
@@ -48,9 +48,9 @@ test: .venv/.dev mint-if-possible mongod-if-possible chromium-if-possible static
 	.venv/bin/python -m pytest -n $(JOBS) --dist worksteal -m "$$lane" --benchmark-disable \
 	  --cov --cov-report=term --cov-fail-under=$(COVERAGE_MIN) $(ARGS) </dev/null
 
-check: .venv/.dev static ## the quick local round: no real mint, no real MongoDB, no browser, nothing slow
-	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal \
-	  -m "not real_mint and not real_mongo and not faults and not browser and not slow" --benchmark-disable -q $(ARGS) </dev/null
+check: .venv/.dev static ## the quick local round: no real mint, no real MongoDB, no browser, no oracles, nothing slow
+	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal --benchmark-disable -q \
+	  -m "not real_mint and not real_mongo and not faults and not browser and not oracle and not slow" $(ARGS) </dev/null
 
 static: .venv/.dev
 	.venv/bin/ruff format --check .
@@ -110,23 +110,28 @@ $(MINT_STAMP):
 	@rm -f .venv-mint/.installed-*
 	@touch $@
 
-# The mongod of the wheel needs libcurl, which small images (python:3.11-slim) lack: installed if we may.
+# $(call apt,PACKAGES,what for): Debian's packages, installed if we may.
+define apt
+root=; [ "$$(id -u)" = 0 ] || root='sudo -n'; apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
+if ! command -v apt-get >/dev/null || ! $$root true 2>/dev/null; then echo 'cannot install $(1), $(2)'; exit 0; fi; \
+echo 'installing $(1), $(2)'; \
+{ $$apt update && $$apt install -y --no-install-recommends $(1); } >/dev/null || echo '$(1) could not be installed'
+endef
+
+# The mongod of the wheel needs libcurl, which small images (python:3.11-slim) lack.
 .PHONY: mongod-if-possible
 mongod-if-possible:
 	@why=$$($(FIND_MONGOD) 2>&1) && exit 0; why="$${why##*Unsupported: }"; \
 	case "$$why" in *libcurl*) ;; *) echo "no mongod: $$why"; exit 0;; esac; \
-	root=; [ "$$(id -u)" = 0 ] || root='sudo -n'; apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
-	if ! command -v apt-get >/dev/null || ! $$root true 2>/dev/null; then echo "no mongod: $$why"; exit 0; fi; \
-	echo 'installing libcurl4, which mongod needs'; \
-	{ $$apt update && $$apt install -y --no-install-recommends libcurl4; } >/dev/null \
-	  || echo 'libcurl4 could not be installed, so there is no mongod'
+	$(call apt,libcurl4,which mongod needs)
 
-# The tests of the review page drive a real browser: Debian's, installed if we may.
+# The tests of the review page drive a real browser.
 .PHONY: chromium-if-possible
 chromium-if-possible:
-	@$(FIND_CHROMIUM) && exit 0; \
-	root=; [ "$$(id -u)" = 0 ] || root='sudo -n'; apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
-	if ! command -v apt-get >/dev/null || ! $$root true 2>/dev/null; then echo 'no Chromium on the path'; exit 0; fi; \
-	echo 'installing chromium, which the tests of the review page need'; \
-	{ $$apt update && $$apt install -y --no-install-recommends chromium; } >/dev/null \
-	  || echo 'chromium could not be installed, so there is no browser'
+	@$(FIND_CHROMIUM) && exit 0; $(call apt,chromium,which the tests of the review page drive)
+
+# SPIN explores the exported models as C programs. It is in no package registry but Debian's.
+.PHONY: spin-if-possible
+spin-if-possible:
+	@for program in spin gcc; do command -v $$program >/dev/null || missing=1; done; [ -n "$$missing" ] || exit 0; \
+	$(call apt,spin gcc libc6-dev,which explore the exported models)

@@ -126,7 +126,7 @@ def _kind(state: State) -> str:
 def _action(state: State) -> str:
     if state.action is None:
         return ""
-    return f"`{state.action}`: {ACTIONS[state.action]}"
+    return ": ".join(filter(None, (f"`{state.action}`", ACTIONS.get(state.action, ""))))
 
 
 def _transitions(machine: Machine[Any]) -> str:
@@ -158,13 +158,13 @@ def _fixed_refusals(machine: Machine[Any]) -> tuple[str, ...]:
 
 def _effects(machine: Machine[Any]) -> str:
     used = dict.fromkeys(effect for edge in machine.transitions for effect in edge.effects)
-    return _table(("effect", "meaning"), [(f"`{name}`", EFFECTS[name]) for name in used])
+    return _table(("effect", "meaning"), [(f"`{name}`", EFFECTS.get(name, "")) for name in used])
 
 
 def _refusal_codes(machine: Machine[Any]) -> str:
     used = {guard.code for guard in machine.guards.values()}
     used |= {refuse.code for state in machine.states for refuse in state.refuses}
-    return _table(("code", "meaning"), [(f"`{code}`", CODES[code]) for code in sorted(used)])
+    return _table(("code", "meaning"), [(f"`{code}`", CODES.get(code, "")) for code in sorted(used)])
 
 
 def _codes(names: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ import click
 
 from .explain import explain_cell
 from .explore import explore_worlds
+from .export import export_machine
 from .lint import lint_machines
 from .listing import list_machines
 from .paths import list_paths, list_tours
@@ -23,6 +24,7 @@ _COMMANDS = (
     lint_machines,
     show_table,
     explain_cell,
+    export_machine,
     list_paths,
     list_tours,
     play,

@@ -185,8 +185,8 @@ def _chart(
     return Chart(
         machine.name,
         f"version {machine.version} · content hash {machine.content_hash[:16]}… · {what}",
-        f"State machine {machine.name}, version {machine.version}: {live} states, "
-        f"{len(machine.transitions)} transitions. Good path: {path}.",
+        f"State machine {machine.name}, version {machine.version}, content hash {machine.content_hash}: "
+        f"{live} states, {len(machine.transitions)} transitions. Good path: {path}.",
         reading,
         cards,
         wires,

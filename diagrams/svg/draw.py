@@ -21,6 +21,7 @@ from .theme import Theme, style
 _MARGIN = 22
 _WIDTH_MIN = 660
 _RADIUS = 7
+_CONTROL = re.compile(r"[\x00-\t\x0b-\x1f]")  # most of them no XML may hold
 _TONES = ("restart", "plain", "alarm", "good")
 
 
@@ -45,7 +46,7 @@ def drawn(chart: Chart, theme: Theme = "auto") -> str:
         *_wires(layout, key, chart),
         "</svg>",
     ]
-    return "\n".join(parts) + "\n"
+    return _CONTROL.sub(" ", "\n".join(parts)) + "\n"
 
 
 def slug(name: str) -> str:

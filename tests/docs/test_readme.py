@@ -42,6 +42,21 @@ def test_every_named_command_exists() -> None:
         assert CliRunner().invoke(app, [*name.split(), "--help"]).exit_code == 0, name
 
 
+def test_the_commands_for_reviewers_run_as_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but three: one needs an operation, one a branch, one some seconds (tests/machines/test_product.py)."""
+    monkeypatch.chdir(tmp_path)
+    (block,) = [text for text in blocks("console") if "machines lint" in text]
+    lines = [line.removeprefix("$ nutstate ").partition("#")[0].split() for line in block.splitlines()]
+    assert len(lines) == 7
+    for words in lines:
+        if words[:2] in (["show", "ID"], ["diagrams", "diff"], ["machines", "explore"]):
+            words = [*words[:2], "--help"]
+        ran = CliRunner().invoke(app, words)
+        assert ran.exit_code == 0 and ran.output, (words, ran.output)
+
+
 @pytest.mark.parametrize(
     "target", re.findall(r"`(?:\$ )?make ([a-z]+)|^\$ make ([a-z]+)", README, re.MULTILINE)
 )

@@ -45,7 +45,7 @@ def test_every_named_command_exists() -> None:
 def test_the_commands_for_reviewers_run_as_they_stand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All but three: one needs an operation, one a branch, one some seconds (tests/machines/test_product.py)."""
+    """All but three: one needs an operation, one a branch, one takes some seconds."""
     monkeypatch.chdir(tmp_path)
     (block,) = [text for text in blocks("console") if "machines lint" in text]
     lines = [line.removeprefix("$ nutstate ").partition("#")[0].split() for line in block.splitlines()]

@@ -100,13 +100,12 @@ def _excused(setting: Setting, world: World, name: str) -> bool:
 def _truth(setting: Setting, world: World) -> str | None:
     """What we call unspent can be spent, and what the mint holds for us is accounted for."""
     home = {name: token for token in world.tokens for name, _ in token.coins}
-    lost = {name for op in world.ops if op.state == "written_off" for name in op.request}
     for name, _, state in world.coins:
         token = home.get(name)
         if token is not None and token.state == "unspent" and state in ("SPENT", "PENDING"):
             if not _excused(setting, world, name):
                 return f"I4: {token.id} is unspent here, and the mint calls {name} {state}"
-        elif state == "UNSPENT" and name not in lost:
+        elif state == "UNSPENT":
             if token is not None and token.state in ("spent", "failed"):
                 return f"I12: {token.id} is {token.state} here, and the mint still calls {name} UNSPENT"
             if token is None and not _awaited(setting, world, name):
@@ -126,20 +125,14 @@ def _awaited(setting: Setting, world: World, name: str) -> bool:
     if what == "change":
         if setting.late and op.trusted:
             return True
-        if op.state == "written_off":
-            return setting.hasty != "give_up"
         return (not ended and op.blanks and op.state not in _AFTER_CHANGE) or _given_up(setting, op)
     generations = op.fences if what.startswith("fence") else op.outputs
-    return (
-        not ended and int(what.removeprefix("fence").removeprefix("mint")) <= len(generations)
-    ) or op.state == "written_off"
+    return not ended and int(what.removeprefix("fence").removeprefix("mint")) <= len(generations)
 
 
 def _given_up(setting: Setting, op: Op) -> bool:
-    """Change that came after its window, from a mint that withholds it, or after an operator gave up:
-    booked as fee or as loss."""
-    excused = setting.withholds or (op.given_up and setting.hasty != "write_off")
-    return excused and op.change <= 0 and op.fee >= 0
+    """Change of a mint that withheld it for longer than its window: booked as fee or as loss."""
+    return setting.withholds and op.change <= 0 and op.fee >= 0
 
 
 def _claims(setting: Setting, world: World) -> str | None:
@@ -204,6 +197,7 @@ def _value(setting: Setting, world: World) -> str | None:
             if op.sources != op.total + op.keep:
                 return f"I1: {plan.name}: sources {op.sources}, inputs {op.total}, kept {op.keep}"
         elif op.fenced:
+            paid |= set(op.inputs)
             gone += plan.input_fee
         elif op.state == "written_off":
             gone += op.loss

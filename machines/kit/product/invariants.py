@@ -69,7 +69,7 @@ def _operations(setting: Setting, world: World) -> str | None:
             return f"I4: {plan.name} is paid and its inputs are {sorted(states)}"
         if op.payment and world.quotes[index].state != "PAID":
             return f"I4: {plan.name} is paid here and {world.quotes[index].state} at the mint"
-        if op.fenced and states != {"spent"}:
+        if op.fenced and states != {"spent"} and not _used_again(setting, world, op):
             return f"I4: {plan.name} is fenced and its inputs are {sorted(states)}"
         if op.state in _IN_FLIGHT and not op.payment:
             free = [t for t in op.inputs if tokens[t].state != "reserved" or tokens[t].holder != plan.name]
@@ -95,6 +95,13 @@ def _operations(setting: Setting, world: World) -> str | None:
 def _excused(setting: Setting, world: World, name: str) -> bool:
     """Whether an operation freed this proof on the mint's word, in a network that breaks its word."""
     return setting.late and any(op.trusted and name in op.request for op in world.ops)
+
+
+def _used_again(setting: Setting, world: World, op: Op) -> bool:
+    """Whether what an operation freed on a word that was broken is in another operation by now: until that
+    one ends, the books count the same proofs twice."""
+    others = (other for other in world.ops if other is not op)
+    return setting.late and op.trusted and any(set(op.request) & set(other.request) for other in others)
 
 
 def _truth(setting: Setting, world: World) -> str | None:
@@ -175,6 +182,8 @@ def _requests(setting: Setting, world: World) -> str | None:
 
 def _value(setting: Setting, world: World) -> str | None:
     """I1 from the stored documents alone, as an auditor would add them up."""
+    if any(_used_again(setting, world, op) for op in world.ops):
+        return None
     entered = sum(amount for _, coins in setting.tokens for _, amount in coins)
     held = sum(t.total for t in world.tokens if t.state in ("unspent", "reserved", "outstanding"))
     gone = 0

@@ -12,6 +12,7 @@ from ...spec import Decision
 from . import mint
 from .effects import APART, EFFECTS, commit
 from .facts import NOTHING, Evidence
+from .operators import OPERATORS
 from .programs import (
     PROGRAMS,
     SENDS,
@@ -22,10 +23,7 @@ from .programs import (
     Program,
     Step,
     View,
-    give_up_mint,
-    release,
     selection,
-    write_off,
 )
 from .scene import Decider, Refused
 from .setting import Setting
@@ -136,7 +134,7 @@ def _open(op: Op) -> Answers:
 def _program(decider: Decider, world: World, index: int) -> Program | None:
     plan, op = decider.setting.plans[index], world.ops[index]
     if op.program:
-        return _OPERATORS[plan.kind][op.program]
+        return OPERATORS[plan.kind][op.program]
     action = decider.setting.tables.of(plan.kind).state(op.state).action
     return None if action is None else PROGRAMS[action]
 
@@ -210,7 +208,9 @@ def _not_taken(decider: Decider, world: World, index: int, label: str, kind: str
     """Nothing is written. A request that is refused before anything was stored is turned down as a whole."""
     note = f"{decision.event} {decision.outcome}"
     if decision.outcome == "undefined":
-        return Move(label, kind, world, note, f"I8: {decision.machine} has no {decision.event} in {decision.state}")
+        return Move(
+            label, kind, world, note, f"I8: {decision.machine} has no {decision.event} in {decision.state}"
+        )
     plan = decider.setting.plans[index]
     action = decider.setting.tables.of(plan.kind).state(decision.state).action
     if decision.outcome == "refused" and action in ("ask_quote", "choose_inputs"):
@@ -283,12 +283,6 @@ def _caller(decider: Decider, world: World, index: int) -> Iterator[Move]:
         yield Move(f"confirm {plan.name}", "caller", world.with_op(index, confirmed=True, up=True, seen=()))
 
 
-_OPERATORS: dict[str, dict[str, Program]] = {
-    "melt": {"write_off": write_off, "release": release},
-    "mint": {"write_off": give_up_mint},
-}
-
-
 def _operator(decider: Decider, world: World, index: int) -> Iterator[Move]:
     plan, op = decider.setting.plans[index], world.ops[index]
     reason = Evidence(operator=True)
@@ -297,7 +291,7 @@ def _operator(decider: Decider, world: World, index: int) -> Iterator[Move]:
         if decider.decide(idle, index, event, reason).accepted:
             yield _decided(decider, idle, index, f"operator: {event} {plan.name}", event, reason, "operator")
     if op.state == "attention" and not op.seen:
-        for name in _OPERATORS[plan.kind]:
+        for name in OPERATORS[plan.kind]:
             looking = world.with_op(index, seen=(Look(name, op.over),))
             yield Move(f"operator: {name} {plan.name}, after a last look", "operator", looking)
 

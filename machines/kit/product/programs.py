@@ -167,7 +167,7 @@ def _quote_unpaid(view: View, got: Answers) -> Step:
         return view.or_too_old("mint_unpaid", seen)
     if len(got) == 2:
         return Ask("fences")
-    found = _fences(view, got[2])
+    found = fences(view, got[2])
     if isinstance(found, Happened):
         return found
     if len(got) == 3:
@@ -185,13 +185,13 @@ def _still_watched(view: View, got: Answers, seen: Evidence) -> Step:
     """A fence from before the release may have come late: the watch ends only when that is known."""
     if len(got) == 2:
         return Ask("fences")
-    found = _fences(view, got[2])
+    found = fences(view, got[2])
     if isinstance(found, Happened):
         return found
     return Happened("watch_over" if found and view.accepts("watch_over", seen) else "mint_unpaid", seen)
 
 
-def _fences(view: View, answer: object) -> Happened | bool:
+def fences(view: View, answer: object) -> Happened | bool:
     """What restore says of our fences: the event if one is signed and the machine takes it, True if none is
     signed, False if that is not known or of no use."""
     if not isinstance(answer, int):
@@ -215,7 +215,7 @@ def _post_fence(view: View, got: Answers) -> Step:
     for n, what in enumerate(("fences", "quote", "inputs")):
         if len(got) == n:
             return Ask(what)
-        found = _fences(view, got[0])
+        found = fences(view, got[0])
         if isinstance(found, Happened):
             return found
         if n == 1 and got[1] != SILENT and got[1][0] == "PAID":
@@ -240,7 +240,7 @@ def _post_fence(view: View, got: Answers) -> Step:
 def _confirm_unsigned(view: View, got: Answers, gone: bool) -> Step:
     if not got:
         return Ask("fences")
-    found = _fences(view, got[0])
+    found = fences(view, got[0])
     if isinstance(found, Happened):
         return found
     if not found:
@@ -305,7 +305,8 @@ def _post_mint(view: View, got: Answers) -> Step:
     return Happened(got[0])
 
 
-def _restore_outputs(view: View, got: Answers) -> Step:
+def restore_outputs(view: View, got: Answers) -> Step:
+    """Are our outputs signed, and if not, what does the mint say of the quote?"""
     if not view.op.outputs:
         return _ask_payment(view, got)
     if not got:
@@ -328,80 +329,11 @@ def _or_old(view: View, happened: Happened) -> Happened:
     return happened
 
 
-def _at_last(view: View, got: Answers) -> Evidence | Ask | None:
-    """The last look at quote and inputs, in the engine's order: a quote that is not paid is asked again
-    after the inputs, which are asked twice, because a late request may be executed in between. None when
-    something is not answered or not settled."""
-    if SILENT in got:
-        return None
-    if not got:
-        return Ask("quote")
-    states, rest = None, got[1:]
-    quote, change = got[0]
-    if not view.op.payment and quote != "PAID":
-        if len(rest) < 3:
-            return Ask("quote" if len(rest) == 2 else "inputs")
-        if rest[0] != rest[1]:
-            return None
-        states, (quote, change), rest = rest[0], rest[2], rest[3:]
-        if quote != "PAID":
-            return Evidence(quote=quote, states=states, operator=True)
-    if not rest:
-        return Ask("change")
-    most = view.plan.owed(view.op.total)[1]
-    back = max(change, rest[0])
-    return Evidence(quote=quote, change=back if 0 < back <= most else -1, operator=True)
-
-
-def write_off(view: View, got: Answers) -> Step:
-    """An operator gives up, unless a last look finds something better. What is not answered ends it. The
-    fences are asked first and last."""
-    if not got:
-        return Ask("fences")
-    found = _fences(view, got[0])
-    if not found or isinstance(found, Happened):
-        return found or None
-    look = _at_last(view, got[1:-1]) if len(got) > 2 else None
-    if isinstance(look, Evidence):
-        again = _fences(view, got[-1])
-        if isinstance(again, Happened):
-            return again
-        unspent = bool(look.states) and all(state == "UNSPENT" for _, state in look.states or ())
-        return Happened("write_off", look) if again and not unspent else None
-    step = _at_last(view, got[1:])
-    if not isinstance(step, Evidence):
-        return step
-    # a payment that is news is not given up: its change is waited for, as after any payment
-    return Happened("mint_paid", step) if view.accepts("mint_paid", step) else Ask("fences")
-
-
-def release(view: View, got: Answers) -> Step:
-    """An operator trusts the mint's word, asked now."""
-    if not got:
-        return Ask("fences")
-    if _fences(view, got[0]) is not True:
-        return None
-    step = _at_last(view, got[1:])
-    return Happened("release", step) if isinstance(step, Evidence) else step
-
-
-def give_up_mint(view: View, got: Answers) -> Step:
-    """An operator gives an issue up, unless the mint still has it for us."""
-    step = _restore_outputs(view, got)
-    if not isinstance(step, Happened):
-        return step
-    if step.event in ("signatures_restored", "invoice_paid") and view.accepts(step.event, step.seen):
-        return step
-    if step.seen.quote == "PAID" or step.event == "mint_unreachable":
-        return None
-    return Happened("write_off", Evidence(operator=True))
-
-
 PROGRAMS: Mapping[str, Program] = {
     "ask_quote": _ask_quote, "choose_inputs": _choose_inputs, "start": _start, "post_melt": _post_melt,
     "ask_state": _ask_state, "resolve_unpaid": _resolve_unpaid, "post_fence": _post_fence,
     "collect_change": _collect_change, "reconcile": _reconcile, "ask_payment": _ask_payment,
-    "post_mint": _post_mint, "restore_outputs": _restore_outputs,
+    "post_mint": _post_mint, "restore_outputs": restore_outputs,
 }  # fmt: skip
 """By the action a state names."""
 

@@ -88,7 +88,11 @@ DEFAULT: tuple[Setting, ...] = (
         "workers", "a second worker takes over while the first waits", workers=2, late=True, operator=False
     ),
     _single(
-        "rotate", "the mint changes its keyset between fence and fence", rotates=True, late=True, operator=False
+        "rotate",
+        "the mint changes its keyset between fence and fence",
+        rotates=True,
+        late=True,
+        operator=False,
     ),
     _single(
         "slow",

@@ -188,10 +188,11 @@ FOUND: tuple[Setting, ...] = (
 BIG: tuple[Setting, ...] = (
     _single(
         "same-coins-big",
-        "two melts want the same proofs; late requests, any crash, an operator",
+        "two melts want the same proofs; late requests, any crash",
         _melt(),
         _melt("m2", invoice="other"),
         late=True,
+        operator=False,
     ),
     _single(
         "same-invoice-big",

@@ -24,7 +24,7 @@ def test_what_holds_is_told_with_its_numbers() -> None:
 
 
 def test_one_document() -> None:
-    document = json.loads(run("--setting", "trust", "--setting", "slow-issue", "--json").stdout)
+    document = json.loads(run("--setting", "trust", "--setting", "give-up-issue", "--json").stdout)
     first, second = document["settings"]
     assert first["complete"] and first["breaks"] is None and first["script"] is None
     assert first["ends"]["m1 reconciled"] > 0 and "21.release.unpaid" in first["transitions"]
@@ -34,12 +34,12 @@ def test_one_document() -> None:
 
 def test_kinds_choose_configurations() -> None:
     names = [s["name"] for s in json.loads(run("mint", "--list", "--json").stdout)["settings"]]
-    assert names == ["issue", "fund-and-pay", "slow-issue"]
+    assert names == ["issue", "slow-issue", "fund-and-pay", "give-up-issue"]
 
 
 def test_a_script_is_written_and_played(tmp_path: Path) -> None:
     script = tmp_path / "way.txt"
-    found = run("--setting", "slow-issue", "--script", str(script))
+    found = run("--setting", "give-up-issue", "--script", str(script))
     assert found.exit_code == 0, "it is known"
     assert "--replay" in found.stdout
     played = run("--replay", str(script))

@@ -38,7 +38,7 @@ _MODELLED = ("melt", "mint", "token")
     epilog="\b\nExample:\n"
     "  nutstate machines explore\n"
     "  nutstate machines explore melt --setting late --crashes 2\n"
-    "  nutstate machines explore --setting slow-trust --script way.txt\n"
+    "  nutstate machines explore --setting give-up-issue --script way.txt\n"
     "  nutstate machines explore --replay way.txt",
 )
 @click.argument("kinds", nargs=-1, metavar="[melt|mint]...")

@@ -14,7 +14,6 @@ from nutstate.machines.kit import product
 from nutstate.machines.kit.product import (
     BIG,
     DEFAULT,
-    FOUND,
     SETTINGS,
     BadScript,
     Exploration,
@@ -69,14 +68,6 @@ def test_every_reachable_state_keeps_the_invariants(setting: Setting) -> None:
         assert f"{plan.name} {'issued' if plan.kind == 'mint' else 'reconciled'}" in ends
 
 
-@pytest.mark.parametrize("setting", FOUND, ids=lambda setting: setting.name)
-def test_what_the_released_tables_are_known_to_break(setting: Setting) -> None:
-    found = explored(setting)
-    assert found.violation is not None, "holds now: take it from FOUND and from docs/exploration.md"
-    assert found.violation.what.partition(":")[0] == setting.known.partition(":")[0]
-    assert replay(written(found)).what == found.violation.what
-
-
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
 def test_a_planted_fault_is_found_and_played_again(planted: Planted) -> None:
     setting = planted.explored_in()
@@ -93,7 +84,7 @@ def test_a_planted_fault_is_found_and_played_again(planted: Planted) -> None:
 
 def test_the_model_takes_every_edge_but_a_few() -> None:
     taken: set[str] = set()
-    for setting in (*DEFAULT, *FOUND):
+    for setting in DEFAULT:
         taken |= explored(setting).transitions
     edges = {edge.id for machine in (MELT, MINT) for edge in machine.transitions}
     outside = {edge.id for edge in MELT.transitions if edge.id[:2] == "31" or edge.id.startswith("6.")} - {
@@ -119,10 +110,9 @@ def test_a_limit_is_told() -> None:
 
 
 def test_names_are_distinct() -> None:
-    every = (*DEFAULT, *FOUND, *BIG)
+    every = (*DEFAULT, *BIG)
     assert len({setting.name for setting in every}) == len(every) == len(SETTINGS)
     assert all(setting.about for setting in every)
-    assert all(setting.known for setting in FOUND) and not any(setting.known for setting in DEFAULT)
 
 
 def test_the_model_knows_the_whole_vocabulary() -> None:

@@ -64,7 +64,7 @@ class Setting:
     ``operator``: somebody looks after parked operations, and does so whenever it pleases. ``rotates``: the
     mint may change its keyset. ``withholds``: it may owe change past every window. ``restarts``: the settle
     window counts anew from the end of every state that sends, as the engine has it; a model without that
-    shows what it is for. ``known``: the invariant the released tables are known to break here."""
+    shows what it is for."""
 
     name: str
     about: str
@@ -85,7 +85,6 @@ class Setting:
     restarts: bool = True
     retries_max: int = 1
     fences_max: int = 2
-    known: str = ""
 
     def index(self, name: str) -> int:
         """The place of an operation. KeyError for a name no plan has."""

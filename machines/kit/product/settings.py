@@ -108,7 +108,6 @@ DEFAULT: tuple[Setting, ...] = (
         _issue(),
         tokens=(),
         rotates=True,
-        operator=False,
     ),
     _single(
         "release",
@@ -139,7 +138,6 @@ DEFAULT: tuple[Setting, ...] = (
         _issue(),
         tokens=(),
         slow=True,
-        operator=False,
     ),
     _single(
         "fund-and-pay",
@@ -173,18 +171,6 @@ DEFAULT: tuple[Setting, ...] = (
 )
 """What the machines of this release are explored in."""
 
-FOUND: tuple[Setting, ...] = (
-    _single(
-        "give-up-issue",
-        "an operator gives an issue up while our late request is being executed",
-        _issue(),
-        tokens=(),
-        rotates=True,
-        known="I12: the last look asks for our outputs before the quote and not again when that is ISSUED",
-    ),
-)
-"""Where the released machines break an invariant; each is told in docs/exploration.md."""
-
 BIG: tuple[Setting, ...] = (
     _single(
         "same-coins-big",
@@ -215,5 +201,5 @@ BIG: tuple[Setting, ...] = (
 )
 """Explored on request only: minutes, not seconds."""
 
-SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in (*DEFAULT, *FOUND, *BIG)}
+SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in (*DEFAULT, *BIG)}
 """Every configuration by its name."""

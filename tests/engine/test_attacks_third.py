@@ -56,13 +56,16 @@ def agrees(store: Store, mint: SimulatedMint) -> None:
     assert not (report.changed or report.missing or report.added)
 
 
-@pytest.mark.parametrize("used", ["not", "whole", "part"])
+@pytest.mark.parametrize("used", ["not", "whole", "part", "mixed"])
 def test_a_fence_after_the_release_is_corrected_wherever_the_proofs_are(store: Store, used: str) -> None:
     engine, mint, clock, melt_id = released_before_its_fence(store)
     other = None
     if used != "not":
-        amount = 700 if used == "whole" else 3
+        amount = {"whole": 700, "part": 3, "mixed": 770}[used]
         other = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(amount, clock))
+        # mixed: what stays behind of the freed token and of another one becomes one token
+        assert len(other.record.inputs) == (2 if used == "mixed" else 1)
+        assert used == "whole" or other.record.keep_total > 0
     mint.deliver_late()
     engine.recover(force=True)
     assert engine.operation(melt_id).state == "released"
@@ -129,7 +132,8 @@ def test_a_look_from_before_another_send_proves_nothing(store: Store) -> None:
     bolt11 = invoice(700, clock)
     mint.lightning.script(payment_hash(bolt11), "FAILED")
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, on_unpaid="retry_then_fence", wait_s=0)
-    began, seen = clock.monotonic(), []
+    began = clock.monotonic()
+    seen: list[str] = []
 
     def never_answers(*args: object) -> Any:
         raise Crash("B is still waiting")
@@ -155,6 +159,26 @@ def test_a_look_from_before_another_send_proves_nothing(store: Store) -> None:
     clock.advance(QUICK.post_open_max_s)
     finish(engine, store, clock)
     assert melt.refresh().state == "released"
+    invariants.check(store, mint)
+
+
+def test_a_quote_that_runs_out_between_the_steps_is_not_started(store: Store) -> None:
+    engine, mint, clock = funded(store)
+    bolt11 = invoice(700, clock)
+    plan = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    assert plan.record.quote is not None
+    left = (plan.record.quote.expires_at - clock.now()) / 1000
+
+    def slow(*args: Any) -> Any:
+        answer = mint.check_states(*args)
+        clock.advance(left)
+        return answer
+
+    with pytest.raises(Refused) as refused:
+        on(engine, store, Between(mint, check_states=slow)).confirm(plan.id, wait_s=left + 60)
+    assert refused.value.code == "QUOTE_EXPIRED" and plan.refresh().state == "expired"
+    assert mint.lightning.attempts(payment_hash(bolt11)) == 0
+    assert engine.balance(NPUB).unspent == 2000
     invariants.check(store, mint)
 
 

@@ -75,6 +75,7 @@ def test_a_fence_after_the_release_is_corrected_wherever_the_proofs_are(store: S
         assert other.refresh().state == "rejected"
     assert engine.balance(NPUB).unspent == 1999 and engine.balance(NPUB).reserved == 0
     agrees(store, mint)
+    assert engine.reconcile(melt_id).validation_passed
 
 
 def test_a_fence_after_the_release_overtakes_the_next_payment(store: Store) -> None:

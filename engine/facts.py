@@ -62,7 +62,7 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         "settle_window_ms": _ms(settings.settle_window_s),
         "retries": max(0, op.attempts - 1),
         "retries_max": settings.retries_max,
-        "unresolved_since": op.sent_at if op.sent_at is not None else op.hold_until,
+        "unresolved_since": _unresolved_since(op),
         "hold_until": op.hold_until,
         "hold_max_ms": _ms(settings.hold_max_h, 3_600_000),
         "held_unspent_since": op.held_unspent_since,
@@ -86,6 +86,13 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         **_recorded(draft, evidence),
     }
     return MeltFacts(**facts)
+
+
+def _unresolved_since(op: Operation) -> int | None:
+    """Since it was sent, or the hold ended. A fence counts the settle window anew, not our patience."""
+    if op.sent_at is None:
+        return op.hold_until
+    return op.created_at if op.fences else op.sent_at
 
 
 def _quote(op: Operation, evidence: Evidence) -> dict[str, Any]:

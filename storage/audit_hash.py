@@ -42,9 +42,10 @@ def audit_hash(record: AuditRecord) -> str:
 
 def token_hash(token: Token) -> str:
     """Hex SHA-256 of whose money ``token`` is and of what it consists: owner, wallet, mint, unit, type,
-    parent, reservation and, of each proof, key, amount and keyset. It stands in the token's audit records,
-    so that a document changed behind their back is seen; no secret can be had from it."""
-    proofs = sorted([proof_key(proof.secret), proof.amount, proof.id] for proof in token.proofs)
+    parent, reservation and, of each proof, key, amount, keyset and (hashed) signature. It stands in the
+    token's audit records, so that a document changed behind their back is seen; no secret can be had
+    from it."""
+    proofs = sorted([proof_key(p.secret), p.amount, p.id, proof_key(p.C)] for p in token.proofs)
     parts = [
         *(token.transaction_id, token.npub, token.wallet_id, token.mint_url, token.unit),
         *(token.transaction_type, token.metadata.parent_transaction_id, token.reserved_by, proofs),

@@ -48,7 +48,7 @@ def test_explain() -> None:
             ("explain", "check", "x", "y"),
             "no state 'x'; there are none, clean, corrected, discrepant, resolved",
         ),
-        (("explain", "melt", "pending", "zzz"), "`nutstate machines table` lists them"),
+        (("explain", "melt", "pending", "zzz"), "`nutstate machines table MACHINE` lists them"),
         (("explain", "melt", "pending", "mint_paid", "payment_proven"), "is not GUARD=yes or GUARD=no"),
         (("explain", "melt", "pending", "mint_paid", "=yes"), "is not GUARD=yes or GUARD=no"),
         (
@@ -183,3 +183,38 @@ def test_machines_that_cannot_be_told_are_told_so(tmp_path: Path, monkeypatch: p
             and "'go on' cannot be written in a script; --json can tell it" in shown.stderr
         )
     assert document("simulate", "b", "--from", "odd_machines", "--seed", "1")["steps"][0]["event"] == "go on"
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("their_wrong", "'their_wrong' cannot be imported: TypeError: it is odd (their_wrong.py:3)"),
+        ("their_torn", "'their_torn' cannot be imported: SyntaxError: '(' was never closed (their_torn.py,"),
+        ("their_end", "'their_end' cannot be imported: SystemExit: 0 (their_end.py:1)"),
+        ("./their_end.py", "'./their_end.py' is a file; give the name of its module, such as their_end"),
+        (".their_end", "'.their_end' is not the name of a module"),
+        ("", "'' is not the name of a module"),
+        ("their_two", "'their_two' holds two different machines order@1"),
+    ],
+)  # fmt: skip
+def test_a_module_that_is_wrong_is_told(
+    module: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "their_wrong.py").write_text("\n\nraise TypeError('it is odd')\n")
+    (tmp_path / "their_torn.py").write_text("x = (\n")
+    (tmp_path / "their_end.py").write_text("raise SystemExit(0)\n")
+    twice = "import attrs\nfrom tests.machines.toy import ORDER\nOTHER = attrs.evolve(ORDER)\n"
+    (tmp_path / "their_two.py").write_text(twice)
+    monkeypatch.syspath_prepend(tmp_path)
+    shown = run("list", "--from", module)
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert words in " ".join(shown.stderr.split())
+
+
+def test_the_newest_version_of_a_module_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "import attrs\nfrom tests.machines.toy import ORDER\nALL = "
+    text += "tuple(attrs.evolve(ORDER, version=n) for n in (9, 11, 10))\n"
+    (tmp_path / "their_versions.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    (found,) = document("list", "--from", "their_versions:ALL")["machines"]
+    assert found["version"] == 11

@@ -8,8 +8,7 @@ from ...machines.kit import UnknownName
 from ...machines.kit import explain as explained
 from ..errors import Exit
 from ..output import Output
-from .choose import from_option, json_option
-from .near import machine_named, wrong
+from .choose import from_option, json_option, machine_named, wrong
 
 _ANSWERS = {"yes": True, "no": False}
 

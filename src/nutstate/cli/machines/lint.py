@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import click
 
+from ..._declared import imported
 from ...diagrams.build import GOLDEN, NotACheckout, checkout
 from ...machines import guards as our_guards
 from ...machines.effects import ACTIONS, EFFECTS
@@ -35,7 +36,7 @@ _FOLDED = "L24"
     epilog="\b\nExample:\n  nutstate machines lint melt --gaps\n"
     "  nutstate machines lint --from shop.machines --strict",
 )
-@click.argument("wanted", metavar="[NAMES]...", nargs=-1)
+@click.argument("wanted", metavar="[MACHINE]...", nargs=-1)
 @from_option
 @click.option(
     "--golden", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
@@ -98,7 +99,7 @@ def _findings(specs: Sequence[Machine[Any]], origin: str | None, golden: Path | 
         words |= {"effects": EFFECTS, "actions": ACTIONS, "codes": CODES}
         modules = [importlib.import_module(f"{our_guards.__name__}.{name}") for name in names()]
     else:
-        modules = [importlib.import_module(origin.partition(":")[0])]
+        modules = [imported(origin.partition(":")[0])]
     try:
         found = lint(everything, **words)
     except ValueError as error:

@@ -15,8 +15,7 @@ from ...machines.kit.paths import LENGTH_MAX, Cover
 from ...machines.spec import Machine
 from ..errors import Exit
 from ..output import Output
-from .choose import from_option, json_option
-from .near import machine_named
+from .choose import from_option, json_option, machine_named
 
 _script_option = click.option(
     "--script",

@@ -12,8 +12,7 @@ from ...machines.kit import cells, matrix
 from ...machines.spec import Machine
 from ..errors import Exit
 from ..output import Output
-from .choose import from_option, json_option
-from .near import machine_named
+from .choose import from_option, json_option, machine_named
 
 SIGNS: Mapping[str, str] = {"accepted": "A", "absorbed": "b", "refused": "r", "undefined": "."}
 """One letter per outcome, in this order where a cell has several."""

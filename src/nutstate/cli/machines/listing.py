@@ -13,6 +13,9 @@ from ..errors import Exit
 from ..output import Output, Part
 from .choose import chosen, from_option, json_option
 
+HASH_SHOWN = 12
+WIDE_COLUMNS_MIN = 80
+
 
 @click.command("list", epilog="\b\nExample:\n  nutstate machines list --json")
 @from_option
@@ -27,8 +30,11 @@ def list_machines(origin: str | None, as_json: bool) -> int:
     if as_json:
         out.document({"machines": found})
         return Exit.DONE
-    columns = ("name", "version", "states", "events", "edges", "guards", "cells", "cases", "content_hash")
-    rows: list[list[Part]] = [[str(item[name])[:16] for name in columns] for item in found]
+    columns = ["name", "version", "states", "events", "edges", "guards", "cells", "cases"]
+    if not out.console.is_terminal or out.console.width >= WIDE_COLUMNS_MIN:
+        columns.append("content_hash")
+    shown = [{**item, "content_hash": item["content_hash"][:HASH_SHOWN]} for item in found]
+    rows: list[list[Part]] = [[str(item[name]) for name in columns] for item in shown]
     out.table([name.replace("_", " ") for name in columns], rows, right=range(1, 8))
     return Exit.DONE
 

@@ -211,6 +211,18 @@ def test_a_module_that_is_wrong_is_told(
     assert words in " ".join(shown.stderr.split())
 
 
+def test_the_list_is_of_some_or_of_all_and_is_a_record_of_what_is_released(tmp_path: Path) -> None:
+    assert [item["name"] for item in document("list")["machines"]] == list(names())
+    assert [item["name"] for item in document("list", "token", "melt")["machines"]] == ["token", "melt"]
+    record = tmp_path / "released.json"
+    record.write_text(run("list", *TOY, "--json").stdout)
+    told = document("lint", *TOY, "--golden", str(record))["findings"]
+    assert not [finding for finding in told if finding["code"] in ("L50", "L51")]
+    record.write_text(run("list", "--json").stdout)
+    told = document("lint", *TOY, "--golden", str(record))["findings"]
+    assert [finding["code"] for finding in told if finding["code"] in ("L50", "L51")] == ["L51"]
+
+
 def test_the_newest_version_of_a_module_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "import attrs\nfrom tests.machines.toy import ORDER\nALL = "
     text += "tuple(attrs.evolve(ORDER, version=n) for n in (9, 11, 10))\n"

@@ -79,7 +79,11 @@ def build(out: Path | None, theme: svg.Theme, store: str | None, as_json: bool) 
     return Exit.DONE
 
 
-@diagrams.command("check", epilog="\b\nExample:\n  nutstate diagrams check")
+@diagrams.command(
+    "check",
+    short_help="Compare the committed drawings with the machines.",
+    epilog="\b\nExample:\n  nutstate diagrams check",
+)
 @json_option
 def check(as_json: bool) -> int:
     """Compare the committed drawings, tables and the README's diagram with the machines.

@@ -22,6 +22,7 @@ _STYLES = {"added": "green", "removed": "red", "changed": "yellow", None: "bold"
 
 @click.command(
     "diff",
+    short_help="What changed in the machines.",
     epilog="\b\nExamples:\n  nutstate diagrams diff\n  nutstate diagrams diff main . melt --markdown\n"
     "  nutstate diagrams diff v1.json v2.json --svg changes.svg",
 )
@@ -54,8 +55,8 @@ def diff_machines(
     """What B changes in the machines of A: states, edges, guards, effects, precedence, words.
 
     A and B are git revisions of the checkout, "." (its files as they are) or JSON files with machines as
-    data; without them the last commit and the files as they are. Nothing is checked out or imported: the
-    machines of a revision are read by a program of their own.
+    data (`machines export --format json`); without them the last commit and the files as they are. Nothing
+    is checked out or imported: the machines of a revision are read by a program of their own.
 
     Exit code 0 without a change and 1 with one, as of diff.
     """

@@ -40,7 +40,7 @@ _FOLDED = "L24"
 @from_option
 @click.option(
     "--golden", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-    help="The record of released tables to compare with.  "
+    help="The record of released tables to compare with, such as `machines list --json` prints.  "
     "[default: the checkout's own, for the machines of this release]",
 )  # fmt: skip
 @click.option(
@@ -124,8 +124,10 @@ def _record(golden: Path | None, ours: bool) -> Any:
         record = json.loads(golden.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise click.UsageError(f"--golden: {golden} is not JSON: {error}") from None
+    if isinstance(record, dict):
+        record = record.get("machines")
     if not isinstance(record, list):
-        raise click.UsageError(f"--golden: {golden} holds no list")
+        raise click.UsageError(f"--golden: {golden} holds no list of machines")
     return record
 
 

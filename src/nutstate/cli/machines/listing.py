@@ -18,15 +18,16 @@ WIDE_COLUMNS_MIN = 80
 
 
 @click.command("list", epilog="\b\nExample:\n  nutstate machines list --json")
+@click.argument("wanted", metavar="[MACHINE]...", nargs=-1)
 @from_option
 @json_option
-def list_machines(origin: str | None, as_json: bool) -> int:
+def list_machines(wanted: tuple[str, ...], origin: str | None, as_json: bool) -> int:
     """Every machine: version, content hash and size.
 
     A cell is a state x event; a case is a cell under one combination of its guards' answers.
     """
     out = Output(as_json)
-    found = [_numbers(machine) for machine in chosen((), origin)]
+    found = [_numbers(machine) for machine in chosen(wanted, origin)]
     if as_json:
         out.document({"machines": found})
         return Exit.DONE

@@ -18,7 +18,11 @@ SIGNS: Mapping[str, str] = {"accepted": "A", "absorbed": "b", "refused": "r", "u
 """One letter per outcome, in this order where a cell has several."""
 
 
-@click.command("table", epilog="\b\nExample:\n  nutstate machines table melt --cells")
+@click.command(
+    "table",
+    short_help="A MACHINE as a Markdown page, or as a matrix.",
+    epilog="\b\nExample:\n  nutstate machines table melt --cells",
+)
 @click.argument("machine")
 @click.option(
     "--cells", "as_cells", is_flag=True, help="Instead, what each event can do in each state, in one letter."

@@ -136,8 +136,8 @@ class Driver:
             # counts, for everybody
             run.draft.set(sent_at=now, sent_by=None)
             run.sent_here = (now, self.clock.monotonic())
+        run.staged.append((happened, run.answered))
         run.answered = False
-        run.staged.append(happened)
         run.evidence = evidence
         run.idle_polls = 0
 
@@ -236,7 +236,7 @@ class Driver:
             raise StorageError("the operation vanished from the store", operation_id=run.operation.id)
         run.draft = self.open_draft(stored, run.draft.actor)
         run.staged.clear()
-        for happened in staged:
+        for happened, run.answered in staged:
             decision = run.decide(happened.event, happened.evidence)
             if not decision.accepted:
                 return

@@ -59,7 +59,7 @@ class Run:
     rng: Callable[[int], bytes] = secrets.token_bytes
     worker: str = ""
     evidence: Evidence = field(factory=Evidence, repr=False)
-    staged: list[Happened] = field(factory=list, repr=False)
+    staged: list[tuple[Happened, bool]] = field(factory=list, repr=False)  # and whether it was answered then
     confirmed: bool = False
     strict: bool = False  # what was decided holds for this very version only
     sent_here: tuple[int, float] | None = None  # sent_at as stamped by this drive, monotonic

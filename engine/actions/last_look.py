@@ -79,6 +79,8 @@ def _unanswered() -> MintError:
 
 def _outputs(run: Run, force: bool) -> Happened | Evidence:
     result = restore_outputs(run)
+    if isinstance(result, Happened) and _issued(result):
+        result = restore_outputs(run)  # perhaps to us, between its two questions
     if isinstance(result, Happened):
         if result.event in _FOUND and run.decide(result.event, result.evidence).accepted:
             return result
@@ -93,3 +95,8 @@ def _outputs(run: Run, force: bool) -> Happened | Evidence:
     if not force:
         raise MintSilent(Unreachable("no answer about our outputs"))
     return Evidence()
+
+
+def _issued(happened: Happened) -> bool:
+    quote = happened.evidence.mint_quote
+    return quote is not None and quote.state == "ISSUED"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -35,8 +36,9 @@ entry_point = EntryPoint()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The setting and the option."""
+    words: Literal["args"] = "args"
     parser.addini(
-        SETTING, "Machines to test exhaustively, each as MODULE or MODULE:NAME.", type="args", default=[]
+        SETTING, "Machines to test exhaustively, each as MODULE or MODULE:NAME.", type=words, default=[]
     )
     parser.getgroup("nutstate").addoption(
         "--nutstate-machines",

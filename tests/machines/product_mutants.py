@@ -10,7 +10,7 @@ from attrs import frozen
 
 from nutstate.machines import MELT, MINT, TOKEN
 from nutstate.machines.guards import melt as melt_guards
-from nutstate.machines.kit.product import Tables
+from nutstate.machines.kit.product import SETTINGS, Setting, Tables
 from nutstate.machines.spec import Guard, Machine, Transition, edges
 
 Edge = Transition[Any]
@@ -18,12 +18,18 @@ Edge = Transition[Any]
 
 @frozen
 class Planted:
-    """A fault: the tables with it, the setting that shows it, and how the finding begins."""
+    """A fault: the tables with it, the setting that shows it, and how the finding begins. ``restarts`` False:
+    nothing is wrong with the tables, but the settle window does not count from the end of a fence."""
 
     name: str
     tables: Tables
     setting: str
     finds: tuple[str, ...]
+    restarts: bool = True
+
+    def explored_in(self) -> Setting:
+        """The setting under the fault."""
+        return attrs.evolve(SETTINGS[self.setting], tables=self.tables, restarts=self.restarts)
 
 
 def rows(machine: Machine[Any], row: str, change: Callable[[Edge], Edge | None]) -> Machine[Any]:
@@ -51,6 +57,14 @@ def leads_to(machine: Machine[Any], row: str, dest: str, *effects: str) -> Machi
 
 def without(machine: Machine[Any], row: str) -> Machine[Any]:
     return rows(machine, row, lambda e: None)
+
+
+def deaf(machine: Machine[Any], row: str, name: str, *events: str) -> Machine[Any]:
+    """The machine without a row, in which a state takes note of these events and stays."""
+    states = tuple(
+        attrs.evolve(s, absorbs=(*s.absorbs, *events)) if s.name == name else s for s in machine.states
+    )
+    return attrs.evolve(without(machine, row), states=states)
 
 
 def first(machine: Machine[Any], *added: Edge) -> Machine[Any]:
@@ -112,9 +126,19 @@ PLANTED = (
          first(MELT, *edges("x", "cancel", "paying", "cancelled", effects=FREES)), "pay", "I10", "I4"),
     melt("age frees the inputs", first(without(MELT, "17"), *edges("17", "too_old", "unknown", "expired", effects=FREES)),
          "late", "I4", "I10"),
-    melt("a paid melt is not seen while fencing", without(MELT, "10.mint_paid.fencing"), "late", "I11"),
-    melt("broken trust is not seen", without(MELT, "32"), "broken-trust", "I11"),
-    melt("nothing leaves unknown but age", without(without(MELT, "12.mint_unpaid.unknown"), "17"), "late", "I11"),
+    melt("a paid melt is not seen while fencing", deaf(MELT, "10.mint_paid.fencing", "fencing", "mint_paid"), "rotate", "I11"),
+    melt("fencing has no place for PAID", without(MELT, "10.mint_paid.fencing"), "late", "I8"),
+    melt("broken trust is not seen", deaf(MELT, "32", "watching", "mint_paid"), "broken-trust", "I11"),
+    melt("row 22b is dropped", without(MELT, "22b"), "release", "I11"),
+    melt("row 22b does not correct what was freed", no_effect(MELT, "22b", "correct_spent"), "release", "I4"),
+    melt("row 22b does not store the fence", no_effect(MELT, "22b", "store_fenced"), "release", "I12", "I10"),
+    Planted("a fence does not restart the settle window", Tables(), "pay", ("I10", "I4"), restarts=False),
+    melt("row 29a does not ask payment_is_news, and row 10 does not take it first",
+         deaf(no_guard(MELT, "29a", "payment_is_news"), "10.mint_paid.attention", "attention"), "write-off", "I12"),
+    melt("not_in_flight does not ask the inputs", asks(MELT, "not_in_flight", lambda f: f.quote_state != "PENDING"),
+         "give-up", "I12"),
+    melt("row 16 does not leave pending", without(MELT, "16.inputs_spent_elsewhere.pending"), "stolen", "I8"),
+    melt("nothing leaves unknown but age", without(without(MELT, "12.mint_unpaid.unknown"), "17"), "rotate", "I11"),
     melt("an ended melt goes on", first(MELT, *edges("x", "mint_paid", "reconciled", "paid")), "workers", "I3"),
     Planted("a token forgets who reserved it", Tables(token=no_effect(TOKEN, "8", "set_reserved_by")), "pay", ("I4",)),
     Planted("a spent token is unspent again", Tables(token=leads_to(TOKEN, "11", "unspent")), "pay", ("I4",)),

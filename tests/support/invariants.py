@@ -72,7 +72,7 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
             assert op.sources_total == total + op.keep_total, f"I1 sources {op}"
         elif op.payment is not None:
             gone += op.amount + op.input_fee + owed_max(total, op.amount, op.input_fee)
-    paid = {part.token_id for op in operations if op.payment for part in op.inputs}
+    paid = {part.token_id for op in operations if op.payment or op.fenced_token_id for part in op.inputs}
     corrected = sum(
         t.total_amount
         for t in tokens

@@ -9,14 +9,13 @@ from __future__ import annotations
 from .explore import STATES_MAX, Exploration, Step, Violation, explore
 from .script import BadScript, Replayed, replay, written
 from .setting import Plan, Setting, Tables
-from .settings import BIG, DEFAULT, FOUND, SETTINGS
+from .settings import BIG, DEFAULT, SETTINGS
 
 __all__ = [
     "BIG",
     "BadScript",
     "DEFAULT",
     "Exploration",
-    "FOUND",
     "Plan",
     "Replayed",
     "SETTINGS",

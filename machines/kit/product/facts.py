@@ -1,5 +1,5 @@
-"""From what a worker has seen to the facts the real guards ask about. Times are flags: a window is over
-or it is not."""
+"""From what a worker has seen to the facts the real guards ask about. Times are flags: when the
+first question was asked, a window was over or it was not."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NOTHING = Evidence()
 
 def _since(op: Op, happened: bool, window: str) -> int | None:
     """When something began, as far as the guards can tell: just now, or a window ago."""
-    return None if not happened else NOW - WINDOW if window in op.over else NOW
+    return None if not happened else NOW - WINDOW if window in op.judged else NOW
 
 
 def holder_of(setting: Setting, world: World, index: int) -> str | None:
@@ -61,9 +61,9 @@ def melt_facts(setting: Setting, world: World, index: int, seen: Evidence) -> Me
         "now": NOW, "unit": "sat", "owner": _OWNER, "wallet": _WALLET, "operation_id": plan.name,
         "two_step": plan.two_step, "policy": plan.policy, "amount": plan.amount, "amount_max": 1 << 20,
         "quoted_amount": plan.amount, "invoice_amount": plan.amount, "quoted_unit": "sat",
-        "fee_reserve": plan.fee_reserve, "quote_expires_at": NOW if "quote" in op.over else NOW + WINDOW,
+        "fee_reserve": plan.fee_reserve, "quote_expires_at": NOW if "quote" in op.judged else NOW + WINDOW,
         "sent_at": NOW if op.sent else None, "settle_window_ms": WINDOW,
-        "since_last_send_ms": (WINDOW if "settle" in op.over else 0) if op.sent else None,
+        "since_last_send_ms": (WINDOW if "settle" in op.judged else 0) if op.sent else None,
         "retries": max(0, op.tries - 1), "retries_max": setting.retries_max,
         "unresolved_since": _since(op, op.sent, "age"), "unknown_age_max_ms": WINDOW,
         "watch_since": _since(op, op.watch, "watch"), "watch_window_ms": WINDOW,
@@ -72,7 +72,7 @@ def melt_facts(setting: Setting, world: World, index: int, seen: Evidence) -> Me
         "payment_recorded": op.payment, "input_count_max": 100,
         "operator_reason": "seen" if seen.operator else "",
         "checks_performed": seen.checks, "discrepancies": seen.discrepancies,
-                **_inputs(setting, world, index, seen), **_answers(op, seen),
+        **_inputs(setting, world, index, seen), **_answers(op, seen),
         **_fence(setting, plan, op, seen), **_change(plan, op, seen),
     }  # fmt: skip
     return MeltFacts(**facts)
@@ -157,7 +157,7 @@ def mint_facts(setting: Setting, world: World, index: int, seen: Evidence) -> Mi
         unit="sat",
         amount_max=1 << 20,
         quote_state=seen.quote or None,
-        quote_expires_at=NOW if "quote" in op.over else NOW + WINDOW,
+        quote_expires_at=NOW if "quote" in op.judged else NOW + WINDOW,
         outputs_verified=seen.verified,
         issued_total=plan.amount if seen.verified else 0,
         restored_none=seen.restored_none,

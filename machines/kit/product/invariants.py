@@ -69,7 +69,7 @@ def _operations(setting: Setting, world: World) -> str | None:
             return f"I4: {plan.name} is paid and its inputs are {sorted(states)}"
         if op.payment and world.quotes[index].state != "PAID":
             return f"I4: {plan.name} is paid here and {world.quotes[index].state} at the mint"
-        if op.fenced and states != {"spent"}:
+        if op.fenced and states != {"spent"} and not _used_again(setting, world, op):
             return f"I4: {plan.name} is fenced and its inputs are {sorted(states)}"
         if op.state in _IN_FLIGHT and not op.payment:
             free = [t for t in op.inputs if tokens[t].state != "reserved" or tokens[t].holder != plan.name]
@@ -97,16 +97,22 @@ def _excused(setting: Setting, world: World, name: str) -> bool:
     return setting.late and any(op.trusted and name in op.request for op in world.ops)
 
 
+def _used_again(setting: Setting, world: World, op: Op) -> bool:
+    """Whether what an operation freed on a word that was broken is in another operation by now: until that
+    one ends, the books count the same proofs twice."""
+    others = (other for other in world.ops if other is not op)
+    return setting.late and op.trusted and any(set(op.request) & set(other.request) for other in others)
+
+
 def _truth(setting: Setting, world: World) -> str | None:
     """What we call unspent can be spent, and what the mint holds for us is accounted for."""
     home = {name: token for token in world.tokens for name, _ in token.coins}
-    lost = {name for op in world.ops if op.state == "written_off" for name in op.request}
     for name, _, state in world.coins:
         token = home.get(name)
         if token is not None and token.state == "unspent" and state in ("SPENT", "PENDING"):
             if not _excused(setting, world, name):
                 return f"I4: {token.id} is unspent here, and the mint calls {name} {state}"
-        elif state == "UNSPENT" and name not in lost:
+        elif state == "UNSPENT":
             if token is not None and token.state in ("spent", "failed"):
                 return f"I12: {token.id} is {token.state} here, and the mint still calls {name} UNSPENT"
             if token is None and not _awaited(setting, world, name):
@@ -126,20 +132,14 @@ def _awaited(setting: Setting, world: World, name: str) -> bool:
     if what == "change":
         if setting.late and op.trusted:
             return True
-        if op.state == "written_off":
-            return setting.hasty != "give_up"
         return (not ended and op.blanks and op.state not in _AFTER_CHANGE) or _given_up(setting, op)
     generations = op.fences if what.startswith("fence") else op.outputs
-    return (
-        not ended and int(what.removeprefix("fence").removeprefix("mint")) <= len(generations)
-    ) or op.state == "written_off"
+    return not ended and int(what.removeprefix("fence").removeprefix("mint")) <= len(generations)
 
 
 def _given_up(setting: Setting, op: Op) -> bool:
-    """Change that came after its window, from a mint that withholds it, or after an operator gave up:
-    booked as fee or as loss."""
-    excused = setting.withholds or (op.given_up and setting.hasty != "write_off")
-    return excused and op.change <= 0 and op.fee >= 0
+    """Change of a mint that withheld it for longer than its window: booked as fee or as loss."""
+    return setting.withholds and op.change <= 0 and op.fee >= 0
 
 
 def _claims(setting: Setting, world: World) -> str | None:
@@ -182,6 +182,8 @@ def _requests(setting: Setting, world: World) -> str | None:
 
 def _value(setting: Setting, world: World) -> str | None:
     """I1 from the stored documents alone, as an auditor would add them up."""
+    if any(_used_again(setting, world, op) for op in world.ops):
+        return None
     entered = sum(amount for _, coins in setting.tokens for _, amount in coins)
     held = sum(t.total for t in world.tokens if t.state in ("unspent", "reserved", "outstanding"))
     gone = 0
@@ -204,6 +206,7 @@ def _value(setting: Setting, world: World) -> str | None:
             if op.sources != op.total + op.keep:
                 return f"I1: {plan.name}: sources {op.sources}, inputs {op.total}, kept {op.keep}"
         elif op.fenced:
+            paid |= set(op.inputs)
             gone += plan.input_fee
         elif op.state == "written_off":
             gone += op.loss

@@ -12,6 +12,7 @@ from ...spec import Decision
 from . import mint
 from .effects import APART, EFFECTS, commit
 from .facts import NOTHING, Evidence
+from .operators import OPERATORS
 from .programs import (
     PROGRAMS,
     SENDS,
@@ -22,14 +23,11 @@ from .programs import (
     Program,
     Step,
     View,
-    give_up_mint,
-    release,
     selection,
-    write_off,
 )
 from .scene import Decider, Refused
 from .setting import Setting
-from .world import FORGOTTEN, Answers, Op, Request, World
+from .world import FORGOTTEN, Answers, Look, Op, Request, World
 
 
 class Move(NamedTuple):
@@ -95,7 +93,7 @@ def _worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
         yield _decided(decider, world.with_op(index, up=True), index, f"{name} is found again", "recover")
         return
     yield from _first_worker(decider, world, index)
-    if op.seen and op.seen[0] == "staged":
+    if op.program == "staged":
         yield _committed_late(decider, world, index)
         return
     if op.waiting:
@@ -130,13 +128,13 @@ def _first_worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
 
 
 def _open(op: Op) -> Answers:
-    return op.seen or ("",)
+    return op.seen or (Look(over=op.over),)
 
 
 def _program(decider: Decider, world: World, index: int) -> Program | None:
     plan, op = decider.setting.plans[index], world.ops[index]
-    if op.seen and op.seen[0]:
-        return _OPERATORS[plan.kind][op.seen[0]]
+    if op.program:
+        return OPERATORS[plan.kind][op.program]
     action = decider.setting.tables.of(plan.kind).state(op.state).action
     return None if action is None else PROGRAMS[action]
 
@@ -194,13 +192,13 @@ def _decided(
     except Refused as refused:
         return Move(label, kind, world, note, f"I8: {refused}", edge)
     setting = decider.setting
-    plan = setting.plans[index]
+    plan, op = setting.plans[index], world.ops[index]
     state = setting.tables.of(plan.kind).state(decision.next_state)
     sends = SENDS.get(state.action or "")
     if sends and not state.write_ahead:
         # nothing says that the commit comes first, so the request may leave before it
         sent = _sent(after, index, plan.name, sends)
-        staged = ("staged", event, seen)
+        staged = (Look("staged", op.judged), event, seen)
         early = world._replace(net=sent.net).with_op(index, seen=staged)
         return Move(label, kind, early, f"{note}, sent before it is committed", "", edge)
     return Move(label, kind, settled(setting, after, index), note, "", edge)
@@ -209,6 +207,10 @@ def _decided(
 def _not_taken(decider: Decider, world: World, index: int, label: str, kind: str, decision: Decision) -> Move:
     """Nothing is written. A request that is refused before anything was stored is turned down as a whole."""
     note = f"{decision.event} {decision.outcome}"
+    if decision.outcome == "undefined":
+        return Move(
+            label, kind, world, note, f"I8: {decision.machine} has no {decision.event} in {decision.state}"
+        )
     plan = decider.setting.plans[index]
     action = decider.setting.tables.of(plan.kind).state(decision.state).action
     if decision.outcome == "refused" and action in ("ask_quote", "choose_inputs"):
@@ -243,7 +245,7 @@ def _committed_late(decider: Decider, world: World, index: int) -> Move:
     return Move(
         label,
         "engine",
-        after.with_op(index, waiting=SENDS[str(state.action)], seen=("",)),
+        after.with_op(index, waiting=SENDS[str(state.action)], seen=(Look(over=op.over),)),
         decision.next_state,
     )
 
@@ -274,32 +276,23 @@ def _caller(decider: Decider, world: World, index: int) -> Iterator[Move]:
     if op.state == "none":
         yield _decided(decider, world, index, f"request {plan.name}", "request", kind="caller")
         return
-    if decider.setting.cancels and decider.decide(world, index, "cancel", Evidence()).accepted:
-        idle = world.with_op(index, up=True, confirmed=False)
+    idle = world.with_op(index, up=True, confirmed=False, seen=())
+    if decider.setting.cancels and decider.decide(idle, index, "cancel", Evidence()).accepted:
         yield _decided(decider, idle, index, f"cancel {plan.name}", "cancel", kind="caller")
     if plan.two_step and op.state == "prepared" and not op.confirmed:
         yield Move(f"confirm {plan.name}", "caller", world.with_op(index, confirmed=True, up=True, seen=()))
-
-
-_OPERATORS: dict[str, dict[str, Program]] = {
-    "melt": {"write_off": write_off, "release": release},
-    "mint": {"write_off": give_up_mint},
-}
 
 
 def _operator(decider: Decider, world: World, index: int) -> Iterator[Move]:
     plan, op = decider.setting.plans[index], world.ops[index]
     reason = Evidence(operator=True)
     for event in ("resume", "resolve"):
-        if decider.decide(world, index, event, reason).accepted:
-            idle = world.with_op(index, seen=())
+        idle = world.with_op(index, seen=())
+        if decider.decide(idle, index, event, reason).accepted:
             yield _decided(decider, idle, index, f"operator: {event} {plan.name}", event, reason, "operator")
     if op.state == "attention" and not op.seen:
-        quiet = all(request.op != plan.name for request in world.net)
-        for name in _OPERATORS[plan.kind]:
-            if name == "release" and not quiet and decider.setting.hasty != "release":
-                continue
-            looking = world.with_op(index, seen=(name,))
+        for name in OPERATORS[plan.kind]:
+            looking = world.with_op(index, seen=(Look(name, op.over),))
             yield Move(f"operator: {name} {plan.name}, after a last look", "operator", looking)
 
 
@@ -321,7 +314,7 @@ def _windows(decider: Decider, world: World, index: int) -> Iterator[tuple[str, 
         yield "quote", op.quote and not op.sent, "the invoice"
         yield "age", "quote" in op.over or op.sent, "patience"
         return
-    arrived = all(request.op != plan.name or request.kind != "melt" for request in world.net)
+    arrived = all(request.op != plan.name for request in world.net)
     yield (
         "quote",
         op.quote and (not op.sent or plan.policy == "retry_then_fence") and not op.payment,
@@ -331,7 +324,7 @@ def _windows(decider: Decider, world: World, index: int) -> Iterator[tuple[str, 
     waits = op.state == "paying" or op.payment
     yield "settle", op.sent and not waits and (setting.late or arrived), "the settle window"
     yield "age", "settle" in op.over and not op.payment, "patience"
-    yield "watch", op.state == "watching", "the watch window"
+    yield "watch", op.state == "watching" and arrived, "the watch window"
     late = setting.withholds or not mint.change_owed(setting, world, index)
     yield "change", op.state == "paid" and late, "the change window"
     yield "empty", op.state == "paid" and op.empty and late, "the wait for empty change"

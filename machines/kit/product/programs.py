@@ -100,7 +100,7 @@ def _choose_inputs(view: View, got: Answers) -> Step:
 
 
 def _start(view: View, got: Answers) -> Step:
-    if "quote" in view.op.over:
+    if "quote" in view.op.judged:
         return Happened("expire")
     if not view.plan.two_step:
         return Happened("pay")
@@ -162,13 +162,13 @@ def _quote_unpaid(view: View, got: Answers) -> Step:
         return view.or_too_old("mint_unreachable")
     seen = Evidence(quote="UNPAID", states=got[1])
     if view.op.state == "watching":
-        return Happened("watch_over" if view.accepts("watch_over", seen) else "mint_unpaid", seen)
+        return _still_watched(view, got, seen)
     if all(state != "SPENT" for _, state in got[1]):
         return view.or_too_old("mint_unpaid", seen)
     if len(got) == 2:
         return Ask("fences")
-    found = _found(view, got[2])
-    if found is not None:
+    found = fences(view, got[2])
+    if isinstance(found, Happened):
         return found
     if len(got) == 3:
         return Ask("quote")
@@ -176,17 +176,30 @@ def _quote_unpaid(view: View, got: Answers) -> Step:
         return view.or_too_old("mint_unreachable")
     if got[3][0] != "UNPAID":
         return view.or_too_old(_OF_QUOTE[got[3][0]], Evidence(quote=got[3][0], change=got[3][1]))
-    if got[2] == SILENT:
+    if not found:
         return view.or_too_old("mint_unreachable")
     return view.or_too_old("inputs_spent_elsewhere", seen._replace(asked=True))
 
 
-def _found(view: View, answer: object) -> Happened | None:
-    """A fence of ours that the mint signed and that the machine takes."""
-    if not isinstance(answer, int) or not answer:
-        return None
+def _still_watched(view: View, got: Answers, seen: Evidence) -> Step:
+    """A fence from before the release may have come late: the watch ends only when that is known."""
+    if len(got) == 2:
+        return Ask("fences")
+    found = fences(view, got[2])
+    if isinstance(found, Happened):
+        return found
+    return Happened("watch_over" if found and view.accepts("watch_over", seen) else "mint_unpaid", seen)
+
+
+def fences(view: View, answer: object) -> Happened | bool:
+    """What restore says of our fences: the event if one is signed and the machine takes it, True if none is
+    signed, False if that is not known or of no use."""
+    if not isinstance(answer, int):
+        return False
+    if not answer:
+        return True
     seen = Evidence(fence=answer, verified=True, asked=True, signed=True)
-    return Happened("fence_found", seen) if view.accepts("fence_found", seen) else None
+    return Happened("fence_found", seen) if view.accepts("fence_found", seen) else False
 
 
 def _resolve_unpaid(view: View, got: Answers) -> Step:
@@ -202,11 +215,12 @@ def _post_fence(view: View, got: Answers) -> Step:
     for n, what in enumerate(("fences", "quote", "inputs")):
         if len(got) == n:
             return Ask(what)
-        if n == 0 and (found := _found(view, got[0])) is not None:
+        found = fences(view, got[0])
+        if isinstance(found, Happened):
             return found
         if n == 1 and got[1] != SILENT and got[1][0] == "PAID":
             return Happened("mint_paid", Evidence(quote="PAID", change=got[1][1]))
-        if n == 1 and got[0] == SILENT:
+        if n == 1 and not found:
             return view.or_too_old("mint_unreachable")
     if got[2] == SILENT:
         return view.or_too_old("mint_unreachable")
@@ -226,9 +240,10 @@ def _post_fence(view: View, got: Answers) -> Step:
 def _confirm_unsigned(view: View, got: Answers, gone: bool) -> Step:
     if not got:
         return Ask("fences")
-    if (found := _found(view, got[0])) is not None:
+    found = fences(view, got[0])
+    if isinstance(found, Happened):
         return found
-    if got[0] == SILENT:
+    if not found:
         return view.or_too_old("mint_unreachable")
     return Happened("fence_refused", Evidence(asked=True, gone=gone))
 
@@ -290,7 +305,8 @@ def _post_mint(view: View, got: Answers) -> Step:
     return Happened(got[0])
 
 
-def _restore_outputs(view: View, got: Answers) -> Step:
+def restore_outputs(view: View, got: Answers) -> Step:
+    """Are our outputs signed, and if not, what does the mint say of the quote?"""
     if not view.op.outputs:
         return _ask_payment(view, got)
     if not got:
@@ -313,64 +329,11 @@ def _or_old(view: View, happened: Happened) -> Happened:
     return happened
 
 
-def write_off(view: View, got: Answers) -> Step:
-    """An operator gives up, unless a last look finds something better. What is not answered ends it."""
-    if not got:
-        return Ask("fences")
-    if (found := _found(view, got[0])) is not None:
-        return found
-    if len(got) == 1:
-        return Ask("quote")
-    if SILENT in got:
-        return None
-    quote, change = got[1]
-    paid = view.op.payment or quote == "PAID"
-    if len(got) == 2:
-        return Ask("change" if paid else "inputs")
-    if len(got) == 3:
-        return Ask("fences")
-    if (found := _found(view, got[3])) is not None:
-        return found
-    if not paid:
-        if all(state == "UNSPENT" for _, state in got[2]):
-            return None
-        return Happened("write_off", Evidence(quote=quote, states=got[2], operator=True))
-    most = view.plan.owed(view.op.total)[1]
-    got_back = max(change, got[2])
-    return Happened(
-        "write_off", Evidence(quote=quote, operator=True, change=got_back if 0 < got_back <= most else -1)
-    )
-
-
-def release(view: View, got: Answers) -> Step:
-    """An operator trusts the mint's word, asked now."""
-    for n, what in enumerate(("fences", "quote", "inputs")):
-        if len(got) == n:
-            return Ask(what)
-        if got[n] == SILENT:
-            return None
-        if n == 0 and (found := _found(view, got[0])) is not None:
-            return found
-    return Happened("release", Evidence(quote=got[1][0], states=got[2], operator=True))
-
-
-def give_up_mint(view: View, got: Answers) -> Step:
-    """An operator gives an issue up, unless the mint still has it for us."""
-    step = _restore_outputs(view, got)
-    if not isinstance(step, Happened):
-        return step
-    if step.event in ("signatures_restored", "invoice_paid") and view.accepts(step.event, step.seen):
-        return step
-    if step.seen.quote == "PAID" or step.event == "mint_unreachable":
-        return None
-    return Happened("write_off", Evidence(operator=True))
-
-
 PROGRAMS: Mapping[str, Program] = {
     "ask_quote": _ask_quote, "choose_inputs": _choose_inputs, "start": _start, "post_melt": _post_melt,
     "ask_state": _ask_state, "resolve_unpaid": _resolve_unpaid, "post_fence": _post_fence,
     "collect_change": _collect_change, "reconcile": _reconcile, "ask_payment": _ask_payment,
-    "post_mint": _post_mint, "restore_outputs": _restore_outputs,
+    "post_mint": _post_mint, "restore_outputs": restore_outputs,
 }  # fmt: skip
 """By the action a state names."""
 

@@ -12,7 +12,7 @@ from .facts import Evidence, holder_of, melt_facts, mint_facts, sources_of, toke
 from .setting import Plan, Setting
 from .world import Coin, Op, Token, World
 
-_STORED = Op._fields.index("over") + 1
+_STORED = Op._fields.index("over")
 
 
 class Refused(Exception):
@@ -35,7 +35,7 @@ class Decider:
             sources = sources_of(world, seen.chosen) if seen.chosen else ()
             held = [world.token(token_id).holder == plan.name for token_id in op.inputs]
             around = (holder_of(self.setting, world, index), tuple(t.state for t in sources), all(held))
-        key = (index, event, op[:_STORED], seen, around)
+        key = (index, event, op[:_STORED], op.judged, seen, around)
         found = self._known.get(key)
         if found is None:
             gather: Any = melt_facts if plan.kind == "melt" else mint_facts

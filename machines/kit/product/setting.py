@@ -61,10 +61,10 @@ class Setting:
     than the reserve is a mint that cheats). ``stolen``: coins somebody else may spend at the mint.
     ``crashes``: how many; None = any number. ``workers`` 2: another worker may take over while the first
     still waits for its answer. ``slow``: time may pass between the mint's last answer and the decision.
-    ``operator``: somebody looks after parked operations; ``hasty``: and does one thing too early (release:
-    while a request of ours is still on its way; write_off: while change is still to be signed; give_up:
-    what the mint is about to take). ``rotates``: the mint may change its keyset. ``withholds``: it may owe
-    change past every window. ``known``: the invariant the released tables are known to break here."""
+    ``operator``: somebody looks after parked operations, and does so whenever it pleases. ``rotates``: the
+    mint may change its keyset. ``withholds``: it may owe change past every window. ``restarts``: the settle
+    window counts anew from the end of every state that sends, as the engine has it; a model without that
+    shows what it is for."""
 
     name: str
     about: str
@@ -79,13 +79,12 @@ class Setting:
     workers: int = 1
     slow: bool = False
     operator: bool = True
-    hasty: str = ""
     rotates: bool = False
     cancels: bool = True
     withholds: bool = False
+    restarts: bool = True
     retries_max: int = 1
     fences_max: int = 2
-    known: str = ""
 
     def index(self, name: str) -> int:
         """The place of an operation. KeyError for a name no plan has."""

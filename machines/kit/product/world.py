@@ -11,7 +11,15 @@ Coin = tuple[str, int]
 """A proof: its name and its amount."""
 
 Answers = tuple[Any, ...]
-"""What a worker saw since it last decided: the program it follows, then answer by answer."""
+"""What a worker saw since it last decided: its :class:`Look`, then answer by answer."""
+
+
+class Look(NamedTuple):
+    """Who asks, and which windows were over before the first question. ``program`` is what an operator
+    wants; a worker follows the action of the state and names none."""
+
+    program: str = ""
+    over: frozenset[str] = frozenset()
 
 
 class Token(NamedTuple):
@@ -60,6 +68,16 @@ class Op(NamedTuple):
     waiting: str = ""
     stale: bool = False
     seen: Answers = ()
+
+    @property
+    def program(self) -> str:
+        return str(self.seen[0].program) if self.seen else ""
+
+    @property
+    def judged(self) -> frozenset[str]:
+        """The windows that count as over: answers can be slow, and permit nothing by a window that was
+        not over when they were asked for."""
+        return self.seen[0].over if self.seen else self.over
 
 
 class Quote(NamedTuple):

@@ -13,7 +13,6 @@ import click
 from ...machines.kit.product import (
     BIG,
     DEFAULT,
-    FOUND,
     SETTINGS,
     STATES_MAX,
     BadScript,
@@ -38,7 +37,7 @@ _MODELLED = ("melt", "mint", "token")
     epilog="\b\nExample:\n"
     "  nutstate machines explore\n"
     "  nutstate machines explore melt --setting late --crashes 2\n"
-    "  nutstate machines explore --setting slow-trust --script way.txt\n"
+    "  nutstate machines explore --setting give-up-issue --script way.txt\n"
     "  nutstate machines explore --replay way.txt",
 )
 @click.argument("kinds", nargs=-1, metavar="[melt|mint]...")
@@ -93,8 +92,7 @@ def explore_worlds(
     """Explore token x operation x mint answers x crash for small configurations.
 
     The real tables decide; store, mint, network and time around them are a model. The invariants are asked
-    in every reached state. The exit code is 1 when one breaks that is not known to, when a known one breaks
-    no longer, or when a replayed script breaks one.
+    in every reached state. The exit code is 1 when one breaks.
     """  # fmt: skip
     out, tables = Output(as_json), _tables(origin)
     if source is not None:
@@ -118,7 +116,7 @@ def explore_worlds(
         except OSError as error:
             raise click.UsageError(f"--script: {error.strerror}: {str(target)!r}") from None
     _told(out, found, target if broken else None)
-    return Exit.DONE if all(_as_known(item) for item, _ in found) else Exit.REFUSED
+    return Exit.REFUSED if broken else Exit.DONE
 
 
 def _tables(origin: str | None) -> Tables:
@@ -136,7 +134,7 @@ def _settings(kinds: Sequence[str], wanted: Sequence[str], big: bool) -> list[Se
     for name in wanted:
         if name not in SETTINGS:
             raise click.UsageError(f"no setting named {name!r}; see --list")
-    chosen = [SETTINGS[name] for name in wanted] or [*DEFAULT, *FOUND, *(BIG if big else ())]
+    chosen = [SETTINGS[name] for name in wanted] or [*DEFAULT, *(BIG if big else ())]
     return [s for s in chosen if not kinds or any(plan.kind in kinds for plan in s.plans)]
 
 
@@ -163,16 +161,10 @@ def _playable(tables: Tables, coins: str | None, crashes: int | None) -> dict[st
     }
 
 
-def _as_known(found: Exploration) -> bool:
-    what = "" if found.violation is None else found.violation.what
-    return what.partition(":")[0] == found.setting.known.partition(":")[0]
-
-
 def _verdict(found: Exploration) -> str:
     if found.violation is None:
-        held = "holds" if found.complete else "holds so far"
-        return f"{held}, though known: {found.setting.known}" if found.setting.known else held
-    return f"known: {found.setting.known}" if _as_known(found) else f"BROKEN {found.violation.what}"
+        return "holds" if found.complete else "holds so far"
+    return f"BROKEN {found.violation.what}"
 
 
 def _told(out: Output, found: Sequence[tuple[Exploration, float]], script: Path | None) -> None:
@@ -196,7 +188,7 @@ def _told(out: Output, found: Sequence[tuple[Exploration, float]], script: Path 
     out.line()
     out.line(f"{states} states and {moves} moves in {sum(seconds for _, seconds in found):.1f} s")
     for item, _ in found:
-        if item.violation is not None and not (item.setting.known and _as_known(item) and len(found) > 1):
+        if item.violation is not None:
             out.line()
             out.line(written(item).rstrip())
     if script is not None:
@@ -205,7 +197,7 @@ def _told(out: Output, found: Sequence[tuple[Exploration, float]], script: Path 
 
 
 def _styled(item: Exploration) -> Part:
-    style = "green" if item.violation is None else "yellow" if _as_known(item) else "bold red"
+    style = "green" if item.violation is None else "bold red"
     return (_verdict(item), style)
 
 
@@ -218,8 +210,6 @@ def _document(item: Exploration, seconds: float) -> dict[str, Any]:
         "depth": item.depth,
         "seconds": round(seconds, 3),
         "complete": item.complete,
-        "known": item.setting.known or None,
-        "as_known": _as_known(item),
         "breaks": None if broken is None else broken.what,
         "script": None if broken is None else written(item),
         "ends": dict(item.ends),
@@ -229,9 +219,7 @@ def _document(item: Exploration, seconds: float) -> dict[str, Any]:
 
 def _listed(out: Output, settings: Sequence[Setting]) -> int:
     if out.as_json:
-        out.document(
-            {"settings": [{"name": s.name, "about": s.about, "known": s.known or None} for s in settings]}
-        )
+        out.document({"settings": [{"name": s.name, "about": s.about} for s in settings]})
     out.table(["setting", "about"], [[s.name, s.about] for s in settings])
     return Exit.DONE
 

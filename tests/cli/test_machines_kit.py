@@ -211,6 +211,26 @@ def test_a_module_that_is_wrong_is_told(
     assert words in " ".join(shown.stderr.split())
 
 
+@pytest.mark.parametrize(
+    ("raised", "code", "said", "ends"),
+    [
+        (KeyboardInterrupt(), "INTERRUPTED", "interrupted", 130),
+        (RuntimeError("nsec1"), "UNEXPECTED", "error: unexpected RuntimeError: this is a bug in nutstate", 1),
+    ],
+)
+def test_what_ends_early_says_so_in_json_too(
+    monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: str, said: str, ends: int
+) -> None:
+    def fails(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("nutstate.cli.machines.listing.chosen", fails)
+    shown = run("list")
+    assert (shown.exit_code, shown.stdout, shown.stderr.strip()) == (ends, "", said)
+    shown = run("list", "--json")
+    assert (shown.exit_code, json.loads(shown.stdout)["error"]["code"], shown.stderr) == (ends, code, "")
+
+
 def test_the_list_is_of_some_or_of_all_and_is_a_record_of_what_is_released(tmp_path: Path) -> None:
     assert [item["name"] for item in document("list")["machines"]] == list(names())
     assert [item["name"] for item in document("list", "token", "melt")["machines"]] == ["token", "melt"]

@@ -13,7 +13,7 @@ import transitions
 from attrs import frozen
 
 from nutstate.machines.compile import compiled, step
-from nutstate.machines.spec import NONE, Event, Guard, Machine, Refuse, State, edges
+from nutstate.machines.spec import NONE, Event, Guard, Machine, Refuse, State, Transition, edges
 
 
 @frozen(kw_only=True)
@@ -170,5 +170,6 @@ def test_a_word_nobody_knows_cannot_be_declared(declare: Callable[[], object], w
 
 
 def test_a_lone_text_is_one_effect() -> None:
-    (edge,) = edges("1", "go", NONE, "on", effects="note_it")
+    row: tuple[Transition[Any], ...] = edges("1", "go", NONE, "on", effects="note_it")
+    (edge,) = row
     assert edge.effects == ("note_it",)

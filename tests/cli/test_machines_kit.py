@@ -228,7 +228,11 @@ def test_what_ends_early_says_so_in_json_too(
     shown = run("list")
     assert (shown.exit_code, shown.stdout, shown.stderr.strip()) == (ends, "", said)
     shown = run("list", "--json")
-    assert (shown.exit_code, json.loads(shown.stdout)["error"]["code"], shown.stderr) == (ends, code, "")
+    assert (shown.exit_code, json.loads(shown.stdout)["error"]["code"], shown.stderr.strip()) == (
+        ends,
+        code,
+        "",
+    )
 
 
 def test_the_list_is_of_some_or_of_all_and_is_a_record_of_what_is_released(tmp_path: Path) -> None:

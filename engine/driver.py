@@ -125,6 +125,9 @@ class Driver:
 
     def stage(self, run: Run, happened: Happened, decision: Decision) -> None:
         """Stage an accepted decision with its effects."""
+        if decision.state == "watching" and not run.draft.dirty:
+            # what was freed is anybody's: it may have changed hands since this drive began
+            run.draft = self.open_draft(run.operation, run.draft.actor)
         now = run.now()
         evidence = happened.evidence
         run.draft.advance(decision, now, _audit_data(run.operation, evidence))
@@ -234,8 +237,7 @@ class Driver:
         stored = self.store.operation(run.operation.id)
         if stored is None:
             raise StorageError("the operation vanished from the store", operation_id=run.operation.id)
-        run.draft = self.open_draft(stored, run.draft.actor)
-        run.staged.clear()
+        run.reloaded(self.open_draft(stored, run.draft.actor))
         for happened, run.answered in staged:
             decision = run.decide(happened.event, happened.evidence)
             if not decision.accepted:

@@ -225,7 +225,8 @@ def _source(tally: Tally, docs: Documents, part: InputRef) -> None:
     if is_settled(op) or op.fenced_token_id is not None:
         tally.that(f"{part.token_id}: state", token.state, "spent")
         tally.that(f"{part.token_id}: the time it was spent is stored", token.spent_at is not None)
-        tally.that(f"{part.token_id}: value", token.total_amount, part.amount)
+        if op.watch_since is None:  # once freed, others may have split it
+            tally.that(f"{part.token_id}: value", token.total_amount, part.amount)
     elif op.finished_at is not None and token.state == "reserved":
         tally.that(
             f"{part.token_id}: is held by an operation that has ended", token.reserved_by == op.id, False

@@ -159,7 +159,7 @@ class Recordings(Core):
     def _begin_hold(self, op: Operation, lasts: int, tokens: tuple[Token, ...]) -> Handle:
         op = attrs.evolve(op, amount=sum(token.total_amount for token in tokens))
         run = self._run(Draft(latest("melt"), op, stored=False, actor="caller"))
-        run.draft.set(hold_until=run.now() + lasts, sources_total=op.amount)
+        run.draft.set(hold_until=run.judged_at() + lasts, sources_total=op.amount)
         selection = Selection(tuple(Chosen(token, token.proofs) for token in tokens), 0)
         self._driver.take(
             run, Happened("hold", Evidence(selection=selection, claim_holder=self._claimer(op)))

@@ -87,7 +87,8 @@ class Recovery:
         run = self.open_run(taken, f"worker:{name}")
         confirmed = confirmed and taken.state == "prepared"
         run.worker, run.confirmed = name, confirmed
-        run.sender_gone = taken.sent_by is None or worker.certainly_dead(taken.sent_by)
+        if taken.sent_by is not None and worker.certainly_dead(taken.sent_by):
+            run.gone_sender = taken.sent_by
         if not confirmed:
             self.driver.take(run, Happened("recover"))
             run.idle_polls = 0

@@ -63,7 +63,7 @@ class Run:
     confirmed: bool = False
     strict: bool = False  # what was decided holds for this very version only
     sent_here: tuple[int, float] | None = None  # sent_at as stamped by this drive, monotonic
-    sender_gone: bool = False
+    gone_sender: str | None = None  # of the request, found certainly dead when this drive began
     answered: bool = False  # the action that just ran sent the stored request and has its answer
     asked_from: float = field(init=False)  # monotonic: before the present action asked anything
     loaded_monotonic: float = field(init=False)
@@ -112,10 +112,16 @@ class Run:
         since_loaded = int((self.asked_from - self.loaded_monotonic) * 1000)
         wall = self.judged_at() - op.sent_at
         passed = wall if wall >= 0 else since_loaded
-        still_open = (
-            0 if self.sender_gone or op.sent_by is None else int(self.settings.post_open_max_s * 1000)
-        )
+        answered = op.sent_by in (None, self.gone_sender)
+        still_open = 0 if answered else int(self.settings.post_open_max_s * 1000)
         return Elapsed(max(0, passed - still_open))
+
+    def reloaded(self, draft: Draft) -> None:
+        """Go on from what somebody else stored meanwhile. What was asked before is older than that, so no
+        time since the first loading counts for a request that was sent after it."""
+        self.loaded_wall, self.loaded_monotonic = self.now(), self.clock.monotonic()
+        self.draft = draft
+        self.staged.clear()
 
     def keys(self, keyset_id: str) -> Keyset:
         """Keys of a keyset of this operation's unit. Raises MintSilent, or BadSignature for a keyset of

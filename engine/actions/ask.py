@@ -144,7 +144,10 @@ def start(run: Run) -> Result:
     if op.policy.two_step:
         if not run.confirmed:
             return Pause(None)
-        return _between_the_steps(run)
+        result = _between_the_steps(run)
+        if result == Happened("pay") and run.now() >= op.quote.expires_at:
+            return Pause(0.0)  # it ran out while the mint was asked; nothing is started after that
+        return result
     return Happened("pay")
 
 

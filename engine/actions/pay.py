@@ -75,11 +75,13 @@ def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
 
 
 def _still_watched(run: Run, evidence: Evidence) -> Happened:
-    """A fence from before the release may have come late. The watch ends only when that is known."""
+    """A fence from before the release may have come late. The watch ends only when it is known that none
+    has: restore says so, or every input is UNSPENT, which a signed fence would not leave."""
     found = find_fence(run)
     if isinstance(found, Happened):
         return found
-    over = found is True and run.decide("watch_over", evidence).accepted
+    untouched = {state.state for state in evidence.states or ()} == {"UNSPENT"}
+    over = (found is True or untouched) and run.decide("watch_over", evidence).accepted
     return Happened("watch_over" if over else "mint_unpaid", evidence)
 
 

@@ -50,7 +50,7 @@ def state_diagram(machine: Machine[Any]) -> str:
     """A ``stateDiagram-v2`` with every state and every edge. Restart edges start with ``restart:``."""
     lines = [*_head(machine), _LABELS, "stateDiagram-v2", "    direction TB"]
     for edge in edges_of(machine):
-        source = "[*]" if edge.source == NONE else edge.source
+        source = "[*]" if machine.by_name[edge.source].kind == "pseudo" else edge.source
         lines.append(f"    {source} --> {edge.dest}: {_label(edge)}")
     lines += [f"    {state.name} --> [*]" for state in machine.states if state.kind == "final"]
     lines += [f'    state "{_title(s)}" as {s.name}' for s in machine.states if s.write_ahead]

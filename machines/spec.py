@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 F = TypeVar("F")
 
@@ -18,6 +18,23 @@ NONE = "none"
 Kind = Literal["pseudo", "live", "parked", "final"]
 Origin = Literal["caller", "engine", "mint", "clock", "operator", "restart"]
 Outcome = Literal["accepted", "refused", "absorbed", "undefined"]
+
+
+def _one_of(known: tuple[str, ...]) -> Callable[[Any, Attribute[Any], Any], None]:
+    """A mistyped word would be taken for one that no rule knows, and nothing would say so."""
+
+    def check(declared: Any, named: Attribute[Any], value: Any) -> None:
+        if value not in known:
+            where = f"{type(declared).__name__} {declared.name!r}"
+            raise ValueError(f"{where}: {named.name} is one of {', '.join(known)}, not {value!r}")
+
+    return check
+
+
+def _several(declared: Any, named: Attribute[Any], value: Any) -> None:
+    """``("tick")`` is a text, not a tuple: its letters would be taken for names."""
+    if isinstance(value, str):
+        raise TypeError(f"State {declared.name!r}: {named.name} is a tuple, not the text {value!r}")
 
 
 @frozen
@@ -37,11 +54,11 @@ class Guard(Generic[F]):
 
 @frozen
 class Event:
-    """Something that happened. ``origin`` says who can cause it."""
+    """Something that happened. ``origin`` says who can cause it. ValueError for another one."""
 
     name: str
     meaning: str
-    origin: Origin
+    origin: Origin = field(validator=_one_of(get_args(Origin)))
 
 
 @frozen
@@ -57,14 +74,15 @@ class Refuse:
 class State:
     """One state. ``action`` is what the engine performs while the entity is in it; with
     ``write_ahead`` it runs only after the state is committed. ``absorbs`` names the answers that
-    change nothing here (edges of the same cell are tried first)."""
+    change nothing here (edges of the same cell are tried first). ValueError for another kind, TypeError for
+    a text where a tuple belongs."""
 
     name: str
     meaning: str
-    kind: Kind = "live"
+    kind: Kind = field(default="live", validator=_one_of(get_args(Kind)))
     action: str | None = None
     write_ahead: bool = False
-    absorbs: tuple[str, ...] = ()
+    absorbs: tuple[str, ...] = field(default=(), validator=_several)
     refuses: tuple[Refuse, ...] = ()
     group: str = ""
 
@@ -91,12 +109,14 @@ def edges(
     *,
     requires: Iterable[Guard[F]] = (),
     forbids: Iterable[Guard[F]] = (),
-    effects: Iterable[str] = (),
+    effects: str | Iterable[str] = (),
     reason: str = "",
 ) -> tuple[Transition[F], ...]:
-    """One row of a table: the same edge for several events and sources. ``dest=None`` stays."""
+    """One row of a table: the same edge for several events and sources. ``dest=None`` stays. A lone text
+    is one event, source or effect."""
     events = (event,) if isinstance(event, str) else tuple(event)
     origins = (sources,) if isinstance(sources, str) else tuple(sources)
+    written = (effects,) if isinstance(effects, str) else tuple(effects)
     return tuple(
         Transition(
             f"{row}.{name}.{source}",
@@ -105,7 +125,7 @@ def edges(
             source if dest is None else dest,
             tuple(requires),
             tuple(forbids),
-            tuple(effects),
+            written,
             reason,
         )
         for name in events

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ...machines.spec import Machine
 from ..svg import drawing
-from . import dot, markdown, mermaid, plantuml, promela, scxml, xstate
+from . import declaration, dot, markdown, mermaid, plantuml, promela, scxml, xstate
 from .names import identifiers
 from .rules import NotExportable, ensure_complete
 
@@ -17,6 +17,7 @@ Export = Callable[[Machine[Any]], str]
 
 FORMATS: Final[Mapping[str, tuple[str, Export]]] = {
     "dot": ("dot", dot.export),
+    "json": ("json", declaration.export),
     "markdown": ("md", markdown.export),
     "mermaid": ("mmd", mermaid.export),
     "plantuml": ("puml", plantuml.export),

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from ...machines.spec import NONE, Machine, Refuse, State, Transition
+from ...machines.kit.graph import start_of
+from ...machines.spec import Machine, Refuse, State, Transition
 
 _NOT_NAMES = frozenset({"", "*", "="})
 """What the library that runs the machines takes for *stay*, *any state* and *the same state*."""
@@ -41,8 +42,8 @@ def rules_of(machine: Machine[Any], state: State) -> tuple[Rule, ...]:
 
 
 def initial_of(machine: Machine[Any]) -> State:
-    """Where an entity begins: in ``none``, or in the first state of a machine that has no such state."""
-    return machine.by_name.get(NONE, machine.states[0])
+    """Where an entity begins, as paths and walks of the kit have it."""
+    return machine.by_name[start_of(machine)]
 
 
 def halts(machine: Machine[Any], state: State) -> bool:

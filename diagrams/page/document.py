@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from ...machines.spec import Machine
+from ..exports.rules import ensure_complete
 from ..svg import drawing, overview
 from ..svg.theme import style
 from .counts import Counts
@@ -33,9 +34,12 @@ def page(
     machines: Sequence[Machine[Any]], *, trail: Trail | None = None, counts: Counts | None = None
 ) -> str:
     """The whole HTML document; the same machines, trail and counts give the same text. It loads nothing,
-    sends nothing, and shows whatever it is given as text. ValueError without any machine."""
+    sends nothing, and shows whatever it is given as text. ValueError without any machine, and NotExportable
+    (one too) for a declaration that contradicts itself."""
     if not machines:
         raise ValueError("a page needs a machine")
+    for machine in machines:
+        ensure_complete(machine)
     script = _script()
     styles = {"style": _asset("style.css"), "light": style("light") + "\n", "dark": style("dark") + "\n"}
     carried = {

@@ -82,17 +82,22 @@ def read(spec: Machine[Any], script: str | Iterable[Step]) -> tuple[Line, ...]:
     return tuple(line for _, line in found)
 
 
+def answer(word: str) -> tuple[str, bool]:
+    """The guard and its answer that ``GUARD=yes`` or ``GUARD=no`` names. ValueError for another word."""
+    name, _, said = word.rpartition("=")
+    if not name or said not in ANSWERS:
+        raise ValueError(f"{word!r} is not GUARD=yes or GUARD=no")
+    return name, ANSWERS[said]
+
+
 def _parsed(number: int, text: str) -> Line | None:
     words = text.partition("#")[0].split()
     if not words:
         return None
-    answers: list[tuple[str, bool]] = []
-    for word in words[1:]:
-        name, _, answer = word.rpartition("=")
-        if answer not in ANSWERS:
-            raise ScriptError(number, f"{word!r} is not GUARD=yes or GUARD=no")
-        answers.append((name, ANSWERS[answer]))
-    return Line(words[0], tuple(answers))
+    try:
+        return Line(words[0], tuple(answer(word) for word in words[1:]))
+    except ValueError as error:
+        raise ScriptError(number, str(error)) from None
 
 
 def _line(number: int, step: Any) -> Line:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
+from ._declared import NotDeclared, NotImportable, declared
 from .machines.kit import Cell, contradictions, endless, matrix, switched, unreached
+from .machines.lint import lint
 from .machines.spec import Machine
 
 DIFFERENCES_SHOWN_MAX = 5
@@ -80,23 +81,14 @@ def collected(session: pytest.Session, wanted: Sequence[str]) -> list[pytest.Ite
     return items
 
 
-def _declared(origin: str) -> list[Machine[Any]]:
-    module_name, _, attribute = origin.partition(":")
+def _declared(origin: str) -> tuple[Machine[Any], ...]:
     try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise pytest.UsageError(
-            f"nutstate machines: {module_name!r} cannot be imported: {error}. "
-            "It is imported as your tests are; see pytest's setting pythonpath."
-        ) from None
-    if attribute and not hasattr(module, attribute):
-        raise pytest.UsageError(f"nutstate machines: {module_name!r} holds no {attribute!r}")
-    values = [getattr(module, attribute)] if attribute else list(vars(module).values())
-    flat = [item for value in values for item in (value if isinstance(value, tuple | list) else (value,))]
-    found = [item for item in flat if isinstance(item, Machine)]
-    if not found:
-        raise pytest.UsageError(f"nutstate machines: {origin!r} holds no Machine")
-    return found
+        return declared(origin)
+    except NotImportable as error:
+        hint = "It is imported as your tests are; see pytest's setting pythonpath."
+        raise pytest.UsageError(f"nutstate machines: {error}. {hint}") from None
+    except NotDeclared as error:
+        raise pytest.UsageError(f"nutstate machines: {error}") from None
 
 
 def _cell(spec: Machine[Any], machine: Machine[Any], cell: Cell) -> Check:
@@ -119,7 +111,6 @@ def _endless(spec: Machine[Any]) -> Sequence[str]:
 
 
 def _lint(spec: Machine[Any]) -> Sequence[str]:
-    lint = importlib.import_module("nutstate.machines.lint").lint
     return [
         f"{finding.code} {finding.where}: {finding.sentence}"
         for finding in lint((spec,))

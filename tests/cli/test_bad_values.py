@@ -97,6 +97,7 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--on-duplicate": [("ignore", USAGE)],
     "--on-unpaid": [("hope", USAGE)],
     "--file": [("/nonexistent", USAGE), ("/", USAGE)],
+    "--html": [("/", USAGE)],
     "--kind": [("token", USAGE)],
     "--state": [("none", USAGE)],
     "--limit": [("0", (1, "INVALID_LIMIT")), ("10001", (1, "INVALID_LIMIT")), ("many", USAGE)],

@@ -48,7 +48,7 @@ def test_explain() -> None:
             ("explain", "check", "x", "y"),
             "no state 'x'; there are none, clean, corrected, discrepant, resolved",
         ),
-        (("explain", "melt", "pending", "zzz"), "`nutstate machines table` lists them"),
+        (("explain", "melt", "pending", "zzz"), "`nutstate machines table MACHINE` lists them"),
         (("explain", "melt", "pending", "mint_paid", "payment_proven"), "is not GUARD=yes or GUARD=no"),
         (("explain", "melt", "pending", "mint_paid", "=yes"), "is not GUARD=yes or GUARD=no"),
         (
@@ -183,3 +183,74 @@ def test_machines_that_cannot_be_told_are_told_so(tmp_path: Path, monkeypatch: p
             and "'go on' cannot be written in a script; --json can tell it" in shown.stderr
         )
     assert document("simulate", "b", "--from", "odd_machines", "--seed", "1")["steps"][0]["event"] == "go on"
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("their_wrong", "'their_wrong' cannot be imported: TypeError: it is odd (their_wrong.py:3)"),
+        ("their_torn", "'their_torn' cannot be imported: SyntaxError: '(' was never closed (their_torn.py,"),
+        ("their_end", "'their_end' cannot be imported: SystemExit: 0 (their_end.py:1)"),
+        ("./their_end.py", "'./their_end.py' is a file; give the name of its module, such as their_end"),
+        (".their_end", "'.their_end' is not the name of a module"),
+        ("", "'' is not the name of a module"),
+        ("their_two", "'their_two' holds two different machines order@1"),
+    ],
+)  # fmt: skip
+def test_a_module_that_is_wrong_is_told(
+    module: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "their_wrong.py").write_text("\n\nraise TypeError('it is odd')\n")
+    (tmp_path / "their_torn.py").write_text("x = (\n")
+    (tmp_path / "their_end.py").write_text("raise SystemExit(0)\n")
+    twice = "import attrs\nfrom tests.machines.toy import ORDER\nOTHER = attrs.evolve(ORDER)\n"
+    (tmp_path / "their_two.py").write_text(twice)
+    monkeypatch.syspath_prepend(tmp_path)
+    shown = run("list", "--from", module)
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert words in " ".join(shown.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said", "ends"),
+    [
+        (KeyboardInterrupt(), "INTERRUPTED", "interrupted", 130),
+        (RuntimeError("nsec1"), "UNEXPECTED", "error: unexpected RuntimeError: this is a bug in nutstate", 1),
+    ],
+)
+def test_what_ends_early_says_so_in_json_too(
+    monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: str, said: str, ends: int
+) -> None:
+    def fails(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("nutstate.cli.machines.listing.chosen", fails)
+    shown = run("list")
+    assert (shown.exit_code, shown.stdout, shown.stderr.strip()) == (ends, "", said)
+    shown = run("list", "--json")
+    assert (shown.exit_code, json.loads(shown.stdout)["error"]["code"], shown.stderr.strip()) == (
+        ends,
+        code,
+        "",
+    )
+
+
+def test_the_list_is_of_some_or_of_all_and_is_a_record_of_what_is_released(tmp_path: Path) -> None:
+    assert [item["name"] for item in document("list")["machines"]] == list(names())
+    assert [item["name"] for item in document("list", "token", "melt")["machines"]] == ["token", "melt"]
+    record = tmp_path / "released.json"
+    record.write_text(run("list", *TOY, "--json").stdout)
+    told = document("lint", *TOY, "--golden", str(record))["findings"]
+    assert not [finding for finding in told if finding["code"] in ("L50", "L51")]
+    record.write_text(run("list", "--json").stdout)
+    told = document("lint", *TOY, "--golden", str(record))["findings"]
+    assert [finding["code"] for finding in told if finding["code"] in ("L50", "L51")] == ["L51"]
+
+
+def test_the_newest_version_of_a_module_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "import attrs\nfrom tests.machines.toy import ORDER\nALL = "
+    text += "tuple(attrs.evolve(ORDER, version=n) for n in (9, 11, 10))\n"
+    (tmp_path / "their_versions.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    (found,) = document("list", "--from", "their_versions:ALL")["machines"]
+    assert found["version"] == 11

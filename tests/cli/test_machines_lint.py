@@ -58,9 +58,8 @@ def test_our_machines_have_no_errors() -> None:
     assert ran.exit_code == 0, ran.stdout
     for name in ("check@1", "deposit@1", "melt@1", "mint@1", "token@1", "all machines together"):
         assert name in ran.stdout.splitlines()
-    assert ran.stdout.splitlines()[-1].startswith("0 errors, 6 warnings, ")
-    assert run("--strict").exit_code == 1
-    assert run("token", "--strict").exit_code == 0
+    assert ran.stdout.splitlines()[-1].startswith("0 errors, 0 warnings, ")
+    assert run("--strict").exit_code == 0
 
 
 def test_json_is_one_document_and_says_the_same() -> None:

@@ -48,8 +48,16 @@ def test_machines_of_somebody_else(empty: Wallet, monkeypatch: pytest.MonkeyPatc
     ("args", "said"),
     [
         (("diagrams", "page", "nothing"), "no machine named 'nothing'"),
-        (("diagrams", "page", "-o", "no/such/place.html"), "--out: No such file or directory"),
+        (
+            ("diagrams", "page", "-o", "no/such/place.html"),
+            "--output: No such file or directory: 'no/such/place.html'",
+        ),
+        (("diagrams", "build", "--out", "/dev/null/x"), "--out: Not a directory: '/dev/null/x'"),
         (("diagrams", "page", "-o", "."), "is a directory"),
+        (
+            ("diagrams", "page", "--from", "tests.diagrams.test_export_command:BROKEN"),
+            "does not declare the state",
+        ),
         (("show", "tx", "--html", "x.html", "--report"), "--html goes without --report"),
         (("show", "tx", "--html", "x.html", "--show-preimage"), "never"),
     ],

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import attrs
 import pytest
 from click.testing import CliRunner, Result
 
 from nutstate.cli.app import app
 from nutstate.diagrams import build as drawings
+from nutstate.diagrams.exports import export
 from nutstate.machines import MELT, TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,7 +152,28 @@ def test_stored_files_are_compared_without_any_checkout(
     assert ran.exit_code == 1
     assert "~ machine melt: version 1 → 2" in ran.stdout
     assert nutstate("diagrams", "diff", old, old).exit_code == 0
-    assert nutstate("diagrams", "diff").exit_code == 2
+    for words in ((), ("gone.json", "gone.json"), (old, "HEAD")):
+        ran = nutstate("diagrams", "diff", *words)
+        assert ran.exit_code == 2
+        assert ("there is no such file" if "gone.json" in words else "name two JSON files") in ran.stderr
+
+
+def test_exported_files_are_compared(nutstate: Run, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("old.json", "new.json")]
+    for path, version in zip(files, (1, 2), strict=True):
+        path.write_text(export(attrs.evolve(MELT, version=version), "json"), encoding="utf-8")
+    ran = nutstate("diagrams", "diff", *files)
+    assert "~ machine melt: version 1 → 2" in ran.stdout
+    assert "content_hash" not in ran.stdout
+    assert nutstate("diagrams", "diff", files[0], files[0]).exit_code == 0
+
+
+def test_a_drawing_that_cannot_be_written_is_usage(nutstate: Run, tmp_path: Path) -> None:
+    old, new = stored(tmp_path, "old", MELT.as_data()), stored(tmp_path, "new", TOKEN.as_data())
+    for option in ("--svg", "--out"):
+        ran = nutstate("diagrams", "diff", old, new, "melt", option, old / "x")
+        assert ran.exit_code == 2
+        assert f"{option}: Not a directory" in ran.stderr
 
 
 @pytest.mark.parametrize(

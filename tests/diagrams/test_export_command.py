@@ -30,7 +30,7 @@ def test_the_text_goes_to_standard_output(name: str) -> None:
 
 
 def test_one_file(tmp_path: Path) -> None:
-    there = tmp_path / "new" / "melt.gv"
+    there = tmp_path / "melt.gv"
     ran = run("melt", "--format", "dot", "-o", str(there))
     assert (ran.exit_code, ran.stdout) == (0, f"{there}\n")
     assert there.read_bytes() == export(MELT, "dot").encode()
@@ -45,7 +45,7 @@ def test_all_formats(tmp_path: Path) -> None:
     for item in said["written"]:
         assert Path(item["path"]).read_bytes() == export(MELT, item["format"]).encode()
     assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [
-        "melt.dot", "melt.md", "melt.mmd", "melt.pml", "melt.puml", "melt.scxml", "melt.svg",
+        "melt.dot", "melt.json", "melt.md", "melt.mmd", "melt.pml", "melt.puml", "melt.scxml", "melt.svg",
         "melt.xstate.json",
     ]  # fmt: skip
 
@@ -66,11 +66,13 @@ def test_json_without_a_file_holds_the_text() -> None:
     [
         (["melt"], "--format"),
         (["melt", "--format", "visio"], "visio"),
-        (["smelt", "--format", "dot"], "there are check, deposit, melt, mint, token"),
+        (["smelt", "--format", "dot"], "did you mean melt?"),
+        (["burn", "--format", "dot"], "there are check, deposit, melt, mint, token"),
         (["melt", "--format", "all"], "--out DIR"),
         (["melt", "--format", "all", "-o", "x"], "--out DIR"),
         (["melt", "--format", "dot", "-o", "x", "--out", "y"], "not both"),
-        (["melt", "--format", "dot", "-o", "pyproject.toml/x"], "cannot write"),
+        (["melt", "--format", "dot", "-o", "pyproject.toml/x"], "--output: Not a directory: 'pypro"),
+        (["melt", "--format", "dot", "--out", "pyproject.toml/x"], "--out: Not a directory: "),
         (["check", "--from", "tests.diagrams.test_export_command:BROKEN", "--format", "dot"], "not declare"),
     ],
 )  # fmt: skip

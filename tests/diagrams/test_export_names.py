@@ -102,3 +102,22 @@ def test_a_declaration_that_contradicts_itself_is_not_exported(change: dict[str,
     for name in FORMATS:
         with pytest.raises(NotExportable, match=why):
             export(wrong, name)
+
+
+def test_the_beginning_is_where_the_pseudo_state_is_whatever_its_name() -> None:
+    """And wherever it stands: in each notation, as in the kit."""
+    states = tuple(
+        attrs.evolve(state, name="start" if state.name == "none" else state.name) for state in CHECK.states
+    )
+    moved = tuple(
+        attrs.evolve(edge, source="start" if edge.source == "none" else edge.source)
+        for edge in CHECK.transitions
+    )
+    renamed = attrs.evolve(
+        CHECK, states=(*states[1:], states[0]), transitions=moved, good_path=("start", "clean")
+    )
+    assert 'initial="start"' in export(renamed, "scxml")
+    assert '"initial": "start"' in export(renamed, "xstate")
+    assert "mtype:state state = s_start;" in export(renamed, "promela")
+    assert "[*] -" in export(renamed, "plantuml")
+    assert "[*] --> clean" in export(renamed, "mermaid")

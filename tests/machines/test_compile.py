@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -12,7 +13,7 @@ import transitions
 from attrs import frozen
 
 from nutstate.machines.compile import compiled, step
-from nutstate.machines.spec import NONE, Event, Guard, Machine, Refuse, State, edges
+from nutstate.machines.spec import NONE, Event, Guard, Machine, Refuse, State, Transition, edges
 
 
 @frozen(kw_only=True)
@@ -153,3 +154,22 @@ def test_step_is_pure() -> None:
     facts = Facts(a=True, b=True)
     first, second = step(SPEC, NONE, "go", facts), step(SPEC, NONE, "go", facts)
     assert first == second and facts == Facts(a=True, b=True)
+
+
+@pytest.mark.parametrize(
+    ("declare", "words"),
+    [
+        (lambda: State("s", "s", kind="terminal"), "State 's': kind is one of pseudo, live, parked, final, not"),  # type: ignore[arg-type]
+        (lambda: Event("e", "e", "bank"), "Event 'e': origin is one of caller, engine, .*, not 'bank'"),  # type: ignore[arg-type]
+        (lambda: State("s", "s", absorbs="tick"), "State 's': absorbs is a tuple, not the text 'tick'"),  # type: ignore[arg-type]
+    ],
+)  # fmt: skip
+def test_a_word_nobody_knows_cannot_be_declared(declare: Callable[[], object], words: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=words):
+        declare()
+
+
+def test_a_lone_text_is_one_effect() -> None:
+    row: tuple[Transition[Any], ...] = edges("1", "go", NONE, "on", effects="note_it")
+    (edge,) = row
+    assert edge.effects == ("note_it",)

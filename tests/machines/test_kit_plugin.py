@@ -14,15 +14,6 @@ pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "tests" / "machines" / "toy.py"
 PLUGIN = "nutstate.pytest_plugin"
-LINT = """
-import sys, types
-lint = types.ModuleType("nutstate.machines.lint")
-lint.lint = lambda specs: [
-    types.SimpleNamespace(code="L1", severity=severity, machine=s.name, where="state held", sentence="is a trap")
-    for s in specs for severity in FOUND
-]
-sys.modules["nutstate.machines.lint"] = lint
-"""
 
 
 @pytest.fixture
@@ -91,16 +82,13 @@ def test_a_machine_without_finals_is_told(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["SKIPPED*order declares no final state"])
 
 
-@pytest.mark.parametrize(("found", "fails"), [("", False), ("'warning', 'note'", False), ("'error',", True)])
-def test_the_lint_is_a_test(
-    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, found: str, fails: bool
-) -> None:
-    monkeypatch.delitem(sys.modules, "nutstate.machines.lint", raising=False)
-    project.makeconftest(f"FOUND = ({found})\n{LINT}")
-    result = run(project, "--nutstate-machines=shop:ORDER", "-k", "lint")
-    result.assert_outcomes(failed=int(fails), passed=int(not fails), deselected=23)
-    if fails:
-        result.stdout.fnmatch_lines(["L1 state held: is a trap"])
+def test_the_lint_is_a_test(project: pytest.Pytester) -> None:
+    project.makepyfile(lost="import shop\nLOST = shop.unreachable()")
+    run(project, "--nutstate-machines=shop:ORDER", "-k", "lint").assert_outcomes(passed=1, deselected=23)
+    result = run(project, "--nutstate-machines=lost:LOST", "-k", "lint")
+    result.assert_outcomes(failed=1, deselected=27)
+    result.stdout.fnmatch_lines(["L13 8.look.lost: it leaves 'lost', which is final"])
+    result.stdout.no_fnmatch_line("*L4*")
 
 
 def test_the_setting_waits_for_a_run_of_more_than_files(project: pytest.Pytester) -> None:
@@ -123,12 +111,15 @@ def test_a_machine_that_is_named_twice_is_tested_once(project: pytest.Pytester) 
     [
         ("no_such_module", "*'no_such_module' cannot be imported*pythonpath*"),
         ("shop:NOTHING", "*'shop' holds no 'NOTHING'*"),
+        ("shop.py", "*'shop.py' is a file*shop*"),
+        ("wrong", "*'wrong' cannot be imported: TypeError: *'version'* (wrong.py:3)*"),
         ("json", "*'json' holds no Machine*"),
         ("same", "*two different machines order@1*"),
     ],
 )
 def test_a_machine_that_is_not_there_ends_the_run(project: pytest.Pytester, origin: str, words: str) -> None:
     project.makepyfile(same="import attrs, shop\nA = attrs.evolve(shop.ORDER)\nB = attrs.evolve(shop.ORDER)")
+    project.makepyfile(wrong="from nutstate.machines.spec import Machine\n\nM = Machine(name='m')")
     result = run(project, f"--nutstate-machines={origin}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([words])

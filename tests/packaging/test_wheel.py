@@ -113,6 +113,7 @@ def test_everything_is_in_it(built: Built) -> None:
         assert f"nutstate/{folder}/__init__.py" in names
     assert len(built.names) == len(names), "a file is in the wheel twice"
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
+    assert not [name for name in names if name.startswith("nutstate/diagrams/out/")]
 
 
 def test_the_sdist_builds_the_same_wheel(built: Built) -> None:
@@ -157,6 +158,24 @@ def test_it_writes_the_review_page(built: Built) -> None:
     """Template, style sheet and script are in the wheel."""
     done(run(built.python.parent / "nutstate", "diagrams", "page", cwd=built.outside))
     assert "nutstateReview" in (built.outside / "nutstate-machines.html").read_text(encoding="utf-8")
+
+
+def test_the_machines_of_a_service_need_nothing_more(built: Built) -> None:
+    program, theirs = built.python.parent / "nutstate", ("--from", "shop")
+    (built.outside / "shop.py").write_text(
+        "from nutstate.machines.spec import *\n"
+        "SHUT, OPEN = State('none', 'shut', kind='pseudo'), State('open', 'it is open', kind='final')\n"
+        "SHOP = Machine('shop', 1, object, (SHUT, OPEN), (Event('unlock', 'somebody unlocks', 'caller'),),\n"
+        "               edges('1', 'unlock', 'none', 'open'))\n"
+    )
+    done(run(program, "diagrams", "page", *theirs, "-o", "shop.html", cwd=built.outside))
+    assert "somebody unlocks" in (built.outside / "shop.html").read_text(encoding="utf-8")
+    every = ("--format", "all", "--out", "exports")
+    done(run(program, "machines", "export", "shop", *theirs, *every, cwd=built.outside))
+    assert (built.outside / "exports" / "shop.svg").is_file()
+    done(run(program, "machines", "lint", *theirs, cwd=built.outside))
+    done(run(program, "machines", "paths", "shop", *theirs, cwd=built.outside))
+    done(run(program, "machines", "explore", "--setting", "pay", cwd=built.outside))
 
 
 def test_its_types_are_seen(built: Built) -> None:

@@ -18,7 +18,7 @@ from .checks import preflight, reconcile
 from .demo import demo
 from .diagrams import diagrams
 from .doctor import doctor
-from .errors import Exit, redact, usage_content
+from .errors import Exit, ended_content, redact, usage_content
 from .errors_list import errors
 from .local_mongo import mongod
 from .machines import machines
@@ -62,10 +62,11 @@ class App(click.Group):
             _wrong_usage(error, as_json="--json" in given)
             sys.exit(Exit.USAGE)
         except (click.Abort, KeyboardInterrupt):
-            click.echo("interrupted", err=True)
+            _ended("INTERRUPTED", "interrupted", as_json="--json" in given)
             sys.exit(Exit.INTERRUPTED)
         except Exception as error:  # noqa: BLE001 - its text may hold values
-            click.echo(f"error: unexpected {type(error).__name__}: this is a bug in nutstate", err=True)
+            said = f"unexpected {type(error).__name__}: this is a bug in nutstate"
+            _ended("UNEXPECTED", said, as_json="--json" in given)
             sys.exit(Exit.REFUSED)
         sys.exit(code if isinstance(code, int) else Exit.DONE)
 
@@ -87,6 +88,13 @@ def _ended_like_ctrl_c() -> Iterator[None]:
 
 def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _ended(code: str, message: str, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(ended_content(code, message), indent=2, ensure_ascii=False))
+    else:
+        click.echo(message if code == "INTERRUPTED" else f"error: {message}", err=True)
 
 
 def _wrong_usage(error: click.ClickException, as_json: bool) -> None:

@@ -11,6 +11,8 @@ from ..diagrams import svg
 from .diagrams_diff import diff_machines
 from .diagrams_page import diagrams_page, write_counted
 from .errors import Exit
+from .files import unwritable
+from .machines.choose import json_option
 from .output import Output
 
 PAGE = "machines.html"
@@ -36,7 +38,7 @@ def diagrams() -> None:
     help="Also write machines.html, the review page with what is in each state of this store now. Only with "
     "--out: it changes with every payment.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Exactly one JSON document on standard output.")
+@json_option
 def build(out: Path | None, theme: svg.Theme, store: str | None, as_json: bool) -> int:
     """Write every drawing and table anew. The same machines always give the same bytes.
 
@@ -57,7 +59,10 @@ def build(out: Path | None, theme: svg.Theme, store: str | None, as_json: bool) 
         raise click.UsageError(str(error)) from None
     folder = out if root is None else root / drawings.OUT
     assert folder is not None
-    written = drawings.build(folder, theme)
+    try:
+        written = drawings.build(folder, theme)
+    except OSError as error:
+        raise unwritable("--out", folder, error) from None
     if store is not None:
         if (code := write_counted(folder / PAGE, store, output)) is not Exit.DONE:
             return code
@@ -74,8 +79,12 @@ def build(out: Path | None, theme: svg.Theme, store: str | None, as_json: bool) 
     return Exit.DONE
 
 
-@diagrams.command("check", epilog="\b\nExample:\n  nutstate diagrams check")
-@click.option("--json", "as_json", is_flag=True, help="Exactly one JSON document on standard output.")
+@diagrams.command(
+    "check",
+    short_help="Compare the committed drawings with the machines.",
+    epilog="\b\nExample:\n  nutstate diagrams check",
+)
+@json_option
 def check(as_json: bool) -> int:
     """Compare the committed drawings, tables and the README's diagram with the machines.
 

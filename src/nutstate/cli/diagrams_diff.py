@@ -9,13 +9,20 @@ import click
 from ..diagrams import build as drawings
 from ..diagrams import diff, svg
 from .errors import Exit
+from .files import make_folder, write_text
+from .machines.choose import json_option, near
 from .output import Output
 
+NO_CHECKOUT = (
+    "no source checkout of nutstate is here whose revisions could be compared; name two JSON files, as "
+    "`nutstate machines export MACHINE --format json` writes them"
+)
 _STYLES = {"added": "green", "removed": "red", "changed": "yellow", None: "bold"}
 
 
 @click.command(
     "diff",
+    short_help="What changed in the machines.",
     epilog="\b\nExamples:\n  nutstate diagrams diff\n  nutstate diagrams diff main . melt --markdown\n"
     "  nutstate diagrams diff v1.json v2.json --svg changes.svg",
 )
@@ -34,7 +41,7 @@ _STYLES = {"added": "green", "removed": "red", "changed": "yellow", None: "bold"
 @click.option(
     "--theme", type=click.Choice(svg.THEMES), default="auto", show_default=True, help="Of drawings."
 )
-@click.option("--json", "as_json", is_flag=True, help="Exactly one JSON document on standard output.")
+@json_option
 def diff_machines(
     old: str,
     new: str,
@@ -48,8 +55,8 @@ def diff_machines(
     """What B changes in the machines of A: states, edges, guards, effects, precedence, words.
 
     A and B are git revisions of the checkout, "." (its files as they are) or JSON files with machines as
-    data; without them the last commit and the files as they are. Nothing is checked out or imported: the
-    machines of a revision are read by a program of their own.
+    data (`machines export --format json`); without them the last commit and the files as they are. Nothing
+    is checked out or imported: the machines of a revision are read by a program of their own.
 
     Exit code 0 without a change and 1 with one, as of diff.
     """
@@ -79,16 +86,21 @@ def diff_machines(
 def _compared(old: str, new: str, names: tuple[str, ...], output: Output) -> tuple[diff.Changes, ...]:
     try:
         with output.working("reading both versions"):
-            # two files need no checkout
-            are_files = Path(old).is_file() and Path(new).is_file()
-            checkout = Path.cwd() if are_files else drawings.checkout()
+            checkout = Path.cwd() if _is_file(old) and _is_file(new) else drawings.checkout()
             found = diff.compare_all(diff.machines_at(old, checkout), diff.machines_at(new, checkout))
-    except (drawings.NotACheckout, diff.NoMachines, diff.NotAMachine) as error:
+    except drawings.NotACheckout:
+        raise click.UsageError(NO_CHECKOUT) from None
+    except (diff.NoMachines, diff.NotAMachine) as error:
         raise click.UsageError(str(error)) from None
     known = [changes.machine for changes in found]
     if missing := [name for name in names if name not in known]:
-        raise click.UsageError(f"no machine named {missing[0]!r}; there are {', '.join(known)}")
+        raise click.UsageError(f"no machine named {missing[0]!r}{near(missing[0], known)}")
     return tuple(changes for changes in found if not names or changes.machine in names)
+
+
+def _is_file(where: str) -> bool:
+    """Whether no checkout is needed to read it, or to say that it is not there."""
+    return Path(where).is_file() or Path(where).suffix == ".json"
 
 
 def _drawn(
@@ -98,13 +110,15 @@ def _drawn(
     if file is not None and len(changed) > 1:
         several = ", ".join(changes.machine for changes in changed)
         raise click.UsageError(f"--svg: {several} changed; name one of them, or use --out DIR")
-    places = [(file, changes) for changes in changed] if file is not None else []
+    places = [("--svg", file, changes) for changes in changed] if file is not None else []
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        places += [(out / f"{svg.slug(changes.machine)}-changes.svg", changes) for changes in changed]
-    for path, changes in places:
-        path.write_text(diff.drawing(changes, theme, compared), encoding="utf-8", newline="\n")
-    return [path for path, _ in places]
+        make_folder(out, "--out")
+        places += [
+            ("--out", out / f"{svg.slug(changes.machine)}-changes.svg", changes) for changes in changed
+        ]
+    for option, path, changes in places:
+        write_text(path, diff.drawing(changes, theme, compared), option)
+    return [path for _, path, _ in places]
 
 
 def _tell(

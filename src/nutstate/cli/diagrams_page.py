@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import attrs
 import click
 
 from .._open_store import open_store
+from ..diagrams.exports import NotExportable
 from ..diagrams.page import Counts, Trail, counted, page, trail_of
 from ..engine.audit import clean_text, sanitise
 from ..engine.log import configure_logging
@@ -19,6 +19,7 @@ from ..machines.spec import Machine
 from ..storage.records import AuditRecord, Operation
 from .context import Session
 from .errors import Exit, guarded
+from .files import write_text
 from .machines.choose import chosen, from_option, json_option
 from .output import Output
 from .render import now_ms
@@ -34,8 +35,8 @@ DEFAULT = "nutstate-machines.html"
 )
 @click.argument("names", nargs=-1, metavar="[MACHINE]...")
 @click.option(
-    "-o", "--out", "file", type=click.Path(dir_okay=False, path_type=Path), default=DEFAULT, metavar="FILE",
-    show_default=True, help="Write it there; a file of that name is replaced.",
+    "-o", "--output", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    default=DEFAULT, show_default=True, help="Write it there; a file of that name is replaced.",
 )  # fmt: skip
 @from_option
 @click.option(
@@ -104,20 +105,15 @@ def write_page(
 ) -> None:
     """Replace the file by the page; a page about a store is readable by its owner only. UsageError, which
     names ``option``, when it cannot be written."""
-    text = page(machines, trail=trail, counts=counts)
-    mode = 0o666 if trail is None and counts is None else 0o600
     try:
-        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(number, "w", encoding="utf-8", newline="\n") as stream:
-            if mode == 0o600:
-                os.fchmod(number, mode)  # the file may have been there
-            stream.write(text)
-    except OSError as error:
-        raise click.UsageError(f"{option}: {error.strerror or type(error).__name__}") from None
+        text = page(machines, trail=trail, counts=counts)
+    except NotExportable as error:
+        raise click.UsageError(str(error)) from None
+    write_text(file, text, option, private=trail is not None or counts is not None)
 
 
 def _write(out: Output, file: Path, machines: Sequence[Machine[Any]], counts: Counts | None) -> Exit:
-    write_page(file, "--out", machines, counts=counts)
+    write_page(file, "--output", machines, counts=counts)
     if out.as_json:
         written: dict[str, Any] = {"file": str(file), "machines": [machine.name for machine in machines]}
         if counts is not None:

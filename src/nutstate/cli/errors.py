@@ -172,6 +172,11 @@ def _say(session: Session, content: dict[str, Any], hint: str, code: Exit) -> in
     return code
 
 
+def ended_content(code: str, message: str) -> dict[str, Any]:
+    """The end of a command that knows no store, ``INTERRUPTED`` or ``UNEXPECTED``, as such a document."""
+    return {"error": _content(code.capitalize(), code, message), "hint": None}
+
+
 def usage_content(message: str) -> dict[str, Any]:
     """A wrong command line as the same document as every other error."""
     return {"error": _content("Usage", "USAGE", redact(message)), "hint": "Add --help to see how."}

@@ -1,24 +1,30 @@
-"""Which machines a command looks at: those of this release, or those of a module the caller names."""
+"""Which machines a command looks at: those of this release, or those of a module the caller names; and what
+is said about a name that is not there."""
 
 from __future__ import annotations
 
-import importlib
+import difflib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from ..._declared import NotDeclared, declared
+from ...machines.kit import BadMachine, ScriptError, UnknownName, check_names
 from ...machines.registry import latest, names
 from ...machines.spec import Machine
 
 C = TypeVar("C", bound=Callable[..., Any])
 
+NAMES_SHOWN_MAX = 12
+
 from_option = click.option(
     "--from", "origin", metavar="MODULE[:NAME]",
-    help="Machines declared elsewhere: every Machine a module holds, or the one (or the tuple) of that name. "
-    "The working directory is searched too.  [default: the machines of this release]",
+    help="Machines declared elsewhere: every Machine a module holds, or the one (or the tuple) of that name; "
+    "of several versions the newest. The working directory is searched too.  "
+    "[default: the machines of this release]",
 )  # fmt: skip
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Exactly one JSON document on standard output."
@@ -30,34 +36,53 @@ def chosen(wanted: Sequence[str], origin: str | None) -> tuple[Machine[Any], ...
     module that is not there."""
     known = {machine.name: machine for machine in available(origin)}
     if missing := [name for name in wanted if name not in known]:
-        raise click.UsageError(f"no machine named {missing[0]!r}; there are {', '.join(sorted(known))}")
+        raise click.UsageError(f"no machine named {missing[0]!r}{near(missing[0], sorted(known))}")
     return tuple(known[name] for name in (dict.fromkeys(wanted) if wanted else sorted(known)))
 
 
+def machine_named(name: str, origin: str | None) -> Machine[Any]:
+    """This machine. ``UsageError`` if there is none, or if it names states or events it does not declare."""
+    (spec,) = chosen((name,), origin)
+    try:
+        check_names(spec)
+    except BadMachine as error:
+        raise click.UsageError(str(error)) from None
+    return spec
+
+
 def available(origin: str | None) -> tuple[Machine[Any], ...]:
-    """All machines of this release in their newest version, or all of the module ``origin`` names."""
+    """All machines in their newest version: of this release, or of the module ``origin`` names.
+    ``UsageError`` for a module that is not there, cannot be imported, or holds none."""
     if origin is None:
         return tuple(latest(name) for name in names())
-    module_name, _, attribute = origin.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise click.UsageError(f"--from: {module_name!r} cannot be imported: {error}") from None
-    if attribute and not hasattr(module, attribute):
-        raise click.UsageError(f"--from: {module_name!r} holds no {attribute!r}")
-    found = _machines([getattr(module, attribute)] if attribute else vars(module).values())
-    if not found:
-        raise click.UsageError(f"--from: {origin!r} holds no Machine")
-    return found
+        found = declared(origin)
+    except NotDeclared as error:
+        raise click.UsageError(f"--from: {error}") from None
+    newest: dict[str, Machine[Any]] = {}
+    for machine in found:
+        if machine.name not in newest or machine.version > newest[machine.name].version:
+            newest[machine.name] = machine
+    return tuple(newest.values())
 
 
-def _machines(values: Iterable[object]) -> tuple[Machine[Any], ...]:
-    found: dict[str, Machine[Any]] = {}
-    for value in values:
-        for item in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(item, Machine):
-                found.setdefault(item.name, item)
-    return tuple(found.values())
+def near(name: str, known: Collection[str]) -> str:
+    """What to say after "there is no such name": those close to it, else all, if they are few."""
+    close = difflib.get_close_matches(name, known, n=3)
+    close += [other for other in sorted(known) if name and name in other and other not in close][:3]
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    if len(known) <= NAMES_SHOWN_MAX:
+        return f"; there are {', '.join(known)}" if known else ""
+    return "; `nutstate machines table MACHINE` lists them"
+
+
+def wrong(error: UnknownName | ScriptError) -> click.UsageError:
+    """The same as a wrong command line, with the names that are close."""
+    name, known = (
+        (error.name, error.known) if isinstance(error, UnknownName) else (error.unknown, error.known)
+    )
+    return click.UsageError(f"{error}{near(name, known) if name else ''}")

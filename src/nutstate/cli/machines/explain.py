@@ -6,12 +6,10 @@ import click
 
 from ...machines.kit import UnknownName
 from ...machines.kit import explain as explained
+from ...machines.kit.script import answer
 from ..errors import Exit
 from ..output import Output
-from .choose import from_option, json_option
-from .near import machine_named, wrong
-
-_ANSWERS = {"yes": True, "no": False}
+from .choose import from_option, json_option, machine_named, wrong
 
 
 @click.command(
@@ -48,11 +46,12 @@ def explain_cell(
 
 def _parsed(answers: tuple[str, ...]) -> dict[str, bool]:
     found: dict[str, bool] = {}
-    for text in answers:
-        name, _, answer = text.rpartition("=")
-        if answer not in _ANSWERS or not name:
-            raise click.UsageError(f"{text!r} is not GUARD=yes or GUARD=no")
+    for word in answers:
+        try:
+            name, held = answer(word)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
         if name in found:
             raise click.UsageError(f"{name} is answered twice")
-        found[name] = _ANSWERS[answer]
+        found[name] = held
     return found

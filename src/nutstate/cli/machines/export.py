@@ -11,6 +11,7 @@ import click
 from ...diagrams.exports import FORMATS, NotExportable, export, file_name
 from ...machines.spec import Machine
 from ..errors import Exit
+from ..files import make_folder, write_text
 from ..output import Output
 from .choose import chosen, from_option, json_option
 
@@ -45,7 +46,7 @@ def export_machine(
     exports are proven.
     """
     if file is not None and folder is not None:
-        raise click.UsageError("give -o or --out, not both")
+        raise click.UsageError("give --output or --out, not both")
     if wanted == ALL and folder is None:
         raise click.UsageError("--format all needs --out DIR")
     file = None if file == Path("-") else file
@@ -60,9 +61,11 @@ def export_machine(
             sys.stdout.buffer.write(texts[wanted].encode())  # the same bytes in every locale
             sys.stdout.flush()
         return Exit.DONE
+    if folder is not None:
+        make_folder(folder, "--out")
     paths = {name: file if file is not None else _under(folder, declared, name) for name in names}
     for name, path in paths.items():
-        _write(path, texts[name])
+        write_text(path, texts[name], "--output" if folder is None else "--out")
         out.line(str(path))
     if as_json:
         written = [{"format": name, "path": str(path)} for name, path in paths.items()]
@@ -84,11 +87,3 @@ def _about(machine: Machine[Any]) -> dict[str, Any]:
 def _under(folder: Path | None, machine: Machine[Any], name: str) -> Path:
     assert folder is not None
     return folder / file_name(machine, name)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise click.UsageError(f"cannot write {path}: {error.strerror}") from None

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import click
 
+from ..._declared import imported
 from ...diagrams.build import GOLDEN, NotACheckout, checkout
 from ...machines import guards as our_guards
 from ...machines.effects import ACTIONS, EFFECTS
@@ -35,11 +36,11 @@ _FOLDED = "L24"
     epilog="\b\nExample:\n  nutstate machines lint melt --gaps\n"
     "  nutstate machines lint --from shop.machines --strict",
 )
-@click.argument("wanted", metavar="[NAMES]...", nargs=-1)
+@click.argument("wanted", metavar="[MACHINE]...", nargs=-1)
 @from_option
 @click.option(
     "--golden", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-    help="The record of released tables to compare with.  "
+    help="The record of released tables to compare with, such as `machines list --json` prints.  "
     "[default: the checkout's own, for the machines of this release]",
 )  # fmt: skip
 @click.option(
@@ -98,7 +99,7 @@ def _findings(specs: Sequence[Machine[Any]], origin: str | None, golden: Path | 
         words |= {"effects": EFFECTS, "actions": ACTIONS, "codes": CODES}
         modules = [importlib.import_module(f"{our_guards.__name__}.{name}") for name in names()]
     else:
-        modules = [importlib.import_module(origin.partition(":")[0])]
+        modules = [imported(origin.partition(":")[0])]
     try:
         found = lint(everything, **words)
     except ValueError as error:
@@ -123,8 +124,10 @@ def _record(golden: Path | None, ours: bool) -> Any:
         record = json.loads(golden.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise click.UsageError(f"--golden: {golden} is not JSON: {error}") from None
+    if isinstance(record, dict):
+        record = record.get("machines")
     if not isinstance(record, list):
-        raise click.UsageError(f"--golden: {golden} holds no list")
+        raise click.UsageError(f"--golden: {golden} holds no list of machines")
     return record
 
 

@@ -15,8 +15,7 @@ from ...machines.kit.paths import LENGTH_MAX, Cover
 from ...machines.spec import Machine
 from ..errors import Exit
 from ..output import Output
-from .choose import from_option, json_option
-from .near import machine_named
+from .choose import from_option, json_option, machine_named
 
 _script_option = click.option(
     "--script",
@@ -34,7 +33,11 @@ def _cover(context: click.Context, parameter: click.Parameter, value: str) -> Co
     raise click.BadParameter(f"states, edges, pairs or a number from 1 to {LENGTH_MAX}", context, parameter)
 
 
-@click.command("paths", epilog="\b\nExample:\n  nutstate machines paths melt --cover pairs --json")
+@click.command(
+    "paths",
+    short_help="Few short paths that cover a MACHINE.",
+    epilog="\b\nExample:\n  nutstate machines paths melt --cover pairs --json",
+)
 @click.argument("machine")
 @click.option(
     "--cover", callback=_cover, default="edges", show_default=True, metavar="states|edges|pairs|N",

@@ -10,8 +10,7 @@ from ...machines.kit import ScriptError, Trace, Unwritable
 from ...machines.kit import simulate as played
 from ..errors import Exit
 from ..output import Output
-from .choose import from_option, json_option
-from .near import machine_named, wrong
+from .choose import from_option, json_option, machine_named, wrong
 
 STEPS_MAX = 100_000
 

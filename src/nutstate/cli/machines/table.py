@@ -12,14 +12,17 @@ from ...machines.kit import cells, matrix
 from ...machines.spec import Machine
 from ..errors import Exit
 from ..output import Output
-from .choose import from_option, json_option
-from .near import machine_named
+from .choose import from_option, json_option, machine_named
 
 SIGNS: Mapping[str, str] = {"accepted": "A", "absorbed": "b", "refused": "r", "undefined": "."}
 """One letter per outcome, in this order where a cell has several."""
 
 
-@click.command("table", epilog="\b\nExample:\n  nutstate machines table melt --cells")
+@click.command(
+    "table",
+    short_help="A MACHINE as a Markdown page, or as a matrix.",
+    epilog="\b\nExample:\n  nutstate machines table melt --cells",
+)
 @click.argument("machine")
 @click.option(
     "--cells", "as_cells", is_flag=True, help="Instead, what each event can do in each state, in one letter."

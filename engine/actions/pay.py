@@ -86,9 +86,12 @@ def _still_watched(run: Run, evidence: Evidence) -> Happened:
 
 
 def or_too_old(run: Run, happened: Happened) -> Happened:
-    """The event, unless the state would only absorb it and has been doing so for too long."""
-    op = run.operation
+    """The event, unless the state would only absorb it and has been doing so for too long. Not while a
+    settle window runs, whose end may settle it."""
+    op, since = run.operation, run.elapsed().since_send_ms
     if op.state not in ("pending", "unknown", "unpaid", "fencing", "held"):
+        return happened
+    if since is not None and since < run.settings.settle_window_s * 1000:
         return happened
     if run.decide(happened.event, happened.evidence).accepted:
         return happened

@@ -12,6 +12,7 @@ ARGS ?=
 JOBS ?= 2
 COVERAGE_MIN ?= 92
 
+PYTEST = .venv/bin/python -m pytest -n $(JOBS) --dist worksteal --benchmark-disable
 MINT_PINS := cashu==0.20.2 marshmallow<4 limits<5
 FIND_MONGOD := .venv/bin/python -c 'from nutstate.storage.mongod_binary import find_mongod; find_mongod()'
 FIND_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
@@ -45,11 +46,12 @@ test: .venv/.dev mint-if-possible mongod-if-possible chromium-if-possible spin-i
 	  echo "NOT RUN: the tests marked real_mongo or faults, because of $${why##*Unsupported: }"; fi; \
 	if [ -z "$$CI" ] && ! $(FIND_CHROMIUM); then lane="$${lane:+$$lane and }not browser"; \
 	  echo "NOT RUN: the tests marked browser, because there is no Chromium on the path"; fi; \
-	.venv/bin/python -m pytest -n $(JOBS) --dist worksteal -m "$$lane" --benchmark-disable \
-	  --cov --cov-report=term --cov-fail-under=$(COVERAGE_MIN) $(ARGS) </dev/null
+	$(if $(strip $(ARGS)),$(PYTEST) -m "$$lane" $(ARGS) </dev/null,$(PYTEST) -m "$$lane" --half measured \
+	  --cov --cov-report=term --cov-fail-under=$(COVERAGE_MIN) </dev/null; first=$$?; \
+	$(PYTEST) -m "$$lane" --half rest --durations=15 </dev/null && exit $$first)
 
 check: .venv/.dev static ## the quick local round: no real mint, no real MongoDB, no browser, no oracles, nothing slow
-	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal --benchmark-disable -q \
+	@$(PYTEST) -q \
 	  -m "not real_mint and not real_mongo and not faults and not browser and not oracle and not slow" $(ARGS) </dev/null
 
 static: .venv/.dev

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +17,39 @@ from tests.support.capabilities import report
 __all__ = ["mongo_databases", "mongo_servers", "mongo_urls"]
 
 
+HERE = Path(__file__).parent
+
 # A shell that runs the tests in the background ignores Ctrl-C for them, and so would every program
 # they start: what Ctrl-C does could not be tested.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+UNMEASURED = frozenset({"real_mint", "faults", "browser", "oracle", "slow"})
+"""Markers of tests that run without measuring coverage: measuring doubles the time of a test."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``make test`` runs the two halves one after the other; together they are every test, each once."""
+    words = "the half whose coverage is measured, or the rest"
+    parser.addoption("--half", choices=("measured", "rest"), default=None, help=f"run only {words}")
+
+
+def is_measured(item: pytest.Item) -> bool:
+    """One way through everything: on SQLite, and on a real MongoDB what is about the store itself."""
+    markers = {marker.name for marker in item.iter_markers()}
+    if markers & UNMEASURED or "[memory" in item.name or "-memory" in item.name:
+        return False
+    return "real_mongo" not in markers or item.path.relative_to(HERE).parts[0] in ("storage", "contract")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the other half out."""
+    half = config.getoption("--half")
+    if half is not None:
+        kept = [item for item in items if is_measured(item) == (half == "measured")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ from nutstate.storage.testing import NPUB, batch_for, make_operation, make_proof
 from .footprint import Footprint
 from .history import Expected, History, Outcome, Sent, watch
 
-SECONDS = float(os.environ.get("NUTSTATE_FAULT_SECONDS", "8"))
+SECONDS = float(os.environ.get("NUTSTATE_FAULT_SECONDS", "5"))
 """How long the faults of one run go on."""
 PATIENCE_S = 180.0
 """How long anything may take that must happen at all."""

@@ -83,7 +83,8 @@ class Engine(Payments, Recordings, Checks, Audits, Reports):
         return self._follow(self._outside.apply(operation_id, "resume", evidence), wait)
 
     def write_off(self, operation_id: str, reason: str, *, force: bool = False) -> Handle:
-        """An operator gives the rest of a parked operation up as lost; the loss is recorded.
+        """An operator gives the rest of a parked operation up as lost; the loss is recorded. A watch whose
+        window is over, and in which nobody says what became of a fence, ends too.
 
         The mint is asked a last time, and what turns up is kept: a fence or issued proofs end the
         operation well, change that opens is stored, inputs that a dead request left are freed. A mint

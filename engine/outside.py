@@ -36,7 +36,7 @@ class Outside:
 
         def look(run: Run) -> Happened:
             found: Happened | Evidence = Evidence()
-            if run.operation.state in ("attention", "contested"):
+            if run.operation.state in ("attention", "contested", "watching"):
                 found = look_or_refuse(run, force)
             if isinstance(found, Happened):
                 return found

@@ -8,7 +8,7 @@ from ..keysets import MintSilent
 from ..mint.port import Unreachable
 from ..run import Happened, Run
 from .funding import restore_outputs
-from .pay import change_at_last, find_fence, settled_states
+from .pay import ask_state, change_at_last, find_fence, settled_states
 
 _FOUND = frozenset({"signatures_restored", "invoice_paid"})
 _UNANSWERED = frozenset({"mint_refused", "reply_lost", "mint_unreachable", "too_old"})
@@ -34,6 +34,8 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
         return Evidence() if op.payment is not None else Evidence(states=settled_states(run, force))
     if op.quote is None:
         return Evidence()
+    if op.state == "watching":
+        return _watched(run)
     evidence = Evidence()
     # twice, because a fence of ours may be executed between the questions
     for ask in (True, False):
@@ -44,7 +46,7 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
             raise MintSilent(Unreachable("no answer about our fence"))
         if ask:
             evidence = change_at_last(run, force)
-            if run.decide("mint_paid", evidence).accepted:
+            if op.payment is None and run.decide("mint_paid", evidence).accepted:
                 return Happened("mint_paid", evidence)  # then its change is waited for, as after any payment
     unspent = evidence.states is not None and {state.state for state in evidence.states} == {"UNSPENT"}
     if unspent and not force:
@@ -53,6 +55,15 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
             code="INPUTS_STILL_UNSPENT",
         )
     return evidence
+
+
+def _watched(run: Run) -> Happened | Evidence:
+    """What ends the watch by itself is better than an operator's word."""
+    found = ask_state(run)
+    assert isinstance(found, Happened)
+    if found.event in _UNANSWERED:
+        raise MintSilent(Unreachable("no answer about what is watched"))
+    return found if run.decide(found.event, found.evidence).accepted else found.evidence
 
 
 def mint_says(run: Run) -> Evidence:

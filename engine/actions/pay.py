@@ -192,7 +192,9 @@ def change_at_last(run: Run, force: bool) -> Evidence:
             raise MintSilent(quote)
         return Evidence(states=states)
     if op.payment is None and quote.state != "PAID":
-        return Evidence(quote=quote, states=states)
+        # forced: a mint that calls an input PENDING for ever keeps nobody, but nothing is freed then
+        stuck = force and any(state.state == "PENDING" for state in states or ())
+        return Evidence(quote=quote, states=None if stuck else states)
     left = owed_max(sum(part.amount for part in op.inputs), op.amount, op.input_fee)
     opened: dict[Secret, Proof] = {}
     for output, signature in _signatures(run, quote):

@@ -201,10 +201,13 @@ def given_up(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     """The mint says at last: one input is spent elsewhere, the others are not, the quote is UNPAID."""
     if edge.id.startswith("31k."):
         return Evidence(operator_reason="gone")
+    if edge.source == "watching":
+        clock.advance(run.settings.watch_window_h * 3600 + 1)
+        return Evidence(quote=quote(run), operator_reason="restore never answers")
     spent, *rest = run.input_proofs()
     states = (ProofState(str(spent.Y), "SPENT"), *(ProofState(str(p.Y), "UNSPENT") for p in rest))
     if edge.dest == "settled":
-        return Evidence(operator_reason="gone")  # what is owed never came: complete change would be news
+        return Evidence(proofs=worth_of(run, "change", 1), proofs_verified=True, operator_reason="gone")
     return Evidence(quote=quote(run), states=states, operator_reason="gone")
 
 

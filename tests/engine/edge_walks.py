@@ -56,6 +56,7 @@ DETOURS: dict[str, tuple[str, ...]] = {
     "22b.fence_found.watching": ("17.too_old.fencing", "21b.release.attention"),
     "21b.release.attention": ("17.too_old.unknown",),
     "21.watch_over.watching": ("21.release.unpaid",),
+    "21c.write_off.watching": ("21.release.unpaid",),
     "32.mint_paid.watching": ("21.release.unpaid",),
     "25.change_complete_empty.paid": ("25b.change_seen_empty.paid",),
     # contested without a recorded payment is reached through a hold

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
-from nutstate import Engine, Refused, SimulatedMint, Store
+from nutstate import Engine, MintError, Refused, SimulatedMint, Store
 from nutstate.engine.mint import simulated_faults as faults
 from nutstate.engine.mint.port import Refused as No
 from nutstate.engine.mint.port import is_value
@@ -191,3 +192,72 @@ def test_the_longest_hold_is_not_refused(store: Store) -> None:
         npub=NPUB, mint_url=mint.url, sources=[token.transaction_id], ttl_s=QUICK.hold_max_h * 3600
     )
     assert held.state == "held"
+
+
+@pytest.mark.parametrize("amount", [690, 717])
+def test_one_signature_that_never_opens_does_not_keep_the_others(store: Store, amount: int) -> None:
+    """The last look opens what it can; it must not send the operation back to a collection that wants all."""
+    engine, mint, clock = funded(store)
+
+    def spoilt(answer: Any, field: str) -> Any:
+        found = list(getattr(answer, field, ()))
+        if len(found) < 2:
+            return answer
+        last = min(range(len(found)), key=lambda n: found[n].amount)
+        found[last] = attrs.evolve(found[last], C_=found[last - 1].C_)
+        return attrs.evolve(answer, **{field: tuple(found)})
+
+    lame = Between(
+        mint,
+        melt=lambda *args: spoilt(mint.melt(*args), "change"),
+        melt_quote_state=lambda *args: spoilt(mint.melt_quote_state(*args), "change"),
+        restore=lambda *args: spoilt(mint.restore(*args), "signatures"),
+    )
+    limp = on(engine, store, lame)
+    melt = limp.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(amount, clock), wait_s=5)
+    clock.advance(QUICK.change_window_s)
+    finish(limp, store, clock)
+    assert melt.refresh().state == "attention"
+    ended = limp.write_off(melt.id, "the mint cannot sign it")
+    assert ended.state == "reconciled" and ended.change > 0
+    invariants.check(store)
+
+
+def test_an_input_that_is_pending_for_ever_keeps_nobody(store: Store) -> None:
+    engine, mint, clock = funded(store)
+    mint.faults.next("melt", faults.REQUEST_LOST)
+
+    def pending(url: str, names: Any) -> Any:
+        said = mint.check_states(url, names)
+        return (attrs.evolve(said[0], state="PENDING"), *said[1:]) if is_value(said) else said
+
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=0)
+    stuck = on(engine, store, Between(mint, check_states=pending, swap=silent))
+    clock.advance(QUICK.unknown_age_max_h * 3600)
+    finish(stuck, store, clock)
+    assert melt.refresh().state == "attention"
+    with pytest.raises(Refused) as refused:
+        stuck.write_off(melt.id, "stuck")
+    assert refused.value.code == "PAYMENT_IN_FLIGHT"
+    assert stuck.write_off(melt.id, "stuck", force=True).state == "written_off"
+    assert engine.balance(NPUB).unspent == 2000 - melt.inputs, "nothing is freed"
+
+
+def test_a_watch_that_nobody_can_answer_has_an_end(store: Store) -> None:
+    """Restore never answers and we spent the freed inputs ourselves: nothing ends it but an operator."""
+    engine, mint, clock, name = released_before_its_fence(store)
+    mute = on(engine, store, Between(mint, restore=silent))
+    with pytest.raises(Refused) as refused:
+        mute.write_off(name, "too early")
+    assert refused.value.code == "WATCH_NOT_OVER"
+    source = engine.operation(name).record.inputs[0].token_id
+    engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(100, clock), sources=[source])
+    clock.advance(QUICK.watch_window_h * 3600)
+    mute.recover(force=True, wait_s=5)
+    assert mute.operation(name).state == "watching"
+    down = on(engine, store, Between(mint, melt_quote_state=silent))
+    with pytest.raises(MintError):
+        down.write_off(name, "nobody knows whether it was paid", force=True)
+    ended = mute.write_off(name, "restore is gone for good")
+    assert ended.state == "released" and ended.record.claim is None
+    agrees(store, mint)

@@ -138,6 +138,7 @@ MELT = Rows(
         21  | release             | unpaid > watching | policy_trusts_mint | release_inputs stamp_watch
         21  | watch_over          | watching > released | watch_window_over, quote_still_unpaid | drop_claim
         21b | release             | attention > watching | operator_gave_reason, unpaid_is_proven | record_reason release_inputs stamp_watch
+        21c | write_off           | watching > released | operator_gave_reason, watch_window_over, quote_still_unpaid | record_reason drop_claim alarm
         22  | fence_done fence_found | fencing unknown pending unpaid attention > released | outputs_verified | spend_inputs store_fenced drop_claim
         22b | fence_done fence_found | watching > released | outputs_verified | correct_spent store_fenced drop_claim alarm
         23a | fence_refused       | fencing > unknown | own_outputs_not_signed, refusal_means_inputs_gone | record_reason
@@ -150,7 +151,7 @@ MELT = Rows(
         27  | reconcile_failed    | settled > discrepant | not documents_agree | record_reason alarm
         28a | resume              | attention > paid | operator_gave_reason, payment_proven | record_reason spend_inputs store_payment
         28b | resume              | attention > unknown | operator_gave_reason, not payment_proven | record_reason
-        29a | write_off           | attention > settled | operator_gave_reason, not_in_flight, payment_proven, not payment_is_news | record_reason spend_inputs store_payment store_change record_loss
+        29a | write_off           | attention > settled | operator_gave_reason, not_in_flight, recorded_already | record_reason spend_inputs store_payment store_change record_loss
         29b | write_off           | attention > written_off | operator_gave_reason, not_in_flight, not payment_proven | record_reason free_untouched spend_inputs record_loss
         30  | resolve             | discrepant > reconciled | operator_gave_reason | record_reason
         31a | record              | none > settled | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, nothing_contested | take_claim record_melt

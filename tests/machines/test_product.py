@@ -35,6 +35,7 @@ NEVER_TAKEN = {
     "4.expire.quoted": "the engine lets a quote expire only from prepared",
     "12.mint_unpaid.paying": "an answer to our own request comes without the states of the proofs",
     "17.too_old.unpaid": "keys and keysets are always answered",
+    "21c.write_off.watching": "in the model restore answers at last, and then the watch ends by itself",
     "22.fence_done.unknown": "a worker that lost its lease forgets its fence; restore finds it",
     "22.fence_done.attention": "a worker that lost its lease forgets its fence; restore finds it",
     "22.fence_done.pending": "a worker that lost its lease forgets its fence; restore finds it",

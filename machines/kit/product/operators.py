@@ -57,7 +57,8 @@ def write_off(view: View, got: Answers) -> Step:
     if not isinstance(step, Evidence):
         return step
     # a payment that is news is not given up: its change is waited for, as after any payment
-    return Happened("mint_paid", step) if view.accepts("mint_paid", step) else Ask("fences")
+    news = not view.op.payment and view.accepts("mint_paid", step)
+    return Happened("mint_paid", step) if news else Ask("fences")
 
 
 def release(view: View, got: Answers) -> Step:

@@ -39,7 +39,8 @@ class MeltFacts:
     two_step: bool = False
     # quote
     quoted_amount: int | None = None
-    invoice_amount: int | None = None
+    invoice_amount: int | None = None  # rounded up to whole units
+    invoice_amount_floor: int | None = None  # rounded down to whole units
     quoted_unit: str | None = None
     unit: str = ""
     quote_names_other_request: bool = False

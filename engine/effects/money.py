@@ -14,14 +14,15 @@ QUOTE_YEARS_MS = 10 * 365 * 24 * 3_600_000
 
 
 def store_quote(scene: Scene) -> None:
-    """Keep the quote; a quote without expiry gets the configured lifetime."""
+    """Keep the quote; a quote without expiry gets the configured lifetime. The mint charges the amount it
+    quotes: of an invoice with millisatoshis that is the amount rounded up or down. All accounts follow it."""
     lifetime_end = scene.now + int(scene.settings.quote_lifetime_s * 1000)
     longest = scene.now + QUOTE_YEARS_MS
     melt, mint = scene.evidence.quote, scene.evidence.mint_quote
     if melt is not None:
         expires_at = min(melt.expires_at or lifetime_end, longest)
         quote = Quote(melt.id, melt.amount, melt.fee_reserve, expires_at)
-        scene.draft.set(quote=quote, fee_reserve=melt.fee_reserve)
+        scene.draft.set(quote=quote, amount=melt.amount, fee_reserve=melt.fee_reserve)
     elif mint is not None:
         amount = scene.draft.operation.amount
         expires_at = min(mint.expires_at or lifetime_end, longest)

@@ -395,7 +395,7 @@ def test_simultaneous_melts_have_one_winner(mint: SimulatedMint, purse: Purse) -
     assert mint.lightning.payments(melt.payment_hash) == 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(amount=st.integers(1, 300), extra=st.integers(0, 40), fee=st.integers(0, 5), blanks=st.integers(0, 8))
 def test_nut08_sums(amount: int, extra: int, fee: int, blanks: int) -> None:
     """change = inputs - amount - input fee - Lightning fee, as far as there are blanks for it."""

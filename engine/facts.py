@@ -11,7 +11,7 @@ from ..storage.records import Operation
 from .draft import Draft
 from .effects import consumed_tokens, is_free, owed_bounds
 from .evidence import Evidence
-from .mint.bolt11 import decode_invoice
+from .mint.bolt11 import InvalidInvoice, decode_invoice
 from .mint.port import Refused
 from .proofs import sent_secrets
 from .settings import Settings
@@ -116,8 +116,12 @@ def _quote(op: Operation, evidence: Evidence) -> dict[str, Any]:
 
 
 def _invoice_floor(op: Operation) -> int | None:
-    """The invoice's amount in whole units, rounded down: what a mint quotes that drops the millisatoshis."""
-    msat = decode_invoice(op.request.reveal()).amount_msat if op.request is not None else None
+    """The invoice's amount in whole units, rounded down: what a mint quotes that drops the millisatoshis.
+    None for a request that is no invoice with an amount: then only Operation.amount itself is a match."""
+    try:
+        msat = decode_invoice(op.request.reveal()).amount_msat if op.request is not None else None
+    except InvalidInvoice:
+        return None
     return msat if msat is None or op.unit == "msat" else msat // 1000
 
 

@@ -102,6 +102,7 @@ def stranded(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     strand(run, "tx_deposit_2_deposit")
     token = run.store.token("tx_deposit_2_deposit")
     assert token is not None and token.state == "stranded"
+    run.draft.set(amount=token.total_amount)
     return Evidence(selection=Selection((Chosen(token, token.proofs),), 0), operator_reason="looked at it")
 
 

@@ -24,7 +24,9 @@ _NOT_ABOUT_INPUTS = frozenset(
 request, the quote, authorisation."""
 
 _NOT_THE_REQUEST = frozenset({401, 402, 403, 404, 405})
-_TOO_MANY = re.compile(r"inputs.*(too_long|max_items|too many|at most)", re.IGNORECASE)
+_TOO_MANY = re.compile(
+    r"\binputs: (too_long|value_error\.list\.max_items)|too many inputs|number of inputs", re.IGNORECASE
+)
 
 
 def blames_inputs(answer: object) -> bool:

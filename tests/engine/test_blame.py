@@ -7,7 +7,7 @@ import pytest
 from nutstate.engine.actions.answers import blames_inputs, too_many_inputs
 from nutstate.engine.mint.classify import classify_error
 
-BLAMES = [
+BLAMES: list[tuple[int, object]] = [
     (400, {"code": 10001, "detail": "proof invalid"}),
     (400, {"code": 11003, "detail": "secret too long. max: 1024"}),
     (400, {"code": 11000, "detail": "secret too long"}),
@@ -17,17 +17,18 @@ BLAMES = [
     (400, {"detail": "no"}),
     (422, {"detail": [{"loc": ["body", "inputs", 3, "secret"], "type": "string_too_long"}]}),
 ]
-OTHERS = [
+OTHERS: list[tuple[int, object]] = [
     (400, {"code": code, "detail": "no"})
     for code in (11001, 11002, 11004, 11005, 11006, 11015, 20001, 20004, 20007, 30001)
-] + [(404, {"detail": "Not Found"}), (401, {"detail": "who are you"}), (403, {})]
-MANY = [
+]
+OTHERS += [(404, {"detail": "Not Found"}), (401, {"detail": "who are you"}), (403, {})]
+MANY: list[tuple[int, object]] = [
     (400, {"code": 11014, "detail": "max inputs exceeded"}),
     (413, {"detail": "too large"}),
     (413, None),
     (422, {"detail": [{"loc": ["body", "inputs"], "type": "too_long"}]}),
 ]
-NOISE = [
+NOISE: list[tuple[int, object]] = [
     (500, {"code": 10001}),
     (502, None),
     (429, {"detail": "slow down"}),

@@ -271,10 +271,12 @@ def check_facts(evidence: Evidence) -> CheckFacts:
     ``states`` what it said of these proofs when it was asked again."""
     first = evidence.preflight_spent or frozenset()
     again = {state.Y for state in evidence.states or () if state.state == "SPENT"}
+    chosen = evidence.selection.chosen if evidence.selection is not None else ()
     return CheckFacts(
         checks_performed=evidence.checks_performed,
         discrepancies=len(evidence.discrepancies),
         said_spent=len(first),
         said_spent_again=len(first & again),
         operator_reason=evidence.operator_reason,
+        stranded_tokens=sum(part.token.state == "stranded" for part in chosen),
     )

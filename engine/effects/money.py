@@ -108,10 +108,11 @@ def reset_tries(scene: Scene) -> None:
 
 def record_loss(scene: Scene) -> None:
     """Paid: what is missing of the least that was owed. Not paid: the inputs that stay given up.
-    Not issued: the amount. Paid by the caller: what others used of the sources he paid with; it is
-    theirs to account for, so sources = amount + fee + keep + change holds without it."""
+    Not issued, or stranded coins given up: the amount. Paid by the caller: what others used of the
+    sources he paid with; it is theirs to account for, so sources = amount + fee + keep + change holds
+    without it."""
     draft, op = scene.draft, scene.draft.operation
-    if op.kind == "mint":
+    if op.kind in ("mint", "check"):
         draft.set(loss=op.amount)
         return
     if op.evidence == "caller":

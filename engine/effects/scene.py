@@ -15,7 +15,6 @@ from ..draft import Draft
 from ..evidence import Evidence
 from ..ids import legacy_operation_hash
 from ..settings import Settings
-from ..token_ids import split_id
 
 
 @frozen
@@ -77,10 +76,9 @@ def new_token(scene: Scene, token_id: str, kind: str, source: str, proofs: tuple
     )
 
 
-def move_off(scene: Scene, token: Token, proofs: tuple[Proof, ...], n: int) -> Token:
+def move_off(scene: Scene, token: Token, proofs: tuple[Proof, ...], new_id: str) -> Token:
     """A new unspent token of the same kind with proofs that were just split off ``token``."""
     draft = scene.draft
-    new_id = split_id(draft.operation.id, n)
     part = new_token(scene, new_id, token.transaction_type, token.metadata.source, proofs)
     part = attrs.evolve(part, metadata=token.metadata)
     draft.create_token("deposit", part, scene.now, moved_from={token.transaction_id: proofs})

@@ -66,7 +66,7 @@ def next_step(op: Operation, left: Sequence[str], most: int) -> Step | None:
 
     A part that was refused for good holds a coin that the mint will not take, unless one that was stranded
     explains it. What of it was not signed since is searched by halves; a coin that was refused alone is
-    stranded, if the mint named the inputs or has signed others; whatever is under no suspicion goes
+    stranded, if the mint named the inputs or had signed others before; whatever is under no suspicion goes
     together."""
     if not left:
         return None
@@ -74,10 +74,14 @@ def next_step(op: Operation, left: Sequence[str], most: int) -> Step | None:
     refused = {keys_of(op, fence) for fence in op.fences if fence.end in ("refused", "doubted")}
     alone = [key for key in left if frozenset({key}) in refused]
     for key in alone:
-        if spent or _surely_refused(op, key):
+        if _surely_refused(op, key):
             return Step("strand", (key,))
-    # a mint that has signed nothing of ours may be out of order: what it refused alone waits for others
-    rest = [key for key in left if key not in alone] or list(left)
+    # a mint that has signed nothing of ours may be out of order: what it refused alone waits for the others
+    # and is tried once more
+    rest = [key for key in left if key not in alone]
+    if not rest and spent:
+        return Step("fence", (alone[0],))
+    rest = rest or list(left)
     held = frozenset(rest)
     rests = {part & held for part in refused if part & held and part - held <= spent}
     if rests and not held.issubset(alone):
@@ -89,8 +93,13 @@ def next_step(op: Operation, left: Sequence[str], most: int) -> Step | None:
 
 
 def _surely_refused(op: Operation, key: str) -> bool:
-    """Whether the mint named the inputs when it refused this one alone."""
-    return any(fence.end == "refused" and keys_of(op, fence) == {key} for fence in op.fences)
+    """Whether the mint refused this one alone, and either named the inputs or had signed others before."""
+    since = min((fence.generation for fence in done(op)), default=None)
+    return any(
+        fence.end == "refused" or (fence.end == "doubted" and since is not None and fence.generation > since)
+        for fence in op.fences
+        if keys_of(op, fence) == {key}
+    )
 
 
 def _in_order(part: frozenset[str], left: Sequence[str]) -> tuple[str, ...]:

@@ -45,11 +45,12 @@ def _asks_for_another_amount(quote: MintQuote, op: Operation) -> bool:
 
 
 def _fresh_outputs(run: Run) -> Evidence:
-    """Outputs of the active keyset and the exact request. Raises MintSilent or LookupError."""
+    """Outputs of a usable keyset, in amounts it has keys for, and the exact request. Raises MintSilent or
+    NoUsableKeyset."""
     op = run.operation
     assert op.quote is not None
-    keyset = run.keysets.active(op.mint_url, op.unit, refresh=True)
-    outputs = random_outputs(keyset.id, denominations(op.amount), run.rng)
+    _, keyset = run.keysets.usable(op.mint_url, op.unit, amount=op.amount, refresh=True)
+    outputs = random_outputs(keyset.id, denominations(op.amount, keyset.keys), run.rng)
     return Evidence(outputs=outputs, request_body=wire.mint_body(op.quote.id, outputs))
 
 

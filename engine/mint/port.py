@@ -40,10 +40,13 @@ class Unreachable:
 
 @frozen
 class Ambiguous:
-    """The request may or may not have been executed, or a read gave no trustworthy answer."""
+    """The request may or may not have been executed, or a read gave no trustworthy answer.
+
+    ``unreadable`` is True when the mint did answer a read, but not as its NUT promises."""
 
     detail: str
     code: int | None = None
+    unreadable: bool = field(default=False, eq=False)
 
 
 Failure: TypeAlias = Refused | Unreachable | Ambiguous

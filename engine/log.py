@@ -15,7 +15,6 @@ from ..machines.spec import Decision
 from ..storage.records import AuditRecord, Operation
 from .audit import sanitise
 
-
 NAME = "nutstate"
 logging.getLogger(NAME).addHandler(logging.NullHandler())  # else the standard library prints warnings itself
 _STANDARD = structlog.wrap_logger(

@@ -138,7 +138,10 @@ def _unexpected(session: Session, error: Exception) -> int:
     about = {"operation_id": session.seen.operation_id} if still_open else {}
     message = f"unexpected {type(error).__name__}: this is a bug in nutstate"
     content = _content("Unexpected", "UNEXPECTED", message, about)
-    hint = "Report it, with the line `unexpected` of the log on standard error."
+    context = click.get_current_context(silent=True)
+    has_log = context is not None and "log" in context.params
+    again = "Run it again with --log json to see where, and report that."
+    hint = again if has_log else "Report it, with the line `unexpected` from above."
     return _say(
         session,
         content,

@@ -15,9 +15,10 @@ from .handle import Balance, Handle
 from .payments import Payments
 from .recording import Recordings
 from .reports import Reports
+from .stranded import Stranded
 
 
-class Engine(Payments, Recordings, Checks, Audits, Reports):
+class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine

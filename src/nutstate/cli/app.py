@@ -26,6 +26,7 @@ from .machines import machines
 from .melt import cancel, confirm, melt
 from .operations import history, recover, release, resolve, resume, show, write_off
 from .record import hold, record_melt, unhold
+from .stranded import retry_stranded, write_off_stranded
 from .wallet import balance, deposit, mint
 
 
@@ -134,7 +135,8 @@ def app(context: click.Context) -> None:
 
 _COMMANDS = (
     demo, mint, deposit, balance, melt, confirm, cancel, hold, unhold, record_melt, show, history, recover,
-    resume, release, write_off, resolve, preflight, reconcile, audit, errors, doctor, mongod, machines,
+    resume, release, write_off, resolve,
+    retry_stranded, write_off_stranded, preflight, reconcile, audit, errors, doctor, mongod, machines,
     diagrams,
 )  # fmt: skip
 for _command in _COMMANDS:

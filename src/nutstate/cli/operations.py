@@ -256,7 +256,9 @@ def _waits_for_caller(handle: Handle) -> bool:
     return holding or (handle.state == "prepared" and handle.record.policy.two_step)
 
 
-_reason = click.option("--reason", required=True, metavar="TEXT", help="Why; it goes into the audit trail.")
+reason_option = click.option(
+    "--reason", required=True, metavar="TEXT", help="Why; it goes into the audit trail."
+)
 
 
 @click.command(
@@ -264,7 +266,7 @@ _reason = click.option("--reason", required=True, metavar="TEXT", help="Why; it 
     epilog=f"\b\nExample:\n  nutstate resume {_ID} --reason 'the mint is back'",
 )
 @click.argument("operation_id", metavar="ID")
-@_reason
+@reason_option
 @wait_option(60, "How long to wait for the end; the operation goes on afterwards.")
 @with_session
 def resume(session: Session, operation_id: str, reason: str, wait: float) -> int:
@@ -283,7 +285,7 @@ def resume(session: Session, operation_id: str, reason: str, wait: float) -> int
     epilog=f"\b\nExample:\n  nutstate release {_ID} --reason 'the mint refuses the request for good'",
 )
 @click.argument("operation_id", metavar="ID")
-@_reason
+@reason_option
 @with_session
 def release(session: Session, operation_id: str, reason: str) -> int:
     """Free the inputs of a parked melt that the mint proves unpaid but whose fence it will not sign.
@@ -303,7 +305,7 @@ def release(session: Session, operation_id: str, reason: str) -> int:
     epilog=f"\b\nExample:\n  nutstate write-off {_ID} --reason 'the mint is gone'",
 )
 @click.argument("operation_id", metavar="ID")
-@_reason
+@reason_option
 @click.option("--force", is_flag=True, help="Give everything up even if the mint does not answer.")
 @with_session
 def write_off(session: Session, operation_id: str, reason: str, force: bool) -> int:
@@ -323,7 +325,7 @@ def write_off(session: Session, operation_id: str, reason: str, force: bool) -> 
     epilog=f"\b\nExample:\n  nutstate resolve {_ID} --reason 'checked by hand, ticket 17'",
 )
 @click.argument("operation_id", metavar="ID")
-@_reason
+@reason_option
 @with_session
 def resolve(session: Session, operation_id: str, reason: str) -> int:
     """Declare the contradiction of an operation in state discrepant settled."""

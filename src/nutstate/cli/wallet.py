@@ -20,7 +20,7 @@ from .mints import is_simulated
 from .output import Part, Working
 from .render import exit_code, mint_words, result
 
-SHOWN_STATES = ("unspent", "reserved")
+SHOWN_STATES = ("unspent", "reserved", "stranded")
 
 
 def _check_common(npub: str, wallet: str | None, transaction_id: str | None, key: str | None) -> None:
@@ -191,7 +191,7 @@ def deposit(
 @click.option("--mint", metavar="URL", help="Only this mint.  [default: every mint]")
 @with_session
 def balance(session: Session, npub: str, mint: str | None) -> int:
-    """What the wallet holds, by mint and unit: spendable, and locked by open operations."""
+    """What the wallet holds, by mint and unit: spendable, held by open operations, refused by the mint."""
     with session.engine() as (engine, _):
         every = engine.balance(npub, mint).by_wallet
         wallets = {where: states for where, states in every.items() if any(states.values())}
@@ -215,5 +215,5 @@ def balance(session: Session, npub: str, mint: str | None) -> int:
         for (url, unit), states in sorted(wallets.items()):
             spendable, *others = (str(states.get(state, 0)) for state in SHOWN_STATES)
             table.append([(spendable, "bold green"), *others, unit, mint_words(url)])
-        session.out.table(("spendable", "reserved", "unit", "mint"), table, right=(0, 1))
+        session.out.table(("spendable", "reserved", "stranded", "unit", "mint"), table, right=(0, 1, 2))
         return 0

@@ -210,7 +210,7 @@ def test_balance_is_exact_beyond_float(store: Store) -> None:
 def test_coins_are_summed_by_state_and_keyset(store: Store) -> None:
     """R235: the value of unspent and stranded proofs by keyset, exact beyond floats, of one wallet or all."""
     largest = 2**53 - 1
-    old = evolve(make_proofs("old", 5)[0], id="00" + "ab" * 7)
+    old = evolve(make_proofs("old", 5)[0], id="000000000000abcd")
     new = make_proofs("new", largest - 5)
     put(
         store,

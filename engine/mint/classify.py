@@ -47,8 +47,9 @@ def classify_error(status: int, payload: object, location: str | None = None) ->
     if 300 <= status < 400:
         return Ambiguous(f"HTTP {status}: {_moved(location)}", code)
     if 400 <= status < 500 and status not in (408, 429) and isinstance(payload, dict):
-        return Refused(code, detail or f"HTTP {status}", is_definitive(code))
-    return Ambiguous(f"HTTP {status}: {detail}" if detail else f"HTTP {status}", code)
+        return Refused(code, detail or f"HTTP {status}", is_definitive(code), status)
+    said = f"HTTP {status}: {detail}" if detail else f"HTTP {status}"
+    return Ambiguous(said, code, status=status)
 
 
 def _moved(location: str | None) -> str:

@@ -298,7 +298,7 @@ def _listed(keyset: SimulatedKeyset) -> KeysetInfo:
 
 
 def _refused(no: No) -> Refused:
-    return Refused(no.code, no.detail, is_definitive(no.code))
+    return Refused(no.code, no.detail, is_definitive(no.code), 400)
 
 
 def _quote_id(body: str) -> str:

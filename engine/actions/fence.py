@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...machines.money import denominations
 from ...storage.records import Fence, Reason
 from ..evidence import Evidence
-from ..keysets import MintSilent
+from ..keysets import MintSilent, NoUsableKeyset
 from ..mint import wire
 from ..mint.outputs import BadSignature, random_outputs, unblind_exact
 from ..mint.port import Failure, Refused
@@ -34,10 +34,7 @@ def resolve_unpaid(run: Run) -> Result:
 def _new_fence(run: Run, can_restore: bool) -> Evidence:
     """A new generation: outputs worth the inputs less the input fee, and the exact swap request."""
     op, proofs = run.operation, run.input_proofs()
-    try:
-        keyset = run.keysets.active(op.mint_url, op.unit, refresh=True)
-    except LookupError:
-        return Evidence()
+    run.keysets.listed(op.mint_url, refresh=True)
     try:
         fee = run.keysets.fee_of(op.mint_url, proofs)
     except LookupError:
@@ -45,7 +42,11 @@ def _new_fence(run: Run, can_restore: bool) -> Evidence:
     worth = sum(proof.amount for proof in proofs) - fee
     if worth <= 0:
         return Evidence()
-    outputs = random_outputs(keyset.id, denominations(worth), run.rng)
+    try:
+        _, keyset = run.keysets.usable(op.mint_url, op.unit, amount=worth)
+    except NoUsableKeyset:
+        return Evidence()
+    outputs = random_outputs(keyset.id, denominations(worth, keyset.keys), run.rng)
     fence = Fence(len(op.fences) + 1, outputs, wire.swap_body(proofs, outputs), fee)
     return Evidence(fence=fence, mint_can_swap=True, mint_can_restore=can_restore)
 

@@ -88,6 +88,7 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     ],
     "--key": [("", (1, "INVALID_IDEMPOTENCY_KEY")), (LONG, (1, "INVALID_IDEMPOTENCY_KEY"))],
     "--reason": [("", (1, "OPERATOR_REASON_MISSING")), ("x" * 501, (1, "OPERATOR_REASON_MISSING"))],
+    "--operator": [("", (1, "INVALID_OPERATOR")), ("x" * 101, (1, "INVALID_OPERATOR"))],
     "--source": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
     "--ttl": [("soon", USAGE), *((bad, (1, "INVALID_TTL")) for bad in ("0", "-1", "nan", "inf", "86401"))],
     "--invoice": [("lnbc1nonsense", (1, "INVALID_INVOICE")), ("", (1, "INVALID_INVOICE"))],
@@ -112,7 +113,8 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--nodes": [("2", USAGE), ("many", USAGE)],
 }
 # An id that is looked up first may be refused as unknown before a later argument is looked at.
-LOOKED_UP_FIRST = ("confirm", *NEEDS_REASON)
+LOOKED_UP_FIRST = ("confirm", "cancel", *NEEDS_REASON)
+LATER = ("--wait", "--reason", "--operator")
 
 
 def cases() -> list[tuple[str, str, str, tuple[int, str | None]]]:
@@ -130,7 +132,9 @@ def cases() -> list[tuple[str, str, str, tuple[int, str | None]]]:
                     continue  # it makes the file
                 if name == "mongod" and expected[0] == 1:
                     continue  # depends on the machine: tests/storage/test_mongod.py
-                unknown_first = name in LOOKED_UP_FIRST and option.opts[0] in ("--wait", "--reason")
+                if name == "cancel" and option.opts[0] == "--operator":
+                    expected = USAGE  # it needs --reason
+                unknown_first = name in LOOKED_UP_FIRST and option.opts[0] in LATER
                 if unknown_first and expected[0] == 1:
                     expected = (1, None)
                 found.append((name, option.opts[0], value, expected))

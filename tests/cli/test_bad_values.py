@@ -47,6 +47,8 @@ BASE: dict[str, list[str]] = {
     "release": ["tx_nosuch_operation"],
     "write-off": ["tx_nosuch_operation"],
     "resolve": ["tx_nosuch_operation"],
+    "retry-stranded": [],
+    "write-off-stranded": [],
     "preflight": [],
     "reconcile": ["--all"],
     "audit list": [],
@@ -57,6 +59,7 @@ BASE: dict[str, list[str]] = {
     "mongod": [],
 }
 NEEDS_REASON = ("resume", "release", "write-off", "resolve")
+STRANDED = ("retry-stranded", "write-off-stranded")
 
 COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--store": [
@@ -92,6 +95,7 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--source": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
     "--ttl": [("soon", USAGE), *((bad, (1, "INVALID_TTL")) for bad in ("0", "-1", "nan", "inf", "86401"))],
     "--invoice": [("lnbc1nonsense", (1, "INVALID_INVOICE")), ("", (1, "INVALID_INVOICE"))],
+    "--token": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
     "--sources": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
     "--since": [("yesterday", USAGE), ("", USAGE), ("1969-12-31", USAGE)],
     "--until": [("2026-13-01", USAGE), ("0", USAGE)],
@@ -209,7 +213,7 @@ def with_base(name: str, option: str, value: str, invoice: str, folder: Path) ->
     args = [invoice if arg == INVOICE else arg for arg in BASE[name]]
     if name == "deposit" and option != "--file":
         args.append(GOOD_TOKEN)
-    if name in NEEDS_REASON and option != "--reason":
+    if name in (*NEEDS_REASON, *STRANDED) and option != "--reason":
         args += ["--reason", "because"]
     if name == "hold" and option != "--ttl":
         args += ["--ttl", "9"]

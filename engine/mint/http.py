@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from attrs import frozen
 
 from ...machines.money import PARTS_MAX
 from ...storage.secret import Secret
+from ..remembered import Remembered
 from . import wire
 from .classify import classify_error
 from .fields import NOTES_MAX
@@ -55,6 +57,7 @@ _NOTHING_SENT = (
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
 )
+ADDRESSES_REMEMBERED_MAX = 1000
 _HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "nutstate"}
 
 
@@ -81,6 +84,8 @@ class HttpMint:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._exchange_s = read_s
+        self._asked: Remembered[str, bool] = Remembered(ADDRESSES_REMEMBERED_MAX)
+        self._asked_lock = threading.Lock()
         self._response_bytes_max = response_bytes_max
         self._monotonic = monotonic
         self._client = httpx.Client(
@@ -92,6 +97,11 @@ class HttpMint:
         )
         # a cookie would tell the mint which requests belong together
         self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def has_asked(self, mint_url: str) -> bool:
+        """Whether this client was told before to ask at this address; the longest unused are forgotten."""
+        with self._asked_lock:
+            return self._asked.get(mint_url.rstrip("/")) is not None
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -194,6 +204,8 @@ class HttpMint:
     ) -> Answer[T]:
         """One exchange: a GET, or with a body a POST. Whatever is raised in it is an answer, too."""
         content = None if body is None else body.reveal().encode("utf-8", "surrogatepass")
+        with self._asked_lock:
+            self._asked.put(mint_url.rstrip("/"), True)
         try:
             answer = self._exchange(_address(mint_url, path), content, bytes_max)
         except _NOTHING_SENT as error:

@@ -171,39 +171,55 @@ def test_a_release_asks_for_a_late_fence_first(store: Store) -> None:
     invariants.check(store, mint)
 
 
-def test_spent_inputs_with_an_unanswered_fence_are_not_spent_elsewhere(store: Store) -> None:
-    """The mint signed our fence and is silent about it: the value is ours, so nobody may be told that
-    somebody else has it. The payment stays unknown until restore answers."""
+def unreadable(answer: Any) -> Any:
+    """The first signature is none of the keyset's."""
+    if not isinstance(answer, Restored) or not answer.signatures:
+        return answer
+    first, *rest = answer.signatures
+    assert first is not None
+    return attrs.evolve(answer, signatures=(attrs.evolve(first, C_=first.C_[:-2] + "00"), *rest))
+
+
+def partial(answer: Any) -> Any:
+    """One output of several."""
+    if not isinstance(answer, Restored) or not answer.signatures:
+        return answer
+    return Restored(answer.outputs[:1], answer.signatures[:1])
+
+
+@pytest.mark.parametrize(
+    "spoilt", [lambda answer: silent(), unreadable, partial], ids=["silent", "bad", "part"]
+)
+def test_spent_inputs_with_an_unclear_fence_are_not_spent_elsewhere(store: Store, spoilt: Any) -> None:
+    """The mint signed our fence and is silent about it, or gives back what cannot be used: the value is ours,
+    so nobody may be told that somebody else has it. It stays unknown until restore answers."""
     engine, mint, clock = funded(store)
     mint.faults.next("melt", faults.REQUEST_LOST)
-    port = Between(mint)
+    seen: list[str] = []
 
     def late(*args: Any) -> No:
         mint.faults.next("swap", faults.LATE)
         mint.swap(*args)
+        seen.append("sent")
         return No(11002, "pending", False)
 
-    def restored_once(*args: Any) -> Any:
+    def restore(*args: Any) -> Any:
         answer = mint.restore(*args)
-        if store.operation(melt_id) is not None and port._replaced.get("done"):
+        if "sent" not in seen:
+            return answer
+        if "signed" not in seen:
+            seen.append("signed")
             mint.deliver_late()
-            port._replaced["restore"] = silent
-        return answer
+            return answer  # from before
+        return spoilt(answer)
 
-    def refused(*args: Any) -> No:
-        port._replaced["done"] = lambda: None
-        return late(*args)
-
-    melt_id = "tx_melt_with_a_fence"
-    port._replaced |= {"swap": refused, "restore": restored_once}
-    racing = on(engine, store, port)
-    melt = racing.melt(
-        npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), transaction_id=melt_id, wait_s=60
-    )
+    racing = on(engine, store, Between(mint, swap=late, restore=restore))
+    melt = racing.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=60)
     for _ in range(5):
         clock.advance(61)
         racing.recover(force=True, wait_s=10)
         assert melt.refresh().state == "unknown", "neither ours nor anybody else's is proven"
+    assert seen == ["sent", "signed"]
     finish(engine, store, clock)
     assert melt.refresh().state == "released" and engine.balance(NPUB).unspent == 1999
     invariants.check(store, mint)

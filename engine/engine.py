@@ -9,6 +9,7 @@ from ..storage.port import OperationQuery
 from . import arguments
 from .audited import Audits
 from .checked import Checks
+from .coins import balance_of
 from .errors import InvalidArgument
 from .evidence import Evidence
 from .handle import Balance, Handle
@@ -60,15 +61,15 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
         discrepancy that waits for ``resolve`` is none of them."""
         return tuple(Handle(self, op) for op in self._recovery.open_operations())
 
-    def balance(self, npub: str, mint_url: str | None = None) -> Balance:
-        """Value by state, per mint and unit, read at one moment."""
+    def balance(self, npub: str, mint_url: str | None = None, *, ask_mints: bool = False) -> Balance:
+        """Value by state, per mint and unit, read at one moment.
+
+        Unspent coins of keysets that their mint no longer honours (not listed any more, final expiry over)
+        count as ``stranded``. By default no mint is asked: what this engine remembers of the mints' lists
+        counts. With ``ask_mints`` the mints are asked; one that does not answer changes nothing."""
         owner = arguments.npub(npub)
         url = None if mint_url is None else arguments.mint_url(mint_url)
-        wallets: dict[tuple[str, str], dict[str, int]] = {}
-        for held in self.store.balance(owner, url):
-            states = wallets.setdefault((held.mint_url, held.unit), {})
-            states[held.state] = states.get(held.state, 0) + held.amount
-        return Balance(wallets)
+        return Balance(balance_of(self.store, self._keysets, owner, url, ask_mints))
 
     # -- going on --------------------------------------------------------------------------------
 

@@ -348,4 +348,6 @@ def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
         data["reason"] = attrs.asdict(evidence.reason)
     if evidence.operator_reason:
         data["operator_reason"] = evidence.operator_reason
+    if evidence.operator is not None:
+        data["operator"] = evidence.operator
     return data

@@ -18,6 +18,7 @@ from .checks import preflight, reconcile
 from .demo import demo
 from .diagrams import diagrams
 from .doctor import doctor
+from .empty import refuse_empty
 from .errors import Exit, ended_content, redact, usage_content
 from .errors_list import errors
 from .local_mongo import mongod
@@ -51,6 +52,7 @@ class App(click.Group):
                 stream.reconfigure(errors="replace")
         try:
             with _ended_like_ctrl_c():
+                refuse_empty(self, given)
                 code = super().main(
                     given,
                     prog_name or "nutstate",

@@ -9,8 +9,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import click
-import structlog
 
+from ..engine.log import default_logger
 from ..machines.registry import UnknownMachine
 from ..storage.catalogue import ERRORS
 from ..storage.errors import CommitUnknown, NutstateError, StorageError
@@ -34,6 +34,8 @@ HINTS: Mapping[str, str] = {
     "STORE_UNSUPPORTED": "Check --store.",
     "INVALID_NPUB": "Check --npub: 63 characters that start with npub1.",
     "INVALID_MINT_URL": "Check --mint: it looks like https://mint.example.",
+    "MINT_NOT_ALLOWED": "If you want this mint to be asked, name it: --mint URL.",
+    "NO_USABLE_KEYSET": "Pay with tokens of another mint; this one cannot give change now.",
     "INVALID_INVOICE": "Copy the whole invoice; it starts with lnbc.",
     "INVALID_TOKEN": "Copy the whole token; it starts with cashuA or cashuB.",
     "INVOICE_EXPIRED": "Ask the payee for a new invoice.",
@@ -133,12 +135,15 @@ def _interrupted(session: Session) -> int:
 def _unexpected(session: Session, error: Exception) -> int:
     frames = traceback.extract_tb(error.__traceback__)[-12:]
     where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-    structlog.get_logger("nutstate").critical("unexpected", error=type(error).__name__, where=where)
+    default_logger().critical("unexpected", error=type(error).__name__, where=where)
     still_open = session.seen.is_open
     about = {"operation_id": session.seen.operation_id} if still_open else {}
     message = f"unexpected {type(error).__name__}: this is a bug in nutstate"
     content = _content("Unexpected", "UNEXPECTED", message, about)
-    hint = "Run it again with --log json to see where, and report that."
+    context = click.get_current_context(silent=True)
+    has_log = context is not None and "log" in context.params
+    again = "Run it again with --log json to see where, and report that."
+    hint = again if has_log else "Report it, with the line `unexpected` from above."
     return _say(
         session,
         content,

@@ -38,7 +38,8 @@ def _check_common(npub: str, wallet: str | None, transaction_id: str | None, key
 Examples:
   nutstate mint 1000 --npub npub1… --mint https://mint.example
   nutstate mint 1000 --npub npub1… --simulated
-  nutstate mint 1000 --wait 0 --json      prints the invoice and ends with 3; then: nutstate recover""",
+  nutstate mint 1000 --wait 0 --json      prints the invoice and ends with 3; then:
+  nutstate recover --wait 60""",
 )
 @click.argument("amount", type=int)
 @npub_option

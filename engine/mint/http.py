@@ -203,9 +203,9 @@ class HttpMint:
         body: Secret | None = None,
     ) -> Answer[T]:
         """One exchange: a GET, or with a body a POST. Whatever is raised in it is an answer, too."""
+        content = None if body is None else body.reveal().encode("utf-8", "surrogatepass")
         with self._asked_lock:
             self._asked.put(mint_url.rstrip("/"), True)
-        content = None if body is None else body.reveal().encode("utf-8", "surrogatepass")
         try:
             answer = self._exchange(_address(mint_url, path), content, bytes_max)
         except _NOTHING_SENT as error:

@@ -17,7 +17,7 @@ from .evidence import Evidence
 from .facts import Elapsed, gather
 from .keysets import Keysets
 from .mint.outputs import BadSignature
-from .mint.port import Keyset, MintPort
+from .mint.port import Keyset, MeltQuote, MintPort
 from .ports import Clock
 from .settings import Settings
 from .timing import Spent, timed
@@ -36,6 +36,10 @@ class Pause:
     """Nothing to decide now. None = until the caller or an operator acts."""
 
     seconds: float | None
+
+
+class NotYet(Exception):
+    """A read failed while nothing of the operation is stored: the same may be asked again."""
 
 
 @frozen
@@ -61,6 +65,8 @@ class Run:
     evidence: Evidence = field(factory=Evidence, repr=False)
     staged: list[tuple[Happened, bool]] = field(factory=list, repr=False)  # and whether it was answered then
     confirmed: bool = False
+    reads_again: bool = False  # a read that fails before anything is stored is NotYet, no rejection
+    quoted: MeltQuote | None = field(default=None, repr=False)  # of this very request, received before
     strict: bool = False  # what was decided holds for this very version only
     sent_here: tuple[int, float] | None = None  # sent_at as stamped by this drive, monotonic
     gone_sender: str | None = None  # of the request, found certainly dead when this drive began

@@ -71,6 +71,7 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "PROOFS_NOT_VERIFIED": ("LOW", "nothing shows that the mint signed a proof (no DLEQ)"),
     "PROOFS_LOCKED": ("LOW", "a proof is locked to somebody (NUT-10)"),
     "PROOFS_NOT_UNSPENT": ("LOW", "the mint does not call every proof UNSPENT"),
+    "FUNDS_RESERVED": ("LOW *", "the wallet has the money, but other operations hold it now; nothing was written"),
     "PROOFS_PENDING": ("LOW *", "the mint calls too many proofs PENDING"),
     "REJECTED": ("LOW", "the operation was rejected without a reason"),
     "HIGH_SEVERITY_DISCREPANCIES": ("HIGH", "store and mint contradict one another about proofs of the wallet"),

@@ -70,7 +70,7 @@ class MeltFacts:
     since_last_send_ms: int | None = None
     settle_window_ms: int = 0
     # the mint's answers
-    quote_state: str | None = None  # UNPAID | PENDING | PAID
+    quote_state: str | None = None  # UNPAID | PENDING | PAID | UNKNOWN
     input_states: frozenset[str] = frozenset()  # UNSPENT | PENDING | SPENT
     inputs_asked: int = 0
     payment_recorded: bool = False
@@ -132,7 +132,7 @@ class MintFacts:
     quoted_unit: str | None = None
     unit: str = ""
     amount_max: int = 0
-    quote_state: str | None = None  # UNPAID | PAID | ISSUED
+    quote_state: str | None = None  # UNPAID | PAID | ISSUED | UNKNOWN
     quote_expires_at: int | None = None
     outputs_verified: bool = False
     issued_total: int = 0

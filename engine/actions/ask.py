@@ -225,7 +225,7 @@ def _between_the_steps(run: Run) -> Result:
         return Pause(run.back_off()) if "wait" in ours.actions else Happened("pay")
     assert op.quote is not None
     quote = run.mint.melt_quote_state(op.mint_url, op.quote.id)
-    if isinstance(quote, Failure) or quote.state == "PENDING":
+    if isinstance(quote, Failure) or quote.state not in ("PAID", "UNPAID"):
         return Pause(run.back_off())
     if quote.state == "PAID":
         return Happened("pay")  # the mint refuses to pay twice; then its quote is the proof

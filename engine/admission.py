@@ -53,8 +53,6 @@ class Admission:
                 requests.check_sources(self.store, op)
                 return raise_if_rejected(self._begin(op, previous, waiting))
             except NotYet:
-                waiting.reads += 1
-                waiting.pause()
                 continue
             except Conflict as conflict:
                 refused = requests.lost_race(self.store, op, conflict.entity)
@@ -106,7 +104,8 @@ class Admission:
                     raise Refused(
                         "the store already holds a proof of this token", code="DUPLICATE_PROOF"
                     ) from None
-                self._explain(duplicate, op)
+                if self._explain(duplicate, op) is not None:
+                    raise
         raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
 
     def _follow(self, op: Operation, first: Operation, waiting: Waiting) -> Operation:
@@ -121,7 +120,11 @@ class Admission:
     def _known(self, op: Operation, on_duplicate: str) -> tuple[Operation | None, DedupRecord | None]:
         """An earlier operation that this request means: by key, by its transaction id, or inside the
         duplicate window."""
-        found = requests.by_key(self.store, op) or requests.by_id(self.store, op)
+        found = requests.by_key(self.store, op)
+        if found is None:
+            found = requests.by_id(self.store, op)
+            if found is not None and on_duplicate == "error":
+                raise requests.taken_id(op)
         if found is not None:
             return found, None
         now = self.clock.now()
@@ -147,10 +150,17 @@ class Admission:
 
     def _begin(self, op: Operation, previous: DedupRecord | None, waiting: Waiting) -> Operation:
         run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
-        run.reads_again, run.quoted = waiting.reads_again, waiting.quoted
+        run.quoted = waiting.quoted
         try:
             self.driver.take(run, Happened("request"))
             requests.take_dedup(run.draft, previous, self.settings, self.clock.now())
             return self.driver.drive(run, waiting.left)
+        except NotYet as silent:
+            if waiting.read_failed():
+                raise
+            # it is told and stored as rejected, but burns no key: nothing was at stake
+            run.draft.set(idempotency=None)
+            self.driver.take(run, silent.happened)
+            return self.driver.drive(run, 0)
         finally:
             waiting.quoted = run.quoted

@@ -20,7 +20,6 @@ from .ids import new_transaction_id, operation_hash, request_hash, validate_tran
 from .settings import Settings
 from .token_ids import derived_ids
 
-
 KEYED_ON_UNPAID = "fence"
 """What an idempotency key binds of a caller that says nothing about it, whatever the default is by now:
 a retry after an upgrade, or after a setting was changed, is the same request."""

@@ -39,7 +39,12 @@ class Pause:
 
 
 class NotYet(Exception):
-    """A read failed while nothing of the operation is stored: the same may be asked again."""
+    """A read failed while nothing of the operation is stored: the same may be asked again. ``happened`` is
+    what it means when there is no time left for that."""
+
+    def __init__(self, happened: Happened) -> None:
+        super().__init__(happened.event)
+        self.happened = happened
 
 
 @frozen
@@ -65,7 +70,6 @@ class Run:
     evidence: Evidence = field(factory=Evidence, repr=False)
     staged: list[tuple[Happened, bool]] = field(factory=list, repr=False)  # and whether it was answered then
     confirmed: bool = False
-    reads_again: bool = False  # a read that fails before anything is stored is NotYet, no rejection
     quoted: MeltQuote | None = field(default=None, repr=False)  # of this very request, received before
     strict: bool = False  # what was decided holds for this very version only
     sent_here: tuple[int, float] | None = None  # sent_at as stamped by this drive, monotonic

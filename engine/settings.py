@@ -60,7 +60,7 @@ class Settings:
     amount_max: int = field(default=AMOUNT_MAX, validator=[validators.ge(1), validators.le(AMOUNT_MAX)])
     wait_s: float = _duration(60)
     fee_max_percent: float = _duration(5)
-    """The most a payment may cost beside its amount, as a share of it, when the caller names no ``fee_max``."""
+    """The most a payment may cost beside its amount, as a share, when the caller names no ``fee_max``."""
     fee_max_floor_sat: int = _count(20, 0)
     """That much it may cost in any case, in sat (a wallet in msat: a thousand times as many of its units)."""
     on_unpaid: str = field(default="fence", validator=validators.in_(("fence", "retry_then_fence", "trust")))

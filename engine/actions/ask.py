@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
@@ -26,7 +27,7 @@ from .answers import reason_of
 from .pay import ask_inputs
 
 NO_FOR_A_READ = frozenset({20003, 20006})
-"""Disabled, and invoice already paid: of a request that was sent these prove nothing, of a read they are no."""
+"""Disabled, and invoice already paid: a no to a read, though they prove nothing of what was sent."""
 
 
 def ask_quote(run: Run) -> Result:
@@ -39,10 +40,13 @@ def ask_quote(run: Run) -> Result:
             return Happened("quote_received", known)
     answer = run.mint.melt_quote(op.mint_url, op.request, op.unit)
     if isinstance(answer, Failure):
-        _ask_again(run, answer)
         reason = reason_of(answer, "no quote")
         refused = reason.code == "MINT_REFUSED"
-        return Happened("quote_refused" if refused else "quote_unavailable", Evidence(reason=reason))
+        return _unless_it_may_be_asked_again(
+            run,
+            answer,
+            Happened("quote_refused" if refused else "quote_unavailable", Evidence(reason=reason)),
+        )
     evidence = Evidence(quote=answer)
     decision = run.decide("quote_received", evidence)
     if decision.accepted:
@@ -57,17 +61,19 @@ def choose_inputs(run: Run) -> Result:
     try:
         return _choose(run)
     except MintSilent as silent:
-        _ask_again(run, silent.answer)
-        return Happened("quote_unavailable", Evidence(reason=reason_of(silent.answer, "mint not available")))
+        reason = reason_of(silent.answer, "mint not available")
+        happened = Happened("quote_unavailable", Evidence(reason=reason))
+        return _unless_it_may_be_asked_again(run, silent.answer, happened)
     except NoUsableKeyset as none:
         return Happened("quote_unavailable", Evidence(reason=Reason(none.code, str(none))))
 
 
-def _ask_again(run: Run, answer: Failure) -> None:
-    """Raise NotYet when the read may be made once more: the mint did not say no, and nothing is at stake."""
+def _unless_it_may_be_asked_again(run: Run, answer: Failure, happened: Happened) -> Happened:
+    """What a failed read means. Raises NotYet while nothing is stored, unless the mint said no."""
     said_no = isinstance(answer, Refused) and (answer.definitive or answer.code in NO_FOR_A_READ)
-    if run.reads_again and not said_no:
-        raise NotYet
+    if said_no or run.draft.stored:
+        return happened
+    raise NotYet(happened)
 
 
 def _choose(run: Run) -> Result:
@@ -110,10 +116,11 @@ def _choose(run: Run) -> Result:
         if not in_flight:
             return _inputs_chosen(run, selection, evidence)
         pending |= {proof.secret for proof in selection.proofs if proof.Y in in_flight}
-    if run.reads_again:
-        raise NotYet
     reason = Reason("PROOFS_PENDING", "the mint calls too many proofs PENDING", retryable=True)
-    return Happened("quote_unavailable", Evidence(reason=reason))
+    happened = Happened("quote_unavailable", Evidence(reason=reason))
+    if run.draft.stored:
+        return happened
+    raise NotYet(happened)
 
 
 def _inputs_chosen(run: Run, selection: Selection, evidence: Evidence) -> Result:
@@ -184,6 +191,7 @@ def _funds_missing(run: Run, short: Shortfall, some_pending: bool) -> Happened:
 
 def _reserved(run: Run, short: Shortfall, some_pending: bool) -> caller.Refused:
     """FUNDS_RESERVED: the wallet has the money, but other operations hold it now. Nothing was written."""
+    pending: dict[str, Any] = {"some_proofs_pending": True} if some_pending else {}
     return caller.Refused(
         f"{short.required} needed, {short.available} available, {short.reserved} held by other operations; "
         "call again when they have ended",
@@ -192,7 +200,7 @@ def _reserved(run: Run, short: Shortfall, some_pending: bool) -> caller.Refused:
         available=short.available,
         reserved=short.reserved,
         expected_release=expected_release(run.store, short.holders, run.now()),
-        **({"some_proofs_pending": True} if some_pending else {}),
+        **pending,
     )
 
 

@@ -224,6 +224,11 @@ class Balance:
         return self.of("reserved")
 
     @property
+    def stranded(self) -> int:
+        """Coins that their mint will not take, in sat: owned, but not spendable until an operator acts."""
+        return self.of("stranded")
+
+    @property
     def units(self) -> tuple[str, ...]:
         """The units the wallet has tokens of."""
         return tuple(sorted({unit for _, unit in self.by_wallet}))
@@ -235,7 +240,7 @@ class Balance:
 
     def legacy(self, unit: str | None = None, mint_url: str | None = None) -> dict[str, int]:
         """The four numbers of the token documents' ``status``: ``total_balance`` (spent money too),
-        ``unspent_balance``, ``pending_balance`` (awaiting, reserved, outstanding) and ``spent_balance``.
+        ``unspent_balance``, ``pending_balance`` (awaiting, reserved, stranded, outstanding), ``spent_balance``.
         Without a unit of the only one there is. Code MIXED_UNITS."""
         return balances_of(self._states(unit, mint_url))
 

@@ -235,9 +235,8 @@ def test_r249_a_key_binds_what_was_said(store: Store) -> None:
 @pytest.mark.parametrize("same", [True, False])
 @pytest.mark.parametrize("keyed", [True, False])
 def test_r259_an_id_that_is_taken_while_inputs_are_chosen(store: Store, keyed: bool, same: bool) -> None:
-    """R259: the other call's ``<id>_keep`` is never chosen and overwritten: the same request is given the
-    first
-    operation, another one is refused with a typed error."""
+    """R259: the other call's ``<id>_keep`` is never chosen and overwritten: the same request is given
+    the first operation, another one is refused with a typed error."""
     engine, mint, clock = waiting(store)
     request: dict[str, Any] = {"npub": NPUB, "mint_url": mint.url, "transaction_id": "tx_mine_0001"}
     request |= {"invoice": invoice(30, clock), **({"idempotency_key": "k"} if keyed else {})}

@@ -239,8 +239,9 @@ class Balance:
         return owned_of(self._states(unit, mint_url))
 
     def legacy(self, unit: str | None = None, mint_url: str | None = None) -> dict[str, int]:
-        """The four numbers of the token documents' ``status``: ``total_balance`` (spent money too),
-        ``unspent_balance``, ``pending_balance`` (awaiting, reserved, stranded, outstanding), ``spent_balance``.
+        """The four numbers by the ``status`` of token documents: ``total_balance`` (spent money too),
+        ``unspent_balance``, ``pending_balance`` (awaiting, reserved, stranded,
+        outstanding), ``spent_balance``.
         Without a unit of the only one there is. Code MIXED_UNITS."""
         return balances_of(self._states(unit, mint_url))
 

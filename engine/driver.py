@@ -189,12 +189,11 @@ class Driver:
                 raise unknown from error  # this try wrote nothing, an earlier one perhaps did
         self.faults.reach(f"after_commit:{state}")
         duration_ms = (self.clock.monotonic() - started) * 1000
-        records = run.draft.records
-        run.draft = self.fresh(run.operation, run.draft)
+        run.draft = self.fresh(batch.operation.after, run.draft)
         run.staged.clear()
         run.spent.stored()
         newest = (operation_entity(run.operation.id), run.operation.version)
-        for record in records:
+        for record in batch.audit:
             alarm = alarm_of(run.operation) if (record.entity, record.version) == newest else None
             event = transition_event(record, round(duration_ms, 3), alarm)
             self.log.transition(event)
@@ -351,4 +350,6 @@ def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
         data["reason"] = attrs.asdict(evidence.reason)
     if evidence.operator_reason:
         data["operator_reason"] = evidence.operator_reason
+    if evidence.operator is not None:
+        data["operator"] = evidence.operator
     return data

@@ -9,14 +9,17 @@ import attrs
 from attrs import frozen
 
 from ..machines.token import STATUS_OF_STATE
-from ..storage.port import AuditQuery
 from ..storage.records import AuditRecord, Operation, Reason
 from ..storage.secret import Secret
 from .alarms import alarm_of
 from .effects import inputs_total_of
 from .errors import InvalidArgument
 from .known import machine_of
+<<<<<<< HEAD
 from .outcome import cost_of, insist_on_paid, outcome_of
+=======
+from .trail import records_of
+>>>>>>> e8308059cd05c1592ad3bc9d8d7d8daafe96d499
 
 if TYPE_CHECKING:
     from .core import Core
@@ -157,7 +160,7 @@ class Handle:
 
     def audit(self) -> tuple[AuditRecord, ...]:
         """Every committed transition of this operation and of the tokens it changed, in order."""
-        return tuple(self._engine.store.audit(AuditQuery(operation_id=self.id)))
+        return tuple(records_of(self._engine.store, self.id))
 
     def refresh(self) -> Handle:
         """The operation as it is now."""

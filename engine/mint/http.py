@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,6 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from ...storage.secret import Secret
+from ..remembered import Remembered
 from . import wire
 from .classify import classify_error
 from .port import (
@@ -42,6 +44,7 @@ _NOTHING_SENT = (
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
 )
+ADDRESSES_REMEMBERED_MAX = 1000
 _HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "nutstate"}
 
 
@@ -63,6 +66,8 @@ class HttpMint:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._read_s = read_s
+        self._asked: Remembered[str, bool] = Remembered(ADDRESSES_REMEMBERED_MAX)
+        self._asked_lock = threading.Lock()
         self._response_bytes_max = response_bytes_max
         self._client = httpx.Client(
             timeout=httpx.Timeout(read_s, connect=connect_s, pool=connect_s),
@@ -79,6 +84,11 @@ class HttpMint:
         )
         # a cookie would tell the mint which requests belong together
         self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def has_asked(self, mint_url: str) -> bool:
+        """Whether this client was told before to ask at this address; the longest unused are forgotten."""
+        with self._asked_lock:
+            return self._asked.get(mint_url.rstrip("/")) is not None
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -175,6 +185,8 @@ class HttpMint:
     def _request(
         self, method: str, mint_url: str, path: str, body: Secret | None, read: Callable[[object], T]
     ) -> Answer[T]:
+        with self._asked_lock:
+            self._asked.put(mint_url.rstrip("/"), True)
         try:
             status, raw = self._exchange(method, _address(mint_url, path), body)
         except _NOTHING_SENT as error:

@@ -15,11 +15,8 @@ from .alarms import alarm_of
 from .effects import inputs_total_of
 from .errors import InvalidArgument
 from .known import machine_of
-<<<<<<< HEAD
 from .outcome import cost_of, insist_on_paid, outcome_of
-=======
 from .trail import records_of
->>>>>>> e8308059cd05c1592ad3bc9d8d7d8daafe96d499
 
 if TYPE_CHECKING:
     from .core import Core

@@ -18,15 +18,12 @@ from .draft import Draft
 from .errors import InvalidArgument, NotFound, Refused
 from .ids import new_transaction_id, operation_hash, request_hash, validate_transaction_id
 from .settings import Settings
-<<<<<<< HEAD
 from .token_ids import derived_ids
+from .trail import every_record
 
 KEYED_ON_UNPAID = "fence"
 """What an idempotency key binds of a caller that says nothing about it, whatever the default is by now:
 a retry after an upgrade, or after a setting was changed, is the same request."""
-=======
-from .trail import every_record
->>>>>>> e8308059cd05c1592ad3bc9d8d7d8daafe96d499
 
 
 def new_operation(

@@ -47,11 +47,6 @@ def fenced_amount(fence: Fence) -> int:
     return sum(output.amount for output in fence.outputs)
 
 
-def fence_cost(op: Operation) -> int:
-    """The input fees of the fences that were signed."""
-    return sum(fence.input_fee for fence in done(op)) if op.kind == "melt" else 0
-
-
 def alive(op: Operation) -> tuple[Fence, ...]:
     """The fences that may still be signed, newest first. The mint takes all inputs of a request or none,
     so one that shares an input with a fence that was signed is dead."""

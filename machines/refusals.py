@@ -20,6 +20,7 @@ CODES: Mapping[str, str] = {
     "EXACT_INPUTS_NOT_WANTED": "the policy does not ask for exact inputs",
     "EXPIRED_NOT_YET": "the quote can still be paid",
     "FENCE_IN_PARTS": "other inputs are still to be fenced",
+    "FEE_TOO_HIGH": "the payment would cost more than it may",
     "FENCE_NOT_POSSIBLE": "the mint cannot swap and restore, or too many fences were tried",
     "FENCE_NOT_VERIFIED": "the fence outputs are not all ours, verified and complete",
     "FENCE_WOULD_BE_THE_SAME": "a new fence of these inputs would not differ",

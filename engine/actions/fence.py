@@ -38,8 +38,8 @@ def resolve_unpaid(run: Run) -> Result:
         return Happened("strand", evidence)
     if run.decide("fence", evidence).accepted:
         return Happened("fence", evidence)
-    reason = Reason("FENCE_IMPOSSIBLE", "the mint cannot swap and restore, or too many fences were tried")
-    return Happened("fence_impossible", Evidence(reason=reason))
+    told = Reason("FENCE_IMPOSSIBLE", "the mint cannot swap and restore, or too many fences were tried")
+    return Happened("fence_impossible", Evidence(reason=evidence.reason or told))
 
 
 def _left(run: Run) -> tuple[str, ...]:
@@ -57,7 +57,10 @@ def _next(run: Run, can_restore: bool) -> Evidence:
     proofs = _of(run, step.keys)
     if step.action == "strand" or sum(proof.amount for proof in proofs) <= _fee(run, proofs):
         return Evidence(strand=step.keys, reason=_stranded(step, proofs))
-    fence = _new_fence(run, step.keys, proofs)
+    try:
+        fence = _new_fence(run, step.keys, proofs)
+    except NoUsableKeyset as none:
+        return Evidence(reason=Reason(none.code, f"no fence can be made now: {none}"))
     able = fence is not None
     return Evidence(fence=fence, mint_can_swap=able, mint_can_restore=able and can_restore)
 
@@ -90,14 +93,11 @@ def _fee(run: Run, proofs: Sequence[Proof]) -> int:
 
 
 def _new_fence(run: Run, keys: Sequence[str], proofs: Sequence[Proof]) -> Fence | None:
-    """A new generation for these inputs: outputs worth them less the input fee. None when no keyset can
-    carry it, or when the operation would store more than it may."""
+    """A new generation for these inputs: outputs worth them less the input fee. None when the operation
+    would store more than it may. Raises NoUsableKeyset."""
     op, fee = run.operation, _fee(run, proofs)
     worth = sum(proof.amount for proof in proofs) - fee
-    try:
-        _, keyset = run.keysets.usable(op.mint_url, op.unit, amount=worth)
-    except NoUsableKeyset:
-        return None
+    _, keyset = run.keysets.usable(op.mint_url, op.unit, amount=worth)
     outputs = random_outputs(keyset.id, denominations(worth, keyset.keys), run.rng)
     inputs = () if len(keys) == len(sent_keys(op)) else tuple(keys)
     fence = Fence(len(op.fences) + 1, outputs, fee, inputs)
@@ -210,7 +210,7 @@ def _would_differ(run: Run, newest: Fence) -> bool:
     try:
         run.keysets.listed(run.mint_url, refresh=True)
         fence = _new_fence(run, keys, _of(run, keys))
-    except MintSilent:
+    except (MintSilent, NoUsableKeyset):
         return False
     return fence is not None and (fence.outputs[0].id, fence.input_fee) != (
         newest.outputs[0].id,

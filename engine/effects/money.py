@@ -91,7 +91,7 @@ def store_fenced(scene: Scene) -> None:
     name = fence_id(draft.operation.id, fence.generation) if fence.inputs else fenced_id(draft.operation.id)
     token = new_token(scene, name, "change", "change", proofs)
     draft.create_token("deposit", token, scene.now)
-    draft.set(fenced_token_id=token.transaction_id)
+    draft.set(fenced_token_id=token.transaction_id, fence_fee=draft.operation.fence_fee + fence.input_fee)
     _note_fence(scene, fence.generation, end="done")
 
 

@@ -43,7 +43,7 @@ WRITES: dict[str, frozenset[str]] = {
     "store_payment": frozenset({"payment", "evidence", "reason"}),
     "store_change": frozenset({"change_token_id", "change_amount", "payment"}),
     "write_fence": frozenset({"fences"}),
-    "store_fenced": frozenset({"fenced_token_id", "fences"}),
+    "store_fenced": frozenset({"fenced_token_id", "fences", "fence_fee"}),
     "end_fence": frozenset({"fences"}),
     "note_refusal": frozenset({"fences"}),
     "spend_part": frozenset({"inputs"}),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nutstate import Engine, SimulatedMint, Store
-from nutstate.engine.fences import done, fence_cost, fenced_amount
+from nutstate.engine.fences import done, fenced_amount
 from nutstate.engine.mint.port import Ambiguous, Failure, Refused
 from nutstate.engine.proofs import sent_secrets
 from nutstate.storage.port import TokenQuery
@@ -91,8 +91,8 @@ def test_r288_one_bad_coin_is_found_and_the_rest_comes_back(store: Store, answer
     assert coins(store, "stranded").keys() == bad
     balance = engine.balance(NPUB)
     assert (balance.stranded, balance.reserved) == (64, 0)
-    assert balance.unspent == 300 - 64 - fence_cost(op)
-    assert fence_cost(op) == sum(fence.input_fee for fence in done(op))
+    assert balance.unspent == 300 - 64 - op.fence_fee
+    assert op.fence_fee == sum(fence.input_fee for fence in done(op))
     assert picky.swaps[0] == max(picky.swaps) and picky.swaps.count(1) >= 1
     assert op.reason is not None
     invariants.check(store, mint)
@@ -149,7 +149,7 @@ def test_r290_a_limit_of_inputs_is_met_once(store: Store, answer: Failure) -> No
     op = pay(engine, mint, clock, 490)
     assert op.state == "released" and not op.stranded
     balance = engine.balance(NPUB)
-    assert (balance.unspent, balance.reserved) == (508 - fence_cost(op), 0)
+    assert (balance.unspent, balance.reserved) == (508 - op.fence_fee, 0)
     assert engine._limits.of(mint.url) <= 8
     invariants.check(store, mint)
     before = len(picky.swaps)
@@ -189,7 +189,7 @@ def test_r291_outputs_that_are_never_signed_are_made_anew(store: Store) -> None:
     op = pay(engine, mint, clock, 280)
     assert (op.state, [f.end for f in op.fences]) == ("released", ["", "done"])
     assert len(first) == QUICK.fence_refusals_max + 1
-    assert engine.balance(NPUB).unspent == 300 - fence_cost(op)
+    assert engine.balance(NPUB).unspent == 300 - op.fence_fee
     invariants.check(store, mint)
 
 
@@ -207,7 +207,7 @@ def test_r292_the_swap_of_a_part_whose_reply_is_lost_is_found(store: Store) -> N
     picky._swap = lost
     op = pay(engine, mint, clock, 280)
     assert op.state == "released" and coins(store, "stranded").keys() == bad
-    assert engine.balance(NPUB).unspent == 300 - 32 - fence_cost(op)
+    assert engine.balance(NPUB).unspent == 300 - 32 - op.fence_fee
     invariants.check(store, mint)
 
 
@@ -242,9 +242,9 @@ def test_r293_a_part_that_is_signed_late_is_found(store: Store, state: str) -> N
     (fence,) = done(found)
     assert fence.generation == len(op.fences) and found.state in ("released", "watching")
     after = engine.balance(NPUB)
-    assert after.spent_balance == held.spent_balance + fenced_amount(fence) + fence.input_fee
+    assert after.of("spent") == held.of("spent") + fenced_amount(fence) + fence.input_fee
     assert (after.stranded, after.reserved) == (32 if state == "attention" else 0, 0)
-    assert after.total_balance - after.spent_balance == 300 - fence_cost(found)
+    assert after.owned() == 300 - found.fence_fee
     if state == "watching":
         invariants.check(store, mint)
 

@@ -88,6 +88,8 @@ class Driver:
                 if polled and self._stays(run):
                     continue
                 result = Pause(run.back_off())
+            elif isinstance(result, Pause):
+                run.idle_polls += 1  # the next look comes later, whatever the action was waiting for
             if isinstance(result, CommitFirst):
                 self.commit(run)
             elif not self._pause(run, result.seconds, deadline):
@@ -348,4 +350,6 @@ def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
         data["reason"] = attrs.asdict(evidence.reason)
     if evidence.operator_reason:
         data["operator_reason"] = evidence.operator_reason
+    if evidence.operator is not None:
+        data["operator"] = evidence.operator
     return data

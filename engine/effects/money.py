@@ -31,9 +31,11 @@ def store_quote(scene: Scene) -> None:
 
 
 def record_reason(scene: Scene) -> None:
-    reason = scene.evidence.reason
-    if reason is None and scene.evidence.operator_reason:
-        reason = Reason(f"OPERATOR_{scene.decision.event.upper()}", scene.evidence.operator_reason)
+    """Keep why: the operator's word where it decides, else what was found. The audit record has both."""
+    reason, event = scene.evidence.reason, scene.decision.event
+    origins = {known.name: known.origin for known in scene.draft.machine.events}
+    if scene.evidence.operator_reason and origins[event] not in ("mint", "clock"):
+        reason = Reason(f"OPERATOR_{event.upper()}", scene.evidence.operator_reason)
     scene.draft.set(reason=reason)
 
 
@@ -83,7 +85,8 @@ def store_fenced(scene: Scene) -> None:
     draft, proofs = scene.draft, scene.evidence.proofs or ()
     token = new_token(scene, fenced_id(draft.operation.id), "change", "change", proofs)
     draft.create_token("deposit", token, scene.now)
-    draft.set(fenced_token_id=token.transaction_id)
+    fee = inputs_total(scene) - token.total_amount
+    draft.set(fenced_token_id=token.transaction_id, fence_fee=fee)
 
 
 def stamp_empty(scene: Scene) -> None:

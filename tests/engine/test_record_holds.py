@@ -41,7 +41,8 @@ def test_r62_everybody_else_is_refused_while_it_is_held(store: Store) -> None:
         error = refused(other, "CONCURRENT_OPERATION")
         assert error.details["tokens"] == source and error.details["operations"] == [hold]
     refused(
-        lambda: wallet.engine.melt(**wallet.whose, invoice=invoice(10, wallet.clock)), "INSUFFICIENT_BALANCE"
+        lambda: wallet.engine.melt(**wallet.whose, invoice=invoice(10, wallet.clock), wait_s=5),
+        "FUNDS_RESERVED",
     )
     assert wallet.engine.operation(hold).state == "held"
     invariants.check(store)

@@ -20,6 +20,12 @@ from .output import Output, Part, brief_age, duration
 
 _GENERATED = re.compile(r"tx_([a-z]+)_\d{10,}_[0-9a-f]{20}([0-9a-f]{4})")
 PARKED_VERBS = {"discrepant": ("resolve",), "contested": ("write-off",)}
+OUTCOMES = {
+    "paid": "paid",
+    "unpaid": "unpaid: nothing was paid; a new attempt is allowed",
+    "open": "open: not known yet; pay nothing elsewhere",
+    "parked": "parked: a person must look; pay nothing elsewhere",
+}
 GOOD_ENDS = frozenset({"reconciled", "issued", "deposited", "clean", "corrected", "resolved"})
 
 
@@ -74,7 +80,7 @@ def conservation(handle: Handle, records: Sequence[AuditRecord]) -> dict[str, An
         back = next(
             (int(r.data.get("new_value", 0)) for r in records if r.event in ("fence_done", "fence_found")), 0
         )
-        parts = {"swapped_back": back, "input_fee": handle.inputs - back, "kept": op.keep_total}
+        parts = {"swapped_back": back, "fence_fee": op.fence_fee, "kept": op.keep_total}
     else:
         returned = 0 if op.state == "written_off" else handle.inputs
         parts = {"returned": returned, "kept": op.keep_total}
@@ -102,7 +108,6 @@ def as_document(handle: Handle, *, preimage: bool = False) -> dict[str, Any]:
     document = {
         **handle.as_dict(),
         "meaning": meaning(handle),
-        "paid": handle.is_paid if handle.kind == "melt" else None,
         "simulated": is_simulated(handle.record.mint_url),
     }
     if preimage:
@@ -131,6 +136,7 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
         ("amount", f"{op.amount} {unit}"),
     ]
     if op.kind == "melt":
+        rows.insert(1, ("outcome", OUTCOMES[handle.outcome]))
         if op.evidence == "caller":
             rows.append(("fee", f"{handle.fee_paid} {unit}, as the caller recorded it"))
         elif handle.lightning_fee is not None:
@@ -145,6 +151,8 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
                 ("kept", f"{handle.kept} {unit} of the sources stayed untouched"),
             ]
         rows += _preimage_row(handle, preimage)
+        if op.fence_fee:
+            rows.append(("cost", f"{handle.cost} {unit}: the mint's fee for taking the inputs back"))
     if op.loss:
         rows.append(("loss", f"{op.loss} {unit}"))
     if op.reason is not None:
@@ -228,7 +236,7 @@ def timeline(out: Output, records: Sequence[AuditRecord], verbose: bool) -> None
             f"{record.from_state} → ",
             (record.to_state, style_of(record.to_state) if not is_token else ""),
         ]
-        by = "" if record.actor in ("caller", "engine") else f" by {record.actor.partition(':')[0]}"
+        by = _by(record)
         out.line(f"  {when:>12}  ", name, "  " if name else "", *arrow, (f"  {record.event}{by}", "dim"))
         if verbose:
             for guard, held in record.verdicts.items():
@@ -236,6 +244,16 @@ def timeline(out: Output, records: Sequence[AuditRecord], verbose: bool) -> None
                 out.line(
                     " " * (22 if is_token else 18), mark, f" {guard.rpartition(':')[2].replace('_', ' ')}"
                 )
+
+
+def _by(record: AuditRecord) -> str:
+    """Who decided it, if that is worth a word, and why."""
+    actor = record.actor.partition(":")[0]
+    words = "" if actor in ("caller", "engine") else f" by {actor}"
+    if isinstance(record.data.get("operator"), str):
+        words += f" {record.data['operator']}"
+    reason = record.data.get("operator_reason")
+    return f"{words}: {reason}" if isinstance(reason, str) else words
 
 
 def stamp(ms: int) -> str:

@@ -71,6 +71,7 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "TOKEN_NOT_FOUND": ("LOW", "there is no such token"),
     "UNDEFINED_TRANSITION": ("LOW", "the state of the operation does not allow this"),
     "PROOFS_NOT_VERIFIED": ("LOW", "nothing shows that the mint signed a proof (no DLEQ)"),
+    "KEYSET_EXPIRED": ("LOW", "the final expiry of a proof's keyset is over: the mint will not take it"),
     "PROOFS_LOCKED": ("LOW", "a proof is locked to somebody (NUT-10)"),
     "PROOFS_NOT_UNSPENT": ("LOW", "the mint does not call every proof UNSPENT"),
     "NOT_PAID": ("MEDIUM", "the operation ended and paid nothing; a new attempt is allowed"),

@@ -130,6 +130,7 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
     "STORE_UNSUPPORTED": (STORE, "HIGH", "this release cannot work with the URL, the server or the schema"),
     "UNKNOWN_MACHINE": (STORE, "HIGH", "a newer release made the operation"),
     "CORRUPT_RECORD": (STORE, "CRITICAL", "a stored document does not decode"),
+    "BATCH_TOO_LARGE": (STORE, "HIGH", "the server cannot hold a transaction of this size; nothing was written"),
     "INVALID_BATCH": (STORE, "CRITICAL", "a batch breaks a rule every store enforces: a bug; nothing was written"),
     DB_FAILURE_AFTER_SUCCESS: (STORE, "CRITICAL *", "the store failed after the mint may have paid or issued; "
         "the operation stays open and recovery finishes it: pay nothing elsewhere"),

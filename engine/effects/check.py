@@ -10,7 +10,7 @@ from ...storage.secret import Secret
 from ..fences import keys_of
 from ..proofs import name_of, sent_secrets
 from ..token_ids import part_id, split_id
-from .scene import Scene, consumed_tokens, move_off
+from .scene import Scene, consumed_tokens, mark_spent
 
 
 def correct_spent(scene: Scene) -> None:
@@ -18,15 +18,10 @@ def correct_spent(scene: Scene) -> None:
     draft, fence = scene.draft, scene.evidence.fence
     tokens, spent = _spent(scene)
     for n, token in enumerate(tokens, 1):
-        gone = tuple(proof for proof in token.proofs if proof.secret in spent)
-        if token.state not in ("unspent", "stranded") or not gone:
-            continue
-        if len(gone) < len(token.proofs):
-            draft.split_token(token.transaction_id, gone, scene.now)
+        if token.state in ("unspent", "stranded"):
             op_id = draft.operation.id
             new_id = split_id(op_id, n) if fence is None else f"{part_id(op_id, fence.generation)}_{n}"
-            token = move_off(scene, token, gone, new_id)
-        draft.change_token(token.transaction_id, "correct_spent", scene.now, mint_spent_count=len(gone))
+            mark_spent(scene, token, spent, new_id)
 
 
 def _spent(scene: Scene) -> tuple[Sequence[Token], frozenset[Secret]]:

@@ -147,10 +147,10 @@ def melt_frees_only_with_proof(spec: Machine[Any]) -> Iterator[object]:
         if (
             t.source in SENT
             and t.dest in UNPAID_ENDS
-            and not {"outputs_verified", "watch_window_over"} & asks(t)
+            and not {"outputs_verified", "watch_window_over", "something_fenced"} & asks(t)
         ):
             yield t.id
-        if t.dest == "watching" and "stamp_watch" not in t.effects:
+        if t.dest == "watching" != t.source and "stamp_watch" not in t.effects:
             yield t.id
 
 

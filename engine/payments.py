@@ -194,7 +194,7 @@ class Payments(Core):
         spend it. A mint that only the token names, and not ``mint_url``, is asked when it is allowed: by
         ``Settings.mints_allowed``, by ``Engine(mint_allowed=…)``, or because it is known already.
         Codes: INVALID_TOKEN, INVALID_*, MINT_NOT_ALLOWED, PROOFS_NOT_VERIFIED, PROOFS_LOCKED,
-        PROOFS_NOT_UNSPENT, DUPLICATE_PROOF, TOO_MANY_PROOFS, MINT_* (nothing written).
+        PROOFS_NOT_UNSPENT, KEYSET_EXPIRED, DUPLICATE_PROOF, TOO_MANY_PROOFS, MINT_* (nothing written).
         """
         owner = arguments.npub(npub)
         parsed = parse_token(token, proofs, mint_url, unit)

@@ -71,6 +71,7 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "TOKEN_NOT_FOUND": ("LOW", "there is no such token"),
     "UNDEFINED_TRANSITION": ("LOW", "the state of the operation does not allow this"),
     "PROOFS_NOT_VERIFIED": ("LOW", "nothing shows that the mint signed a proof (no DLEQ)"),
+    "KEYSET_EXPIRED": ("LOW", "the final expiry of a proof's keyset is over: the mint will not take it"),
     "PROOFS_LOCKED": ("LOW", "a proof is locked to somebody (NUT-10)"),
     "PROOFS_NOT_UNSPENT": ("LOW", "the mint does not call every proof UNSPENT"),
     "NOT_PAID": ("MEDIUM", "the operation ended and paid nothing; a new attempt is allowed"),
@@ -129,6 +130,7 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
     "STORE_UNSUPPORTED": (STORE, "HIGH", "this release cannot work with the URL, the server or the schema"),
     "UNKNOWN_MACHINE": (STORE, "HIGH", "a newer release made the operation"),
     "CORRUPT_RECORD": (STORE, "CRITICAL", "a stored document does not decode"),
+    "BATCH_TOO_LARGE": (STORE, "HIGH", "the server cannot hold a transaction of this size; nothing was written"),
     "INVALID_BATCH": (STORE, "CRITICAL", "a batch breaks a rule every store enforces: a bug; nothing was written"),
     DB_FAILURE_AFTER_SUCCESS: (STORE, "CRITICAL *", "the store failed after the mint may have paid or issued; "
         "the operation stays open and recovery finishes it: pay nothing elsewhere"),

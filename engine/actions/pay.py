@@ -22,6 +22,8 @@ def post_melt(run: Run) -> Result:
     op = run.operation
     assert op.request_body is not None
     answer = run.mint.melt(op.mint_url, op.request_body)
+    if isinstance(answer, Refused):
+        run.keysets.distrust(op.mint_url)  # the keyset of the blanks may have been rotated away
     if isinstance(answer, Failure):
         if too_many_inputs(answer):
             run.limits.learn(op.mint_url, len(run.input_proofs()))

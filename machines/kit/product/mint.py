@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .setting import Setting
-from .world import Quote, Request, World
+from .world import Op, Quote, Request, World
 
 TAKEN = "TAKEN"
 """The state of a proof that somebody else spent; to us the mint calls it SPENT."""
@@ -24,9 +24,9 @@ def answer(setting: Setting, world: World, index: int, what: str, chosen: tuple[
     if what == "quote":
         return quote.state, world.signed(f"{plan.name}.change")
     if what == "inputs":
-        return tuple((name, _said(world.coin_state(name))) for name in op.request or chosen)
+        return tuple((name, _said(world.coin_state(name))) for name in op.left or chosen)
     if what == "fences":
-        return _newest(world, f"{plan.name}.fence", len(op.fences))
+        return _newest_fence(world, plan.name, op)
     if what == "outputs":
         return _newest(world, f"{plan.name}.mint", len(op.outputs))
     if what == "change":
@@ -42,6 +42,12 @@ def _newest(world: World, prefix: str, generations: int) -> int:
     return next((n for n in range(generations, 0, -1) if world.signed(f"{prefix}{n}")), 0)
 
 
+def _newest_fence(world: World, name: str, op: Op) -> int:
+    """The newest fence that is signed and not stored yet."""
+    numbers = range(len(op.fences), 0, -1)
+    return next((n for n in numbers if op.ends[n - 1] != "done" and world.signed(f"{name}.fence{n}")), 0)
+
+
 def replies(setting: Setting, world: World, index: int, kind: str) -> Iterator[tuple[str, str, Any]]:
     """What a worker that waits for the answer to a request may get: words, kind of the move, answer."""
     plan, op, quote = setting.plans[index], world.ops[index], world.quotes[index]
@@ -54,7 +60,9 @@ def replies(setting: Setting, world: World, index: int, kind: str) -> Iterator[t
         newest = len(op.fences)
         if world.signed(f"{plan.name}.fence{newest}"):
             yield "signed", "mint", newest
-        if any(world.coin_state(name) != "UNSPENT" for name in op.request):
+        if set(op.parts[-1]) & set(setting.refuses):
+            yield "refused for good", "mint", "refused"
+        if any(world.coin_state(name) != "UNSPENT" for name in op.parts[-1]):
             yield "inputs are gone", "mint", "gone"
         elif op.fences and op.fences[-1] != world.epoch:
             yield "keyset is outdated", "mint", "keyset"
@@ -78,6 +86,8 @@ def _dead(setting: Setting, world: World, request: Request) -> bool:
     if request.kind == "mint":
         return quote == "ISSUED" or request.epoch != world.epoch
     if request.kind == "fence" and request.epoch != world.epoch:
+        return True
+    if set(request.coins) & set(setting.refuses):
         return True
     return any(world.coin_state(name) in ("SPENT", TAKEN) for name in request.coins)
 
@@ -108,12 +118,14 @@ def _request(setting: Setting, world: World, request: Request) -> Iterator[Event
         yield f"the mint executes {request.name}", "mint", kept
 
 
-def can_execute(world: World, request: Request, index: int) -> bool:
+def can_execute(setting: Setting, world: World, request: Request, index: int) -> bool:
     """Whether the mint would take the request as things are now."""
     quote = world.quotes[index].state
     if request.kind == "mint":
         return quote == "PAID" and request.epoch == world.epoch
     if request.kind == "fence" and request.epoch != world.epoch:
+        return False
+    if set(request.coins) & set(setting.refuses):
         return False
     free = bool(request.coins) and all(world.coin_state(name) == "UNSPENT" for name in request.coins)
     return free and (request.kind == "fence" or quote == "UNPAID")
@@ -121,7 +133,7 @@ def can_execute(world: World, request: Request, index: int) -> bool:
 
 def _executed(setting: Setting, world: World, request: Request) -> World | None:
     index = setting.index(request.op)
-    if not can_execute(world, request, index):
+    if not can_execute(setting, world, request, index):
         return None
     plan = setting.plans[index]
     if request.kind == "melt":

@@ -206,11 +206,9 @@ def _correct_spent(scene: Scene) -> None:
     if scene.seen.fence:
         gone = frozenset(scene.seen.part)
     elif scene.decision.state == "watching":
-        gone = frozenset(scene.op.request)
+        gone, inputs = frozenset(scene.op.request), scene.op.inputs
         stranded = scene.op.stranded
-        held = tuple(
-            token.id for token in sources_of(scene.world, stranded) if token.id not in scene.op.inputs
-        )
+        held = tuple(t.id for t in sources_of(scene.world, stranded) if t.id not in inputs)
         worth = sum(scene.world.signed(name) for name in stranded)
         scene.set(inputs=(*inputs, *held), total=scene.op.total + worth, stranded=())
     else:

@@ -60,9 +60,9 @@ def replies(setting: Setting, world: World, index: int, kind: str) -> Iterator[t
         newest = len(op.fences)
         if world.signed(f"{plan.name}.fence{newest}"):
             yield "signed", "mint", newest
-        if set(op.parts[-1]) & set(setting.refuses):
+        if set(op.newest_part) & set(setting.refuses):
             yield "refused for good", "mint", "refused"
-        if any(world.coin_state(name) != "UNSPENT" for name in op.parts[-1]):
+        if any(world.coin_state(name) != "UNSPENT" for name in op.newest_part):
             yield "inputs are gone", "mint", "gone"
         elif op.fences and op.fences[-1] != world.epoch:
             yield "keyset is outdated", "mint", "keyset"

@@ -62,9 +62,9 @@ class Setting:
     ``crashes``: how many; None = any number. ``workers`` 2: another worker may take over while the first
     still waits for its answer. ``slow``: time may pass between the mint's last answer and the decision.
     ``operator``: somebody looks after parked operations, and does so whenever it pleases. ``rotates``: the
-    mint may change its keyset. ``refuses``: coins it never takes, though it calls them
-    UNSPENT. ``withholds``: it may owe change past every window. ``restarts``: the settle window counts anew from the end of every state that sends, as the engine has it; a model without that
-    shows what it is for."""
+    mint may change its keyset. ``refuses``: coins it never takes, though it calls them UNSPENT.
+    ``withholds``: it may owe change past every window. ``restarts``: the settle window counts anew from the
+    end of every state that sends, as the engine has it; a model without that shows what it is for."""
 
     name: str
     about: str

@@ -84,6 +84,11 @@ class Op(NamedTuple):
         )
 
     @property
+    def newest_part(self) -> tuple[str, ...]:
+        """What the newest fence spends; all inputs where a table forgets to write one."""
+        return self.parts[-1] if self.parts else self.request
+
+    @property
     def left(self) -> tuple[str, ...]:
         """The inputs that no fence spent and that are not stranded."""
         gone = self.fenced_coins | set(self.stranded)

@@ -217,7 +217,7 @@ class SqliteReads(ABC):
         ]
 
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
-        return [audit_from_row(row) for row in self._rows(*audit_sql(query))]
+        return decoded(self._rows(*audit_sql(query)), audit_from_row)
 
     def audit_operations(self, after: str = "", limit: int = 1000) -> Sequence[Chain]:
         end = "(SELECT hash FROM audit WHERE operation_id = name AND seq = last)"

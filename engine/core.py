@@ -18,6 +18,7 @@ from .driver import Driver, Observer
 from .errors import NotFound
 from .handle import Handle
 from .keysets import Keysets
+from .limits import InputLimits
 from .log import Log
 from .mint.http import HttpMint
 from .mint.port import MintPort
@@ -58,6 +59,7 @@ class Core:
         self._mint_allowed = mint_allowed
         self._mints_allowed = frozenset(map(arguments.mint_url, self.settings.mints_allowed or ()))
         self._audit_key = arguments.audit_key(audit_key)
+        self._limits = InputLimits()
         self._keysets = Keysets(self.mint, self.clock, self.settings)
         self._driver = Driver(
             store, self.settings, self.clock, Worker(), faults or NoFaults(), Log(logger), observer
@@ -116,6 +118,7 @@ class Core:
             self.settings,
             self.clock,
             self._rng,
+            self._limits,
             worker=self._driver.worker.for_one_drive(),
         )
 

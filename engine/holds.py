@@ -23,7 +23,7 @@ def checked_hold(op: Operation, owner: str, wallet: str, url: str, unit: str) ->
     if op.npub != owner:
         raise Refused("the hold belongs to another npub", code="OWNER_MISMATCH", hold=op.id)
     if op.kind != "melt" or op.hold_until is None:
-        raise Refused("this operation holds nothing for a caller", code="NOT_HELD", hold=op.id)
+        raise Refused("this operation is not a hold", code="NOT_HELD", hold=op.id)
     if (op.wallet_id, op.mint_url, op.unit) != (wallet, url, unit):
         raise Refused("the hold is of another wallet, mint or unit", code="MINT_OR_UNIT_MISMATCH")
     return op

@@ -173,6 +173,7 @@ _OPERATION: Final = _every_field(
         **{field: _integer() for field in ("fee_reserve", "input_fee", "sources_total", "keep_total")},
         **{field: _integer() for field in ("loss", "change_amount", "attempts", "fence_fee")},
         "contested": {"bsonType": "array", "items": _INPUT},
+        "stranded": {"bsonType": "array", "items": _INPUT},
         "evidence": {"enum": ["caller", "mint", None]},
         **dict.fromkeys(("hold_until", "held_unspent_since"), _INTEGER_OR_NULL),
         "recorded_hash": _TEXT_OR_NULL,

@@ -61,7 +61,7 @@ def show(
 ) -> int:
     """One operation: its numbers, and its audit trail as a timeline with the hash chain verified."""
     if html is not None and (report or show_preimage):
-        raise click.UsageError("--html goes without --report and without --show-preimage")
+        raise click.UsageError("--html goes without --report, and never shows a preimage")
     with session.engine() as (engine, _):
         if report:
             return _reported(session, engine.report(operation_id))

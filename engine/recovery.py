@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from attrs import define
 
-from ..storage.errors import NutstateError
+from ..storage.errors import CorruptRecord, NutstateError, Page, page_of
 from ..storage.port import Store, TakeLease
 from ..storage.records import Operation
 from .driver import Driver
@@ -34,12 +34,14 @@ class Recovery:
 
     def sweep(
         self, wait_s: float, force: bool, progress: Callable[[int, int], None] | None
-    ) -> tuple[Operation, ...]:
+    ) -> tuple[tuple[Operation, ...], tuple[CorruptRecord, ...]]:
         """Drive every open operation that is orphaned or due, and every one that becomes due before the
-        wait is over unless its caller must act (``force``: every one, at once)."""
+        wait is over unless its caller must act (``force``: every one, at once). Also gives what could
+        not be read."""
+        page = self.open_page()
         found = [
             op
-            for op in self.open_operations()
+            for op in page.records
             if force or self._due_in(op) <= (0 if self._waits_for_caller(op) else wait_s)
         ]
         ended = []
@@ -47,11 +49,18 @@ class Recovery:
             ended.append(self._one(op, wait_s, 0 if force else self._due_in(op)))
             if progress is not None:
                 progress(done, len(found))
-        return tuple(ended)
+        return tuple(ended), page.unreadable
 
     def open_operations(self) -> Sequence[Operation]:
-        """Every operation that recovery looks after, the longest overdue first."""
-        return self.store.live_operations(FAR_FUTURE, SWEEP_MAX)
+        """Every operation that recovery looks after and that can be read, the longest overdue first."""
+        return self.open_page().records
+
+    def open_page(self) -> Page[Operation]:
+        """The same with what cannot be read, which is logged: it must not keep recovery from the others."""
+        page = page_of(lambda: self.store.live_operations(FAR_FUTURE, SWEEP_MAX), lambda op: op.id)
+        for error in page.unreadable:
+            self.driver.log.unreadable(error)
+        return page
 
     def _one(self, op: Operation, wait_s: float, due_in_s: float) -> Operation:
         """One operation of a sweep; its trouble must not keep the others from being looked after."""

@@ -11,8 +11,9 @@ from ..storage.records import Operation
 from .draft import Draft
 from .effects import consumed_tokens, is_free, owed_bounds
 from .evidence import Evidence
+from .mint.classify import refusal_kind
 from .mint.port import Refused
-from .proofs import sent_secrets
+from .proofs import name_of, sent_secrets
 from .settings import Settings
 
 
@@ -60,9 +61,18 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         "sent_at": op.sent_at,
         "since_last_send_ms": elapsed.since_send_ms,
         "settle_window_ms": _ms(settings.settle_window_s),
+        "sendings": op.attempts,
+        "refusal_kind": refusal_kind(evidence.answer),
+        "refused_for": op.refused_for,
+        "refusal_window_ms": _ms(settings.refusal_window_s),
+        "unclear_told": op.reason is not None and op.reason.code == "MINT_STATE_UNKNOWN",
+        "claim_held": op.claim is not None,
+        "inputs_taken": _inputs_taken(draft, evidence),
         "retries": max(0, op.attempts - 1),
         "retries_max": settings.retries_max,
-        "unresolved_since": _unresolved_since(op),
+        "unresolved_since": _unresolved_since(op, settings),
+        "failures": op.failures,
+        "failures_max": settings.drive_failures_max,
         "hold_until": op.hold_until,
         "hold_max_ms": _ms(settings.hold_max_h, 3_600_000),
         "held_unspent_since": op.held_unspent_since,
@@ -71,7 +81,7 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         "watch_window_ms": _ms(settings.watch_window_h, 3_600_000),
         "change_window_ms": _ms(settings.change_window_s),
         "payment_recorded": op.payment is not None,
-        "paid_at": op.payment.paid_at if op.payment else None,
+        "change_awaited_since": max(op.payment.paid_at, op.resumed_at or 0) if op.payment else None,
         "input_count_max": settings.proofs_per_operation_max,
         "operator_reason": evidence.operator_reason,
         "checks_performed": evidence.checks_performed,
@@ -88,11 +98,18 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
     return MeltFacts(**facts)
 
 
-def _unresolved_since(op: Operation) -> int | None:
-    """Since it was sent, or the hold ended. A fence counts the settle window anew, not our patience."""
-    if op.sent_at is None:
-        return op.hold_until
-    return op.created_at if op.fences else op.sent_at
+def _unresolved_since(op: Operation, settings: Settings) -> int | None:
+    """From when patience counts: the watch's end, the payment, the sending, the hold's end or the beginning,
+    unless an operator sent it back to work since. A fence counts the settle window anew, not our patience."""
+    if op.watch_since is not None and op.payment is None:
+        since = op.watch_since + _ms(settings.watch_window_h, 3_600_000)
+    elif op.payment is not None:
+        since = op.payment.paid_at
+    elif op.sent_at is not None:
+        since = op.created_at if op.fences else op.sent_at
+    else:
+        since = op.created_at if op.hold_until is None else op.hold_until
+    return since if op.resumed_at is None else max(since, op.resumed_at)
 
 
 def _quote(op: Operation, evidence: Evidence) -> dict[str, Any]:
@@ -186,6 +203,21 @@ def _mint_state(op: Operation, evidence: Evidence) -> dict[str, Any]:
         facts["input_states"] = frozenset(state.state for state in evidence.states)
         facts["inputs_asked"] = len(evidence.states)
     return facts
+
+
+def _inputs_taken(draft: Draft, evidence: Evidence) -> bool:
+    """Of inputs that were freed: whether the mint calls one SPENT that no operation of ours has spent since,
+    or signed change for the payment."""
+    if evidence.proofs:
+        return True
+    spent = {state.Y for state in evidence.states or () if state.state == "SPENT"}
+    sent = sent_secrets(draft.operation) if spent else frozenset()
+    return any(
+        proof.secret in sent and name_of(proof) in spent
+        for token in draft.all_tokens()
+        if token.state != "spent"
+        for proof in token.proofs
+    )
 
 
 def _fence(op: Operation, evidence: Evidence, settings: Settings) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from attrs import define
 
-from ..storage.errors import NutstateError
+from ..storage.errors import NutstateError, StorageError
 from ..storage.port import Store, TakeLease
 from ..storage.records import Operation
 from .driver import Driver
@@ -84,7 +85,12 @@ class Recovery:
         taken = self.store.note(TakeLease(op.id, name, until, now, breaking))
         if taken is None:
             return self.store.operation(op.id) or op, False
-        run = self.open_run(taken, f"worker:{name}")
+        try:
+            run = self.open_run(taken, f"worker:{name}")
+        except Exception as error:
+            with contextlib.suppress(StorageError):
+                self.driver.failed(taken, name, error)
+            raise
         confirmed = confirmed and taken.state == "prepared"
         run.worker, run.confirmed = name, confirmed
         if taken.sent_by is not None and worker.certainly_dead(taken.sent_by):

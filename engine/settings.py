@@ -7,6 +7,9 @@ from attrs import field, frozen, validators
 from ..machines.money import AMOUNT_MAX
 
 
+ON_UNPAID = ("fast", "fence", "retry_then_fence", "trust")
+
+
 def _duration(default: float) -> float:
     return field(default=default, validator=validators.ge(0))
 
@@ -21,6 +24,8 @@ class Settings:
 
     settle_window_s: float = _duration(30)
     """How long after the last send an UNPAID answer proves nothing."""
+    refusal_window_s: float = _duration(2)
+    """How long after a mint confirmed its own refusal it is asked again, before the inputs are free."""
     post_open_max_s: float = _duration(70)
     """How long a request of another process may still be open; the settle window starts after it
     unless that process is certainly gone. At least connect plus read timeout of the mint adapter."""
@@ -36,6 +41,8 @@ class Settings:
     fence_generations_max: int = _count(20)
     selection_tries_max: int = _count(10)
     commit_tries_max: int = _count(5)
+    drive_failures_max: int = _count(10)
+    """Drives of one operation that may fail with an exception before it is parked."""
     preflight_tries_max: int = _count(5)
     page_size: int = _count(200)
     """Documents read, and proofs asked about, at once by what looks at whole wallets."""
@@ -47,4 +54,6 @@ class Settings:
     proofs_per_operation_max: int = _count(1000)
     amount_max: int = field(default=AMOUNT_MAX, validator=[validators.ge(1), validators.le(AMOUNT_MAX)])
     wait_s: float = _duration(60)
-    on_unpaid: str = field(default="fence", validator=validators.in_(("fence", "retry_then_fence", "trust")))
+    on_unpaid: str = field(default="fast", validator=validators.in_(ON_UNPAID))
+    """What frees the inputs of a payment that was not made: ``fast`` (the mint's own clear refusal, confirmed
+    twice; else a fence), ``fence``, ``retry_then_fence``, ``trust``."""

@@ -12,7 +12,7 @@ from ..machines.token import STATUS_OF_STATE
 from .batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
 from .codec import dump_json, to_plain
 from .errors import Conflict
-from .port import DropLease, KeepLease, Note, Reschedule, TakeLease
+from .port import CountFailure, DropLease, KeepLease, Note, Reschedule, TakeLease
 from .records import Operation, Token, Tombstone
 from .sqlite_rows import audit_row, lease_row, operation_row, token_row, tombstone_row
 from .sqlite_schema import AUDIT_COLUMNS, OPERATION_COLUMNS, TOKEN_COLUMNS
@@ -154,6 +154,13 @@ def apply_note(connection: sqlite3.Connection, note: Note) -> bool:
                 connection,
                 "UPDATE operations SET next_check_at = ?" + held,
                 (note.next_check_at, note.operation_id, note.worker, note.fence),
+            )
+        case CountFailure():
+            return _update(
+                connection,
+                "UPDATE operations SET doc = json_set(doc, '$.failures', json_extract(doc, '$.failures') + 1)"
+                + held,
+                (note.operation_id, note.worker, note.fence),
             )
 
 

@@ -34,8 +34,8 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
         return Evidence() if op.payment is not None else Evidence(states=settled_states(run, force))
     if op.quote is None:
         return Evidence()
-    if op.state == "watching":
-        return _watched(run)
+    if op.state == "stuck":
+        return _watched(run, force)
     evidence = Evidence()
     # twice, because a fence of ours may be executed between the questions
     for ask in (True, False):
@@ -57,11 +57,11 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
     return evidence
 
 
-def _watched(run: Run) -> Happened | Evidence:
+def _watched(run: Run, force: bool) -> Happened | Evidence:
     """What ends the watch by itself is better than an operator's word."""
     found = ask_state(run)
     assert isinstance(found, Happened)
-    if found.event in _UNANSWERED:
+    if found.event in _UNANSWERED and not force:
         raise MintSilent(Unreachable("no answer about what is watched"))
     return found if run.decide(found.event, found.evidence).accepted else found.evidence
 

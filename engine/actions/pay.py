@@ -28,7 +28,16 @@ def post_melt(run: Run) -> Result:
     if op.quote is None or answer.id != op.quote.id:
         reason = Reason("MINT_ANSWER_UNCLEAR", "the answer names another quote", retryable=True)
         return Happened("reply_lost", Evidence(reason=reason))
+    if answer.state == "UNKNOWN":
+        return unclear(answer)
     return Happened(quote_event(answer), with_change(run, answer, Evidence(quote=answer)))
+
+
+def unclear(quote: MeltQuote) -> Happened:
+    """The mint named a state that is none of those we know: not paid, and not proven unpaid."""
+    words = f"the mint says {quote.said or 'something else'} of the payment, which is neither paid nor unpaid"
+    reason = Reason("MINT_STATE_UNKNOWN", words, retryable=True)
+    return Happened("mint_unclear", Evidence(quote=quote, reason=reason))
 
 
 def ask_state(run: Run) -> Result:
@@ -41,10 +50,49 @@ def ask_state(run: Run) -> Result:
     if op.payment is not None:
         return Happened("mint_paid", _change_now(run, answer))
     if answer.state == "PAID":
-        return Happened("mint_paid", with_change(run, answer, Evidence(quote=answer)))
+        evidence = with_change(run, answer, Evidence(quote=answer))
+        return _paid_though_freed(run, evidence) if is_freed(op) else Happened("mint_paid", evidence)
     if answer.state == "PENDING":
         return or_too_old(run, Happened("mint_pending", Evidence(quote=answer)))
+    if answer.state == "UNKNOWN":
+        return _quote_unclear(run, answer)
     return or_too_old(run, _quote_unpaid(run, answer))
+
+
+def is_freed(op: Operation) -> bool:
+    """Whether the inputs were freed though the request is still watched."""
+    return op.state in ("watching", "stuck")
+
+
+def _paid_though_freed(run: Run, evidence: Evidence) -> Happened:
+    """The quote of a request whose inputs are free again is PAID: with our inputs, or by another attempt."""
+    names = [crypto.y_of(secret.reveal()) for secret in sorted(sent_secrets(run.operation), key=Secret.reveal)]
+    states = run.mint.check_states(run.mint_url, names)
+    if isinstance(states, Failure):
+        return Happened(post_failed(states), Evidence(answer=states))
+    evidence = attrs.evolve(evidence, states=states)
+    otherwise = run.decide("paid_otherwise", evidence).accepted
+    return Happened("paid_otherwise" if otherwise else "mint_paid", evidence)
+
+
+def _quote_unclear(run: Run, quote: MeltQuote) -> Happened:
+    """A state we do not know. Once every input is UNSPENT and the settle window over, a fence is as safe as
+    after UNPAID."""
+    happened = unclear(quote)
+    if run.operation.state != "unknown":
+        return happened
+    states = ask_inputs(run)
+    if isinstance(states, Failure):
+        return happened
+    evidence = attrs.evolve(happened.evidence, states=states)
+    try:
+        able = run.keysets.info(run.mint_url).supports(9)
+        fence = attrs.evolve(new_fence(run, able), quote=quote, states=states)
+    except MintSilent:
+        return attrs.evolve(happened, evidence=evidence)
+    if run.decide("fence", fence).accepted:
+        return Happened("fence", fence)
+    return attrs.evolve(happened, evidence=evidence)
 
 
 def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
@@ -53,7 +101,7 @@ def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
     if isinstance(states, Failure):
         return Happened(post_failed(states), Evidence(quote=quote, answer=states))
     evidence = Evidence(quote=quote, states=states)
-    if op.state == "watching":
+    if is_freed(op):
         return _still_watched(run, evidence)
     if not any(state.state == "SPENT" for state in states):
         return Happened("mint_unpaid", evidence)
@@ -86,18 +134,8 @@ def _still_watched(run: Run, evidence: Evidence) -> Happened:
 
 
 def or_too_old(run: Run, happened: Happened) -> Happened:
-    """The event, unless the state would only absorb it and has been doing so for too long. Not while a
-    settle window runs, whose end may settle it."""
-    op, since = run.operation, run.elapsed().since_send_ms
-    if op.state not in ("pending", "unknown", "unpaid", "fencing", "held"):
-        return happened
-    if since is not None and since < run.settings.settle_window_s * 1000:
-        return happened
-    if run.decide(happened.event, happened.evidence).accepted:
-        return happened
-    reason = Reason("UNRESOLVED_TOO_LONG", "the mint gave no final answer in time", retryable=True)
-    evidence = Evidence(reason=reason)
-    return Happened("too_old", evidence) if run.decide("too_old", evidence).accepted else happened
+    """The event; the driver judges age."""
+    return happened
 
 
 def ask_inputs(run: Run) -> tuple[ProofState, ...] | Failure:

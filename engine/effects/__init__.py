@@ -23,7 +23,7 @@ _ALL: tuple[Effect, ...] = (
     inputs.reserve_inputs, inputs.release_inputs, inputs.write_blanks, inputs.write_request,
     inputs.adopt_split, inputs.stamp_sent, inputs.spend_inputs, inputs.free_untouched,
     money.store_payment, money.store_change, money.write_fence, money.store_fenced, money.stamp_empty,
-    money.stamp_watch, money.reset_tries, money.stamp_unspent, money.forget_unspent, money.record_loss,
+    money.stamp_watch, money.stamp_refusal, money.restart_patience, money.reset_tries, money.stamp_unspent, money.forget_unspent, money.record_loss,
     money.alarm, record.record_melt, record.park_record, record.spend_contested,
     check.correct_spent, funding.expect_token, funding.fail_token, funding.write_outputs,
     funding.issue_token, funding.store_deposit,

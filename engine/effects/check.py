@@ -10,7 +10,7 @@ def correct_spent(scene: Scene) -> None:
     """What the mint says is spent is split off its token and marked spent; the rest stays money."""
     draft, spent = scene.draft, scene.evidence.preflight_spent or frozenset()
     selection = scene.evidence.selection
-    if scene.decision.state == "watching":
+    if scene.decision.state in ("watching", "stuck"):
         # PAID: the mint took every proof we sent; they were freed and may have been moved since
         sent = sent_secrets(draft.operation)
         tokens = [t for t in draft.all_tokens() if any(proof.secret in sent for proof in t.proofs)]

@@ -14,6 +14,7 @@ from .scene import Scene, inputs_total, move_off, new_token
 
 RELEASED_BY: Mapping[str, str] = {
     "release": "trusted",
+    "refusal_stands": "refused",
     "unhold": "caller_word",
     "hold_over": "mint_says_unspent",
 }

@@ -54,7 +54,7 @@ class Core:
         self.clock = clock or SystemClock()
         self._rng = rng
         self._audit_key = arguments.audit_key(audit_key)
-        self._keysets = Keysets(self.mint, self.clock)
+        self._keysets = Keysets(self.mint, self.clock, self.settings)
         self._driver = Driver(
             store, self.settings, self.clock, Worker(), faults or NoFaults(), Log(logger), observer
         )

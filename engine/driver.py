@@ -76,12 +76,16 @@ class Driver:
         if counted is None:
             return
         draft = Draft(machine_of(counted), counted, stored=True, actor=f"worker:{worker}")
-        words = f"{counted.failures} drives of this operation failed, the last one with {type(error).__name__}"
+        words = (
+            f"{counted.failures} drives of this operation failed, the last one with {type(error).__name__}"
+        )
         evidence = Evidence(reason=Reason("DRIVE_FAILED", words))
         now = self.clock.now()
         facts = gather(draft, evidence, self.settings, now, Elapsed(None))
         decision = step(draft.machine, counted.state, "drive_failed", facts)
-        self.log.note("drive_failed", operation_id=counted.id, failures=counted.failures, error=type(error).__name__)
+        self.log.note(
+            "drive_failed", operation_id=counted.id, failures=counted.failures, error=type(error).__name__
+        )
         if decision.accepted:
             self.park(draft, decision, evidence, now)
 
@@ -187,7 +191,10 @@ class Driver:
             # counts, for everybody
             run.draft.set(sent_at=now, sent_by=None)
             run.sent_here = (now, self.clock.monotonic())
-        if run.draft.machine.state(decision.next_state).patience != run.draft.machine.state(decision.state).patience:
+        if (
+            run.draft.machine.state(decision.next_state).patience
+            != run.draft.machine.state(decision.state).patience
+        ):
             run.draft.set(failures=0)
         run.staged.append((happened, run.answered))
         run.answered = False

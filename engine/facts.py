@@ -126,7 +126,7 @@ def _quote(op: Operation, evidence: Evidence) -> dict[str, Any]:
         and op.request is not None
         and request != op.request.reveal(),
         "quote_expires_at": quote.expires_at if quote.expires_at is not None else 2**62,
-        "fee_reserve": quote.fee_reserve,
+        "fee_reserve": -1 if quote.fee_reserve is None else quote.fee_reserve,
     }
 
 

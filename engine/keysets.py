@@ -7,14 +7,21 @@ import threading
 from collections.abc import Iterable
 from typing import TypeVar
 
-from ..machines.money import input_fee
+from attrs import field, frozen
+
+from ..machines.money import PARTS_MAX, NotSplittable, blanks_needed, denominations, input_fee
 from ..storage.records import Proof
-from .mint.port import Answer, Failure, Keyset, KeysetInfo, MintInfo, MintPort
+from .mint.keysets import is_of_our_kind, keys_belong
+from .mint.port import Ambiguous, Answer, Failure, Keyset, KeysetInfo, MintInfo, MintPort, Refused
 from .ports import Clock
+from .remembered import Remembered
+from .settings import Settings
 
 T = TypeVar("T")
 
 REFRESH_S = 300.0
+KEYSETS_TRIED_MAX = 10
+"""Keysets whose keys are read before a mint counts as one without a usable keyset."""
 
 
 class MintSilent(Exception):
@@ -25,23 +32,58 @@ class MintSilent(Exception):
         self.answer = answer
 
 
-def value(answer: Answer[T]) -> T:
-    """The value, or MintSilent."""
-    if isinstance(answer, Failure):
-        raise MintSilent(answer)
-    return answer
+class NoUsableKeyset(LookupError):
+    """The mint has no keyset of the unit on which new outputs can be made (code NO_USABLE_KEYSET).
+    ``why`` tells of the keysets of that unit, by id, what is wrong with each."""
+
+    code = "NO_USABLE_KEYSET"
+
+    def __init__(self, unit: str, why: dict[str, str]) -> None:
+        told = "; ".join(f"{keyset_id[:16]}: {reason}" for keyset_id, reason in list(why.items())[:5])
+        super().__init__(f"the mint has no usable keyset for unit {unit} ({told or 'it lists none'})")
+        self.why = why
+
+
+@frozen
+class Wanted:
+    """What new outputs must be able to carry: ``amount`` exactly (swap, mint), or any change up to ``up_to``
+    (NUT-08 blanks). Both in the unit; None asks for nothing."""
+
+    amount: int | None = None
+    up_to: int | None = None
+
+    def lacks(self, keys: Iterable[int]) -> str | None:
+        """What the keys cannot do of it, or None when they can do it all."""
+        try:
+            if self.amount is not None:
+                denominations(self.amount, keys)
+        except NotSplittable:
+            return f"no keys that make up {self.amount}"
+        if not self.up_to or 0 < blanks_needed(self.up_to, keys) <= PARTS_MAX:
+            return None
+        return f"no keys for change up to {self.up_to}"
+
+
+@frozen
+class _Listed:
+    """A mint's keyset list as it was read, and the ids that were looked for in it in vain."""
+
+    at: float  # monotonic
+    keysets: tuple[KeysetInfo, ...]
+    missed: frozenset[str] = field(factory=frozenset)
 
 
 class Keysets:
-    """Keysets of every mint asked so far. Safe to share between threads."""
+    """Keysets of the mints asked so far, the longest unused ones forgotten. Safe to share between threads."""
 
-    def __init__(self, mint: MintPort, clock: Clock) -> None:
+    def __init__(self, mint: MintPort, clock: Clock, settings: Settings | None = None) -> None:
         self._mint = mint
         self._clock = clock
+        self._settings = settings = settings or Settings()
         self._lock = threading.Lock()
-        self._lists: dict[str, tuple[float, tuple[KeysetInfo, ...]]] = {}
-        self._keys: dict[tuple[str, str], Keyset] = {}
-        self._infos: dict[str, tuple[float, MintInfo]] = {}
+        self._lists: Remembered[str, _Listed] = Remembered(settings.mints_remembered_max)
+        self._keys: Remembered[tuple[str, str], Keyset] = Remembered(settings.keysets_remembered_max)
+        self._infos: Remembered[str, tuple[float, MintInfo]] = Remembered(settings.mints_remembered_max)
 
     def asking(self, mint: MintPort) -> Keysets:
         """The same memory, but what is not remembered is asked of ``mint``."""
@@ -53,11 +95,11 @@ class Keysets:
         """The mint's keysets, active and inactive. Raises MintSilent."""
         with self._lock:
             known = self._lists.get(mint_url)
-        if known is not None and not refresh and self._clock.monotonic() - known[0] < REFRESH_S:
-            return known[1]
+        if known is not None and not refresh and self._clock.monotonic() - known.at < REFRESH_S:
+            return known.keysets
         fresh = value(self._mint.keysets(mint_url))
         with self._lock:
-            self._lists[mint_url] = (self._clock.monotonic(), fresh)
+            self._lists.put(mint_url, _Listed(self._clock.monotonic(), fresh))
         return fresh
 
     def info(self, mint_url: str) -> MintInfo:
@@ -68,16 +110,62 @@ class Keysets:
             return known[1]
         fresh = value(self._mint.info(mint_url))
         with self._lock:
-            self._infos[mint_url] = (self._clock.monotonic(), fresh)
+            self._infos.put(mint_url, (self._clock.monotonic(), fresh))
         return fresh
 
-    def active(self, mint_url: str, unit: str, refresh: bool = False) -> KeysetInfo:
-        """The active keyset of the unit with the lowest fee. Raises MintSilent, or LookupError when
-        the mint has none."""
-        usable = [k for k in self.listed(mint_url, refresh) if k.active and k.unit == unit]
-        if not usable:
-            raise LookupError(f"the mint has no active keyset for unit {unit}")
-        return min(usable, key=lambda keyset: (keyset.input_fee_ppk, keyset.id))
+    def usable(
+        self,
+        mint_url: str,
+        unit: str,
+        *,
+        amount: int | None = None,
+        up_to: int | None = None,
+        refresh: bool = False,
+    ) -> tuple[KeysetInfo, Keyset]:
+        """The cheapest keyset on which outputs can be made, with its keys.
+
+        Usable is a keyset with an id of a kind we implement (NUT-02 versions 00 and 01), active, of the unit,
+        whose final expiry is farther than ``keyset_margin_s``, whose keys are known and proven to fit the id,
+        and which has keys that make up ``amount``, or carry any change up to ``up_to``. Raises
+        :class:`NoUsableKeyset`, or MintSilent when the mint did not answer a question on which it depends."""
+        wanted, why = Wanted(amount, up_to), dict[str, str]()
+        silent: Failure | None = None
+        candidates = []
+        for info in self.listed(mint_url, refresh):
+            if info.unit == unit:
+                wrong = self._outdated(info)
+                if wrong is None:
+                    candidates.append(info)
+                else:
+                    why[info.id] = wrong
+        candidates.sort(key=lambda info: (info.input_fee_ppk, info.id))
+        for info in candidates[:KEYSETS_TRIED_MAX]:
+            try:
+                keyset = self.keys(mint_url, info.id)
+            except MintSilent as error:
+                why[info.id] = "its keys cannot be read"
+                if not _is_an_answer(error.answer):
+                    silent = error.answer
+                continue
+            wrong = None if _proven(info, keyset) else "its keys do not fit its id"
+            wrong = wrong or wanted.lacks(keyset.keys)
+            if wrong is None:
+                return info, keyset
+            why[info.id] = wrong
+        if silent is not None:
+            raise MintSilent(silent)
+        raise NoUsableKeyset(unit, why)
+
+    def _outdated(self, info: KeysetInfo) -> str | None:
+        """What the list alone has against new outputs on this keyset."""
+        if not info.active:
+            return "not active"
+        if not is_of_our_kind(info.id):
+            return "an id of an unknown kind"
+        margin = int(self._settings.keyset_margin_s * 1000)
+        if info.final_expiry is not None and info.final_expiry <= self._clock.now() + margin:
+            return "its final expiry is over or too near"
+        return None
 
     def keys(self, mint_url: str, keyset_id: str) -> Keyset:
         """The public keys of one keyset, active or not. Raises MintSilent."""
@@ -87,33 +175,68 @@ class Keysets:
             return known
         fresh = value(self._mint.keys(mint_url, keyset_id))
         with self._lock:
-            self._keys[mint_url, keyset_id] = fresh
+            self._keys.put((mint_url, keyset_id), fresh)
         return fresh
 
     def fees(self, mint_url: str, proofs: Iterable[Proof]) -> dict[str, int]:
         """input_fee_ppk of every keyset the proofs use. Raises MintSilent, or LookupError for a keyset
         the mint does not have."""
         needed = {proof.id for proof in proofs}
-        listed = {k.id: k.input_fee_ppk for k in self.listed(mint_url)}
-        if not needed <= listed.keys():
-            listed = {k.id: k.input_fee_ppk for k in self.listed(mint_url, refresh=True)}
+        listed = {k.id: k.input_fee_ppk for k in self._listed_with(mint_url, needed)}
         unknown = needed - listed.keys()
         if unknown:
             raise LookupError(f"the mint does not know {len(unknown)} keyset(s) of these proofs")
         return {keyset_id: listed[keyset_id] for keyset_id in needed}
 
-    def known_fees(self, mint_url: str, unit: str, proofs: Iterable[Proof]) -> dict[str, int]:
-        """input_fee_ppk of those keysets of the proofs that the mint lists for the unit; coins of others
-        cannot be spent now. Raises MintSilent."""
+    def honoured_fees(self, mint_url: str, unit: str, proofs: Iterable[Proof]) -> dict[str, int]:
+        """input_fee_ppk of those keysets of the proofs that the mint still takes: listed for the unit, final
+        expiry not over. Coins of others are stranded: they cannot be spent now. Raises MintSilent."""
         needed = {proof.id for proof in proofs}
-        listed = {k.id: k.input_fee_ppk for k in self.listed(mint_url) if k.unit == unit}
-        if not needed <= listed.keys():
-            fresh = self.listed(mint_url, refresh=True)
-            listed = {k.id: k.input_fee_ppk for k in fresh if k.unit == unit}
-        return {keyset_id: listed[keyset_id] for keyset_id in needed & listed.keys()}
+        now = self._clock.now()
+        return {
+            k.id: k.input_fee_ppk
+            for k in self._listed_with(mint_url, needed)
+            if k.id in needed and k.unit == unit and (k.final_expiry is None or k.final_expiry > now)
+        }
+
+    def _listed_with(self, mint_url: str, needed: set[str]) -> tuple[KeysetInfo, ...]:
+        """The list. One that does not know a needed keyset is asked for again, once for each such keyset."""
+        listed = self.listed(mint_url)
+        unknown = needed - {k.id for k in listed}
+        with self._lock:
+            known = self._lists.get(mint_url)
+        missed = known.missed if known is not None else frozenset[str]()
+        if unknown <= missed:
+            return listed
+        listed = self.listed(mint_url, refresh=True)
+        still = frozenset(unknown - {k.id for k in listed})
+        with self._lock:
+            self._lists.put(mint_url, _Listed(self._clock.monotonic(), listed, missed | still))
+        return listed
 
     def fee_of(self, mint_url: str, proofs: Iterable[Proof]) -> int:
         """NUT-02 fee of spending all these proofs together."""
         listed = list(proofs)
         ppk = self.fees(mint_url, listed)
         return input_fee(ppk[proof.id] for proof in listed)
+
+
+def value(answer: Answer[T]) -> T:
+    """The value, or MintSilent."""
+    if isinstance(answer, Failure):
+        raise MintSilent(answer)
+    return answer
+
+
+def _is_an_answer(answer: Failure) -> bool:
+    """Whether asking again would only give the same: the mint said no, or something that is no keyset."""
+    return isinstance(answer, Refused) or (isinstance(answer, Ambiguous) and answer.unreadable)
+
+
+def _proven(info: KeysetInfo, keyset: Keyset) -> bool:
+    """Whether the id is derived from these keys and from the unit, fee and final expiry of the list. So the
+    fee that is reckoned with is proven too, also where a mint does not tell it beside the keys."""
+    if keyset.id != info.id or keyset.unit != info.unit:
+        return False
+    final_expiry_s = None if info.final_expiry is None else info.final_expiry // 1000
+    return keys_belong(info.id, keyset.keys, info.unit, info.input_fee_ppk, final_expiry_s)

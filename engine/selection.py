@@ -184,7 +184,7 @@ def select(
 
     Reads ``tokens_max`` candidates; only when those do not cover it, more, up to the proof limit. All
     candidates are of one moment: a token split between two reads would offer the same proof twice.
-    ``fees`` may raise MintSilent or LookupError."""
+    ``fees`` may raise MintSilent."""
     if op.policy.sources:
         tokens = tuple(store.tokens(TokenQuery(ids=op.policy.sources, limit=len(op.policy.sources))))
         return choose(tokens, need, _ppk(tokens, fees), count_max=count_max, without=without)

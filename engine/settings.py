@@ -6,7 +6,6 @@ from attrs import field, frozen, validators
 
 from ..machines.money import AMOUNT_MAX
 
-
 ON_UNPAID = ("fast", "fence", "retry_then_fence", "trust")
 
 
@@ -51,6 +50,12 @@ class Settings:
     lease_s: float = _duration(30)
     dedup_window_s: float = _duration(300)
     quote_lifetime_s: float = _duration(600)
+    keyset_margin_s: float = _duration(3600)
+    """New outputs are not made on a keyset whose final expiry (NUT-02) is nearer than this."""
+    mints_remembered_max: int = _count(100)
+    """Mints whose keyset list and info are kept in memory; the longest unused go first."""
+    keysets_remembered_max: int = _count(300)
+    """Keysets, over all mints, whose keys are kept in memory; the longest unused go first."""
     proofs_per_operation_max: int = _count(1000)
     amount_max: int = field(default=AMOUNT_MAX, validator=[validators.ge(1), validators.le(AMOUNT_MAX)])
     wait_s: float = _duration(60)

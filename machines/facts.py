@@ -140,7 +140,7 @@ class MintFacts:
     quoted_unit: str | None = None
     unit: str = ""
     amount_max: int = 0
-    quote_state: str | None = None  # UNPAID | PAID | ISSUED
+    quote_state: str | None = None  # UNPAID | PAID | ISSUED | UNKNOWN
     quote_expires_at: int | None = None
     outputs_verified: bool = False
     issued_total: int = 0

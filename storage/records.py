@@ -215,7 +215,9 @@ class Operation:
     parent_id: str | None = None
     contested: tuple[InputRef, ...] = ()  # sources of a recorded payment that were not free
     hold_until: int | None = None  # sources are held for a payment the caller makes himself
-    held_unspent_since: int | None = None  # first answer, after a hold or a refusal, that all inputs are unspent
+    held_unspent_since: int | None = (
+        None  # first answer, after a hold or a refusal, that all inputs are unspent
+    )
     recorded_hash: str | None = None  # fingerprint of what a recorded payment kept and got back
     evidence: str | None = None  # who says that it was paid: mint | caller; None where nothing is paid
     refused_for: str | None = None  # the mint refused our only sending: payment | inputs | limit

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from ...storage.records import Reason
-from ..mint.port import Failure, MeltQuote, Refused, Unreachable
+from ..mint.port import UNKNOWN, Failure, MeltQuote, MintQuote, Refused, Unreachable
 
-QUOTE_EVENT = {"PAID": "mint_paid", "PENDING": "mint_pending", "UNPAID": "mint_unpaid"}
+QUOTE_EVENT = {
+    "PAID": "mint_paid",
+    "PENDING": "mint_pending",
+    "UNPAID": "mint_unpaid",
+    UNKNOWN: "mint_unclear",
+}
 
 
 def post_failed(answer: Failure) -> str:
@@ -16,7 +21,16 @@ def post_failed(answer: Failure) -> str:
 
 
 def quote_event(quote: MeltQuote) -> str:
-    return QUOTE_EVENT[quote.state]
+    """The event of a melt quote's state. A state we do not know proves nothing."""
+    return QUOTE_EVENT.get(quote.state, QUOTE_EVENT[UNKNOWN])
+
+
+def state_unclear(quote: MeltQuote | MintQuote) -> Reason | None:
+    """Why a quote's state decides nothing: the mint uses a word we do not know. None if we know it."""
+    if quote.state != UNKNOWN:
+        return None
+    said = f"says {quote.said!r} of the quote" if quote.said else "gives the quote no readable state"
+    return Reason("MINT_STATE_UNKNOWN", f"the mint {said}; that is neither paid nor proven unpaid", True)
 
 
 def reason_of(answer: Failure, what: str) -> Reason:

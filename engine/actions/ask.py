@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import attrs
 
 from ...machines.money import blanks_needed, owed_max
-from ...storage.records import Reason
+from ...storage.records import Output, Reason
 from ...storage.secret import Secret
 from ..evidence import Chosen, Evidence, Selection
-from ..keysets import MintSilent
+from ..keysets import MintSilent, NoUsableKeyset
 from ..mint import wire
 from ..mint.outputs import blank_outputs
 from ..mint.port import Failure, ProofState
@@ -46,8 +46,8 @@ def choose_inputs(run: Run) -> Result:
         return _choose(run)
     except MintSilent as silent:
         return Happened("quote_unavailable", Evidence(reason=reason_of(silent.answer, "mint not available")))
-    except LookupError as error:
-        return Happened("quote_unavailable", Evidence(reason=Reason("KEYSET_UNKNOWN", str(error.args[0]))))
+    except NoUsableKeyset as none:
+        return Happened("quote_unavailable", Evidence(reason=Reason(none.code, str(none))))
 
 
 def _choose(run: Run) -> Result:
@@ -60,7 +60,7 @@ def _choose(run: Run) -> Result:
             run.store,
             op,
             need,
-            lambda proofs: run.keysets.known_fees(op.mint_url, op.unit, proofs),
+            lambda proofs: run.keysets.honoured_fees(op.mint_url, op.unit, proofs),
             tokens_max=run.settings.candidate_tokens_max,
             count_max=run.settings.proofs_per_operation_max,
             without=pending,
@@ -95,9 +95,11 @@ def _choose(run: Run) -> Result:
 def _inputs_chosen(run: Run, selection: Selection, evidence: Evidence) -> Result:
     op = run.operation
     assert op.quote is not None
-    keyset = run.keysets.active(op.mint_url, op.unit)
     owed = owed_max(selection.amount, op.amount, selection.input_fee)
-    blanks = blank_outputs(keyset.id, blanks_needed(owed), run.rng)
+    blanks: tuple[Output, ...] = ()
+    if owed > 0:
+        _, keyset = run.keysets.usable(op.mint_url, op.unit, up_to=owed)
+        blanks = blank_outputs(keyset.id, blanks_needed(owed, keyset.keys), run.rng)
     body = wire.melt_body(op.quote.id, selection.proofs, blanks)
     return Happened("inputs_chosen", attrs.evolve(evidence, blanks=blanks, request_body=body))
 
@@ -164,7 +166,7 @@ def _between_the_steps(run: Run) -> Result:
         return Pause(run.back_off()) if "wait" in ours.actions else Happened("pay")
     assert op.quote is not None
     quote = run.mint.melt_quote_state(op.mint_url, op.quote.id)
-    if isinstance(quote, Failure) or quote.state == "PENDING":
+    if isinstance(quote, Failure) or quote.state not in ("PAID", "UNPAID"):
         return Pause(run.back_off())
     if quote.state == "PAID":
         return Happened("pay")  # the mint refuses to pay twice; then its quote is the proof

@@ -2,52 +2,39 @@
 
 from __future__ import annotations
 
-from ...machines.money import denominations
-from ...storage.records import Fence, Reason
+from ...storage.records import Reason
 from ..evidence import Evidence
 from ..keysets import MintSilent
-from ..mint import wire
-from ..mint.outputs import BadSignature, random_outputs, unblind_exact
+from ..mint.outputs import BadSignature, unblind_exact
 from ..mint.port import Failure, Refused
 from ..run import Happened, Result, Run
 from .answers import post_failed, reason_of
-from .pay import ask_inputs, fence_evidence, find_fence, or_too_old, refused_as_gone, with_change
+from .make_fence import new_fence
+from .pay import ask_inputs, ask_state, fence_evidence, find_fence, refused_as_gone, with_change
 
 
 def resolve_unpaid(run: Run) -> Result:
     """Release on trust, retry or fence, as the operation's policy says."""
-    if run.decide("release", Evidence()).accepted:
-        return Happened("release")
+    if run.operation.policy.on_unpaid == "trust":
+        return _trusted(run)
     if run.decide("retry", Evidence()).accepted:
         return Happened("retry")
     try:
-        info = run.keysets.info(run.mint_url)
-        evidence = _new_fence(run, can_restore=info.supports(9))
+        evidence = new_fence(run)
     except MintSilent as silent:
-        return or_too_old(run, Happened(post_failed(silent.answer)))
+        return Happened(post_failed(silent.answer))
     if run.decide("fence", evidence).accepted:
         return Happened("fence", evidence)
     reason = Reason("FENCE_IMPOSSIBLE", "the mint cannot swap and restore, or too many fences were tried")
     return Happened("fence_impossible", Evidence(reason=reason))
 
 
-def _new_fence(run: Run, can_restore: bool) -> Evidence:
-    """A new generation: outputs worth the inputs less the input fee, and the exact swap request."""
-    op, proofs = run.operation, run.input_proofs()
-    try:
-        keyset = run.keysets.active(op.mint_url, op.unit, refresh=True)
-    except LookupError:
-        return Evidence()
-    try:
-        fee = run.keysets.fee_of(op.mint_url, proofs)
-    except LookupError:
-        fee = op.input_fee  # a keyset that is no longer listed: the fee of the same proofs in the melt
-    worth = sum(proof.amount for proof in proofs) - fee
-    if worth <= 0:
-        return Evidence()
-    outputs = random_outputs(keyset.id, denominations(worth), run.rng)
-    fence = Fence(len(op.fences) + 1, outputs, wire.swap_body(proofs, outputs), fee)
-    return Evidence(fence=fence, mint_can_swap=True, mint_can_restore=can_restore)
+def _trusted(run: Run) -> Result:
+    """The mint's word is asked for once more, because nothing but it frees the inputs."""
+    found = ask_state(run)
+    if isinstance(found, Happened) and run.decide("release", found.evidence).accepted:
+        return Happened("release", found.evidence)
+    return found
 
 
 def post_fence(run: Run) -> Result:
@@ -61,10 +48,10 @@ def post_fence(run: Run) -> Result:
     if not isinstance(quote, Failure) and quote.state == "PAID":
         return Happened("mint_paid", with_change(run, quote, Evidence(quote=quote)))
     if found is None:
-        return or_too_old(run, Happened("mint_unreachable"))
+        return Happened("mint_unreachable")
     states = ask_inputs(run)
     if isinstance(states, Failure):
-        return or_too_old(run, Happened(post_failed(states)))
+        return Happened(post_failed(states))
     if any(state.state != "UNSPENT" for state in states):
         return _gone(run)
     return _post(run)
@@ -79,11 +66,11 @@ def _post(run: Run) -> Result:
             return _gone(run)
         if isinstance(answer, Refused):
             return _refused(run, answer)
-        return or_too_old(run, Happened("reply_lost", Evidence(answer=answer)))
+        return Happened("reply_lost", Evidence(answer=answer))
     try:
         proofs = unblind_exact(fence.outputs, answer, run.keys)
     except (BadSignature, MintSilent):
-        return or_too_old(run, Happened("reply_lost"))
+        return Happened("reply_lost")
     return Happened("fence_done", fence_evidence(fence, proofs))
 
 
@@ -93,13 +80,13 @@ def _refused(run: Run, answer: Refused) -> Result:
     new one is safe; one that would be the same again is only posted again, later."""
     states = ask_inputs(run)
     if isinstance(states, Failure):
-        return or_too_old(run, Happened(post_failed(states)))
+        return Happened(post_failed(states))
     if any(state.state != "UNSPENT" for state in states):
         return _gone(run)
     evidence = Evidence(answer=answer, fence_outputs_asked=True, reason=reason_of(answer, "fence refused"))
     refused = _confirm_unsigned(run, evidence)
     if refused.event == "fence_refused" and not _would_differ(run):
-        return or_too_old(run, Happened("reply_lost", Evidence(answer=answer)))
+        return Happened("reply_lost", Evidence(answer=answer))
     return refused
 
 
@@ -107,7 +94,7 @@ def _would_differ(run: Run) -> bool:
     """Whether a fence built now has another keyset or fee than the newest one."""
     newest = run.operation.fences[-1]
     try:
-        fence = _new_fence(run, can_restore=True).fence
+        fence = new_fence(run).fence
     except MintSilent:
         return False
     return fence is not None and (fence.outputs[0].id, fence.input_fee) != (
@@ -130,5 +117,5 @@ def _confirm_unsigned(run: Run, evidence: Evidence) -> Happened:
     if isinstance(found, Happened):
         return found
     if found is None:
-        return or_too_old(run, Happened("mint_unreachable"))
+        return Happened("mint_unreachable")
     return Happened("fence_refused", evidence)

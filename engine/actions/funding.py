@@ -11,9 +11,9 @@ from ..keysets import MintSilent
 from ..mint import wire
 from ..mint.bolt11 import InvalidInvoice, decode_invoice
 from ..mint.outputs import BadSignature, blinded, random_outputs, unblind_exact, unblind_restored
-from ..mint.port import Failure, MintQuote, Restored
+from ..mint.port import UNKNOWN, Failure, MintQuote, Restored
 from ..run import Happened, Pause, Result, Run
-from .answers import post_failed, reason_of
+from .answers import post_failed, reason_of, state_unclear
 
 
 def ask_quote(run: Run) -> Result:
@@ -36,7 +36,9 @@ def ask_quote(run: Run) -> Result:
 
 
 def _asks_for_another_amount(quote: MintQuote, op: Operation) -> bool:
-    """Whether the invoice can be read and names another amount than the one to be issued."""
+    """Whether there is no invoice, or one that can be read and names another amount than is to be issued."""
+    if quote.request is None:
+        return True  # nobody could pay it
     try:
         asked = decode_invoice(quote.request.reveal().lower()).amount_msat
     except InvalidInvoice:
@@ -45,11 +47,12 @@ def _asks_for_another_amount(quote: MintQuote, op: Operation) -> bool:
 
 
 def _fresh_outputs(run: Run) -> Evidence:
-    """Outputs of the active keyset and the exact request. Raises MintSilent or LookupError."""
+    """Outputs of a usable keyset, in amounts it has keys for, and the exact request. Raises MintSilent or
+    NoUsableKeyset."""
     op = run.operation
     assert op.quote is not None
-    keyset = run.keysets.active(op.mint_url, op.unit, refresh=True)
-    outputs = random_outputs(keyset.id, denominations(op.amount), run.rng)
+    _, keyset = run.keysets.usable(op.mint_url, op.unit, amount=op.amount, refresh=True)
+    outputs = random_outputs(keyset.id, denominations(op.amount, keyset.keys), run.rng)
     return Evidence(outputs=outputs, request_body=wire.mint_body(op.quote.id, outputs))
 
 
@@ -73,6 +76,9 @@ def ask_payment(run: Run) -> Result:
     if answer.state == "ISSUED":
         reason = Reason("ISSUED_ELSEWHERE", "the quote is ISSUED but this operation never asked for it")
         return Happened("invoice_issued", Evidence(mint_quote=answer, reason=reason))
+    if answer.state == UNKNOWN:
+        evidence = attrs.evolve(evidence, reason=state_unclear(answer))
+        return _or_too_old(run, Happened("reply_lost", evidence))
     if answer.state == "UNPAID":
         dead = run.decide("expire", evidence).accepted
         return Happened("expire" if dead else "invoice_unpaid", evidence)
@@ -109,11 +115,14 @@ def restore_outputs(run: Run) -> Result:
         restored = run.mint.restore(op.mint_url, blinded(outputs))
         if isinstance(restored, Failure):
             unanswered = True
-        elif restored.signatures:
+        elif not restored.is_empty:
             return _opened(run, outputs, restored)
     quote = run.mint.mint_quote_state(op.mint_url, op.quote.id)
     if isinstance(quote, Failure):
         return _or_too_old(run, Happened(post_failed(quote), Evidence(answer=quote)))
+    if quote.state == UNKNOWN:
+        evidence = Evidence(mint_quote=quote, reason=state_unclear(quote))
+        return _or_too_old(run, Happened("reply_lost", evidence))
     if unanswered and quote.state != "PAID":
         return _or_too_old(run, Happened("mint_unreachable"))
     return _or_too_old(run, Happened("restore_empty", _empty(run, quote)))

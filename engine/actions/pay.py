@@ -5,15 +5,17 @@ from __future__ import annotations
 import attrs
 
 from ...machines.money import owed_max
-from ...storage.records import Fence, Output, Proof, Reason
+from ...storage.records import Fence, Operation, Output, Proof, Reason
 from ...storage.secret import Secret
 from ..evidence import Evidence
 from ..keysets import MintSilent
+from ..mint.crypto import y_of
 from ..mint.outputs import BadSignature, blinded, unblind, unblind_restored
-from ..mint.port import Ambiguous, BlindSignature, Failure, MeltQuote, ProofState, Refused
-from ..proofs import name_of
+from ..mint.port import UNKNOWN, Ambiguous, BlindSignature, Failure, MeltQuote, ProofState, Refused, Restored
+from ..proofs import name_of, sent_secrets
 from ..run import CommitFirst, Happened, Pause, Result, Run
-from .answers import post_failed, quote_event, reason_of
+from .answers import post_failed, quote_event, reason_of, state_unclear
+from .make_fence import new_fence
 
 
 def post_melt(run: Run) -> Result:
@@ -25,19 +27,11 @@ def post_melt(run: Run) -> Result:
         return Happened(
             post_failed(answer), Evidence(answer=answer, reason=reason_of(answer, "payment request"))
         )
-    if op.quote is None or answer.id != op.quote.id:
+    if op.quote is None or (answer.id and answer.id != op.quote.id):
         reason = Reason("MINT_ANSWER_UNCLEAR", "the answer names another quote", retryable=True)
         return Happened("reply_lost", Evidence(reason=reason))
-    if answer.state == "UNKNOWN":
-        return unclear(answer)
-    return Happened(quote_event(answer), with_change(run, answer, Evidence(quote=answer)))
-
-
-def unclear(quote: MeltQuote) -> Happened:
-    """The mint named a state that is none of those we know: not paid, and not proven unpaid."""
-    words = f"the mint says {quote.said or 'something else'} of the payment, which is neither paid nor unpaid"
-    reason = Reason("MINT_STATE_UNKNOWN", words, retryable=True)
-    return Happened("mint_unclear", Evidence(quote=quote, reason=reason))
+    answer = attrs.evolve(answer, id=op.quote.id)  # one that names no quote is about what was posted
+    return Happened(quote_event(answer), with_change(run, answer, said_of(answer)))
 
 
 def ask_state(run: Run) -> Result:
@@ -46,17 +40,22 @@ def ask_state(run: Run) -> Result:
     assert op.quote is not None
     answer = run.mint.melt_quote_state(op.mint_url, op.quote.id)
     if isinstance(answer, Failure):
-        return or_too_old(run, Happened(post_failed(answer), Evidence(answer=answer)))
+        return Happened(post_failed(answer), Evidence(answer=answer))
     if op.payment is not None:
         return Happened("mint_paid", _change_now(run, answer))
     if answer.state == "PAID":
-        evidence = with_change(run, answer, Evidence(quote=answer))
+        evidence = with_change(run, answer, said_of(answer))
         return _paid_though_freed(run, evidence) if is_freed(op) else Happened("mint_paid", evidence)
-    if answer.state == "PENDING":
-        return or_too_old(run, Happened("mint_pending", Evidence(quote=answer)))
-    if answer.state == "UNKNOWN":
+    if answer.state == UNKNOWN and op.state == "unknown":
         return _quote_unclear(run, answer)
-    return or_too_old(run, _quote_unpaid(run, answer))
+    if answer.state != "UNPAID":
+        return Happened(quote_event(answer), said_of(answer))
+    return _quote_unpaid(run, answer)
+
+
+def said_of(quote: MeltQuote) -> Evidence:
+    """The quote as evidence, with the reason when its state is none that we know."""
+    return Evidence(quote=quote, reason=state_unclear(quote))
 
 
 def is_freed(op: Operation) -> bool:
@@ -66,8 +65,8 @@ def is_freed(op: Operation) -> bool:
 
 def _paid_though_freed(run: Run, evidence: Evidence) -> Happened:
     """The quote of a request whose inputs are free again is PAID: with our inputs, or by another attempt."""
-    names = [crypto.y_of(secret.reveal()) for secret in sorted(sent_secrets(run.operation), key=Secret.reveal)]
-    states = run.mint.check_states(run.mint_url, names)
+    secrets = sorted(secret.reveal() for secret in sent_secrets(run.operation))
+    states = run.mint.check_states(run.mint_url, [y_of(secret) for secret in secrets])
     if isinstance(states, Failure):
         return Happened(post_failed(states), Evidence(answer=states))
     evidence = attrs.evolve(evidence, states=states)
@@ -78,21 +77,15 @@ def _paid_though_freed(run: Run, evidence: Evidence) -> Happened:
 def _quote_unclear(run: Run, quote: MeltQuote) -> Happened:
     """A state we do not know. Once every input is UNSPENT and the settle window over, a fence is as safe as
     after UNPAID."""
-    happened = unclear(quote)
-    if run.operation.state != "unknown":
-        return happened
-    states = ask_inputs(run)
+    happened, states = Happened(quote_event(quote), said_of(quote)), ask_inputs(run)
     if isinstance(states, Failure):
         return happened
-    evidence = attrs.evolve(happened.evidence, states=states)
     try:
-        able = run.keysets.info(run.mint_url).supports(9)
-        fence = attrs.evolve(new_fence(run, able), quote=quote, states=states)
+        evidence = new_fence(run)
     except MintSilent:
-        return attrs.evolve(happened, evidence=evidence)
-    if run.decide("fence", fence).accepted:
-        return Happened("fence", fence)
-    return attrs.evolve(happened, evidence=evidence)
+        return happened
+    fence = attrs.evolve(evidence, quote=quote, states=states)
+    return Happened("fence", fence) if run.decide("fence", fence).accepted else happened
 
 
 def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
@@ -114,7 +107,7 @@ def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
     if isinstance(again, Failure):
         return Happened(post_failed(again), Evidence(answer=again))
     if again.state != "UNPAID":
-        return Happened(quote_event(again), with_change(run, again, Evidence(quote=again)))
+        return Happened(quote_event(again), with_change(run, again, said_of(again)))
     if found is None:
         return Happened("mint_unreachable", Evidence(quote=again))
     reason = Reason("INPUTS_SPENT_ELSEWHERE", "the quote is UNPAID but inputs are SPENT and not by us")
@@ -131,11 +124,6 @@ def _still_watched(run: Run, evidence: Evidence) -> Happened:
     untouched = {state.state for state in evidence.states or ()} == {"UNSPENT"}
     over = (found is True or untouched) and run.decide("watch_over", evidence).accepted
     return Happened("watch_over" if over else "mint_unpaid", evidence)
-
-
-def or_too_old(run: Run, happened: Happened) -> Happened:
-    """The event; the driver judges age."""
-    return happened
 
 
 def ask_inputs(run: Run) -> tuple[ProofState, ...] | Failure:
@@ -160,11 +148,12 @@ def collect_change(run: Run) -> Result:
         found = _change_event(run, with_change(run, answer, Evidence(quote=answer)))
         if found is not None:
             return found
-    proofs, restore_is_empty = _restore_change(run)
+    quote = answer if isinstance(answer, MeltQuote) else None
+    proofs, restore_is_empty = _restore_change(run, quote)
     found = _change_event(run, Evidence(proofs=proofs, proofs_verified=True)) if proofs else None
     if found is not None:
         return found
-    quote_is_empty = isinstance(answer, MeltQuote) and answer.state == "PAID" and not answer.change
+    quote_is_empty = quote is not None and quote.state == "PAID" and not quote.change
     if quote_is_empty and restore_is_empty:
         empty = Evidence(change_seen_empty=True)
         for event in ("change_seen_empty", "change_complete_empty"):
@@ -187,7 +176,7 @@ def _change_now(run: Run, quote: MeltQuote) -> Evidence:
     found = with_change(run, quote, Evidence(quote=quote))
     if _change_complete(run, found):
         return found
-    proofs, _ = _restore_change(run)
+    proofs, _ = _restore_change(run, quote)
     return Evidence(quote=quote, proofs=proofs or None, proofs_verified=bool(proofs))
 
 
@@ -196,9 +185,10 @@ def _change_complete(run: Run, evidence: Evidence) -> bool:
     return run.decide("mint_paid", evidence).accepted
 
 
-def _restore_change(run: Run) -> tuple[tuple[Proof, ...], bool]:
-    """What NUT-09 gives back of our blanks, and whether the mint clearly said: nothing. A mint that
-    does not announce NUT-09 has no more to say than its quote."""
+def _restore_change(run: Run, quote: MeltQuote | None) -> tuple[tuple[Proof, ...], bool]:
+    """What NUT-09 gives back of our blanks, together with what the quote shows, and whether restore clearly
+    said: nothing. A mint that does not announce NUT-09 has no more to say than its quote. Change of which
+    one signature cannot be read or opened is not complete, so none of it is given."""
     op = run.operation
     restored = run.mint.restore(op.mint_url, blinded(op.blanks))
     if isinstance(restored, Failure):
@@ -206,12 +196,31 @@ def _restore_change(run: Run) -> tuple[tuple[Proof, ...], bool]:
             return (), not run.keysets.info(op.mint_url).supports(9)
         except MintSilent:
             return (), False
-    if not restored.signatures:
+    if restored.is_empty:
         return (), True
-    try:
-        return unblind_restored(op.blanks, restored, run.keys), False
-    except (BadSignature, MintSilent):
+    if restored.unreadable:
         return (), False
+    opened, missing = _opened(run, _pairs(run, quote, restored))
+    return (() if missing else tuple(opened.values())), False
+
+
+def _opened(
+    run: Run, pairs: list[tuple[Output, BlindSignature | None]]
+) -> tuple[dict[Secret, Proof], set[Secret]]:
+    """The first signature on each blank that opens, and the blanks that are signed but none opens."""
+    opened: dict[Secret, Proof] = {}
+    missing: set[Secret] = set()
+    for output, signature in pairs:
+        if output.secret in opened:
+            continue
+        try:
+            proofs = unblind((output,), (signature,), run.keys)
+        except (BadSignature, MintSilent):
+            missing.add(output.secret)
+            continue
+        if proofs:
+            opened[output.secret] = proofs[0]
+    return opened, missing - opened.keys()
 
 
 def change_at_last(run: Run, force: bool) -> Evidence:
@@ -230,20 +239,21 @@ def change_at_last(run: Run, force: bool) -> Evidence:
             raise MintSilent(quote)
         return Evidence(states=states)
     if op.payment is None and quote.state != "PAID":
+        unclear = state_unclear(quote)
+        if unclear is not None and not force:
+            raise MintSilent(Ambiguous(unclear.message))
         # forced: a mint that calls an input PENDING for ever keeps nobody, but nothing is freed then
         stuck = force and any(state.state == "PENDING" for state in states or ())
         return Evidence(quote=quote, states=None if stuck else states)
     left = owed_max(sum(part.amount for part in op.inputs), op.amount, op.input_fee)
-    opened: dict[Secret, Proof] = {}
-    for output, signature in _signatures(run, quote):
-        try:
-            proofs = unblind((output,), (signature,), run.keys)
-        except (BadSignature, MintSilent):
-            continue
-        if proofs and output.secret not in opened and proofs[0].amount <= left:
-            opened[output.secret] = proofs[0]
-            left -= proofs[0].amount
-    return Evidence(quote=quote, proofs=tuple(opened.values()), proofs_verified=True)
+    restored = run.mint.restore(op.mint_url, blinded(op.blanks))
+    opened, _ = _opened(run, _pairs(run, quote, None if isinstance(restored, Failure) else restored))
+    proofs = []
+    for proof in opened.values():
+        if proof.amount <= left:
+            proofs.append(proof)
+            left -= proof.amount
+    return Evidence(quote=quote, proofs=tuple(proofs), proofs_verified=True)
 
 
 def settled_states(run: Run, force: bool) -> tuple[ProofState, ...] | None:
@@ -255,16 +265,19 @@ def settled_states(run: Run, force: bool) -> tuple[ProofState, ...] | None:
     return None
 
 
-def _signatures(run: Run, quote: MeltQuote) -> list[tuple[Output, BlindSignature]]:
+def _pairs(
+    run: Run, quote: MeltQuote | None, restored: Restored | None
+) -> list[tuple[Output, BlindSignature | None]]:
     """Every signature on our blanks: those of the quote by index, then those of restore by B_."""
-    op = run.operation
-    found = list(zip(op.blanks, quote.change, strict=False))
-    restored = run.mint.restore(op.mint_url, blinded(op.blanks))
-    if isinstance(restored, Failure):
-        return found
-    by_message = {output.B_: output for output in op.blanks}
-    pairs = zip(restored.outputs, restored.signatures, strict=True)
-    return found + [(by_message[m.B_], signature) for m, signature in pairs if m.B_ in by_message]
+    blanks = run.operation.blanks
+    found: list[tuple[Output, BlindSignature | None]] = []
+    if quote is not None:
+        found += zip(blanks, quote.change, strict=False)
+    if restored is not None:
+        by_message = {output.B_: output for output in blanks}
+        pairs = zip(restored.outputs, restored.signatures, strict=True)
+        found += [(by_message[m.B_], signature) for m, signature in pairs if m.B_ in by_message]
+    return found
 
 
 def with_change(run: Run, quote: MeltQuote, evidence: Evidence) -> Evidence:
@@ -287,7 +300,7 @@ def find_fence(run: Run) -> Happened | bool | None:
         if isinstance(restored, Failure):
             unknown = True
             continue
-        if not restored.signatures:
+        if restored.is_empty:
             continue
         try:
             proofs = unblind_restored(fence.outputs, restored, run.keys)

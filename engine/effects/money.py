@@ -21,6 +21,7 @@ def store_quote(scene: Scene) -> None:
     melt, mint = scene.evidence.quote, scene.evidence.mint_quote
     if melt is not None:
         expires_at = min(melt.expires_at or lifetime_end, longest)
+        assert melt.amount is not None and melt.fee_reserve is not None  # the guards asked
         quote = Quote(melt.id, melt.amount, melt.fee_reserve, expires_at)
         scene.draft.set(quote=quote, fee_reserve=melt.fee_reserve)
     elif mint is not None:

@@ -228,7 +228,7 @@ def _judge(status: int, raw: bytes, read: Callable[[object], T]) -> T | Refused 
     try:
         return read(data)
     except wire.Malformed as error:
-        return Ambiguous(f"malformed answer: {error}")
+        return Ambiguous(f"malformed answer: {error}", unreadable=True)
 
 
 def _parts(items: Sequence[T]) -> list[Sequence[T]]:

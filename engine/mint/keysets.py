@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 
 from .crypto import InvalidPoint, is_point
 
 SHORT_ID_CHARS = 16
+_OUR_KINDS = re.compile(r"00[0-9a-f]{14}|01[0-9a-f]{64}")
 
 
 class UnknownKeyset(ValueError):
@@ -50,6 +52,12 @@ def keys_belong(
     if keyset_id.startswith("01") and input_fee_ppk is not None:
         return keyset_id == keyset_id_v2(keys, unit, input_fee_ppk, final_expiry_s)
     return True
+
+
+def is_of_our_kind(keyset_id: str) -> bool:
+    """Whether the id is of a version this engine can derive again from its keys: 00 or 01 (NUT-02). Others,
+    such as the base64 ids of old mints, prove nothing about the keys behind them."""
+    return _OUR_KINDS.fullmatch(keyset_id) is not None
 
 
 def check_keys(keys: Mapping[int, str]) -> None:

@@ -17,10 +17,7 @@ def _quote_matches(f: MeltFacts) -> bool:
 
 
 def _unpaid_is_proven(f: MeltFacts) -> bool:
-    return (
-        f.quote_state == "UNPAID"
-        and _inputs_settled_unspent(f)
-    )
+    return f.quote_state == "UNPAID" and _inputs_settled_unspent(f)
 
 
 def _inputs_spent_without_us(f: MeltFacts) -> bool:

@@ -14,8 +14,10 @@ from nutstate.engine.driver import Driver
 from nutstate.engine.evidence import Chosen, Evidence, Recorded, Selection
 from nutstate.engine.log import Log
 from nutstate.engine.mint import wire
+from nutstate.engine.mint.crypto import y_of
 from nutstate.engine.mint.port import MeltQuote, ProofState, Refused
 from nutstate.engine.ports import NoFaults, Worker
+from nutstate.engine.proofs import sent_secrets
 from nutstate.engine.run import Happened, Run
 from nutstate.machines import MELT as MELT_MACHINE
 from nutstate.machines.spec import NONE, Transition
@@ -50,6 +52,11 @@ def quote(run: Run, state: str = "UNPAID", **more: Any) -> MeltQuote:
 
 def names(run: Run, state: str) -> tuple[ProofState, ...]:
     return tuple(ProofState(str(proof.Y), state) for proof in run.input_proofs())
+
+
+def sent_names(run: Run, state: str) -> tuple[ProofState, ...]:
+    """What the mint says of the proofs in the request, wherever they are by now."""
+    return tuple(ProofState(y_of(secret.reveal()), state) for secret in sent_secrets(run.operation))
 
 
 def outputs_of(run: Run, label: str, amounts: tuple[int, ...]) -> tuple[Output, ...]:
@@ -126,12 +133,40 @@ def says(state: str) -> Scene:
         if edge.source == "attention" and state == "PAID" and run.operation.payment is not None:
             change = worth_of(run, "change", 2)
             evidence = attrs.evolve(evidence, proofs=change, proofs_verified=True)
-        if edge.source == "watching":
-            first = run.input_tokens()[0].proofs[0]
-            evidence = attrs.evolve(evidence, preflight_spent=frozenset({str(first.Y)}))
+        if edge.source in ("watching", "stuck") and edge.event == "mint_paid":
+            evidence = attrs.evolve(evidence, states=sent_names(run, "SPENT"))
         return evidence
 
     return scene
+
+
+def unclear(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    """The mint names a state nobody knows; in ``unknown`` it is news only if it was not told before."""
+    if edge.source == "unknown":
+        run.draft.set(reason=None)
+    return Evidence(quote=quote(run, "UNKNOWN"), reason=Reason("MINT_STATE_UNKNOWN", "the mint says FAILED"))
+
+
+def refused(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    """The mint answers the request with an error: a clear one where the edge leads to ``refused``."""
+    answer = Refused(20004, "no", False) if edge.dest == "refused" else None
+    return Evidence(answer=answer, reason=WHY)
+
+
+def confirmed(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    clock.advance(run.settings.refusal_window_s + 1)
+    if edge.dest == "unpaid":
+        run.draft.set(refused_for="inputs")
+    return Evidence(quote=quote(run), states=names(run, "UNSPENT"))
+
+
+def paid_by_another(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    return Evidence(quote=quote(run, "PAID"), states=sent_names(run, "UNSPENT"))
+
+
+def failing(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    run.draft.set(failures=run.settings.drive_failures_max)
+    return Evidence(reason=WHY)
 
 
 def proven_unpaid(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
@@ -149,6 +184,8 @@ def spent_elsewhere(run: Run, clock: FakeClock, edge: Transition[Any]) -> Eviden
 
 def too_old(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     since = HOLD_MS / 1000 if edge.source == "held" else 0
+    if edge.source == "watching":
+        since = run.settings.watch_window_h * 3600
     clock.advance(run.settings.unknown_age_max_h * 3600 + since + 1)
     return Evidence(reason=WHY)
 
@@ -158,7 +195,11 @@ def fence(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     generation = len(run.operation.fences) + 1
     outputs = outputs_of(run, f"fence{generation}", (worth,))
     made = Fence(generation, outputs, Secret(f"fence-{generation}"), INPUT_FEE)
-    return Evidence(fence=made, mint_can_swap=True, mint_can_restore=True)
+    evidence = Evidence(fence=made, mint_can_swap=True, mint_can_restore=True)
+    if edge.source == "unpaid":
+        return evidence
+    clock.advance(run.settings.settle_window_s + 1)
+    return attrs.evolve(evidence, quote=quote(run, "UNKNOWN"), states=names(run, "UNSPENT"))
 
 
 def fenced(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
@@ -178,7 +219,7 @@ def watched(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 
 def change(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    return Evidence(proofs=worth_of(run, "change", 2), proofs_verified=True)
+    return Evidence(proofs=worth_of(run, "change", 64 if edge.id.startswith("24b") else 2), proofs_verified=True)
 
 
 def no_change(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
@@ -191,19 +232,18 @@ def seen_empty(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 
 def on_its_word(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    if edge.source == "unpaid":
-        return Evidence()
     clock.advance(run.settings.settle_window_s + 1)
-    return Evidence(quote=quote(run), states=names(run, "UNSPENT"), operator_reason="trust it")
+    word = "" if edge.source == "unpaid" else "trust it"
+    return Evidence(quote=quote(run), states=names(run, "UNSPENT"), operator_reason=word)
 
 
 def given_up(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     """The mint says at last: one input is spent elsewhere, the others are not, the quote is UNPAID."""
     if edge.id.startswith("31k."):
         return Evidence(operator_reason="gone")
-    if edge.source == "watching":
-        clock.advance(run.settings.watch_window_h * 3600 + 1)
-        return Evidence(quote=quote(run), operator_reason="restore never answers")
+    if edge.source == "stuck":
+        said = quote(run) if edge.dest == "released" else None
+        return Evidence(quote=said, operator_reason="restore never answers")
     spent, *rest = run.input_proofs()
     states = (ProofState(str(spent.Y), "SPENT"), *(ProofState(str(p.Y), "UNSPENT") for p in rest))
     if edge.dest == "settled":
@@ -330,7 +370,9 @@ MELT: dict[str, Scene] = {
     "quote_refused": nothing, "quote_unavailable": nothing, "inputs_chosen": chosen,
     "funds_missing": short, "preflight_blocked": blocked, "split_started": chosen, "split_done": split_done,
     "split_failed": ended_unspent, "child_parked": nothing, "pay": nothing, "expire": expired,
-    "mint_paid": says("PAID"), "mint_pending": says("PENDING"), "mint_refused": nothing,
+    "mint_paid": says("PAID"), "mint_pending": says("PENDING"), "mint_refused": refused,
+    "mint_unclear": unclear, "refusal_seen": confirmed, "refusal_stands": confirmed,
+    "paid_otherwise": paid_by_another, "new_attempt": nothing, "drive_failed": failing,
     "reply_lost": nothing, "mint_unreachable": nothing, "inputs_spent_elsewhere": spent_elsewhere,
     "too_old": too_old, "retry": nothing, "fence": fence, "fence_impossible": nothing,
     "fence_done": fenced, "fence_found": fenced, "fence_refused": fence_refused, "release": on_its_word,

@@ -253,8 +253,8 @@ def test_signatures_of_another_unit_are_not_change(store: Store) -> None:
     bolt11 = invoice(700, clock)
     melt = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
     run = engine._open(melt.record, "test")
-    keyset = engine._keysets.active(mint.url, "sat")
-    engine._keysets._keys[mint.url, keyset.id] = attrs.evolve(run.keys(keyset.id), unit="msat")
+    _, keyset = engine._keysets.usable(mint.url, "sat")
+    engine._keysets._keys.put((mint.url, keyset.id), attrs.evolve(keyset, unit="msat"))
     with pytest.raises(BadSignature):
         run.keys(keyset.id)
 

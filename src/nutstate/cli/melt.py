@@ -10,7 +10,8 @@ from ..engine import arguments
 from ..engine.engine import Engine
 from ..engine.errors import InvalidArgument
 from ..engine.handle import Handle
-from ..engine.payments import ON_DUPLICATE, ON_UNPAID
+from ..engine.payments import ON_DUPLICATE
+from ..engine.settings import ON_UNPAID
 from .context import Session, chosen_mint, mint_options, npub_option, wait_option, with_session
 from .output import Working, duration
 from .render import GOOD_ENDS, exit_code, now_ms, result

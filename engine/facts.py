@@ -70,13 +70,12 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         "inputs_taken": _inputs_taken(draft, evidence),
         "retries": max(0, op.attempts - 1),
         "retries_max": settings.retries_max,
-        "unresolved_since": _unresolved_since(op, settings),
+        **_patience(op, settings),
         "failures": op.failures,
         "failures_max": settings.drive_failures_max,
         "hold_until": op.hold_until,
         "hold_max_ms": _ms(settings.hold_max_h, 3_600_000),
         "held_unspent_since": op.held_unspent_since,
-        "unknown_age_max_ms": _ms(settings.unknown_age_max_h, 3_600_000),
         "watch_since": op.watch_since,
         "watch_window_ms": _ms(settings.watch_window_h, 3_600_000),
         "change_window_ms": _ms(settings.change_window_s),
@@ -98,18 +97,20 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
     return MeltFacts(**facts)
 
 
-def _unresolved_since(op: Operation, settings: Settings) -> int | None:
-    """From when patience counts: the watch's end, the payment, the sending, the hold's end or the beginning,
-    unless an operator sent it back to work since. A fence counts the settle window anew, not our patience."""
-    if op.watch_since is not None and op.payment is None:
-        since = op.watch_since + _ms(settings.watch_window_h, 3_600_000)
-    elif op.payment is not None:
+def _patience(op: Operation, settings: Settings) -> dict[str, int]:
+    """From when patience counts, and how long it lasts: from the payment, the sending or the beginning,
+    unless an operator sent it back to work since; a watch or a hold has its own time first. A fence counts
+    the settle window anew, not our patience."""
+    lasts = _ms(settings.unknown_age_max_h, 3_600_000)
+    if op.payment is not None:
         since = op.payment.paid_at
-    elif op.sent_at is not None:
-        since = op.created_at if op.fences else op.sent_at
+    elif op.watch_since is not None:
+        since, lasts = op.watch_since, lasts + _ms(settings.watch_window_h, 3_600_000)
+    elif op.hold_until is not None:
+        since, lasts = op.created_at, lasts + max(0, op.hold_until - op.created_at)
     else:
-        since = op.created_at if op.hold_until is None else op.hold_until
-    return since if op.resumed_at is None else max(since, op.resumed_at)
+        since = op.created_at if op.sent_at is None or op.fences else op.sent_at
+    return {"unresolved_since": max(since, op.resumed_at or 0), "unknown_age_max_ms": lasts}
 
 
 def _quote(op: Operation, evidence: Evidence) -> dict[str, Any]:

@@ -33,6 +33,7 @@ _SENT = Refuse(
     "cancel", "ALREADY_SENT", "the request may have been sent; only the mint's evidence can end it now"
 )
 _CHILD = Refuse("cancel", "CHILD_RUNNING", "a child operation holds the inputs")
+_WATCHED = Refuse("write_off", "WATCH_NOT_OVER", "the inputs are free, and what became of the request is watched")
 _HELD = Refuse(
     "cancel", "HOLD_NOT_OVER", "the caller may be paying; unhold ends it on his word that he did not"
 )
@@ -91,7 +92,7 @@ MELT: Machine[MeltFacts] = Machine(
         State("watching", "unpaid by the mint's word: inputs are free again, the quote is still watched",
               action="ask_state", group="in flight", patience="watch",
               absorbs=(*_QUOTE_ANSWERS, *_POST_ANSWERS, "fence_refused", "inputs_spent_elsewhere", "recover"),
-              refuses=(_SENT,)),
+              refuses=(_SENT, _WATCHED)),
         State("settled", "change stored", action="reconcile", group="after payment", patience="checks",
               absorbs=(*_QUOTE_ANSWERS, *_POST_ANSWERS, *_FENCE_ANSWERS, *_CHANGE_ANSWERS, "recover"),
               refuses=(_SENT,)),
@@ -286,7 +287,7 @@ MELT: Machine[MeltFacts] = Machine(
                requires=(g.change_in_bounds, g.change_verified, g.blanks_used_once), effects=("store_change",),
                reason="the change is ours"),
         *edges("24b", "change_received", "paid", "settled",
-               requires=(g.change_above_owed, g.change_verified, g.blanks_used_once), effects=("store_change", "alarm"),
+               requires=(g.change_above_owed, g.change_verified, g.blanks_used_once), forbids=(g.change_in_bounds,), effects=("store_change", "alarm"),
                reason="more than is owed was signed to us: it is ours, and told"),
         *edges("25", "change_complete_empty", "paid", "settled", requires=(g.owed_min_is_zero, g.repeatedly_empty),
                effects=("store_change",), reason="nothing is owed"),
@@ -304,7 +305,7 @@ MELT: Machine[MeltFacts] = Machine(
         *edges("28b", "resume", "attention", "unknown", requires=(g.operator_gave_reason,),
                forbids=(g.payment_proven,), effects=("record_reason", "restart_patience"), reason="ask the mint again"),
         *edges("29a", "write_off", "attention", "settled",
-               requires=(g.operator_gave_reason, g.not_in_flight, g.recorded_already),
+               requires=(g.operator_gave_reason, g.not_in_flight, g.payment_proven, g.recorded_already),
                effects=("record_reason", "spend_inputs", "store_payment", "store_change", "record_loss"),
                reason="what change there is, is stored; the rest is given up"),
         *edges("29b", "write_off", "attention", "written_off", requires=(g.operator_gave_reason, g.not_in_flight),

@@ -58,12 +58,21 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
 
 
 def _watched(run: Run, force: bool) -> Happened | Evidence:
-    """What ends the watch by itself is better than an operator's word."""
+    """What ends the watch by itself is better than an operator's word. While the mint does not say what
+    became of the payment or of a fence, only force ends it."""
     found = ask_state(run)
     assert isinstance(found, Happened)
-    if found.event in _UNANSWERED and not force:
+    if run.decide(found.event, found.evidence).accepted:
+        return found
+    if force:
+        return found.evidence
+    if found.event == "mint_pending":
+        raise Refused(
+            "the mint says the payment is in flight: wait, or end it by force", code="PAYMENT_IN_FLIGHT"
+        )
+    if found.event in _UNANSWERED or find_fence(run) is None:
         raise MintSilent(Unreachable("no answer about what is watched"))
-    return found if run.decide(found.event, found.evidence).accepted else found.evidence
+    return found.evidence
 
 
 def mint_says(run: Run) -> Evidence:

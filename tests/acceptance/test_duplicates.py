@@ -59,7 +59,7 @@ def live(pay: Paying) -> Handle:
 
 
 def parked(pay: Paying) -> Handle:
-    pay.mint.faults.next("melt", faults.change_over(500))
+    pay.mint.faults.next("melt", faults.change_short(500))
     return pay.melt(wait_s=100)
 
 
@@ -90,7 +90,7 @@ def expired(pay: Paying) -> Handle:
 
 def released(pay: Paying) -> Handle:
     pay.mint.lightning.script(pay.hash, "FAILED", "PAID")
-    return pay.melt(wait_s=100)
+    return pay.melt(wait_s=100, on_unpaid="fence")
 
 
 Way = Callable[[Paying], Handle]

@@ -14,10 +14,9 @@ from nutstate.engine.driver import Driver
 from nutstate.engine.evidence import Chosen, Evidence, Recorded, Selection
 from nutstate.engine.log import Log
 from nutstate.engine.mint import wire
-from nutstate.engine.mint.crypto import y_of
 from nutstate.engine.mint.port import MeltQuote, ProofState, Refused
 from nutstate.engine.ports import NoFaults, Worker
-from nutstate.engine.proofs import sent_secrets
+from nutstate.engine.proofs import name_of, sent_secrets
 from nutstate.engine.run import Happened, Run
 from nutstate.machines import MELT as MELT_MACHINE
 from nutstate.machines.spec import NONE, Transition
@@ -56,7 +55,9 @@ def names(run: Run, state: str) -> tuple[ProofState, ...]:
 
 def sent_names(run: Run, state: str) -> tuple[ProofState, ...]:
     """What the mint says of the proofs in the request, wherever they are by now."""
-    return tuple(ProofState(y_of(secret.reveal()), state) for secret in sent_secrets(run.operation))
+    sent = sent_secrets(run.operation)
+    held = [proof for token in run.draft.all_tokens() for proof in token.proofs]
+    return tuple(ProofState(name_of(proof), state) for proof in held if proof.secret in sent)
 
 
 def outputs_of(run: Run, label: str, amounts: tuple[int, ...]) -> tuple[Output, ...]:
@@ -219,7 +220,9 @@ def watched(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 
 def change(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    return Evidence(proofs=worth_of(run, "change", 64 if edge.id.startswith("24b") else 2), proofs_verified=True)
+    return Evidence(
+        proofs=worth_of(run, "change", 64 if edge.id.startswith("24b") else 2), proofs_verified=True
+    )
 
 
 def no_change(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:

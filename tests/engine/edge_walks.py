@@ -62,14 +62,22 @@ DETOURS: dict[str, tuple[str, ...]] = {
         ("32.mint_paid.watching", "17c.too_old.watching", "33c.drive_failed.watching"), ("21.release.unpaid",)
     ),
     **dict.fromkeys(
-        ("21.watch_over.stuck", "21c.write_off.stuck", "21d.write_off.stuck", "21e.resume.stuck", "32.mint_paid.stuck"),
+        (
+            "21.watch_over.stuck",
+            "21c.write_off.stuck",
+            "21d.write_off.stuck",
+            "21e.resume.stuck",
+            "32.mint_paid.stuck",
+        ),
         ("21.release.unpaid", "17c.too_old.watching"),
     ),
     **dict.fromkeys(
         ("22b.fence_done.stuck", "22b.fence_found.stuck"),
         ("17.too_old.fencing", "21b.release.attention", "17c.too_old.watching"),
     ),
-    **dict.fromkeys(("36.refusal_stands.refused", "36b.refusal_stands.refused"), ("35.refusal_seen.refused",)),
+    **dict.fromkeys(
+        ("36.refusal_stands.refused", "36b.refusal_stands.refused"), ("35.refusal_seen.refused",)
+    ),
     "38.new_attempt.watching": _REFUSED,
     "37.paid_otherwise.watching": (*_REFUSED, "38.new_attempt.watching"),
     "37.paid_otherwise.stuck": (*_REFUSED, "38.new_attempt.watching", "17c.too_old.watching"),

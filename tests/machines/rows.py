@@ -87,7 +87,7 @@ MELT = Rows(
         paid        | live collect_change | QUOTE ANSWERS FENCE inputs_spent_elsewhere change_missing change_seen_empty recover | cancel=ALREADY_SENT
         unpaid      | live resolve_unpaid | mint_unpaid ANSWERS fence_refused inputs_spent_elsewhere recover | cancel=ALREADY_SENT
         fencing     | live post_fence ahead | mint_pending mint_unpaid mint_unclear ANSWERS inputs_spent_elsewhere recover | cancel=ALREADY_SENT
-        watching    | live ask_state | QUOTE ANSWERS fence_refused inputs_spent_elsewhere recover | cancel=ALREADY_SENT
+        watching    | live ask_state | QUOTE ANSWERS fence_refused inputs_spent_elsewhere recover | cancel=ALREADY_SENT write_off=WATCH_NOT_OVER
         settled     | live reconcile | QUOTE ANSWERS FENCE CHANGE recover | cancel=ALREADY_SENT
         attention   | parked ask_state | QUOTE ANSWERS FENCE inputs_spent_elsewhere too_old change_missing change_seen_empty recover | cancel=ALREADY_SENT
         contested   | parked watch_sources | hold_seen_unspent hold_seen_pending hold_over hold_spent mint_unreachable too_old recover | cancel=ALREADY_SENT unhold=NOT_HELD
@@ -156,7 +156,7 @@ MELT = Rows(
         23a | fence_refused       | fencing > unknown | own_outputs_not_signed, refusal_means_inputs_gone | record_reason
         23b | fence_refused       | fencing > unpaid | own_outputs_not_signed, not refusal_means_inputs_gone | record_reason
         24  | change_received     | paid > settled | change_in_bounds, change_verified, blanks_used_once | store_change
-        24b | change_received     | paid > settled | change_above_owed, change_verified, blanks_used_once | store_change alarm
+        24b | change_received     | paid > settled | change_above_owed, change_verified, blanks_used_once, not change_in_bounds | store_change alarm
         25  | change_complete_empty | paid > settled | owed_min_is_zero, repeatedly_empty | store_change
         25b | change_seen_empty   | paid > stay | owed_min_is_zero, first_seen_empty | stamp_empty
         26  | change_missing      | paid > attention | not attempts_left | record_reason alarm
@@ -164,7 +164,7 @@ MELT = Rows(
         27  | reconcile_failed    | settled > discrepant | not documents_agree | record_reason alarm
         28a | resume              | attention > paid | operator_gave_reason, payment_proven | record_reason restart_patience spend_inputs store_payment
         28b | resume              | attention > unknown | operator_gave_reason, not payment_proven | record_reason restart_patience
-        29a | write_off           | attention > settled | operator_gave_reason, not_in_flight, recorded_already | record_reason spend_inputs store_payment store_change record_loss
+        29a | write_off           | attention > settled | operator_gave_reason, not_in_flight, payment_proven, recorded_already | record_reason spend_inputs store_payment store_change record_loss
         29b | write_off           | attention > written_off | operator_gave_reason, not_in_flight, not payment_proven | record_reason free_untouched spend_inputs record_loss
         30  | resolve             | discrepant > reconciled | operator_gave_reason | record_reason
         31a | record              | none > settled | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, nothing_contested | take_claim record_melt

@@ -23,7 +23,13 @@ UNPAID = M(
     settle_window_ms=30_000,
 )  # fmt: skip
 HELD = M(inputs_asked=2, input_count=2, input_states=UNSPENT)
-SETTLED = M(inputs_asked=2, input_count=2, input_states=frozenset({"UNSPENT"}), since_last_send_ms=9, settle_window_ms=9)
+SETTLED = M(
+    inputs_asked=2,
+    input_count=2,
+    input_states=frozenset({"UNSPENT"}),
+    since_last_send_ms=9,
+    settle_window_ms=9,
+)
 RECORDED = M(sources_total=800, amount=550, recorded_fee=0, keep_total=200, recorded_change=50)
 
 CASES: list[Case] = [

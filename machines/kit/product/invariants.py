@@ -10,8 +10,12 @@ from .world import Op, World
 
 _AFTER_CHANGE = frozenset({"settled", "reconciled", "discrepant"})
 _UNPAID_ENDS = frozenset({"rejected", "cancelled", "expired"})
-_IN_FLIGHT = frozenset({"prepared", "paying", "pending", "unknown", "unpaid", "fencing", "attention"})
-_SENT = frozenset({"paying", "pending", "unknown", "unpaid", "fencing", "watching", "paid", "settled"})
+_IN_FLIGHT = frozenset(
+    {"prepared", "paying", "refused", "pending", "unknown", "unpaid", "fencing", "attention"}
+)
+_SENT = frozenset(
+    {"paying", "refused", "pending", "unknown", "unpaid", "fencing", "watching", "stuck", "paid", "settled"}
+)
 
 
 def broken(setting: Setting, world: World) -> str | None:

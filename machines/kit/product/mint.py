@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .programs import REFUSED
 from .setting import Setting
 from .world import Quote, Request, World
 
@@ -48,6 +49,8 @@ def replies(setting: Setting, world: World, index: int, kind: str) -> Iterator[t
     if kind == "melt":
         yield quote.state, "mint", (quote.state, world.signed(f"{plan.name}.change"))
         yield "reply_lost", "clock", "reply_lost"  # every request has a deadline
+        if quote.state == "UNPAID" and plan.policy == "fast":
+            yield "the mint refuses it", "mint", REFUSED
         for event in ("mint_refused", "mint_unreachable"):
             yield event, "fault", event
     elif kind == "fence":

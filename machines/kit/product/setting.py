@@ -32,7 +32,7 @@ class Tables:
 @frozen
 class Plan:
     """One operation somebody may ask for. ``choices`` are the sets of coins a melt would take, best first;
-    ``policy`` is what it does once the mint proves it unpaid (fence, retry_then_fence, trust)."""
+    ``policy`` is what it does once the mint proves it unpaid (fast, fence, retry_then_fence, trust)."""
 
     name: str
     kind: str = "melt"

@@ -55,6 +55,8 @@ class Op(NamedTuple):
     outputs: tuple[int, ...] = ()
     payment: bool = False
     watch: bool = False
+    refused: bool = False
+    confirmed_unspent: bool = False
     empty: bool = False
     change: int = -1
     fee: int = -1

@@ -61,7 +61,7 @@ class Driver:
             with contextlib.suppress(StorageError):
                 self.failed(run.operation, run.worker, error)
             with contextlib.suppress(StorageError):
-                self._let_go(run)
+                self._let_go(run, at_once=True)
             if isinstance(error, StorageError) and (run.draft.stored or isinstance(error, CommitUnknown)):
                 _still_open(error, run)
             raise
@@ -344,9 +344,11 @@ class Driver:
             until = now + int(self.settings.lease_s * 1000)
             self._noted(run, KeepLease(op.id, run.worker, fence, until))
 
-    def _let_go(self, run: Run) -> None:
+    def _let_go(self, run: Run, *, at_once: bool = False) -> None:
         lease = run.operation.lease
         if lease is not None and lease.worker == run.worker:
+            if at_once:
+                self._noted(run, Reschedule(run.operation.id, run.worker, lease.fence, run.now()))
             self._noted(run, DropLease(run.operation.id, run.worker, lease.fence))
 
     def _noted(self, run: Run, note: Reschedule | KeepLease | DropLease) -> None:

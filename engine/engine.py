@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..machines.registry import names
+from ..machines.registry import operation_kinds, operation_states
 from ..storage.port import OperationQuery
 from . import arguments
 from .audited import Audits
 from .checked import Checks
+from .coins import balance_of
 from .errors import InvalidArgument
 from .evidence import Evidence
 from .handle import Balance, Handle
 from .payments import Payments
 from .recording import Recordings
 from .reports import Reports
+from .stranded import Stranded
 
 
-class Engine(Payments, Recordings, Checks, Audits, Reports):
+class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine
@@ -36,38 +38,51 @@ class Engine(Payments, Recordings, Checks, Audits, Reports):
         states: Sequence[str] = (),
         limit: int = 100,
     ) -> tuple[Handle, ...]:
-        """Stored operations, newest first."""
+        """Stored operations, newest first. Codes INVALID_CHOICE, INVALID_LIMIT, INVALID_NPUB,
+        INVALID_MINT_URL."""
         if kind is not None:
-            arguments.choice(kind, "kind", names())
+            arguments.choice(kind, "kind", operation_kinds())
         if type(limit) is not int or not 1 <= limit <= 10_000:
             raise InvalidArgument("limit must be a whole number from 1 to 10000", code="INVALID_LIMIT")
         query = OperationQuery(
             npub=None if npub is None else arguments.npub(npub),
             kind=kind,
             mint_url=None if mint_url is None else arguments.mint_url(mint_url),
-            states=arguments.words(states, "states"),
+            states=tuple(
+                arguments.choice(state, "state", operation_states())
+                for state in arguments.words(states, "states")
+            ),
             limit=limit,
         )
         return tuple(Handle(self, op) for op in self.store.operations(query))
 
-    def balance(self, npub: str, mint_url: str | None = None) -> Balance:
-        """Value by state, per mint and unit, read at one moment."""
+    def open_operations(self) -> tuple[Handle, ...]:
+        """The operations that :meth:`recover` looks after, the longest overdue first (10,000 at most). A
+        discrepancy that waits for ``resolve`` is none of them."""
+        return tuple(Handle(self, op) for op in self._recovery.open_operations())
+
+    def balance(self, npub: str, mint_url: str | None = None, *, ask_mints: bool = False) -> Balance:
+        """Value by state, per mint and unit, read at one moment.
+
+        Unspent coins of keysets that their mint no longer honours (not listed any more, final expiry over)
+        count as ``stranded``. By default no mint is asked: what this engine remembers of the mints' lists
+        counts. With ``ask_mints`` the mints are asked; one that does not answer changes nothing."""
         owner = arguments.npub(npub)
         url = None if mint_url is None else arguments.mint_url(mint_url)
-        wallets: dict[tuple[str, str], dict[str, int]] = {}
-        for held in self.store.balance(owner, url):
-            states = wallets.setdefault((held.mint_url, held.unit), {})
-            states[held.state] = states.get(held.state, 0) + held.amount
-        return Balance(wallets)
+        return Balance(balance_of(self.store, self._keysets, owner, url, ask_mints))
 
     # -- going on --------------------------------------------------------------------------------
 
     def recover(
         self, *, wait_s: float = 0, force: bool = False, progress: Callable[[int, int], None] | None = None
     ) -> tuple[Handle, ...]:
-        """Go on with every open operation whose time has come or whose driver died; with ``force``
-        with every open one. ``progress(done, total)`` is called after each. Running it twice, or in
-        two processes, is harmless."""
+        """Go on with every open operation whose driver died or whose next look is due, and with every one
+        that becomes due within ``wait_s``. Returns those operations as they are afterwards.
+
+        ``force`` asks at once about the others too, whose next look is later. An operation that a living
+        worker drives is left to it in both cases. Each operation is waited for up to ``wait_s``
+        seconds. ``progress(done, total)`` is called after each. Running it twice, or in two processes, is
+        harmless. Code INVALID_DURATION. `nutstate recover` means the same (R306)."""
         ended = self._recovery.sweep(arguments.seconds(wait_s, "wait_s"), force, progress)
         return tuple(Handle(self, op) for op in ended)
 

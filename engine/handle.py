@@ -197,6 +197,11 @@ class Balance:
         return self.of("reserved")
 
     @property
+    def stranded(self) -> int:
+        """Coins that their mint will not take, in sat: owned, but not spendable until an operator acts."""
+        return self.of("stranded")
+
+    @property
     def units(self) -> tuple[str, ...]:
         """The units the wallet has tokens of."""
         return tuple(sorted({unit for _, unit in self.by_wallet}))
@@ -219,7 +224,7 @@ class Balance:
 
     @property
     def pending_balance(self) -> int:
-        """Value of status ``pending``: awaiting, reserved and outstanding."""
+        """Value of status ``pending``: awaiting, reserved, stranded and outstanding."""
         return self._only("pending_balance")
 
     @property

@@ -33,7 +33,9 @@ _SENT = Refuse(
     "cancel", "ALREADY_SENT", "the request may have been sent; only the mint's evidence can end it now"
 )
 _CHILD = Refuse("cancel", "CHILD_RUNNING", "a child operation holds the inputs")
-_WATCHED = Refuse("write_off", "WATCH_NOT_OVER", "the inputs are free, and what became of the request is watched")
+_WATCHED = Refuse(
+    "write_off", "WATCH_NOT_OVER", "the inputs are free, and what became of the request is watched"
+)
 _HELD = Refuse(
     "cancel", "HOLD_NOT_OVER", "the caller may be paying; unhold ends it on his word that he did not"
 )
@@ -71,9 +73,10 @@ MELT: Machine[MeltFacts] = Machine(
               group="in flight", patience="payment", absorbs=(*_FENCE_ANSWERS, "inputs_spent_elsewhere"), refuses=(_SENT,)),
         State("pending", "the mint says the payment is in flight", action="ask_state", group="in flight",
               patience="payment",
-              absorbs=("mint_pending", *_POST_ANSWERS, "fence_refused", "recover"), refuses=(_SENT,)),
+              absorbs=("mint_pending", *_POST_ANSWERS, "fence_refused", "paid_otherwise", "recover"), refuses=(_SENT,)),
         State("unknown", "no trustworthy answer yet", action="ask_state", group="in flight", patience="payment",
-              absorbs=("mint_unpaid", "mint_unclear", *_POST_ANSWERS, "fence_refused", "recover"), refuses=(_SENT,)),
+              absorbs=("mint_unpaid", "mint_unclear", *_POST_ANSWERS, "fence_refused", "paid_otherwise", "recover"),
+              refuses=(_SENT,)),
         State("refused", "the mint itself refused our only sending; it is asked twice whether that stands",
               action="confirm_refusal", group="in flight", patience="payment",
               absorbs=(*_POST_ANSWERS, *_FENCE_ANSWERS, "recover"), refuses=(_SENT,)),
@@ -99,7 +102,8 @@ MELT: Machine[MeltFacts] = Machine(
         State("attention", "a person must look; the reason is stored; still polled", kind="parked",
               action="ask_state", group="parked",
               absorbs=(*_QUOTE_ANSWERS, *_POST_ANSWERS, *_FENCE_ANSWERS, "change_missing",
-                       "change_seen_empty", "inputs_spent_elsewhere", "too_old", "recover"), refuses=(_SENT,)),
+                       "change_seen_empty", "inputs_spent_elsewhere", "paid_otherwise", "too_old", "recover"),
+              refuses=(_SENT,)),
         State("contested", "the caller paid, but sources or claim are not free, or held proofs are gone",
               kind="parked", action="watch_sources", group="parked",
               absorbs=("hold_seen_unspent", "hold_seen_pending", "hold_spent", "hold_over", "mint_unreachable",

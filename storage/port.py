@@ -110,6 +110,17 @@ class Held:
 
 
 @frozen
+class HeldCoins:
+    """Value of a wallet's proofs of one keyset in tokens of one state, from one consistent read."""
+
+    mint_url: str
+    unit: str
+    state: str
+    keyset_id: str
+    amount: int
+
+
+@frozen
 class Counted:
     """How many operations of a kind are in a state."""
 
@@ -204,6 +215,13 @@ class Reader(Protocol):
         ...
 
     def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]: ...
+
+    def coins_by_keyset(
+        self, npub: str, mint_url: str | None = None, wallet_id: str | None = None
+    ) -> Sequence[HeldCoins]:
+        """The value of unspent and stranded proofs, by mint, unit, state and keyset. It reads every such
+        token of the wallet."""
+        ...
 
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]: ...
 

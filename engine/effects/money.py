@@ -15,7 +15,8 @@ QUOTE_YEARS_MS = 10 * 365 * 24 * 3_600_000
 
 
 def store_quote(scene: Scene) -> None:
-    """Keep the quote; a quote without expiry gets the configured lifetime."""
+    """Keep the quote; a quote without expiry gets the configured lifetime. The mint charges the amount it
+    quotes: of an invoice with millisatoshis that is the amount rounded up or down. All accounts follow it."""
     lifetime_end = scene.now + int(scene.settings.quote_lifetime_s * 1000)
     longest = scene.now + QUOTE_YEARS_MS
     melt, mint = scene.evidence.quote, scene.evidence.mint_quote
@@ -23,7 +24,7 @@ def store_quote(scene: Scene) -> None:
         expires_at = min(melt.expires_at or lifetime_end, longest)
         assert melt.amount is not None and melt.fee_reserve is not None  # the guards asked
         quote = Quote(melt.id, melt.amount, melt.fee_reserve, expires_at)
-        scene.draft.set(quote=quote, fee_reserve=melt.fee_reserve)
+        scene.draft.set(quote=quote, amount=melt.amount, fee_reserve=melt.fee_reserve)
     elif mint is not None:
         amount = scene.draft.operation.amount
         expires_at = min(mint.expires_at or lifetime_end, longest)
@@ -116,10 +117,11 @@ def reset_tries(scene: Scene) -> None:
 
 def record_loss(scene: Scene) -> None:
     """Paid: what is missing of the least that was owed. Not paid: the inputs that stay given up.
-    Not issued: the amount. Paid by the caller: what others used of the sources he paid with; it is
-    theirs to account for, so sources = amount + fee + keep + change holds without it."""
+    Not issued, or stranded coins given up: the amount. Paid by the caller: what others used of the
+    sources he paid with; it is theirs to account for, so sources = amount + fee + keep + change holds
+    without it."""
     draft, op = scene.draft, scene.draft.operation
-    if op.kind == "mint":
+    if op.kind in ("mint", "check"):
         draft.set(loss=op.amount)
         return
     if op.evidence == "caller":

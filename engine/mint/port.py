@@ -29,6 +29,7 @@ class Refused:
     code: int | None
     detail: str
     definitive: bool
+    status: int | None = field(default=None, eq=False)  # of the HTTP answer
 
 
 @frozen
@@ -47,6 +48,7 @@ class Ambiguous:
     detail: str
     code: int | None = None
     unreadable: bool = field(default=False, eq=False)
+    status: int | None = field(default=None, eq=False)  # of the HTTP answer, if there was one
 
 
 Failure: TypeAlias = Refused | Unreachable | Ambiguous

@@ -10,7 +10,8 @@ from ..spec import Guard
 def _quote_matches(f: MeltFacts) -> bool:
     return (
         f.quoted_amount is not None
-        and f.quoted_amount == f.invoice_amount
+        and is_amount(f.quoted_amount)
+        and f.quoted_amount in (f.invoice_amount, f.invoice_amount_floor)
         and f.quoted_unit == f.unit
         and not f.quote_names_other_request
     )
@@ -301,9 +302,9 @@ watch_window_over = Guard[MeltFacts](
 )
 not_in_flight = Guard[MeltFacts](
     "not_in_flight",
-    "the mint says PENDING neither of the quote nor of an input",
+    "the mint says neither of the quote nor of an input that it may be in flight",
     "PAYMENT_IN_FLIGHT",
-    lambda f: f.quote_state != "PENDING" and "PENDING" not in f.input_states,
+    lambda f: f.quote_state not in ("PENDING", "UNKNOWN") and "PENDING" not in f.input_states,
 )
 quote_still_unpaid = Guard[MeltFacts](
     "quote_still_unpaid",

@@ -39,8 +39,9 @@ def test_a_live_operation_ends_with_3_and_goes_on(wallet: Wallet) -> None:
     assert again.code == 3 and operation["state"] == "pending" and again.json["next"]
     assert wallet.run("show", operation["id"]).code == 0
     assert wallet.run("recover").code == 3
-    recovered = wallet.run("recover", "--json", "--due-only")
-    assert recovered.code in (0, 3)
+    recovered = wallet.run("recover", "--json", "--force")
+    assert recovered.code == 3 and recovered.json["open"] == [operation["id"]]
+    assert [o["state"] for o in recovered.json["operations"]] == ["pending"]
     cancelled = wallet.run("cancel", operation["id"], "--json")
     assert cancelled.code == 1 and cancelled.json["error"]["code"] == "ALREADY_SENT"
     with wallet.mint() as mint:
@@ -210,7 +211,7 @@ def parked(wallet: Wallet) -> str:
     assert operation["state"] == "unknown"
     operation_id: str = operation["id"]
     spent_elsewhere(wallet, operation_id)
-    assert wallet.run("recover").code == 3
+    assert wallet.run("recover", "--force").code == 3
     return operation_id
 
 
@@ -225,7 +226,7 @@ def test_parked_resumed_and_written_off(wallet: Wallet) -> None:
     refused = wallet.run("write-off", operation_id, "--reason", "too early")
     assert refused.code == 1 and "[UNDEFINED_TRANSITION]" in refused.err
     spent_elsewhere(wallet, operation_id)
-    assert wallet.run("recover").code == 3
+    assert wallet.run("recover", "--force").code == 3
     unspent = wallet.run("write-off", operation_id, "--reason", "the mint is gone")
     assert unspent.code == 1 and "[INPUTS_STILL_UNSPENT]" in unspent.err
     gone = wallet.run("write-off", operation_id, "--reason", "the mint is gone", "--force")

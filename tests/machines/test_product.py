@@ -28,7 +28,7 @@ from nutstate.machines.kit.product import moves as model_moves
 from nutstate.machines.kit.product.explore import components
 from nutstate.machines.kit.product.programs import PROGRAMS
 from nutstate.machines.spec import State
-from tests.machines.product_mutants import PLANTED, Planted, deaf
+from tests.machines.product_mutants import PLANTED, Planted, without
 
 NEVER_TAKEN = {
     "2.quote_refused.requested": "the model's mint always quotes, or is silent",
@@ -152,8 +152,8 @@ def test_only_what_broke_can_be_written() -> None:
 
 
 def test_a_trap_is_played_again_only_under_its_tables() -> None:
-    trapped = Tables(melt=deaf(MELT, "32", "watching", "mint_paid"), token=TOKEN)
-    found = explore(attrs.evolve(SETTINGS["broken-trust"], tables=trapped))
+    trapped = Tables(melt=without(MELT, "17.too_old.pending"), token=TOKEN)
+    found = explore(attrs.evolve(SETTINGS["pay"], tables=trapped))
     assert found.violation is not None and found.violation.what.startswith("I11")
     assert replay(written(found), trapped).what == found.violation.what
     assert replay(written(found)).outcome == "held"

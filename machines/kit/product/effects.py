@@ -20,6 +20,8 @@ def commit(decider: Decider, world: World, index: int, decision: Decision, seen:
     scene.set(state=decision.next_state, seen=(), waiting="")
     for name in decision.effects:
         EFFECTS[name](scene)
+    if decision.event == "too_old" and scene.op.payment:
+        scene.set(aged=True)
     left = decider.setting.tables.of(scene.plan.kind).state(decision.state)
     if left.write_ahead and decision.event != "recover" and decider.setting.restarts:
         # what was sent is answered, or may still arrive: the settle window counts from here

@@ -64,7 +64,7 @@ def melt_facts(setting: Setting, world: World, index: int, seen: Evidence) -> Me
         "quoted_amount": plan.amount, "invoice_amount": plan.amount, "quoted_unit": "sat",
         "fee_reserve": plan.fee_reserve, "quote_expires_at": NOW if "quote" in op.judged else NOW + WINDOW,
         "sent_at": NOW if op.sent else None, "settle_window_ms": WINDOW,
-        "since_last_send_ms": (WINDOW if "settle" in op.judged else 0) if op.sent else None,
+        "since_last_send_ms": (WINDOW if "settle" in op.judged or op.payment else 0) if op.sent else None,
         "retries": max(0, op.tries - 1), "retries_max": setting.retries_max,
         "unresolved_since": _since(op, op.sent, "age"), "unknown_age_max_ms": WINDOW,
         "sendings": op.tries, "refusal_kind": "payment" if seen.refused else None,

@@ -143,7 +143,7 @@ def _awaited(setting: Setting, world: World, name: str) -> bool:
 
 def _given_up(setting: Setting, op: Op) -> bool:
     """Change of a mint that withheld it for longer than its window: booked as fee or as loss."""
-    return setting.withholds and op.change <= 0 and op.fee >= 0
+    return (setting.withholds or op.aged) and op.change <= 0 and op.fee >= 0
 
 
 def _claims(setting: Setting, world: World) -> str | None:
@@ -189,7 +189,7 @@ def _value(setting: Setting, world: World) -> str | None:
     if any(_used_again(setting, world, op) for op in world.ops):
         return None
     entered = sum(amount for _, coins in setting.tokens for _, amount in coins)
-    held = sum(t.total for t in world.tokens if t.state in ("unspent", "reserved", "outstanding"))
+    held = sum(t.total for t in world.tokens if t.state in ("unspent", "reserved", "stranded", "outstanding"))
     gone = 0
     paid: set[str] = set()
     for index, (plan, op) in enumerate(zip(setting.plans, world.ops, strict=True)):

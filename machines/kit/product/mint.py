@@ -104,7 +104,7 @@ def _happens(setting: Setting, world: World) -> Iterator[Event]:
 
 def _request(setting: Setting, world: World, request: Request) -> Iterator[Event]:
     gone = world._replace(net=tuple(other for other in world.net if other != request))
-    yield f"{request.name} is dropped", "mint", gone
+    yield f"{request.name} is dropped", "clock", gone
     done = _executed(setting, gone, request)
     if done is not None:
         kept = done._replace(net=world.net) if setting.doubled else done

@@ -117,7 +117,16 @@ def _worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
         chosen = () if op.request else selection(View(decider, world, index))
         got = mint.answer(decider.setting, world, index, step.what, chosen)
         yield _told(decider, world, index, f"{name} asks {step.what}: {_words(got)}", got, "engine")
-        yield _told(decider, world, index, f"{name} asks {step.what}: {SILENT}", SILENT, "fault")
+        yield _told(decider, world, index, f"{name} asks {step.what}: {SILENT}", SILENT, "useless")
+        if _may_be_unclear(decider.setting, step.what, op.payment):
+            yield _told(
+                decider, world, index, f"{name} asks {step.what}: UNKNOWN", ("UNKNOWN", -1), "useless"
+            )
+
+
+def _may_be_unclear(setting: Setting, what: str, paid: bool) -> bool:
+    """Whether the mint may name a state that is none of those we know."""
+    return setting.unclear and what == "quote" and not paid
 
 
 def _first_worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
@@ -359,8 +368,8 @@ def _windows(decider: Decider, world: World, index: int) -> Iterator[tuple[str, 
     waits = op.state == "paying" or op.payment
     yield "settle", op.sent and not waits and (setting.late or arrived), "the settle window"
     freed = op.state in ("watching", "stuck")
-    since = "watch" if freed else "change" if op.payment else "settle"
-    yield "age", since in op.over and op.state not in ("settled",), "patience"
+    begun = ("watch" if freed else "settle") in op.over and not op.payment
+    yield "age", begun or op.state == "paid", "patience"
     yield "refusal", op.state == "refused" and op.confirmed_unspent, "the refusal window"
     yield "watch", freed and arrived, "the watch window"
     late = setting.withholds or not mint.change_owed(setting, world, index)

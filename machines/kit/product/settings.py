@@ -83,6 +83,13 @@ DEFAULT: tuple[Setting, ...] = (
         operator=False,
     ),
     _single(
+        "unclear",
+        "the mint may name states that nobody knows, and requests arrive late",
+        unclear=True,
+        late=True,
+        fees=(0, 1),
+    ),
+    _single(
         "broken-trust",
         "the same, and a request arrives after all",
         _melt(policy="trust"),

@@ -64,6 +64,7 @@ class Op(NamedTuple):
     fenced: bool = False
     trusted: bool = False
     given_up: bool = False
+    aged: bool = False
     over: frozenset[str] = frozenset()
     up: bool = True
     confirmed: bool = False

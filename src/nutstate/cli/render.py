@@ -180,6 +180,11 @@ def next_steps(session: Session, handle: Handle) -> list[str]:
     return [command("recover --wait 60"), command(f"show {about}")]
 
 
+def step_rows(steps: Sequence[str]) -> list[tuple[str, str]]:
+    """The commands that make sense now, the one to begin with first."""
+    return [("or" if n else "next", step) for n, step in enumerate(steps)]
+
+
 def result(session: Session, handle: Handle, code: Exit, *, preimage: bool = False, note: str = "") -> Exit:
     """Everything a command says about the operation it leaves behind."""
     out, steps = session.out, next_steps(session, handle)
@@ -188,7 +193,7 @@ def result(session: Session, handle: Handle, code: Exit, *, preimage: bool = Fal
         out.document(document)
         return code
     headline(out, handle)
-    out.pairs([*numbers(handle, preimage=preimage), *(("next", step) for step in steps)])
+    out.pairs([*numbers(handle, preimage=preimage), *step_rows(steps)])
     if note:
         out.line(note, wrap=True)
     if code is Exit.OPEN:

@@ -9,13 +9,12 @@ from typing import Any
 import attrs
 from attrs import define
 
-from ..machines import step
 from ..machines.money import is_amount
 from ..machines.spec import Decision, State
 from ..storage.batch import Advance, proof_key
 from ..storage.catalogue import DB_FAILURE_AFTER_SUCCESS
 from ..storage.errors import CommitUnknown, Conflict, StorageError, StoreUnavailable
-from ..storage.port import CountFailure, DropLease, KeepLease, Reschedule, Store, TokenQuery
+from ..storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
 from ..storage.records import AuditRecord, Lease, Operation, Reason
 from . import effects
 from .actions import ACTIONS, READS_BEFORE_COMMIT
@@ -23,7 +22,7 @@ from .alarms import alarm_of
 from .draft import Draft, operation_entity
 from .errors import refusal_error
 from .evidence import Evidence
-from .facts import Elapsed, gather
+from .failures import failed
 from .known import machine_of
 from .log import Log, TransitionEvent, transition_event
 from .ports import Clock, Faults, Worker
@@ -35,8 +34,6 @@ from .token_ids import minted_id
 Observer = Callable[[TransitionEvent], None]
 
 TOO_OLD = Reason("UNRESOLVED_TOO_LONG", "the mint gave no final answer in time", retryable=True)
-_OUTAGE = ("STORE_UNAVAILABLE", "COMMIT_UNKNOWN", "CONFLICT")
-"""Codes of errors that say nothing about the operation itself."""
 
 
 @define(eq=False)
@@ -59,43 +56,12 @@ class Driver:
             return self._drive(run, wait_s, poll_parked)
         except Exception as error:
             with contextlib.suppress(StorageError):
-                self.failed(run.operation, run.worker, error)
+                failed(self, run.operation, run.worker, error)
             with contextlib.suppress(StorageError):
                 self._let_go(run, at_once=True)
             if isinstance(error, StorageError) and (run.draft.stored or isinstance(error, CommitUnknown)):
                 _still_open(error, run)
             raise
-
-    def failed(self, operation: Operation, worker: str, error: Exception) -> None:
-        """Count a drive that ended in an exception. When that happens too often, park the operation by a
-        commit that holds nothing but this. An outage of the store is no fault of the operation."""
-        lease = operation.lease
-        if lease is None or lease.worker != worker or getattr(error, "code", "") in _OUTAGE:
-            return
-        counted = self.store.note(CountFailure(operation.id, worker, lease.fence))
-        if counted is None:
-            return
-        draft = Draft(machine_of(counted), counted, stored=True, actor=f"worker:{worker}")
-        words = (
-            f"{counted.failures} drives of this operation failed, the last one with {type(error).__name__}"
-        )
-        evidence = Evidence(reason=Reason("DRIVE_FAILED", words))
-        now = self.clock.now()
-        facts = gather(draft, evidence, self.settings, now, Elapsed(None))
-        decision = step(draft.machine, counted.state, "drive_failed", facts)
-        self.log.note(
-            "drive_failed", operation_id=counted.id, failures=counted.failures, error=type(error).__name__
-        )
-        if decision.accepted:
-            self.park(draft, decision, evidence, now)
-
-    def park(self, draft: Draft, decision: Decision, evidence: Evidence, now: int) -> None:
-        """Commit an accepted decision that ends no more than the driving."""
-        draft.advance(decision, now, _audit_data(draft.operation, evidence))
-        effects.apply(effects.Scene(draft, decision, evidence, self.settings, now))
-        draft.set(lease=None, next_check_at=now + int(self.settings.poll_max_s * 1000))
-        self.store.commit(draft.batch())
-        self._told(draft.operation, draft.records, 0.0)
 
     def _drive(self, run: Run, wait_s: float, poll_parked: bool) -> Operation:
         deadline = self.clock.monotonic() + wait_s
@@ -244,13 +210,12 @@ class Driver:
                 raise unknown from error  # this try wrote nothing, an earlier one perhaps did
         self.faults.reach(f"after_commit:{state}")
         duration_ms = (self.clock.monotonic() - started) * 1000
-        records = run.draft.records
-        run.draft = self.fresh(run.operation, run.draft)
+        run.draft = self.fresh(batch.operation.after, run.draft)
         run.staged.clear()
         run.spent.stored()
-        self._told(run.operation, records, duration_ms)
+        self.tell(run.operation, batch.audit, duration_ms)
 
-    def _told(self, operation: Operation, records: tuple[AuditRecord, ...], duration_ms: float) -> None:
+    def tell(self, operation: Operation, records: tuple[AuditRecord, ...], duration_ms: float) -> None:
         """Log what was committed, and tell the observer."""
         newest = (operation_entity(operation.id), operation.version)
         for record in records:
@@ -410,4 +375,6 @@ def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
         data["reason"] = attrs.asdict(evidence.reason)
     if evidence.operator_reason:
         data["operator_reason"] = evidence.operator_reason
+    if evidence.operator is not None:
+        data["operator"] = evidence.operator
     return data

@@ -13,6 +13,7 @@ from .coins import balance_of
 from .errors import InvalidArgument
 from .evidence import Evidence
 from .handle import Balance, Handle
+from .outside import operator_says
 from .payments import Payments
 from .recording import Recordings
 from .reports import Reports
@@ -23,7 +24,8 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine
-    closes neither; ``audit_key`` is needed to purge audit records. Every method raises
+    closes neither; ``audit_key`` is needed to purge audit records, ``mint_allowed`` says of the address in a
+    token whether its mint may be asked. Every method raises
     :class:`Refused`, :class:`MintError` or :class:`StorageError`, each with a stable ``code``.
     """
 
@@ -86,36 +88,46 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
         ended = self._recovery.sweep(arguments.seconds(wait_s, "wait_s"), force, progress)
         return tuple(Handle(self, op) for op in ended)
 
-    def cancel(self, operation_id: str) -> Handle:
-        """Stop an operation nothing was sent for. Cancelling again is harmless.
-        Codes: NOT_FOUND, ALREADY_SENT, CHILD_RUNNING, ALREADY_FINAL."""
-        return Handle(self, self._outside.apply(operation_id, "cancel", Evidence()))
+    def cancel(self, operation_id: str, reason: str | None = None, *, operator: str | None = None) -> Handle:
+        """Stop an operation nothing was sent for. Cancelling again is harmless. With a ``reason`` an operator
+        does it, and the audit record says why and, with ``operator``, who.
+        Codes: NOT_FOUND, ALREADY_SENT, CHILD_RUNNING, ALREADY_FINAL, OPERATOR_REASON_MISSING,
+        INVALID_OPERATOR."""
+        by_operator = reason is not None or operator is not None
+        said = operator_says(reason, operator) if by_operator else Evidence()
+        return Handle(self, self._outside.apply(operation_id, "cancel", said))
 
-    def resume(self, operation_id: str, reason: str, wait_s: float | None = None) -> Handle:
-        """An operator sends a parked operation back to work. Codes: NOT_FOUND, OPERATOR_REASON_MISSING,
+    def resume(
+        self, operation_id: str, reason: str, wait_s: float | None = None, *, operator: str | None = None
+    ) -> Handle:
+        """An operator sends a parked operation back to work. ``operator`` names who that is; the audit
+        record keeps both. Codes: NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR,
         UNDEFINED_TRANSITION."""
-        evidence, wait = Evidence(operator_reason=arguments.reason(reason)), self._wait(wait_s)
-        return self._follow(self._outside.apply(operation_id, "resume", evidence), wait)
+        said, wait = operator_says(reason, operator), self._wait(wait_s)
+        return self._follow(self._outside.apply(operation_id, "resume", said), wait)
 
-    def write_off(self, operation_id: str, reason: str, *, force: bool = False) -> Handle:
+    def write_off(
+        self, operation_id: str, reason: str, *, force: bool = False, operator: str | None = None
+    ) -> Handle:
         """An operator gives the rest of a parked operation up as lost; the loss is recorded. A watch whose
         window is over, and in which nobody says what became of a fence, ends too.
 
         The mint is asked a last time, and what turns up is kept: a fence or issued proofs end the
         operation well, change that opens is stored, inputs that a dead request left are freed. A mint
         that does not answer is MINT_UNREACHABLE (retryable) unless ``force``: then everything is given up
-        unasked. Codes: NOT_FOUND, OPERATOR_REASON_MISSING, PAYMENT_IN_FLIGHT, UNDEFINED_TRANSITION."""
-        op = self._outside.write_off(operation_id, arguments.reason(reason), force)
-        return self._follow(op, 0)
+        unasked. The audit record keeps the reason, and ``operator`` if named, whatever turns up. Codes:
+        NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR, PAYMENT_IN_FLIGHT, UNDEFINED_TRANSITION."""
+        return self._follow(self._outside.write_off(operation_id, operator_says(reason, operator), force), 0)
 
-    def release(self, operation_id: str, reason: str) -> Handle:
+    def release(self, operation_id: str, reason: str, *, operator: str | None = None) -> Handle:
         """An operator frees the inputs of a parked melt, because the mint says now that the quote is
         UNPAID and every input UNSPENT. Trusting it is the operator's risk: no fence stands behind it, and
-        the quote is watched for watch_window_h. Codes: NOT_FOUND, OPERATOR_REASON_MISSING,
-        NOT_PROVEN_UNPAID, MINT_UNREACHABLE, UNDEFINED_TRANSITION."""
-        return self._follow(self._outside.release(operation_id, arguments.reason(reason)), 0)
+        the quote is watched for watch_window_h. ``operator`` names who that is. Codes: NOT_FOUND,
+        OPERATOR_REASON_MISSING, INVALID_OPERATOR, NOT_PROVEN_UNPAID, MINT_UNREACHABLE,
+        UNDEFINED_TRANSITION."""
+        return self._follow(self._outside.release(operation_id, operator_says(reason, operator)), 0)
 
-    def resolve(self, operation_id: str, reason: str) -> Handle:
-        """An operator declares a discrepancy settled."""
-        said = Evidence(operator_reason=arguments.reason(reason))
-        return Handle(self, self._outside.apply(operation_id, "resolve", said))
+    def resolve(self, operation_id: str, reason: str, *, operator: str | None = None) -> Handle:
+        """An operator declares a discrepancy settled. ``operator`` names who that is. Codes: NOT_FOUND,
+        OPERATOR_REASON_MISSING, INVALID_OPERATOR, UNDEFINED_TRANSITION."""
+        return Handle(self, self._outside.apply(operation_id, "resolve", operator_says(reason, operator)))

@@ -9,13 +9,13 @@ import attrs
 from attrs import frozen
 
 from ..machines.token import STATUS_OF_STATE
-from ..storage.port import AuditQuery
 from ..storage.records import AuditRecord, Operation, Reason
 from ..storage.secret import Secret
 from .alarms import alarm_of
 from .effects import inputs_total_of
 from .errors import InvalidArgument
 from .known import machine_of
+from .trail import records_of
 
 if TYPE_CHECKING:
     from .core import Core
@@ -133,7 +133,7 @@ class Handle:
 
     def audit(self) -> tuple[AuditRecord, ...]:
         """Every committed transition of this operation and of the tokens it changed, in order."""
-        return tuple(self._engine.store.audit(AuditQuery(operation_id=self.id)))
+        return tuple(records_of(self._engine.store, self.id))
 
     def refresh(self) -> Handle:
         """The operation as it is now."""

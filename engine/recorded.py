@@ -21,7 +21,9 @@ from .evidence import Chosen
 from .handle import Handle
 from .ids import request_hash
 from .mint.crypto import y_of
+from .proofs import SECRET_CHARS_MAX, can_be_spent
 from .token_ids import split_id
+from .trail import records_of
 
 _POINT = re.compile(r"0[23][0-9a-f]{64}")
 _FIELDS = ("id", "amount", "secret", "C")
@@ -157,8 +159,15 @@ def _same(one: Proof, other: Proof) -> bool:
 
 
 def check_new(store: Reader, proofs: Iterable[Proof]) -> None:
-    """Refuse what lies in a stored token already; names the token, never the secret.
-    Code DUPLICATE_PROOF."""
+    """Refuse what could never be spent, and what lies in a stored token already; names the token, never the
+    secret. Codes INVALID_TOKEN, DUPLICATE_PROOF."""
+    proofs = tuple(proofs)
+    if not all(can_be_spent(proof.secret) for proof in proofs):
+        raise InvalidArgument(
+            f"a secret of keep or change is not 1 to {SECRET_CHARS_MAX} printable characters: no mint need "
+            "take it",
+            code="INVALID_TOKEN",
+        )
     owners = store.proof_owners([proof_key(proof.secret) for proof in proofs])
     if owners:
         raise Refused(
@@ -221,7 +230,7 @@ def recorded_melt(store: Reader, handle: Handle) -> RecordedMelt:
 
 def _kept_later(store: Reader, op: Operation) -> list[tuple[str, str | None, int]]:
     """What was kept of sources that were free only after the record: tokens of their own."""
-    born = [r for r in store.audit(AuditQuery(operation_id=op.id)) if r.version == 1]
+    born = [r for r in records_of(store, op.id) if r.version == 1]
     return [
         ("keep_change", record.entity.partition(":")[2], int(record.data.get("amount", 0)))
         for record in born

@@ -12,6 +12,7 @@ from ..storage.errors import NutstateError, StorageError
 from ..storage.port import Store, TakeLease
 from ..storage.records import Operation
 from .driver import Driver
+from .failures import failed
 from .known import machine_of
 from .ports import Clock
 from .run import Happened, Run
@@ -108,7 +109,7 @@ class Recovery:
             run = self.open_run(taken, f"worker:{name}")
         except Exception as error:
             with contextlib.suppress(StorageError):
-                self.driver.failed(taken, name, error)
+                failed(self.driver, taken, name, error)
             raise
         confirmed = confirmed and taken.state == "prepared"
         run.worker, run.confirmed = name, confirmed

@@ -49,6 +49,9 @@ class Settings:
     candidate_tokens_max: int = _count(200)
     lease_s: float = _duration(30)
     dedup_window_s: float = _duration(300)
+    mints_allowed: tuple[str, ...] | None = field(default=None)
+    """Addresses that may be asked because a token names them, private ones too. None: only mints that the
+    wallet or the HTTP client knows already."""
     quote_lifetime_s: float = _duration(600)
     keyset_margin_s: float = _duration(3600)
     """New outputs are not made on a keyset whose final expiry (NUT-02) is nearer than this."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from attrs import evolve
+
 from ..storage.errors import Conflict
 from ..storage.port import TokenQuery
 from ..storage.records import Operation, Token
@@ -14,6 +16,7 @@ from .evidence import Chosen, Evidence, Selection
 from .handle import Handle
 from .lookover import Wallet, new_check, silent, store_check
 from .mint.port import Failure
+from .outside import operator_says
 from .proofs import name_of
 from .run import Happened
 
@@ -30,15 +33,19 @@ class Stranded(Core):
         tokens: Iterable[str] | None = None,
         wallet_id: str | None = None,
         unit: str = "sat",
+        operator: str | None = None,
     ) -> tuple[Handle, ...]:
         """Make stranded coins spendable again: the named ``tokens``, or all of a wallet.
 
         The mint is asked first: a coin that it does not call UNSPENT is not made money
         (``PROOFS_NOT_UNSPENT``; ``preflight(correct=True)`` marks what it calls SPENT). A coin that the
         mint still refuses is stranded again by the next payment that meets it. Each operation of kind
-        ``check`` that is returned holds up to ``page_size`` tokens. Codes: INVALID_*, TOKEN_NOT_FOUND,
-        OWNER_MISMATCH, MINT_OR_UNIT_MISMATCH, OPERATOR_REASON_MISSING, NOTHING_STRANDED, MINT_*."""
-        return self._stranded("retry", npub, mint_url, reason, tokens, wallet_id, unit)
+        ``check`` that is returned holds up to ``page_size`` tokens; ``reason`` and ``operator``, who gives
+        it, stand in its audit record. Codes: INVALID_*, TOKEN_NOT_FOUND, OWNER_MISMATCH,
+        MINT_OR_UNIT_MISMATCH, OPERATOR_REASON_MISSING, NOTHING_STRANDED, MINT_*."""
+        return self._stranded(
+            "retry", npub, mint_url, operator_says(reason, operator), tokens, wallet_id, unit
+        )
 
     def write_off_stranded(
         self,
@@ -49,23 +56,27 @@ class Stranded(Core):
         tokens: Iterable[str] | None = None,
         wallet_id: str | None = None,
         unit: str = "sat",
+        operator: str | None = None,
     ) -> tuple[Handle, ...]:
         """Give stranded coins up as lost: the named ``tokens``, or all of a wallet. The mint is not
-        asked, for it may be gone. The loss stands in each operation that is returned. Codes: INVALID_*,
-        TOKEN_NOT_FOUND, OWNER_MISMATCH, MINT_OR_UNIT_MISMATCH, OPERATOR_REASON_MISSING, NOTHING_STRANDED."""
-        return self._stranded("write_off", npub, mint_url, reason, tokens, wallet_id, unit)
+        asked, for it may be gone. The loss stands in each operation that is returned, and ``reason`` and
+        ``operator`` in its audit record. Codes: INVALID_*, TOKEN_NOT_FOUND, OWNER_MISMATCH,
+        MINT_OR_UNIT_MISMATCH, OPERATOR_REASON_MISSING, NOTHING_STRANDED."""
+        return self._stranded(
+            "write_off", npub, mint_url, operator_says(reason, operator), tokens, wallet_id, unit
+        )
 
     def _stranded(
         self,
         event: str,
         npub: str,
         mint_url: str,
-        reason: str,
+        said: Evidence,
         tokens: Iterable[str] | None,
         wallet_id: str | None,
         unit: str,
     ) -> tuple[Handle, ...]:
-        owner, said = arguments.npub(npub), arguments.reason(reason)
+        owner = arguments.npub(npub)
         wallet = Wallet(
             owner, arguments.wallet_id(wallet_id, owner), arguments.mint_url(mint_url), arguments.unit(unit)
         )
@@ -93,12 +104,12 @@ class Stranded(Core):
             )
         )  # fmt: skip
 
-    def _one(self, event: str, wallet: Wallet, tokens: Sequence[Token], reason: str) -> Operation:
+    def _one(self, event: str, wallet: Wallet, tokens: Sequence[Token], said: Evidence) -> Operation:
         if event == "retry":
             self._all_unspent(wallet, tokens)
         selection = Selection(tuple(Chosen(token, token.proofs) for token in tokens), 0)
         op = new_check(wallet, selection.amount, self.clock.now())
-        evidence = Evidence(selection=selection, operator_reason=reason)
+        evidence = evolve(said, selection=selection)
         return store_check(self._driver, self._run, op, Happened(event, evidence), actor="operator")
 
     def _all_unspent(self, wallet: Wallet, tokens: Sequence[Token]) -> None:

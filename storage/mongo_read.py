@@ -104,6 +104,8 @@ def audit_filter(query: AuditQuery) -> Document:
             {"operation_id": {"$gt": name}},
             {"operation_id": {"$eq": name}, "seq": {"$gt": seq}},
         ]
+    if query.above is not None:
+        filter["version"] = {"$gt": query.above}
     return filter
 
 

@@ -105,6 +105,8 @@ def audit_sql(query: AuditQuery) -> tuple[str, list[Any]]:
     where.between("expires_at", None, query.expired_before)
     if query.after is not None:
         where.add("(operation_id, seq) > (?, ?)", *query.after)
+    if query.above is not None:
+        where.add("version > ?", query.above)
     order = "entity, version" if query.entity is not None else "operation_id, seq"
     return f"SELECT {AUDIT_SELECT} FROM audit{where} ORDER BY {order} LIMIT ?", [
         *where.values,

@@ -66,13 +66,16 @@ def _watched(run: Run, force: bool) -> Happened | Evidence:
         return found
     if force:
         return found.evidence
-    if found.event == "mint_pending":
-        raise Refused(
-            "the mint says the payment is in flight: wait, or end it by force", code="PAYMENT_IN_FLIGHT"
-        )
-    if found.event in _UNANSWERED or find_fence(run) is None:
+    if found.event in _UNANSWERED:
         raise MintSilent(Unreachable("no answer about what is watched"))
-    return found.evidence
+    if found.event != "mint_unpaid":
+        raise Refused(
+            "the mint does not call the quote UNPAID: wait, or end it by force", code="PAYMENT_IN_FLIGHT"
+        )
+    fence = find_fence(run)
+    if fence is None:
+        raise MintSilent(Unreachable("no answer about our fence"))
+    return fence if isinstance(fence, Happened) else found.evidence
 
 
 def mint_says(run: Run) -> Evidence:

@@ -32,9 +32,11 @@ def store_quote(scene: Scene) -> None:
 
 
 def record_reason(scene: Scene) -> None:
-    reason = scene.evidence.reason
-    if reason is None and scene.evidence.operator_reason:
-        reason = Reason(f"OPERATOR_{scene.decision.event.upper()}", scene.evidence.operator_reason)
+    """Keep why: the operator's word where it decides, else what was found. The audit record has both."""
+    reason, event = scene.evidence.reason, scene.decision.event
+    origins = {known.name: known.origin for known in scene.draft.machine.events}
+    if scene.evidence.operator_reason and origins[event] not in ("mint", "clock"):
+        reason = Reason(f"OPERATOR_{event.upper()}", scene.evidence.operator_reason)
     scene.draft.set(reason=reason)
 
 

@@ -7,7 +7,7 @@ times epoch milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias, TypeGuard, TypeVar
 
 from attrs import field, frozen
@@ -191,6 +191,17 @@ class Restored:
     def is_readable(self) -> bool:
         """Whether every signature the mint tells of can be read."""
         return not self.unreadable and None not in self.signatures
+
+
+class Noted(tuple[T, ...]):
+    """Several values of one answer. ``notes`` names what was set aside of it."""
+
+    notes: tuple[str, ...]
+
+    def __new__(cls, items: Iterable[T] = (), notes: tuple[str, ...] = ()) -> Noted[T]:
+        self = super().__new__(cls, items)
+        self.notes = notes
+        return self
 
 
 class MintPort(Protocol):

@@ -38,21 +38,13 @@ def _unresolved_too_long(f: MeltFacts) -> bool:
     return f.since_last_send_ms is None or f.since_last_send_ms >= f.settle_window_ms
 
 
-def _inputs_all_unspent(f: MeltFacts) -> bool:
+def inputs_all_unspent(f: MeltFacts) -> bool:
     return f.inputs_asked > 0 and f.inputs_asked == f.input_count and f.input_states == frozenset({"UNSPENT"})
 
 
 def _inputs_settled_unspent(f: MeltFacts) -> bool:
     settled = f.since_last_send_ms is not None and f.since_last_send_ms >= f.settle_window_ms
-    return settled and _inputs_all_unspent(f)
-
-
-def _refusal_decides(f: MeltFacts) -> bool:
-    return f.policy == "fast" and f.refusal_kind is not None and f.sendings == 1
-
-
-def _refusal_window_over(f: MeltFacts) -> bool:
-    return f.held_unspent_since is not None and f.now - f.held_unspent_since >= f.refusal_window_ms
+    return settled and inputs_all_unspent(f)
 
 
 def _fence_possible(f: MeltFacts) -> bool:
@@ -197,66 +189,6 @@ inputs_settled_unspent = Guard[MeltFacts](
     "every input is UNSPENT and the settle window over",
     "NOT_PROVEN_UNPAID",
     _inputs_settled_unspent,
-)
-quote_unclear = Guard[MeltFacts](
-    "quote_unclear",
-    "the mint names a state that is none of UNPAID, PENDING, PAID",
-    "NOT_PROVEN_UNPAID",
-    lambda f: f.quote_state == "UNKNOWN",
-)
-unclear_is_news = Guard[MeltFacts](
-    "unclear_is_news",
-    "the mint's word was not told before",
-    "NOT_PROVEN_UNPAID",
-    lambda f: not f.unclear_told,
-)
-refusal_decides = Guard[MeltFacts](
-    "refusal_decides",
-    "the policy is fast, and the mint's refusal of our only sending is a clear one",
-    "POLICY_FORBIDS",
-    _refusal_decides,
-)
-refusal_confirmed = Guard[MeltFacts](
-    "refusal_confirmed",
-    "the quote is UNPAID and every input UNSPENT",
-    "NOT_PROVEN_UNPAID",
-    lambda f: f.quote_state == "UNPAID" and _inputs_all_unspent(f),
-)
-refusal_was_confirmed = Guard[MeltFacts](
-    "refusal_was_confirmed",
-    "the mint confirmed its refusal before",
-    "NOT_PROVEN_UNPAID",
-    lambda f: f.held_unspent_since is not None,
-)
-refusal_window_over = Guard[MeltFacts](
-    "refusal_window_over",
-    "the mint confirmed its refusal a refusal window ago",
-    "NOT_PROVEN_UNPAID",
-    _refusal_window_over,
-)
-refusal_blames_inputs = Guard[MeltFacts](
-    "refusal_blames_inputs",
-    "the refusal may be about one of the coins",
-    "POLICY_FORBIDS",
-    lambda f: f.refused_for == "inputs",
-)
-refusal_stood = Guard[MeltFacts](
-    "refusal_stood",
-    "the mint refused it",
-    "PAYMENT_ALREADY_CLAIMED",
-    lambda f: f.refused_for is not None,
-)
-claim_held = Guard[MeltFacts](
-    "claim_held",
-    "the operation claims the invoice",
-    "PAYMENT_ALREADY_CLAIMED",
-    lambda f: f.claim_held,
-)
-inputs_taken = Guard[MeltFacts](
-    "inputs_taken",
-    "the mint took our inputs, or signed change to us",
-    "NOT_PROVEN_PAID",
-    lambda f: f.inputs_taken,
 )
 inputs_spent_without_us = Guard[MeltFacts](
     "inputs_spent_without_us",
@@ -436,7 +368,7 @@ held_first_seen_unspent = Guard[MeltFacts](
     "held_first_seen_unspent",
     "the mint calls every held proof UNSPENT for the first time",
     "RELEASE_NOT_PROVEN",
-    lambda f: _inputs_all_unspent(f) and f.held_unspent_since is None,
+    lambda f: inputs_all_unspent(f) and f.held_unspent_since is None,
 )
 held_was_unspent = Guard[MeltFacts](
     "held_was_unspent",
@@ -449,7 +381,7 @@ held_proven_unspent = Guard[MeltFacts](
     "the mint calls every held proof UNSPENT, now and a settle window ago",
     "RELEASE_NOT_PROVEN",
     lambda f: (
-        _inputs_all_unspent(f)
+        inputs_all_unspent(f)
         and f.held_unspent_since is not None
         and f.now - f.held_unspent_since >= f.settle_window_ms
     ),

@@ -94,8 +94,8 @@ moved_is_proper_subset = Guard[TokenFacts](
 )
 release_is_proven = Guard[TokenFacts](
     "release_is_proven",
-    "nothing was sent, the mint refused it twice, the request can never be executed, the mint's word is trusted "
-    "or stood for a settle window, or the caller did not pay",
+    "nothing was sent, the mint refused it twice, the request can never be executed, the mint's word is "
+    "trusted or stood for a settle window, or the caller did not pay",
     "RELEASE_NOT_PROVEN",
     lambda f: (
         f.release

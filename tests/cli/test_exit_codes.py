@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import signal
 import time
@@ -234,6 +235,22 @@ def test_parked_resumed_and_written_off(wallet: Wallet) -> None:
     document = wallet.run("show", operation_id, "--json").json
     assert document["conservation"]["holds"] and document["conservation"]["loss"] > 0
     assert any(record["actor"] == "operator" for record in document["audit"])
+    (last,) = [r for r in document["audit"] if r["event"] == "write_off"]
+    assert last["data"]["operator"] == getpass.getuser()
+    assert f"by operator {getpass.getuser()}: the mint is gone" in wallet.run("show", operation_id).out
+
+
+@pytest.mark.parametrize("form", ["option", "variable"])
+def test_the_name_of_the_operator_is_recorded_and_shown(wallet: Wallet, form: str) -> None:
+    """R312: on the command line, or for all commands of a shell; a cancel without a reason has none."""
+    plan = wallet.run("melt", wallet.invoice(), "--prepare", "--json").json["operation"]["id"]
+    named = ["--operator", "alice"] if form == "option" else []
+    variable = {} if form == "option" else {"NUTSTATE_OPERATOR": "alice"}
+    assert wallet.run("cancel", plan, "--reason", "wrong amount", *named, env=variable).code == 0
+    assert "by operator alice: wrong amount" in wallet.run("show", plan).out
+    other = wallet.run("melt", wallet.invoice(), "--prepare", "--json").json["operation"]["id"]
+    assert wallet.run("cancel", other, env=variable).code == 0
+    assert "by operator" not in wallet.run("show", other).out
 
 
 def test_parked_and_released_on_the_mints_word(wallet: Wallet) -> None:

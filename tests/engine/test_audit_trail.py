@@ -439,7 +439,8 @@ def test_every_effect_has_a_level() -> None:
     """R131, R132, R133: what moves money is HIGH, an alarm CRITICAL, the rest STANDARD."""
     bookkeeping = {
         "store_quote", "record_reason", "take_claim", "drop_claim", "write_blanks", "write_request",
-        "write_fence", "stamp_empty", "stamp_watch", "reset_tries", "stamp_refusal", "restart_patience", "stamp_unspent", "forget_unspent",
+        "write_fence", "stamp_empty", "stamp_watch", "reset_tries", "stamp_refusal", "restart_patience",
+        "stamp_unspent", "forget_unspent",
         "expect_token", "fail_token", "write_outputs",
     }  # fmt: skip
     for effect in EFFECTS:
@@ -470,6 +471,6 @@ def test_each_level_has_its_retention(effect: str, policy: str, years: int) -> N
     (machine,) = (m for m in RELEASED if m.name == "melt")
     record = building.build(
         machine=machine, decision=decision(effect), operation_id="o", entity="operation:o", version=1, seq=1,
-        prev_hash="", actor="caller", at=1000, batch_id="b", data={},
+        actor="caller", at=1000, batch_id="b", data={},
     )  # fmt: skip
     assert record.retention_policy == policy and record.expires_at == 1000 + years * YEAR_MS

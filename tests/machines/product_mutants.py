@@ -99,7 +99,7 @@ def melt(name: str, machine: Machine[Any], setting: str, *finds: str) -> Planted
 
 
 PLANTED = (
-    melt("trust does not ask unpaid_is_proven", no_guard(MELT, "21.release", "unpaid_is_proven"), "trust", "I10", "I4"),
+    melt("trust does not ask unpaid_is_proven", no_guard(MELT, "21.release.unpaid", "unpaid_is_proven"), "trust", "I10", "I4"),
     melt("a refusal is not asked whether it stands", no_guard(MELT, "36", "refusal_confirmed"), "fast", "I10", "I4"),
     melt("any refusal counts as a clear one", asks(MELT, "refusal_decides", lambda f: f.policy == "fast"), "fast", "I10", "I4"),
     melt("an unclear state is fenced before it settles",
@@ -135,7 +135,7 @@ PLANTED = (
     melt("nothing is too old while change is owed", without(MELT, "17.too_old.paid"), "overpaid", "I11"),
     melt("a watch that is stuck has no exit", without(without(MELT, "21c"), "21d"), "broken-trust", "I11"),
     melt("fencing has no place for PAID", without(MELT, "10.mint_paid.fencing"), "late", "I8"),
-    melt("broken trust is not seen", deaf(deaf(MELT, "32", "watching", "mint_paid"), "32", "stuck", "mint_paid"),
+    melt("broken trust is not seen", without(MELT, "32"),
          "broken-trust", "I11"),
     melt("row 22b is dropped", without(MELT, "22b"), "release", "I11", "I12"),
     melt("row 22b does not correct what was freed", no_effect(MELT, "22b", "correct_spent"), "release", "I4"),

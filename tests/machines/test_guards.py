@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from nutstate.machines.facts import CheckFacts, DepositFacts, MeltFacts, MintFacts, TokenFacts
-from nutstate.machines.guards import check, deposit, melt, mint, token
+from nutstate.machines.guards import check, deposit, melt, mint, refusal, token
 from nutstate.machines.money import AMOUNT_MAX
 from nutstate.machines.spec import Guard
 
@@ -144,22 +144,22 @@ CASES: list[Case] = [
     (melt.drives_fail, M(failures=3, failures_max=3), [{"failures": 2}, {"failures": 0, "failures_max": 0}]),
     (melt.change_above_owed, M(change_total=5, owed_max=4),
      [{"change_total": 4}, {"change_total": None}, {"owed_max": None}]),
-    (melt.quote_unclear, M(quote_state="UNKNOWN"), [{"quote_state": "UNPAID"}, {"quote_state": None}]),
-    (melt.unclear_is_news, M(), [{"unclear_told": True}]),
+    (refusal.quote_unclear, M(quote_state="UNKNOWN"), [{"quote_state": "UNPAID"}, {"quote_state": None}]),
+    (refusal.unclear_is_news, M(), [{"unclear_told": True}]),
     (melt.inputs_settled_unspent, SETTLED,
      [{"since_last_send_ms": 8}, {"since_last_send_ms": None}, {"inputs_asked": 1},
       {"input_states": frozenset({"UNSPENT", "PENDING"})}, {"inputs_asked": 0, "input_count": 0}]),
-    (melt.refusal_decides, M(policy="fast", refusal_kind="payment", sendings=1),
+    (refusal.refusal_decides, M(policy="fast", refusal_kind="payment", sendings=1),
      [{"policy": "fence"}, {"refusal_kind": None}, {"sendings": 2}, {"sendings": 0}]),
-    (melt.refusal_confirmed, attrs.evolve(SETTLED, quote_state="UNPAID"),
+    (refusal.refusal_confirmed, attrs.evolve(SETTLED, quote_state="UNPAID"),
      [{"quote_state": "PENDING"}, {"inputs_asked": 1}, {"input_states": frozenset({"UNSPENT", "SPENT"})}]),
-    (melt.refusal_was_confirmed, M(held_unspent_since=0), [{"held_unspent_since": None}]),
-    (melt.refusal_window_over, M(now=5, held_unspent_since=0, refusal_window_ms=5),
+    (refusal.refusal_was_confirmed, M(held_unspent_since=0), [{"held_unspent_since": None}]),
+    (refusal.refusal_window_over, M(now=5, held_unspent_since=0, refusal_window_ms=5),
      [{"now": 4}, {"held_unspent_since": None}]),
-    (melt.refusal_blames_inputs, M(refused_for="inputs"), [{"refused_for": "payment"}, {"refused_for": None}]),
-    (melt.refusal_stood, M(refused_for="limit"), [{"refused_for": None}]),
-    (melt.claim_held, M(claim_held=True), [{"claim_held": False}]),
-    (melt.inputs_taken, M(inputs_taken=True), [{"inputs_taken": False}]),
+    (refusal.refusal_blames_inputs, M(refused_for="inputs"), [{"refused_for": "payment"}, {"refused_for": None}]),
+    (refusal.refusal_stood, M(refused_for="limit"), [{"refused_for": None}]),
+    (refusal.claim_held, M(claim_held=True), [{"claim_held": False}]),
+    (refusal.inputs_taken, M(inputs_taken=True), [{"inputs_taken": False}]),
     (melt.documents_agree, M(checks_performed=3), [{"discrepancies": 1}, {"checks_performed": 0}]),
     (melt.operator_gave_reason, M(operator_reason="why"), [{"operator_reason": " "}, {"operator_reason": ""}]),
     (melt.sources_touched, M(sources_touched=True), [{"sources_touched": False}]),

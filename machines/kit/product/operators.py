@@ -68,7 +68,7 @@ def _watched(view: View, got: Answers) -> Step:
     step = PROGRAMS["ask_state"](view, got)
     if not isinstance(step, Happened) or view.accepts(step.event, step.seen):
         return step
-    if step.event in ("mint_unreachable", "mint_pending") or SILENT in got:
+    if step.event in ("mint_unreachable", "mint_pending", "mint_unclear", "mint_paid") or SILENT in got:
         return None  # only by force
     return Happened("write_off", step.seen._replace(operator=True))
 

@@ -15,6 +15,7 @@ from .context import Session, wait_option, with_session
 from .diagrams_page import write_trail
 from .errors import Exit
 from .melt import follow_states, show_preimage
+from .operators import named, reason_option
 from .output import Part, duration
 from .render import (
     age,
@@ -256,11 +257,6 @@ def _waits_for_caller(handle: Handle) -> bool:
     return holding or (handle.state == "prepared" and handle.record.policy.two_step)
 
 
-reason_option = click.option(
-    "--reason", required=True, metavar="TEXT", help="Why; it goes into the audit trail."
-)
-
-
 @click.command(
     short_help="Send a parked operation back to work.",
     epilog=f"\b\nExample:\n  nutstate resume {_ID} --reason 'the mint is back'",
@@ -269,14 +265,14 @@ reason_option = click.option(
 @reason_option
 @wait_option(60, "How long to wait for the end; the operation goes on afterwards.")
 @with_session
-def resume(session: Session, operation_id: str, reason: str, wait: float) -> int:
+def resume(session: Session, operation_id: str, reason: str, operator: str | None, wait: float) -> int:
     """Send a parked operation (state attention) back to work: the mint is asked again."""
     arguments.seconds(wait, "wait")
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
         with session.out.working("asking the mint …") as working:
             follow_states(session, working)
-            handle = engine.resume(operation_id, reason, wait_s=wait)
+            handle = engine.resume(operation_id, reason, wait_s=wait, operator=named(operator))
         return result(session, handle, exit_code(handle))
 
 
@@ -287,7 +283,7 @@ def resume(session: Session, operation_id: str, reason: str, wait: float) -> int
 @click.argument("operation_id", metavar="ID")
 @reason_option
 @with_session
-def release(session: Session, operation_id: str, reason: str) -> int:
+def release(session: Session, operation_id: str, reason: str, operator: str | None) -> int:
     """Free the inputs of a parked melt that the mint proves unpaid but whose fence it will not sign.
 
     The mint must say UNPAID and UNSPENT now. No fence stands behind it: if the mint pays after all, it is
@@ -295,7 +291,7 @@ def release(session: Session, operation_id: str, reason: str) -> int:
     """
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
-        handle = engine.release(operation_id, reason)
+        handle = engine.release(operation_id, reason, operator=named(operator))
         return result(session, handle, exit_code(handle, "released"))
 
 
@@ -308,7 +304,7 @@ def release(session: Session, operation_id: str, reason: str) -> int:
 @reason_option
 @click.option("--force", is_flag=True, help="Give everything up even if the mint does not answer.")
 @with_session
-def write_off(session: Session, operation_id: str, reason: str, force: bool) -> int:
+def write_off(session: Session, operation_id: str, reason: str, operator: str | None, force: bool) -> int:
     """Give the rest of a parked operation up as lost; the loss is recorded and cannot be taken back.
 
     The mint is asked a last time. What it still holds of yours is kept: a signed fence, issued proofs,
@@ -316,7 +312,7 @@ def write_off(session: Session, operation_id: str, reason: str, force: bool) -> 
     """
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
-        handle = engine.write_off(operation_id, reason, force=force)
+        handle = engine.write_off(operation_id, reason, force=force, operator=named(operator))
         return result(session, handle, exit_code(handle, "written_off", "reconciled", "released", "issued"))
 
 
@@ -327,9 +323,9 @@ def write_off(session: Session, operation_id: str, reason: str, force: bool) -> 
 @click.argument("operation_id", metavar="ID")
 @reason_option
 @with_session
-def resolve(session: Session, operation_id: str, reason: str) -> int:
+def resolve(session: Session, operation_id: str, reason: str, operator: str | None) -> int:
     """Declare the contradiction of an operation in state discrepant settled."""
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
-        handle = engine.resolve(operation_id, reason)
+        handle = engine.resolve(operation_id, reason, operator=named(operator))
         return result(session, handle, exit_code(handle))

@@ -228,7 +228,7 @@ def timeline(out: Output, records: Sequence[AuditRecord], verbose: bool) -> None
             f"{record.from_state} → ",
             (record.to_state, style_of(record.to_state) if not is_token else ""),
         ]
-        by = "" if record.actor in ("caller", "engine") else f" by {record.actor.partition(':')[0]}"
+        by = _by(record)
         out.line(f"  {when:>12}  ", name, "  " if name else "", *arrow, (f"  {record.event}{by}", "dim"))
         if verbose:
             for guard, held in record.verdicts.items():
@@ -236,6 +236,16 @@ def timeline(out: Output, records: Sequence[AuditRecord], verbose: bool) -> None
                 out.line(
                     " " * (22 if is_token else 18), mark, f" {guard.rpartition(':')[2].replace('_', ' ')}"
                 )
+
+
+def _by(record: AuditRecord) -> str:
+    """Who decided it, if that is worth a word, and why."""
+    actor = record.actor.partition(":")[0]
+    words = "" if actor in ("caller", "engine") else f" by {actor}"
+    if isinstance(record.data.get("operator"), str):
+        words += f" {record.data['operator']}"
+    reason = record.data.get("operator_reason")
+    return f"{words}: {reason}" if isinstance(reason, str) else words
 
 
 def stamp(ms: int) -> str:

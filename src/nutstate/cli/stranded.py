@@ -12,7 +12,7 @@ from ..engine.engine import Engine
 from ..engine.handle import Handle
 from .context import Session, chosen_mint, mint_options, npub_option, with_session
 from .errors import Exit
-from .operations import reason_option
+from .operators import named, reason_option
 from .render import as_document
 
 _TOKEN = "tx_melt_1732264000000_0123456789abcdef01234567_stranded_2"
@@ -80,6 +80,7 @@ def _done(
                 "npub": given["npub"],
                 "mint_url": url,
                 "reason": given["reason"],
+                "operator": named(given["operator"]),
                 "tokens": given["tokens"] or None,
                 "wallet_id": given["wallet"],
                 "unit": given["unit"],

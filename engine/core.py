@@ -64,7 +64,9 @@ class Core:
         )
         self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open)
         self._outside = Outside(self._driver, self.settings, self._stored, self._open)
-        self._admission = Admission(store, self._driver, self._recovery, self.settings, self.clock, self._run)
+        self._admission = Admission(
+            store, self._driver, self._recovery, self.settings, self.clock, self._run, rng
+        )
 
     def close(self) -> None:
         """Close the HTTP client if the engine made it."""

@@ -93,6 +93,8 @@ class Driver:
                 if polled and self._stays(run):
                     continue
                 result = Pause(run.back_off())
+            elif isinstance(result, Pause):
+                run.idle_polls += 1  # the next look comes later, whatever the action was waiting for
             if isinstance(result, CommitFirst):
                 self.commit(run)
             elif not self._pause(run, result.seconds, deadline):

@@ -12,7 +12,6 @@ from ..machines.melt import ENDED_UNPAID
 from ..machines.registry import latest
 from ..storage.batch import DedupTake
 from ..storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
-from ..storage.port import TokenQuery
 from ..storage.records import DedupRecord, Operation, Policy, Proof, Reason, Token
 from . import arguments, requests
 from .core import Core
@@ -33,7 +32,6 @@ from .recorded import (
     sort_out,
 )
 from .run import Happened, Run
-from .token_ids import derived_ids
 
 Proofs = Iterable[Proof | Mapping[str, object]]
 
@@ -137,7 +135,7 @@ class Recordings(Core):
             stored = self.store.operation(op.id)
             if stored is not None and same_hold(stored, op):
                 return Handle(self, stored)
-            self._check_id(op, stored)
+            requests.check_id_free(self.store, op)
             requests.check_claim(self.store, op)
             tokens = requests.free_sources(self.store, op)
             try:
@@ -147,7 +145,7 @@ class Recordings(Core):
             except Duplicate as duplicate:
                 _explained(duplicate)
         requests.check_sources(self.store, op)
-        raise requests.lost_race(self.store, taken)
+        raise requests.lost_race(self.store, op, taken)
 
     def unhold(self, operation_id: str) -> Handle:
         """Free what is held, on your word that you did not pay and will not. Unholding again changes
@@ -263,10 +261,10 @@ class Recordings(Core):
         stored = self.store.operation(op.id)
         if stored is not None and stored.payment is not None:
             if stored.npub != op.npub or stored.evidence != "caller":
-                raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
+                raise requests.taken_id(op)
             return _repeated(stored, op, wanted), None
         if wanted.hold is None:
-            self._check_id(op, stored)
+            requests.check_id_free(self.store, op)
         record = self.store.dedup(_dedup_key(op))
         if record is None or record.expires_at <= self.clock.now():
             return None, record
@@ -347,11 +345,6 @@ class Recordings(Core):
         """Each source can be taken and freed by others while we decide; enough for all of them."""
         return self.settings.selection_tries_max + 2 * len(op.policy.sources)
 
-    def _check_id(self, op: Operation, stored: Operation | None) -> None:
-        ids = derived_ids(op.id)
-        if stored is not None or self.store.tokens(TokenQuery(ids=ids, limit=len(ids))):
-            raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
-
 
 def _dedup_key(op: Operation) -> str:
     """Recorded melts have windows of their own: one that the engine makes is none of them."""
@@ -365,7 +358,7 @@ def _repeated(first: Operation, op: Operation, wanted: _Wanted) -> Operation:
     if same and first.recorded_hash == wanted.said.fingerprint:
         return first
     if not same and wanted.hold is None:
-        raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
+        raise requests.taken_id(op)
     raise Refused(
         "this melt was recorded before, with other amounts or another keep or change",
         code="DUPLICATE_OPERATION",

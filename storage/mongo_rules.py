@@ -171,7 +171,10 @@ _OPERATION: Final = _every_field(
         "lease": _object({"worker": _TEXT_OR_NULL, "until": _integer(), "fence": _integer()}),
         "schema_version": _integer(1),
         **{field: _integer() for field in ("fee_reserve", "input_fee", "sources_total", "keep_total")},
-        **{field: _integer() for field in ("loss", "surplus", "change_amount", "attempts", "failures")},
+        **{
+            field: _integer()
+            for field in ("loss", "surplus", "change_amount", "attempts", "failures", "fence_fee")
+        },
         "contested": {"bsonType": "array", "items": _INPUT},
         "evidence": {"enum": ["caller", "mint", None]},
         **dict.fromkeys(("hold_until", "held_unspent_since", "resumed_at"), _INTEGER_OR_NULL),

@@ -165,6 +165,7 @@ class Policy:
     two_step: bool = False
     on_unpaid: str = "fence"  # fast | fence | retry_then_fence | trust
     sources: tuple[str, ...] = ()  # explicit source token ids; () = the engine chooses
+    fee_max: int | None = None  # the most it may cost beside the amount; None = what the settings say
 
 
 @frozen
@@ -219,6 +220,7 @@ class Operation:
         None  # first answer, after a hold or a refusal, that all inputs are unspent
     )
     recorded_hash: str | None = None  # fingerprint of what a recorded payment kept and got back
+    fence_fee: int = 0  # what the mint took for swapping the inputs to ourselves
     evidence: str | None = None  # who says that it was paid: mint | caller; None where nothing is paid
     refused_for: str | None = None  # the mint refused our only sending: payment | inputs | limit
     surplus: int = 0  # change beyond what was owed

@@ -25,8 +25,8 @@ def resolve_unpaid(run: Run) -> Result:
         return Happened(post_failed(silent.answer))
     if run.decide("fence", evidence).accepted:
         return Happened("fence", evidence)
-    reason = Reason("FENCE_IMPOSSIBLE", "the mint cannot swap and restore, or too many fences were tried")
-    return Happened("fence_impossible", Evidence(reason=reason))
+    told = Reason("FENCE_IMPOSSIBLE", "the mint cannot swap and restore, or too many fences were tried")
+    return Happened("fence_impossible", Evidence(reason=evidence.reason or told))
 
 
 def _trusted(run: Run) -> Result:

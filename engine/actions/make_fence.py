@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...machines.money import denominations
-from ...storage.records import Fence
+from ...storage.records import Fence, Reason
 from ..evidence import Evidence
 from ..keysets import NoUsableKeyset
 from ..mint import wire
@@ -26,8 +26,8 @@ def new_fence(run: Run) -> Evidence:
         return Evidence()
     try:
         _, keyset = run.keysets.usable(op.mint_url, op.unit, amount=worth)
-    except NoUsableKeyset:
-        return Evidence()
+    except NoUsableKeyset as none:
+        return Evidence(reason=Reason(none.code, f"no fence can be made now: {none}"))
     outputs = random_outputs(keyset.id, denominations(worth, keyset.keys), run.rng)
     fence = Fence(len(op.fences) + 1, outputs, wire.swap_body(proofs, outputs), fee)
     return Evidence(fence=fence, mint_can_swap=True, mint_can_restore=can_restore)

@@ -86,7 +86,8 @@ def store_fenced(scene: Scene) -> None:
     draft, proofs = scene.draft, scene.evidence.proofs or ()
     token = new_token(scene, fenced_id(draft.operation.id), "change", "change", proofs)
     draft.create_token("deposit", token, scene.now)
-    draft.set(fenced_token_id=token.transaction_id)
+    fee = inputs_total(scene) - token.total_amount
+    draft.set(fenced_token_id=token.transaction_id, fence_fee=fee)
 
 
 def stamp_empty(scene: Scene) -> None:

@@ -118,6 +118,8 @@ def test_only_what_the_mint_calls_spent_is_corrected(store: Store) -> None:
     spent = the(store, f"{MELT_ID}_split_1")
     assert (spent.state, amounts(spent), spent.spent_at) == ("spent", [64], op.updated_at)
     assert (the(store, FIRST).state, amounts(the(store, FIRST))) == ("unspent", [16, 32])
+    assert spent.metadata == the(store, FIRST).metadata, "where it came from is known of both parts"
+    assert spent.transaction_type == the(store, FIRST).transaction_type
     assert (the(store, SECOND).state, the(store, SECOND).version) == ("unspent", 1)
     assert op.reason == WHY
 
@@ -249,6 +251,23 @@ def test_what_a_dead_request_left_is_freed_and_only_the_rest_is_lost(store: Stor
         token = the(store, token_id)
         states[token.state] = states.get(token.state, 0) + token.total_amount
     assert states == {"spent": 64, "unspent": 42}
+
+
+def test_a_proof_that_the_mint_says_nothing_about_is_not_freed(store: Store) -> None:
+    """Of four inputs one is SPENT, two are UNSPENT, one is not named: it is given up, not made money."""
+    walk, edge = walk_before(store, "29b.write_off.attention")
+    evidence = walk.evidence_for(edge)
+    assert evidence.states is not None
+    walk.take(edge, attrs.evolve(evidence, states=evidence.states[:-1]))
+    assert walk.run.operation.loss == 64 + 2
+
+
+def test_what_is_left_of_a_hold_that_nobody_recorded_is_freed(store: Store) -> None:
+    """64 of 112 are spent, 48 come back; there is no request of ours that could still take them."""
+    op = walked(store, "31l.write_off.contested")
+    assert op.loss == 64 and (the(store, FIRST).state, amounts(the(store, FIRST))) == ("spent", [64])
+    freed = the(store, f"{MELT_ID}_split_1")
+    assert (freed.state, amounts(freed)) == ("unspent", [16, 32])
 
 
 @pytest.mark.parametrize("missing", ["quote", "states", "spent", "paid"])

@@ -11,7 +11,7 @@ from ..engine.engine import Engine
 from ..engine.errors import InvalidArgument
 from ..engine.handle import Handle
 from ..engine.payments import ON_DUPLICATE
-from ..engine.settings import ON_UNPAID
+from ..engine.settings import ON_UNPAID, Settings
 from .context import Session, chosen_mint, mint_options, npub_option, wait_option, with_session
 from .operators import named, operator_option
 from .output import Working, duration
@@ -86,6 +86,11 @@ Examples:
     help="When the mint proves it unpaid: make it impossible for ever (fence), try once more first, or "
     "trust the mint.  [default: fence]",
 )  # fmt: skip
+@click.option(
+    "--fee-max", type=int, metavar="AMOUNT",
+    help="The most it may cost beside the amount, in the unit; above it nothing is reserved.  "
+    f"[default: {Settings().fee_max_percent:g} % of the amount, at least {Settings().fee_max_floor_sat} sat]",
+)  # fmt: skip
 @show_preimage
 @with_session
 def melt(
@@ -103,6 +108,7 @@ def melt(
     key: str | None,
     on_duplicate: str,
     on_unpaid: str | None,
+    fee_max: int | None,
     show_preimage: bool,
 ) -> int:
     """Pay a Lightning INVOICE (BOLT-11; - reads it from standard input) with ecash.
@@ -119,7 +125,6 @@ def melt(
         with session.out.working("asking for a quote …") as working:
             follow_states(session, working)
             begin = engine.prepare_melt if prepare else engine.melt
-            limit = {} if prepare else {"wait_s": wait}
             handle = begin(
                 npub=npub,
                 mint_url=url,
@@ -131,7 +136,8 @@ def melt(
                 idempotency_key=key,
                 on_duplicate=on_duplicate,
                 on_unpaid=on_unpaid,
-                **limit,
+                fee_max=fee_max,
+                wait_s=wait,
             )
         code = exit_code(handle, *GOOD_ENDS, "prepared") if prepare else exit_code(handle)
         return result(session, handle, code, preimage=show_preimage, note=_earlier(session, handle))

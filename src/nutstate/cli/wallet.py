@@ -10,7 +10,7 @@ import click
 from ..engine import arguments
 from ..engine.engine import Engine
 from ..engine.errors import InvalidArgument
-from ..engine.handle import balances_of
+from ..engine.handle import owned_of
 from ..engine.ids import validate_transaction_id
 from ..engine.log import TransitionEvent
 from ..engine.mint.token_codec import TOKEN_CHARS_MAX, InvalidToken, decode_token
@@ -201,7 +201,7 @@ def balance(session: Session, npub: str, mint: str | None) -> int:
                     "mint_url": url,
                     "unit": unit,
                     "simulated": is_simulated(url),
-                    **balances_of([states]),
+                    "owned": owned_of([states]),
                     "states": states,
                 }
                 for (url, unit), states in sorted(wallets.items())

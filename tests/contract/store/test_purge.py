@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from nutstate.engine.trail import spans_of
 from nutstate.storage.audit_hash import tombstone_mac
 from nutstate.storage.errors import CommitUnknown, Conflict, InvalidBatch, StoreUnavailable
 from nutstate.storage.mongo_gateway import GatewayUnknown
@@ -225,3 +226,26 @@ def lose_one_answer(store: Any, monkeypatch: pytest.MonkeyPatch, applied: bool) 
         raise GatewayUnknown("scripted")
 
     monkeypatch.setattr(gateway, "transaction", transaction)
+
+
+def test_r218_a_batch_replayed_after_its_purge_is_told_as_applied(place: Place) -> None:
+    """R218: the tombstone names the commits it stands for. Another batch of the same operation, which lost
+    against them, is not taken for one of them."""
+    with place.open() as store:
+        first = batch_for(make_operation("a", state="requested"), tokens=[make_token("ta")])
+        store.commit(first)
+        before = first.operation.after
+        done = evolve(before, state="cancelled", finished_at=5)
+        last, rival = (batch_for(done, before, batch_id=name) for name in ("last", "rival"))
+        store.commit(last)
+        op = last.operation.after
+        stone = Tombstone(
+            op.id, op.audit_seq, op.audit_hash, op.audit_seq, spans_of((*first.audit, *last.audit)), LATER
+        )
+        assert store.purge(evolve(stone, mac=tombstone_mac(stone, KEY))) == op.audit_seq
+        held = place.dump()
+        store.commit(first)
+        store.commit(last)
+        with pytest.raises(Conflict):
+            store.commit(rival)
+        assert place.dump() == held

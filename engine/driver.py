@@ -23,6 +23,7 @@ from .draft import Draft, operation_entity
 from .errors import refusal_error
 from .evidence import Evidence
 from .failures import failed
+from .freed import spent_meanwhile
 from .known import machine_of
 from .log import Log, TransitionEvent, transition_event
 from .ports import Clock, Faults, Worker
@@ -150,6 +151,9 @@ class Driver:
             run.draft = self.open_draft(run.operation, run.draft.actor)
         now = run.now()
         evidence = happened.evidence
+        if effects.lets_go(decision):
+            gone = spent_meanwhile(self.store, run.operation, run.draft.all_tokens())
+            evidence = attrs.evolve(evidence, spent_meanwhile=gone)
         run.draft.advance(decision, now, _audit_data(run.operation, evidence))
         effects.apply(effects.Scene(run.draft, decision, evidence, self.settings, now))
         if "stamp_sent" in decision.effects:

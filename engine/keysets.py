@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Set
 from typing import TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..machines.money import PARTS_MAX, NotSplittable, blanks_needed, denominations, input_fee
 from ..storage.records import Proof
@@ -61,9 +61,11 @@ class Wanted:
                 denominations(self.amount, keys)
         except NotSplittable:
             return f"no keys that make up {self.amount}"
-        if not self.up_to or 0 < blanks_needed(self.up_to, keys) <= PARTS_MAX:
+        amounts = frozenset(keys)
+        # without a key of 1 some change could not be given, and the mint would keep it
+        if not self.up_to or (1 in amounts and blanks_needed(self.up_to, amounts) <= PARTS_MAX):
             return None
-        return f"no keys for change up to {self.up_to}"
+        return f"no keys for any change up to {self.up_to}"
 
 
 @frozen
@@ -104,6 +106,13 @@ class Keysets:
         with self._lock:
             self._lists.put(mint_url, _Listed(self._clock.monotonic(), fresh, missed))
         return fresh
+
+    def distrust(self, mint_url: str) -> None:
+        """Ask for the list anew when it is needed next: the mint refused what was made after this one."""
+        with self._lock:
+            known = self._lists.get(mint_url)
+            if known is not None:
+                self._lists.put(mint_url, evolve(known, at=known.at - REFRESH_S))
 
     def info(self, mint_url: str) -> MintInfo:
         """What the mint says it can do. Raises MintSilent."""

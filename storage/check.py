@@ -140,7 +140,11 @@ def _check_holder(change: Insert[Token] | Advance[Token], operation_id: str, ent
         return
     if before.reserved_by != operation_id:
         _refuse(f"{entity}: another operation holds it")
-    freed = after.state == "unspent" or (before.state, after.state) == ("awaiting", "failed")
+    # freed and spent in one batch: it was unspent in between
+    freed = "unspent" in (after.state, after.prev_state) or (before.state, after.state) == (
+        "awaiting",
+        "failed",
+    )
     if after.reserved_by != before.reserved_by and not freed:
         _refuse(f"{entity}: reserved_by changes only by becoming unspent")
 

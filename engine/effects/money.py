@@ -120,15 +120,17 @@ def reset_tries(scene: Scene) -> None:
 
 def record_loss(scene: Scene) -> None:
     """Paid: what is missing of the least that was owed. Not paid: the inputs that stay given up.
-    Not issued, or stranded coins given up: the amount. Paid by the caller: what others used of the
-    sources he paid with; it is theirs to account for, so sources = amount + fee + keep + change holds
-    without it."""
+    Not issued, or stranded coins given up: the amount. Paid by the caller: what others have spent of the
+    sources that were used, unless an account of theirs tells it as lost; what others still hold they tell
+    when they end. sources = amount + fee + keep + change holds without it."""
     draft, op = scene.draft, scene.draft.operation
     if op.kind in ("mint", "check"):
         draft.set(loss=op.amount)
         return
     if op.evidence == "caller":
-        draft.set(loss=sum(part.amount for part in op.contested))
+        told = scene.evidence.told_by_others
+        spent = [part for part in op.contested if draft.token(part.token_id).state == "spent"]
+        draft.set(loss=sum(part.amount for part in spent if part.token_id not in told))
         return
     if op.payment is None:
         given_up = [draft.token(part.token_id) for part in op.inputs]

@@ -173,7 +173,7 @@ def test_r038_a_key_replays_any_outcome(store: Store, ending: str) -> None:
 
     def outcome() -> tuple[str, str]:
         try:
-            done = pay.melt(idempotency_key="k", wait_s=100)
+            done = pay.melt(idempotency_key="k", wait_s=100, on_unpaid="fence")
         except Refused as error:
             return error.details["operation_id"], error.code
         return done.id, done.state

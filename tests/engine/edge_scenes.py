@@ -150,14 +150,18 @@ def unclear(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 def refused(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     """The mint answers the request with an error: a clear one where the edge leads to ``refused``."""
-    answer = Refused(20004, "no", False) if edge.dest == "refused" else None
-    return Evidence(answer=answer, reason=WHY)
+    if edge.dest != "refused":
+        return Evidence(reason=WHY)
+    code = 10001 if run.operation.policy.fee_max == BLAMED else 20004
+    return Evidence(answer=Refused(code, "no", code == 10001), reason=WHY)
+
+
+BLAMED = 1_000_000
+"""The fee_max of a walk on which the mint blames a coin."""
 
 
 def confirmed(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     clock.advance(run.settings.refusal_window_s + 1)
-    if edge.dest == "unpaid":
-        run.draft.set(refused_for="inputs")
     return Evidence(quote=quote(run), states=names(run, "UNSPENT"))
 
 

@@ -153,7 +153,8 @@ def walk_for(spec: Machine[Any], edge: Transition[Any]) -> list[Transition[Any]]
 def policy_for(path: list[Transition[Any]]) -> Policy:
     """What the caller must have chosen for this walk."""
     if any(t.dest == "refused" for t in path):
-        return Policy(on_unpaid="fast")
+        blamed = any(t.id.startswith("36b.") for t in path)
+        return Policy(on_unpaid="fast", fee_max=BLAMED if blamed else None)
     if any(t.id in ("21.release.unpaid", "21.watch_over.watching") or t.source == "watching" for t in path):
         return Policy(on_unpaid="trust")
     if any(t.event == "retry" for t in path):

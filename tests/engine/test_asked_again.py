@@ -402,12 +402,13 @@ def test_a_hold_of_which_one_proof_is_not_unspent_is_not_freed(store: Store, wor
     assert wallet.engine.operation(hold).state == "held" and wallet.balance() == (0, 100, 0)
 
 
-def test_pending_between_two_unspent_answers_starts_the_window_anew(store: Store) -> None:
-    """UNSPENT, PENDING, UNSPENT is no proof that nothing was paid, however long the first one is ago."""
+@pytest.mark.parametrize("between", ["PENDING", "BURNT"])
+def test_doubt_between_two_unspent_answers_starts_the_window_anew(store: Store, between: str) -> None:
+    """UNSPENT, then anything but SPENT, then UNSPENT proves nothing, however long the first one is ago."""
     wallet = Wallet(store, 100)
     hold = wallet.hold(100, ttl_s=10)
     wallet.clock.advance(11)
-    for word in ("UNSPENT", "PENDING", "UNSPENT"):
+    for word in ("UNSPENT", between, "UNSPENT"):
         wallet.mint.says = word
         wallet.engine.recover(force=True)
         wallet.clock.advance(QUICK.settle_window_s - 1)

@@ -117,8 +117,10 @@ def test_a_keyset_without_the_amounts_is_passed_over() -> None:
     odd = mint.add_keyset(input_fee_ppk=0, amounts=(3, 5))
     for need, expected in ((9, odd), (7, whole), (8, odd)):
         assert keysets.usable(mint.url, "sat", amount=need)[0].id == expected
-    assert keysets.usable(mint.url, "sat", up_to=2)[0].id == whole
-    assert keysets.usable(mint.url, "sat", up_to=3)[0].id == odd
+    assert keysets.usable(mint.url, "sat", up_to=3)[0].id == whole, "it could not give change of 1"
+    coarse = mint.add_keyset(input_fee_ppk=0, amounts=(1, 2))
+    assert keysets.usable(mint.url, "sat", up_to=1998, refresh=True)[0].id == coarse
+    assert keysets.usable(mint.url, "sat", up_to=2000)[0].id == whole, "1001 blanks are too many"
 
 
 def test_one_keyset_that_cannot_be_read_does_not_hide_another() -> None:
@@ -258,6 +260,18 @@ def test_a_fence_made_after_a_rotation_uses_the_new_keyset(store: Store) -> None
     assert melt.record.fences and {o.id for o in melt.record.fences[0].outputs} == {new} != {old}
     assert clock.mono - 1000 < 300, "the first list is still remembered"
     invariants.check(store, mint)
+
+
+def test_a_rotation_that_made_a_melt_refused_is_seen_by_the_next_one(store: Store) -> None:
+    """R232: after a refusal the list is asked for again: one payment meets the rotation, not all of the next
+    300 s."""
+    engine, mint, clock = funded(store)
+    engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(5, clock))
+    new = mint.rotate_keyset()
+    engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(100, clock), wait_s=0)
+    paid = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(30, clock))
+    assert paid.is_paid and {blank.id for blank in paid.record.blanks} == {new}
+    assert clock.mono - 1000 < 300
 
 
 # -- coins of keysets a mint no longer honours ------------------------------------------------------

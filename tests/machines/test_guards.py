@@ -227,7 +227,7 @@ def test_a_guard(case: Case) -> None:
 def test_every_guard_has_a_case() -> None:
     declared = [
         guard
-        for module in (token, melt, mint, deposit, check)
+        for module in (token, melt, refusal, mint, deposit, check)
         for guard in vars(module).values()
         if isinstance(guard, Guard)
     ]

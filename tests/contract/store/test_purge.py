@@ -172,6 +172,23 @@ def test_a_long_trail_is_one_chain(store: Store) -> None:
     assert [(c.operation_id, c.records) for c in found] == [("a", 41), ("b", 2)]
 
 
+def test_a_chain_that_a_page_cuts_is_told_whole(store: Store) -> None:
+    """Told with the records of the first page alone, a trail that never expires would seem expired."""
+    for name in "abc":
+        put(store, *(make_token(f"t{name}{n:02}", 1) for n in range(19)), operation=make_operation(name))
+    found: list[Chain] = []
+    while page := store.audit_operations(found[-1].operation_id if found else "", 2):
+        found += page
+    assert [(c.operation_id, c.records, c.last_seq) for c in found] == [(n, 20, 20) for n in "abc"]
+
+
+def test_what_expires_at_a_moment_is_not_expired_before_it(store: Store) -> None:
+    batch = batch_for(make_operation("a"))
+    store.commit(rechained(batch, evolve(batch.audit[0], expires_at=10**13)))
+    assert store.audit(AuditQuery(expired_before=10**13)) == []
+    assert len(store.audit(AuditQuery(expired_before=10**13 + 1))) == 1
+
+
 def test_tombstones_are_found_by_operation_entity_and_page(store: Store) -> None:
     stones = [buried(ended(store, name)) for name in "abc"]
     for stone in stones:

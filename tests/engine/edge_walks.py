@@ -21,6 +21,7 @@ from nutstate.machines.registry import RELEASED, latest
 from nutstate.machines.spec import NONE, Machine, Transition
 from nutstate.storage.records import MachineRef, Policy
 from nutstate.storage.secret import Secret
+from tests.engine.edge_scenes import BLAMED
 from tests.engine.edge_scenes_mint import scene_of
 from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, fake_proof

@@ -18,6 +18,7 @@ from .driver import Driver, Observer
 from .errors import NotFound
 from .handle import Handle
 from .keysets import Keysets
+from .limits import InputLimits
 from .log import Log
 from .mint.http import HttpMint
 from .mint.port import MintPort
@@ -58,6 +59,7 @@ class Core:
         self._mint_allowed = mint_allowed
         self._mints_allowed = frozenset(map(arguments.mint_url, self.settings.mints_allowed or ()))
         self._audit_key = arguments.audit_key(audit_key)
+        self._limits = InputLimits()
         self._keysets = Keysets(self.mint, self.clock, self.settings)
         self._driver = Driver(
             store, self.settings, self.clock, Worker(), faults or NoFaults(), Log(logger), observer
@@ -81,12 +83,24 @@ class Core:
     ) -> None:
         self.close()
 
-    def operation(self, operation_id: str) -> Handle:
-        """The operation as stored. Code NOT_FOUND."""
-        return Handle(self, self._stored(operation_id))
+    def operation(self, operation_id: str, *, npub: str | None = None) -> Handle:
+        """The operation as stored. With ``npub`` only one of this owner: every call that takes an id takes
+        it, and a service for many users passes it, for ids are no secrets. Code NOT_FOUND."""
+        return Handle(self, self._stored(self._bound(operation_id, npub)))
 
     def _wait(self, wait_s: float | None) -> float:
         return self.settings.wait_s if wait_s is None else arguments.seconds(wait_s, "wait_s")
+
+    def _bound(self, operation_id: str, npub: str | None) -> str:
+        """The id, if the operation is this owner's or no owner was named. Another owner's is NOT_FOUND: an
+        answer that differs would tell that it exists."""
+        if npub is None:
+            return operation_id
+        owner, name = arguments.npub(npub), arguments.operation_id(operation_id)
+        op = self.store.operation(name)
+        if op is None or op.npub != owner:
+            raise NotFound("no such operation", operation_id=name)
+        return name
 
     def _stored(self, operation_id: object) -> Operation:
         name = arguments.operation_id(operation_id)
@@ -104,6 +118,7 @@ class Core:
             self.settings,
             self.clock,
             self._rng,
+            self._limits,
             worker=self._driver.worker.for_one_drive(),
         )
 

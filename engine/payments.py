@@ -88,10 +88,10 @@ class Payments(Core):
             on_duplicate, on_unpaid, fee_max, wait_s,
         )  # fmt: skip
 
-    def confirm(self, operation_id: str, wait_s: float | None = None) -> Handle:
+    def confirm(self, operation_id: str, wait_s: float | None = None, *, npub: str | None = None) -> Handle:
         """Pay a prepared melt. Confirming again returns the operation as it is.
         Codes: NOT_FOUND, QUOTE_EXPIRED (nothing was sent), ALREADY_FINAL."""
-        op = self._stored(operation_id)
+        op = self._stored(self._bound(operation_id, npub))
         if op.state in ENDED_UNPAID:
             raise Refused(
                 f"the operation is {op.state}", code="ALREADY_FINAL", operation_id=op.id, state=op.state

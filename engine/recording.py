@@ -20,7 +20,7 @@ from .effects import is_free
 from .errors import InvalidArgument, Refused, refusal_error
 from .evidence import Chosen, Evidence, Recorded, Selection
 from .handle import Handle
-from .holds import checked_hold, named_sources, request_of_hold, same_hold, sources_of_hold
+from .holds import check_covers, checked_hold, named_sources, request_of_hold, same_hold, sources_of_hold
 from .ids import validate_transaction_id
 from .recorded import (
     KeepAndChange,
@@ -109,12 +109,14 @@ class Recordings(Core):
         time alone frees nothing: :meth:`recover` asks the mint, and only proofs it calls UNSPENT twice,
         a settle window apart, are freed. Until it is recorded ``amount`` is what is held.
 
-        Codes: INVALID_*, DUPLICATE_TRANSACTION_ID, TOKEN_NOT_FOUND, OWNER_MISMATCH,
+        A ``payment_request`` is claimed for it, so the sources must cover its amount.
+
+        Codes: INVALID_*, DUPLICATE_TRANSACTION_ID, TOKEN_NOT_FOUND, OWNER_MISMATCH, INSUFFICIENT_BALANCE,
         MINT_OR_UNIT_MISMATCH, CONCURRENT_OPERATION, PAYMENT_ALREADY_CLAIMED (nothing written).
         """
         limit = self.settings.proofs_per_operation_max
         owner, url, unit = arguments.npub(npub), arguments.mint_url(mint_url), arguments.unit(unit)
-        request, hashed, _ = arguments.payment_request(payment_request, unit)
+        request, hashed, asked = arguments.payment_request(payment_request, unit)
         lasts = arguments.ttl(ttl_s, self.settings.hold_max_h)
         named = arguments.source_ids(sources if sources is not None else (), limit)
         op = requests.new_operation(
@@ -138,6 +140,7 @@ class Recordings(Core):
             requests.check_id_free(self.store, op)
             requests.check_claim(self.store, op)
             tokens = requests.free_sources(self.store, op)
+            check_covers(tokens, asked)
             try:
                 return self._begin_hold(op, lasts, tokens)
             except Conflict as conflict:
@@ -147,10 +150,10 @@ class Recordings(Core):
         requests.check_sources(self.store, op)
         raise requests.lost_race(self.store, op, taken)
 
-    def unhold(self, operation_id: str) -> Handle:
+    def unhold(self, operation_id: str, *, npub: str | None = None) -> Handle:
         """Free what is held, on your word that you did not pay and will not. Unholding again changes
         nothing. Codes: NOT_FOUND, NOT_HELD, ALREADY_FINAL, UNDEFINED_TRANSITION."""
-        return Handle(self, self._outside.apply(operation_id, "unhold", Evidence()))
+        return Handle(self, self._outside.apply(self._bound(operation_id, npub), "unhold", Evidence()))
 
     # -- holding -------------------------------------------------------------------------------------
 
@@ -201,7 +204,7 @@ class Recordings(Core):
             validate_transaction_id(transaction_id)
         arguments.idempotency_key(idempotency_key)
         if hold is not None:
-            held = checked_hold(self._stored(hold), owner, wallet, url, unit)
+            held = checked_hold(self._stored(self._bound(hold, owner)), wallet, url, unit)
             named = sources_of_hold(held, named, transaction_id)
             request = request_of_hold(held, request, unit)
         text, hashed, asked = request
@@ -278,7 +281,7 @@ class Recordings(Core):
         run = self._opened(wanted)
         tokens = requests.sources_of(self.store, wanted.op)
         chosen, fresh = sort_out(tokens, wanted.handed)
-        check_new(self.store, (*fresh, *wanted.handed.change))
+        check_new(self.store, wanted.op.npub, (*fresh, *wanted.handed.change))
         evidence = Evidence(
             selection=Selection(chosen, 0),
             recorded=wanted.said,

@@ -176,6 +176,7 @@ _OPERATION: Final = _every_field(
             for field in ("loss", "surplus", "change_amount", "attempts", "failures", "fence_fee")
         },
         "contested": {"bsonType": "array", "items": _INPUT},
+        "stranded": {"bsonType": "array", "items": _INPUT},
         "evidence": {"enum": ["caller", "mint", None]},
         **dict.fromkeys(("hold_until", "held_unspent_since", "resumed_at"), _INTEGER_OR_NULL),
         **dict.fromkeys(("recorded_hash", "refused_for"), _TEXT_OR_NULL),

@@ -90,7 +90,8 @@ def _choose(run: Run) -> Result:
             need,
             lambda proofs: run.keysets.honoured_fees(op.mint_url, op.unit, (proof.id for proof in proofs)),
             tokens_max=run.settings.candidate_tokens_max,
-            count_max=run.settings.proofs_per_operation_max,
+            count_max=min(run.settings.proofs_per_operation_max, run.limits.of(op.mint_url)),
+            bytes_max=run.settings.request_bytes_max,
             without=pending,
         )
         if isinstance(found, Shortfall):

@@ -1,15 +1,22 @@
-"""Melt, proven unpaid: end the old request for good by swapping its inputs to ourselves."""
+"""Melt, proven unpaid: end the old request for good by swapping its inputs to ourselves.
+
+A swap of all inputs at once; of parts of them, where the mint refuses them together (:mod:`..fences`)."""
 
 from __future__ import annotations
 
-from ...storage.records import Reason
+import attrs
+
+from ...storage.records import Fence, Reason
 from ..evidence import Evidence
-from ..keysets import MintSilent
+from ..fences import generations, keys_of, proofs_in_order
+from ..keysets import MintSilent, NoUsableKeyset
+from ..mint import wire
 from ..mint.outputs import BadSignature, unblind_exact
 from ..mint.port import Failure, Refused
-from ..run import Happened, Result, Run
-from .answers import post_failed, reason_of
-from .make_fence import new_fence
+from ..proofs import sent_keys
+from ..run import Happened, Pause, Result, Run
+from .answers import blames_inputs, names_inputs, post_failed, reason_of, signed_before, too_many_inputs
+from .next_fence import inputs_of, new_fence, next_fence
 from .pay import ask_inputs, ask_state, fence_evidence, find_fence, refused_as_gone, with_change
 
 
@@ -20,9 +27,11 @@ def resolve_unpaid(run: Run) -> Result:
     if run.decide("retry", Evidence()).accepted:
         return Happened("retry")
     try:
-        evidence = new_fence(run)
+        evidence = next_fence(run)
     except MintSilent as silent:
         return Happened(post_failed(silent.answer))
+    if evidence.strand:
+        return Happened("strand", evidence)
     if run.decide("fence", evidence).accepted:
         return Happened("fence", evidence)
     told = Reason("FENCE_IMPOSSIBLE", "the mint cannot swap and restore, or too many fences were tried")
@@ -41,6 +50,9 @@ def post_fence(run: Run) -> Result:
     """Restore every generation first; ask the quote; post the newest only while all inputs are UNSPENT."""
     op = run.operation
     assert op.quote is not None
+    wait = _wait_s(run, op.fences[-1])
+    if wait > 0:
+        return Pause(wait)
     found = find_fence(run)
     if isinstance(found, Happened):
         return found
@@ -60,42 +72,85 @@ def post_fence(run: Run) -> Result:
 def _post(run: Run) -> Result:
     op = run.operation
     fence = op.fences[-1]
-    answer = run.mint.swap(op.mint_url, fence.request_body)
+    proofs = proofs_in_order(op, fence, run.input_proofs())
+    answer = run.mint.swap(op.mint_url, wire.swap_body(proofs, fence.outputs))
     if isinstance(answer, Failure):
         if refused_as_gone(answer):
             return _gone(run)
-        if isinstance(answer, Refused):
-            return _refused(run, answer)
+        if isinstance(answer, Refused) or too_many_inputs(answer):
+            return _refused(run, fence, answer)
         return Happened("reply_lost", Evidence(answer=answer))
     try:
-        proofs = unblind_exact(fence.outputs, answer, run.keys)
+        signed = unblind_exact(fence.outputs, answer, run.keys)
     except (BadSignature, MintSilent):
         return Happened("reply_lost")
-    return Happened("fence_done", fence_evidence(fence, proofs))
+    return Happened("fence_done", fence_evidence(fence, signed))
 
 
-def _refused(run: Run, answer: Refused) -> Result:
-    """Codes differ between releases, so the code is not asked but the evidence: is a generation of ours
-    signed, are the inputs UNSPENT, would a new generation differ? Old generations stay restorable, so a
-    new one is safe; one that would be the same again is only posted again, later."""
+def _wait_s(run: Run, fence: Fence) -> float:
+    """How long to wait before a fence that was refused is posted again: doubling from poll_min_s."""
+    if fence.refused_at is None:
+        return 0.0
+    wait = min(run.settings.poll_max_s, run.settings.poll_min_s * 2.0 ** min(fence.refusals - 1, 20))
+    passed = (run.now() - fence.refused_at) / 1000
+    return max(0.0, wait - passed) if passed >= 0 else wait
+
+
+def _refused(run: Run, fence: Fence, answer: Failure) -> Result:
+    """Codes differ between releases, so more is asked than the code: is a fence of ours signed, are the
+    inputs UNSPENT, would a new one differ? Old generations stay restorable, so a new one is safe, and so
+    is one of a part. What is refused for another reason is only posted again, later."""
     states = ask_inputs(run)
     if isinstance(states, Failure):
         return Happened(post_failed(states))
     if any(state.state != "UNSPENT" for state in states):
         return _gone(run)
+    size = len(keys_of(run.operation, fence))
     evidence = Evidence(answer=answer, fence_outputs_asked=True, reason=reason_of(answer, "fence refused"))
-    refused = _confirm_unsigned(run, evidence)
-    if refused.event == "fence_refused" and not _would_differ(run):
+    if too_many_inputs(answer):
+        run.limits.learn(run.mint_url, size)
+        judged = attrs.evolve(evidence, fence_end="many") if size > 1 else None
+    else:
+        judged = _judged(run, fence, answer, evidence, size)
+    refused = _confirm_unsigned(run, judged or evidence)
+    if refused.event == "fence_refused" and judged is None:
         return Happened("reply_lost", Evidence(answer=answer))
     return refused
 
 
-def _would_differ(run: Run) -> bool:
-    """Whether a fence built now has another keyset or fee than the newest one."""
-    newest = run.operation.fences[-1]
+def _judged(run: Run, fence: Fence, answer: Failure, evidence: Evidence, size: int) -> Evidence | None:
+    """What a refusal means that says nothing of too many inputs; None when it means nothing."""
+    if _would_differ(run, fence):
+        return attrs.evolve(evidence, fence_renewable=True)
+    op, since = run.operation, fence.refused_since
+    blamed, named = blames_inputs(answer), names_inputs(answer)
+    proven = any(other.end in ("refused", "doubted") for other in op.fences)
+    long = since is not None and run.now() - since >= run.settings.fence_patience_s * 1000
+    times = fence.refusals + 1 >= run.settings.fence_refusals_max
+    often = times and (named or proven or long)
+    first = not proven and generations(op, _keys(run, fence)) == 1
+    if signed_before(answer) and (first or not blamed):
+        return attrs.evolve(evidence, fence_renewable=times)
+    if not blamed:
+        return None
+    definitive = isinstance(answer, Refused) and answer.definitive
+    # that this mint refuses such a coin for good is known once a larger part was refused so
+    if not (definitive or often or (proven and size > 1)):
+        return evidence
+    return attrs.evolve(evidence, fence_end="refused" if definitive or named else "doubted")
+
+
+def _keys(run: Run, fence: Fence) -> tuple[str, ...]:
+    return fence.inputs or sent_keys(run.operation)
+
+
+def _would_differ(run: Run, newest: Fence) -> bool:
+    """Whether a fence of the same inputs built now has another keyset or fee than the newest one."""
+    keys = _keys(run, newest)
     try:
-        fence = new_fence(run).fence
-    except MintSilent:
+        run.keysets.listed(run.mint_url, refresh=True)
+        fence = new_fence(run, keys, inputs_of(run, keys))
+    except (MintSilent, NoUsableKeyset):
         return False
     return fence is not None and (fence.outputs[0].id, fence.input_fee) != (
         newest.outputs[0].id,

@@ -180,7 +180,7 @@ def test_r62_a_hold_reserves(store: Store) -> None:
         return wallet.engine.melt(**wallet.whose, invoice=invoice(50, wallet.clock), **more)
 
     assert refused(lambda: pay(sources=source), "CONCURRENT_OPERATION").details["operations"] == [hold]
-    refused(pay, "INSUFFICIENT_BALANCE")
+    refused(pay, "FUNDS_RESERVED")
     refused(lambda: wallet.engine.hold(source, 10, **wallet.whose), "CONCURRENT_OPERATION")
     assert wallet.token(60).reserved_by == hold
     invariants.check(store)

@@ -57,6 +57,17 @@ DETOURS: dict[str, tuple[str, ...]] = {
     "22.fence_found.unpaid": ("23b.fence_refused.fencing",),
     "22b.fence_done.watching": ("17.too_old.fencing", "21b.release.attention"),
     "22b.fence_found.watching": ("17.too_old.fencing", "21b.release.attention"),
+    "22c.fence_done.unknown": ("23a.fence_refused.fencing",),
+    "22c.fence_found.unknown": ("23a.fence_refused.fencing",),
+    "22c.fence_done.attention": ("17.too_old.fencing",),
+    "22c.fence_found.attention": ("17.too_old.fencing",),
+    "22c.fence_done.pending": ("23a.fence_refused.fencing", "11.mint_pending.unknown"),
+    "22c.fence_found.pending": ("23a.fence_refused.fencing", "11.mint_pending.unknown"),
+    "22c.fence_done.unpaid": ("23b.fence_refused.fencing",),
+    "22c.fence_found.unpaid": ("23b.fence_refused.fencing",),
+    "22d.fence_done.watching": ("17.too_old.fencing", "21b.release.attention"),
+    "22d.fence_found.watching": ("17.too_old.fencing", "21b.release.attention"),
+    "19c.strand.unpaid": ("22c.fence_done.fencing",),
     "21b.release.attention": ("17.too_old.unknown",),
     "21.watch_over.watching": ("21.release.unpaid",),
     **dict.fromkeys(
@@ -73,7 +84,7 @@ DETOURS: dict[str, tuple[str, ...]] = {
         ("21.release.unpaid", "17c.too_old.watching"),
     ),
     **dict.fromkeys(
-        ("22b.fence_done.stuck", "22b.fence_found.stuck"),
+        ("22b.fence_done.stuck", "22b.fence_found.stuck", "22d.fence_done.stuck", "22d.fence_found.stuck"),
         ("17.too_old.fencing", "21b.release.attention", "17c.too_old.watching"),
     ),
     **dict.fromkeys(

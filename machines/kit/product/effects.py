@@ -240,5 +240,8 @@ EFFECTS: Mapping[str, Effect] = {
 }  # fmt: skip
 """Effects the model can perform; an edge with another one cannot be explored."""
 
-APART = frozenset({"adopt_split", "record_melt", "park_record", "spend_contested"})
+APART = frozenset(
+    {"adopt_split", "record_melt", "park_record", "spend_contested"}
+    | {"end_fence", "note_refusal", "spend_part", "strand_part", "free_stranded", "drop_stranded"}
+)
 """Effects of edges that no move of the model takes: child swaps, and melts the caller makes himself."""

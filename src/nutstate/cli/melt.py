@@ -38,13 +38,14 @@ def _read_invoice(text: str) -> str:
         raise InvalidArgument("not a BOLT-11 invoice: not text", code="INVALID_INVOICE") from None
 
 
-def _prime(session: Session, engine: Engine, invoice: str, unit: str) -> None:
-    """Remember who already pays this invoice, so that an interruption can name it."""
+def _prime(session: Session, engine: Engine, invoice: str, unit: str, npub: str) -> None:
+    """Remember which operation of this owner pays this invoice already: an interruption can name it."""
     try:
         _, decoded, _ = arguments.invoice(invoice, unit)
     except InvalidArgument:
         return  # the engine will say so
-    session.seen.found(engine.store.operation_by_claim(decoded.payment_hash))
+    holder = engine.store.operation_by_claim(decoded.payment_hash)
+    session.seen.found(holder if holder is not None and holder.npub == npub else None)
 
 
 def _earlier(session: Session, handle: Handle) -> str:
@@ -121,7 +122,7 @@ def melt(
     text = _read_invoice(invoice)
     arguments.seconds(wait, "wait")
     with session.engine(mint_url=url) as (engine, _):
-        _prime(session, engine, text, unit)
+        _prime(session, engine, text, unit, npub)
         with session.out.working("asking for a quote …") as working:
             follow_states(session, working)
             begin = engine.prepare_melt if prepare else engine.melt

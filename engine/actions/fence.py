@@ -34,7 +34,10 @@ def resolve_unpaid(run: Run) -> Result:
         return Happened("strand", evidence)
     if run.decide("fence", evidence).accepted:
         return Happened("fence", evidence)
-    told = Reason("FENCE_IMPOSSIBLE", "the mint cannot swap and restore, or too many fences were tried")
+    told = Reason(
+        "FENCE_IMPOSSIBLE",
+        "the mint does not support swap and restore, or too many fences were tried",
+    )
     return Happened("fence_impossible", Evidence(reason=evidence.reason or told))
 
 
@@ -160,7 +163,9 @@ def _would_differ(run: Run, newest: Fence) -> bool:
 
 def _gone(run: Run) -> Happened:
     """Inputs are spent or pending: by a fence of ours, or by the old request."""
-    reason = Reason("FENCE_REFUSED", "the inputs are spent or pending", retryable=True)
+    reason = Reason(
+        "FENCE_REFUSED", "the mint refused the swap: it calls the inputs spent or pending", retryable=True
+    )
     return _confirm_unsigned(
         run, Evidence(fence_outputs_asked=True, fence_refused_as_gone=True, reason=reason)
     )

@@ -24,7 +24,10 @@ def watch_hold(run: Run) -> Result:
         return Happened("mint_unreachable", Evidence(answer=asked, reason=reason))
     said = {state.state for state in asked}
     if "SPENT" in said:
-        reason = Reason("HOLD_SPENT", "the mint calls held proofs SPENT, and no payment was recorded")
+        reason = Reason(
+            "HOLD_SPENT",
+            "the mint calls proofs of the hold SPENT, but no payment was recorded",
+        )
         return Happened("hold_spent", Evidence(states=asked, reason=reason))
     evidence = Evidence(states=asked)
     if said != {"UNSPENT"}:

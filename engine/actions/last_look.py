@@ -53,7 +53,7 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
     unspent = evidence.states is not None and {state.state for state in evidence.states} == {"UNSPENT"}
     if unspent and not force:
         raise Refused(
-            "the mint calls every input unspent: release them on its word, or give them up by force",
+            "the mint calls every input UNSPENT: free them with release, or give them up with force",
             code="INPUTS_STILL_UNSPENT",
         )
     return evidence
@@ -106,7 +106,7 @@ def mint_says(run: Run) -> Evidence:
 
 def _unanswered() -> MintError:
     error = MintError(
-        "the mint does not answer, so what it still holds of ours is not known; try again, or force it",
+        "the mint does not answer, so what it still holds for us is not known: try again, or use force",
         code="MINT_UNREACHABLE",
     )
     error.retryable = True
@@ -123,7 +123,7 @@ def _outputs(run: Run, force: bool) -> Happened | Evidence:
         quote = result.evidence.mint_quote
         if quote is not None and quote.state == "PAID" and not force:
             raise Refused(
-                "the invoice is paid and not issued yet: resume it, or give it up by force",
+                "the invoice is paid, the proofs are not issued yet: use resume, or force",
                 code="MINT_CAN_ISSUE",
             )
         if result.event not in _UNANSWERED:

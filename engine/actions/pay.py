@@ -115,7 +115,10 @@ def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
         return Happened(quote_event(again), with_change(run, again, said_of(again)))
     if found is None:
         return Happened("mint_unreachable", Evidence(quote=again))
-    reason = Reason("INPUTS_SPENT_ELSEWHERE", "the quote is UNPAID but inputs are SPENT and not by us")
+    reason = Reason(
+        "INPUTS_SPENT_ELSEWHERE",
+        "the mint calls the payment UNPAID and inputs SPENT, and no request of this operation spent them",
+    )
     evidence = Evidence(quote=again, states=states, fence_outputs_asked=True, reason=reason)
     return Happened("inputs_spent_elsewhere", evidence)
 
@@ -166,7 +169,9 @@ def collect_change(run: Run) -> Result:
                 return Happened(event, empty)
     if op.change_empty_since is not None:
         return Pause(run.back_off())  # it was empty before; only another clear answer decides
-    reason = Reason("CHANGE_MISSING", "the payment is proven but owed change did not arrive", retryable=True)
+    reason = Reason(
+        "CHANGE_MISSING", "the mint paid, but it did not give back the change that it owes", retryable=True
+    )
     return Happened("change_missing", Evidence(reason=reason))
 
 

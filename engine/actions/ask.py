@@ -66,7 +66,7 @@ def choose_inputs(run: Run) -> Result:
         happened = Happened("quote_unavailable", Evidence(reason=reason))
         return _unless_it_may_be_asked_again(run, silent.answer, happened)
     except NoUsableKeyset as none:
-        return Happened("quote_unavailable", Evidence(reason=Reason(none.code, str(none))))
+        return Happened("quote_unavailable", Evidence(reason=Reason("NO_USABLE_KEYSET", str(none))))
 
 
 def _unless_it_may_be_asked_again(run: Run, answer: Failure, happened: Happened) -> Happened:

@@ -74,7 +74,10 @@ def ask_payment(run: Run) -> Result:
         return _or_too_old(run, Happened(post_failed(answer), Evidence(answer=answer)))
     evidence = Evidence(mint_quote=answer)
     if answer.state == "ISSUED":
-        reason = Reason("ISSUED_ELSEWHERE", "the quote is ISSUED but this operation never asked for it")
+        reason = Reason(
+            "ISSUED_ELSEWHERE",
+            "the mint says that the proofs were issued, but this operation never asked for them",
+        )
         return Happened("invoice_issued", Evidence(mint_quote=answer, reason=reason))
     if answer.state == UNKNOWN:
         evidence = attrs.evolve(evidence, reason=state_unclear(answer))
@@ -141,7 +144,9 @@ def _empty(run: Run, quote: MintQuote) -> Evidence:
     ones come with it."""
     if quote.state == "PAID":
         evidence = Evidence(
-            reason=Reason("MINT_WILL_NOT_ISSUE", "the quote is PAID but the mint does not issue")
+            reason=Reason(
+                "MINT_WILL_NOT_ISSUE", "the invoice is paid, but the mint does not issue the proofs"
+            )
         )
         try:
             fresh = _fresh_outputs(run)
@@ -150,6 +155,9 @@ def _empty(run: Run, quote: MintQuote) -> Evidence:
         except (MintSilent, LookupError):
             return attrs.evolve(evidence, mint_quote=quote, restored_none=True)
     else:
-        reason = Reason("ISSUED_ELSEWHERE", "the quote is ISSUED but none of our outputs is signed")
+        reason = Reason(
+            "ISSUED_ELSEWHERE",
+            "the mint says that the proofs were issued, but it signed none of our outputs",
+        )
         evidence = Evidence(reason=reason)
     return attrs.evolve(evidence, mint_quote=quote, restored_none=True)

@@ -14,9 +14,9 @@ from .errors import Refused
 from .evidence import Evidence
 from .handle import Handle
 from .run import Happened
+from .settings import ON_UNPAID
 
 ON_DUPLICATE = ("return", "error")
-ON_UNPAID = ("fence", "retry_then_fence", "trust")
 
 
 class Payments(Core):

@@ -36,8 +36,8 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
         return Evidence(states=settled_states(run, force))
     if op.quote is None:
         return Evidence()
-    if op.state == "watching":
-        return _watched(run)
+    if op.state == "stuck":
+        return _watched(run, force)
     evidence = Evidence()
     # twice, because a fence of ours may be executed between the questions
     for ask in (True, False):
@@ -70,13 +70,25 @@ def _told_by_others(run: Run) -> frozenset[str]:
     return frozenset(found)
 
 
-def _watched(run: Run) -> Happened | Evidence:
-    """What ends the watch by itself is better than an operator's word."""
+def _watched(run: Run, force: bool) -> Happened | Evidence:
+    """What ends the watch by itself is better than an operator's word. While the mint does not say what
+    became of the payment or of a fence, only force ends it."""
     found = ask_state(run)
     assert isinstance(found, Happened)
+    if run.decide(found.event, found.evidence).accepted:
+        return found
+    if force:
+        return found.evidence
     if found.event in _UNANSWERED:
         raise MintSilent(Unreachable("no answer about what is watched"))
-    return found if run.decide(found.event, found.evidence).accepted else found.evidence
+    if found.event != "mint_unpaid":
+        raise Refused(
+            "the mint does not call the quote UNPAID: wait, or end it by force", code="PAYMENT_IN_FLIGHT"
+        )
+    fence = find_fence(run)
+    if fence is None:
+        raise MintSilent(Unreachable("no answer about our fence"))
+    return fence if isinstance(fence, Happened) else found.evidence
 
 
 def mint_says(run: Run) -> Evidence:

@@ -20,6 +20,8 @@ def commit(decider: Decider, world: World, index: int, decision: Decision, seen:
     scene.set(state=decision.next_state, seen=(), waiting="")
     for name in decision.effects:
         EFFECTS[name](scene)
+    if decision.event == "too_old" and scene.op.payment:
+        scene.set(aged=True)
     left = decider.setting.tables.of(scene.plan.kind).state(decision.state)
     if left.write_ahead and decision.event != "recover" and decider.setting.restarts:
         # what was sent is answered, or may still arrive: the settle window counts from here
@@ -67,11 +69,11 @@ def _reserve_inputs(scene: Scene) -> None:
 
 
 def _release_inputs(scene: Scene) -> None:
-    why = "trusted" if scene.decision.event == "release" else "nothing_sent"
+    why = {"release": "trusted", "refusal_stands": "refused"}.get(scene.decision.event, "nothing_sent")
     for token_id in scene.op.inputs:
         if scene.world.token(token_id).state == "reserved":
             scene.change_token(token_id, "release", release=why)
-    scene.set(trusted=scene.op.trusted or why == "trusted")
+    scene.set(trusted=scene.op.trusted or why in ("trusted", "refused"))
 
 
 def _write_blanks(scene: Scene) -> None:
@@ -119,7 +121,7 @@ def _free_untouched(scene: Scene) -> None:
 def _store_payment(scene: Scene) -> None:
     if not scene.op.payment:
         scene.set(payment=True)
-        scene.begin("change")
+        scene.begin("change", "age")
 
 
 def _write_fence(scene: Scene) -> None:
@@ -158,7 +160,7 @@ def _record_loss(scene: Scene) -> None:
 
 
 def _correct_spent(scene: Scene) -> None:
-    if scene.decision.state == "watching":
+    if scene.decision.state in ("watching", "stuck"):
         gone = frozenset(scene.op.request)
     else:
         gone = frozenset(name for name, state in scene.seen.states or () if state == "SPENT")
@@ -181,7 +183,24 @@ def _stamp_empty(scene: Scene) -> None:
 
 def _stamp_watch(scene: Scene) -> None:
     scene.set(watch=True)
-    scene.begin("watch")
+    scene.begin("watch", "age")
+
+
+def _stamp_refusal(scene: Scene) -> None:
+    scene.set(refused=True, confirmed_unspent=False)
+
+
+def _stamp_unspent(scene: Scene) -> None:
+    scene.set(confirmed_unspent=True)
+    scene.begin("refusal")
+
+
+def _forget_unspent(scene: Scene) -> None:
+    scene.set(confirmed_unspent=False)
+
+
+def _restart_patience(scene: Scene) -> None:
+    scene.begin("age", "change")
 
 
 def _expect_token(scene: Scene) -> None:
@@ -216,11 +235,13 @@ EFFECTS: Mapping[str, Effect] = {
     "stamp_empty": _stamp_empty, "stamp_watch": _stamp_watch, "expect_token": _expect_token,
     "fail_token": _fail_token,
     "write_outputs": _write_outputs, "issue_token": _issue_token, "reset_tries": _reset_tries,
+    "stamp_refusal": _stamp_refusal, "stamp_unspent": _stamp_unspent, "forget_unspent": _forget_unspent,
+    "restart_patience": _restart_patience,
 }  # fmt: skip
 """Effects the model can perform; an edge with another one cannot be explored."""
 
 APART = frozenset(
-    {"adopt_split", "record_melt", "park_record", "spend_contested", "stamp_unspent", "forget_unspent"}
+    {"adopt_split", "record_melt", "park_record", "spend_contested"}
     | {"end_fence", "note_refusal", "spend_part", "strand_part", "free_stranded", "drop_stranded"}
 )
 """Effects of edges that no move of the model takes: child swaps, and melts the caller makes himself."""

@@ -55,6 +55,8 @@ class Op(NamedTuple):
     outputs: tuple[int, ...] = ()
     payment: bool = False
     watch: bool = False
+    refused: bool = False
+    confirmed_unspent: bool = False
     empty: bool = False
     change: int = -1
     fee: int = -1
@@ -62,6 +64,7 @@ class Op(NamedTuple):
     fenced: bool = False
     trusted: bool = False
     given_up: bool = False
+    aged: bool = False
     over: frozenset[str] = frozenset()
     up: bool = True
     confirmed: bool = False

@@ -371,6 +371,9 @@ def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
             data["fee_reserve"] = evidence.quote.fee_reserve
     if evidence.mint_quote is not None:
         data["quote_state"] = evidence.mint_quote.state
+    for quote in (evidence.quote, evidence.mint_quote):
+        if quote is not None and (quote.said or quote.notes):
+            data |= {"quote_said": quote.said or "", "set_aside": list(quote.notes)}
     if evidence.states is not None:
         names = sorted({state.state for state in evidence.states})
         data["input_states"] = {n: sum(s.state == n for s in evidence.states) for n in names}

@@ -14,7 +14,8 @@ from . import requests
 from .draft import Draft
 from .driver import Driver
 from .errors import InvalidArgument, Refused
-from .outcome import raise_if_rejected
+from .evidence import Evidence
+from .outcome import quote_not_ours_reason, raise_if_rejected
 from .ports import Clock
 from .recovery import Recovery
 from .run import Happened, Run
@@ -57,6 +58,10 @@ class Admission:
                 continue  # a chosen token was taken meanwhile: choose again
             except Duplicate as duplicate:
                 refused = self._explain(duplicate, op)
+                if duplicate.key == "quote" and refused is not None and refused.details["holder"] is None:
+                    rejected = self._not_ours(op)
+                    if rejected is not None:
+                        return raise_if_rejected(rejected)
             except Refused as error:
                 if "operation_id" in error.details:
                     raise
@@ -91,8 +96,9 @@ class Admission:
                     raise Refused(
                         "the store already holds a proof of this token", code="DUPLICATE_PROOF"
                     ) from None
-                if self._explain(duplicate, op) is not None:
-                    raise
+                rejected = None if self._explain(duplicate, op) is None else self._not_ours(op)
+                if rejected is not None:
+                    return rejected
         raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
 
     def _follow(self, op: Operation, first: Operation, wait: float) -> Operation:
@@ -138,6 +144,18 @@ class Admission:
             holder = self.store.operation_by_claim(op.payment_hash or "")
             return requests.claimed(holder.id if holder else None)
         raise duplicate
+
+    def _not_ours(self, op: Operation) -> Operation | None:
+        """The operation, stored as rejected: another one has the quote that the mint answered with. None
+        when a request with its key or id was stored meanwhile."""
+        run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+        self.driver.take(run, Happened("request"))
+        self.driver.take(run, Happened("quote_refused", Evidence(reason=quote_not_ours_reason())))
+        try:
+            self.driver.commit(run)
+        except Duplicate:
+            return None
+        return run.operation
 
     def _begin(self, op: Operation, previous: DedupRecord | None, wait: float) -> Operation:
         run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))

@@ -15,6 +15,7 @@ from .admission import Admission
 from .draft import Draft
 from .driver import Driver, Observer
 from .errors import NotFound
+from .follow_up import FollowUps
 from .handle import Handle
 from .keysets import Keysets
 from .log import Log
@@ -26,6 +27,7 @@ from .ports import Clock, Faults, NoFaults, SystemClock, Worker
 from .recovery import Recovery
 from .run import Run
 from .settings import Settings
+from .uptime import Uptime
 
 
 class Core:
@@ -52,6 +54,7 @@ class Core:
         self.mint: MintPort = mint
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
+        self._uptime = Uptime.of(self.clock)
         self._rng = rng
         self._audit_key = arguments.audit_key(audit_key)
         self._keysets = Keysets(self.mint, self.clock, self.settings)
@@ -60,6 +63,7 @@ class Core:
         )
         self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open)
         self._outside = Outside(self._driver, self.settings, self._stored, self._open)
+        self._follow_ups = FollowUps(store, self._driver, self._recovery, self.clock, self.mint, self._run)
         self._admission = Admission(store, self._driver, self._recovery, self.settings, self.clock, self._run)
 
     def close(self) -> None:
@@ -99,6 +103,7 @@ class Core:
             self.clock,
             self._rng,
             worker=self._driver.worker.for_one_drive(),
+            uptime=self._uptime,
         )
 
     def _open(self, op: Operation, actor: str) -> Run:

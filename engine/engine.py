@@ -77,10 +77,17 @@ class Engine(Payments, Recordings, Checks, Audits, Reports):
         return Handle(self, self._outside.apply(operation_id, "cancel", Evidence()))
 
     def resume(self, operation_id: str, reason: str, wait_s: float | None = None) -> Handle:
-        """An operator sends a parked operation back to work. Codes: NOT_FOUND, OPERATOR_REASON_MISSING,
-        UNDEFINED_TRANSITION."""
-        evidence, wait = Evidence(operator_reason=arguments.reason(reason)), self._wait(wait_s)
-        return self._follow(self._outside.apply(operation_id, "resume", evidence), wait)
+        """A parked operation goes back to work, and a funding that is waited for is looked at now.
+
+        A funding that ended ``expired`` is asked about once more, by whoever holds its id: when the mint says
+        PAID, a follow-up operation (``record.parent_id`` names the first one) issues what was paid, and its
+        handle is returned; asked again, the same one is. Codes: NOT_FOUND, OPERATOR_REASON_MISSING,
+        UNDEFINED_TRANSITION, NOT_PROVEN_PAID and MINT_* (expired: nothing is written)."""
+        said, wait = arguments.reason(reason), self._wait(wait_s)
+        op = self._stored(operation_id)
+        if op.kind == "mint" and op.state == "expired":
+            return self._handle(self._follow_ups.look_again(op, said, wait))
+        return self._follow(self._outside.apply(operation_id, "resume", Evidence(operator_reason=said)), wait)
 
     def write_off(self, operation_id: str, reason: str, *, force: bool = False) -> Handle:
         """An operator gives the rest of a parked operation up as lost; the loss is recorded. A watch whose

@@ -218,6 +218,10 @@ class Operation:
     held_unspent_since: int | None = None  # first answer, after that, that every held proof is unspent
     recorded_hash: str | None = None  # fingerprint of what a recorded payment kept and got back
     evidence: str | None = None  # who says that it was paid: mint | caller; None where nothing is paid
+    paid_seen_at: int | None = None  # first answer that the invoice of a funding is PAID
+    watched_ms: int = 0  # how long a late payment had been watched for at watch_since
+    refusals: int = 0  # of the outputs of a funding that are stored now
+    resumed_at: int | None = None  # an operator sent it on: patience begins anew
     timings: Mapping[str, int] = field(factory=dict, repr=False)
     finished_at: int | None = None
     audit_seq: int = 0

@@ -23,10 +23,11 @@ _ALL: tuple[Effect, ...] = (
     inputs.reserve_inputs, inputs.release_inputs, inputs.write_blanks, inputs.write_request,
     inputs.adopt_split, inputs.stamp_sent, inputs.spend_inputs, inputs.free_untouched,
     money.store_payment, money.store_change, money.write_fence, money.store_fenced, money.stamp_empty,
-    money.stamp_watch, money.reset_tries, money.stamp_unspent, money.forget_unspent, money.record_loss,
-    money.alarm, record.record_melt, record.park_record, record.spend_contested,
+    money.stamp_watch, money.count_watch, money.reset_tries, money.stamp_resumed, money.stamp_unspent,
+    money.forget_unspent, money.record_loss, money.alarm, record.record_melt, record.park_record,
+    record.spend_contested,
     check.correct_spent, funding.expect_token, funding.fail_token, funding.write_outputs,
-    funding.issue_token, funding.store_deposit,
+    funding.stamp_paid, funding.count_refusal, funding.issue_token, funding.store_deposit,
 )  # fmt: skip
 EFFECTS: Mapping[str, Effect] = {effect.__name__: effect for effect in _ALL}
 

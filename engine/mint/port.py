@@ -164,6 +164,16 @@ class Restored:
     signatures: tuple[BlindSignature, ...]
 
 
+QUOTE_MAX_MS = 366 * 24 * 3_600_000
+"""The longest life of a quote that is believed."""
+
+
+def named_expiry(expires_at: int | None, now: int) -> int | None:
+    """The expiry (epoch ms) that a mint names in a quote, or None. Mints say null, nothing or 0 where there
+    is none (NUT-04, NUT-05); what lies more than a year ahead is not meant as one either."""
+    return None if not expires_at or expires_at > now + QUOTE_MAX_MS else expires_at
+
+
 class MintPort(Protocol):
     """What the engine needs of a mint. ``melt``, ``swap`` and ``mint`` write: they post the given
     bytes (JSON text, stored before the call) unchanged. Everything else only reads or quotes."""

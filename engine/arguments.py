@@ -19,6 +19,7 @@ AUDIT_KEY_LENGTH_MIN = 16
 _HOST = re.compile(r"[a-z0-9._:\-]+")
 KEY_LENGTH_MAX = 200
 REASON_LENGTH_MAX = 500
+OPERATOR_LENGTH_MAX = 100
 
 
 def npub(value: object) -> str:
@@ -182,6 +183,18 @@ def reason(value: object) -> str:
         return clean_text(value.strip())
     raise InvalidArgument(
         f"a reason of 1 to {REASON_LENGTH_MAX} characters is needed", code="OPERATOR_REASON_MISSING"
+    )
+
+
+def operator(value: object) -> str | None:
+    """Who decides: 1 to 100 printable characters, or None; invoices, tokens and keys in it are hidden.
+    Code INVALID_OPERATOR."""
+    if value is None:
+        return None
+    if isinstance(value, str) and 0 < len(value.strip()) <= OPERATOR_LENGTH_MAX and value.isprintable():
+        return clean_text(value.strip())
+    raise InvalidArgument(
+        f"operator is a name of 1 to {OPERATOR_LENGTH_MAX} printable characters", code="INVALID_OPERATOR"
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from ..machines.spec import Decision, Machine
-from ..storage.audit_hash import audit_hash
-from ..storage.records import AuditRecord
+from ..storage.audit_hash import audit_hash, document_hash
+from ..storage.records import AuditRecord, Operation
 from .sanitise import HIDDEN, clean_text, sanitise, short
 
 _MONEY_MOVES = frozenset(
@@ -30,7 +30,7 @@ def compliance_level(decision: Decision) -> str:
     return "HIGH" if _MONEY_MOVES & set(decision.effects) else "STANDARD"
 
 
-__all__ = ["HIDDEN", "LEVELS", "build", "clean_text", "compliance_level", "sanitise", "short"]
+__all__ = ["HIDDEN", "LEVELS", "build", "chained", "clean_text", "compliance_level", "sanitise", "short"]
 
 
 def build(
@@ -41,16 +41,16 @@ def build(
     entity: str,
     version: int,
     seq: int,
-    prev_hash: str,
     actor: str,
     at: int,
     batch_id: str,
     data: Mapping[str, Any],
 ) -> AuditRecord:
-    """The record of one accepted decision, with its hash. ``version`` is the entity's new version."""
+    """The record of one accepted decision, not yet part of a chain (:func:`chained`). ``version`` is the
+    entity's new version."""
     level = compliance_level(decision)
     years = int(_RETENTION[level].removesuffix("y"))
-    record = AuditRecord(
+    return AuditRecord(
         id=f"{operation_id}#{seq}",
         operation_id=operation_id,
         seq=seq,
@@ -69,6 +69,25 @@ def build(
         retention_policy=_RETENTION[level],
         expires_at=at + years * _YEAR_MS,
         data=sanitise(data),
-        prev_hash=prev_hash,
+        prev_hash="",
     )
-    return attrs.evolve(record, hash=audit_hash(record))
+
+
+def chained(
+    records: Sequence[AuditRecord], operation: Operation, previous: str
+) -> tuple[tuple[AuditRecord, ...], str]:
+    """The records of one commit, each with the hash that covers the one before, and the last hash.
+
+    ``previous`` is the hash that the commit follows, ``operation`` the operation as it will be stored: the
+    last of its own records is bound to it by ``document_hash`` (R206)."""
+    own = f"operation:{operation.id}"
+    last = max((n for n, record in enumerate(records) if record.entity == own), default=None)
+    done = []
+    for n, record in enumerate(records):
+        data = record.data
+        if n == last:
+            data = {**data, "document_hash": document_hash(operation)}
+        record = attrs.evolve(record, data=data, prev_hash=previous)
+        previous = audit_hash(record)
+        done.append(attrs.evolve(record, hash=previous))
+    return tuple(done), previous

@@ -13,7 +13,7 @@ from ..storage.errors import CorruptRecord
 from ..storage.port import AuditQuery, Reader, TokenQuery, TombstoneQuery
 from ..storage.records import AuditRecord, Operation, Token, Tombstone
 from .token_ids import deposit_id, derived_ids, minted_id
-from .trail import purged
+from .trail import purged, records_of
 
 PAGE = 1000
 
@@ -63,7 +63,7 @@ def read_documents(reader: Reader, op: Operation, *, with_wallet: bool) -> Docum
 
 def _read(reader: Reader, op: Operation, with_wallet: bool) -> Documents:
     started = time.perf_counter()
-    trail = tuple(reader.audit(AuditQuery(operation_id=op.id)))
+    trail = tuple(records_of(reader, op.id))
     tombstone = purged(reader, op.id)
     spans = tombstone.spans if tombstone is not None else ()
     steps = [(r.entity, r.version) for r in trail] + [(span.entity, span.first) for span in spans]

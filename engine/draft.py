@@ -52,10 +52,6 @@ class Draft:
         """Whether the operation exists in the store already."""
         return self._before is not None
 
-    @property
-    def records(self) -> tuple[AuditRecord, ...]:
-        return tuple(self._records)
-
     def load(self, tokens: Iterable[Token]) -> None:
         """Make stored tokens known; their state and version become the commit's condition."""
         for token in tokens:
@@ -177,8 +173,11 @@ class Draft:
     # -- the commit ------------------------------------------------------------------------------
 
     def batch(self) -> Batch:
-        """The staged changes as plain data. The same draft always gives the same batch."""
+        """The staged changes as plain data, the records chained and bound to the operation as it will be
+        stored. The same draft always gives the same batch."""
         before = self._before
+        records, end = audit.chained(self._records, self.operation, before.audit_hash if before else "")
+        operation = attrs.evolve(self.operation, audit_hash=end)
         tokens: list[Insert[Token] | Advance[Token]] = []
         for token_id in sorted(self._tokens):
             now, old = self._tokens[token_id], self._tokens_before.get(token_id)
@@ -188,11 +187,11 @@ class Draft:
                 tokens.append(Advance(old, now))
         return Batch(
             id=self.batch_id,
-            operation=Insert(self.operation) if before is None else Advance(before, self.operation),
+            operation=Insert(operation) if before is None else Advance(before, operation),
             tokens=tuple(tokens),
             index=tuple(self._index),
             dedup=self.dedup,
-            audit=tuple(self._records),
+            audit=records,
         )
 
     def _record(
@@ -212,14 +211,13 @@ class Draft:
             entity=entity,
             version=version,
             seq=seq,
-            prev_hash=self.operation.audit_hash,
             actor=self.actor,
             at=now,
             batch_id=self.batch_id,
             data=data,
         )
         self._records.append(record)
-        self.operation = attrs.evolve(self.operation, audit_seq=seq, audit_hash=record.hash)
+        self.operation = attrs.evolve(self.operation, audit_seq=seq)
 
     @staticmethod
     def _keys(token: Token, proofs: Iterable[Proof]) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ class Driver:
             return self._drive(run, wait_s, poll_parked)
         except Exception as error:
             with contextlib.suppress(StorageError):
-                self._let_go(run)
+                self._let_go(run, at_once=True)
             if isinstance(error, StorageError) and (run.draft.stored or isinstance(error, CommitUnknown)):
                 _still_open(error, run)
             raise
@@ -187,12 +187,11 @@ class Driver:
                 raise unknown from error  # this try wrote nothing, an earlier one perhaps did
         self.faults.reach(f"after_commit:{state}")
         duration_ms = (self.clock.monotonic() - started) * 1000
-        records = run.draft.records
-        run.draft = self.fresh(run.operation, run.draft)
+        run.draft = self.fresh(batch.operation.after, run.draft)
         run.staged.clear()
         run.spent.stored()
         newest = (operation_entity(run.operation.id), run.operation.version)
-        for record in records:
+        for record in batch.audit:
             alarm = alarm_of(run.operation) if (record.entity, record.version) == newest else None
             event = transition_event(record, round(duration_ms, 3), alarm)
             self.log.transition(event)
@@ -283,9 +282,11 @@ class Driver:
             until = now + int(self.settings.lease_s * 1000)
             self._noted(run, KeepLease(op.id, run.worker, fence, until))
 
-    def _let_go(self, run: Run) -> None:
+    def _let_go(self, run: Run, *, at_once: bool = False) -> None:
         lease = run.operation.lease
         if lease is not None and lease.worker == run.worker:
+            if at_once:
+                self._noted(run, Reschedule(run.operation.id, run.worker, lease.fence, run.now()))
             self._noted(run, DropLease(run.operation.id, run.worker, lease.fence))
 
     def _noted(self, run: Run, note: Reschedule | KeepLease | DropLease) -> None:
@@ -347,4 +348,6 @@ def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
         data["reason"] = attrs.asdict(evidence.reason)
     if evidence.operator_reason:
         data["operator_reason"] = evidence.operator_reason
+    if evidence.operator is not None:
+        data["operator"] = evidence.operator
     return data

@@ -87,6 +87,7 @@ class Evidence:
     checks_performed: int = 0
     discrepancies: tuple[str, ...] = ()
     operator_reason: str = ""
+    operator: str | None = None  # who gave it
     reason: Reason | None = None
     child_ended_unspent: bool = False
     exact_inputs_wanted: bool = False

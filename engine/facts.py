@@ -11,6 +11,7 @@ from ..storage.records import Operation
 from .draft import Draft
 from .effects import consumed_tokens, is_free, owed_bounds
 from .evidence import Evidence
+from .mint.bolt11 import InvalidInvoice, decode_invoice
 from .mint.port import Refused, named_expiry
 from .proofs import sent_secrets
 from .settings import Settings
@@ -105,14 +106,25 @@ def _quote(op: Operation, evidence: Evidence, now: int) -> dict[str, Any]:
         return {}
     request = None if quote.request is None else quote.request.reveal().lower()
     return {
+        "invoice_amount_floor": _invoice_floor(op),
         "quoted_amount": quote.amount,
         "quoted_unit": quote.unit or op.unit,
         "quote_names_other_request": request is not None
         and op.request is not None
         and request != op.request.reveal(),
         "quote_expires_at": named_expiry(quote.expires_at, now) or 2**62,
-        "fee_reserve": quote.fee_reserve,
+        "fee_reserve": -1 if quote.fee_reserve is None else quote.fee_reserve,
     }
+
+
+def _invoice_floor(op: Operation) -> int | None:
+    """The invoice's amount in whole units, rounded down: what a mint quotes that drops the millisatoshis.
+    None for a request that is no invoice with an amount: then only Operation.amount itself is a match."""
+    try:
+        msat = decode_invoice(op.request.reveal()).amount_msat if op.request is not None else None
+    except InvalidInvoice:
+        return None
+    return msat if msat is None or op.unit == "msat" else msat // 1000
 
 
 def _inputs(draft: Draft, evidence: Evidence) -> dict[str, Any]:
@@ -234,7 +246,7 @@ def _change(op: Operation, evidence: Evidence) -> dict[str, Any]:
 def mint_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, elapsed: Elapsed) -> MintFacts:
     """What the mint machine may ask."""
     op, quote = draft.operation, evidence.mint_quote
-    if quote is not None and op.quote is not None and quote.id != op.quote.id:
+    if quote is not None and op.quote is not None and quote.id not in ("", op.quote.id):
         quote = None  # an answer about another quote says nothing of this one
     return MintFacts(
         now=now,
@@ -292,10 +304,12 @@ def check_facts(evidence: Evidence) -> CheckFacts:
     ``states`` what it said of these proofs when it was asked again."""
     first = evidence.preflight_spent or frozenset()
     again = {state.Y for state in evidence.states or () if state.state == "SPENT"}
+    chosen = evidence.selection.chosen if evidence.selection is not None else ()
     return CheckFacts(
         checks_performed=evidence.checks_performed,
         discrepancies=len(evidence.discrepancies),
         said_spent=len(first),
         said_spent_again=len(first & again),
         operator_reason=evidence.operator_reason,
+        stranded_tokens=sum(part.token.state == "stranded" for part in chosen),
     )

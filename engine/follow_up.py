@@ -49,9 +49,9 @@ class FollowUps:
     mint: MintPort
     new_run: Callable[[Draft], Run]
 
-    def look_again(self, expired: Operation, reason: str, wait: float) -> Operation:
+    def look_again(self, expired: Operation, said: Evidence, wait: float) -> Operation:
         """The operation that goes on with a paid quote, driven for ``wait`` seconds: a new one, or that of an
-        earlier look.
+        earlier look. ``said`` is who wants it and why.
 
         Codes: NOT_PROVEN_PAID (the mint says something else than PAID; nothing is written), MINT_* (it did
         not answer; nothing is written), QUOTE_NOT_OURS (an unrelated operation has the quote)."""
@@ -60,7 +60,7 @@ class FollowUps:
             return self.recovery.follow(going_on, wait)
         answer = self._asked(expired)
         run = self.new_run(Draft(latest("mint"), self._new(expired), stored=False, actor="operator"))
-        event = Happened("look_again", Evidence(mint_quote=answer, operator_reason=reason))
+        event = Happened("look_again", attrs.evolve(said, mint_quote=answer))
         decision = run.decide(event.event, event.evidence)
         if not decision.accepted:
             raise Refused(

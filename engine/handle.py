@@ -9,13 +9,13 @@ import attrs
 from attrs import frozen
 
 from ..machines.token import STATUS_OF_STATE
-from ..storage.port import AuditQuery
 from ..storage.records import AuditRecord, Operation, Reason
 from ..storage.secret import Secret
 from .alarms import alarm_of
 from .effects import inputs_total_of
 from .errors import InvalidArgument
 from .known import machine_of
+from .trail import records_of
 
 if TYPE_CHECKING:
     from .core import Core
@@ -133,7 +133,7 @@ class Handle:
 
     def audit(self) -> tuple[AuditRecord, ...]:
         """Every committed transition of this operation and of the tokens it changed, in order."""
-        return tuple(self._engine.store.audit(AuditQuery(operation_id=self.id)))
+        return tuple(records_of(self._engine.store, self.id))
 
     def refresh(self) -> Handle:
         """The operation as it is now."""
@@ -197,6 +197,11 @@ class Balance:
         return self.of("reserved")
 
     @property
+    def stranded(self) -> int:
+        """Coins that their mint will not take, in sat: owned, but not spendable until an operator acts."""
+        return self.of("stranded")
+
+    @property
     def units(self) -> tuple[str, ...]:
         """The units the wallet has tokens of."""
         return tuple(sorted({unit for _, unit in self.by_wallet}))
@@ -219,7 +224,7 @@ class Balance:
 
     @property
     def pending_balance(self) -> int:
-        """Value of status ``pending``: awaiting, reserved and outstanding."""
+        """Value of status ``pending``: awaiting, reserved, stranded and outstanding."""
         return self._only("pending_balance")
 
     @property

@@ -194,12 +194,17 @@ def _melt_sums(tally: Tally, docs: Documents) -> None:
 
 def _other_sums(tally: Tally, docs: Documents) -> None:
     op = docs.operation
+    own = f"operation:{op.id}"
     name = {"issued": minted_id(op.id), "deposited": deposit_id(op.id)}.get(op.state)
     if name is not None and name in docs.born:
         tally.that(f"{name}: value at birth", docs.born[name].amount, op.amount)
     if op.kind == "check" and op.state == "corrected" and docs.tombstone is None:
         gone = sum(r.data.get("amount", 0) for r in docs.trail if r.event == "correct_spent")
         tally.that("value that was corrected", gone, op.amount)
+    event = {"retried": "retry", "written_off": "write_off"}.get(op.state)
+    if op.kind == "check" and event is not None and docs.tombstone is None:
+        changed = sum(r.data.get("amount", 0) for r in docs.trail if r.entity != own and r.event == event)
+        tally.that("value of the stranded tokens", changed, op.amount)
 
 
 # -- source_token_status: every source is spent --------------------------------------------------------

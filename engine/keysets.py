@@ -98,8 +98,9 @@ class Keysets:
         if known is not None and not refresh and self._clock.monotonic() - known.at < REFRESH_S:
             return known.keysets
         fresh = value(self._mint.keysets(mint_url))
+        missed = frozenset[str]() if known is None else known.missed - {k.id for k in fresh}
         with self._lock:
-            self._lists.put(mint_url, _Listed(self._clock.monotonic(), fresh))
+            self._lists.put(mint_url, _Listed(self._clock.monotonic(), fresh, missed))
         return fresh
 
     def info(self, mint_url: str) -> MintInfo:
@@ -147,11 +148,15 @@ class Keysets:
                 if not _is_an_answer(error.answer):
                     silent = error.answer
                 continue
-            wrong = None if _proven(info, keyset) else "its keys do not fit its id"
-            wrong = wrong or wanted.lacks(keyset.keys)
-            if wrong is None:
+            if not _proven(info, keyset):
+                why[info.id] = "its keys do not fit its id"
+                with self._lock:
+                    self._keys.forget((mint_url, info.id))
+                continue
+            lacking = wanted.lacks(keyset.keys)
+            if lacking is None:
                 return info, keyset
-            why[info.id] = wrong
+            why[info.id] = lacking
         if silent is not None:
             raise MintSilent(silent)
         raise NoUsableKeyset(unit, why)
@@ -188,16 +193,30 @@ class Keysets:
             raise LookupError(f"the mint does not know {len(unknown)} keyset(s) of these proofs")
         return {keyset_id: listed[keyset_id] for keyset_id in needed}
 
-    def honoured_fees(self, mint_url: str, unit: str, proofs: Iterable[Proof]) -> dict[str, int]:
-        """input_fee_ppk of those keysets of the proofs that the mint still takes: listed for the unit, final
-        expiry not over. Coins of others are stranded: they cannot be spent now. Raises MintSilent."""
-        needed = {proof.id for proof in proofs}
-        now = self._clock.now()
-        return {
-            k.id: k.input_fee_ppk
-            for k in self._listed_with(mint_url, needed)
-            if k.id in needed and k.unit == unit and (k.final_expiry is None or k.final_expiry > now)
-        }
+    def honoured_fees(self, mint_url: str, unit: str, keyset_ids: Iterable[str]) -> dict[str, int]:
+        """input_fee_ppk of those of the keysets whose coins the mint still takes: listed for the unit, final
+        expiry not over. Coins of the others cannot be spent now. Raises MintSilent."""
+        needed = set(keyset_ids)
+        listed = self._listed_with(mint_url, needed)
+        return {k.id: k.input_fee_ppk for k in listed if k.id in needed and self._is_honoured(k, unit)}
+
+    def remembers(self, mint_url: str) -> bool:
+        """Whether the mint's list was ever read."""
+        with self._lock:
+            return self._lists.get(mint_url) is not None
+
+    def known_refused(self, mint_url: str, unit: str, keyset_id: str) -> bool:
+        """Whether, as far as is remembered, the mint no longer takes coins of the keyset. Asks nothing: of a
+        mint that was not asked before, and of a keyset that was never looked for, it is not known."""
+        with self._lock:
+            known = self._lists.get(mint_url)
+        if known is None:
+            return False
+        listed = [k for k in known.keysets if k.id == keyset_id]
+        return keyset_id in known.missed if not listed else not self._is_honoured(listed[0], unit)
+
+    def _is_honoured(self, info: KeysetInfo, unit: str) -> bool:
+        return info.unit == unit and (info.final_expiry is None or info.final_expiry > self._clock.now())
 
     def _listed_with(self, mint_url: str, needed: set[str]) -> tuple[KeysetInfo, ...]:
         """The list. One that does not know a needed keyset is asked for again, once for each such keyset."""
@@ -211,7 +230,9 @@ class Keysets:
         listed = self.listed(mint_url, refresh=True)
         still = frozenset(unknown - {k.id for k in listed})
         with self._lock:
-            self._lists.put(mint_url, _Listed(self._clock.monotonic(), listed, missed | still))
+            self._lists.put(
+                mint_url, _Listed(self._clock.monotonic(), listed, (missed | still) - {k.id for k in listed})
+            )
         return listed
 
     def fee_of(self, mint_url: str, proofs: Iterable[Proof]) -> int:

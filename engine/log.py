@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,21 @@ from attrs import frozen
 from ..machines.spec import Decision
 from ..storage.records import AuditRecord, Operation
 from .audit import sanitise
+
+NAME = "nutstate"
+logging.getLogger(NAME).addHandler(logging.NullHandler())  # else the standard library prints warnings itself
+_STANDARD = structlog.wrap_logger(
+    logging.getLogger(NAME),
+    processors=[structlog.stdlib.filter_by_level, structlog.processors.KeyValueRenderer(key_order=["event"])],
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
+
+
+def default_logger() -> Any:
+    """The logger ``nutstate``: structlog's, once the program has configured structlog, else the standard
+    library's, which is silent until the program gives it a handler. Structlog that nobody configured would
+    print to standard output."""
+    return structlog.get_logger(NAME) if structlog.is_configured() else _STANDARD
 
 
 @frozen
@@ -35,10 +51,14 @@ class TransitionEvent:
 
 
 class Log:
-    """Writes events to a structlog logger (by default structlog's configured one)."""
+    """Writes events to a structlog logger, by default to :func:`default_logger` as it is at that moment."""
 
     def __init__(self, logger: Any = None) -> None:
-        self._logger = logger if logger is not None else structlog.get_logger("nutstate")
+        self._given = logger
+
+    @property
+    def _logger(self) -> Any:
+        return default_logger() if self._given is None else self._given
 
     def transition(self, event: TransitionEvent) -> None:
         critical = event.compliance_level == "CRITICAL" or event.alarm is not None
@@ -88,7 +108,8 @@ def _drop(logger: Any, name: str, event: Any) -> Any:
 
 def configure_logging(form: str = "console", level: str = "info") -> None:
     """Set structlog up for a program of its own: ``console``, ``json`` or ``off``, to standard error.
-    A service that embeds the engine configures structlog itself and does not call this."""
+    A service that embeds the engine configures structlog, or gives the standard library's logger ``nutstate``
+    a handler, and does not call this. Without either the engine logs nothing (R305)."""
     floor = {"debug": 10, "info": 20, "warning": 30, "critical": 50}[level]
     renderer: Any = (
         structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)

@@ -35,7 +35,7 @@ from .proofs import name_of, named
 from .run import Happened, Run
 from .settings import Settings
 
-LOOKED_AT = ("unspent", "reserved", "outstanding", "spent")
+LOOKED_AT = ("unspent", "reserved", "stranded", "outstanding", "spent")
 Progress = Callable[[int, int], None]
 
 
@@ -211,10 +211,14 @@ def new_check(wallet: Wallet, amount: int, now: int, parent_id: str | None = Non
 
 
 def store_check(
-    driver: Driver, new_run: Callable[[Draft], Run], op: Operation, happened: Happened
+    driver: Driver,
+    new_run: Callable[[Draft], Run],
+    op: Operation,
+    happened: Happened,
+    actor: str = "engine",
 ) -> Operation:
     """Commit the one step of a check."""
-    run = new_run(Draft(latest("check"), op, stored=False, actor="engine"))
+    run = new_run(Draft(latest("check"), op, stored=False, actor=actor))
     driver.take(run, happened)
     return driver.drive(run, 0)
 
@@ -235,7 +239,9 @@ def _asked(held: Iterable[tuple[str, tuple[Proof, Token]]]) -> Iterator[Asked]:
 
 
 def _unspent_parts(where: dict[str, tuple[Proof, Token]]) -> tuple[Chosen, ...]:
-    tokens = {token.transaction_id: token for _, token in where.values() if token.state == "unspent"}
+    tokens = {
+        token.transaction_id: token for _, token in where.values() if token.state in ("unspent", "stranded")
+    }
     parts = []
     for token_id, token in sorted(tokens.items()):
         wanted = {proof.secret for proof, holder in where.values() if holder.transaction_id == token_id}

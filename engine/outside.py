@@ -9,12 +9,18 @@ from attrs import define
 
 from ..storage.errors import Conflict
 from ..storage.records import Operation
+from . import arguments
 from .actions.last_look import look_or_refuse, mint_says
 from .driver import Driver
 from .errors import Refused, refusal_error
 from .evidence import Evidence
 from .run import Happened, Run
 from .settings import Settings
+
+
+def operator_says(reason: object, operator: object) -> Evidence:
+    """What an operator says, and who that is. Codes OPERATOR_REASON_MISSING, INVALID_OPERATOR."""
+    return Evidence(operator_reason=arguments.reason(reason), operator=arguments.operator(operator))
 
 
 @define(eq=False)
@@ -31,26 +37,27 @@ class Outside:
         actor = "operator" if evidence.operator_reason else "caller"
         return self._race(operation_id, actor, lambda run: Happened(event, evidence))
 
-    def write_off(self, operation_id: str, reason: str, force: bool) -> Operation:
-        """Give a parked operation up, unless a last look finds something better."""
+    def write_off(self, operation_id: str, said: Evidence, force: bool) -> Operation:
+        """Give a parked operation up, unless a last look finds something better. Why the operator wanted
+        it stands in the audit record in both cases."""
 
         def look(run: Run) -> Happened:
             found: Happened | Evidence = Evidence()
             if run.operation.state in ("attention", "contested", "watching"):
                 found = look_or_refuse(run, force)
             if isinstance(found, Happened):
-                return found
-            return Happened("write_off", attrs.evolve(found, operator_reason=reason))
+                return Happened(found.event, _saying(found.evidence, said))
+            return Happened("write_off", _saying(found, said))
 
         return self._race(operation_id, "operator", look)
 
-    def release(self, operation_id: str, reason: str) -> Operation:
+    def release(self, operation_id: str, said: Evidence) -> Operation:
         """Free the inputs of a parked melt on the mint's word, asked now."""
 
         def look(run: Run) -> Happened:
             parked = run.operation.kind == "melt" and run.operation.state == "attention"
             found = mint_says(run) if parked else Evidence()
-            return Happened("release", attrs.evolve(found, operator_reason=reason))
+            return Happened("release", _saying(found, said))
 
         return self._race(operation_id, "operator", look)
 
@@ -81,3 +88,8 @@ class Outside:
         self.driver.stage(run, happened, decision)
         self.driver.commit(run)
         return run.operation
+
+
+def _saying(found: Evidence, said: Evidence) -> Evidence:
+    """What was found, with what the operator said."""
+    return attrs.evolve(found, operator_reason=said.operator_reason, operator=said.operator)

@@ -18,10 +18,10 @@ from .audit import short
 HIGH, MEDIUM, LOW = "HIGH", "MEDIUM", "LOW"
 SEVERITIES = (HIGH, MEDIUM, LOW)
 MINT_STATES = ("UNSPENT", "SPENT", "PENDING")
-UNSPENT, OURS, OTHERS, OUTSTANDING, SPENT, UNKNOWN = (
-    "unspent", "reserved_by_this", "reserved_by_other", "outstanding", "spent", "not_in_store",
+UNSPENT, OURS, OTHERS, STRANDED, OUTSTANDING, SPENT, UNKNOWN = (
+    "unspent", "reserved_by_this", "reserved_by_other", "stranded", "outstanding", "spent", "not_in_store",
 )  # fmt: skip
-STORE_STATES = (UNSPENT, OURS, OTHERS, OUTSTANDING, SPENT, UNKNOWN)
+STORE_STATES = (UNSPENT, OURS, OTHERS, STRANDED, OUTSTANDING, SPENT, UNKNOWN)
 
 ABORT, FULL, MONITOR, PROCEED = (
     "ABORT_OPERATION", "PERFORM_FULL_RECONCILIATION", "MONITOR_DISCREPANCIES", "PROCEED",
@@ -47,6 +47,9 @@ TABLE: Mapping[tuple[str, str], Pair] = MappingProxyType(
         (OTHERS, "UNSPENT"): Pair(None, "refuse"),
         (OTHERS, "SPENT"): Pair(None, "refuse"),
         (OTHERS, "PENDING"): Pair(None, "refuse"),
+        (STRANDED, "UNSPENT"): Pair(None, "operator"),
+        (STRANDED, "SPENT"): Pair(HIGH, "block_and_correct"),
+        (STRANDED, "PENDING"): Pair(None, "wait"),
         (OUTSTANDING, "UNSPENT"): Pair(None, "ok"),
         (OUTSTANDING, "SPENT"): Pair(None, "claim"),
         (OUTSTANDING, "PENDING"): Pair(None, "wait"),
@@ -58,7 +61,8 @@ TABLE: Mapping[tuple[str, str], Pair] = MappingProxyType(
         (UNKNOWN, "PENDING"): Pair(LOW, "unknown_proof"),
     }
 )
-"""Every pair of what the store and what the mint say (R83 to R100). Nothing here resurrects money."""
+"""Every pair of what the store and what the mint say (R83 to R100, R280 to R282). Nothing
+resurrects money."""
 
 _GRAVITY = {HIGH: 4, MEDIUM: 3, LOW: 2, None: 1}
 
@@ -135,7 +139,7 @@ def store_state_of(state: str, reserved_by: str | None, operation_id: str | None
     """The column of the table for a token's state; None for one that holds no proofs."""
     if state == "reserved":
         return OURS if operation_id is not None and reserved_by == operation_id else OTHERS
-    return state if state in (UNSPENT, OUTSTANDING, SPENT) else None
+    return state if state in (UNSPENT, STRANDED, OUTSTANDING, SPENT) else None
 
 
 def judge(

@@ -22,6 +22,7 @@ from .handle import Handle
 from .ids import request_hash
 from .mint.crypto import y_of
 from .token_ids import split_id
+from .trail import records_of
 
 _POINT = re.compile(r"0[23][0-9a-f]{64}")
 _FIELDS = ("id", "amount", "secret", "C")
@@ -221,7 +222,7 @@ def recorded_melt(store: Reader, handle: Handle) -> RecordedMelt:
 
 def _kept_later(store: Reader, op: Operation) -> list[tuple[str, str | None, int]]:
     """What was kept of sources that were free only after the record: tokens of their own."""
-    born = [r for r in store.audit(AuditQuery(operation_id=op.id)) if r.version == 1]
+    born = [r for r in records_of(store, op.id) if r.version == 1]
     return [
         ("keep_change", record.entity.partition(":")[2], int(record.data.get("amount", 0)))
         for record in born

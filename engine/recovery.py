@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 from attrs import define
 
@@ -33,29 +34,47 @@ class Recovery:
     def sweep(
         self, wait_s: float, force: bool, progress: Callable[[int, int], None] | None
     ) -> tuple[Operation, ...]:
-        """Drive every open operation that is due or orphaned (``force``: every one)."""
-        found = [op for op in self.store.live_operations(FAR_FUTURE, SWEEP_MAX) if force or self._due(op)]
+        """Drive every open operation that is orphaned or due, and every one that becomes due before the
+        wait is over unless its caller must act (``force``: every one, at once)."""
+        found = [
+            op
+            for op in self.open_operations()
+            if force or self._due_in(op) <= (0 if self._waits_for_caller(op) else wait_s)
+        ]
         ended = []
         for done, op in enumerate(found, 1):
-            ended.append(self._one(op, wait_s))
+            ended.append(self._one(op, wait_s, 0 if force else self._due_in(op)))
             if progress is not None:
                 progress(done, len(found))
         return tuple(ended)
 
-    def _one(self, op: Operation, wait_s: float) -> Operation:
+    def open_operations(self) -> Sequence[Operation]:
+        """Every operation that recovery looks after, the longest overdue first."""
+        return self.store.live_operations(FAR_FUTURE, SWEEP_MAX)
+
+    def _one(self, op: Operation, wait_s: float, due_in_s: float) -> Operation:
         """One operation of a sweep; its trouble must not keep the others from being looked after."""
         holding = op.hold_until is not None and op.state == "held" and self.clock.now() < op.hold_until
         try:
+            if due_in_s > 0:  # the mint was asked a moment ago: it is not asked again before its time
+                self.clock.sleep(due_in_s)
+                wait_s, op = max(0, wait_s - due_in_s), self.store.operation(op.id) or op
             return self.resume(op, 0 if holding else wait_s, poll_parked=True)[0]
         except Exception as error:  # noqa: BLE001 - one broken adapter must not orphan the rest
             code = error.code if isinstance(error, NutstateError) else type(error).__name__
             self.driver.log.note("recover_failed", operation_id=op.id, code=code)
             return op
 
-    def _due(self, op: Operation) -> bool:
+    def _due_in(self, op: Operation) -> float:
+        """Seconds until the next look at the operation; 0 when it is due, its driver is dead, or the look
+        asks no mint."""
         if op.lease is not None and self.driver.worker.certainly_dead(op.lease.worker):
-            return True
-        return op.next_check_at is not None and op.next_check_at <= self.clock.now()
+            return 0
+        if op.state == "contested":
+            return 0
+        if op.next_check_at is None:
+            return math.inf
+        return max(0, op.next_check_at - self.clock.now()) / 1000
 
     def follow(self, op: Operation, wait_s: float, *, confirmed: bool = False) -> Operation:
         """Wait for an operation: its own driver's work while that lives, ours if it does not.
@@ -96,7 +115,9 @@ class Recovery:
 
     @staticmethod
     def _is_done(op: Operation, confirmed: bool) -> bool:
-        state = machine_of(op).state(op.state)
-        waits_for_caller = op.state == "prepared" and op.policy.two_step and not confirmed
-        waits_for_caller |= op.state == "held"
-        return state.kind != "live" or waits_for_caller
+        waits_for_caller = Recovery._waits_for_caller(op) and not (confirmed and op.state == "prepared")
+        return machine_of(op).state(op.state).kind != "live" or waits_for_caller
+
+    @staticmethod
+    def _waits_for_caller(op: Operation) -> bool:
+        return op.state == "held" or (op.state == "prepared" and op.policy.two_step)

@@ -32,3 +32,7 @@ class Remembered(Generic[K, V]):
         self._entries.move_to_end(key)
         while len(self._entries) > self._most:
             self._entries.popitem(last=False)
+
+    def forget(self, key: K) -> None:
+        """Drop the entry if there is one."""
+        self._entries.pop(key, None)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..storage.port import AuditQuery
 from .core import Core
 from .report import PerformanceReport, performance
+from .trail import records_of
 
 
 class Reports(Core):
@@ -13,5 +13,4 @@ class Reports(Core):
     def report(self, operation_id: str) -> PerformanceReport:
         """Where an operation's time went, and what to do about it. Codes: NOT_FOUND, INVALID_FORMAT."""
         op = self._stored(operation_id)
-        trail = self.store.audit(AuditQuery(operation_id=op.id))
-        return performance(op, trail, self.clock.now())
+        return performance(op, records_of(self.store, op.id), self.clock.now())

@@ -18,6 +18,7 @@ from .draft import Draft
 from .errors import InvalidArgument, NotFound, Refused
 from .ids import new_transaction_id, operation_hash, request_hash, validate_transaction_id
 from .settings import Settings
+from .trail import every_record
 
 
 def new_operation(
@@ -216,7 +217,7 @@ def open_discrepancies(store: Store, npub: str) -> dict[str, str]:
 
 def _touched_by(store: Store, token: Token) -> set[str]:
     """Every operation that changed, holds, or is the parent of a token."""
-    trail = store.audit(AuditQuery(entity=f"token:{token.transaction_id}"))
+    trail = every_record(store, AuditQuery(entity=f"token:{token.transaction_id}"))
     named = {token.reserved_by, token.metadata.parent_transaction_id} - {None}
     return {record.operation_id for record in trail} | {str(name) for name in named}
 
@@ -227,14 +228,14 @@ def corrected_sources(store: Store, ids: Iterable[str]) -> tuple[str, ...]:
 
 
 def _was_corrected(store: Store, token_id: str) -> bool:
-    trail = store.audit(AuditQuery(entity=f"token:{token_id}"))
+    trail = list(every_record(store, AuditQuery(entity=f"token:{token_id}")))
     if any(record.event == "correct_spent" for record in trail):
         return True
     batches = {record.batch_id for record in trail if record.event == "split"}
     return any(
         record.event == "correct_spent"
         for batch_id in sorted(batches)
-        for record in store.audit(AuditQuery(batch_id=batch_id))
+        for record in every_record(store, AuditQuery(batch_id=batch_id))
     )
 
 

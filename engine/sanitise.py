@@ -17,7 +17,7 @@ HIDDEN: Final = "…"
 DEPTH_MAX: Final = 8
 VALUES_MAX: Final = 5000  # of one whole value, so that shared parts cannot multiply without end
 ITEMS_MAX: Final = 100
-TEXT_MAX: Final = 300
+TEXT_MAX: Final = 500  # not less than an operator may say
 NAME_MAX: Final = 60
 _INTEGER_MAX: Final = 2**63 - 1  # beyond it a number is a key, and no store takes it
 
@@ -58,7 +58,7 @@ def short(text: str, keep: int = 12) -> str:
 
 
 def clean_text(text: str) -> str:
-    """The text, not longer than 300 characters, with an invoice replaced by its payment hash, tokens, keys,
+    """The text, not longer than 500 characters, with an invoice replaced by its payment hash, tokens, keys,
     word lists and long hex numbers hidden and npubs shortened, wherever they stand."""
     return _cut(_clean(text))
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import attrs
 from attrs import field, frozen
 
-from ..storage.audit_hash import audit_hash, token_hash, tombstone_mac
+from ..storage.audit_hash import audit_hash, document_hash, token_hash, tombstone_mac
 from ..storage.errors import CorruptRecord
 from ..storage.port import AuditQuery, OperationQuery, Reader, Store, TokenQuery, TombstoneQuery
 from ..storage.records import AuditRecord, Operation, Span, Token, Tombstone
@@ -22,7 +22,7 @@ from .verdicts import Fault, Findings, VerifyReport
 
 Progress = Callable[[int, int], None]
 PAGE = 200
-_RECORDS_PAGE = 2000
+RECORDS_PAGE = 2000
 
 
 def at_one_moment(store: Store, operation: Operation) -> tuple[Operation, tuple[AuditRecord, ...]]:
@@ -35,13 +35,22 @@ def at_one_moment(store: Store, operation: Operation) -> tuple[Operation, tuple[
 
 def records_of(reader: Reader, operation_id: str) -> list[AuditRecord]:
     """The whole trail of an operation, read page by page."""
-    found: list[AuditRecord] = []
+    return list(every_record(reader, AuditQuery(operation_id=operation_id)))
+
+
+def every_record(reader: Reader, query: AuditQuery) -> Iterator[AuditRecord]:
+    """Every record of a query, however many there are, read page by page (R208)."""
+    query = attrs.evolve(query, limit=RECORDS_PAGE)
     while True:
-        after = (operation_id, found[-1].seq) if found else None
-        page = reader.audit(AuditQuery(operation_id=operation_id, after=after, limit=_RECORDS_PAGE))
-        found += page
-        if len(page) < _RECORDS_PAGE:
-            return found
+        page = reader.audit(query)
+        yield from page
+        if len(page) < RECORDS_PAGE:
+            return
+        last = page[-1]
+        if query.entity is not None:
+            query = attrs.evolve(query, above=last.version)
+        else:
+            query = attrs.evolve(query, after=(last.operation_id, last.seq))
 
 
 def purged(reader: Reader, operation_id: str) -> Tombstone | None:
@@ -205,7 +214,10 @@ def _verify_operation(
     own = f"operation:{operation_id}"
     spans = [span for span in tombstone.spans if span.entity == own] if tombstone else []
     state = (operation.state, operation.version, operation.prev_state)
-    _judge_versions(found, own, state, [r for r in records if r.entity == own], spans)
+    mine = [record for record in records if record.entity == own]
+    _judge_versions(found, own, state, mine, spans)
+    if not _is_document_told(operation, mine, spans):
+        found.add("changed", operation_id, "the operation is not the document of its last record", None, own)
     _judge_entities(found, reader, operation_id, {r.entity: r.seq for r in records if r.entity != own})
     return records
 
@@ -278,20 +290,29 @@ def _verify_token(found: Findings, reader: Reader, token_id: str) -> None:
 def _judge_token(found: Findings, reader: Reader, token: Token) -> None:
     entity = f"token:{token.transaction_id}"
     try:
-        records = reader.audit(AuditQuery(entity=entity, limit=token.version + _RECORDS_PAGE))
+        records = list(every_record(reader, AuditQuery(entity=entity)))
         stones = reader.tombstones(TombstoneQuery(entity=entity, limit=token.version + PAGE))
     except CorruptRecord as error:
         found.corrupt(error)
         return
     spans = [span for stone in stones for span in stone.spans if span.entity == entity]
     _judge_versions(found, entity, (token.state, token.version, token.prev_state), records, spans)
-    told = {r.version: _told_hash(r) for r in records} | {span.last: span.token_hash for span in spans}
+    told = {r.version: _told(r, "token_hash") for r in records}
+    told |= {span.last: span.token_hash for span in spans}
     if told.get(token.version) not in (None, token_hash(token)):
         found.add("changed", None, "owner, wallet or proofs are not those of its last record", None, entity)
 
 
-def _told_hash(record: AuditRecord) -> str | None:
-    told = record.data.get("token_hash")
+def _is_document_told(op: Operation, records: Iterable[AuditRecord], spans: Iterable[Span]) -> bool:
+    """Whether the stored operation is the one of which its last record tells; ``records`` and ``spans`` are
+    its own. True where an earlier release wrote the record: it told nothing."""
+    told = {r.version: _told(r, "document_hash") for r in records}
+    told |= {span.last: span.document_hash for span in spans}
+    return told.get(op.version) in (None, document_hash(op))
+
+
+def _told(record: AuditRecord, name: str) -> str | None:
+    told = record.data.get(name)
     return told if isinstance(told, str) else None
 
 
@@ -337,15 +358,22 @@ def _steps(
 
 
 def spans_of(records: Iterable[AuditRecord]) -> tuple[Span, ...]:
-    """What a tombstone must keep of records: per entity its runs of consecutive versions."""
+    """What a tombstone must keep of records: per entity its runs of consecutive versions, with the hash of
+    the document they left and, of the operation's own, the commits that wrote them."""
     spans: list[Span] = []
     for r in sorted(records, key=lambda r: (r.entity, r.version)):
+        own = r.entity == f"operation:{r.operation_id}"
+        here = Span(
+            r.entity, r.version, r.version, r.from_state, r.to_state,
+            _told(r, "token_hash"), _told(r, "document_hash"), (r.batch_id,) if own else (),
+        )  # fmt: skip
         last = spans[-1] if spans else None
         follows = last is not None and last.entity == r.entity and last.last + 1 == r.version
         if last is not None and follows and last.to_state == r.from_state:
-            spans[-1] = attrs.evolve(last, last=r.version, to_state=r.to_state, token_hash=_told_hash(r))
-        else:
-            spans.append(Span(r.entity, r.version, r.version, r.from_state, r.to_state, _told_hash(r)))
+            batches = tuple(dict.fromkeys((*last.batches, *here.batches)))
+            here = attrs.evolve(here, first=last.first, from_state=last.from_state, batches=batches)
+            spans.pop()
+        spans.append(here)
     return tuple(spans)
 
 
@@ -354,6 +382,7 @@ __all__ = [
     "VerifyReport",
     "at_one_moment",
     "chain_holds",
+    "every_record",
     "purged",
     "records_of",
     "spans_of",

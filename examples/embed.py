@@ -4,11 +4,10 @@
 
 import tempfile
 
-from nutstate import Engine, SimulatedMint, configure_logging, open_store
+from nutstate import Engine, SimulatedMint, open_store
 
 NPUB = "npub1u9290c2mtammza7d4arqpls8pt82w93gmwt5g70n87zeha5r4qwscarf9g"
 
-configure_logging("off")
 with (
     tempfile.TemporaryDirectory() as folder,
     open_store(f"sqlite:///{folder}/wallet.db") as store,

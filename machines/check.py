@@ -20,12 +20,18 @@ CHECK: Machine[CheckFacts] = Machine(
               absorbs=("recover",)),
         State("resolved", "an operator settled the contradiction", kind="final", group="final",
               absorbs=("recover", "resolve")),
+        State("retried", "an operator made stranded coins spendable again", kind="final", group="final",
+              absorbs=("recover",)),
+        State("written_off", "an operator gave stranded coins up as lost", kind="final", group="final",
+              absorbs=("recover",)),
     ),
     events=(
         Event("found_clean", "every document agrees", "engine"),
         Event("found_spent", "the mint calls unspent proofs SPENT", "mint"),
         Event("found_wrong", "documents contradict one another", "engine"),
         Event("resolve", "an operator settled the contradiction", "operator"),
+        Event("retry", "an operator wants stranded coins tried again", "operator"),
+        Event("write_off", "an operator gives stranded coins up", "operator"),
         Event("recover", "a restart found the operation", "restart"),
     ),
     transitions=(
@@ -36,5 +42,9 @@ CHECK: Machine[CheckFacts] = Machine(
                effects=("record_reason", "alarm"), reason="a person must look"),
         *edges("4", "resolve", "discrepant", "resolved", requires=(g.operator_gave_reason,),
                effects=("record_reason",), reason="an operator settled it"),
+        *edges("5", "retry", NONE, "retried", requires=(g.operator_gave_reason, g.something_stranded),
+               effects=("free_stranded", "record_reason", "alarm"), reason="the mint may take them now"),
+        *edges("6", "write_off", NONE, "written_off", requires=(g.operator_gave_reason, g.something_stranded),
+               effects=("drop_stranded", "record_reason", "record_loss", "alarm"), reason="an operator calls them lost"),
     ),
 )  # fmt: skip

@@ -30,6 +30,8 @@ EFFECTS: Mapping[str, str] = {
     "store_fenced": "store the fence outputs as <id>_fenced",
     "store_change": "store the change as <id>_melt_change",
     "correct_spent": "split off and mark spent what the mint says is spent",
+    "free_stranded": "make the named stranded tokens spendable again",
+    "drop_stranded": "mark the named stranded tokens spent",
     "stamp_empty": "note when the mint first said that there is no change",
     "free_untouched": "free what the mint did not let the dead request take",
     "stamp_watch": "note when watching began",

@@ -28,6 +28,7 @@ class TokenFacts:
     release: str | None = None  # nothing_sent | trusted | request_dead | caller_word | mint_says_unspent
     mint_spent_count: int = 0  # proofs of this token the mint calls SPENT
     mint_cannot_issue: bool = False
+    mint_refuses: bool = False  # the mint refused it alone and for good, or it is worth no more than its fee
     from_migration: bool = False
 
 
@@ -39,7 +40,8 @@ class MeltFacts:
     two_step: bool = False
     # quote
     quoted_amount: int | None = None
-    invoice_amount: int | None = None
+    invoice_amount: int | None = None  # rounded up to whole units
+    invoice_amount_floor: int | None = None  # rounded down to whole units
     quoted_unit: str | None = None
     unit: str = ""
     quote_names_other_request: bool = False
@@ -69,7 +71,7 @@ class MeltFacts:
     since_last_send_ms: int | None = None
     settle_window_ms: int = 0
     # the mint's answers
-    quote_state: str | None = None  # UNPAID | PENDING | PAID
+    quote_state: str | None = None  # UNPAID | PENDING | PAID | UNKNOWN
     input_states: frozenset[str] = frozenset()  # UNSPENT | PENDING | SPENT
     inputs_asked: int = 0
     payment_recorded: bool = False
@@ -164,6 +166,7 @@ class CheckFacts:
     said_spent: int = 0  # proofs the mint called SPENT
     said_spent_again: int = 0  # of these, asked a second time
     operator_reason: str = ""
+    stranded_tokens: int = 0  # named tokens in state stranded
 
 
 @frozen(kw_only=True)

@@ -54,6 +54,8 @@ CODES: Mapping[str, str] = {
     "QUOTE_EXPIRED": "the quote has expired",
     "QUOTE_MISMATCH": "the quote is not for this invoice, amount and unit",
     "RECONCILIATION_FAILED": "the stored documents contradict one another",
+    "NOTHING_STRANDED": "no stranded token is named",
+    "REFUSAL_NOT_PROVEN": "the mint has not refused this coin alone and for good",
     "RELEASE_NOT_PROVEN": "a reservation is freed only when it is proven that no request of ours can take it",
     "RESTORE_INCOMPLETE": "the mint has not answered what became of our outputs",
     "SOURCE_UNTOUCHED": "a token all of whose proofs are kept was no source",

@@ -54,6 +54,7 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "INVALID_SOURCES": ("LOW", "the sources are not a list of distinct token ids"),
     "INVALID_IDEMPOTENCY_KEY": ("LOW", "the idempotency key is too long or not printable"),
     "INVALID_WALLET_ID": ("LOW", "the wallet id is too long or not printable"),
+    "INVALID_OPERATOR": ("LOW", "the name of the operator is empty, too long or not printable"),
     "INVALID_DURATION": ("LOW", "a duration is not 0 or more seconds"),
     "INVALID_CHOICE": ("LOW", "a word is not among those allowed"),
     "INVALID_LIMIT": ("LOW", "the limit is not a whole number within its bounds"),

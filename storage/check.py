@@ -11,7 +11,7 @@ import re
 from typing import Final, NoReturn
 
 from ..machines.token import STATUS_OF_STATE
-from .audit_hash import audit_canonical
+from .audit_hash import audit_canonical, document_hash, token_hash
 from .batch import Advance, Batch, IndexInsert, Insert, proof_key
 from .codec import AMOUNT_MAX
 from .errors import InvalidBatch
@@ -226,9 +226,20 @@ def _check_history(
     last = history[-1].from_state
     if after.prev_state != last and not (last == NONE and after.prev_state is None):
         _refuse(f"{entity}: prev_state is not where the last transition came from")
+    _check_binding(after, history[-1], entity)
     born_spent = isinstance(after, Token) and after.transaction_type == "change"
     if born_spent and isinstance(change, Insert) and history[0].to_state == "spent":
         _refuse(f"{entity}: change is never born spent")
+
+
+def _check_binding(after: Operation | Token, last: AuditRecord, entity: str) -> None:
+    # A record that names another document than it is stored with would look like a forgery later.
+    name = "token_hash" if isinstance(after, Token) else "document_hash"
+    told = last.data.get(name)
+    if told is None:
+        return
+    if told != (token_hash(after) if isinstance(after, Token) else document_hash(after)):
+        _refuse(f"{entity}: {name} is not that of the stored document")
 
 
 def _check_chain(batch: Batch) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
 Plain means dict, list, str, int, float, bool, None: ready for JSON. A :class:`Secret` becomes its
 string. Reading refuses unknown and missing fields, a bool or float where an int belongs and an
 integer beyond 2**53-1; the error names the document and the field and never shows a value.
-Left out when empty, as existing documents do: ``witness``, ``dleq``, ``Y``, ``dleq.r`` and the
-optional fields of ``metadata``, whose ``extra`` lies at the top level of ``metadata``.
+Left out when empty, as existing documents do: ``witness``, ``dleq``, ``Y``, ``dleq.r``, the optional
+fields of a tombstone's span and those of ``metadata``, whose ``extra`` lies at the top level of ``metadata``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from . import records
 from .errors import CorruptRecord, InvalidBatch
-from .records import AuditRecord, DedupRecord, Dleq, Operation, Proof, Token, TokenMetadata, Tombstone
+from .records import AuditRecord, DedupRecord, Dleq, Operation, Proof, Span, Token, TokenMetadata, Tombstone
 from .secret import Secret
 
 AMOUNT_MAX: Final = 2**53 - 1
@@ -30,7 +30,7 @@ DEPTH_MAX: Final = 64  # MongoDB holds 180 levels, of which some are ours
 
 R = TypeVar("R", Operation, Token, AuditRecord, DedupRecord, Tombstone)
 
-_LEAN: Final = (Proof, Dleq)  # their defaults are left out of the document
+_LEAN: Final = (Proof, Dleq, Span)  # their defaults are left out of the document
 METADATA_KNOWN: Final = tuple(f.name for f in attrs.fields(TokenMetadata) if f.name != "extra")
 
 

@@ -20,7 +20,7 @@ from .mongo_codec import (
 )
 from .mongo_gateway import GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads, Sort
 from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
-from .port import AuditQuery, Chain, Counted, Held, OperationQuery, TokenQuery, TombstoneQuery
+from .port import AuditQuery, Chain, Counted, Held, HeldCoins, OperationQuery, TokenQuery, TombstoneQuery
 from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 
 T = TypeVar("T")
@@ -104,6 +104,8 @@ def audit_filter(query: AuditQuery) -> Document:
             {"operation_id": {"$gt": name}},
             {"operation_id": {"$eq": name}, "seq": {"$gt": seq}},
         ]
+    if query.above is not None:
+        filter["version"] = {"$gt": query.above}
     return filter
 
 
@@ -205,6 +207,26 @@ class MongoReads:
         held = [_held(row) for row in rows]
         return sorted(held, key=lambda h: (h.mint_url, h.unit, h.state))
 
+    def coins_by_keyset(
+        self, npub: str, mint_url: str | None = None, wallet_id: str | None = None
+    ) -> Sequence[HeldCoins]:
+        wallet = equal(npub=npub, mint_url=mint_url, wallet_id=wallet_id)
+        pipeline: list[Document] = [
+            {"$match": {**wallet, "state": {"$in": ["unspent", "stranded"]}}},
+            {"$unwind": "$proofs"},
+            {
+                "$group": {
+                    "_id": {
+                        "mint_url": "$mint_url", "unit": "$unit", "state": "$state", "keyset_id": "$proofs.id"
+                    },
+                    "amount": {"$sum": "$proofs.amount"},
+                }
+            },
+        ]  # fmt: skip
+        rows = self._asked(lambda: self._reads.aggregate(TOKENS, pipeline))
+        held = [_held_coins(row) for row in rows]
+        return sorted(held, key=lambda h: (h.mint_url, h.unit, h.state, h.keyset_id))
+
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
         if query.limit <= 0:
             return []
@@ -265,6 +287,13 @@ def _chains(rows: Sequence[Document]) -> list[Chain]:
             )
         found.append(last)
     return found
+
+
+def _held_coins(row: Document) -> HeldCoins:
+    key, amount = row["_id"], row["amount"]
+    if not isinstance(amount, int) or not isinstance(key.get("keyset_id"), str):
+        raise CorruptRecord("a stored proof is not as it must be", document="tokens", field="proofs")
+    return HeldCoins(key["mint_url"], key["unit"], key["state"], key["keyset_id"], int(amount))
 
 
 def _held(row: Document) -> Held:

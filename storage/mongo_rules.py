@@ -235,7 +235,11 @@ _SPAN: Final = _object(
         "last": _integer(1),
         "from_state": _TEXT,
         "to_state": _TEXT,
+    },
+    {
         "token_hash": {"bsonType": ["string", "null"], "pattern": _HEX_64},
+        "document_hash": {"bsonType": "string", "pattern": _HEX_64},
+        "batches": {"bsonType": "array", "items": _NAME},
     },
     closed=True,
 )

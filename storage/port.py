@@ -56,9 +56,10 @@ class OperationQuery:
 
 @frozen
 class AuditQuery:
-    """All given fields must match. By entity ordered by version, else by operation and seq; ``after``
-    goes on behind that (operation_id, seq). ``levels`` are compliance levels; ``since`` <= at < ``until``;
-    ``expired_before`` keeps what its ``expires_at`` lets go before that moment."""
+    """All given fields must match. By entity ordered by version, and ``above`` goes on behind that version;
+    else by operation and seq, and ``after`` goes on behind that (operation_id, seq). ``levels`` are
+    compliance levels; ``since`` <= at < ``until``; ``expired_before`` keeps what its ``expires_at`` lets go
+    before that moment."""
 
     operation_id: str | None = None
     entity: str | None = None
@@ -68,11 +69,14 @@ class AuditQuery:
     until: int | None = None
     expired_before: int | None = None
     after: tuple[str, int] | None = None
+    above: int | None = None
     limit: int = 10_000
 
     def __attrs_post_init__(self) -> None:
         if self.after is not None and self.entity is not None:
             raise ValueError("after is a cursor in the order of operations; an entity has its own order")
+        if self.above is not None and self.entity is None:
+            raise ValueError("above is a cursor in the order of one entity's versions")
 
 
 @frozen
@@ -107,6 +111,17 @@ class Held:
     state: str
     amount: int
     tokens: int
+
+
+@frozen
+class HeldCoins:
+    """Value of a wallet's proofs of one keyset in tokens of one state, from one consistent read."""
+
+    mint_url: str
+    unit: str
+    state: str
+    keyset_id: str
+    amount: int
 
 
 @frozen
@@ -195,6 +210,13 @@ class Reader(Protocol):
         ...
 
     def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]: ...
+
+    def coins_by_keyset(
+        self, npub: str, mint_url: str | None = None, wallet_id: str | None = None
+    ) -> Sequence[HeldCoins]:
+        """The value of unspent and stranded proofs, by mint, unit, state and keyset. It reads every such
+        token of the wallet."""
+        ...
 
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]: ...
 

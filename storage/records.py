@@ -269,7 +269,8 @@ class DedupRecord:
 @frozen
 class Span:
     """Consecutive versions of one entity whose records were purged, and the states they led from and to.
-    ``token_hash`` is that of the last of them, if they are a token's."""
+    ``token_hash`` or ``document_hash`` is that of the last of them, if they are a token's or the
+    operation's; ``batches`` are the commits that wrote the operation's."""
 
     entity: str
     first: int
@@ -277,6 +278,8 @@ class Span:
     from_state: str
     to_state: str
     token_hash: str | None = None
+    document_hash: str | None = None
+    batches: tuple[str, ...] = ()
 
 
 @frozen

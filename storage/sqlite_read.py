@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .codec import from_plain
-from .port import AuditQuery, Chain, Counted, Held, OperationQuery, TokenQuery, TombstoneQuery
+from .port import AuditQuery, Chain, Counted, Held, HeldCoins, OperationQuery, TokenQuery, TombstoneQuery
 from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 from .sqlite_rows import (
     AUDIT_SELECT,
@@ -105,6 +105,8 @@ def audit_sql(query: AuditQuery) -> tuple[str, list[Any]]:
     where.between("expires_at", None, query.expired_before)
     if query.after is not None:
         where.add("(operation_id, seq) > (?, ?)", *query.after)
+    if query.above is not None:
+        where.add("version > ?", query.above)
     order = "entity, version" if query.entity is not None else "operation_id, seq"
     return f"SELECT {AUDIT_SELECT} FROM audit{where} ORDER BY {order} LIMIT ?", [
         *where.values,
@@ -183,6 +185,24 @@ class SqliteReads(ABC):
             where.values,
         )
         return [Held(mint, unit, state, (high << 32) + low, n) for mint, unit, state, high, low, n in rows]
+
+    def coins_by_keyset(
+        self, npub: str, mint_url: str | None = None, wallet_id: str | None = None
+    ) -> Sequence[HeldCoins]:
+        where = _Where()
+        where.equal(npub=npub, mint_url=mint_url, wallet_id=wallet_id)
+        where.add("state IN ('unspent', 'stranded')")
+        amount = "json_extract(value, '$.amount')"
+        rows = self._rows(
+            "SELECT mint_url, unit, state, json_extract(value, '$.id') AS keyset_id,"
+            f" sum({amount} >> 32), sum({amount} & 4294967295) FROM tokens, json_each(tokens.proofs){where}"
+            " GROUP BY mint_url, unit, state, keyset_id ORDER BY mint_url, unit, state, keyset_id",
+            where.values,
+        )
+        return [
+            HeldCoins(mint, unit, state, keyset_id, (high << 32) + low)
+            for mint, unit, state, keyset_id, high, low in rows
+        ]
 
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
         return [audit_from_row(row) for row in self._rows(*audit_sql(query))]

@@ -22,6 +22,7 @@ from .port import (
     Chain,
     Counted,
     Held,
+    HeldCoins,
     Note,
     OperationQuery,
     Reader,
@@ -303,6 +304,11 @@ class FaultyStore:
 
     def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
         return self.store.balance(npub, mint_url)
+
+    def coins_by_keyset(
+        self, npub: str, mint_url: str | None = None, wallet_id: str | None = None
+    ) -> Sequence[HeldCoins]:
+        return self.store.coins_by_keyset(npub, mint_url, wallet_id)
 
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
         return self.store.audit(query)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from nutstate.storage.mongod import ReplicaSet
 from tests.servers.databases import Databases
@@ -23,6 +24,11 @@ HERE = Path(__file__).parent
 # they start: what Ctrl-C does could not be tested.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# How long an example takes says how busy the machine is, and nothing of what a test is about.
+settings.register_profile("nutstate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nutstate")
 
 
 UNMEASURED = frozenset({"real_mint", "faults", "browser", "oracle", "slow"})

@@ -24,6 +24,10 @@ _CORRIDOR_PAD: Final = 13
 _CORRIDOR_EMPTY: Final = 26
 _BAND_NAME: Final = 22
 _LANE_NAME: Final = 28
+_LANE_NAMES: Final[Mapping[str, str]] = {"ended": "ended", "parked": "a person must look"}
+_BESIDE_PATH: Final = 12
+_WIDEST_FOR_NAME: Final = 2 * CARD_WIDTH
+"""A group's name beyond that is cut: it says more than a name."""
 
 Point = tuple[int, int]
 
@@ -107,7 +111,7 @@ def _contents(chart: Chart, grid: Grid, straight: Sequence[Wire]) -> dict[str, I
     out: dict[str, list[Wire]] = {card.id: [] for card in chart.cards}
     for wire in chart.wires:
         out[wire.source].append(wire)
-    widths: dict[int, int] = {}
+    widths = _least_widths(grid)
     card_width = CARD_WIDTH_NARROW if chart.narrow else CARD_WIDTH
     for card in chart.cards:
         column = grid.cells[card.id][0]
@@ -124,6 +128,23 @@ def _contents(chart: Chart, grid: Grid, straight: Sequence[Wire]) -> dict[str, I
     }
 
 
+def _least_widths(grid: Grid) -> dict[int, int]:
+    """How wide the cards of a column must be for the names of the areas around them."""
+    widths: dict[int, int] = {}
+    for column, lane in enumerate(grid.lanes):
+        if lane in _LANE_NAMES:
+            widths[column] = text.width(_LANE_NAMES[lane], text.BAND)
+    if grid.bands:
+        needed = max(text.width(band.name, text.BAND) for band in grid.bands)
+        widths[_middle(grid)[0]] = min(2 * (needed + _BESIDE_PATH), _WIDEST_FOR_NAME)
+    return widths
+
+
+def _middle(grid: Grid) -> list[int]:
+    """The columns between the side lanes."""
+    return [column for column, lane in enumerate(grid.lanes) if lane in ("spine", "beside")]
+
+
 def _net(way: Way) -> Net:
     return way.wire.dest, way.enter
 
@@ -134,7 +155,7 @@ def _rows(grid: Grid, contents: Mapping[str, Inside], found: Sequence[Way]) -> _
         heights[row] = max(heights[row], contents[name].height)
     begins = {band.first for band in grid.bands}
     ends = {band.last: number for number, band in enumerate(grid.bands)}
-    has_lanes = any(lane in ("ended", "parked") for lane in grid.lanes)
+    has_lanes = any(lane in _LANE_NAMES for lane in grid.lanes)
     y = _LANE_NAME if has_lanes else 4
     tops: list[int] = []
     streets: list[Mapping[Stretch, int]] = []
@@ -305,16 +326,16 @@ def _areas(grid: Grid, rows: _Rows, lefts: Sequence[int], contents: Mapping[str,
     widths = {grid.cells[name][0]: content.width for name, content in contents.items()}
     found: list[Area] = []
     for column, lane in enumerate(grid.lanes):
-        if lane in ("ended", "parked"):
-            name = "ended" if lane == "ended" else "a person must look"
+        if lane in _LANE_NAMES:
+            name = _LANE_NAMES[lane]
             label = text.cut(name, text.BAND, widths[column])
             found.append(Area(name, label, lane, lefts[column] - 10, 0, widths[column] + 20, rows.height))
-    middle = [column for column, lane in enumerate(grid.lanes) if lane in ("spine", "beside")]
+    middle = _middle(grid)
     for band, (top, bottom) in zip(grid.bands, rows.bands, strict=True):
         left = lefts[middle[0]] - 10
         right = lefts[middle[-1]] + widths[middle[-1]] + 10
         # the good path comes down the middle of the first card
-        label = text.cut(band.name, text.BAND, widths[middle[0]] // 2 - 12)
+        label = text.cut(band.name, text.BAND, widths[middle[0]] // 2 - _BESIDE_PATH)
         found.append(Area(band.name, label, "band", left, top, right - left, bottom - top))
     return tuple(found)
 

@@ -2,10 +2,51 @@
 
 from __future__ import annotations
 
-from ...storage.records import Reason
-from ..mint.port import Failure, MeltQuote, Refused, Unreachable
+import re
 
-QUOTE_EVENT = {"PAID": "mint_paid", "PENDING": "mint_pending", "UNPAID": "mint_unpaid"}
+from ...storage.records import Reason
+from ..mint.port import UNKNOWN, Ambiguous, Failure, MeltQuote, MintQuote, Refused, Unreachable
+
+QUOTE_EVENT = {
+    "PAID": "mint_paid",
+    "PENDING": "mint_pending",
+    "UNPAID": "mint_unpaid",
+    UNKNOWN: "reply_lost",
+}
+
+
+_NOT_ABOUT_INPUTS = frozenset(
+    {11001, 11002, 11004, 11005, 11006, 11008, 11011, 11012, 11013, 11014, 11015}
+    | set(range(20000, 21000))
+    | set(range(30000, 32000))
+)
+"""Error codes about what is not one coin's fault: spent or pending inputs, outputs, sums, limits of the
+request, the quote, authorisation."""
+
+_NOT_THE_REQUEST = frozenset({401, 402, 403, 404, 405})
+_TOO_MANY = re.compile(
+    r"\binputs: (too_long|value_error\.list\.max_items)|too many inputs|number of inputs", re.IGNORECASE
+)
+
+
+def blames_inputs(answer: object) -> bool:
+    """Whether a refusal may be the fault of one of the coins that were sent: then a part of them may be
+    taken. A definitive code about inputs, or the mint's own error that is about nothing else we know."""
+    return (
+        isinstance(answer, Refused)
+        and answer.code not in _NOT_ABOUT_INPUTS
+        and not (answer.code is None and answer.status in _NOT_THE_REQUEST)
+        and not too_many_inputs(answer)
+    )
+
+
+def too_many_inputs(answer: object) -> bool:
+    """Whether the mint, or what stands before it, says that the request holds too many inputs: code
+    11014, HTTP 413, or a 422 about their number."""
+    if not isinstance(answer, Refused | Ambiguous):
+        return False
+    counted = answer.status == 422 and _TOO_MANY.search(answer.detail) is not None
+    return answer.code == 11014 or answer.status == 413 or counted
 
 
 def post_failed(answer: Failure) -> str:
@@ -16,7 +57,16 @@ def post_failed(answer: Failure) -> str:
 
 
 def quote_event(quote: MeltQuote) -> str:
-    return QUOTE_EVENT[quote.state]
+    """The event of a melt quote's state. A state we do not know proves nothing."""
+    return QUOTE_EVENT.get(quote.state, QUOTE_EVENT[UNKNOWN])
+
+
+def state_unclear(quote: MeltQuote | MintQuote) -> Reason | None:
+    """Why a quote's state decides nothing: the mint uses a word we do not know. None if we know it."""
+    if quote.state != UNKNOWN:
+        return None
+    said = f"says {quote.said!r} of the quote" if quote.said else "gives the quote no readable state"
+    return Reason("MINT_STATE_UNKNOWN", f"the mint {said}; that is neither paid nor proven unpaid", True)
 
 
 def reason_of(answer: Failure, what: str) -> Reason:

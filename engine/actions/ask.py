@@ -9,6 +9,7 @@ import attrs
 from ...machines.money import blanks_needed, owed_max
 from ...storage.records import Output, Reason
 from ...storage.secret import Secret
+from ..coins import stranded_value
 from ..evidence import Chosen, Evidence, Selection
 from ..keysets import MintSilent, NoUsableKeyset
 from ..mint import wire
@@ -60,7 +61,7 @@ def _choose(run: Run) -> Result:
             run.store,
             op,
             need,
-            lambda proofs: run.keysets.honoured_fees(op.mint_url, op.unit, proofs),
+            lambda proofs: run.keysets.honoured_fees(op.mint_url, op.unit, (proof.id for proof in proofs)),
             tokens_max=run.settings.candidate_tokens_max,
             count_max=run.settings.proofs_per_operation_max,
             without=pending,
@@ -124,10 +125,13 @@ def _funds_missing(run: Run, short: Shortfall, some_pending: bool) -> Happened:
     if short.too_many:
         words = "the wallet covers it, but only with more proofs than one operation may use"
         return Happened("funds_missing", Evidence(reason=Reason("TOO_MANY_PROOFS", words)))
+    stranded = stranded_value(run.store, run.keysets, run.operation)
+    told = f", and {stranded} that the mint will not take" if stranded else ""
     reason = Reason(
         "INSUFFICIENT_BALANCE",
-        f"{short.required} needed, {short.available} available, {short.missing} missing",
+        f"{short.required} needed, {short.available} available, {short.missing} missing{told}",
         details={
+            "stranded": stranded,
             "required": short.required,
             "available": short.available,
             "shortfall": short.missing,
@@ -166,7 +170,7 @@ def _between_the_steps(run: Run) -> Result:
         return Pause(run.back_off()) if "wait" in ours.actions else Happened("pay")
     assert op.quote is not None
     quote = run.mint.melt_quote_state(op.mint_url, op.quote.id)
-    if isinstance(quote, Failure) or quote.state == "PENDING":
+    if isinstance(quote, Failure) or quote.state not in ("PAID", "UNPAID"):
         return Pause(run.back_off())
     if quote.state == "PAID":
         return Happened("pay")  # the mint refuses to pay twice; then its quote is the proof

@@ -13,7 +13,7 @@ from ..mint.bolt11 import InvalidInvoice, decode_invoice
 from ..mint.outputs import BadSignature, blinded, random_outputs, unblind_exact, unblind_restored
 from ..mint.port import Ambiguous, Failure, MintQuote, Refused, Restored
 from ..run import Happened, Result, Run
-from .answers import post_failed, reason_of
+from .answers import post_failed, reason_of, state_unclear
 
 KNOWN_STATES = frozenset({"UNPAID", "PAID", "ISSUED"})
 
@@ -41,7 +41,9 @@ def ask_quote(run: Run) -> Result:
 
 
 def _asks_for_another_amount(quote: MintQuote, op: Operation) -> bool:
-    """Whether the invoice can be read and names another amount than the one to be issued."""
+    """Whether there is no invoice, or one that can be read and names another amount than is to be issued."""
+    if quote.request is None:
+        return True  # nobody could pay it
     try:
         asked = decode_invoice(quote.request.reveal().lower()).amount_msat
     except InvalidInvoice:
@@ -91,7 +93,7 @@ def ask_payment(run: Run) -> Result:
     if isinstance(answer, Failure):
         return _not_paid(run, Happened(post_failed(answer), Evidence(answer=answer)))
     if _is_unclear(answer, op):
-        return _not_paid(run, Happened("mint_unclear", Evidence(mint_quote=answer)))
+        return _not_paid(run, Happened("mint_unclear", _unclear(answer)))
     if answer.state == "ISSUED":
         return _issued(run, answer, "the quote is ISSUED but this operation never asked for it")
     if answer.state == "UNPAID":
@@ -108,7 +110,11 @@ def ask_payment(run: Run) -> Result:
 def _is_unclear(quote: MintQuote, op: Operation) -> bool:
     """Whether an answer says nothing that we understand, or speaks of another quote."""
     assert op.quote is not None
-    return quote.state not in KNOWN_STATES or quote.id != op.quote.id
+    return quote.state not in KNOWN_STATES or quote.id not in ("", op.quote.id)
+
+
+def _unclear(quote: MintQuote) -> Evidence:
+    return Evidence(mint_quote=quote, reason=state_unclear(quote))
 
 
 def _not_paid(run: Run, happened: Happened) -> Happened:
@@ -155,7 +161,7 @@ def restore_outputs(run: Run) -> Result:
     if isinstance(quote, Failure):
         return _or_too_old(run, Happened(post_failed(quote), Evidence(answer=quote)))
     if _is_unclear(quote, op):
-        return _or_too_old(run, Happened("mint_unclear", Evidence(mint_quote=quote)))
+        return _or_too_old(run, Happened("mint_unclear", _unclear(quote)))
     if quote.state == "ISSUED":
         return _issued(run, quote, "the quote is ISSUED but none of our outputs is signed")
     if not answered and quote.state != "PAID":
@@ -178,7 +184,7 @@ def _restore_all(run: Run) -> tuple[Happened | None, bool]:
         restored = run.mint.restore(op.mint_url, blinded(outputs))
         if isinstance(restored, Failure):
             answered = False
-        elif restored.signatures:
+        elif not restored.is_empty:
             found = _opened(run, outputs, restored)
             if run.decide(found.event, found.evidence).accepted:
                 return found, answered

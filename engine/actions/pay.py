@@ -10,10 +10,10 @@ from ...storage.secret import Secret
 from ..evidence import Evidence
 from ..keysets import MintSilent
 from ..mint.outputs import BadSignature, blinded, unblind, unblind_restored
-from ..mint.port import Ambiguous, BlindSignature, Failure, MeltQuote, ProofState, Refused
+from ..mint.port import Ambiguous, BlindSignature, Failure, MeltQuote, ProofState, Refused, Restored
 from ..proofs import name_of
 from ..run import CommitFirst, Happened, Pause, Result, Run
-from .answers import post_failed, quote_event, reason_of
+from .answers import post_failed, quote_event, reason_of, state_unclear
 
 
 def post_melt(run: Run) -> Result:
@@ -25,10 +25,11 @@ def post_melt(run: Run) -> Result:
         return Happened(
             post_failed(answer), Evidence(answer=answer, reason=reason_of(answer, "payment request"))
         )
-    if op.quote is None or answer.id != op.quote.id:
+    if op.quote is None or (answer.id and answer.id != op.quote.id):
         reason = Reason("MINT_ANSWER_UNCLEAR", "the answer names another quote", retryable=True)
         return Happened("reply_lost", Evidence(reason=reason))
-    return Happened(quote_event(answer), with_change(run, answer, Evidence(quote=answer)))
+    answer = attrs.evolve(answer, id=op.quote.id)  # one that names no quote is about what was posted
+    return Happened(quote_event(answer), with_change(run, answer, _said(answer)))
 
 
 def ask_state(run: Run) -> Result:
@@ -42,9 +43,13 @@ def ask_state(run: Run) -> Result:
         return Happened("mint_paid", _change_now(run, answer))
     if answer.state == "PAID":
         return Happened("mint_paid", with_change(run, answer, Evidence(quote=answer)))
-    if answer.state == "PENDING":
-        return or_too_old(run, Happened("mint_pending", Evidence(quote=answer)))
+    if answer.state != "UNPAID":
+        return or_too_old(run, Happened(quote_event(answer), _said(answer)))
     return or_too_old(run, _quote_unpaid(run, answer))
+
+
+def _said(quote: MeltQuote) -> Evidence:
+    return Evidence(quote=quote, reason=state_unclear(quote))
 
 
 def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
@@ -66,7 +71,7 @@ def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
     if isinstance(again, Failure):
         return Happened(post_failed(again), Evidence(answer=again))
     if again.state != "UNPAID":
-        return Happened(quote_event(again), with_change(run, again, Evidence(quote=again)))
+        return Happened(quote_event(again), with_change(run, again, _said(again)))
     if found is None:
         return Happened("mint_unreachable", Evidence(quote=again))
     reason = Reason("INPUTS_SPENT_ELSEWHERE", "the quote is UNPAID but inputs are SPENT and not by us")
@@ -122,11 +127,12 @@ def collect_change(run: Run) -> Result:
         found = _change_event(run, with_change(run, answer, Evidence(quote=answer)))
         if found is not None:
             return found
-    proofs, restore_is_empty = _restore_change(run)
+    quote = answer if isinstance(answer, MeltQuote) else None
+    proofs, restore_is_empty = _restore_change(run, quote)
     found = _change_event(run, Evidence(proofs=proofs, proofs_verified=True)) if proofs else None
     if found is not None:
         return found
-    quote_is_empty = isinstance(answer, MeltQuote) and answer.state == "PAID" and not answer.change
+    quote_is_empty = quote is not None and quote.state == "PAID" and not quote.change
     if quote_is_empty and restore_is_empty:
         empty = Evidence(change_seen_empty=True)
         for event in ("change_seen_empty", "change_complete_empty"):
@@ -149,7 +155,7 @@ def _change_now(run: Run, quote: MeltQuote) -> Evidence:
     found = with_change(run, quote, Evidence(quote=quote))
     if _change_complete(run, found):
         return found
-    proofs, _ = _restore_change(run)
+    proofs, _ = _restore_change(run, quote)
     return Evidence(quote=quote, proofs=proofs or None, proofs_verified=bool(proofs))
 
 
@@ -158,9 +164,10 @@ def _change_complete(run: Run, evidence: Evidence) -> bool:
     return run.decide("mint_paid", evidence).accepted
 
 
-def _restore_change(run: Run) -> tuple[tuple[Proof, ...], bool]:
-    """What NUT-09 gives back of our blanks, and whether the mint clearly said: nothing. A mint that
-    does not announce NUT-09 has no more to say than its quote."""
+def _restore_change(run: Run, quote: MeltQuote | None) -> tuple[tuple[Proof, ...], bool]:
+    """What NUT-09 gives back of our blanks, together with what the quote shows, and whether restore clearly
+    said: nothing. A mint that does not announce NUT-09 has no more to say than its quote. Change of which
+    one signature cannot be read or opened is not complete, so none of it is given."""
     op = run.operation
     restored = run.mint.restore(op.mint_url, blinded(op.blanks))
     if isinstance(restored, Failure):
@@ -168,12 +175,31 @@ def _restore_change(run: Run) -> tuple[tuple[Proof, ...], bool]:
             return (), not run.keysets.info(op.mint_url).supports(9)
         except MintSilent:
             return (), False
-    if not restored.signatures:
+    if restored.is_empty:
         return (), True
-    try:
-        return unblind_restored(op.blanks, restored, run.keys), False
-    except (BadSignature, MintSilent):
+    if restored.unreadable:
         return (), False
+    opened, missing = _opened(run, _pairs(run, quote, restored))
+    return (() if missing else tuple(opened.values())), False
+
+
+def _opened(
+    run: Run, pairs: list[tuple[Output, BlindSignature | None]]
+) -> tuple[dict[Secret, Proof], set[Secret]]:
+    """The first signature on each blank that opens, and the blanks that are signed but none opens."""
+    opened: dict[Secret, Proof] = {}
+    missing: set[Secret] = set()
+    for output, signature in pairs:
+        if output.secret in opened:
+            continue
+        try:
+            proofs = unblind((output,), (signature,), run.keys)
+        except (BadSignature, MintSilent):
+            missing.add(output.secret)
+            continue
+        if proofs:
+            opened[output.secret] = proofs[0]
+    return opened, missing - opened.keys()
 
 
 def change_at_last(run: Run, force: bool) -> Evidence:
@@ -192,20 +218,21 @@ def change_at_last(run: Run, force: bool) -> Evidence:
             raise MintSilent(quote)
         return Evidence(states=states)
     if op.payment is None and quote.state != "PAID":
+        unclear = state_unclear(quote)
+        if unclear is not None and not force:
+            raise MintSilent(Ambiguous(unclear.message))
         # forced: a mint that calls an input PENDING for ever keeps nobody, but nothing is freed then
         stuck = force and any(state.state == "PENDING" for state in states or ())
         return Evidence(quote=quote, states=None if stuck else states)
     left = owed_max(sum(part.amount for part in op.inputs), op.amount, op.input_fee)
-    opened: dict[Secret, Proof] = {}
-    for output, signature in _signatures(run, quote):
-        try:
-            proofs = unblind((output,), (signature,), run.keys)
-        except (BadSignature, MintSilent):
-            continue
-        if proofs and output.secret not in opened and proofs[0].amount <= left:
-            opened[output.secret] = proofs[0]
-            left -= proofs[0].amount
-    return Evidence(quote=quote, proofs=tuple(opened.values()), proofs_verified=True)
+    restored = run.mint.restore(op.mint_url, blinded(op.blanks))
+    opened, _ = _opened(run, _pairs(run, quote, None if isinstance(restored, Failure) else restored))
+    proofs = []
+    for proof in opened.values():
+        if proof.amount <= left:
+            proofs.append(proof)
+            left -= proof.amount
+    return Evidence(quote=quote, proofs=tuple(proofs), proofs_verified=True)
 
 
 def settled_states(run: Run, force: bool) -> tuple[ProofState, ...] | None:
@@ -217,16 +244,19 @@ def settled_states(run: Run, force: bool) -> tuple[ProofState, ...] | None:
     return None
 
 
-def _signatures(run: Run, quote: MeltQuote) -> list[tuple[Output, BlindSignature]]:
+def _pairs(
+    run: Run, quote: MeltQuote | None, restored: Restored | None
+) -> list[tuple[Output, BlindSignature | None]]:
     """Every signature on our blanks: those of the quote by index, then those of restore by B_."""
-    op = run.operation
-    found = list(zip(op.blanks, quote.change, strict=False))
-    restored = run.mint.restore(op.mint_url, blinded(op.blanks))
-    if isinstance(restored, Failure):
-        return found
-    by_message = {output.B_: output for output in op.blanks}
-    pairs = zip(restored.outputs, restored.signatures, strict=True)
-    return found + [(by_message[m.B_], signature) for m, signature in pairs if m.B_ in by_message]
+    blanks = run.operation.blanks
+    found: list[tuple[Output, BlindSignature | None]] = []
+    if quote is not None:
+        found += zip(blanks, quote.change, strict=False)
+    if restored is not None:
+        by_message = {output.B_: output for output in blanks}
+        pairs = zip(restored.outputs, restored.signatures, strict=True)
+        found += [(by_message[m.B_], signature) for m, signature in pairs if m.B_ in by_message]
+    return found
 
 
 def with_change(run: Run, quote: MeltQuote, evidence: Evidence) -> Evidence:
@@ -249,7 +279,7 @@ def find_fence(run: Run) -> Happened | bool | None:
         if isinstance(restored, Failure):
             unknown = True
             continue
-        if not restored.signatures:
+        if restored.is_empty:
             continue
         try:
             proofs = unblind_restored(fence.outputs, restored, run.keys)

@@ -26,7 +26,8 @@ _ALL: tuple[Effect, ...] = (
     money.stamp_watch, money.count_watch, money.reset_tries, money.stamp_resumed, money.stamp_unspent,
     money.forget_unspent, money.record_loss, money.alarm, record.record_melt, record.park_record,
     record.spend_contested,
-    check.correct_spent, funding.expect_token, funding.fail_token, funding.write_outputs,
+    check.correct_spent, check.free_stranded, check.drop_stranded,
+    funding.expect_token, funding.fail_token, funding.write_outputs,
     funding.stamp_paid, funding.count_refusal, funding.issue_token, funding.store_deposit,
 )  # fmt: skip
 EFFECTS: Mapping[str, Effect] = {effect.__name__: effect for effect in _ALL}

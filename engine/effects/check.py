@@ -23,9 +23,29 @@ def correct_spent(scene: Scene) -> None:
         sent = frozenset(p.secret for token in tokens for p in token.proofs if name_of(p) in spent)
     for n, token in enumerate(tokens, 1):
         gone = tuple(proof for proof in token.proofs if proof.secret in sent)
-        if token.state != "unspent" or not gone:
+        if token.state not in ("unspent", "stranded") or not gone:
             continue
         if len(gone) < len(token.proofs):
             draft.split_token(token.transaction_id, gone, scene.now)
             token = move_off(scene, token, gone, n)
         draft.change_token(token.transaction_id, "correct_spent", scene.now, mint_spent_count=len(gone))
+
+
+def free_stranded(scene: Scene) -> None:
+    """Every named token that is stranded is money again."""
+    for token_id in _stranded(scene):
+        scene.draft.change_token(token_id, "retry", scene.now)
+
+
+def drop_stranded(scene: Scene) -> None:
+    """Every named token that is stranded is given up."""
+    for token_id in _stranded(scene):
+        scene.draft.change_token(token_id, "write_off", scene.now, consumption="written_off")
+
+
+def _stranded(scene: Scene) -> list[str]:
+    selection = scene.evidence.selection
+    if selection is None:
+        return []
+    scene.draft.load(part.token for part in selection.chosen)
+    return [part.token.transaction_id for part in selection.chosen if part.token.state == "stranded"]

@@ -14,16 +14,20 @@ from .scene import Scene, inputs_total, new_token, owed_bounds
 
 
 def store_quote(scene: Scene) -> None:
-    """Keep the quote. The invoice of a funding can be paid until the later of the mint's expiry and its own;
-    where neither is named, and for a melt without expiry, the configured lifetime counts."""
+    """Keep the quote. The mint charges the amount it quotes: of an invoice with millisatoshis that is the
+    amount rounded up or down, and all accounts follow it. The invoice of a funding can be paid until the
+    later of the mint's expiry and its own; where neither is named, and for a melt without expiry, the
+    configured lifetime counts."""
     lifetime_end = scene.now + int(scene.settings.quote_lifetime_s * 1000)
     melt, mint = scene.evidence.quote, scene.evidence.mint_quote
     if melt is not None:
         expires_at = named_expiry(melt.expires_at, scene.now) or lifetime_end
+        assert melt.amount is not None and melt.fee_reserve is not None  # the guards asked
         quote = Quote(melt.id, melt.amount, melt.fee_reserve, expires_at)
-        scene.draft.set(quote=quote, fee_reserve=melt.fee_reserve)
+        scene.draft.set(quote=quote, amount=melt.amount, fee_reserve=melt.fee_reserve)
     elif mint is not None:
         amount = scene.draft.operation.amount
+        assert mint.request is not None  # a quote without an invoice is not read as one
         named = [named_expiry(mint.expires_at, scene.now), expiry_of(mint.request.reveal())]
         latest = max((at for at in named if at is not None), default=lifetime_end)
         expires_at = min(latest, scene.now + QUOTE_MAX_MS)
@@ -31,9 +35,11 @@ def store_quote(scene: Scene) -> None:
 
 
 def record_reason(scene: Scene) -> None:
-    reason = scene.evidence.reason
-    if reason is None and scene.evidence.operator_reason:
-        reason = Reason(f"OPERATOR_{scene.decision.event.upper()}", scene.evidence.operator_reason)
+    """Keep why: the operator's word where it decides, else what was found. The audit record has both."""
+    reason, event = scene.evidence.reason, scene.decision.event
+    origins = {known.name: known.origin for known in scene.draft.machine.events}
+    if scene.evidence.operator_reason and origins[event] not in ("mint", "clock"):
+        reason = Reason(f"OPERATOR_{event.upper()}", scene.evidence.operator_reason)
     scene.draft.set(reason=reason)
 
 
@@ -118,11 +124,12 @@ def stamp_resumed(scene: Scene) -> None:
 
 def record_loss(scene: Scene) -> None:
     """Paid: what is missing of the least that was owed. Not paid: the inputs that stay given up.
-    Not issued: the amount, if the mint ever said PAID. Paid by the caller: what others used of the sources of
-    that payment; it is theirs to account for, so sources = amount + fee + keep + change holds without it."""
+    Not issued: the amount, if the mint ever said PAID. Stranded coins given up: the amount. Paid by the
+    caller: what others used of the sources of that payment; it is theirs to account for, so
+    sources = amount + fee + keep + change holds without it."""
     draft, op = scene.draft, scene.draft.operation
-    if op.kind == "mint":
-        draft.set(loss=0 if op.paid_seen_at is None else op.amount)
+    if op.kind in ("mint", "check"):
+        draft.set(loss=0 if op.kind == "mint" and op.paid_seen_at is None else op.amount)
         return
     if op.evidence == "caller":
         draft.set(loss=sum(part.amount for part in op.contested))

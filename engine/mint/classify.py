@@ -42,8 +42,9 @@ def classify_error(status: int, payload: object) -> Refused | Ambiguous:
     not JSON may come from anything on the way, before or after execution, and are ambiguous."""
     code, detail = _read_error(payload)
     if 400 <= status < 500 and status not in (408, 429) and isinstance(payload, dict):
-        return Refused(code, detail or f"HTTP {status}", is_definitive(code))
-    return Ambiguous(f"HTTP {status}: {detail}" if detail else f"HTTP {status}", code)
+        return Refused(code, detail or f"HTTP {status}", is_definitive(code), status)
+    said = f"HTTP {status}: {detail}" if detail else f"HTTP {status}"
+    return Ambiguous(said, code, status=status)
 
 
 def _read_error(payload: object) -> tuple[int | None, str]:

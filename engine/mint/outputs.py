@@ -48,17 +48,22 @@ def blinded(outputs: Sequence[Output]) -> tuple[BlindedMessage, ...]:
 
 
 def unblind(
-    outputs: Sequence[Output], signatures: Sequence[BlindSignature], keys_for: KeysFor
+    outputs: Sequence[Output], signatures: Sequence[BlindSignature | None], keys_for: KeysFor
 ) -> tuple[Proof, ...]:
     """Open change: signature i belongs to output i; there may be fewer signatures than outputs, and
     those of amount 0 are skipped. A blank takes the signature's amount. The keyset is the one named
     in the signature; what ``keys_for`` raises passes through. DLEQ is verified whenever present.
 
-    Raises :class:`BadSignature`; then nothing was opened."""
+    Raises :class:`BadSignature`, also for one that cannot be read (None); then nothing was opened."""
     if len(signatures) > len(outputs):
         raise BadSignature(f"{len(signatures)} signatures for {len(outputs)} outputs")
-    pairs = zip(outputs, signatures, strict=False)
-    return tuple(_open(i, o, s, keys_for) for i, (o, s) in enumerate(pairs) if s.amount != 0)
+    opened = []
+    for i, (output, signature) in enumerate(zip(outputs, signatures, strict=False)):
+        if signature is None:
+            raise BadSignature("cannot be read", i)
+        if signature.amount != 0:
+            opened.append(_open(i, output, signature, keys_for))
+    return tuple(opened)
 
 
 def unblind_exact(
@@ -82,6 +87,8 @@ def unblind_restored(outputs: Sequence[Output], restored: Restored, keys_for: Ke
     answer in any order, so each signature is matched by its B_.
 
     Raises :class:`BadSignature`; then nothing was opened."""
+    if restored.unreadable:
+        raise BadSignature("restored something that cannot be read")
     given = {m.B_: s for m, s in zip(restored.outputs, restored.signatures, strict=True)}
     pairs = [(output, given.pop(output.B_)) for output in outputs if output.B_ in given]
     if given:

@@ -29,6 +29,7 @@ class Refused:
     code: int | None
     detail: str
     definitive: bool
+    status: int | None = field(default=None, eq=False)  # of the HTTP answer
 
 
 @frozen
@@ -47,6 +48,7 @@ class Ambiguous:
     detail: str
     code: int | None = None
     unreadable: bool = field(default=False, eq=False)
+    status: int | None = field(default=None, eq=False)  # of the HTTP answer, if there was one
 
 
 Failure: TypeAlias = Refused | Unreachable | Ambiguous
@@ -58,6 +60,11 @@ Answer: TypeAlias = T | Refused | Unreachable | Ambiguous
 def is_value(answer: Answer[T]) -> TypeGuard[T]:
     """True if the mint gave what was asked for."""
     return not isinstance(answer, Failure)
+
+
+UNKNOWN = "UNKNOWN"
+"""The state of a quote when the mint's word for it is none we know, or cannot be read: neither paid nor
+proven unpaid."""
 
 
 @frozen
@@ -121,31 +128,40 @@ class BlindSignature:
 
 @frozen
 class MeltQuote:
-    """NUT-05. ``state`` is UNPAID, PENDING or PAID. ``preimage`` may be missing though paid;
-    ``unit`` and ``request`` are missing from the answers of old mints."""
+    """NUT-05. ``state`` is UNPAID, PENDING, PAID or :data:`UNKNOWN`; of UNKNOWN, ``said`` is the mint's own
+    word, cleaned and bounded. What else an answer lacks, or says unreadably, is None; ``notes`` names what
+    was set aside. Only a quote that is asked for has to name ``amount`` and ``fee_reserve``. ``id`` is empty
+    in an answer that names no quote: it is about the quote that was asked for.
+
+    Entry i of ``change`` belongs to blank i; None is a signature that cannot be read."""
 
     id: str
-    amount: int
-    fee_reserve: int
+    amount: int | None
+    fee_reserve: int | None
     state: str
     expires_at: int | None = None
     request: Secret | None = None
     unit: str | None = None
     preimage: Secret | None = None
-    change: tuple[BlindSignature, ...] = field(default=(), repr=False)
+    change: tuple[BlindSignature | None, ...] = field(default=(), repr=False)
+    said: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @frozen
 class MintQuote:
-    """NUT-04. ``state`` is UNPAID, PAID or ISSUED. Who knows ``id`` can issue the tokens of a paid
-    quote, so it is not shown; ``amount`` and ``unit`` are missing from the answers of old mints."""
+    """NUT-04. ``state`` is UNPAID, PAID, ISSUED or :data:`UNKNOWN`; ``said`` and ``notes`` as in
+    :class:`MeltQuote`. Who knows ``id`` can issue the tokens of a paid quote, so it is not shown. Only a
+    quote that is asked for has to name ``request``; the others may be missing, too."""
 
     id: str = field(repr=False)
-    request: Secret
+    request: Secret | None
     state: str
     expires_at: int | None = None
     amount: int | None = None
     unit: str | None = None
+    said: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @frozen
@@ -158,10 +174,23 @@ class ProofState:
 
 @frozen
 class Restored:
-    """NUT-09: those of the asked outputs the mint has signed, and the signatures, index by index."""
+    """NUT-09: those of the asked outputs the mint has signed, and the signatures, index by index; None is
+    a signature that cannot be read. ``unreadable`` counts the entries that no asked output can be found
+    for: the mint signed something, and nobody can say what."""
 
     outputs: tuple[BlindedMessage, ...]
-    signatures: tuple[BlindSignature, ...]
+    signatures: tuple[BlindSignature | None, ...]
+    unreadable: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the mint says that it signed none of them."""
+        return not self.outputs and not self.unreadable
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether every signature the mint tells of can be read."""
+        return not self.unreadable and None not in self.signatures
 
 
 QUOTE_MAX_MS = 366 * 24 * 3_600_000

@@ -248,7 +248,7 @@ class SimulatedMint:
 
 
 def _refused(no: No) -> Refused:
-    return Refused(no.code, no.detail, is_definitive(no.code))
+    return Refused(no.code, no.detail, is_definitive(no.code), 400)
 
 
 def _quote_id(body: str) -> str:

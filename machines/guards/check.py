@@ -17,6 +17,12 @@ spent_said_twice = Guard[CheckFacts](
     "NOT_PROVEN_SPENT",
     lambda f: f.said_spent > 0 and f.said_spent_again == f.said_spent,
 )
+something_stranded = Guard[CheckFacts](
+    "something_stranded",
+    "it names stranded tokens",
+    "NOTHING_STRANDED",
+    lambda f: f.stranded_tokens > 0,
+)
 operator_gave_reason = Guard[CheckFacts](
     "operator_gave_reason",
     "an operator gave a reason",

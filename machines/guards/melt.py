@@ -10,7 +10,8 @@ from ..spec import Guard
 def _quote_matches(f: MeltFacts) -> bool:
     return (
         f.quoted_amount is not None
-        and f.quoted_amount == f.invoice_amount
+        and is_amount(f.quoted_amount)
+        and f.quoted_amount in (f.invoice_amount, f.invoice_amount_floor)
         and f.quoted_unit == f.unit
         and not f.quote_names_other_request
     )

@@ -65,6 +65,12 @@ mint_cannot_issue = Guard[TokenFacts](
     "MINT_CAN_ISSUE",
     lambda f: f.mint_cannot_issue,
 )
+refusal_is_proven = Guard[TokenFacts](
+    "refusal_is_proven",
+    "the mint refused it alone and for good, or it is worth no more than its fee",
+    "REFUSAL_NOT_PROVEN",
+    lambda f: f.mint_refuses,
+)
 from_migration = Guard[TokenFacts](
     "from_migration", "a migration imports it", "NOT_FROM_MIGRATION", lambda f: f.from_migration
 )

@@ -11,7 +11,14 @@ from nutstate.testing import batch_for, make_operation, make_token
 from tests.support.recording import Wallet, proofs
 from tests.support.wallet import NPUB
 
-STATES = {"awaiting": 0, "unspent": 20, "reserved": 300, "outstanding": 4000, "spent": 50_000}
+STATES = {
+    "awaiting": 0,
+    "unspent": 20,
+    "reserved": 300,
+    "outstanding": 4000,
+    "stranded": 700_000,
+    "spent": 50_000,
+}
 
 
 def put(
@@ -44,7 +51,7 @@ def every_state(store: Store) -> Store:
 
 def test_r110_total_balance(every_state: Store) -> None:
     """``total_balance`` is the value of all statuses."""
-    assert balance(every_state).total_balance == 54_320
+    assert balance(every_state).total_balance == 754_320
 
 
 def test_r111_unspent_balance(every_state: Store) -> None:
@@ -53,8 +60,9 @@ def test_r111_unspent_balance(every_state: Store) -> None:
 
 
 def test_r112_pending_balance(every_state: Store) -> None:
-    """``pending_balance`` is the value of status ``pending``: awaiting (worth 0), reserved, outstanding."""
-    assert balance(every_state).pending_balance == 4300
+    """``pending_balance`` is the value of status ``pending``: awaiting (worth 0), reserved,
+    stranded, outstanding."""
+    assert balance(every_state).pending_balance == 704_300
 
 
 def test_r113_spent_balance(every_state: Store) -> None:
@@ -67,7 +75,7 @@ def test_r114_one_number_per_state(every_state: Store) -> None:
     (wallet,) = balance(every_state).as_dict()["wallets"]
     assert {state: wallet.get(state, 0) for state in STATES} == STATES
     assert [wallet[f"{name}_balance"] for name in ("total", "unspent", "pending", "spent")] == [
-        54_320, 20, 4300, 50_000,
+        754_320, 20, 704_300, 50_000,
     ]  # fmt: skip
     assert {state: balance(every_state).of(state) for state in STATES} == STATES
 

@@ -30,6 +30,9 @@ CELLS = {
     "r092": ("outstanding", "UNSPENT", None, "ok"),
     "r093": ("outstanding", "SPENT", None, "claim"),
     "r094": ("outstanding", "PENDING", None, "wait"),
+    "r280": ("stranded", "UNSPENT", None, "operator"),
+    "r281": ("stranded", "SPENT", "HIGH", "block_and_correct"),
+    "r282": ("stranded", "PENDING", None, "wait"),
     "r095": ("spent", "UNSPENT", "MEDIUM", "investigate"),
     "r096": ("spent", "SPENT", None, "ok"),
     "r097": ("spent", "PENDING", "LOW", "monitor"),
@@ -149,6 +152,13 @@ def test_r083_r084_r085_r086_r087_r088_r089_r090_r091_r092_r093_r094_r095_r096_r
         report = scene.look(sources=[token.transaction_id])
     assert set(report.actions) == {action}
     assert {found.severity for found in report.discrepancies} == {severity} - {None}
+
+
+def test_r280_r281_r282_a_stranded_coin_is_looked_at(scene: Scene) -> None:
+    """stranded: UNSPENT is for an operator, SPENT is corrected, PENDING is waited for (a cell each)."""
+    assert {"r280", "r281", "r282"} <= CELLS.keys()
+    scene.saying.all_of(scene.other_token("stranded"), "UNSPENT")
+    assert scene.look().actions["operator"] == 1
 
 
 def test_r084_a_spent_proof_is_split_off_and_corrected(scene: Scene) -> None:

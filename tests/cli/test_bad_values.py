@@ -47,6 +47,8 @@ BASE: dict[str, list[str]] = {
     "release": ["tx_nosuch_operation"],
     "write-off": ["tx_nosuch_operation"],
     "resolve": ["tx_nosuch_operation"],
+    "retry-stranded": [],
+    "write-off-stranded": [],
     "preflight": [],
     "reconcile": ["--all"],
     "audit list": [],
@@ -57,6 +59,7 @@ BASE: dict[str, list[str]] = {
     "mongod": [],
 }
 NEEDS_REASON = ("resume", "release", "write-off", "resolve")
+STRANDED = ("retry-stranded", "write-off-stranded")
 
 COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--store": [
@@ -88,9 +91,11 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     ],
     "--key": [("", (1, "INVALID_IDEMPOTENCY_KEY")), (LONG, (1, "INVALID_IDEMPOTENCY_KEY"))],
     "--reason": [("", (1, "OPERATOR_REASON_MISSING")), ("x" * 501, (1, "OPERATOR_REASON_MISSING"))],
+    "--operator": [("", (1, "INVALID_OPERATOR")), ("x" * 101, (1, "INVALID_OPERATOR"))],
     "--source": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
     "--ttl": [("soon", USAGE), *((bad, (1, "INVALID_TTL")) for bad in ("0", "-1", "nan", "inf", "86401"))],
     "--invoice": [("lnbc1nonsense", (1, "INVALID_INVOICE")), ("", (1, "INVALID_INVOICE"))],
+    "--token": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
     "--sources": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
     "--since": [("yesterday", USAGE), ("", USAGE), ("1969-12-31", USAGE)],
     "--until": [("2026-13-01", USAGE), ("0", USAGE)],
@@ -112,7 +117,8 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--nodes": [("2", USAGE), ("many", USAGE)],
 }
 # An id that is looked up first may be refused as unknown before a later argument is looked at.
-LOOKED_UP_FIRST = ("confirm", *NEEDS_REASON)
+LOOKED_UP_FIRST = ("confirm", "cancel", *NEEDS_REASON)
+LATER = ("--wait", "--reason", "--operator")
 
 
 def cases() -> list[tuple[str, str, str, tuple[int, str | None]]]:
@@ -130,7 +136,9 @@ def cases() -> list[tuple[str, str, str, tuple[int, str | None]]]:
                     continue  # it makes the file
                 if name == "mongod" and expected[0] == 1:
                     continue  # depends on the machine: tests/storage/test_mongod.py
-                unknown_first = name in LOOKED_UP_FIRST and option.opts[0] in ("--wait", "--reason")
+                if name == "cancel" and option.opts[0] == "--operator":
+                    expected = USAGE  # it needs --reason
+                unknown_first = name in LOOKED_UP_FIRST and option.opts[0] in LATER
                 if unknown_first and expected[0] == 1:
                     expected = (1, None)
                 found.append((name, option.opts[0], value, expected))
@@ -205,7 +213,7 @@ def with_base(name: str, option: str, value: str, invoice: str, folder: Path) ->
     args = [invoice if arg == INVOICE else arg for arg in BASE[name]]
     if name == "deposit" and option != "--file":
         args.append(GOOD_TOKEN)
-    if name in NEEDS_REASON and option != "--reason":
+    if name in (*NEEDS_REASON, *STRANDED) and option != "--reason":
         args += ["--reason", "because"]
     if name == "hold" and option != "--ttl":
         args += ["--ttl", "9"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import signal
 import time
@@ -39,8 +40,9 @@ def test_a_live_operation_ends_with_3_and_goes_on(wallet: Wallet) -> None:
     assert again.code == 3 and operation["state"] == "pending" and again.json["next"]
     assert wallet.run("show", operation["id"]).code == 0
     assert wallet.run("recover").code == 3
-    recovered = wallet.run("recover", "--json", "--due-only")
-    assert recovered.code in (0, 3)
+    recovered = wallet.run("recover", "--json", "--force")
+    assert recovered.code == 3 and recovered.json["open"] == [operation["id"]]
+    assert [o["state"] for o in recovered.json["operations"]] == ["pending"]
     cancelled = wallet.run("cancel", operation["id"], "--json")
     assert cancelled.code == 1 and cancelled.json["error"]["code"] == "ALREADY_SENT"
     with wallet.mint() as mint:
@@ -210,7 +212,7 @@ def parked(wallet: Wallet) -> str:
     assert operation["state"] == "unknown"
     operation_id: str = operation["id"]
     spent_elsewhere(wallet, operation_id)
-    assert wallet.run("recover").code == 3
+    assert wallet.run("recover", "--force").code == 3
     return operation_id
 
 
@@ -225,7 +227,7 @@ def test_parked_resumed_and_written_off(wallet: Wallet) -> None:
     refused = wallet.run("write-off", operation_id, "--reason", "too early")
     assert refused.code == 1 and "[UNDEFINED_TRANSITION]" in refused.err
     spent_elsewhere(wallet, operation_id)
-    assert wallet.run("recover").code == 3
+    assert wallet.run("recover", "--force").code == 3
     unspent = wallet.run("write-off", operation_id, "--reason", "the mint is gone")
     assert unspent.code == 1 and "[INPUTS_STILL_UNSPENT]" in unspent.err
     gone = wallet.run("write-off", operation_id, "--reason", "the mint is gone", "--force")
@@ -233,6 +235,22 @@ def test_parked_resumed_and_written_off(wallet: Wallet) -> None:
     document = wallet.run("show", operation_id, "--json").json
     assert document["conservation"]["holds"] and document["conservation"]["loss"] > 0
     assert any(record["actor"] == "operator" for record in document["audit"])
+    (last,) = [r for r in document["audit"] if r["event"] == "write_off"]
+    assert last["data"]["operator"] == getpass.getuser()
+    assert f"by operator {getpass.getuser()}: the mint is gone" in wallet.run("show", operation_id).out
+
+
+@pytest.mark.parametrize("form", ["option", "variable"])
+def test_the_name_of_the_operator_is_recorded_and_shown(wallet: Wallet, form: str) -> None:
+    """R312: on the command line, or for all commands of a shell; a cancel without a reason has none."""
+    plan = wallet.run("melt", wallet.invoice(), "--prepare", "--json").json["operation"]["id"]
+    named = ["--operator", "alice"] if form == "option" else []
+    variable = {} if form == "option" else {"NUTSTATE_OPERATOR": "alice"}
+    assert wallet.run("cancel", plan, "--reason", "wrong amount", *named, env=variable).code == 0
+    assert "by operator alice: wrong amount" in wallet.run("show", plan).out
+    other = wallet.run("melt", wallet.invoice(), "--prepare", "--json").json["operation"]["id"]
+    assert wallet.run("cancel", other, env=variable).code == 0
+    assert "by operator" not in wallet.run("show", other).out
 
 
 def test_parked_and_released_on_the_mints_word(wallet: Wallet) -> None:

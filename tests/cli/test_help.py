@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -10,6 +12,9 @@ from click.testing import CliRunner
 
 from nutstate import __version__
 from nutstate.cli import app
+from nutstate.cli.errors import HINTS
+
+ROOT = Path(__file__).parents[2]
 
 
 def commands(
@@ -63,6 +68,51 @@ def test_no_command_shows_the_list(args: list[str]) -> None:
 
 def test_deposit_warns_of_the_shell_history() -> None:
     assert "history" in CliRunner().invoke(app, ["deposit", "--help"]).stdout
+
+
+def named_commands(text: str) -> list[list[str]]:
+    """Every `nutstate …` in a text, word by word."""
+    found = re.findall(r"(?:`|^ *|\$\()(?:[A-Z_]+=\S+ )?nutstate ([a-z][^`)|>$\n]*)", text, re.MULTILINE)
+    return [line.split() for line in found]
+
+
+def missing(words: list[str]) -> list[str]:
+    """What of these words no command has: a command's name, or an option."""
+    command: click.Command = app
+    for word in words:
+        if isinstance(command, click.Group):
+            if word not in command.commands:
+                return [word]
+            command = command.commands[word]
+        options = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+        name = word.partition("=")[0]
+        if re.fullmatch("--?[a-z][a-z-]*", name) and name not in options | {"--help", "-h"}:
+            return [word]
+    return []
+
+
+TEXTS = {
+    **{" ".join(path): CliRunner().invoke(app, [*path, "--help"]).stdout for path, _ in ALL},
+    "nutstate": CliRunner().invoke(app, ["--help"]).stdout,
+    "hints": "\n".join(HINTS.values()),
+    **{
+        path.name: path.read_text(encoding="utf-8")
+        for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    },
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts_name_only_what_exists(name: str) -> None:
+    """R308: every command and option that a help text, a hint or a page names can be run."""
+    wrong = [words for words in named_commands(TEXTS[name]) if missing(words)]
+    assert not wrong, [(missing(words), words) for words in wrong]
+
+
+def test_the_check_of_texts_sees_what_does_not_exist() -> None:
+    """R308: an option, a command, and a command inside another one."""
+    text = '  nutstate doctor --store "$(nutstate mongod --print-url)"\nsee `nutstate undo ID`'
+    assert [missing(words) for words in named_commands(text)] == [[], ["--print-url"], ["undo"]]
 
 
 def test_version() -> None:

@@ -135,6 +135,21 @@ def test_no_two_labels_meet_and_each_lies_on_its_card(drawing: Chart) -> None:
 
 
 @every_chart
+def test_the_name_of_a_group_is_shown_whole(drawing: Chart) -> None:
+    """R313: as long as it is a name, and not a sentence wider than two cards."""
+    for area in arranged(drawing).areas:
+        if text.width(area.name, text.BAND) < 250:
+            assert area.label == area.name
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if not name.startswith(("any-", "odd"))])
+def test_nothing_of_ours_is_cut(name: str) -> None:
+    """R313: every word of the shipped drawings can be read."""
+    words = [shown for _, shown, _ in labels(arranged(ALL[name]))]
+    assert words and not [shown for shown in words if "…" in shown]
+
+
+@every_chart
 def test_no_line_runs_over_a_card_or_a_label(drawing: Chart) -> None:
     layout = arranged(drawing)
     taken = [*card_boxes(layout).values(), *(box for owner, _, box in labels(layout) if not owner)]

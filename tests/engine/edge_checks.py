@@ -59,6 +59,8 @@ WRITES: dict[str, frozenset[str]] = {
     "park_record": _RECORDED | {"contested", "request_body", "claim"},
     "spend_contested": frozenset({"inputs", "contested"}),
     "correct_spent": frozenset(),
+    "free_stranded": frozenset(),
+    "drop_stranded": frozenset(),
     "expect_token": frozenset(),
     "fail_token": frozenset(),
     "write_outputs": frozenset({"fences", "blanks", "request_body", "refusals"}),
@@ -70,6 +72,7 @@ WRITES: dict[str, frozenset[str]] = {
 TOUCHES_TOKENS = frozenset(
     {"split_off_keep", "reserve_inputs", "release_inputs", "adopt_split", "spend_inputs", "free_untouched"}
     | {"store_change", "store_fenced", "record_melt", "park_record", "spend_contested", "correct_spent"}
+    | {"free_stranded", "drop_stranded"}
     | {"expect_token", "fail_token", "issue_token", "store_deposit"}
 )
 """Effects that may change token documents. Without one of them an edge changes none."""

@@ -253,6 +253,24 @@ def somebody_else(run: Run) -> None:
     driver.commit(other)
 
 
+def strand(run: Run, token_id: str) -> None:
+    """Another melt finds that the mint will not take this token."""
+    op = requests.new_operation(
+        "melt", now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
+        transaction_id="tx_melt_that_strands", request=Secret("lnbc1strands"), payment_hash="ef" * 32,
+    )  # fmt: skip
+    draft = Draft(MELT_MACHINE, op, False, "test")
+    other = Run(draft, run.store, run.mint, run.keysets, run.settings, run.clock)
+    driver = driver_of(run)
+    token = run.store.token(token_id)
+    assert token is not None
+    assert driver.take(other, Happened("request"))
+    draft.load([token])
+    draft.change_token(token_id, "reserve", run.now())
+    draft.change_token(token_id, "strand", run.now(), mint_refuses=True)
+    driver.commit(other)
+
+
 def somebody_else_ends(run: Run) -> None:
     """The other melt is cancelled; what it held is free again."""
     stored = run.store.operation(OTHER)

@@ -23,6 +23,7 @@ from tests.engine.edge_scenes import (
     nothing,
     operator,
     outputs_of,
+    strand,
     worth_of,
 )
 from tests.support.clock import FakeClock
@@ -133,7 +134,17 @@ def looked(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     return Evidence(checks_performed=3, discrepancies=bad, reason=WHY if bad else None)
 
 
+def stranded(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    """One of the wallet's tokens was stranded by another operation."""
+    strand(run, "tx_deposit_2_deposit")
+    token = run.store.token("tx_deposit_2_deposit")
+    assert token is not None and token.state == "stranded"
+    run.draft.set(amount=token.total_amount)
+    return Evidence(selection=Selection((Chosen(token, token.proofs),), 0), operator_reason="looked at it")
+
+
 CHECK: dict[str, Scene] = {
+    "retry": stranded, "write_off": stranded,
     "found_clean": looked, "found_wrong": looked, "found_spent": looked, "resolve": operator,
 }  # fmt: skip
 

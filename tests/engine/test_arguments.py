@@ -190,7 +190,7 @@ def test_wrong_tokens(store: Store, token: Any) -> None:
     refuses(store, lambda: engine.deposit(npub=NPUB, token=token), "INVALID_TOKEN")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=st.text(max_size=80), field=st.sampled_from(["npub", "mint_url", "invoice", "transaction_id"]))
 def test_any_text_gives_a_typed_error(tmp_path: Path, text: str, field: str) -> None:
     from nutstate import open_store

@@ -470,6 +470,6 @@ def test_each_level_has_its_retention(effect: str, policy: str, years: int) -> N
     (machine,) = (m for m in RELEASED if m.name == "melt")
     record = building.build(
         machine=machine, decision=decision(effect), operation_id="o", entity="operation:o", version=1, seq=1,
-        prev_hash="", actor="caller", at=1000, batch_id="b", data={},
+        actor="caller", at=1000, batch_id="b", data={},
     )  # fmt: skip
     assert record.retention_policy == policy and record.expires_at == 1000 + years * YEAR_MS

@@ -15,13 +15,21 @@ from nutstate.storage.port import TokenQuery
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 
 FOUR = ("total_balance", "unspent_balance", "pending_balance", "spent_balance")
-STATES = {"awaiting": 1, "unspent": 20, "reserved": 300, "outstanding": 4000, "spent": 50_000, "failed": 0}
+STATES = {
+    "awaiting": 1,
+    "unspent": 20,
+    "reserved": 300,
+    "outstanding": 4000,
+    "stranded": 700_000,
+    "spent": 50_000,
+    "failed": 0,
+}
 
 
 def test_r110_to_r114_of_every_state() -> None:
     balance = Balance({("https://a", "sat"): STATES})
-    assert balance.total_balance == sum(STATES.values()) == 54_321
-    assert (balance.unspent_balance, balance.pending_balance, balance.spent_balance) == (20, 4301, 50_000)
+    assert balance.total_balance == sum(STATES.values()) == 754_321
+    assert (balance.unspent_balance, balance.pending_balance, balance.spent_balance) == (20, 704_301, 50_000)
     assert all(balance.of(state) == amount for state, amount in STATES.items())
 
 

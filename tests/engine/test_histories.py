@@ -30,7 +30,7 @@ from tests.support import invariants
 from tests.support.stores import STORES
 
 FILES = sorted(histories.FOLDER.glob("*.jsonl"))
-SIZE_MAX = 350_000
+SIZE_MAX = 600_000
 TODAY: dict[str, Machine[Any]] = {f"{spec.name}@{spec.version}": spec for spec in RELEASED}
 MELT_FILE = histories.path_of("melt", 1)
 

@@ -29,6 +29,9 @@ CELLS = {
     "R89": ("reserved_by_other", "UNSPENT", None, "refuse"),
     "R90": ("reserved_by_other", "SPENT", None, "refuse"),
     "R91": ("reserved_by_other", "PENDING", None, "refuse"),
+    "R280": ("stranded", "UNSPENT", None, "operator"),
+    "R281": ("stranded", "SPENT", "HIGH", "block_and_correct"),
+    "R282": ("stranded", "PENDING", None, "wait"),
     "R92": ("outstanding", "UNSPENT", None, "ok"),
     "R93": ("outstanding", "SPENT", None, "claim"),
     "R94": ("outstanding", "PENDING", None, "wait"),
@@ -89,7 +92,7 @@ def test_r81_every_cell(rule: str) -> None:
 
 def test_r81_the_table_is_whole() -> None:
     assert TABLE.keys() == {(s, m) for s in STORE_STATES for m in MINT_STATES}
-    assert {cell[:2] for cell in CELLS.values()} == TABLE.keys() and len(TABLE) == 18
+    assert {cell[:2] for cell in CELLS.values()} == TABLE.keys() and len(TABLE) == 21
 
 
 def test_an_unheard_of_answer_is_as_good_as_pending() -> None:

@@ -10,11 +10,17 @@ import pytest
 from attrs import define
 
 from nutstate import Engine, Refused, Store
+from nutstate.engine.evidence import Selection
+from nutstate.engine.mint import simulated_faults as faults
+from nutstate.engine.selection import Shortfall, choose
 from nutstate.engine.token_ids import minted_id
 from nutstate.storage.port import Reader, TokenQuery
 from nutstate.storage.records import Token
+from nutstate.storage.testing import make_token
 from tests.support import invariants
 from tests.support.wallet import NPUB, QUICK, funded, invoice
+
+KEYSET = make_token("tx_wallet_0", 1).proofs[0].id
 
 
 @define
@@ -54,4 +60,40 @@ def test_a_token_split_between_two_reads_offers_no_proof_twice(store: Store) -> 
     with pytest.raises(Refused) as refused:
         late.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(10, clock))
     assert refused.value.code == "INSUFFICIENT_BALANCE" and not todo, "it chose anew"
+    invariants.check(store, mint)
+
+
+@pytest.mark.parametrize("ppk", [1000, 1500])
+def test_coins_worth_no_more_than_their_fee_are_left_alone(ppk: int) -> None:
+    """R234: a coin of 1 costs 1 or more at 1000 ppk and above: it brings nothing and is never chosen."""
+    token = make_token("tx_wallet_1", 1, 1, 1, 1, 16)
+    found = choose([token], 10, {KEYSET: ppk}, count_max=100)
+    assert isinstance(found, Selection) and [proof.amount for proof in found.proofs] == [16]
+    nothing = choose([make_token("tx_wallet_1", *[1] * 50)], 1, {KEYSET: ppk}, count_max=100)
+    assert isinstance(nothing, Shortfall) and nothing.available == 0
+
+
+def test_coins_a_caller_leaves_out_are_not_touched() -> None:
+    """R234: what the mint calls PENDING is left out, though it would fit best."""
+    token = make_token("tx_wallet_1", 8, 4, 4, 2)
+    best = choose([token], 8, {KEYSET: 0}, count_max=100)
+    assert isinstance(best, Selection) and [proof.amount for proof in best.proofs] == [8]
+    pending = frozenset(proof.secret for proof in best.proofs)
+    other = choose([token], 8, {KEYSET: 0}, count_max=100, without=pending)
+    assert isinstance(other, Selection) and sorted(proof.amount for proof in other.proofs) == [4, 4]
+    assert not pending & {proof.secret for proof in other.proofs}
+
+
+def test_one_pending_coin_beside_enough_others_does_not_stop_a_payment(store: Store) -> None:
+    """R234: the payment is made with the coins that the mint calls UNSPENT."""
+    engine, mint, clock = funded(store, amount=1023, mint_options={"input_fee_ppk": 0})
+    plan = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(126, clock))
+    [coin] = [p for t in store.tokens(TokenQuery(npub=NPUB, states=("reserved",), limit=9)) for p in t.proofs]
+    engine.cancel(plan.id)
+    for _ in range(2):
+        mint.faults.next("check_states", faults.lie_about({str(coin.Y): "PENDING"}))
+    paid = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(126, clock))
+    assert paid.is_paid and coin.secret not in {
+        p.secret for t in store.tokens(TokenQuery(npub=NPUB, states=("spent",), limit=99)) for p in t.proofs
+    }
     invariants.check(store, mint)

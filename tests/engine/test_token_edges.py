@@ -43,6 +43,8 @@ FACTS: dict[str, dict[str, Any]] = {
     "reclaim": {"consumption": "swapped"},
     "correct_spent": {"mint_spent_count": len(PROOFS)},
     "claim": {"mint_spent_count": len(PROOFS)},
+    "strand": {"mint_refuses": True},
+    "write_off": {"consumption": "written_off"},
 }
 
 
@@ -134,7 +136,8 @@ def scene_facts(edge: Transition[Any]) -> dict[str, Any]:
 
 KNOWN = {
     "expect", "deposit", "deposit_reserved", "import_spent", "hand_out", "issue", "fail", "reserve", "split",
-    "release", "spend", "correct_spent", "claim", "reclaim",
+    "release", "spend", "correct_spent", "claim", "reclaim", "strand", "retry",
+    "write_off",
 }  # fmt: skip
 
 
@@ -166,7 +169,7 @@ def test_every_token_edge(place: Place, edge: Transition[Any], monkeypatch: pyte
         assert len(trail) == n + 1 and trail[-1].transition == taken.id
         assert (token.spent_at is not None) == (token.state == "spent")
         assert (token.reserved_by == run.operation.id) == (
-            token.state in ("reserved", "awaiting") or taken.event == "spend"
+            token.state in ("reserved", "awaiting", "stranded") or taken.event == "spend"
         )
     assert engine.verify_audit().holds
     held = store.tokens(TokenQuery(npub=NPUB))

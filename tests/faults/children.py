@@ -156,11 +156,14 @@ def write(store: MongoStore, seed: str) -> None:
 
 
 def race(store: MongoStore, name: str) -> None:
-    """Take part in every round that is announced on standard input."""
+    """Take part in every round that is announced on standard input. A round has two lines: what it is
+    about, and when to go; between them every client has read what it goes for, however late it is."""
     say(said="ready")
     for line in sys.stdin:
-        start = json.loads(line)
-        batch = rival(store, start["kind"], start["n"], name)
+        round_ = json.loads(line)
+        batch = rival(store, round_["kind"], round_["n"], name)
+        say(said="prepared")
+        start = json.loads(sys.stdin.readline())
         time.sleep(max(0.0, start["at"] - time.monotonic()))
         say(said="done", result=settled(store, batch))
 

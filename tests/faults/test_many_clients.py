@@ -59,9 +59,13 @@ def test_of_four_processes_one_wins_every_round(one: ReplicaSet, database: str) 
         for n in range(ROUNDS_OF_PROCESSES):
             kind = KINDS[n % len(KINDS)]
             lay_out(store, kind, n)
+            for child in children:
+                child.tell(kind=kind, n=n)
+            for child in children:  # all have read what they go for before one of them commits
+                assert child.hear() == {"said": "prepared"}
             at = start_soon()
             for child in children:
-                child.tell(kind=kind, n=n, at=at)
+                child.tell(at=at)
             assert_one_winner(store, kind, n, names, [child.hear()["result"] for child in children])
         assert_books_agree(store)
 

@@ -222,11 +222,11 @@ def token_is_stamped(spec: Machine[Any]) -> Iterator[object]:
         return
     for t in spec.transitions:
         effects, moved = set(t.effects), t.source != t.dest
-        locked = t.source in ("reserved", "awaiting")
+        locked, stranded = t.source in ("reserved", "awaiting"), t.source == "stranded"
         for effect, wanted in (
             ("set_spent_at", t.dest == "spent" and moved),
             ("set_reserved_by", t.dest == "reserved" and moved),
-            ("clear_reserved_by", locked and t.dest in ("unspent", "failed")),
+            ("clear_reserved_by", (locked and t.dest in ("unspent", "failed")) or (stranded and moved)),
             ("index_proofs", (t.source in (NONE, "awaiting")) and t.dest not in ("awaiting", "failed")),
             ("move_proofs", not moved),
         ):

@@ -17,12 +17,13 @@ TOKEN = Rows(
         awaiting    | live   ||
         unspent     | live   ||
         reserved    | live   ||
+        stranded    | live   ||
         outstanding | live   ||
         spent       | final  ||
         failed      | final  ||
     """,
     origins="""engine | expect deposit deposit_reserved import_spent hand_out issue fail reserve split release \
-                        spend correct_spent claim reclaim""",
+                        spend correct_spent strand retry write_off claim reclaim""",
     words={
         "WELL_FORMED": "type_is_storable, change_has_parent, has_proofs, total_matches_proofs, secrets_distinct"
     },
@@ -35,12 +36,16 @@ TOKEN = Rows(
         6  | issue            | awaiting > unspent     | belongs_to_operation, has_proofs, total_matches_proofs, secrets_distinct | index_proofs clear_reserved_by
         7  | fail             | awaiting > failed      | mint_cannot_issue | clear_reserved_by
         8  | reserve          | unspent > reserved     | owner_matches, wallet_mint_unit_match | set_reserved_by
-        9  | split            | unspent reserved outstanding > stay | moved_is_proper_subset | move_proofs
+        9  | split            | unspent reserved outstanding stranded > stay | moved_is_proper_subset | move_proofs
         10 | release          | reserved > unspent     | belongs_to_operation, release_is_proven | clear_reserved_by
         11 | spend            | reserved > spent       | belongs_to_operation, consumption_is_proven | set_spent_at
         12 | correct_spent    | unspent > spent        | mint_says_all_spent | set_spent_at alarm
+        12b | correct_spent   | stranded > spent       | mint_says_all_spent | clear_reserved_by set_spent_at alarm
         13 | claim            | outstanding > spent    | mint_says_all_spent | set_spent_at
         14 | reclaim          | outstanding > spent    | consumption_is_proven | set_spent_at
+        15 | strand           | reserved > stranded    | belongs_to_operation, refusal_is_proven |
+        16 | retry            | stranded > unspent     | owner_matches, wallet_mint_unit_match | clear_reserved_by
+        17 | write_off        | stranded > spent       | owner_matches, wallet_mint_unit_match, consumption_is_proven | clear_reserved_by set_spent_at alarm
     """,
     codes="""
         MELTED_FORBIDDEN | type_is_storable
@@ -55,6 +60,7 @@ TOKEN = Rows(
         NOT_SENT_TYPE | type_is_sent
         NOT_FROM_MIGRATION | from_migration
         MINT_CAN_ISSUE | mint_cannot_issue
+        REFUSAL_NOT_PROVEN | refusal_is_proven
         OWNER_MISMATCH | owner_matches
         MINT_OR_UNIT_MISMATCH | wallet_mint_unit_match
         SPLIT_NOT_PROPER | moved_is_proper_subset
@@ -312,11 +318,13 @@ CHECK = Rows(
         corrected  | final  | recover |
         discrepant | parked | recover |
         resolved   | final  | recover resolve |
+        retried    | final  | recover |
+        written_off | final | recover |
     """,
     origins="""
         engine   | found_clean found_wrong
         mint     | found_spent
-        operator | resolve
+        operator | resolve retry write_off
         restart  | recover
     """,
     rows="""
@@ -324,10 +332,13 @@ CHECK = Rows(
         2 | found_spent | none > corrected      | spent_said_twice | correct_spent record_reason alarm
         3 | found_wrong | none > discrepant     | not documents_agree | record_reason alarm
         4 | resolve     | discrepant > resolved | operator_gave_reason | record_reason
+        5 | retry       | none > retried        | operator_gave_reason, something_stranded | free_stranded record_reason alarm
+        6 | write_off   | none > written_off    | operator_gave_reason, something_stranded | drop_stranded record_reason record_loss alarm
     """,
     codes="""
         RECONCILIATION_FAILED | documents_agree
         NOT_PROVEN_SPENT | spent_said_twice
+        NOTHING_STRANDED | something_stranded
         OPERATOR_REASON_MISSING | operator_gave_reason
     """,
 )

@@ -60,7 +60,7 @@ def primes(names: list[str], open_facts: list[dict[str, bool]]) -> set[frozenset
     return {terms for terms in found if not any(other < terms for other in found)}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tables)
 def test_gaps_are_exactly_the_minimal_conditions_nobody_accepts(table: list[dict[str, str]]) -> None:
     spec = machine(table)
@@ -72,7 +72,7 @@ def test_gaps_are_exactly_the_minimal_conditions_nobody_accepts(table: list[dict
     assert all(gap.outcome == "refused" and gap.sentence for gap in found)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tables)
 def test_shadowed_and_contradictory_edges_are_those_that_are_never_taken(table: list[dict[str, str]]) -> None:
     spec = machine(table)
@@ -85,7 +85,7 @@ def test_shadowed_and_contradictory_edges_are_those_that_are_never_taken(table: 
     assert {f.where for f in lint((spec,)) if f.code == "L22"} == both
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tables)
 def test_overlapping_edges_are_those_that_agree_somewhere(table: list[dict[str, str]]) -> None:
     spec = machine(table)
@@ -106,7 +106,7 @@ def test_overlapping_edges_are_those_that_agree_somewhere(table: list[dict[str, 
         assert all(agrees(edge, facts) for edge in spec.transitions if edge.id in (one, other)), f.sentence
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(tables)
 def test_an_absorbed_gap_is_said_to_be_absorbed(table: list[dict[str, str]]) -> None:
     asked, absorbing = gaps(machine(table)), gaps(machine(table, ("ask",)))

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from nutstate.machines.money import (
     AMOUNT_MAX,
+    PARTS_MAX,
+    NotSplittable,
     blanks_needed,
     conserved,
     denominations,
@@ -59,3 +61,56 @@ def test_conservation_is_exact() -> None:
     assert not conserved(800, 550, 0, 200, 51)
     assert not conserved(800, 801, -1)
     assert not conserved(1, True)
+
+
+KEYS = st.sets(st.integers(1, 60), min_size=1, max_size=6)
+
+
+@given(st.integers(1, 150), KEYS)
+def test_an_amount_is_split_by_the_keys_there_are_or_not_at_all(amount: int, keys: set[int]) -> None:
+    """R231: into amounts of the keys whenever some sum of them makes it, largest first failing or not."""
+    reachable = {0}
+    for total in range(1, amount + 1):
+        if any(total - key in reachable for key in keys):
+            reachable.add(total)
+    if amount not in reachable:
+        with pytest.raises(NotSplittable):
+            denominations(amount, keys)
+        return
+    parts = denominations(amount, keys)
+    assert sum(parts) == amount and set(parts) <= keys and list(parts) == sorted(parts)
+
+
+@given(st.integers(1, 150), KEYS)
+def test_blanks_carry_any_change_of_any_denominations(owed: int, keys: set[int]) -> None:
+    """R231: a mint that gives change largest first never needs more blanks than were sent."""
+    blanks = blanks_needed(owed, keys)
+    for change in range(1, owed + 1):
+        count, rest = 0, change
+        for key in sorted(keys, reverse=True):
+            count, rest = count + rest // key, rest % key
+        assert count <= blanks
+
+
+@given(st.integers(1, AMOUNT_MAX))
+def test_all_powers_of_two_are_the_usual_case(amount: int) -> None:
+    """R231: with keys for every power of two nothing differs from NUT-00 and NUT-08."""
+    keys = [1 << bit for bit in range(64)]
+    assert denominations(amount, keys) == denominations(amount)
+    assert blanks_needed(amount, keys) == blanks_needed(amount)
+
+
+@pytest.mark.parametrize(
+    ("amount", "keys"),
+    [
+        (PARTS_MAX + 1, [1]),
+        (2**53 - 1, range(2, 20_002, 2)),
+        (99_991, [*range(7_000, 63_000, 7), 30_011]),
+        (5, []),
+    ],
+)
+def test_what_cannot_be_split_ends_soon(amount: int, keys: list[int]) -> None:
+    """R231: the search is bounded, in its steps and in the number of parts."""
+    with pytest.raises(NotSplittable):
+        denominations(amount, keys)
+    assert denominations(PARTS_MAX, [1]) == (1,) * PARTS_MAX

@@ -165,10 +165,12 @@ def test_a_full_disk_refuses_and_keeps_what_was_acknowledged(small_disk: Path) -
 
 
 READ_ONLY = """
-import os, sys
+import os, sys, tempfile
 from nutstate._open_store import open_store
 from nutstate.storage.errors import StoreUnavailable
 from nutstate.storage.testing import batch_for, make_operation
+with tempfile.TemporaryDirectory() as ours, open_store(f"sqlite:///{ours}/wallet.db") as store:
+    store.commit(batch_for(make_operation("tx-new")))  # all modules are loaded while we may read them
 if os.geteuid() == 0:
     os.setgid(65534); os.setuid(65534)
 url = sys.argv[1]

@@ -42,7 +42,9 @@ def _reconciles(store: Reader, operations: list[Operation]) -> None:
 
 def _value(operations: list[Operation], tokens: list[Token]) -> None:
     entered = sum(op.amount for op in operations if op.state in ("issued", "deposited"))
-    held = sum(t.total_amount for t in tokens if t.state in ("unspent", "reserved", "outstanding"))
+    held = sum(
+        t.total_amount for t in tokens if t.state in ("unspent", "reserved", "stranded", "outstanding")
+    )
     gone = corrected = 0
     for op in operations:
         if op.kind != "melt":

@@ -185,7 +185,7 @@ def _value(setting: Setting, world: World) -> str | None:
     if any(_used_again(setting, world, op) for op in world.ops):
         return None
     entered = sum(amount for _, coins in setting.tokens for _, amount in coins)
-    held = sum(t.total for t in world.tokens if t.state in ("unspent", "reserved", "outstanding"))
+    held = sum(t.total for t in world.tokens if t.state in ("unspent", "reserved", "stranded", "outstanding"))
     gone = 0
     paid: set[str] = set()
     for index, (plan, op) in enumerate(zip(setting.plans, world.ops, strict=True)):

@@ -18,6 +18,7 @@ from .checks import preflight, reconcile
 from .demo import demo
 from .diagrams import diagrams
 from .doctor import doctor
+from .empty import refuse_empty
 from .errors import Exit, ended_content, redact, usage_content
 from .errors_list import errors
 from .local_mongo import mongod
@@ -25,6 +26,7 @@ from .machines import machines
 from .melt import cancel, confirm, melt
 from .operations import history, recover, release, resolve, resume, show, write_off
 from .record import hold, record_melt, unhold
+from .stranded import retry_stranded, write_off_stranded
 from .wallet import balance, deposit, mint
 
 
@@ -50,6 +52,7 @@ class App(click.Group):
                 stream.reconfigure(errors="replace")
         try:
             with _ended_like_ctrl_c():
+                refuse_empty(self, given)
                 code = super().main(
                     given,
                     prog_name or "nutstate",
@@ -132,7 +135,8 @@ def app(context: click.Context) -> None:
 
 _COMMANDS = (
     demo, mint, deposit, balance, melt, confirm, cancel, hold, unhold, record_melt, show, history, recover,
-    resume, release, write_off, resolve, preflight, reconcile, audit, errors, doctor, mongod, machines,
+    resume, release, write_off, resolve,
+    retry_stranded, write_off_stranded, preflight, reconcile, audit, errors, doctor, mongod, machines,
     diagrams,
 )  # fmt: skip
 for _command in _COMMANDS:

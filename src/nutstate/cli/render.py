@@ -180,6 +180,11 @@ def next_steps(session: Session, handle: Handle) -> list[str]:
     return [command("recover --wait 60"), command(f"show {about}")]
 
 
+def step_rows(steps: Sequence[str]) -> list[tuple[str, str]]:
+    """The commands that make sense now, the one to begin with first."""
+    return [("or" if n else "next", step) for n, step in enumerate(steps)]
+
+
 def result(session: Session, handle: Handle, code: Exit, *, preimage: bool = False, note: str = "") -> Exit:
     """Everything a command says about the operation it leaves behind."""
     out, steps = session.out, next_steps(session, handle)
@@ -188,7 +193,7 @@ def result(session: Session, handle: Handle, code: Exit, *, preimage: bool = Fal
         out.document(document)
         return code
     headline(out, handle)
-    out.pairs([*numbers(handle, preimage=preimage), *(("next", step) for step in steps)])
+    out.pairs([*numbers(handle, preimage=preimage), *step_rows(steps)])
     if note:
         out.line(note, wrap=True)
     if code is Exit.OPEN:
@@ -223,7 +228,7 @@ def timeline(out: Output, records: Sequence[AuditRecord], verbose: bool) -> None
             f"{record.from_state} → ",
             (record.to_state, style_of(record.to_state) if not is_token else ""),
         ]
-        by = "" if record.actor in ("caller", "engine") else f" by {record.actor.partition(':')[0]}"
+        by = _by(record)
         out.line(f"  {when:>12}  ", name, "  " if name else "", *arrow, (f"  {record.event}{by}", "dim"))
         if verbose:
             for guard, held in record.verdicts.items():
@@ -231,6 +236,16 @@ def timeline(out: Output, records: Sequence[AuditRecord], verbose: bool) -> None
                 out.line(
                     " " * (22 if is_token else 18), mark, f" {guard.rpartition(':')[2].replace('_', ' ')}"
                 )
+
+
+def _by(record: AuditRecord) -> str:
+    """Who decided it, if that is worth a word, and why."""
+    actor = record.actor.partition(":")[0]
+    words = "" if actor in ("caller", "engine") else f" by {actor}"
+    if isinstance(record.data.get("operator"), str):
+        words += f" {record.data['operator']}"
+    reason = record.data.get("operator_reason")
+    return f"{words}: {reason}" if isinstance(reason, str) else words
 
 
 def stamp(ms: int) -> str:

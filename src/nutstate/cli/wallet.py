@@ -20,7 +20,7 @@ from .mints import is_simulated
 from .output import Part, Working
 from .render import exit_code, mint_words, result
 
-SHOWN_STATES = ("unspent", "reserved")
+SHOWN_STATES = ("unspent", "reserved", "stranded")
 
 
 def _check_common(npub: str, wallet: str | None, transaction_id: str | None, key: str | None) -> None:
@@ -38,7 +38,8 @@ def _check_common(npub: str, wallet: str | None, transaction_id: str | None, key
 Examples:
   nutstate mint 1000 --npub npub1… --mint https://mint.example
   nutstate mint 1000 --npub npub1… --simulated
-  nutstate mint 1000 --wait 0 --json      prints the invoice and ends with 3; then: nutstate recover""",
+  nutstate mint 1000 --wait 0 --json      prints the invoice and ends with 3; then:
+  nutstate recover --wait 60""",
 )
 @click.argument("amount", type=int)
 @npub_option
@@ -190,7 +191,7 @@ def deposit(
 @click.option("--mint", metavar="URL", help="Only this mint.  [default: every mint]")
 @with_session
 def balance(session: Session, npub: str, mint: str | None) -> int:
-    """What the wallet holds, by mint and unit: spendable, and locked by open operations."""
+    """What the wallet holds, by mint and unit: spendable, held by open operations, refused by the mint."""
     with session.engine() as (engine, _):
         every = engine.balance(npub, mint).by_wallet
         wallets = {where: states for where, states in every.items() if any(states.values())}
@@ -214,5 +215,5 @@ def balance(session: Session, npub: str, mint: str | None) -> int:
         for (url, unit), states in sorted(wallets.items()):
             spendable, *others = (str(states.get(state, 0)) for state in SHOWN_STATES)
             table.append([(spendable, "bold green"), *others, unit, mint_words(url)])
-        session.out.table(("spendable", "reserved", "unit", "mint"), table, right=(0, 1))
+        session.out.table(("spendable", "reserved", "stranded", "unit", "mint"), table, right=(0, 1, 2))
         return 0

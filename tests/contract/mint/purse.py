@@ -26,6 +26,17 @@ def value(answer: Answer[T]) -> T:
     return answer
 
 
+def known(said: T | None) -> T:
+    """What an answer says where it could be silent."""
+    assert said is not None
+    return said
+
+
+def price(quote: MeltQuote) -> int:
+    """Amount and fee reserve of a melt quote."""
+    return known(quote.amount) + known(quote.fee_reserve)
+
+
 @define
 class Purse:
     """Proofs at one mint. Every method asserts that the mint does as asked."""

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from nutstate.storage.port import AuditQuery, Counted, Held, OperationQuery, Store, TokenQuery
+from nutstate.storage.port import AuditQuery, Counted, Held, HeldCoins, OperationQuery, Store, TokenQuery
 from nutstate.storage.records import TokenMetadata
-from nutstate.storage.testing import MINT, NPUB, batch_for, make_operation, make_token
+from nutstate.storage.testing import MINT, NPUB, batch_for, make_operation, make_proofs, make_token
 from tests.contract.store.steps import after, put, rechained, reserved, spent
 
 
@@ -205,6 +205,32 @@ def test_balance_is_exact_beyond_float(store: Store) -> None:
     largest = 2**53 - 1
     put(store, *(make_token(f"t{n}", largest) for n in range(5)), make_token("one", 1))
     assert [held.amount for held in store.balance(NPUB)] == [5 * largest + 1]
+
+
+def test_coins_are_summed_by_state_and_keyset(store: Store) -> None:
+    """R235: the value of unspent and stranded proofs by keyset, exact beyond floats, of one wallet or all."""
+    largest = 2**53 - 1
+    old = evolve(make_proofs("old", 5)[0], id="000000000000abcd")
+    new = make_proofs("new", largest - 5)
+    put(
+        store,
+        make_token("mixed", proofs=(old, *new)),
+        make_token("more", largest),
+        make_token("lone", 8, wallet_id="wallet-2"),
+        make_token("gone", 16, state="spent"),
+        make_token("apart", 32, state="stranded"),
+    )
+    rest = 2 * largest - 5
+    assert list(store.coins_by_keyset(NPUB)) == [
+        HeldCoins(MINT, "sat", "stranded", new[0].id, 32),
+        HeldCoins(MINT, "sat", "unspent", old.id, 5),
+        HeldCoins(MINT, "sat", "unspent", new[0].id, rest + 8),
+    ]
+    assert list(store.coins_by_keyset(NPUB, MINT, "wallet-2")) == [
+        HeldCoins(MINT, "sat", "unspent", new[0].id, 8)
+    ]
+    assert list(store.coins_by_keyset(NPUB, "https://other")) == []
+    assert list(store.coins_by_keyset("nobody")) == []
 
 
 def test_balance_follows_the_states(store: Store) -> None:

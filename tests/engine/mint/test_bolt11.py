@@ -45,7 +45,7 @@ def _oracle() -> Any:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     amount=st.one_of(st.none(), st.integers(1, 10**15)),
     expiry=st.integers(0, 2**30),
@@ -66,7 +66,7 @@ def test_the_bolt11_package_agrees(
     assert (ours.expiry_s, ours.description) == (theirs.expiry, theirs.description)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     amount=st.one_of(st.none(), st.integers(1, 10**17)),
     expiry=st.integers(0, 2**40),
@@ -109,7 +109,7 @@ def test_what_cannot_be_made() -> None:
         make_invoice(1, timestamp=2**35, payment_hash="00" * 32)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(position=st.integers(0, 10_000), replacement=st.sampled_from("qpzry9x8gf2tvdw0s3jn54khce6mua7l1b"))
 def test_one_wrong_character_is_refused(position: int, replacement: str) -> None:
     text = make_invoice(123_000, preimage=b"\x01" * 32, timestamp=NOW)
@@ -120,7 +120,7 @@ def test_one_wrong_character_is_refused(position: int, replacement: str) -> None
             decode_invoice(damaged)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(at=st.integers(0, 10_000), bit=st.integers(0, 4))
 def test_a_forged_checksum_does_not_help(at: int, bit: int) -> None:
     text = make_invoice(123_000, preimage=b"\x01" * 32, timestamp=NOW)
@@ -188,7 +188,7 @@ def test_prefixes_that_mean_nothing(hrp: str) -> None:
         decode_invoice(_sign(hrp, body, PrivateKey(b"\x02" * 32)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.one_of(st.text(max_size=300), st.text(alphabet="lnbc1qpzry9x8gf2tvdw0s3", max_size=300)))
 def test_garbage_is_refused(text: str) -> None:
     with pytest.raises(InvalidInvoice):

@@ -38,7 +38,7 @@ hostile_text = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(secret=st.text(max_size=80).filter(lambda s: s.isprintable()), r=scalars, k=scalars)
 def test_round_trip(secret: str, r: str, k: str) -> None:
     A = crypto.public_key(k)
@@ -53,7 +53,7 @@ def test_round_trip(secret: str, r: str, k: str) -> None:
     assert not crypto.verify_dleq(G if A != G else MINUS_G, B_, C_, e, s)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.tuples(*[hostile_text] * 5), st.integers(0, 4))
 def test_hostile_values_are_false_never_an_exception(values: tuple[str, ...], true_at: int) -> None:
     a, b, c, e, s = (v if i != true_at else (G, G, G, ONE, ONE)[i] for i, v in enumerate(values))
@@ -119,7 +119,7 @@ def test_y_is_over_the_text_of_the_secret() -> None:
     assert crypto.y_of("secret") == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**64 - 1))
 def test_amounts_split_into_distinct_powers_of_two(amount: int) -> None:
     parts = money.denominations(amount)

@@ -185,7 +185,7 @@ def test_restored_signatures_are_matched_by_name() -> None:
         unblind_restored(blanks, Restored(stranger, (signed[0],)), keys_for)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(owed=st.integers(0, 4095), blanks=st.integers(0, 13))
 def test_change_is_the_largest_powers_that_fit(owed: int, blanks: int) -> None:
     outputs = blank_outputs(OLD, blanks)

@@ -110,8 +110,8 @@ def _check_value(path: str, body: Any, answer: Answer[object]) -> None:
         assert isinstance(answer, MeltQuote)
         assert (answer.state, answer.amount, answer.unit) == (body["state"], body["amount"], "sat")
         assert answer.expires_at == body["expiry"] * 1000
-        assert [s.amount for s in answer.change] == [s["amount"] for s in body["change"] or []]
-        assert all(s.dleq is not None for s in answer.change)
+        assert [s and s.amount for s in answer.change] == [s["amount"] for s in body["change"] or []]
+        assert all(s is not None and s.dleq is not None for s in answer.change)
         assert (answer.preimage is None) == (body["payment_preimage"] is None)
     elif path.startswith("/v1/mint/quote"):
         assert isinstance(answer, MintQuote)

@@ -1,0 +1,96 @@
+"""``retry-stranded`` and ``write-off-stranded``: what becomes of coins that their mint will not take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ..engine import arguments
+from ..engine.engine import Engine
+from ..engine.handle import Handle
+from .context import Session, chosen_mint, mint_options, npub_option, with_session
+from .errors import Exit
+from .operators import named, reason_option
+from .render import as_document
+
+_TOKEN = "tx_melt_1732264000000_0123456789abcdef01234567_stranded_2"
+
+
+def _which(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which stranded coins are meant."""
+    for option in (
+        click.option("--token", "tokens", multiple=True, metavar="TOKEN",
+                     help="Only this token; may be given several times.  [default: all of the wallet]"),
+        click.option("--wallet", metavar="ID", help="Wallet id inside the store.  [default: the npub]"),
+        click.option("--unit", default="sat", show_default=True, metavar="UNIT", help="sat or msat."),
+        reason_option,
+        mint_options,
+        npub_option,
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command(
+    "retry-stranded",
+    short_help="Make coins spendable that the mint refused.",
+    epilog=f"""\b
+Examples:
+  nutstate retry-stranded --npub npub1… --mint https://mint.example --reason 'the mint was mended'
+  nutstate retry-stranded --npub npub1… --simulated --reason 'tried by hand' --token {_TOKEN}""",
+)
+@_which
+@with_session
+def retry_stranded(session: Session, /, **given: Any) -> int:
+    """Make stranded coins spendable again. The mint must call them UNSPENT.
+
+    A coin that the mint still refuses is stranded again by the next payment that meets it.
+    """
+    return _done(session, "retried", lambda engine, more: engine.retry_stranded(**more), given)
+
+
+@click.command(
+    "write-off-stranded",
+    short_help="Give coins up that the mint refused.",
+    epilog="""\b
+Example:
+  nutstate write-off-stranded --npub npub1… --mint https://mint.example --reason 'the mint is gone'""",
+)
+@_which
+@with_session
+def write_off_stranded(session: Session, /, **given: Any) -> int:
+    """Give stranded coins up as lost; the loss is recorded and cannot be taken back."""
+    return _done(session, "given up", lambda engine, more: engine.write_off_stranded(**more), given)
+
+
+def _done(
+    session: Session,
+    word: str,
+    call: Callable[[Engine, dict[str, Any]], tuple[Handle, ...]],
+    given: dict[str, Any],
+) -> int:
+    url = arguments.mint_url(chosen_mint(given["mint"], given["simulated"]))
+    arguments.npub(given["npub"])
+    with session.engine(mint_url=url) as (engine, _):
+        ended = call(
+            engine,
+            {
+                "npub": given["npub"],
+                "mint_url": url,
+                "reason": given["reason"],
+                "operator": named(given["operator"]),
+                "tokens": given["tokens"] or None,
+                "wallet_id": given["wallet"],
+                "unit": given["unit"],
+            },
+        )
+    amount = sum(handle.amount for handle in ended)
+    if session.out.as_json:
+        rows = [as_document(handle) for handle in ended]
+        session.out.document({"amount": amount, "unit": given["unit"], "operations": rows})
+        return Exit.DONE
+    session.out.line(f"{amount} {given['unit']} {word}")
+    session.out.pairs([("operation", handle.id) for handle in ended])
+    return Exit.DONE

@@ -1,0 +1,68 @@
+"""What `nutstate recover` goes on with, and what it offers for the rest."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from nutstate.engine.mint.simulated_faults import REQUEST_LOST
+
+from .conftest import Wallet
+from .test_exit_codes import parked, pending
+
+
+def melting(wallet: Wallet) -> str:
+    """A melt that the mint calls PENDING, asked about a moment ago."""
+    invoice, _ = pending(wallet)
+    operation_id: str = wallet.run("melt", invoice, "--wait", "0", "--json").json["operation"]["id"]
+    return operation_id
+
+
+def later(wallet: Wallet, operation_id: str) -> None:
+    """Nobody looks at the operation for an hour."""
+    with sqlite3.connect(wallet.file) as db:
+        db.execute(
+            "UPDATE operations SET next_check_at = next_check_at + 3600000 WHERE id = ?", (operation_id,)
+        )
+    db.close()
+
+
+def test_an_operation_that_is_not_due_is_told_and_left(wallet: Wallet) -> None:
+    """R306: without --force the mint is asked only when it is time; 3, since it is still open."""
+    operation_id = melting(wallet)
+    later(wallet, operation_id)
+    ran = wallet.run("recover")
+    assert (
+        ran.code == 3
+        and "1 open operation is not due yet" in ran.out
+        and "nutstate recover --force" in ran.out
+    )
+    assert wallet.run("recover", "--json").json == {"operations": [], "open": [operation_id]}
+
+
+def test_force_asks_about_what_is_not_due(wallet: Wallet) -> None:
+    """R306"""
+    operation_id = melting(wallet)
+    later(wallet, operation_id)
+    ran = wallet.run("recover", "--force", "--json")
+    assert ran.code == 3 and [o["id"] for o in ran.json["operations"]] == [operation_id]
+
+
+def test_a_parked_operation_is_to_be_looked_at_first(wallet: Wallet) -> None:
+    """R307: `recover` offers `show`, and `show` begins with the look, not with giving money up."""
+    operation_id = parked(wallet)
+    ran = wallet.run("recover", "--force")
+    (line,) = [line for line in ran.out.splitlines() if line.strip().startswith("next")]
+    assert f"nutstate show {operation_id}" in line and "write-off" not in ran.out
+    shown = wallet.run("show", operation_id, "--json").json["next"]
+    assert shown[0].startswith(f"nutstate show {operation_id}") and "write-off" in shown[-1]
+    rows = [line.split(maxsplit=1) for line in wallet.run("show", operation_id).out.splitlines()]
+    assert [word for word, *_ in filter(None, rows)].count("next") == 1
+
+
+def test_a_live_operation_offers_show_too(wallet: Wallet) -> None:
+    """R307: going on is what the command just did."""
+    with wallet.mint() as mint:
+        mint.faults.next("melt", REQUEST_LOST)
+    operation_id = wallet.run("melt", wallet.invoice(), "--wait", "0", "--json").json["operation"]["id"]
+    ran = wallet.run("recover", "--force")
+    assert ran.code == 3 and f"next  nutstate show {operation_id}" in ran.out

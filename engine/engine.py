@@ -102,10 +102,10 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
         """A parked operation goes back to work, and a funding that is waited for is looked at now.
         ``operator`` names who wants it; the audit record keeps both.
 
-        A funding that ended ``expired`` is asked about once more: when the mint says PAID, a follow-up operation (``record.parent_id`` names the first one) issues what was paid, and its
-        handle is returned; asked again, the same one is. Codes: NOT_FOUND, OPERATOR_REASON_MISSING,
-        INVALID_OPERATOR, UNDEFINED_TRANSITION, NOT_PROVEN_PAID, QUOTE_NOT_OURS and MINT_* (expired: nothing
-        is written)."""
+        A funding that ended ``expired`` is asked about once more. When the mint says PAID, a follow-up
+        operation (``record.parent_id`` names the first one) issues what was paid; its handle is returned, and
+        the same one when asked again. Codes: NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR,
+        UNDEFINED_TRANSITION, NOT_PROVEN_PAID, QUOTE_NOT_OURS and MINT_* (expired: nothing is written)."""
         said, wait = operator_says(reason, operator), self._wait(wait_s)
         op = self._stored(operation_id)
         if op.kind == "mint" and op.state == "expired":

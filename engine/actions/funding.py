@@ -121,10 +121,13 @@ def _not_paid(run: Run, happened: Happened) -> Happened:
     """What follows from an answer that is not PAID: the invoice ran out, the watch for a late payment is over
     or a part of it is, it took too long; or nothing."""
     evidence = attrs.evolve(happened.evidence, watched_ms=run.watched_ms())
-    for event in ("expire", "watch_over", "watch_counted"):
+    for event in ("expire", "watch_over"):
         if run.decide(event, evidence).accepted:
             return Happened(event, evidence)
-    return _or_too_old(run, Happened(happened.event, evidence))
+    followed = _or_too_old(run, Happened(happened.event, evidence))
+    if followed.event != "too_old" and run.decide("watch_counted", evidence).accepted:
+        return Happened("watch_counted", evidence)
+    return followed
 
 
 # -- with outputs ----------------------------------------------------------------------------------------

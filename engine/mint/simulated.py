@@ -102,6 +102,15 @@ class SimulatedMint:
     def auto_pay(self, value: bool) -> None:
         self._ledger.auto_pay = value
 
+    @property
+    def issues_late(self) -> bool:
+        """Whether mint quotes that were paid are issued for after their expiry, as many mints do."""
+        return self._ledger.issues_late
+
+    @issues_late.setter
+    def issues_late(self, value: bool) -> None:
+        self._ledger.issues_late = value
+
     def deliver_late(self) -> int:
         """Execute, in order, the requests a ``LATE`` fault held back. Their answers reach nobody.
         Returns how many there were."""

@@ -42,6 +42,7 @@ class Ledger:
         self._now_ms = now_ms
         self.old_release = release.startswith("0.20")
         self.auto_pay = True
+        self.issues_late = False
 
     # --- proofs and outputs ---------------------------------------------------------------------
 
@@ -148,7 +149,7 @@ class Ledger:
             raise No(20001, "quote not paid")
         if sum(output["amount"] for output in request["outputs"]) != quote["amount"]:
             raise No(11000, "amount to mint does not match quote amount")
-        if quote["expiry"] * 1000 < self._now_ms():
+        if quote["expiry"] * 1000 < self._now_ms() and not self.issues_late:
             raise No(11000 if self.old_release else 20007, "quote expired")
         self._state.put("mint_quote", request["quote"], {**quote, "state": "ISSUED"})
         return self._sign_all(request["outputs"])

@@ -20,7 +20,13 @@ def balance_of(
         mints = {h.mint_url for h in held if h.state == "unspent" and h.amount}
         telling = ask_mints or any(keysets.remembers(name) for name in mints)
         coins = moment.coins_by_keyset(npub, mint_url) if mints and telling else ()
-    refused = [coin for coin in coins if coin.state == "unspent" and _is_refused(keysets, coin, ask_mints)]
+    asked = {name for name in mints if ask_mints and _answers(keysets, name)}
+    refused = [
+        coin
+        for coin in coins
+        if coin.state == "unspent"
+        and keysets.known_refused(coin.mint_url, coin.unit, coin.keyset_id, just_read=coin.mint_url in asked)
+    ]
     return _by_wallet(held, refused)
 
 
@@ -36,13 +42,12 @@ def _by_wallet(held: Sequence[Held], refused: Sequence[HeldCoins]) -> dict[tuple
     return wallets
 
 
-def _is_refused(keysets: Keysets, coin: HeldCoins, ask: bool) -> bool:
-    if ask:
-        try:
-            return coin.keyset_id not in keysets.honoured_fees(coin.mint_url, coin.unit, [coin.keyset_id])
-        except MintSilent:
-            pass
-    return keysets.known_refused(coin.mint_url, coin.unit, coin.keyset_id)
+def _answers(keysets: Keysets, mint_url: str) -> bool:
+    try:
+        keysets.listed(mint_url, refresh=True)
+    except MintSilent:
+        return False
+    return True
 
 
 def stranded_value(reader: Reader, keysets: Keysets, op: Operation) -> int:

@@ -12,6 +12,7 @@ from ..storage.records import Operation
 from ..storage.secret import Secret
 from . import arguments
 from .admission import Admission
+from .allowed import Judge
 from .draft import Draft
 from .driver import Driver, Observer
 from .errors import NotFound
@@ -46,6 +47,7 @@ class Core:
         faults: Faults | None = None,
         rng: Callable[[int], bytes] = secrets.token_bytes,
         audit_key: Secret | bytes | None = None,
+        mint_allowed: Judge | None = None,
     ) -> None:
         self.store = store
         self._own_mint: HttpMint | None = None
@@ -56,6 +58,8 @@ class Core:
         self.clock = clock or SystemClock()
         self._uptime = Uptime.of(self.clock)
         self._rng = rng
+        self._mint_allowed = mint_allowed
+        self._mints_allowed = frozenset(map(arguments.mint_url, self.settings.mints_allowed or ()))
         self._audit_key = arguments.audit_key(audit_key)
         self._keysets = Keysets(self.mint, self.clock, self.settings)
         self._driver = Driver(

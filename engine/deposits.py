@@ -22,6 +22,7 @@ from .mint.crypto import y_of
 from .mint.keysets import UnknownKeyset, full_id
 from .mint.port import Failure, MintPort
 from .mint.token_codec import InvalidToken, decode_token
+from .proofs import SECRET_CHARS_MAX, can_be_spent
 from .settings import Settings
 
 
@@ -60,6 +61,11 @@ def parse_token(
         raise InvalidArgument("there are no proofs in it", code="INVALID_TOKEN")
     if not all(is_amount(proof.amount) for proof in found.proofs):
         raise InvalidArgument("every proof has a positive whole amount", code="INVALID_AMOUNT")
+    if not all(can_be_spent(proof.secret) for proof in found.proofs):
+        raise InvalidArgument(
+            f"a proof's secret is not 1 to {SECRET_CHARS_MAX} printable characters: no mint need take it",
+            code="INVALID_TOKEN",
+        )
     if len({proof.secret for proof in found.proofs}) != len(found.proofs):
         raise InvalidArgument("the same proof occurs twice", code="DUPLICATE_SECRET")
     return HandedIn(found.mint_url, found.unit, tuple(_renamed(proof) for proof in found.proofs))

@@ -24,7 +24,8 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine
-    closes neither; ``audit_key`` is needed to purge audit records. Every method raises
+    closes neither; ``audit_key`` is needed to purge audit records, ``mint_allowed`` says of the address in a
+    token whether its mint may be asked. Every method raises
     :class:`Refused`, :class:`MintError` or :class:`StorageError`, each with a stable ``code``.
     """
 

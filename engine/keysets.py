@@ -205,15 +205,18 @@ class Keysets:
         with self._lock:
             return self._lists.get(mint_url) is not None
 
-    def known_refused(self, mint_url: str, unit: str, keyset_id: str) -> bool:
+    def known_refused(self, mint_url: str, unit: str, keyset_id: str, *, just_read: bool = False) -> bool:
         """Whether, as far as is remembered, the mint no longer takes coins of the keyset. Asks nothing: of a
-        mint that was not asked before, and of a keyset that was never looked for, it is not known."""
+        mint that was not asked before it is not known, and a keyset that is not listed is only refused when
+        it was looked for in vain, or when the list was ``just_read``."""
         with self._lock:
             known = self._lists.get(mint_url)
         if known is None:
             return False
         listed = [k for k in known.keysets if k.id == keyset_id]
-        return keyset_id in known.missed if not listed else not self._is_honoured(listed[0], unit)
+        if not listed:
+            return just_read or keyset_id in known.missed
+        return not self._is_honoured(listed[0], unit)
 
     def _is_honoured(self, info: KeysetInfo, unit: str) -> bool:
         return info.unit == unit and (info.final_expiry is None or info.final_expiry > self._clock.now())

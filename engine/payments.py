@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from ..machines.melt import ENDED_UNPAID
 from ..storage.records import Policy, Proof
 from . import arguments, requests
+from .allowed import check_allowed
 from .core import Core
 from .deposits import check_deposit, parse_token
 from .errors import Refused
@@ -174,9 +175,10 @@ class Payments(Core):
         Only proofs are taken whose DLEQ (NUT-12, with r) shows that the mint signed them, that are not
         locked (NUT-10), and that the mint calls UNSPENT. ``allow_unverified`` takes proofs without DLEQ
         too: one bad coin among them spoils every payment it is used in. Whoever made the token can still
-        spend it. The mint named in a token is asked, so pass only tokens of mints you are willing to ask.
-        Codes: INVALID_TOKEN, INVALID_*, PROOFS_NOT_VERIFIED, PROOFS_LOCKED, PROOFS_NOT_UNSPENT,
-        DUPLICATE_PROOF, TOO_MANY_PROOFS, MINT_* (nothing written).
+        spend it. A mint that only the token names, and not ``mint_url``, is asked when it is allowed: by
+        ``Settings.mints_allowed``, by ``Engine(mint_allowed=…)``, or because it is known already.
+        Codes: INVALID_TOKEN, INVALID_*, MINT_NOT_ALLOWED, PROOFS_NOT_VERIFIED, PROOFS_LOCKED,
+        PROOFS_NOT_UNSPENT, DUPLICATE_PROOF, TOO_MANY_PROOFS, MINT_* (nothing written).
         """
         owner = arguments.npub(npub)
         parsed = parse_token(token, proofs, mint_url, unit)
@@ -194,6 +196,10 @@ class Payments(Core):
         )
 
         def begin() -> Happened:
+            if mint_url is None:
+                check_allowed(
+                    self.store, self.mint, self._mints_allowed, self._mint_allowed, owner, parsed.mint_url
+                )
             found = check_deposit(
                 self.store, self.mint, self._keysets, parsed, self.settings, allow_unverified
             )

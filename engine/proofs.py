@@ -37,3 +37,14 @@ def sent_secrets(op: Operation) -> frozenset[Secret]:
         return frozenset()
     inputs = json.loads(op.request_body.reveal()).get("inputs", ())
     return frozenset(Secret(str(item["secret"])) for item in inputs)
+
+
+SECRET_CHARS_MAX = 512
+"""A mint signs a secret unseen, and NUT-00 names no limit; but mints refuse long ones when they are to be
+spent (above 512 characters, or 1024), and with them every request they are in."""
+
+
+def can_be_spent(secret: Secret) -> bool:
+    """Whether every mint takes a secret like this: 1 to SECRET_CHARS_MAX printable characters."""
+    text = secret.reveal()
+    return 0 < len(text) <= SECRET_CHARS_MAX and text.isprintable()

@@ -21,6 +21,7 @@ from .evidence import Chosen
 from .handle import Handle
 from .ids import request_hash
 from .mint.crypto import y_of
+from .proofs import SECRET_CHARS_MAX, can_be_spent
 from .token_ids import split_id
 from .trail import records_of
 
@@ -158,8 +159,15 @@ def _same(one: Proof, other: Proof) -> bool:
 
 
 def check_new(store: Reader, proofs: Iterable[Proof]) -> None:
-    """Refuse what lies in a stored token already; names the token, never the secret.
-    Code DUPLICATE_PROOF."""
+    """Refuse what could never be spent, and what lies in a stored token already; names the token, never the
+    secret. Codes INVALID_TOKEN, DUPLICATE_PROOF."""
+    proofs = tuple(proofs)
+    if not all(can_be_spent(proof.secret) for proof in proofs):
+        raise InvalidArgument(
+            f"a secret of keep or change is not 1 to {SECRET_CHARS_MAX} printable characters: no mint need "
+            "take it",
+            code="INVALID_TOKEN",
+        )
     owners = store.proof_owners([proof_key(proof.secret) for proof in proofs])
     if owners:
         raise Refused(

@@ -43,6 +43,9 @@ class Settings:
     candidate_tokens_max: int = _count(200)
     lease_s: float = _duration(30)
     dedup_window_s: float = _duration(300)
+    mints_allowed: tuple[str, ...] | None = field(default=None)
+    """Addresses that may be asked because a token names them, private ones too. None: only mints that the
+    wallet or the HTTP client knows already."""
     quote_lifetime_s: float = _duration(600)
     """How long a quote counts whose expiry the mint does not name; a funding's invoice names its own."""
     late_payment_watch_h: float = _duration(168)

@@ -44,6 +44,7 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "INVALID_ARGUMENT": ("LOW", "an argument is malformed"),
     "INVALID_NPUB": ("LOW", "the npub is not a bech32 public key"),
     "INVALID_MINT_URL": ("LOW", "the mint's address is not an http or https address"),
+    "MINT_NOT_ALLOWED": ("LOW", "only a token names this mint, and it is not allowed to be asked for that"),
     "INVALID_UNIT": ("LOW", "the unit is not known"),
     "MIXED_UNITS": ("LOW", "the wallet holds several units, which are never added: name one"),
     "INVALID_AMOUNT": ("LOW", "an amount is not a positive whole number within the limit"),

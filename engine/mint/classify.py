@@ -7,7 +7,9 @@ between releases and mean different things at different mints, so every other co
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
+from ...machines.money import is_amount
 from .port import Ambiguous, Refused
 
 DEFINITIVE = frozenset({10001, *range(11005, 11016), *range(12001, 12004), *range(30001, 31005)})
@@ -17,6 +19,7 @@ DEFINITIVE_IF_UNSENT = frozenset({20007})
 """Quote expired: a proof only while nothing was ever sent, for an expired melt may still be paid."""
 
 DETAIL_CHARS_MAX = 160
+TEXT_CHARS_MAX = 4_000  # of a text that is looked at at all
 _LONG_RUN = re.compile(r"[A-Za-z0-9+/=_-]{20,}")
 
 
@@ -30,21 +33,33 @@ def is_definitive(code: int | None, *, nothing_sent: bool = False) -> bool:
 def safe_detail(text: str) -> str:
     """The mint's own words, fit to log: first line, bounded, and without anything long enough to be
     a secret (mints echo the request, proofs included, in validation and database errors)."""
-    line = text.strip().split("\n", 1)[0]
+    line = text[:TEXT_CHARS_MAX].strip().split("\n", 1)[0]
     shown = "".join(c if c.isprintable() else "�" for c in line)
     return _LONG_RUN.sub("…", shown)[:DETAIL_CHARS_MAX]
 
 
-def classify_error(status: int, payload: object) -> Refused | Ambiguous:
+def classify_error(status: int, payload: object, location: str | None = None) -> Refused | Ambiguous:
     """Judge an HTTP answer that is no 2xx. ``payload`` is the decoded JSON, or None if the body was none.
 
     A 4xx with a JSON object is the mint's own refusal; 408, 429, 5xx, redirects and bodies that are
     not JSON may come from anything on the way, before or after execution, and are ambiguous."""
     code, detail = _read_error(payload)
+    if 300 <= status < 400:
+        return Ambiguous(f"HTTP {status}: {_moved(location)}", code)
     if 400 <= status < 500 and status not in (408, 429) and isinstance(payload, dict):
         return Refused(code, detail or f"HTTP {status}", is_definitive(code), status)
     said = f"HTTP {status}: {detail}" if detail else f"HTTP {status}"
     return Ambiguous(said, code, status=status)
+
+
+def _moved(location: str | None) -> str:
+    """Where a mint says it has gone, without the path, which may name a quote. Money never follows it."""
+    try:
+        there = urlsplit(location or "")
+        host = f"{there.scheme}://{there.hostname}" if there.scheme and there.hostname else "another path"
+    except ValueError:
+        host = "an address that cannot be read"
+    return f"the mint has moved to {safe_detail(host)}; that is not followed, give it the new address"
 
 
 def _read_error(payload: object) -> tuple[int | None, str]:
@@ -54,7 +69,7 @@ def _read_error(payload: object) -> tuple[int | None, str]:
     detail = payload.get("detail")
     if isinstance(detail, list):
         detail = "; ".join(_validation(item) for item in detail[:3])
-    return (code if type(code) is int else None), (safe_detail(detail) if isinstance(detail, str) else "")
+    return (code if is_amount(code, 0) else None), (safe_detail(detail) if isinstance(detail, str) else "")
 
 
 def _validation(item: object) -> str:
@@ -62,5 +77,8 @@ def _validation(item: object) -> str:
     if not isinstance(item, dict):
         return "invalid request"
     where = item.get("loc")
-    path = ".".join(str(part) for part in where) if isinstance(where, list) else "request"
-    return f"{path}: {item.get('type', 'invalid')}"
+    parts = (
+        [str(part) for part in where[:10] if isinstance(part, str | int)] if isinstance(where, list) else []
+    )
+    kind = item.get("type")
+    return f"{'.'.join(parts) or 'request'}: {kind if isinstance(kind, str) else 'invalid'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,10 +12,15 @@ from typing import TypeVar
 from urllib.parse import quote
 
 import httpx
+from attrs import frozen
 
+from ...machines.money import PARTS_MAX
 from ...storage.secret import Secret
+from ..remembered import Remembered
 from . import wire
 from .classify import classify_error
+from .fields import NOTES_MAX
+from .network import PerMint, exchange
 from .port import (
     Ambiguous,
     Answer,
@@ -26,6 +32,7 @@ from .port import (
     MeltQuote,
     MintInfo,
     MintQuote,
+    Noted,
     ProofState,
     Refused,
     Restored,
@@ -34,6 +41,14 @@ from .port import (
 
 T = TypeVar("T")
 ITEMS_PER_REQUEST_MAX = 500  # mints take 1000
+ANSWER_BYTES = 64_000
+"""What an answer may bring besides its lists: a quote, an error."""
+ITEM_BYTES = 1_000
+"""What one state or signature of an answer may bring on average."""
+LIST_BYTES = 1_000_000
+"""What the lists of keysets, keys and abilities may bring."""
+OVERHEAD_BYTES = 200_000
+"""What may come around a body: headers, chunk sizes, 1xx answers before it."""
 # httpx raises these before the first byte of a request is written
 _NOTHING_SENT = (
     httpx.ConnectError,
@@ -42,16 +57,20 @@ _NOTHING_SENT = (
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
 )
+ADDRESSES_REMEMBERED_MAX = 1000
 _HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "nutstate"}
 
 
 class HttpMint:
-    """A :class:`~.port.MintPort` over httpx. One instance talks to any number of mints and may be
+    """A :class:`~.port.MintPort` over HTTP. One instance talks to any number of mints and may be
     shared between threads. No answer in time is Ambiguous, never a failure; redirects are not
     followed, proxies and credentials of the environment are not used, bodies are never logged.
 
-    ``connect_s`` bounds the connection, ``read_s`` each wait for bytes and the body as a whole,
-    ``response_bytes_max`` the body. ``transport`` replaces the network (tests)."""
+    ``connect_s`` bounds the connection, ``read_s`` the whole exchange, whatever the mint sends in it;
+    ``response_bytes_max`` every body, beside the bounds of each kind of answer. ``connections_max`` is per
+    mint: one that keeps its callers waiting takes no connection from another. ``mints_max`` is how many mints
+    connections are kept for. ``transport`` replaces the network (tests), ``monotonic`` the clock of the
+    deadline."""
 
     def __init__(
         self,
@@ -60,25 +79,29 @@ class HttpMint:
         read_s: float = 60.0,
         response_bytes_max: int = 8_000_000,
         connections_max: int = 20,
+        mints_max: int = 64,
         transport: httpx.BaseTransport | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._read_s = read_s
+        self._exchange_s = read_s
+        self._asked: Remembered[str, bool] = Remembered(ADDRESSES_REMEMBERED_MAX)
+        self._asked_lock = threading.Lock()
         self._response_bytes_max = response_bytes_max
+        self._monotonic = monotonic
         self._client = httpx.Client(
             timeout=httpx.Timeout(read_s, connect=connect_s, pool=connect_s),
-            limits=httpx.Limits(
-                max_connections=connections_max,
-                max_keepalive_connections=connections_max,
-                # servers close idle connections after 5 s; a write that meets that moment is Ambiguous
-                keepalive_expiry=2.0,
-            ),
             headers=_HEADERS,
             follow_redirects=False,
             trust_env=False,
-            transport=transport,
+            transport=transport or PerMint(connections_max, mints_max),
         )
         # a cookie would tell the mint which requests belong together
         self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def has_asked(self, mint_url: str) -> bool:
+        """Whether this client was told before to ask at this address; the longest unused are forgotten."""
+        with self._asked_lock:
+            return self._asked.get(mint_url.rstrip("/")) is not None
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -96,111 +119,131 @@ class HttpMint:
 
     def info(self, mint_url: str) -> Answer[MintInfo]:
         """See :class:`~.port.MintPort`, here and below."""
-        return self._get(mint_url, "/v1/info", wire.read_info)
+        return self._ask(mint_url, "/v1/info", wire.read_info, LIST_BYTES)
 
     def keysets(self, mint_url: str) -> Answer[tuple[KeysetInfo, ...]]:
         """NUT-02."""
-        return self._get(mint_url, "/v1/keysets", wire.read_keysets)
+        return self._ask(mint_url, "/v1/keysets", wire.read_keysets, LIST_BYTES)
 
     def keys(self, mint_url: str, keyset_id: str) -> Answer[Keyset]:
         """NUT-01."""
-        path = f"/v1/keys/{quote(keyset_id, safe='')}"
-        return self._get(mint_url, path, lambda data: wire.read_keys(data, keyset_id))
+        return self._ask(
+            mint_url, f"/v1/keys/{_part(keyset_id)}", partial(wire.read_keys, keyset_id=keyset_id), LIST_BYTES
+        )
 
     def melt_quote(self, mint_url: str, invoice: Secret, unit: str) -> Answer[MeltQuote]:
         """NUT-05."""
         body = wire.melt_quote_body(invoice, unit)
-        return self._post(mint_url, "/v1/melt/quote/bolt11", body, wire.read_melt_quote)
+        return self._ask(mint_url, "/v1/melt/quote/bolt11", wire.read_melt_quote, ANSWER_BYTES, body)
 
     def melt_quote_state(self, mint_url: str, quote_id: str) -> Answer[MeltQuote]:
         """NUT-05."""
-        path = f"/v1/melt/quote/bolt11/{quote(quote_id, safe='')}"
-        return self._get(mint_url, path, lambda data: wire.read_melt_quote(data, quote_id))
+        read = partial(wire.read_melt_state, quote_id=quote_id)
+        most = ANSWER_BYTES + PARTS_MAX * ITEM_BYTES  # its change: how many blanks it had is not known here
+        return self._ask(mint_url, f"/v1/melt/quote/bolt11/{_part(quote_id)}", read, most)
 
     def melt(self, mint_url: str, body: Secret) -> Answer[MeltQuote]:
         """NUT-05, NUT-08."""
-        return self._post(mint_url, "/v1/melt/bolt11", body, wire.read_melt_quote)
+        return self._ask(mint_url, "/v1/melt/bolt11", wire.read_melt_state, _of_outputs(body), body)
 
     def check_states(self, mint_url: str, ys: Sequence[str]) -> Answer[tuple[ProofState, ...]]:
         """NUT-07."""
         states: list[ProofState] = []
+        notes: list[str] = []
         for part in _parts(ys):
-            body = wire.check_states_body(part)
-            answer = self._post(mint_url, "/v1/checkstate", body, partial(wire.read_states, ys=part))
+            body, most = wire.check_states_body(part), ANSWER_BYTES + len(part) * ITEM_BYTES
+            answer = self._ask(mint_url, "/v1/checkstate", partial(wire.read_states, ys=part), most, body)
             if isinstance(answer, Failure):
                 return answer
             states += answer
-        return tuple(states)
+            notes += answer.notes
+        return Noted(states, tuple(notes[:NOTES_MAX]))
 
     def swap(self, mint_url: str, body: Secret) -> Answer[tuple[BlindSignature, ...]]:
         """NUT-03."""
-        return self._post(mint_url, "/v1/swap", body, wire.read_signatures)
+        return self._ask(mint_url, "/v1/swap", wire.read_signatures, _of_outputs(body), body)
 
     def restore(self, mint_url: str, outputs: Sequence[BlindedMessage]) -> Answer[Restored]:
         """NUT-09."""
         found: list[Restored] = []
         for part in _parts(outputs):
-            body = wire.restore_body(part)
-            answer = self._post(mint_url, "/v1/restore", body, partial(wire.read_restored, asked=part))
+            body, most = wire.restore_body(part), ANSWER_BYTES + len(part) * ITEM_BYTES
+            answer = self._ask(mint_url, "/v1/restore", partial(wire.read_restored, asked=part), most, body)
             if isinstance(answer, Failure):
                 return answer
             found.append(answer)
         return Restored(
             tuple(output for restored in found for output in restored.outputs),
             tuple(signature for restored in found for signature in restored.signatures),
+            sum(restored.unreadable for restored in found),
         )
 
     def mint_quote(self, mint_url: str, amount: int, unit: str) -> Answer[MintQuote]:
         """NUT-04."""
         body = wire.mint_quote_body(amount, unit)
-        return self._post(mint_url, "/v1/mint/quote/bolt11", body, wire.read_mint_quote)
+        return self._ask(mint_url, "/v1/mint/quote/bolt11", wire.read_mint_quote, ANSWER_BYTES, body)
 
     def mint_quote_state(self, mint_url: str, quote_id: str) -> Answer[MintQuote]:
         """NUT-04."""
-        path = f"/v1/mint/quote/bolt11/{quote(quote_id, safe='')}"
-        return self._get(mint_url, path, lambda data: wire.read_mint_quote(data, quote_id))
+        read = partial(wire.read_mint_state, quote_id=quote_id)
+        return self._ask(mint_url, f"/v1/mint/quote/bolt11/{_part(quote_id)}", read, ANSWER_BYTES)
 
     def mint(self, mint_url: str, body: Secret) -> Answer[tuple[BlindSignature, ...]]:
         """NUT-04."""
-        return self._post(mint_url, "/v1/mint/bolt11", body, wire.read_signatures)
+        return self._ask(mint_url, "/v1/mint/bolt11", wire.read_signatures, _of_outputs(body), body)
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _get(self, mint_url: str, path: str, read: Callable[[object], T]) -> Answer[T]:
-        return self._request("GET", mint_url, path, None, read)
-
-    def _post(self, mint_url: str, path: str, body: Secret, read: Callable[[object], T]) -> Answer[T]:
-        return self._request("POST", mint_url, path, body, read)
-
-    def _request(
-        self, method: str, mint_url: str, path: str, body: Secret | None, read: Callable[[object], T]
+    def _ask(
+        self,
+        mint_url: str,
+        path: str,
+        read: Callable[[object], T],
+        bytes_max: int,
+        body: Secret | None = None,
     ) -> Answer[T]:
+        """One exchange: a GET, or with a body a POST. Whatever is raised in it is an answer, too."""
+        content = None if body is None else body.reveal().encode("utf-8", "surrogatepass")
+        with self._asked_lock:
+            self._asked.put(mint_url.rstrip("/"), True)
         try:
-            status, raw = self._exchange(method, _address(mint_url, path), body)
+            answer = self._exchange(_address(mint_url, path), content, bytes_max)
         except _NOTHING_SENT as error:
             return Unreachable(type(error).__name__)
         except (httpx.HTTPError, httpx.StreamError) as error:
             return Ambiguous(type(error).__name__)
         except _Untrusted as error:
             return Ambiguous(str(error))
-        return _judge(status, raw, read)
+        except Exception as error:  # noqa: BLE001 - no answer of a mint may end a drive
+            return Ambiguous(f"no readable answer: {type(error).__name__}")
+        return _judge(answer, read)
 
-    def _exchange(self, method: str, url: httpx.URL, body: Secret | None) -> tuple[int, bytes]:
+    def _exchange(self, url: httpx.URL, content: bytes | None, bytes_max: int) -> _Answer:
         """Send once and read the whole answer, within the bounds."""
-        headers = {} if body is None else {"content-type": "application/json"}
-        content = None if body is None else body.reveal().encode()
-        deadline = time.monotonic() + self._read_s
-        with self._client.stream(method, url, content=content, headers=headers) as response:
+        method, headers = ("GET", {}) if content is None else ("POST", {"content-type": "application/json"})
+        # a refusal may repeat the request
+        most = min(max(bytes_max, ANSWER_BYTES + 4 * len(content or b"")), self._response_bytes_max)
+        budget = exchange(self._exchange_s, 2 * most + OVERHEAD_BYTES, self._monotonic)
+        with budget as left, self._client.stream(method, url, content=content, headers=headers) as response:
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise _Untrusted("compressed answer")  # not asked for, and its size cannot be bounded
+            if response.is_success:
+                most = min(bytes_max, self._response_bytes_max)
             raw = bytearray()
             for chunk in response.iter_bytes():
                 raw += chunk
-                if len(raw) > self._response_bytes_max:
+                if len(raw) > most:
                     raise _Untrusted("answer too large")
-                if time.monotonic() > deadline:
+                if left.is_over():
                     raise _Untrusted("answer too slow")
-            return response.status_code, bytes(raw)
+            return _Answer(response.status_code, bytes(raw), response.headers.get("location"))
+
+
+@frozen
+class _Answer:
+    status: int
+    raw: bytes
+    location: str | None
 
 
 def _address(mint_url: str, path: str) -> httpx.URL:
@@ -214,21 +257,32 @@ def _address(mint_url: str, path: str) -> httpx.URL:
     return url
 
 
+def _part(text: str) -> str:
+    """One segment of a path."""
+    return quote(text, safe="", errors="replace")
+
+
+def _of_outputs(body: Secret) -> int:
+    """How much an answer about the outputs of this request may bring."""
+    return ANSWER_BYTES + body.reveal().count('"B_"') * ITEM_BYTES
+
+
 class _Untrusted(Exception):
     """An answer came, but not one to read."""
 
 
-def _judge(status: int, raw: bytes, read: Callable[[object], T]) -> T | Refused | Ambiguous:
+def _judge(answer: _Answer, read: Callable[[object], T]) -> T | Refused | Ambiguous:
+    success = 200 <= answer.status < 300
     try:
-        data = wire.load_json(raw)
+        data = wire.load_json(answer.raw)
+        return read(data) if success else classify_error(answer.status, data, answer.location)
     except wire.Malformed as error:
-        return Ambiguous(str(error)) if 200 <= status < 300 else classify_error(status, None)
-    if not 200 <= status < 300:
-        return classify_error(status, data)
-    try:
-        return read(data)
-    except wire.Malformed as error:
-        return Ambiguous(f"malformed answer: {error}", unreadable=True)
+        if not success:
+            return classify_error(answer.status, None, answer.location)
+        is_json = str(error) != wire.NOT_JSON
+        return Ambiguous(f"malformed answer: {error}" if is_json else wire.NOT_JSON, unreadable=is_json)
+    except Exception as error:  # noqa: BLE001 - no answer of a mint may end a drive
+        return Ambiguous(f"no readable answer: {type(error).__name__}", unreadable=success)
 
 
 def _parts(items: Sequence[T]) -> list[Sequence[T]]:

@@ -7,7 +7,7 @@ times epoch milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias, TypeGuard, TypeVar
 
 from attrs import field, frozen
@@ -201,6 +201,17 @@ def named_expiry(expires_at: int | None, now: int) -> int | None:
     """The expiry (epoch ms) that a mint names in a quote, or None. Mints say null, nothing or 0 where there
     is none (NUT-04, NUT-05); what lies more than a year ahead is not meant as one either."""
     return None if not expires_at or expires_at > now + QUOTE_MAX_MS else expires_at
+
+
+class Noted(tuple[T, ...]):
+    """Several values of one answer. ``notes`` names what was set aside of it."""
+
+    notes: tuple[str, ...]
+
+    def __new__(cls, items: Iterable[T] = (), notes: tuple[str, ...] = ()) -> Noted[T]:
+        self = super().__new__(cls, items)
+        self.notes = notes
+        return self
 
 
 class MintPort(Protocol):

@@ -6,20 +6,23 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from ...storage.secret import Secret
+from . import simulated_quirks
 from .classify import is_definitive
 from .port import (
+    UNKNOWN,
     Ambiguous,
     Answer,
     BlindedMessage,
     BlindSignature,
+    Failure,
     Keyset,
     KeysetInfo,
     MeltQuote,
@@ -31,14 +34,15 @@ from .port import (
     Unreachable,
 )
 from .simulated_faults import Faults
-from .simulated_keys import SimulatedKeys
-from .simulated_ledger import Ledger, No
+from .simulated_keys import SimulatedKeys, SimulatedKeyset
+from .simulated_ledger import Failed, Ledger, No
 from .simulated_lightning import FakeLightning
-from .simulated_melts import Failed, FaultsOfCall, Melts
+from .simulated_melts import FaultsOfCall, Melts
 from .simulated_state import SimulatedState
 
 T = TypeVar("T")
 NUTS = (4, 5, 7, 8, 9, 12)
+QUOTE_STATES = frozenset({"UNPAID", "PENDING", "PAID", "ISSUED"})
 
 
 def _wall_clock_ms() -> int:
@@ -85,6 +89,37 @@ class SimulatedMint:
         with self._lock, self._state.transaction():
             return self._keys.rotate(input_fee_ppk)
 
+    def add_keyset(
+        self,
+        *,
+        input_fee_ppk: int = 0,
+        amounts: Iterable[int] | None = None,
+        final_expiry_s: int | None = None,
+        unit: str | None = None,
+    ) -> str:
+        """Start one more active keyset beside the others, with keys for these amounts only (None: the powers
+        of two) and, if wanted, a final expiry (epoch **seconds**), after which its coins are refused. Returns
+        its id."""
+        with self._lock, self._state.transaction():
+            return self._keys.add(input_fee_ppk, amounts, final_expiry_s, unit)
+
+    def deactivate_keyset(self, keyset_id: str | None = None) -> None:
+        """Sign no more with this keyset, or with any (None)."""
+        with self._lock, self._state.transaction():
+            self._keys.deactivate(keyset_id)
+
+    def list_keyset(self, info: KeysetInfo) -> None:
+        """From now on list this keyset, too, of a kind the mint itself knows nothing of: its keys are
+        refused as unknown."""
+        with self._lock, self._state.transaction():
+            body = asdict(info)
+            self._state.put("listed", body.pop("id"), body)
+
+    def behave(self, **quirks: Any) -> None:
+        """Take on some of the :class:`~.simulated_quirks.Quirks`, by name. TypeError for another name."""
+        with self._lock, self._state.transaction():
+            simulated_quirks.change(self._state, quirks)
+
     def pay_mint_quote(self, quote_id: str) -> None:
         """Pay a mint quote's invoice, if ``auto_pay`` is off. ValueError for an unknown quote."""
         with self._lock, self._state.transaction():
@@ -101,15 +136,6 @@ class SimulatedMint:
     @auto_pay.setter
     def auto_pay(self, value: bool) -> None:
         self._ledger.auto_pay = value
-
-    @property
-    def issues_late(self) -> bool:
-        """Whether mint quotes that were paid are issued for after their expiry, as many mints do."""
-        return self._ledger.issues_late
-
-    @issues_late.setter
-    def issues_late(self, value: bool) -> None:
-        self._ledger.issues_late = value
 
     def deliver_late(self) -> int:
         """Execute, in order, the requests a ``LATE`` fault held back. Their answers reach nobody.
@@ -148,7 +174,7 @@ class SimulatedMint:
 
     def keys(self, mint_url: str, keyset_id: str) -> Answer[Keyset]:
         """NUT-01."""
-        return self._call(mint_url, "keys", lambda _: self._one_keyset(keyset_id))
+        return self._call(mint_url, "keys", lambda faults: self._one_keyset(keyset_id, faults))
 
     def melt_quote(self, mint_url: str, invoice: Secret, unit: str) -> Answer[MeltQuote]:
         """NUT-05."""
@@ -168,7 +194,7 @@ class SimulatedMint:
 
     def swap(self, mint_url: str, body: Secret) -> Answer[tuple[BlindSignature, ...]]:
         """NUT-03."""
-        return self._call(mint_url, "swap", lambda _: self._ledger.swap(body.reveal()), body)
+        return self._call(mint_url, "swap", lambda faults: self._swap(body.reveal(), faults), body)
 
     def restore(self, mint_url: str, outputs: Sequence[BlindedMessage]) -> Answer[Restored]:
         """NUT-09."""
@@ -184,7 +210,7 @@ class SimulatedMint:
 
     def mint(self, mint_url: str, body: Secret) -> Answer[tuple[BlindSignature, ...]]:
         """NUT-04."""
-        return self._call(mint_url, "mint", lambda _: self._ledger.mint(body.reveal()), body)
+        return self._call(mint_url, "mint", lambda faults: self._mint(body.reveal(), faults), body)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -223,30 +249,40 @@ class SimulatedMint:
         if endpoint == "melt":
             self._execute(lambda given: self._melt(body, given), faults)
         else:
-            write = self._ledger.swap if endpoint == "swap" else self._ledger.mint
-            self._execute(lambda _: write(body), faults)
+            write = self._swap if endpoint == "swap" else self._mint
+            self._execute(lambda given: write(body, given), faults)
 
     def _melt(self, body: str, faults: FaultsOfCall) -> MeltQuote:
         if "quote_state" in faults:  # a cached answer is replayed (NUT-19): nothing is executed
             return self._melts.state(_quote_id(body))
         return self._melts.melt(body, faults)
 
+    def _swap(self, body: str, faults: FaultsOfCall) -> tuple[BlindSignature, ...]:
+        return self._ledger.swap(body, stuck="outputs_stuck" in faults)
+
+    def _mint(self, body: str, faults: FaultsOfCall) -> tuple[BlindSignature, ...]:
+        return self._ledger.mint(body, stuck="outputs_stuck" in faults)
+
     def _info(self) -> MintInfo:
         nuts: dict[str, object] = {str(nut): {"supported": True} for nut in NUTS if nut not in self._without}
         for nut in ("4", "5"):
             if nut in nuts:
-                methods = [{"method": "bolt11", "unit": self._keys.active().unit}]
+                methods = [{"method": "bolt11", "unit": self._keys.unit}]
                 nuts[nut] = {"methods": methods, "disabled": False}
         return MintInfo(name="Simulated mint", version=f"Nutshell/{self.release}", nuts=nuts)
 
     def _keysets(self) -> tuple[KeysetInfo, ...]:
-        return tuple(KeysetInfo(k.id, k.unit, k.active, k.input_fee_ppk) for k in self._keys.all())
+        foreign = tuple(KeysetInfo(id=key, **body) for key, body in self._state.all("listed"))
+        return (*foreign, *(_listed(keyset) for keyset in self._keys.all()))
 
-    def _one_keyset(self, keyset_id: str) -> Keyset:
+    def _one_keyset(self, keyset_id: str, faults: FaultsOfCall) -> Keyset:
         keyset = self._keys.find(keyset_id)
         if keyset is None:
             raise No(12001, "keyset not found")
-        return Keyset(keyset.id, keyset.unit, dict(self._keys.public(keyset.index)))
+        keys = dict(self._keys.public(keyset))
+        if "keys_do_not_fit" in faults:
+            keys = dict(zip(keys, reversed(keys.values()), strict=True))
+        return Keyset(keyset.id, keyset.unit, keys)
 
     def _restore(self, outputs: Sequence[BlindedMessage], faults: FaultsOfCall) -> Restored:
         if 9 in self._without or "restore_unsupported" in faults:
@@ -254,6 +290,11 @@ class SimulatedMint:
         restored = self._ledger.restore(outputs, self._melts.hides)
         self._melts.end_restore()
         return restored
+
+
+def _listed(keyset: SimulatedKeyset) -> KeysetInfo:
+    final_expiry = None if keyset.final_expiry_s is None else keyset.final_expiry_s * 1000
+    return KeysetInfo(keyset.id, keyset.unit, keyset.active, keyset.input_fee_ppk, final_expiry)
 
 
 def _refused(no: No) -> Refused:
@@ -267,8 +308,12 @@ def _quote_id(body: str) -> str:
         return ""
 
 
-def _prevented(faults: FaultsOfCall) -> Unreachable | Ambiguous | None:
+def _prevented(faults: FaultsOfCall) -> Failure | None:
     """The answer if the request never gets through, or not yet."""
+    if "locked" in faults:
+        return Refused(0, "database is locked", definitive=False)
+    if "too_large" in faults:
+        return Refused(None, "HTTP 413", definitive=False)
     if "unreachable" in faults:
         return Unreachable("connection refused")
     if "rate_limited" in faults:
@@ -293,12 +338,14 @@ def _distort(answer: T | Refused, faults: FaultsOfCall) -> Answer[T]:
 def _lie(answer: object, faults: FaultsOfCall) -> object:
     """The answer as scripted, of the same type as the true one."""
     if "quote_state" in faults:
-        state = faults["quote_state"]["state"]
+        said = faults["quote_state"]["state"]
+        state = said if said in QUOTE_STATES else UNKNOWN
+        word = None if state == said else said
         if isinstance(answer, MintQuote):
-            return evolve(answer, state=state)
+            return evolve(answer, state=state, said=word)
         if isinstance(answer, MeltQuote):
             told = answer if state == "PAID" else evolve(answer, change=(), preimage=None)
-            return evolve(told, state=state)
+            return evolve(told, state=state, said=word)
     if isinstance(answer, tuple) and "states" in faults:
         lies = faults["states"]["states"]
         return tuple(ProofState(entry.Y, lies.get(entry.Y, entry.state)) for entry in answer)

@@ -39,6 +39,11 @@ _ONLY_AT: Mapping[str, tuple[str, ...]] = {
     "late": WRITES,
     "quote_state": ("melt", "melt_quote_state", "mint_quote_state"),
     "states": ("check_states",),
+    "locked": ENDPOINTS,
+    "too_large": WRITES,
+    "outputs_stuck": ("mint", "swap"),
+    "keys_do_not_fit": ("keys",),
+    "change_gone": ("melt",),
     "restore_partial": ("restore",),
     "restore_unsupported": ("restore",),
     **dict.fromkeys(
@@ -74,6 +79,17 @@ LATE = Fault("late")
 """Ambiguous now; executed when :meth:`SimulatedMint.deliver_late` is called."""
 RESTORE_UNSUPPORTED = Fault("restore_unsupported")
 """The mint has no NUT-09: Refused(None, 404), at this call."""
+LOCKED = Fault("locked")
+"""Refused as "database is locked", without a definitive code; nothing executed."""
+TOO_LARGE = Fault("too_large")
+"""Refused without a code, as HTTP 413 by something in front of the mint; nothing executed."""
+OUTPUTS_STUCK = Fault("outputs_stuck")
+"""The outputs are stored and then not signed: refused, nothing spent, the quote stays PAID. The same outputs
+are refused with 11004 for ever, and restore knows none of them."""
+KEYS_DO_NOT_FIT = Fault("keys_do_not_fit")
+"""The keys of another keyset: they do not belong to the id that was asked for."""
+CHANGE_GONE = Fault("change_gone")
+"""Paid, but no change is ever signed: the mint settled the quote before it stored the blanks."""
 CHANGE_ZERO = Fault("change_zero")
 """A zero-valued signature is put before each real one; the blanks are used up accordingly."""
 CHANGE_BAD_DLEQ = Fault("change_bad_dleq")
@@ -84,7 +100,7 @@ CHANGE_ROTATED = Fault("change_rotated")
 
 def quote_state(state: str) -> Fault:
     """The answer shows the quote in this state, whatever is true: a cached answer, or a flapping
-    quote. At ``melt`` nothing is executed."""
+    quote. A word that no NUT knows arrives as state UNKNOWN. At ``melt`` nothing is executed."""
     return Fault("quote_state", {"state": state})
 
 
@@ -123,12 +139,19 @@ class Faults:
     def next(self, endpoint: str, *faults: Fault) -> None:
         """Queue faults for one future call of the endpoint, after those queued before. Several faults
         in one call happen together; none at all is a call that works."""
-        for fault in faults:
-            if endpoint not in _ONLY_AT.get(fault.kind, ()):
-                raise ValueError(f"fault {fault.kind} does not exist at {endpoint}")
-        body = [{"kind": fault.kind, "arguments": dict(fault.arguments)} for fault in faults]
+        body = _body(endpoint, faults)
         with self._state.transaction():
             self._state.push(f"fault:{endpoint}", {"faults": body})
+
+    def always(self, endpoint: str, *rounds: Sequence[Fault]) -> None:
+        """From now on every call of the endpoint for which nothing is queued suffers the faults of the next
+        round, over and over: ``always("swap", [LOCKED])``, or in turns ``always("melt_quote_state",
+        [quote_state("PENDING")], [quote_state("UNPAID")])``. Without rounds this ends."""
+        bodies = [_body(endpoint, faults) for faults in rounds]
+        with self._state.transaction():
+            self._state.delete("always", endpoint)
+            if bodies:
+                self._state.put("always", endpoint, {"rounds": bodies, "n": 0})
 
     def chaos(
         self,
@@ -147,9 +170,12 @@ class Faults:
             self._state.put("chaos", "", body)
 
     def stop(self) -> None:
-        """No more faults: end the chaos and forget what is queued. Late requests stay on their way."""
+        """No more faults: end the chaos and what happens always, forget what is queued. Late requests stay
+        on their way."""
         with self._state.transaction():
             self._state.delete("chaos", "")
+            for endpoint, _ in self._state.all("always"):
+                self._state.delete("always", endpoint)
             self._state.clear("fault:")
 
     def take(self, endpoint: str) -> dict[str, Mapping[str, Any]]:
@@ -157,6 +183,11 @@ class Faults:
         body = self._state.pop(f"fault:{endpoint}")
         if body is not None:
             return {fault["kind"]: fault["arguments"] for fault in body["faults"]}
+        always = self._state.get("always", endpoint)
+        if always is not None:
+            self._state.put("always", endpoint, {**always, "n": always["n"] + 1})
+            faults = always["rounds"][always["n"] % len(always["rounds"])]
+            return {fault["kind"]: fault["arguments"] for fault in faults}
         chaos = self._state.get("chaos", "")
         if chaos is None or endpoint not in chaos["endpoints"]:
             return {}
@@ -166,3 +197,10 @@ class Faults:
             return {}
         fits = [kind for kind in chaos["kinds"] if endpoint in _ONLY_AT[kind]]
         return {fits[draw[4] % len(fits)]: {}} if fits else {}
+
+
+def _body(endpoint: str, faults: Sequence[Fault]) -> list[dict[str, Any]]:
+    for fault in faults:
+        if endpoint not in _ONLY_AT.get(fault.kind, ()):
+            raise ValueError(f"fault {fault.kind} does not exist at {endpoint}")
+    return [{"kind": fault.kind, "arguments": dict(fault.arguments)} for fault in faults]

@@ -11,14 +11,13 @@ from typing import Any
 from ...machines import money
 from ...storage.records import Dleq
 from ...storage.secret import Secret
-from . import crypto
+from . import crypto, simulated_quirks
 from .invoice import make_invoice
 from .port import BlindedMessage, BlindSignature, MintQuote, ProofState, Restored
 from .simulated_keys import SimulatedKeys, SimulatedKeyset
 from .simulated_state import Document, SimulatedState
 
 ITEMS_MAX = 1000
-QUOTE_EXPIRY_S = 3600
 
 
 class No(Exception):
@@ -28,6 +27,10 @@ class No(Exception):
         super().__init__(detail)
         self.code = code
         self.detail = detail
+
+
+class Failed(No):
+    """A refusal whose effects are kept: a failed payment with its released proofs, outputs left unsigned."""
 
 
 class Ledger:
@@ -42,7 +45,6 @@ class Ledger:
         self._now_ms = now_ms
         self.old_release = release.startswith("0.20")
         self.auto_pay = True
-        self.issues_late = False
 
     # --- proofs and outputs ---------------------------------------------------------------------
 
@@ -51,9 +53,16 @@ class Ledger:
         secrets = [proof["secret"] for proof in inputs]
         if len(set(secrets)) != len(secrets):
             raise No(11007, "Duplicate inputs provided")
+        quirks = simulated_quirks.read(self._state)
+        if quirks.inputs_max is not None and len(inputs) > quirks.inputs_max:
+            raise No(quirks.inputs_code, f"maximum number of inputs is {quirks.inputs_max}")
         for proof in inputs:
+            if quirks.secret_chars_max is not None and len(proof["secret"]) > quirks.secret_chars_max:
+                raise No(11000, f"secret too long. max: {quirks.secret_chars_max}")
             keyset = self.keyset(proof["id"], "keyset unknown")
-            k = self._keys.private(keyset.index, self._power_of_two(proof["amount"]))
+            if self._is_over(keyset):
+                raise No(12001, "keyset has expired")
+            k = self._keys.private(keyset.index, self._known_amount(keyset, proof["amount"]))
             if not crypto.verify_proof(proof["secret"], proof["C"], k):
                 raise No(10001, "proofs could not be verified")
         if any(self.proof_state(y) == "SPENT" for y in self.ys(inputs)):
@@ -70,11 +79,12 @@ class Ledger:
             raise No(11000, "no outputs provided.")
         if len({output["id"] for output in outputs}) != 1:
             raise No(11000, "outputs have different keyset ids.")
-        if not self.keyset(outputs[0]["id"], "keyset id unknown.").active:
+        keyset = self.keyset(outputs[0]["id"], "keyset id unknown.")
+        if not keyset.active or self._is_over(keyset):
             raise No(11000 if self.old_release else 12002, "keyset id inactive.")
         if not blanks:
             for output in outputs:
-                self._power_of_two(output["amount"])
+                self._known_amount(keyset, output["amount"])
         names = [output["B_"] for output in outputs]
         if len(set(names)) != len(names):
             raise No(11008, "Duplicate outputs provided")
@@ -122,8 +132,8 @@ class Ledger:
 
     # --- requests -------------------------------------------------------------------------------
 
-    def swap(self, body: str) -> tuple[BlindSignature, ...]:
-        """NUT-03."""
+    def swap(self, body: str, *, stuck: bool = False) -> tuple[BlindSignature, ...]:
+        """NUT-03. ``stuck``: the outputs are stored, but signing them fails."""
         request = parse(body, "inputs", "outputs")
         inputs, outputs = request["inputs"], request["outputs"]
         if not inputs:
@@ -135,11 +145,13 @@ class Ledger:
         if total != wanted:
             raise No(11000, "inputs, fees and outputs are not balanced.")
         self.check_not_pending(inputs)
+        if stuck:
+            self._leave_unsigned(outputs)
         self.set_proofs(self.ys(inputs), "SPENT")
         return self._sign_all(outputs)
 
-    def mint(self, body: str) -> tuple[BlindSignature, ...]:
-        """NUT-04."""
+    def mint(self, body: str, *, stuck: bool = False) -> tuple[BlindSignature, ...]:
+        """NUT-04. ``stuck`` as in :meth:`swap`; the quote stays PAID."""
         request = parse(body, "outputs", quote=True)
         self.check_outputs(request["outputs"])
         quote = self._mint_quote(request["quote"])
@@ -149,35 +161,38 @@ class Ledger:
             raise No(20001, "quote not paid")
         if sum(output["amount"] for output in request["outputs"]) != quote["amount"]:
             raise No(11000, "amount to mint does not match quote amount")
-        if quote["expiry"] * 1000 < self._now_ms() and not self.issues_late:
+        if quote["expiry"] * 1000 < self._now_ms() and not simulated_quirks.read(self._state).issues_late:
             raise No(11000 if self.old_release else 20007, "quote expired")
+        if stuck:
+            self._leave_unsigned(request["outputs"])
         self._state.put("mint_quote", request["quote"], {**quote, "state": "ISSUED"})
         return self._sign_all(request["outputs"])
 
     @property
     def msat_per_unit(self) -> int:
         """What one unit of this mint's tokens is worth on Lightning."""
-        return 1 if self._keys.active().unit == "msat" else 1000
+        return 1 if self._keys.unit == "msat" else 1000
 
     def mint_quote(self, amount: int, unit: str) -> MintQuote:
         """NUT-04: always answered UNPAID; paid at once afterwards unless that is switched off."""
         if type(amount) is not int or amount <= 0:
             raise No(11000, "amount must be positive")
-        if unit != self._keys.active().unit:
+        if unit != self._keys.unit:
             raise No(10000 if self.old_release else 11013, "unit not supported in any keyset.")
         quote_id, now_s = self.new_id(), self._now_ms() // 1000
         preimage = hmac.digest(self._seed, f"mint:{quote_id}".encode(), "sha256")
+        lifetime_s = simulated_quirks.read(self._state).quote_expiry_s
         request = make_invoice(
-            amount * self.msat_per_unit, preimage=preimage, timestamp=now_s, expiry_s=QUOTE_EXPIRY_S
+            amount * self.msat_per_unit, preimage=preimage, timestamp=now_s, expiry_s=lifetime_s
         )
-        quote = {"request": request, "amount": amount, "unit": unit, "expiry": now_s + QUOTE_EXPIRY_S}
+        quote = {"request": request, "amount": amount, "unit": unit, "expiry": now_s + lifetime_s}
         self._state.put("mint_quote", quote_id, {**quote, "state": "PAID" if self.auto_pay else "UNPAID"})
         self._state.put("mint_request", request, {"quote": quote_id})
-        return show_mint_quote(quote_id, {**quote, "state": "UNPAID"})
+        return self._show_mint_quote(quote_id, {**quote, "state": "UNPAID"})
 
     def mint_quote_state(self, quote_id: str) -> MintQuote:
         """NUT-04."""
-        return show_mint_quote(quote_id, self._mint_quote(quote_id))
+        return self._show_mint_quote(quote_id, self._mint_quote(quote_id))
 
     def pay_mint_quote(self, quote_id: str) -> None:
         """Somebody pays the quote's invoice."""
@@ -215,18 +230,38 @@ class Ledger:
         keyset = self.keyset(outputs[0]["id"], "keyset unknown")
         return tuple(show_signature(self.sign_output(o["B_"], keyset, o["amount"])) for o in outputs)
 
+    def _leave_unsigned(self, outputs: list[Document]) -> None:
+        """Mints store outputs in one transaction and sign them in another; here the second one failed."""
+        for output in outputs:
+            self._state.put("output", output["B_"], {"id": output["id"], "C_": None})
+        raise Failed(0, "could not sign the outputs")
+
     def _mint_quote(self, quote_id: str) -> Document:
         found = self._state.get("mint_quote", quote_id)
         if found is None:
             raise No(0, "quote not found")
         return found
 
-    def _power_of_two(self, amount: int) -> int:
+    def _known_amount(self, keyset: SimulatedKeyset, amount: int) -> int:
         if amount <= 0 or amount >= 2**64:
             raise No(10000, f"invalid amount: {amount}")
-        if amount & (amount - 1):
+        if amount not in self._keys.public(keyset):
             raise No(0, "no key for this amount")
         return amount
+
+    def _is_over(self, keyset: SimulatedKeyset) -> bool:
+        return keyset.final_expiry_s is not None and keyset.final_expiry_s * 1000 <= self._now_ms()
+
+    def _show_mint_quote(self, quote_id: str, body: Document) -> MintQuote:
+        told = simulated_quirks.read(self._state).tells_expiry
+        return MintQuote(
+            id=quote_id,
+            request=Secret(body["request"]),
+            state=body["state"],
+            expires_at=body["expiry"] * 1000 if told else None,
+            amount=body["amount"],
+            unit=body["unit"],
+        )
 
 
 def parse(body: str, *lists: str, quote: bool = False, optional: Sequence[str] = ()) -> Document:
@@ -273,15 +308,3 @@ def _typed(value: Any, kind: type) -> Any:
 def show_signature(body: Document) -> BlindSignature:
     """The signature as it is answered."""
     return BlindSignature(body["id"], body["amount"], body["C_"], Dleq(body["e"], body["s"]))
-
-
-def show_mint_quote(quote_id: str, body: Document) -> MintQuote:
-    """The quote as it is answered."""
-    return MintQuote(
-        id=quote_id,
-        request=Secret(body["request"]),
-        state=body["state"],
-        expires_at=body["expiry"] * 1000,
-        amount=body["amount"],
-        unit=body["unit"],
-    )

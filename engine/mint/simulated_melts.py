@@ -7,10 +7,11 @@ from typing import Any
 
 from ...machines import money
 from ...storage.secret import Secret
+from . import simulated_quirks
 from .bolt11 import InvalidInvoice, Invoice, decode_invoice
 from .port import BlindSignature, MeltQuote
 from .simulated_keys import SimulatedKeys
-from .simulated_ledger import Ledger, No, parse, show_signature
+from .simulated_ledger import Failed, Ledger, No, parse, show_signature
 from .simulated_lightning import FakeLightning
 from .simulated_state import Document, SimulatedState
 
@@ -47,7 +48,9 @@ class Melts:
         own = self._ledger.own_request(request)
         if own is not None and own[1]["state"] != "UNPAID":
             raise No(self._code(20006), "mint quote already paid")
-        amount = -(-(asked.amount_msat or 0) // self._ledger.msat_per_unit)
+        quirks = simulated_quirks.read(self._state)
+        rounded_up = -(-(asked.amount_msat or 0) // self._ledger.msat_per_unit)
+        amount = (asked.amount_msat or 0) // self._ledger.msat_per_unit if quirks.rounds_down else rounded_up
         quote_id = self._ledger.new_id()
         self._state.put(
             "melt_quote",
@@ -59,7 +62,7 @@ class Melts:
                 "unit": unit,
                 "fee_reserve": 0 if own is not None else max(2, -(-amount // 100)),
                 "state": "UNPAID",
-                "expires_at": asked.expires_at,
+                "expires_at": asked.expires_at if quirks.tells_expiry else None,
                 "preimage": None,
                 "change": [],
                 "hidden": 0,
@@ -131,7 +134,7 @@ class Melts:
     # --- inside ---------------------------------------------------------------------------------
 
     def _payable(self, request: str, unit: str) -> Invoice:
-        if unit != self._keys.active().unit:
+        if unit != self._keys.unit:
             raise No(10000 if self._ledger.old_release else 11013, "unit not supported in any keyset.")
         try:
             asked = decode_invoice(request)
@@ -196,7 +199,9 @@ class Melts:
         """NUT-08: largest first into the blanks in order; too few blanks lose the rest."""
         faults = quote["faults"]
         owed += faults.get("change_over", {"by": 0})["by"] - faults.get("change_short", {"by": 0})["by"]
-        amounts = list(reversed(money.denominations(max(0, owed))))
+        amounts = self._amounts_of_change(quote, max(0, owed))
+        if "change_gone" in faults:
+            amounts = []
         if "change_zero" in faults:
             amounts = [amount for pair in zip([0] * len(amounts), amounts, strict=True) for amount in pair]
         if "change_rotated" in faults and quote["blanks"]:
@@ -205,7 +210,7 @@ class Melts:
         for (keyset_id, B_), amount in zip(quote["blanks"], amounts, strict=False):
             keyset = self._ledger.keyset(keyset_id, "keyset unknown")
             if "change_rotated" in faults:
-                keyset = self._keys.active()
+                keyset = self._keys.newest()
             if amount == 0:
                 # some mints sign nothing here and still answer an entry; the point is a valid one
                 signed.append({**self._keys_sign_zero(keyset.id, B_), "amount": 0})
@@ -216,6 +221,18 @@ class Melts:
                 self._state.put("output", B_, {**signature, "quote": quote_id})
             signed.append(signature)
         return signed
+
+    def _amounts_of_change(self, quote: Document, owed: int) -> list[int]:
+        """Largest first, in amounts the blanks' keyset has keys for; what they cannot make up is lost."""
+        if not quote["blanks"]:
+            return []
+        keys = self._keys.public(self._ledger.keyset(quote["blanks"][0][0], "keyset unknown"))
+        while owed:
+            try:
+                return list(reversed(money.denominations(owed, keys)))
+            except money.NotSplittable:
+                owed -= 1
+        return []
 
     def _keys_sign_zero(self, keyset_id: str, B_: str) -> Document:
         keyset = self._ledger.keyset(keyset_id, "keyset unknown")
@@ -255,7 +272,3 @@ class Melts:
     def _code(self, code: int) -> int:
         """0.20.2 has no codes of its own for quotes that are pending or paid."""
         return 11000 if self._ledger.old_release else code
-
-
-class Failed(No):
-    """A refusal whose effects (the failed attempt, the released proofs) are kept."""

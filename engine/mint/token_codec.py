@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -18,16 +17,15 @@ from attrs import evolve, field, frozen
 from ...storage.records import Dleq, Proof
 from ...storage.secret import Secret
 from . import crypto, keysets
+from .cbor import ITEMS_MAX, Reader
+from .spelling import one_spelling
 
 TOKEN_CHARS_MAX = 4_000_000
 PROOFS_MAX = 10_000
 AMOUNT_MAX = 2**53 - 1
 _TEXT_CHARS_MAX = 16_384
-# whatever a decoder raises on garbage; cbor2 builds dates, decimals and patterns from tagged items
-_GARBAGE = (
-    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
-    *(EOFError, RecursionError, MemoryError, cbor2.CBORDecodeError),
-)
+# whatever reading raises on garbage
+_GARBAGE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 class InvalidToken(ValueError):
@@ -76,9 +74,12 @@ def decode_token(text: str | Secret, known_keysets: Iterable[str] | None = None)
 def resolve_keysets(token: DecodedToken, known: Iterable[str]) -> DecodedToken:
     """Replace short version 01 keyset ids by the full ones. :class:`InvalidToken` if one fits none, or
     several, of the known ids."""
-    ids = tuple(known)
+    by_short: dict[str, set[str]] = {}
+    for keyset_id in known:
+        by_short.setdefault(keysets.short_id(keyset_id), set()).add(keyset_id)
     try:
-        proofs = tuple(evolve(proof, id=keysets.full_id(proof.id, ids)) for proof in token.proofs)
+        full = {name: keysets.full_id(name, by_short.get(name, ())) for name in {p.id for p in token.proofs}}
+        proofs = tuple(evolve(proof, id=full[proof.id]) for proof in token.proofs)
     except keysets.UnknownKeyset:
         raise InvalidToken("a keyset of the token is not one of the mint's") from None
     return evolve(token, proofs=proofs)
@@ -117,13 +118,39 @@ def _base64url(text: str) -> bytes:
 
 
 def _read_v3(data: bytes) -> DecodedToken:
-    body = _typed(json.loads(data.decode("utf-8")), dict)
+    body = _typed(_json(data.decode("utf-8")), dict)
     entries = _typed(body["token"], list)
-    mints = {_text(entry["mint"]) for entry in entries}
+    mints = {_address(_text(entry["mint"])): entry["mint"] for entry in entries}
     if len(mints) != 1:
         raise InvalidToken("not exactly one mint")
     proofs = tuple(_proof_v3(proof) for entry in entries for proof in _typed(entry["proofs"], list))
-    return DecodedToken(mints.pop(), _text(body.get("unit") or "sat"), proofs, _memo(body.get("memo")))
+    return DecodedToken(mints.popitem()[1], _text(body.get("unit") or "sat"), proofs, _memo(body.get("memo")))
+
+
+def _json(text: str) -> Any:
+    """JSON whose items are counted before any is made: none begins without one of these signs."""
+    if sum(map(text.count, ",[{")) > ITEMS_MAX:
+        raise InvalidToken("too many items")
+    return json.loads(text, object_pairs_hook=_pairs, parse_float=_none_such, parse_constant=_none_such)
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise InvalidToken("a field occurs twice")
+    return found
+
+
+def _none_such(text: str) -> Any:
+    raise InvalidToken("a number that no token has")
+
+
+def _address(mint: str) -> str:
+    """One spelling for each mint; what is no address is compared as it is."""
+    try:
+        return one_spelling(mint)
+    except ValueError:
+        return mint
 
 
 def _proof_v3(body: Any) -> Proof:
@@ -139,10 +166,7 @@ def _proof_v3(body: Any) -> Proof:
 
 
 def _read_v4(data: bytes) -> DecodedToken:
-    stream = io.BytesIO(data)
-    body = _typed(cbor2.CBORDecoder(stream).decode(), dict)
-    if stream.tell() != len(data):
-        raise InvalidToken("something follows the token")
+    body = _typed(Reader(data).read(), dict)
     proofs = tuple(
         _proof_v4(_typed(entry["i"], bytes).hex(), proof)
         for entry in _typed(body["t"], list)
@@ -159,8 +183,13 @@ def _proof_v4(keyset_id: str, body: Any) -> Proof:
         secret=Secret(_text(body["s"])),
         C=Secret(_point(_typed(body["c"], bytes).hex())),
         witness=_witness(body.get("w")),
-        dleq=None if dleq is None else _dleq({key: _typed(dleq[key], bytes).hex() for key in "esr"}),
+        dleq=None if dleq is None else _dleq(_hex_of(dleq)),
     )
+
+
+def _hex_of(dleq: Any) -> dict[str, str | None]:
+    given = {key: _typed(dleq, dict).get(key) for key in "esr"}
+    return {key: None if value is None else _typed(value, bytes).hex() for key, value in given.items()}
 
 
 def _check(token: DecodedToken) -> None:

@@ -95,8 +95,10 @@ def test_only_proofs_the_mint_signed_are_taken(store: Store) -> None:
     assert not store.tokens(TokenQuery())
     bare = encode_token(mint.url, "sat", [good], with_dleq=False).reveal()
     with pytest.raises(Refused):
-        engine.deposit(npub=NPUB, token=bare)
-    assert engine.deposit(npub=NPUB, token=bare, allow_unverified=True).state == "deposited"
+        engine.deposit(npub=NPUB, token=bare, mint_url=mint.url)
+    assert (
+        engine.deposit(npub=NPUB, token=bare, mint_url=mint.url, allow_unverified=True).state == "deposited"
+    )
 
 
 def test_a_name_handed_in_is_not_believed(store: Store) -> None:

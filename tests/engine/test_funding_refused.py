@@ -30,7 +30,8 @@ World = tuple[Store, Engine, SimulatedMint, FakeClock]
 def world(tmp_path: Any) -> Iterator[World]:
     with open_store(f"sqlite:///{tmp_path}/wallet.db") as store:
         engine, mint, clock = funded(store, amount=0, settings=attrs.evolve(QUICK, unknown_age_max_h=24))
-        mint.auto_pay, mint.issues_late = False, True
+        mint.auto_pay = False
+        mint.behave(issues_late=True)
         yield store, engine, mint, clock
 
 

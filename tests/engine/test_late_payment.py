@@ -29,7 +29,8 @@ World = tuple[Store, Engine, SimulatedMint, FakeClock]
 def world(tmp_path: Any) -> Iterator[World]:
     with open_store(f"sqlite:///{tmp_path}/wallet.db") as store:
         engine, mint, clock = funded(store, amount=0)
-        mint.auto_pay, mint.issues_late = False, True
+        mint.auto_pay = False
+        mint.behave(issues_late=True)
         yield store, engine, mint, clock
 
 
@@ -181,7 +182,7 @@ def test_looks_become_rarer(world: World) -> None:
     """R266: a minute after it lapsed, hours after days; in a week fewer than a hundred looks."""
     _, engine, _, clock = world
     handle = lapsed(world)
-    pauses = []
+    pauses: list[float] = []
     while (op := engine.operation(handle.id).record).state == "lapsed":
         assert op.next_check_at is not None and len(pauses) < 200
         pauses.append((op.next_check_at - clock.now()) / 1000)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 _FLOORS = "floors: each imports only what lies below it"
 _LIBRARY = "transitions is used by machines/compile.py only"
 _PORT = "the engine never imports a storage adapter"
-_WIRE = "httpx never leaves engine/mint/http.py"
+_WIRE = "HTTP never leaves engine/mint/http.py and engine/mint/network.py"
 _SQLITE = "sqlite3 is used by storage/sqlite* and the simulated mint's file only"
 
 PLANTS = [

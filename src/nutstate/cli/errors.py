@@ -34,6 +34,8 @@ HINTS: Mapping[str, str] = {
     "STORE_UNSUPPORTED": "Check --store.",
     "INVALID_NPUB": "Check --npub: 63 characters that start with npub1.",
     "INVALID_MINT_URL": "Check --mint: it looks like https://mint.example.",
+    "MINT_NOT_ALLOWED": "If you want this mint to be asked, name it: --mint URL.",
+    "NO_USABLE_KEYSET": "Pay with tokens of another mint; this one cannot give change now.",
     "INVALID_INVOICE": "Copy the whole invoice; it starts with lnbc.",
     "INVALID_TOKEN": "Copy the whole token; it starts with cashuA or cashuB.",
     "INVOICE_EXPIRED": "Ask the payee for a new invoice.",

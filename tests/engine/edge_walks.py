@@ -233,7 +233,7 @@ def start(
     made(engine)
     fund(engine, clock)
     run = new_run(engine, clock, spec.name, policy_for(path), spec)
-    if path[0].event == "look_again":
+    if path and path[0].event == "look_again":
         first = Quote(f"quote-{run.operation.id}", AMOUNT, 0, run.now(), Secret("lnbc1"))
         run.draft.set(quote=first, parent_id="tx_mint_first")
     if spec.name == MELT.name and is_foreign(path):

@@ -8,7 +8,7 @@ from attrs import define
 
 from ..machines.registry import latest
 from ..storage.errors import Conflict, Duplicate
-from ..storage.port import Store, TokenQuery
+from ..storage.port import Store
 from ..storage.records import DedupRecord, Operation
 from . import requests
 from .draft import Draft
@@ -18,9 +18,12 @@ from .evidence import Evidence
 from .outcome import quote_not_ours_reason, raise_if_rejected
 from .ports import Clock
 from .recovery import Recovery
-from .run import Happened, Run
+from .run import Happened, NotYet, Run
 from .settings import Settings
-from .token_ids import derived_ids
+from .waiting import Waiting
+
+LOOK_AGAIN = ("idempotency_key", "dedup", "operation_id", "token_id")
+"""Unique keys that only a look can explain: this very request, or another one under its transaction id."""
 
 
 @define(eq=False)
@@ -34,34 +37,39 @@ class Admission:
     settings: Settings
     clock: Clock
     new_run: Callable[[Draft], Run]
+    rng: Callable[[int], bytes]
 
     def melt(self, op: Operation, invoice_expires_at: int, on_duplicate: str, wait: float) -> Operation:
-        """The melt this request means: an earlier one, or a new one driven for ``wait`` seconds."""
-        taken: str | None = None
-        for _ in range(self.settings.selection_tries_max):
+        """The melt this request means: an earlier one, or a new one. ``wait`` seconds are there for all of
+        it: for money that others hold, for reads of the mint that fail, and for the payment."""
+        waiting = Waiting(self.clock, self.settings, self.rng, self.clock.monotonic() + wait)
+        while True:
             first, previous = self._known(op, on_duplicate)
             if first is not None:
-                return self._follow(op, first, wait)
+                return self._follow(op, first, waiting)
             try:
                 requests.check_claim(self.store, op)
                 if invoice_expires_at <= self.clock.now():
                     raise InvalidArgument("the invoice has expired", code="INVOICE_EXPIRED")
                 requests.check_sources(self.store, op)
-                return raise_if_rejected(self._begin(op, previous, wait))
+                return raise_if_rejected(self._begin(op, previous, waiting))
+            except NotYet:
+                continue
             except Conflict as conflict:
-                taken = conflict.entity
-                stored = self.store.operation(op.id)
-                if stored is not None and stored.operation_hash != op.operation_hash:
-                    self._new_id(op)
-                if stored is not None:
-                    return self._follow(op, stored, wait)
-                continue  # a chosen token was taken meanwhile: choose again
+                refused = requests.lost_race(self.store, op, conflict.entity)
             except Duplicate as duplicate:
-                refused = self._explain(duplicate, op)
-                if duplicate.key == "quote" and refused is not None and refused.details["holder"] is None:
+                taken = self._explain(duplicate, op)
+                if duplicate.key == "quote" and not self._is_claimed(op):
                     rejected = self._not_ours(op)
                     if rejected is not None:
                         return raise_if_rejected(rejected)
+                    taken = None
+                waiting.collisions += 1
+                if waiting.collisions >= self.settings.selection_tries_max:
+                    raise (taken or duplicate) from None
+                if taken is None:
+                    continue
+                refused = taken
             except Refused as error:
                 if "operation_id" in error.details:
                     raise
@@ -69,15 +77,21 @@ class Admission:
             # Whoever was first may have been this very request.
             first, _previous = self._known(op, on_duplicate)
             if first is not None:
-                return self._follow(op, first, wait)
-            if refused is None:
-                continue
-            if refused.code == "CONCURRENT_OPERATION" and op.policy.sources:
-                requests.check_sources(self.store, op)  # names who holds them
-                continue  # they are free again
-            raise refused
-        requests.check_sources(self.store, op)
-        raise requests.lost_race(self.store, taken)
+                return self._follow(op, first, waiting)
+            if not self._again(op, refused, waiting):
+                raise refused
+
+    def _again(self, op: Operation, refused: Refused, waiting: Waiting) -> bool:
+        """Whether what was refused may be decided otherwise now; if so, some time has passed."""
+        if refused.code == "FUNDS_RESERVED":
+            return waiting.pause()
+        if refused.code == "PAYMENT_ALREADY_CLAIMED":
+            requests.check_claim(self.store, op)  # says by whom
+            return waiting.lost_race()
+        if refused.code == "CONCURRENT_OPERATION":
+            requests.check_sources(self.store, op)  # if they were named: says who holds them
+            return waiting.lost_race()
+        return False
 
     def once(self, op: Operation, begin: Callable[[], Happened], wait: float) -> Operation:
         """A mint or deposit: by key the earlier operation, else a new one begun by ``begin()``."""
@@ -85,7 +99,7 @@ class Admission:
             found = requests.by_key(self.store, op)
             if found is not None:
                 return self.recovery.follow(found, wait)
-            self._new_id(op)
+            requests.check_id_free(self.store, op)
             event = begin()
             run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
             try:
@@ -101,28 +115,25 @@ class Admission:
                     return rejected
         raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
 
-    def _follow(self, op: Operation, first: Operation, wait: float) -> Operation:
+    def _follow(self, op: Operation, first: Operation, waiting: Waiting) -> Operation:
         if first.state == "prepared" and first.policy.two_step and not op.policy.two_step:
             raise Refused(
                 "this payment is prepared and waits to be confirmed",
                 code="WAITS_FOR_CALLER",
                 prepared=first.id,
             )
-        return self.recovery.follow(first, wait)
-
-    def _new_id(self, op: Operation) -> None:
-        taken = self.store.operation(op.id) is not None or self.store.tokens(
-            TokenQuery(ids=derived_ids(op.id), limit=len(derived_ids(op.id)))
-        )
-        if taken:
-            raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
+        return self.recovery.follow(first, 0 if op.policy.two_step else waiting.left)
 
     def _known(self, op: Operation, on_duplicate: str) -> tuple[Operation | None, DedupRecord | None]:
-        """An earlier operation that this request means, by key or inside the duplicate window."""
+        """An earlier operation that this request means: by key, by its transaction id, or inside the
+        duplicate window."""
         found = requests.by_key(self.store, op)
+        if found is None:
+            found = requests.by_id(self.store, op)
+            if found is not None and on_duplicate == "error":
+                raise requests.taken_id(op)
         if found is not None:
             return found, None
-        self._new_id(op)
         now = self.clock.now()
         first, previous = requests.duplicate_of(self.store, op, now)
         if first is None or op.idempotency is not None:
@@ -138,12 +149,15 @@ class Admission:
 
     def _explain(self, duplicate: Duplicate, op: Operation) -> Refused | None:
         """A unique key was taken between our look and our commit: who has it, or None to look again."""
-        if duplicate.key in ("idempotency_key", "dedup", "operation_id"):
+        if duplicate.key in LOOK_AGAIN:
             return None
         if duplicate.key in ("claim", "quote"):
-            holder = self.store.operation_by_claim(op.payment_hash or "")
-            return requests.claimed(holder.id if holder else None)
+            return requests.claimed(self.store, op)
         raise duplicate
+
+    def _is_claimed(self, op: Operation) -> bool:
+        """Whether an operation claims the invoice of this melt."""
+        return op.payment_hash is not None and self.store.operation_by_claim(op.payment_hash) is not None
 
     def _not_ours(self, op: Operation) -> Operation | None:
         """The operation, stored as rejected: another one has the quote that the mint answered with. None
@@ -157,8 +171,19 @@ class Admission:
             return None
         return run.operation
 
-    def _begin(self, op: Operation, previous: DedupRecord | None, wait: float) -> Operation:
+    def _begin(self, op: Operation, previous: DedupRecord | None, waiting: Waiting) -> Operation:
         run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
-        self.driver.take(run, Happened("request"))
-        requests.take_dedup(run.draft, previous, self.settings, self.clock.now())
-        return self.driver.drive(run, wait)
+        run.quoted = waiting.quoted
+        try:
+            self.driver.take(run, Happened("request"))
+            requests.take_dedup(run.draft, previous, self.settings, self.clock.now())
+            return self.driver.drive(run, waiting.left)
+        except NotYet as silent:
+            if waiting.read_failed():
+                raise
+            # it is told and stored as rejected, but burns no key: nothing was at stake
+            run.draft.set(idempotency=None)
+            self.driver.take(run, silent.happened)
+            return self.driver.drive(run, 0)
+        finally:
+            waiting.quoted = run.quoted

@@ -140,7 +140,7 @@ def operation_id(value: object) -> str:
 
 
 def fee(value: object, most: int = AMOUNT_MAX) -> int:
-    """A whole number from 0 to ``most``. Code INVALID_AMOUNT."""
+    """A fee, or the most one may be: a whole number from 0 to ``most``. Code INVALID_AMOUNT."""
     if is_amount(value, 0) and value <= most:  # type: ignore[operator]
         return value  # type: ignore[return-value]
     raise InvalidArgument(f"fee must be a whole number from 0 to {most}", code="INVALID_AMOUNT")

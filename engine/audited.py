@@ -14,7 +14,7 @@ from ..storage.records import AuditRecord, Tombstone
 from . import arguments
 from .audit import LEVELS
 from .core import Core
-from .errors import InvalidArgument, Refused
+from .errors import InvalidArgument, NotFound, Refused
 from .trail import PAGE, records_of, spans_of, verify, verify_all
 from .verdicts import PurgeReport, VerifyReport
 
@@ -35,10 +35,13 @@ class Audits(Core):
         until: int | None = None,
         after: tuple[str, int] | None = None,
         limit: int = 100,
+        npub: str | None = None,
     ) -> tuple[AuditRecord, ...]:
         """Audit records by operation and seq, those of an ``entity`` (``token:ID``) by version. ``since`` and
-        ``until`` are epoch milliseconds; ``after`` is the (operation_id, seq) of the last one seen.
-        Codes: INVALID_CHOICE, INVALID_FORMAT, INVALID_LIMIT."""
+        ``until`` are epoch milliseconds; ``after`` is the (operation_id, seq) of the last one seen. With
+        ``npub`` an operation or token of this owner must be named.
+        Codes: NOT_FOUND, INVALID_CHOICE, INVALID_FORMAT, INVALID_LIMIT."""
+        self._only_of(npub, operation_id, entity)
         if type(limit) is not int or not 1 <= limit <= 10_000:
             raise InvalidArgument("limit must be a whole number from 1 to 10000", code="INVALID_LIMIT")
         query = evolve(_query(operation_id, entity, levels, since, until), limit=limit)
@@ -47,11 +50,16 @@ class Audits(Core):
         return tuple(self.store.audit(evolve(query, after=after)))
 
     def verify_audit(
-        self, operation_id: str | None = None, *, progress: Progress | None = None
+        self,
+        operation_id: str | None = None,
+        *,
+        progress: Progress | None = None,
+        npub: str | None = None,
     ) -> VerifyReport:
         """Whether the trail of one operation, or everything in the store, is whole and unchanged. A changed,
         missing or added record is reported, never raised. ``progress(done, total)`` counts operations.
         Codes: NOT_FOUND, INVALID_FORMAT."""
+        self._only_of(npub, operation_id)
         if operation_id is None:
             return verify_all(self.store, self._audit_key, progress)
         self._known(operation_id)
@@ -67,10 +75,12 @@ class Audits(Core):
         since: int | None = None,
         until: int | None = None,
         progress: Progress | None = None,
+        npub: str | None = None,
     ) -> int:
         """Give ``write`` one line of JSON per record: its hash, then exactly the text that was hashed
-        (docs/audit.md verifies an export in 15 lines). Returns how many.
-        Codes: INVALID_CHOICE, INVALID_FORMAT."""
+        (docs/audit.md verifies an export in 15 lines). Returns how many. With ``npub`` an operation of this
+        owner must be named. Codes: NOT_FOUND, INVALID_CHOICE, INVALID_FORMAT."""
+        self._only_of(npub, operation_id)
         query = evolve(_query(operation_id, None, levels, since, until), limit=_EXPORT_PAGE)
         done = 0
         while page := self.store.audit(query):
@@ -142,6 +152,23 @@ class Audits(Core):
             return self.store.purge(tombstone)
         except Conflict:
             return None
+
+    def _only_of(self, npub: str | None, operation_id: str | None, entity: str | None = None) -> None:
+        """What an owner may look at: an operation or a token that is named, and is the owner's."""
+        if npub is None:
+            return
+        if operation_id is None and entity is None:
+            raise InvalidArgument("with npub an operation or token must be named", code="INVALID_FORMAT")
+        if operation_id is not None:
+            self._bound(operation_id, npub)
+        if entity is not None:
+            kind, _, name = str(entity).partition(":")
+            if kind == "operation":
+                self._bound(name, npub)
+                return
+            token = self.store.token(name) if kind == "token" else None
+            if token is None or token.npub != arguments.npub(npub):
+                raise NotFound("no such token", entity=entity)
 
     def _known(self, operation_id: object) -> None:
         """Stored, or at least named by the log: a stray chain can be looked at too."""

@@ -65,7 +65,11 @@ class Checks(Core):
         return look.report()
 
     def reconcile(
-        self, operation_id: str, expected_state: Mapping[str, Any] | None = None
+        self,
+        operation_id: str,
+        expected_state: Mapping[str, Any] | None = None,
+        *,
+        npub: str | None = None,
     ) -> ReconcileReport:
         """Check every document of an operation, all of them and its wallet's balance read from one snapshot.
 
@@ -75,7 +79,7 @@ class Checks(Core):
         wrong; that of a live or parked one is a report only. Codes: NOT_FOUND, INVALID_FORMAT,
         INVALID_EXPECTED_STATE."""
         wanted = parse_expected(expected_state)
-        self._stored(operation_id)
+        self._stored(self._bound(operation_id, npub))
         with self.store.snapshot() as reader:
             op = reader.operation(operation_id)
             if op is None:

@@ -18,7 +18,7 @@ def balance_of(
     with store.snapshot() as moment:
         held = moment.balance(npub, mint_url)
         mints = {h.mint_url for h in held if h.state == "unspent" and h.amount}
-        telling = ask_mints or any(keysets.remembers(name) for name in mints)
+        telling = ask_mints or any(keysets.knows_refused(name) for name in mints)
         coins = moment.coins_by_keyset(npub, mint_url) if mints and telling else ()
     asked = {name for name in mints if ask_mints and _answers(keysets, name)}
     refused = [

@@ -68,7 +68,9 @@ class Core:
         self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open)
         self._outside = Outside(self._driver, self.settings, self._stored, self._open)
         self._follow_ups = FollowUps(store, self._driver, self._recovery, self.clock, self.mint, self._run)
-        self._admission = Admission(store, self._driver, self._recovery, self.settings, self.clock, self._run)
+        self._admission = Admission(
+            store, self._driver, self._recovery, self.settings, self.clock, self._run, rng
+        )
 
     def close(self) -> None:
         """Close the HTTP client if the engine made it."""
@@ -83,12 +85,24 @@ class Core:
     ) -> None:
         self.close()
 
-    def operation(self, operation_id: str) -> Handle:
-        """The operation as stored. Code NOT_FOUND."""
-        return Handle(self, self._stored(operation_id))
+    def operation(self, operation_id: str, *, npub: str | None = None) -> Handle:
+        """The operation as stored. With ``npub`` only one of this owner: every call that takes an id takes
+        it, and a service for many users passes it, for ids are no secrets. Code NOT_FOUND."""
+        return Handle(self, self._stored(self._bound(operation_id, npub)))
 
     def _wait(self, wait_s: float | None) -> float:
         return self.settings.wait_s if wait_s is None else arguments.seconds(wait_s, "wait_s")
+
+    def _bound(self, operation_id: str, npub: str | None) -> str:
+        """The id, if the operation is this owner's or no owner was named. Another owner's is NOT_FOUND: an
+        answer that differs would tell that it exists."""
+        if npub is None:
+            return operation_id
+        owner, name = arguments.npub(npub), arguments.operation_id(operation_id)
+        op = self.store.operation(name)
+        if op is None or op.npub != owner:
+            raise NotFound("no such operation", operation_id=name)
+        return name
 
     def _stored(self, operation_id: object) -> Operation:
         name = arguments.operation_id(operation_id)

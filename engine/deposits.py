@@ -140,12 +140,20 @@ def check_deposit(
     if store.proof_owners(keys):
         raise Refused("the store already holds a proof of this token", code="DUPLICATE_PROOF")
     try:
-        units = {keyset.id: keyset.unit for keyset in keysets.listed(handed.mint_url)}
+        listed = keysets.listed_with(handed.mint_url, {proof.id for proof in handed.proofs})
+        units = {keyset.id: keyset.unit for keyset in listed}
         handed = attrs.evolve(
             handed, proofs=tuple(attrs.evolve(p, id=full_id(p.id, units)) for p in handed.proofs)
         )
         if any(units.get(proof.id) != handed.unit for proof in handed.proofs):
             raise Refused("a proof is not of this mint and unit", code="MINT_OR_UNIT_MISMATCH")
+        refused = {p.id for p in handed.proofs if keysets.known_refused(handed.mint_url, handed.unit, p.id)}
+        if refused:
+            raise Refused(
+                "the mint no longer takes coins of a keyset whose final expiry is over",
+                code="KEYSET_EXPIRED",
+                keysets=sorted(refused),
+            )
         _check_signatures(keysets, handed, allow_unverified)
     except UnknownKeyset:
         raise Refused("a proof is not of this mint and unit", code="MINT_OR_UNIT_MISMATCH") from None

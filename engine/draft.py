@@ -14,6 +14,7 @@ from ..machines.money import is_amount
 from ..machines.spec import NONE, Decision, Machine
 from ..storage.audit_hash import token_hash
 from ..storage.batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, proof_key
+from ..storage.errors import Duplicate
 from ..storage.records import AuditRecord, Operation, Proof, Token
 from . import audit
 from .errors import refusal_error
@@ -105,6 +106,9 @@ class Draft:
     ) -> None:
         """Stage a new token born by ``event``. Proofs in ``moved_from`` were split off those stored
         tokens in this draft and change place in the index; all others enter it."""
+        if token.transaction_id in self._tokens:
+            # an id that was free when the caller looked: another call has taken it meanwhile
+            raise Duplicate("token_id")
         self._decide(event, NONE, token, now, facts)
         moved = moved_from or {}
         known = {proof.secret for proofs in moved.values() for proof in proofs}

@@ -22,6 +22,7 @@ from .alarms import alarm_of
 from .draft import Draft, operation_entity
 from .errors import refusal_error
 from .evidence import Evidence
+from .freed import spent_meanwhile
 from .known import machine_of
 from .log import Log, TransitionEvent, transition_event
 from .ports import Clock, Faults, Worker
@@ -88,6 +89,8 @@ class Driver:
                 if polled and self._stays(run):
                     continue
                 result = Pause(run.back_off())
+            elif isinstance(result, Pause):
+                run.idle_polls += 1  # the next look comes later, whatever the action was waiting for
             if isinstance(result, CommitFirst):
                 self.commit(run)
             elif not self._pause(run, result.seconds, deadline):
@@ -130,6 +133,9 @@ class Driver:
             run.draft = self.open_draft(run.operation, run.draft.actor)
         now = run.now()
         evidence = happened.evidence
+        if effects.lets_go(decision):
+            gone = spent_meanwhile(self.store, run.operation, run.draft.all_tokens())
+            evidence = attrs.evolve(evidence, spent_meanwhile=gone)
         run.draft.advance(decision, now, _audit_data(run.operation, evidence))
         effects.apply(effects.Scene(run.draft, decision, evidence, self.settings, now))
         if "stamp_sent" in decision.effects:

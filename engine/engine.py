@@ -88,17 +88,30 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
         ended = self._recovery.sweep(arguments.seconds(wait_s, "wait_s"), force, progress)
         return tuple(Handle(self, op) for op in ended)
 
-    def cancel(self, operation_id: str, reason: str | None = None, *, operator: str | None = None) -> Handle:
+    def cancel(
+        self,
+        operation_id: str,
+        reason: str | None = None,
+        *,
+        operator: str | None = None,
+        npub: str | None = None,
+    ) -> Handle:
         """Stop an operation nothing was sent for. Cancelling again is harmless. With a ``reason`` an operator
         does it, and the audit record says why and, with ``operator``, who.
         Codes: NOT_FOUND, ALREADY_SENT, CHILD_RUNNING, ALREADY_FINAL, OPERATOR_REASON_MISSING,
         INVALID_OPERATOR."""
         by_operator = reason is not None or operator is not None
         said = operator_says(reason, operator) if by_operator else Evidence()
-        return Handle(self, self._outside.apply(operation_id, "cancel", said))
+        return Handle(self, self._outside.apply(self._bound(operation_id, npub), "cancel", said))
 
     def resume(
-        self, operation_id: str, reason: str, wait_s: float | None = None, *, operator: str | None = None
+        self,
+        operation_id: str,
+        reason: str,
+        wait_s: float | None = None,
+        *,
+        operator: str | None = None,
+        npub: str | None = None,
     ) -> Handle:
         """A parked operation goes back to work, and a funding that is waited for is looked at now.
         ``operator`` names who wants it; the audit record keeps both.
@@ -108,13 +121,20 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
         the same one when asked again. Codes: NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR,
         UNDEFINED_TRANSITION, NOT_PROVEN_PAID, QUOTE_NOT_OURS and MINT_* (expired: nothing is written)."""
         said, wait = operator_says(reason, operator), self._wait(wait_s)
-        op = self._stored(operation_id)
-        if op.kind == "mint" and op.state == "expired":
-            return self._handle(self._follow_ups.look_again(op, said, wait))
-        return self._follow(self._outside.apply(operation_id, "resume", said), wait)
+        op = self._bound(operation_id, npub)
+        stored = self._stored(op)
+        if stored.kind == "mint" and stored.state == "expired":
+            return self._handle(self._follow_ups.look_again(stored, said, wait))
+        return self._follow(self._outside.apply(op, "resume", said), wait)
 
     def write_off(
-        self, operation_id: str, reason: str, *, force: bool = False, operator: str | None = None
+        self,
+        operation_id: str,
+        reason: str,
+        *,
+        force: bool = False,
+        operator: str | None = None,
+        npub: str | None = None,
     ) -> Handle:
         """An operator gives the rest of a parked operation up as lost; the loss is recorded. A watch whose
         window is over, and in which nobody says what became of a fence, ends too.
@@ -124,17 +144,29 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
         that does not answer is MINT_UNREACHABLE (retryable) unless ``force``: then everything is given up
         unasked. The audit record keeps the reason, and ``operator`` if named, whatever turns up. Codes:
         NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR, PAYMENT_IN_FLIGHT, UNDEFINED_TRANSITION."""
-        return self._follow(self._outside.write_off(operation_id, operator_says(reason, operator), force), 0)
+        return self._follow(
+            self._outside.write_off(self._bound(operation_id, npub), operator_says(reason, operator), force),
+            0,
+        )
 
-    def release(self, operation_id: str, reason: str, *, operator: str | None = None) -> Handle:
+    def release(
+        self, operation_id: str, reason: str, *, operator: str | None = None, npub: str | None = None
+    ) -> Handle:
         """An operator frees the inputs of a parked melt, because the mint says now that the quote is
         UNPAID and every input UNSPENT. Trusting it is the operator's risk: no fence stands behind it, and
         the quote is watched for watch_window_h. ``operator`` names who that is. Codes: NOT_FOUND,
         OPERATOR_REASON_MISSING, INVALID_OPERATOR, NOT_PROVEN_UNPAID, MINT_UNREACHABLE,
         UNDEFINED_TRANSITION."""
-        return self._follow(self._outside.release(operation_id, operator_says(reason, operator)), 0)
+        return self._follow(
+            self._outside.release(self._bound(operation_id, npub), operator_says(reason, operator)), 0
+        )
 
-    def resolve(self, operation_id: str, reason: str, *, operator: str | None = None) -> Handle:
+    def resolve(
+        self, operation_id: str, reason: str, *, operator: str | None = None, npub: str | None = None
+    ) -> Handle:
         """An operator declares a discrepancy settled. ``operator`` names who that is. Codes: NOT_FOUND,
         OPERATOR_REASON_MISSING, INVALID_OPERATOR, UNDEFINED_TRANSITION."""
-        return Handle(self, self._outside.apply(operation_id, "resolve", operator_says(reason, operator)))
+        return Handle(
+            self,
+            self._outside.apply(self._bound(operation_id, npub), "resolve", operator_says(reason, operator)),
+        )

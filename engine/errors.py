@@ -34,6 +34,24 @@ class NotFound(Refused):
     code = "NOT_FOUND"
 
 
+class NotPaid(Refused):
+    """From ``raise_unless_paid``: the operation ended and paid nothing. A new attempt is allowed."""
+
+    code = "NOT_PAID"
+
+
+class StillOpen(Refused):
+    """From ``raise_unless_paid``: the outcome is not known yet. Pay nothing elsewhere."""
+
+    code = "OUTCOME_OPEN"
+
+
+class NeedsPerson(Refused):
+    """From ``raise_unless_paid``: only a person can say. Pay nothing elsewhere."""
+
+    code = "OUTCOME_PARKED"
+
+
 class MintError(NutstateError):
     """The mint refused or could not be asked; details carry its code, never its secrets."""
 

@@ -92,4 +92,6 @@ class Evidence:
     child_ended_unspent: bool = False
     exact_inputs_wanted: bool = False
     keep: tuple[Proof, ...] = field(default=(), repr=False)
+    spent_meanwhile: frozenset[Secret] = field(default=frozenset(), repr=False)  # see engine/freed.py
+    told_by_others: frozenset[str] = frozenset()  # contested tokens that stand in another account
     recorded: Recorded | None = None

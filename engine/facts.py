@@ -46,6 +46,15 @@ def gather(draft: Draft, evidence: Evidence, settings: Settings, now: int, elaps
     )
 
 
+def fee_max_of(op: Operation, settings: Settings) -> int:
+    """The most this payment may cost beside its amount, in its unit: what the caller named, else the share
+    of the amount that the settings allow, and at least their floor."""
+    if op.policy.fee_max is not None:
+        return op.policy.fee_max
+    floor = settings.fee_max_floor_sat * (1000 if op.unit == "msat" else 1)
+    return max(floor, int(op.amount * settings.fee_max_percent / 100))
+
+
 def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, elapsed: Elapsed) -> MeltFacts:
     """What the melt machine may ask: the operation as staged, the evidence in hand, and the clock."""
     op = draft.operation
@@ -59,6 +68,7 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         "policy": op.policy.on_unpaid,
         "amount": op.amount,
         "invoice_amount": op.amount,
+        "fee_max": fee_max_of(op, settings),
         "amount_max": settings.amount_max,
         "sent_at": op.sent_at,
         "since_last_send_ms": elapsed.since_send_ms,

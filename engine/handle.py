@@ -1,4 +1,4 @@
-"""What callers hold: an operation as it was last read, and how to read it again."""
+"""What callers hold: an operation as it was last read, how it stands, and how to read it again."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .alarms import alarm_of
 from .effects import inputs_total_of
 from .errors import InvalidArgument
 from .known import machine_of
+from .outcome import cost_of, insist_on_paid, outcome_of
 from .trail import records_of
 
 if TYPE_CHECKING:
@@ -70,9 +71,26 @@ class Handle:
         return self._kind_of_state() == "parked"
 
     @property
+    def outcome(self) -> str:
+        """How it stands, in one of four words.
+
+        ``paid``: it did what was asked (a melt whose payment the mint has proven or the caller recorded,
+        also while its change is awaited; issued, deposited, checked). ``unpaid``: it ended without, or its
+        inputs are free again while the quote is still watched: a new attempt is allowed. ``open``: not known
+        yet, it goes on; pay nothing elsewhere. ``parked``: it needs a person, or a person gave it up without
+        knowing; pay nothing elsewhere.
+        """
+        return outcome_of(self.record)
+
+    @property
     def is_paid(self) -> bool:
-        """A melt whose payment the mint has proven, or the caller has recorded (``record.evidence``)."""
-        return self.record.payment is not None
+        """Whether ``outcome`` is ``paid``."""
+        return self.outcome == "paid"
+
+    def raise_unless_paid(self) -> Handle:
+        """This handle if ``outcome`` is ``paid``; else the typed error that says how it stands: NotPaid (code
+        NOT_PAID), StillOpen (OUTCOME_OPEN) or NeedsPerson (OUTCOME_PARKED), each with ``operation_id``."""
+        return insist_on_paid(self)
 
     @property
     def fee_reserve(self) -> int:
@@ -90,10 +108,16 @@ class Handle:
         return self.record.payment.lightning_fee if self.record.payment else None
 
     @property
+    def cost(self) -> int | None:
+        """What the wallet lost to fees, in every end: Lightning and input fee of a payment, the mint's fee
+        for taking unpaid inputs back (the fence); None until that is known. What was given up is ``loss``:
+        balance before = balance after + amount (if paid) + cost + loss."""
+        return cost_of(self.record)
+
+    @property
     def fee_paid(self) -> int | None:
-        """Lightning fee plus input fee, not the reserve; None until the change is known."""
-        fee = self.lightning_fee
-        return None if fee is None else fee + self.input_fee
+        """The same as ``cost``."""
+        return self.cost
 
     @property
     def inputs(self) -> int:
@@ -146,6 +170,8 @@ class Handle:
             "id": record.id,
             "kind": record.kind,
             "state": record.state,
+            "outcome": self.outcome,
+            "paid": self.is_paid,
             "final": self.is_final,
             "parked": self.is_parked,
             "version": record.version,
@@ -157,6 +183,7 @@ class Handle:
             "input_fee": record.input_fee,
             "lightning_fee": self.lightning_fee,
             "fee_paid": self.fee_paid,
+            "cost": self.cost,
             "inputs": self.inputs,
             "kept": record.keep_total,
             "change": record.change_amount,
@@ -176,8 +203,8 @@ class Handle:
 class Balance:
     """Value of a wallet by state, per mint and unit, all read at one moment.
 
-    Units are never added: what counts over all mints takes a unit, and the properties without one
-    refuse a wallet that holds several (code MIXED_UNITS).
+    ``owned()`` is what the user has. Units are never added: what counts over all mints takes a unit, and
+    without one a wallet that holds several is refused (code MIXED_UNITS).
     """
 
     by_wallet: dict[tuple[str, str], dict[str, int]]
@@ -206,49 +233,46 @@ class Balance:
         """The units the wallet has tokens of."""
         return tuple(sorted({unit for _, unit in self.by_wallet}))
 
-    def balances(self, unit: str = "sat", mint_url: str | None = None) -> dict[str, int]:
-        """``total_balance``, ``unspent_balance``, ``pending_balance`` and ``spent_balance`` of one unit,
-        over all mints or at one."""
-        found = [s for (url, u), s in self.by_wallet.items() if u == unit and mint_url in (None, url)]
-        return balances_of(found)
+    def owned(self, unit: str | None = None, mint_url: str | None = None) -> int:
+        """What the user owns, in one unit, over all mints or at one: everything but what is spent. Without a
+        unit the only one there is. Code MIXED_UNITS."""
+        return owned_of(self._states(unit, mint_url))
 
-    @property
-    def total_balance(self) -> int:
-        """Value of all statuses, spent money too."""
-        return self._only("total_balance")
+    def legacy(self, unit: str | None = None, mint_url: str | None = None) -> dict[str, int]:
+        """The four numbers by the ``status`` of token documents: ``total_balance`` (spent money too),
+        ``unspent_balance``, ``pending_balance`` (awaiting, reserved, stranded,
+        outstanding), ``spent_balance``.
+        Without a unit of the only one there is. Code MIXED_UNITS."""
+        return balances_of(self._states(unit, mint_url))
 
-    @property
-    def unspent_balance(self) -> int:
-        """Value of status ``unspent``."""
-        return self._only("unspent_balance")
-
-    @property
-    def pending_balance(self) -> int:
-        """Value of status ``pending``: awaiting, reserved, stranded and outstanding."""
-        return self._only("pending_balance")
-
-    @property
-    def spent_balance(self) -> int:
-        """Value of status ``spent``."""
-        return self._only("spent_balance")
-
-    def _only(self, name: str) -> int:
-        if len(self.units) > 1:
+    def _states(self, unit: str | None, mint_url: str | None) -> list[dict[str, int]]:
+        if unit is None and len(self.units) > 1:
             raise InvalidArgument(
                 f"the wallet holds {' and '.join(self.units)}, which are never added: name the unit",
                 code="MIXED_UNITS",
                 units=list(self.units),
             )
-        return self.balances(*self.units)[name]
+        return [
+            states
+            for (url, held), states in self.by_wallet.items()
+            if unit in (None, held) and mint_url in (None, url)
+        ]
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready: one entry per mint and unit, with the four balances and the amount in each state."""
+        """JSON-ready: one entry per mint and unit, with what is owned and the amount in each state."""
         return {
             "wallets": [
-                {"mint_url": mint_url, "unit": unit, **balances_of([states]), **states}
+                {"mint_url": mint_url, "unit": unit, "owned": owned_of([states]), **states}
                 for (mint_url, unit), states in sorted(self.by_wallet.items())
             ]
         }
+
+
+def owned_of(states: Iterable[Mapping[str, int]]) -> int:
+    """What of these amounts by state is not spent. All amounts are of one unit."""
+    return sum(
+        amount for amounts in states for state, amount in amounts.items() if STATUS_OF_STATE[state] != "spent"
+    )
 
 
 def balances_of(states: Iterable[Mapping[str, int]]) -> dict[str, int]:

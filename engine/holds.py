@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..storage.records import Operation
+from collections.abc import Iterable
+
+from ..storage.records import Operation, Token
 from ..storage.secret import Secret
 from . import arguments
 from .errors import Refused
@@ -18,15 +20,26 @@ def named_sources(sources: object, hold: str | None, most: int) -> tuple[str, ..
     return arguments.source_ids(() if sources is None else sources, most)
 
 
-def checked_hold(op: Operation, owner: str, wallet: str, url: str, unit: str) -> Operation:
-    """The hold, if it is one and the caller's."""
-    if op.npub != owner:
-        raise Refused("the hold belongs to another npub", code="OWNER_MISMATCH", hold=op.id)
+def checked_hold(op: Operation, wallet: str, url: str, unit: str) -> Operation:
+    """The caller's operation, if it is a hold of this wallet, mint and unit."""
     if op.kind != "melt" or op.hold_until is None:
         raise Refused("this operation holds nothing for a caller", code="NOT_HELD", hold=op.id)
     if (op.wallet_id, op.mint_url, op.unit) != (wallet, url, unit):
         raise Refused("the hold is of another wallet, mint or unit", code="MINT_OR_UNIT_MISMATCH")
     return op
+
+
+def check_covers(tokens: Iterable[Token], asked: int | None) -> None:
+    """A hold claims the invoice it names, against everybody else: it must be able to pay it."""
+    total = sum(token.total_amount for token in tokens)
+    if asked is not None and total < asked:
+        raise Refused(
+            f"the sources hold {total}, the invoice asks for {asked}",
+            code="INSUFFICIENT_BALANCE",
+            required=asked,
+            available=total,
+            shortfall=asked - total,
+        )
 
 
 def sources_of_hold(held: Operation, named: tuple[str, ...], transaction_id: str | None) -> tuple[str, ...]:

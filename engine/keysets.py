@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..machines.money import PARTS_MAX, NotSplittable, blanks_needed, denominations, input_fee
 from ..storage.records import Proof
-from .mint.keysets import is_of_our_kind, keys_belong
+from .mint.keysets import is_of_our_kind, is_short, keys_belong
 from .mint.port import Ambiguous, Answer, Failure, Keyset, KeysetInfo, MintInfo, MintPort, Refused
 from .ports import Clock
 from .remembered import Remembered
@@ -20,6 +20,8 @@ from .settings import Settings
 T = TypeVar("T")
 
 REFRESH_S = 300.0
+MISSED_MAX = 1000
+"""Unknown keyset ids that are remembered for one mint; a token can name any."""
 KEYSETS_TRIED_MAX = 10
 """Keysets whose keys are read before a mint counts as one without a usable keyset."""
 
@@ -59,9 +61,11 @@ class Wanted:
                 denominations(self.amount, keys)
         except NotSplittable:
             return f"no keys that make up {self.amount}"
-        if not self.up_to or 0 < blanks_needed(self.up_to, keys) <= PARTS_MAX:
+        amounts = frozenset(keys)
+        # without a key of 1 some change could not be given, and the mint would keep it
+        if not self.up_to or (1 in amounts and blanks_needed(self.up_to, amounts) <= PARTS_MAX):
             return None
-        return f"no keys for change up to {self.up_to}"
+        return f"no keys for any change up to {self.up_to}"
 
 
 @frozen
@@ -98,10 +102,17 @@ class Keysets:
         if known is not None and not refresh and self._clock.monotonic() - known.at < REFRESH_S:
             return known.keysets
         fresh = value(self._mint.keysets(mint_url))
-        missed = frozenset[str]() if known is None else known.missed - {k.id for k in fresh}
+        missed = frozenset[str]() if known is None else frozenset(_unknown(known.missed, fresh))
         with self._lock:
             self._lists.put(mint_url, _Listed(self._clock.monotonic(), fresh, missed))
         return fresh
+
+    def distrust(self, mint_url: str) -> None:
+        """Ask for the list anew when it is needed next: the mint refused what was made after this one."""
+        with self._lock:
+            known = self._lists.get(mint_url)
+            if known is not None:
+                self._lists.put(mint_url, evolve(known, at=known.at - REFRESH_S))
 
     def info(self, mint_url: str) -> MintInfo:
         """What the mint says it can do. Raises MintSilent."""
@@ -187,7 +198,7 @@ class Keysets:
         """input_fee_ppk of every keyset the proofs use. Raises MintSilent, or LookupError for a keyset
         the mint does not have."""
         needed = {proof.id for proof in proofs}
-        listed = {k.id: k.input_fee_ppk for k in self._listed_with(mint_url, needed)}
+        listed = {k.id: k.input_fee_ppk for k in self.listed_with(mint_url, needed)}
         unknown = needed - listed.keys()
         if unknown:
             raise LookupError(f"the mint does not know {len(unknown)} keyset(s) of these proofs")
@@ -197,13 +208,16 @@ class Keysets:
         """input_fee_ppk of those of the keysets whose coins the mint still takes: listed for the unit, final
         expiry not over. Coins of the others cannot be spent now. Raises MintSilent."""
         needed = set(keyset_ids)
-        listed = self._listed_with(mint_url, needed)
+        listed = self.listed_with(mint_url, needed)
         return {k.id: k.input_fee_ppk for k in listed if k.id in needed and self._is_honoured(k, unit)}
 
-    def remembers(self, mint_url: str) -> bool:
-        """Whether the mint's list was ever read."""
+    def knows_refused(self, mint_url: str) -> bool:
+        """Whether coins of any keyset are known to be refused now; :meth:`known_refused` says which."""
         with self._lock:
-            return self._lists.get(mint_url) is not None
+            known = self._lists.get(mint_url)
+        return known is not None and (
+            bool(known.missed) or not all(self._is_honoured(k, k.unit) for k in known.keysets)
+        )
 
     def known_refused(self, mint_url: str, unit: str, keyset_id: str, *, just_read: bool = False) -> bool:
         """Whether, as far as is remembered, the mint no longer takes coins of the keyset. Asks nothing: of a
@@ -221,21 +235,20 @@ class Keysets:
     def _is_honoured(self, info: KeysetInfo, unit: str) -> bool:
         return info.unit == unit and (info.final_expiry is None or info.final_expiry > self._clock.now())
 
-    def _listed_with(self, mint_url: str, needed: set[str]) -> tuple[KeysetInfo, ...]:
-        """The list. One that does not know a needed keyset is asked for again, once for each such keyset."""
+    def listed_with(self, mint_url: str, needed: Set[str]) -> tuple[KeysetInfo, ...]:
+        """The list. One that does not know a needed keyset (whose id may be short, NUT-02) is asked for
+        again, once for each such keyset. Raises MintSilent."""
         listed = self.listed(mint_url)
-        unknown = needed - {k.id for k in listed}
+        unknown = _unknown(needed, listed)
         with self._lock:
             known = self._lists.get(mint_url)
         missed = known.missed if known is not None else frozenset[str]()
         if unknown <= missed:
             return listed
         listed = self.listed(mint_url, refresh=True)
-        still = frozenset(unknown - {k.id for k in listed})
+        vain = frozenset(sorted(_unknown(missed | unknown, listed))[:MISSED_MAX])
         with self._lock:
-            self._lists.put(
-                mint_url, _Listed(self._clock.monotonic(), listed, (missed | still) - {k.id for k in listed})
-            )
+            self._lists.put(mint_url, _Listed(self._clock.monotonic(), listed, vain))
         return listed
 
     def fee_of(self, mint_url: str, proofs: Iterable[Proof]) -> int:
@@ -250,6 +263,14 @@ def value(answer: Answer[T]) -> T:
     if isinstance(answer, Failure):
         raise MintSilent(answer)
     return answer
+
+
+def _unknown(needed: Set[str], listed: tuple[KeysetInfo, ...]) -> set[str]:
+    """Those of the ids that stand for no listed keyset."""
+    ids = {k.id for k in listed}
+    return {
+        one for one in needed - ids if not (is_short(one) and any(known.startswith(one) for known in ids))
+    }
 
 
 def _is_an_answer(answer: Failure) -> bool:

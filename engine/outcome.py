@@ -1,10 +1,63 @@
-"""From a rejected or expired operation to the typed error its caller gets."""
+"""How an operation stands: one of four words, what it cost, and the typed errors that say so."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ..storage.catalogue import ERRORS, MINT
 from ..storage.records import Operation, Reason
-from .errors import MintError, Refused
+from .errors import MintError, NeedsPerson, NotPaid, Refused, StillOpen
+from .known import machine_of
+
+if TYPE_CHECKING:
+    from .handle import Handle
+
+DONE = frozenset({"issued", "deposited", "clean", "corrected", "resolved"})
+"""Ends in which an operation that pays nothing did what was asked."""
+
+
+def outcome_of(op: Operation) -> str:
+    """paid, unpaid, open or parked (see :attr:`Handle.outcome`)."""
+    if op.payment is not None or op.state in DONE:
+        return "paid"
+    kind = machine_of(op).state(op.state).kind
+    if kind == "parked" or op.state == "written_off":
+        return "parked"
+    # watched: what was sent is still looked at, but its inputs are free
+    return "unpaid" if kind == "final" or op.state == "watching" else "open"
+
+
+def cost_of(op: Operation) -> int | None:
+    """What the wallet lost to fees; None until that is known."""
+    if op.kind != "melt":
+        return 0
+    if op.payment is not None:
+        fee = op.payment.lightning_fee
+        return None if fee is None else fee + op.input_fee
+    if op.fenced_token_id is not None:
+        return op.fence_fee
+    return 0 if op.finished_at is not None or op.state == "watching" else None
+
+
+def insist_on_paid(handle: Handle) -> Handle:
+    """The handle of what is paid; anything else is raised."""
+    outcome, op = handle.outcome, handle.record
+    if outcome == "paid":
+        return handle
+    details: dict[str, Any] = {
+        "operation_id": op.id,
+        "state": op.state,
+        "reason": op.reason.code if op.reason is not None else None,
+    }
+    if outcome == "unpaid":
+        raise NotPaid(f"the operation ended {op.state} and paid nothing; a new attempt is allowed", **details)
+    if outcome == "parked":
+        raise NeedsPerson(f"the operation is {op.state} and needs a person; pay nothing elsewhere", **details)
+    raise StillOpen(
+        f"the outcome is not known yet (state {op.state}); pay nothing elsewhere: the same call or recover "
+        "goes on with it",
+        **details,
+    )
 
 
 def quote_not_ours() -> MintError:

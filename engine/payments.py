@@ -37,22 +37,30 @@ class Payments(Core):
         idempotency_key: str | None = None,
         on_duplicate: str = "return",
         on_unpaid: str | None = None,
+        fee_max: int | None = None,
         wait_s: float | None = None,
     ) -> Handle:
         """Pay a BOLT-11 invoice with ecash and store the change.
 
         Returns the operation when it has ended, parked, or ``wait_s`` (60 s) is over; then it is still
         live and :meth:`recover` or the same call goes on with it. The same request inside the
-        duplicate window, or the same ``idempotency_key`` at any time, returns the first operation.
+        duplicate window, or with the same ``idempotency_key`` or ``transaction_id`` at any time, returns
+        the first operation. ``handle.outcome`` says how it stands, ``raise_unless_paid()`` insists.
+
+        ``fee_max`` is the most it may cost beside the amount (fee reserve and input fee, in ``unit``);
+        by default ``Settings.fee_max_percent`` of the amount, and at least ``fee_max_floor_sat``. Money that
+        other operations of the wallet hold is waited for inside ``wait_s``, and so are reads of the mint
+        that fail; nothing is stored meanwhile.
 
         Codes: INVALID_*, INVOICE_EXPIRED, INVOICE_WITHOUT_AMOUNT, IDEMPOTENCY_KEY_REUSED,
         DUPLICATE_OPERATION, DUPLICATE_TRANSACTION_ID, PAYMENT_ALREADY_CLAIMED, TOKEN_NOT_FOUND,
-        OWNER_MISMATCH, MINT_OR_UNIT_MISMATCH, CONCURRENT_OPERATION (nothing written);
+        OWNER_MISMATCH, MINT_OR_UNIT_MISMATCH, CONCURRENT_OPERATION, FUNDS_RESERVED, FEE_TOO_HIGH (nothing
+        written);
         INSUFFICIENT_BALANCE, PROOF_STATE_INCONSISTENCY, QUOTE_*, MINT_* (operation stored as rejected).
         """
         return self._melt(
             False, npub, mint_url, invoice, unit, wallet_id, sources, transaction_id, idempotency_key,
-            on_duplicate, on_unpaid, wait_s,
+            on_duplicate, on_unpaid, fee_max, wait_s,
         )  # fmt: skip
 
     def prepare_melt(
@@ -68,18 +76,22 @@ class Payments(Core):
         idempotency_key: str | None = None,
         on_duplicate: str = "return",
         on_unpaid: str | None = None,
+        fee_max: int | None = None,
+        wait_s: float | None = None,
     ) -> Handle:
         """The first of two steps: quote, choose and reserve, but send nothing. The plan's
-        ``fee_reserve`` and ``inputs`` say what it may cost; :meth:`confirm` pays, :meth:`cancel` frees."""
+        ``fee_reserve`` and ``inputs`` say what it may cost; :meth:`confirm` pays, :meth:`cancel` frees.
+        ``wait_s`` (60 s) is for money that others hold and for reads of the mint that fail; codes as
+        for :meth:`melt`."""
         return self._melt(
             True, npub, mint_url, invoice, unit, wallet_id, sources, transaction_id, idempotency_key,
-            on_duplicate, on_unpaid, 0.0,
+            on_duplicate, on_unpaid, fee_max, wait_s,
         )  # fmt: skip
 
-    def confirm(self, operation_id: str, wait_s: float | None = None) -> Handle:
+    def confirm(self, operation_id: str, wait_s: float | None = None, *, npub: str | None = None) -> Handle:
         """Pay a prepared melt. Confirming again returns the operation as it is.
         Codes: NOT_FOUND, QUOTE_EXPIRED (nothing was sent), ALREADY_FINAL."""
-        op = self._stored(operation_id)
+        op = self._stored(self._bound(operation_id, npub))
         if op.state in ENDED_UNPAID:
             raise Refused(
                 f"the operation is {op.state}", code="ALREADY_FINAL", operation_id=op.id, state=op.state
@@ -99,6 +111,7 @@ class Payments(Core):
         idempotency_key: str | None,
         on_duplicate: str,
         on_unpaid: str | None,
+        fee_max: int | None,
         wait_s: float | None,
     ) -> Handle:
         limit = self.settings.proofs_per_operation_max
@@ -108,6 +121,8 @@ class Payments(Core):
         chosen = self.settings.on_unpaid if on_unpaid is None else on_unpaid
         unpaid = arguments.choice(chosen, "on_unpaid", ON_UNPAID)
         wait = self._wait(wait_s)
+        most = None if fee_max is None else arguments.fee(fee_max, self.settings.amount_max)
+        said = {"on_unpaid": on_unpaid, "fee_max": most}
         op = requests.new_operation(
             "melt",
             now=self.clock.now(),
@@ -118,9 +133,10 @@ class Payments(Core):
             wallet_id=wallet_id,
             transaction_id=transaction_id,
             idempotency_key=idempotency_key,
-            policy=Policy(two_step, unpaid, arguments.source_ids(sources, limit)),
+            policy=Policy(two_step, unpaid, arguments.source_ids(sources, limit), most),
             request=request,
             payment_hash=decoded.payment_hash,
+            bound={name: value for name, value in said.items() if value is not None},
         )
         return self._handle(self._admission.melt(op, decoded.expires_at, on_duplicate, wait))
 
@@ -178,7 +194,7 @@ class Payments(Core):
         spend it. A mint that only the token names, and not ``mint_url``, is asked when it is allowed: by
         ``Settings.mints_allowed``, by ``Engine(mint_allowed=…)``, or because it is known already.
         Codes: INVALID_TOKEN, INVALID_*, MINT_NOT_ALLOWED, PROOFS_NOT_VERIFIED, PROOFS_LOCKED,
-        PROOFS_NOT_UNSPENT, DUPLICATE_PROOF, TOO_MANY_PROOFS, MINT_* (nothing written).
+        PROOFS_NOT_UNSPENT, KEYSET_EXPIRED, DUPLICATE_PROOF, TOO_MANY_PROOFS, MINT_* (nothing written).
         """
         owner = arguments.npub(npub)
         parsed = parse_token(token, proofs, mint_url, unit)

@@ -158,9 +158,9 @@ def _same(one: Proof, other: Proof) -> bool:
     return (one.id, one.amount, one.C.reveal().lower()) == (other.id, other.amount, other.C.reveal().lower())
 
 
-def check_new(store: Reader, proofs: Iterable[Proof]) -> None:
-    """Refuse what could never be spent, and what lies in a stored token already; names the token, never the
-    secret. Codes INVALID_TOKEN, DUPLICATE_PROOF."""
+def check_new(store: Reader, npub: str, proofs: Iterable[Proof]) -> None:
+    """Refuse what could never be spent, and what lies in a stored token already; names the token if it is
+    this owner's, never the secret. Codes INVALID_TOKEN, DUPLICATE_PROOF."""
     proofs = tuple(proofs)
     if not all(can_be_spent(proof.secret) for proof in proofs):
         raise InvalidArgument(
@@ -168,12 +168,13 @@ def check_new(store: Reader, proofs: Iterable[Proof]) -> None:
             "take it",
             code="INVALID_TOKEN",
         )
-    owners = store.proof_owners([proof_key(proof.secret) for proof in proofs])
-    if owners:
+    found = tuple(set(store.proof_owners([proof_key(proof.secret) for proof in proofs]).values()))
+    if found:
+        tokens = store.tokens(TokenQuery(ids=found, limit=len(found)))
         raise Refused(
             "a proof of keep or change lies in another token already",
             code="DUPLICATE_PROOF",
-            tokens=sorted(set(owners.values())),
+            tokens=sorted(token.transaction_id for token in tokens if token.npub == npub),
         )
 
 
@@ -248,13 +249,14 @@ def _born_with(store: Reader, token_id: str) -> int:
 
 
 def contested(store: Reader, op: Operation) -> Refused:
-    """The payment is stored, but not all its sources or its claim are free: who has them."""
+    """The payment is stored, but not all its sources or its claim are free: who has them, as far as that
+    is this owner's."""
     ids = tuple(part.token_id for part in op.contested)
     tokens = store.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ()
     holders = {token.reserved_by for token in tokens}
     if op.payment_hash is not None:
         claimer = store.operation_by_claim(op.payment_hash)
-        holders.add(claimer.id if claimer else None)
+        holders.add(claimer.id if claimer is not None and claimer.npub == op.npub else None)
     return Refused(
         "the payment is recorded with its keep and change, but another operation holds or has spent what it "
         "was paid with; it waits for that, or for an operator",

@@ -12,7 +12,6 @@ from ..machines.melt import ENDED_UNPAID
 from ..machines.registry import latest
 from ..storage.batch import DedupTake
 from ..storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
-from ..storage.port import TokenQuery
 from ..storage.records import DedupRecord, Operation, Policy, Proof, Reason, Token
 from . import arguments, requests
 from .core import Core
@@ -21,7 +20,7 @@ from .effects import is_free
 from .errors import InvalidArgument, Refused, refusal_error
 from .evidence import Chosen, Evidence, Recorded, Selection
 from .handle import Handle
-from .holds import checked_hold, named_sources, request_of_hold, same_hold, sources_of_hold
+from .holds import check_covers, checked_hold, named_sources, request_of_hold, same_hold, sources_of_hold
 from .ids import validate_transaction_id
 from .recorded import (
     KeepAndChange,
@@ -33,7 +32,6 @@ from .recorded import (
     sort_out,
 )
 from .run import Happened, Run
-from .token_ids import derived_ids
 
 Proofs = Iterable[Proof | Mapping[str, object]]
 
@@ -111,12 +109,14 @@ class Recordings(Core):
         time alone frees nothing: :meth:`recover` asks the mint, and only proofs it calls UNSPENT twice,
         a settle window apart, are freed. Until it is recorded ``amount`` is what is held.
 
-        Codes: INVALID_*, DUPLICATE_TRANSACTION_ID, TOKEN_NOT_FOUND, OWNER_MISMATCH,
+        A ``payment_request`` is claimed for it, so the sources must cover its amount.
+
+        Codes: INVALID_*, DUPLICATE_TRANSACTION_ID, TOKEN_NOT_FOUND, OWNER_MISMATCH, INSUFFICIENT_BALANCE,
         MINT_OR_UNIT_MISMATCH, CONCURRENT_OPERATION, PAYMENT_ALREADY_CLAIMED (nothing written).
         """
         limit = self.settings.proofs_per_operation_max
         owner, url, unit = arguments.npub(npub), arguments.mint_url(mint_url), arguments.unit(unit)
-        request, hashed, _ = arguments.payment_request(payment_request, unit)
+        request, hashed, asked = arguments.payment_request(payment_request, unit)
         lasts = arguments.ttl(ttl_s, self.settings.hold_max_h)
         named = arguments.source_ids(sources if sources is not None else (), limit)
         op = requests.new_operation(
@@ -137,9 +137,10 @@ class Recordings(Core):
             stored = self.store.operation(op.id)
             if stored is not None and same_hold(stored, op):
                 return Handle(self, stored)
-            self._check_id(op, stored)
+            requests.check_id_free(self.store, op)
             requests.check_claim(self.store, op)
             tokens = requests.free_sources(self.store, op)
+            check_covers(tokens, asked)
             try:
                 return self._begin_hold(op, lasts, tokens)
             except Conflict as conflict:
@@ -147,12 +148,12 @@ class Recordings(Core):
             except Duplicate as duplicate:
                 _explained(duplicate)
         requests.check_sources(self.store, op)
-        raise requests.lost_race(self.store, taken)
+        raise requests.lost_race(self.store, op, taken)
 
-    def unhold(self, operation_id: str) -> Handle:
+    def unhold(self, operation_id: str, *, npub: str | None = None) -> Handle:
         """Free what is held, on your word that you did not pay and will not. Unholding again changes
         nothing. Codes: NOT_FOUND, NOT_HELD, ALREADY_FINAL, UNDEFINED_TRANSITION."""
-        return Handle(self, self._outside.apply(operation_id, "unhold", Evidence()))
+        return Handle(self, self._outside.apply(self._bound(operation_id, npub), "unhold", Evidence()))
 
     # -- holding -------------------------------------------------------------------------------------
 
@@ -203,7 +204,7 @@ class Recordings(Core):
             validate_transaction_id(transaction_id)
         arguments.idempotency_key(idempotency_key)
         if hold is not None:
-            held = checked_hold(self._stored(hold), owner, wallet, url, unit)
+            held = checked_hold(self._stored(self._bound(hold, owner)), wallet, url, unit)
             named = sources_of_hold(held, named, transaction_id)
             request = request_of_hold(held, request, unit)
         text, hashed, asked = request
@@ -263,10 +264,10 @@ class Recordings(Core):
         stored = self.store.operation(op.id)
         if stored is not None and stored.payment is not None:
             if stored.npub != op.npub or stored.evidence != "caller":
-                raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
+                raise requests.taken_id(op)
             return _repeated(stored, op, wanted), None
         if wanted.hold is None:
-            self._check_id(op, stored)
+            requests.check_id_free(self.store, op)
         record = self.store.dedup(_dedup_key(op))
         if record is None or record.expires_at <= self.clock.now():
             return None, record
@@ -280,7 +281,7 @@ class Recordings(Core):
         run = self._opened(wanted)
         tokens = requests.sources_of(self.store, wanted.op)
         chosen, fresh = sort_out(tokens, wanted.handed)
-        check_new(self.store, (*fresh, *wanted.handed.change))
+        check_new(self.store, wanted.op.npub, (*fresh, *wanted.handed.change))
         evidence = Evidence(
             selection=Selection(chosen, 0),
             recorded=wanted.said,
@@ -347,11 +348,6 @@ class Recordings(Core):
         """Each source can be taken and freed by others while we decide; enough for all of them."""
         return self.settings.selection_tries_max + 2 * len(op.policy.sources)
 
-    def _check_id(self, op: Operation, stored: Operation | None) -> None:
-        ids = derived_ids(op.id)
-        if stored is not None or self.store.tokens(TokenQuery(ids=ids, limit=len(ids))):
-            raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
-
 
 def _dedup_key(op: Operation) -> str:
     """Recorded melts have windows of their own: one that the engine makes is none of them."""
@@ -365,7 +361,7 @@ def _repeated(first: Operation, op: Operation, wanted: _Wanted) -> Operation:
     if same and first.recorded_hash == wanted.said.fingerprint:
         return first
     if not same and wanted.hold is None:
-        raise InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
+        raise requests.taken_id(op)
     raise Refused(
         "this melt was recorded before, with other amounts or another keep or change",
         code="DUPLICATE_OPERATION",

@@ -18,6 +18,7 @@ from .settings import Settings
 
 SWEEP_MAX = 10_000
 FAR_FUTURE = 2**62
+LEASES_AHEAD_MAX = 10  # lengths of a lease; one that ends later was taken under a wrong wall clock
 _LOOK_AGAIN_S = 0.05
 
 
@@ -72,9 +73,17 @@ class Recovery:
             return 0
         if op.state == "contested":
             return 0
+        now = self.clock.now()
+        written = op.updated_at if op.lease is None else max(op.updated_at, op.lease.until)
+        if written > self._plausible(now):
+            return 0  # under a clock that was ahead: its schedule means nothing
         if op.next_check_at is None:
             return math.inf
-        return max(0, op.next_check_at - self.clock.now()) / 1000
+        return max(0, op.next_check_at - now) / 1000
+
+    def _plausible(self, now: int) -> int:
+        """How far ahead (epoch ms) a lease may reach; one that lasts longer counts as run out (R213)."""
+        return now + int(LEASES_AHEAD_MAX * self.settings.lease_s * 1000)
 
     def follow(self, op: Operation, wait_s: float, *, confirmed: bool = False) -> Operation:
         """Wait for an operation: its own driver's work while that lives, ours if it does not.
@@ -100,7 +109,7 @@ class Recovery:
         now = self.clock.now()
         until = now + int(self.settings.lease_s * 1000)
         name = worker.for_one_drive()
-        taken = self.store.note(TakeLease(op.id, name, until, now, breaking))
+        taken = self.store.note(TakeLease(op.id, name, until, now, breaking, self._plausible(now)))
         if taken is None:
             return self.store.operation(op.id) or op, False
         run = self.open_run(taken, f"worker:{name}")

@@ -18,7 +18,12 @@ from .draft import Draft
 from .errors import InvalidArgument, NotFound, Refused
 from .ids import new_transaction_id, operation_hash, request_hash, validate_transaction_id
 from .settings import Settings
+from .token_ids import derived_ids
 from .trail import every_record
+
+KEYED_ON_UNPAID = "fence"
+"""What an idempotency key binds of a caller that says nothing about it, whatever the default is by now:
+a retry after an upgrade, or after a setting was changed, is the same request."""
 
 
 def new_operation(
@@ -37,7 +42,8 @@ def new_operation(
     payment_hash: str | None = None,
     bound: dict[str, Any] | None = None,
 ) -> Operation:
-    """An operation in pseudo-state ``none``; ``bound`` is what its idempotency key also stands for."""
+    """An operation in pseudo-state ``none``; ``bound`` is what its idempotency key also stands for. The key
+    binds what the caller said, never what a setting made of it."""
     machine = latest(kind)
     policy = policy or Policy()
     text = request.reveal() if request else None
@@ -56,7 +62,7 @@ def new_operation(
         "unit": unit,
         "wallet_id": wallet,
         "two_step": policy.two_step,
-        "on_unpaid": policy.on_unpaid,
+        "on_unpaid": KEYED_ON_UNPAID,
         **(bound or {}),
     }
     return Operation(
@@ -99,6 +105,33 @@ def by_key(store: Store, op: Operation) -> Operation | None:
     return found
 
 
+def by_id(store: Store, op: Operation) -> Operation | None:
+    """The operation that made this very request under this transaction id, unless it ended unpaid. Raises
+    DUPLICATE_TRANSACTION_ID when anything else has the id, or one that is derived from it."""
+    stored = store.operation(op.id)
+    if stored is None:
+        check_id_free(store, op)
+        return None
+    same = (stored.kind, stored.policy.two_step) == (op.kind, op.policy.two_step)
+    same = same and dedup_key(stored) == dedup_key(op) and stored.hold_until is None
+    keyed = op.idempotency is None or stored.idempotency == op.idempotency
+    if not same or not keyed or stored.evidence == "caller" or stored.state in ENDED_UNPAID:
+        raise taken_id(op)
+    return stored
+
+
+def check_id_free(store: Store, op: Operation) -> None:
+    """No operation has the transaction id, and no token one that is derived from it. Code
+    DUPLICATE_TRANSACTION_ID."""
+    ids = derived_ids(op.id)
+    if store.operation(op.id) is not None or store.tokens(TokenQuery(ids=ids, limit=len(ids))):
+        raise taken_id(op)
+
+
+def taken_id(op: Operation) -> InvalidArgument:
+    return InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
+
+
 def dedup_key(op: Operation) -> str:
     """What is the same request inside the window: owner, wallet, unit and operation hash."""
     return f"{op.npub}|{op.wallet_id}|{op.unit}|{op.operation_hash}"
@@ -128,14 +161,19 @@ def check_claim(store: Store, op: Operation) -> None:
     """Refuse at once what another operation already pays or has paid."""
     holder = store.operation_by_claim(op.payment_hash) if op.payment_hash else None
     if holder is not None and holder.id != op.id:
-        raise claimed(holder.id)
+        raise claimed(store, op)
 
 
-def claimed(holder: str | None) -> Refused:
+def claimed(store: Reader, op: Operation) -> Refused:
+    """PAYMENT_ALREADY_CLAIMED. Names the holder only to its own owner; retryable until it has paid, for
+    one that ends unpaid lets go of the invoice."""
+    holder = store.operation_by_claim(op.payment_hash) if op.payment_hash else None
+    paid = holder is not None and holder.payment is not None
     return Refused(
-        "another operation pays or has paid this invoice",
+        "another operation has paid this invoice" if paid else "another operation pays this invoice",
         code="PAYMENT_ALREADY_CLAIMED",
-        holder=holder,
+        retryable=not paid,
+        holder=holder.id if holder is not None and holder.npub == op.npub else None,
     )
 
 
@@ -248,12 +286,12 @@ def _blocked(tokens: Iterable[str], operations: list[str]) -> Refused:
     )
 
 
-def lost_race(store: Store, entity: str | None) -> Refused:
-    """CONCURRENT_OPERATION after the last lost race for tokens the engine chose: which one was taken
-    (``token:<id>``, as the store named it) and who has it now."""
+def lost_race(store: Store, op: Operation, entity: str | None) -> Refused:
+    """CONCURRENT_OPERATION after a lost race for tokens the engine chose: which one was taken
+    (``token:<id>``, as the store named it) and who has it now. Another owner's token is not named."""
     kind, _, token_id = (entity or "").partition(":")
     token = store.token(token_id) if kind == "token" and token_id else None
-    if token is None:
+    if token is None or token.npub != op.npub:
         return concurrent({})
     return concurrent({token_id: token.reserved_by})
 

@@ -17,7 +17,7 @@ from .evidence import Evidence
 from .facts import Elapsed, gather
 from .keysets import Keysets
 from .mint.outputs import BadSignature
-from .mint.port import Keyset, MintPort
+from .mint.port import Keyset, MeltQuote, MintPort
 from .ports import Clock
 from .settings import Settings
 from .timing import Spent, timed
@@ -37,6 +37,15 @@ class Pause:
     """Nothing to decide now. None = until the caller or an operator acts."""
 
     seconds: float | None
+
+
+class NotYet(Exception):
+    """A read failed while nothing of the operation is stored: the same may be asked again. ``happened`` is
+    what it means when there is no time left for that."""
+
+    def __init__(self, happened: Happened) -> None:
+        super().__init__(happened.event)
+        self.happened = happened
 
 
 @frozen
@@ -62,6 +71,7 @@ class Run:
     evidence: Evidence = field(factory=Evidence, repr=False)
     staged: list[tuple[Happened, bool]] = field(factory=list, repr=False)  # and whether it was answered then
     confirmed: bool = False
+    quoted: MeltQuote | None = field(default=None, repr=False)  # of this very request, received before
     strict: bool = False  # what was decided holds for this very version only
     sent_here: tuple[int, float] | None = None  # sent_at as stamped by this drive, monotonic
     gone_sender: str | None = None  # of the request, found certainly dead when this drive began

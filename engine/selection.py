@@ -12,6 +12,7 @@ from ..storage.port import Reader, Store, TokenQuery
 from ..storage.records import Operation, Proof, Token
 from ..storage.secret import Secret
 from .evidence import Chosen, Selection
+from .owned import held_money
 
 SEARCH_NODES_MAX = 4000
 
@@ -23,10 +24,13 @@ class Shortfall:
     required: int
     available: int
     too_many: bool = False  # they would, but not with so few proofs
+    reserved: int = 0  # what the wallet owns beside them but other operations hold
+    covered: bool = False  # with that it would do
+    holders: tuple[str, ...] = ()  # of what is reserved
 
     @property
     def missing(self) -> int:
-        return max(1, self.required - self.available)
+        return max(1, self.required - self.available - self.reserved)
 
 
 @frozen
@@ -193,9 +197,43 @@ def select(
         with store.snapshot() as moment:
             tokens, exhausted = candidates(moment, op, need, limit)
         found = choose(tokens, need, _ppk(tokens, fees), count_max=count_max, without=without)
-        if isinstance(found, Selection) or exhausted or limit >= count_max:
+        if isinstance(found, Selection):
             return found
+        if exhausted or limit >= count_max:
+            return _with_reserved(store, op, need, fees, limit, count_max, without)
         limit = min(limit * 4, count_max)
+
+
+def _with_reserved(
+    store: Store,
+    op: Operation,
+    need: int,
+    fees: Callable[[Iterable[Proof]], Mapping[str, int]],
+    limit: int,
+    count_max: int,
+    without: frozenset[Secret],
+) -> Selection | Shortfall:
+    """The free coins do not cover it: would they with what other operations of the wallet hold? All of it is
+    read at one moment: between two reads a payment may end, and its change would be seen nowhere."""
+    with store.snapshot() as moment:
+        tokens, _ = candidates(moment, op, need, limit)
+        held = held_money(moment, op)
+    ppk = _ppk((*tokens, *held.tokens), fees)
+    free = choose(tokens, need, ppk, count_max=count_max, without=without)
+    if isinstance(free, Selection):
+        return free
+    everything = choose((*tokens, *held.tokens), need, ppk, count_max=count_max)
+    if isinstance(everything, Selection):
+        pending = sum(p.amount for token in tokens for p in token.proofs if p.secret in without)
+        reserved = sum(token.total_amount for token in held.tokens) + held.owed + pending
+        return attrs.evolve(free, reserved=reserved, covered=True, holders=held.holders)
+    if free.too_many:
+        return free
+    reserved = everything.available + held.owed - free.available
+    covered = everything.too_many or everything.required <= everything.available + held.owed
+    return Shortfall(
+        everything.required, free.available, reserved=reserved, covered=covered, holders=held.holders
+    )
 
 
 def _ppk(tokens: Iterable[Token], fees: Callable[[Iterable[Proof]], Mapping[str, int]]) -> Mapping[str, int]:

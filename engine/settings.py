@@ -35,6 +35,12 @@ class Settings:
     issue_tries_max: int = _count(20)
     fence_generations_max: int = _count(20)
     selection_tries_max: int = _count(10)
+    """How often inputs are chosen anew after a lost race, when the caller gave no time to wait."""
+    retry_min_s: float = _duration(0.1)
+    retry_max_s: float = _duration(1)
+    """Between two tries before anything is stored: doubling from the one to the other, with jitter."""
+    read_tries_max: int = _count(10)
+    """How often the mint is asked for a quote or for what a choice of inputs needs, inside ``wait_s``."""
     commit_tries_max: int = _count(5)
     preflight_tries_max: int = _count(5)
     page_size: int = _count(200)
@@ -70,6 +76,10 @@ class Settings:
     proofs_per_operation_max: int = _count(1000)
     amount_max: int = field(default=AMOUNT_MAX, validator=[validators.ge(1), validators.le(AMOUNT_MAX)])
     wait_s: float = _duration(60)
+    fee_max_percent: float = _duration(5)
+    """The most a payment may cost beside its amount, as a share, when the caller names no ``fee_max``."""
+    fee_max_floor_sat: int = _count(20, 0)
+    """That much it may cost in any case, in sat (a wallet in msat: a thousand times as many of its units)."""
     on_unpaid: str = field(default="fence", validator=validators.in_(("fence", "retry_then_fence", "trust")))
 
     @property

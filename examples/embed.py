@@ -17,7 +17,8 @@ with (
     engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=1000)
     invoice = mint.lightning.invoice(100).reveal()
 
-    paid = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice, idempotency_key="order-17")
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice, idempotency_key="order-17")
 
-    print(f"{paid.state}: {paid.amount} sat, fee {paid.fee_paid} sat, change {paid.change} sat")
-    print(f"balance {engine.balance(NPUB).unspent} sat, {len(paid.audit())} audit records")
+    melt.raise_unless_paid()
+    print(f"{melt.outcome}: {melt.amount} sat, cost {melt.cost} sat, change {melt.change} sat")
+    print(f"the wallet owns {engine.balance(NPUB).owned()} sat, {len(melt.audit())} audit records")

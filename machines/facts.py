@@ -57,6 +57,7 @@ class MeltFacts:
     amount: int = 0
     fee_reserve: int = 0
     input_fee: int = 0
+    fee_max: int | None = None  # the most that fee reserve and input fee may be together
     input_count: int = 0
     input_count_max: int = 0
     exact_inputs_wanted: bool = False

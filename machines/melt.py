@@ -172,7 +172,7 @@ MELT: Machine[MeltFacts] = Machine(
                reason="expiry limits starting, never finishing"),
         *edges("5", "inputs_chosen", "quoted", "prepared",
                requires=(g.owner_matches, g.one_mint_one_unit, g.inputs_unspent, g.inputs_cover,
-                         g.inputs_few_enough, g.preflight_clear, g.claim_free),
+                         g.inputs_few_enough, g.fee_acceptable, g.preflight_clear, g.claim_free),
                effects=("take_claim", "split_off_keep", "reserve_inputs", "write_blanks", "write_request"),
                reason="everything the payment needs is durable before it is sent"),
         *edges("6", "split_started", "quoted", "splitting",

@@ -19,6 +19,7 @@ CODES: Mapping[str, str] = {
     "DUPLICATE_SECRET": "the same proof occurs twice",
     "EXACT_INPUTS_NOT_WANTED": "the policy does not ask for exact inputs",
     "EXPIRED_NOT_YET": "the quote can still be paid",
+    "FEE_TOO_HIGH": "the payment would cost more than it may",
     "FENCE_NOT_POSSIBLE": "the mint cannot swap and restore, or too many fences were tried",
     "FENCE_NOT_VERIFIED": "the fence outputs are not all ours, verified and complete",
     "FENCE_STANDS": "our fence outputs are signed",

@@ -19,6 +19,7 @@ from .legal import OPERATION_STEPS, TOKEN_STEPS
 from .records import AuditRecord, Operation, Token, Tombstone
 
 TOKEN_TYPES: Final = frozenset({"received", "sent", "minted", "change"})
+HELD: Final = ("awaiting", "reserved")  # states in which an operation holds a token
 TIME_MAX: Final = 253_402_300_799_999  # epoch ms; a BSON date that programs can read ends there
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}")
 NONE: Final = "none"  # pseudo-state of what does not exist yet
@@ -26,7 +27,7 @@ NONE: Final = "none"  # pseudo-state of what does not exist yet
 _OPERATION_INTS: Final = tuple(n for n, kind in Operation.__annotations__.items() if kind.startswith("int"))
 _TOKEN_INTS: Final = tuple(n for n, kind in Token.__annotations__.items() if kind.startswith("int"))
 _OPERATION_FIXED: Final = ("id", "kind", "npub", "created_at")
-_TOKEN_FIXED: Final = (
+TOKEN_FIXED: Final = (
     "transaction_id", "npub", "wallet_id", "mint_url", "unit", "transaction_type", "created_at",
 )  # fmt: skip
 
@@ -57,8 +58,9 @@ def _check(batch: Batch) -> tuple[str, ...]:
         if name in entities:
             _refuse(f"{name} is changed twice")
         entities[name] = change
-        _check_fixed(change, _TOKEN_FIXED, name)
+        _check_fixed(change, TOKEN_FIXED, name)
         _check_token(change, name)
+        _check_holder(change, operation.id, name)
         _check_exchange(change, name)
     _check_secrets(batch)
     _check_index(batch)
@@ -124,6 +126,23 @@ def _check_token(change: Insert[Token] | Advance[Token], entity: str) -> None:
         total += proof.amount
     if total != token.total_amount:
         _refuse(f"{entity}: total_amount is not the sum of the proofs")
+
+
+def _check_holder(change: Insert[Token] | Advance[Token], operation_id: str, entity: str) -> None:
+    """A reservation is given up by the operation that holds it alone, by becoming unspent (or, for what is
+    awaited, by failing). What another operation holds is left alone in every way (R205)."""
+    if not isinstance(change, Advance):
+        return
+    before, after = change.before, change.after
+    if before.metadata.parent_transaction_id != after.metadata.parent_transaction_id:
+        _refuse(f"{entity}: metadata.parent_transaction_id never changes")
+    if before.state not in HELD or before.reserved_by is None:
+        return
+    if before.reserved_by != operation_id:
+        _refuse(f"{entity}: another operation holds it")
+    freed = after.state == "unspent" or (before.state, after.state) == ("awaiting", "failed")
+    if after.reserved_by != before.reserved_by and not freed:
+        _refuse(f"{entity}: reserved_by changes only by becoming unspent")
 
 
 def gains_proofs(change: Advance[Token]) -> bool:

@@ -116,6 +116,20 @@ class CorruptRecord(StorageError):
     code = "CORRUPT_RECORD"
 
 
+class BatchTooLarge(StorageError):
+    """The server cannot hold a transaction of this size, so no retry helps; nothing was written.
+    ``server_code`` is what the server calls it (MongoDB: 257, 388)."""
+
+    code = "BATCH_TOO_LARGE"
+
+    def __init__(self, server_code: int) -> None:
+        super().__init__(
+            f"the server cannot hold a transaction of this size (code {server_code}): nothing was written; "
+            "pay with fewer proofs at once, or give the server more cache",
+            server_code=server_code,
+        )
+
+
 class InvalidBatch(StorageError):
     """The batch breaks a rule every store enforces (a programming error); nothing was written."""
 

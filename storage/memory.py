@@ -25,7 +25,7 @@ from .mongo_gateway import (
     Sort,
     Transaction,
 )
-from .mongo_schema import AUDIT, COLLECTIONS, ID_INDEX, INDEXES, Index
+from .mongo_schema import AUDIT, COLLECTIONS, ID_INDEX, INDEXES, TOMBSTONES, Index
 
 
 @frozen
@@ -195,6 +195,12 @@ class MockGateway(_MockReads):
 
     def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
         return bool(self.find(AUDIT, {"_id": {"$eq": audit_id}, "batch_id": {"$eq": batch_id}}, limit=1))
+
+    def buried_for_good(self, operation_id: str, batch_id: str) -> bool:
+        found = self.find(
+            TOMBSTONES, {"_id": {"$eq": operation_id}, "spans.batches": {"$eq": batch_id}}, limit=1
+        )
+        return bool(found)
 
     def transaction(self, work: Callable[[Transaction], None]) -> None:
         with self._database.lock:

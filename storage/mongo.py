@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from .batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
 from .check import check_batch, check_tombstone, gains_proofs
 from .errors import (
+    BatchTooLarge,
     CommitUnknown,
     Conflict,
     CorruptRecord,
@@ -35,6 +36,7 @@ from .mongo_gateway import (
     GatewayCorrupt,
     GatewayDuplicate,
     GatewayRefused,
+    GatewayTooLarge,
     GatewayUnavailable,
     GatewayUnknown,
     Transaction,
@@ -126,6 +128,8 @@ class MongoStore(MongoReads):
             return StoreUnavailable(str(error))
         except GatewayRefused as error:
             return InvalidBatch(str(error))
+        except GatewayTooLarge as error:
+            return BatchTooLarge(error.code)
         except GatewayCorrupt as error:
             return CorruptRecord(str(error))
         except Conflict as error:
@@ -136,7 +140,9 @@ class MongoStore(MongoReads):
 
     def _holds(self, batch: Batch) -> bool:
         try:
-            return self._gateway.holds_for_good(batch.audit[0].id, batch.id)
+            return self._gateway.holds_for_good(batch.audit[0].id, batch.id) or self._gateway.buried_for_good(
+                batch.operation.after.id, batch.id
+            )
         except GatewayUnavailable as error:
             failure = CommitUnknown(batch.id, str(error))
         raise failure
@@ -169,6 +175,8 @@ class MongoStore(MongoReads):
                     raise StoreUnavailable(str(error)) from error
             except GatewayRefused as error:
                 raise InvalidBatch(str(error)) from error
+            except GatewayTooLarge as error:
+                raise BatchTooLarge(error.code) from None
         raise CommitUnknown(f"purge:{tombstone.operation_id}", unknown or "the store is busy")
 
 
@@ -276,6 +284,8 @@ def note_update(note: Note) -> tuple[Document, Document]:
         if note.breaking is not None:
             worker, fence = note.breaking
             free.append(equal(lease__worker=worker, lease__fence=fence))
+        if note.beyond is not None:
+            free.append({"lease.until": {"$gt": note.beyond}})
         taken = {"lease.worker": note.worker, "lease.until": note.until}
         return {**equal(_id=note.operation_id), "$or": free}, {"$set": taken, "$inc": {"lease.fence": 1}}
     held = equal(_id=note.operation_id, lease__worker=note.worker, lease__fence=note.fence)

@@ -23,7 +23,7 @@ from .mongo_gateway import (
     Sort,
     Transaction,
 )
-from .mongo_schema import AUDIT
+from .mongo_schema import AUDIT, TOMBSTONES
 from .mongo_session import SessionReads, SessionWrites, asked, named, outcome_of
 from .mongo_setup import check_server, create, problems, refuse
 
@@ -128,14 +128,18 @@ class ClientGateway:
         return self._bounded(self._budget.read_s, read)
 
     def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
+        found = self._for_good(AUDIT, {"_id": {"$eq": audit_id}}, ("batch_id",))
+        return [document.get("batch_id") for document in found] == [batch_id]
+
+    def buried_for_good(self, operation_id: str, batch_id: str) -> bool:
+        buried = {"_id": {"$eq": operation_id}, "spans.batches": {"$eq": batch_id}}
+        return bool(self._for_good(TOMBSTONES, buried, ("_id",)))
+
+    def _for_good(self, collection: str, filter: Document, fields: Sequence[str]) -> list[Document]:
         # Linearizable: a majority read on a primary that just lost its peers, or has not heard of
         # them yet, would miss a commit that is about to become durable.
         reads = SessionReads(self._linear, None)
-        found = self._bounded(
-            self._budget.settle_s,
-            lambda: reads.find(AUDIT, {"_id": {"$eq": audit_id}}, fields=("batch_id",)),
-        )
-        return [document.get("batch_id") for document in found] == [batch_id]
+        return self._bounded(self._budget.settle_s, lambda: reads.find(collection, filter, fields=fields))
 
     def find_one_and_update(self, collection: str, filter: Document, update: Document) -> Document | None:
         stored = self._database[collection]

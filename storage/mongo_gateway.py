@@ -32,6 +32,14 @@ class GatewayRefused(Exception):
     """A document or filter that the database cannot hold. The value is not in the text."""
 
 
+class GatewayTooLarge(Exception):
+    """The server says that a transaction of this size never fits. ``code`` is the server's."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the server cannot hold a transaction of this size (code {code})")
+        self.code = code
+
+
 class GatewayCorrupt(Exception):
     """A stored document that is no valid BSON, or holds a value Python cannot hold."""
 
@@ -91,6 +99,10 @@ class Gateway(Reads, Protocol):
     def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
         """Whether this audit record of this batch is committed and can never be rolled back.
         GatewayUnavailable when that cannot be said now."""
+        ...
+
+    def buried_for_good(self, operation_id: str, batch_id: str) -> bool:
+        """The same of a tombstone of the operation that names the batch."""
         ...
 
     def snapshot(self) -> AbstractContextManager[Reads]:

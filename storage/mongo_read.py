@@ -8,6 +8,8 @@ from typing import Any, Final, TypeVar
 import attrs
 from bson import ObjectId
 
+from ..machines.token import STATUS_OF_STATE
+from .check import TOKEN_TYPES
 from .codec import corrupt
 from .errors import CorruptRecord, StorageError, StoreUnavailable
 from .mongo_codec import (
@@ -202,7 +204,9 @@ class MongoReads:
             "amount": {"$sum": "$total_amount"},
             "tokens": {"$sum": 1},
         }
-        pipeline = [{"$match": equal(npub=npub, mint_url=mint_url)}, {"$group": group}]
+        # A document of another type or state was forced past the rules, and counts as nothing (R212).
+        money = {"transaction_type": {"$in": sorted(TOKEN_TYPES)}, "state": {"$in": sorted(STATUS_OF_STATE)}}
+        pipeline = [{"$match": equal(npub=npub, mint_url=mint_url) | money}, {"$group": group}]
         rows = self._asked(lambda: self._reads.aggregate(TOKENS, pipeline))
         held = [_held(row) for row in rows]
         return sorted(held, key=lambda h: (h.mint_url, h.unit, h.state))

@@ -16,6 +16,7 @@ from .mongo_gateway import (
     GatewayCorrupt,
     GatewayDuplicate,
     GatewayRefused,
+    GatewayTooLarge,
     GatewayUnavailable,
     GatewayUnknown,
     Sort,
@@ -29,6 +30,7 @@ _RULE_BROKEN: Final = 121  # DocumentValidationFailure
 _TOO_LARGE: Final = (10334, 17419, 17420)  # a document beyond 16 MB, inserted or grown
 # BadValue, FailedToParse, Overflow (nested too deeply), InvalidBSON, a field's name: no retry helps
 _NEVER: Final = (2, 9, 15, 22, 52, 55, 56, 57)
+_TRANSACTION_TOO_LARGE: Final = (257, 388)  # TransactionTooLarge, TransactionTooLargeForCache
 _LABELS: Final = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
 _NOT_ENCODABLE: Final = (BSONError, UnicodeError, OverflowError, TypeError, ValueError)
 
@@ -92,7 +94,12 @@ def asked(collection: str, call: Callable[[], T]) -> T:
     try:
         return call()
     except PyMongoError as error:
-        failure = duplicate_of(error, collection) or refused_of(error, collection) or bare(error)
+        failure = (
+            duplicate_of(error, collection)
+            or refused_of(error, collection)
+            or too_large_of(error)
+            or bare(error)
+        )
     except InvalidBSON:
         failure = GatewayCorrupt(collection)
     except _NOT_ENCODABLE:
@@ -137,12 +144,23 @@ def refused_of(error: PyMongoError, collection: str) -> GatewayRefused | None:
     return None
 
 
-def outcome_of(error: PyMongoError, commit_tried: bool) -> GatewayUnknown | GatewayUnavailable:
+def too_large_of(error: PyMongoError) -> GatewayTooLarge | None:
+    """That a transaction of this size can never be written, or None: trying again would not help."""
+    code = _details(error).get("code", getattr(error, "code", None))
+    return GatewayTooLarge(code) if code in _TRANSACTION_TOO_LARGE else None
+
+
+def outcome_of(
+    error: PyMongoError, commit_tried: bool
+) -> GatewayUnknown | GatewayUnavailable | GatewayTooLarge:
     """What a failed transaction means, read from the labels and never from the class: without
-    proof that nothing was committed, the outcome of a tried commit is unknown."""
+    proof that nothing was committed, the outcome of a tried commit is unknown. A server that calls the
+    transaction too large has not committed it."""
     text = named(error)
     if error.has_error_label("UnknownTransactionCommitResult"):
         return GatewayUnknown(text)
+    if (too_large := too_large_of(error)) is not None:
+        return too_large
     if commit_tried and not error.has_error_label("TransientTransactionError"):
         return GatewayUnknown(text)
     return GatewayUnavailable(text)

@@ -138,14 +138,16 @@ class Counted:
 
 @frozen
 class TakeLease:
-    """Become the driver: applied when there is no lease, it has run out at ``now`` (epoch ms), or it
-    is exactly the one in ``breaking`` (worker, fence). The stored fence grows by one."""
+    """Become the driver: applied when there is no lease, it has run out at ``now`` (epoch ms), it is
+    exactly the one in ``breaking`` (worker, fence), or it would last beyond ``beyond`` (epoch ms): the wall
+    clock of who took it was wrong. The stored fence grows by one."""
 
     operation_id: str
     worker: str
     until: int
     now: int
     breaking: tuple[str, int] | None = None
+    beyond: int | None = None
 
 
 @frozen

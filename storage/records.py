@@ -165,6 +165,7 @@ class Policy:
     two_step: bool = False
     on_unpaid: str = "fence"  # fence | retry_then_fence | trust
     sources: tuple[str, ...] = ()  # explicit source token ids; () = the engine chooses
+    fee_max: int | None = None  # the most it may cost beside the amount; None = what the settings say
 
 
 @frozen
@@ -217,6 +218,7 @@ class Operation:
     hold_until: int | None = None  # sources are held for a payment the caller makes himself
     held_unspent_since: int | None = None  # first answer, after that, that every held proof is unspent
     recorded_hash: str | None = None  # fingerprint of what a recorded payment kept and got back
+    fence_fee: int = 0  # what the mint took for swapping the inputs to ourselves
     evidence: str | None = None  # who says that it was paid: mint | caller; None where nothing is paid
     paid_seen_at: int | None = None  # first answer that the invoice of a funding is PAID
     watched_ms: int = 0  # how long a late payment had been watched for at watch_since

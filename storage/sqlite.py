@@ -30,6 +30,10 @@ READ_TIMEOUT_S: Final = 10.0
 # count; after any other error the file must tell.
 _NOTHING_WRITTEN: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL)
 
+_HELD: Final = """SELECT EXISTS (SELECT 1 FROM audit WHERE batch_id = ?) OR EXISTS (
+  SELECT 1 FROM tombstones, json_each(tombstones.spans) AS span, json_each(span.value, '$.batches') AS named
+  WHERE tombstones.operation_id = ? AND named.value = ?)"""
+
 
 def sqlite_path(url: str) -> Path:
     """The file of ``sqlite:///relative.db`` or ``sqlite:////absolute/path.db``, made absolute."""
@@ -192,25 +196,26 @@ class SqliteStore(SqliteReads):
                 self._apply(link, lambda connection: apply_batch(connection, batch, audit_texts))
             except (Conflict, Duplicate):
                 link.rollback()  # first, or our own audit records would be found
-                if not self._holds(link, batch.id):
+                if not self._holds(link, batch):
                     raise
                 return
             try:
                 self._finish(link.connection)
             except sqlite3.Error as error:
                 link.rollback()
-                if primary_code(error) in _NOTHING_WRITTEN or not self._settle(batch.id):
+                if primary_code(error) in _NOTHING_WRITTEN or not self._settle(batch):
                     raise meaning(error, self._path) from error
 
-    def _holds(self, link: Link, batch_id: str) -> bool:
-        """Whether the batch was applied before (CommitUnknown if the file does not say)."""
+    def _holds(self, link: Link, batch: Batch) -> bool:
+        """Whether the batch was applied before: its records are there, or the tombstone that took their
+        place names it (CommitUnknown if the file does not say)."""
         try:
-            found = link.connection.execute("SELECT 1 FROM audit WHERE batch_id = ? LIMIT 1", (batch_id,))
-            return found.fetchone() is not None
+            found = link.connection.execute(_HELD, (batch.id, batch.operation.after.id, batch.id))
+            return bool(found.fetchone()[0])
         except sqlite3.Error as error:
-            raise CommitUnknown(batch_id, str(meaning(error, self._path))) from error
+            raise CommitUnknown(batch.id, str(meaning(error, self._path))) from error
 
-    def _settle(self, batch_id: str) -> bool:
+    def _settle(self, batch: Batch) -> bool:
         """After a COMMIT that failed: is the batch in the file? Asked on a fresh connection.
 
         Frames of a failed COMMIT can still lie in the log and be found after a crash. So "no" is
@@ -220,13 +225,13 @@ class SqliteStore(SqliteReads):
         try:
             link = Link(self._path)
             link.connection.execute("BEGIN IMMEDIATE")
-            if self._holds(link, batch_id):
+            if self._holds(link, batch):
                 return True
             link.connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'settled'")
             self._finish(link.connection)
             return False
         except sqlite3.Error as error:
-            raise CommitUnknown(batch_id, str(meaning(error, self._path))) from error
+            raise CommitUnknown(batch.id, str(meaning(error, self._path))) from error
         finally:
             if link is not None:
                 link.rollback()

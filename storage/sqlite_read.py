@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from ..machines.token import STATUS_OF_STATE
+from .check import TOKEN_TYPES
 from .codec import from_plain
 from .port import AuditQuery, Chain, Counted, Held, HeldCoins, OperationQuery, TokenQuery, TombstoneQuery
 from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
@@ -20,6 +22,10 @@ from .sqlite_rows import (
     token_from_row,
     tombstone_from_row,
 )
+from .sqlite_schema import listed
+
+# A document of another type or state was forced past the rules, and counts as nothing (R212).
+_IS_MONEY: Final = f"transaction_type IN ({listed(TOKEN_TYPES)}) AND state IN ({listed(STATUS_OF_STATE)})"
 
 
 class _Where:
@@ -178,6 +184,7 @@ class SqliteReads(ABC):
     def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
         where = _Where()
         where.equal(npub=npub, mint_url=mint_url)
+        where.add(_IS_MONEY)
         # Two halves: the sum of a few thousand 53-bit amounts would not fit SQLite's 64 bits.
         rows = self._rows(
             "SELECT mint_url, unit, state, sum(total_amount >> 32), sum(total_amount & 4294967295), count(*)"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ..machines.token import STATUS_OF_STATE
-from .check import TOKEN_TYPES
+from .check import HELD, TOKEN_FIXED, TOKEN_TYPES
 from .codec import AMOUNT_MAX
 from .legal import OPERATION_STEPS, TOKEN_STEPS
 
@@ -34,6 +34,7 @@ UNIQUE_KEYS: Final = {
     "operations.mint_url, operations.quote_id": "quote",
     "tokens.transaction_id": "token_id",
     "proof_index.key": "proof",
+    "token_secrets.secret": "proof",
     "dedup.key": "dedup",
     "audit.id": "audit",
     "audit.entity, audit.version": "audit",
@@ -42,14 +43,15 @@ UNIQUE_KEYS: Final = {
 }
 
 
-def _listed(words: Iterable[str]) -> str:
+def listed(words: Iterable[str]) -> str:
+    """The words as SQL literals; for our own words only."""
     return ", ".join(f"'{word}'" for word in sorted(words))
 
 
 _STATUS_OF_STATE: Final = " ".join(f"WHEN '{s}' THEN '{p}'" for s, p in sorted(STATUS_OF_STATE.items()))
 
-_TOKEN_STEPS: Final = _listed(">".join(step) for step in TOKEN_STEPS)
-_OPERATION_STEPS: Final = _listed(
+_TOKEN_STEPS: Final = listed(">".join(step) for step in TOKEN_STEPS)
+_OPERATION_STEPS: Final = listed(
     ">".join((kind, *step)) for kind, steps in OPERATION_STEPS.items() for step in steps
 )
 
@@ -101,8 +103,8 @@ CREATE TABLE tokens (
   parent TEXT GENERATED ALWAYS AS (json_extract(metadata, '$.parent_transaction_id')) VIRTUAL,
   CONSTRAINT legal_step CHECK (coalesce(prev_state, 'none') || '>' || state IN ({_TOKEN_STEPS})),
   CONSTRAINT born_once CHECK ((version = 1) = (coalesce(prev_state, 'none') = 'none')),
-  CONSTRAINT known_type CHECK (transaction_type IN ({_listed(TOKEN_TYPES)})),
-  CONSTRAINT known_state CHECK (state IN ({_listed(STATUS_OF_STATE)})),
+  CONSTRAINT known_type CHECK (transaction_type IN ({listed(TOKEN_TYPES)})),
+  CONSTRAINT known_state CHECK (state IN ({listed(STATUS_OF_STATE)})),
   CONSTRAINT status_is_projection CHECK (status = CASE state {_STATUS_OF_STATE} END),
   CONSTRAINT change_has_parent
     CHECK (transaction_type <> 'change' OR (json_type(metadata, '$.parent_transaction_id') IS 'text'
@@ -116,6 +118,8 @@ CREATE TABLE tokens (
 CREATE TABLE proof_index (
   key TEXT PRIMARY KEY NOT NULL, token_id TEXT NOT NULL, operation_id TEXT NOT NULL
 ) WITHOUT ROWID;
+
+CREATE TABLE token_secrets (secret TEXT PRIMARY KEY NOT NULL, token_id TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE dedup (
   key TEXT PRIMARY KEY NOT NULL, operation_id TEXT NOT NULL, expires_at INTEGER NOT NULL
@@ -172,7 +176,13 @@ CREATE INDEX audit_level ON audit (compliance_level, operation_id, seq);
 CREATE INDEX audit_time ON audit (at);
 """
 
-_RULES: Final = """
+
+def _secrets_of(row: str) -> str:
+    # Every value under the name, so that a second one in the same object does not hide the first.
+    return f"FROM json_each({row}.proofs) AS p, json_each(p.value) AS s WHERE s.key = 'secret'"
+
+
+_RULES: Final = f"""
 CREATE TRIGGER token_total_on_insert BEFORE INSERT ON tokens
 WHEN (SELECT coalesce(sum(json_extract(value, '$.amount')), 0) FROM json_each(NEW.proofs))
   IS NOT NEW.total_amount
@@ -183,6 +193,26 @@ WHEN (SELECT coalesce(sum(json_extract(value, '$.amount')), 0) FROM json_each(NE
   IS NOT NEW.total_amount
 BEGIN SELECT RAISE(ABORT, 'total_amount is not the sum of the proofs'); END;
 
+CREATE TRIGGER token_secrets_on_insert BEFORE INSERT ON tokens
+WHEN (SELECT count(*) <> count(DISTINCT s.value) {_secrets_of("NEW")})
+  OR EXISTS (SELECT 1 FROM token_secrets WHERE secret IN (SELECT s.value {_secrets_of("NEW")}))
+BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: token_secrets.secret'); END;
+
+CREATE TRIGGER token_secrets_on_update BEFORE UPDATE OF proofs ON tokens
+WHEN (SELECT count(*) <> count(DISTINCT s.value) {_secrets_of("NEW")})
+  OR EXISTS (SELECT 1 FROM token_secrets WHERE secret IN (SELECT s.value {_secrets_of("NEW")})
+    AND token_id <> OLD.transaction_id)
+BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: token_secrets.secret'); END;
+
+CREATE TRIGGER token_secrets_listed AFTER INSERT ON tokens
+BEGIN
+  INSERT INTO token_secrets (secret, token_id) SELECT s.value, NEW.transaction_id {_secrets_of("NEW")}; END;
+
+CREATE TRIGGER token_secrets_moved AFTER UPDATE OF proofs ON tokens
+BEGIN
+  DELETE FROM token_secrets WHERE secret IN (SELECT s.value {_secrets_of("OLD")});
+  INSERT INTO token_secrets (secret, token_id) SELECT s.value, NEW.transaction_id {_secrets_of("NEW")}; END;
+
 CREATE TRIGGER change_born_spent BEFORE INSERT ON tokens
 WHEN NEW.transaction_type = 'change' AND NEW.state = 'spent' AND NEW.version < 2
 BEGIN SELECT RAISE(ABORT, 'change is never born spent'); END;
@@ -191,13 +221,21 @@ CREATE TRIGGER token_final BEFORE UPDATE ON tokens
 WHEN OLD.state IN ('spent', 'failed') AND (NEW.state <> OLD.state OR NEW.spent_at IS NOT OLD.spent_at)
 BEGIN SELECT RAISE(ABORT, 'spent and failed are final'); END;
 
-CREATE TRIGGER token_versioned BEFORE UPDATE OF state, prev_state, total_amount, reserved_by ON tokens
+CREATE TRIGGER token_versioned BEFORE UPDATE OF state, prev_state, total_amount, reserved_by, proofs ON tokens
 WHEN NEW.version <= OLD.version
 BEGIN SELECT RAISE(ABORT, 'every change raises the version'); END;
 
-CREATE TRIGGER token_fixed BEFORE UPDATE OF transaction_id, transaction_type ON tokens
-WHEN NEW.transaction_type <> OLD.transaction_type OR NEW.transaction_id <> OLD.transaction_id
-BEGIN SELECT RAISE(ABORT, 'the type and the id of a token never change'); END;
+CREATE TRIGGER token_fixed
+BEFORE UPDATE OF {", ".join(TOKEN_FIXED)}, metadata ON tokens
+WHEN {" OR ".join(f"NEW.{name} IS NOT OLD.{name}" for name in TOKEN_FIXED)}
+  OR json_extract(NEW.metadata, '$.parent_transaction_id')
+    IS NOT json_extract(OLD.metadata, '$.parent_transaction_id')
+BEGIN SELECT RAISE(ABORT, 'what a token is and whose it is never changes'); END;
+
+CREATE TRIGGER token_held BEFORE UPDATE OF reserved_by ON tokens
+WHEN OLD.state IN ({listed(HELD)}) AND OLD.reserved_by IS NOT NULL AND NEW.reserved_by IS NOT OLD.reserved_by
+  AND NEW.state <> 'unspent' AND NOT (OLD.state = 'awaiting' AND NEW.state = 'failed')
+BEGIN SELECT RAISE(ABORT, 'reserved_by changes only by becoming unspent'); END;
 
 CREATE TRIGGER token_not_replaced BEFORE INSERT ON tokens
 WHEN EXISTS (SELECT 1 FROM tokens WHERE transaction_id = NEW.transaction_id)

@@ -10,6 +10,7 @@ import attrs
 
 from ..machines.token import STATUS_OF_STATE
 from .batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
+from .check import gains_proofs
 from .codec import dump_json, to_plain
 from .errors import Conflict
 from .port import DropLease, KeepLease, Note, Reschedule, TakeLease
@@ -37,9 +38,9 @@ def apply_batch(connection: sqlite3.Connection, batch: Batch, audit_texts: Seque
     if batch.dedup is not None:
         _take_dedup(connection, batch.dedup)
     changes = sorted(batch.tokens, key=lambda change: change.after.transaction_id)
-    for change in changes:
-        if isinstance(change, Advance):
-            _advance_token(connection, change)
+    stored = [change for change in changes if isinstance(change, Advance)]
+    for advance in sorted(stored, key=gains_proofs):  # what loses proofs first
+        _advance_token(connection, advance)
     for move in batch.index:
         if isinstance(move, IndexMove):
             _move_proofs(connection, move, operation_id)
@@ -133,9 +134,9 @@ def apply_note(connection: sqlite3.Connection, note: Note) -> bool:
             return _update(
                 connection,
                 "UPDATE operations SET lease_worker = ?, lease_until = ?, lease_fence = lease_fence + 1"
-                " WHERE id = ? AND (lease_worker IS NULL OR lease_until <= ?"
+                " WHERE id = ? AND (lease_worker IS NULL OR lease_until <= ? OR lease_until > ?"
                 " OR (lease_worker = ? AND lease_fence = ?))",
-                (note.worker, note.until, note.operation_id, note.now, worker, fence),
+                (note.worker, note.until, note.operation_id, note.now, note.beyond, worker, fence),
             )
         case KeepLease():
             return _update(

@@ -3,39 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
 from ...machines.money import blanks_needed, owed_max
 from ...storage.records import Output, Reason
 from ...storage.secret import Secret
+from .. import errors as caller
 from ..coins import stranded_value
 from ..evidence import Chosen, Evidence, Selection
+from ..facts import fee_max_of
 from ..keysets import MintSilent, NoUsableKeyset
 from ..mint import wire
 from ..mint.outputs import blank_outputs
-from ..mint.port import Failure, ProofState
+from ..mint.port import Failure, ProofState, Refused
+from ..owned import expected_release
 from ..preflight import OURS, UNSPENT, Asked, PreflightReport, judge
 from ..proofs import name_of, named
 from ..requests import corrected_sources
-from ..run import Happened, Pause, Result, Run
+from ..run import Happened, NotYet, Pause, Result, Run
 from ..selection import Shortfall, select
 from .answers import reason_of
 from .pay import ask_inputs
+
+NO_FOR_A_READ = frozenset({20003, 20006})
+"""Disabled, and invoice already paid: a no to a read, though they prove nothing of what was sent."""
 
 
 def ask_quote(run: Run) -> Result:
     """NUT-05 quote. One the machine would refuse is a refused quote."""
     op = run.operation
     assert op.request is not None
+    if run.quoted is not None:
+        known = Evidence(quote=run.quoted)
+        if run.decide("quote_received", known).accepted:
+            return Happened("quote_received", known)
     answer = run.mint.melt_quote(op.mint_url, op.request, op.unit)
     if isinstance(answer, Failure):
         reason = reason_of(answer, "no quote")
         refused = reason.code == "MINT_REFUSED"
-        return Happened("quote_refused" if refused else "quote_unavailable", Evidence(reason=reason))
+        return _unless_it_may_be_asked_again(
+            run,
+            answer,
+            Happened("quote_refused" if refused else "quote_unavailable", Evidence(reason=reason)),
+        )
     evidence = Evidence(quote=answer)
     decision = run.decide("quote_received", evidence)
     if decision.accepted:
+        run.quoted = answer
         return Happened("quote_received", evidence)
     first = decision.refusals[0]
     return Happened("quote_refused", Evidence(quote=answer, reason=Reason(first.code, first.sentence)))
@@ -46,13 +62,24 @@ def choose_inputs(run: Run) -> Result:
     try:
         return _choose(run)
     except MintSilent as silent:
-        return Happened("quote_unavailable", Evidence(reason=reason_of(silent.answer, "mint not available")))
+        reason = reason_of(silent.answer, "mint not available")
+        happened = Happened("quote_unavailable", Evidence(reason=reason))
+        return _unless_it_may_be_asked_again(run, silent.answer, happened)
     except NoUsableKeyset as none:
         return Happened("quote_unavailable", Evidence(reason=Reason(none.code, str(none))))
 
 
+def _unless_it_may_be_asked_again(run: Run, answer: Failure, happened: Happened) -> Happened:
+    """What a failed read means. Raises NotYet while nothing is stored, unless the mint said no."""
+    said_no = isinstance(answer, Refused) and (answer.definitive or answer.code in NO_FOR_A_READ)
+    if said_no or run.draft.stored:
+        return happened
+    raise NotYet(happened)
+
+
 def _choose(run: Run) -> Result:
     op = run.operation
+    _check_fee(run, 0)
     need = op.amount + op.fee_reserve
     pending: frozenset[Secret] = frozenset()
     holder = run.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
@@ -68,6 +95,7 @@ def _choose(run: Run) -> Result:
         )
         if isinstance(found, Shortfall):
             return _funds_missing(run, found, bool(pending))
+        _check_fee(run, found.input_fee)
         selection = _with_names(found)
         if any(part.token.state != "unspent" for part in selection.chosen):
             # A named source was taken since it was checked; asking the mint would only confuse.
@@ -90,7 +118,10 @@ def _choose(run: Run) -> Result:
             return _inputs_chosen(run, selection, evidence)
         pending |= {proof.secret for proof in selection.proofs if proof.Y in in_flight}
     reason = Reason("PROOFS_PENDING", "the mint calls too many proofs PENDING", retryable=True)
-    return Happened("quote_unavailable", Evidence(reason=reason))
+    happened = Happened("quote_unavailable", Evidence(reason=reason))
+    if run.draft.stored:
+        return happened
+    raise NotYet(happened)
 
 
 def _inputs_chosen(run: Run, selection: Selection, evidence: Evidence) -> Result:
@@ -103,6 +134,24 @@ def _inputs_chosen(run: Run, selection: Selection, evidence: Evidence) -> Result
         blanks = blank_outputs(keyset.id, blanks_needed(owed, keyset.keys), run.rng)
     body = wire.melt_body(op.quote.id, selection.proofs, blanks)
     return Happened("inputs_chosen", attrs.evolve(evidence, blanks=blanks, request_body=body))
+
+
+def _check_fee(run: Run, input_fee: int) -> None:
+    """FEE_TOO_HIGH with its figures, before the mint is asked about the inputs. The machine's guard says the
+    same of what is reserved in the end; of a stored operation it alone does."""
+    op, most = run.operation, fee_max_of(run.operation, run.settings)
+    if run.draft.stored or op.fee_reserve + input_fee <= most:
+        return
+    raise caller.Refused(
+        f"it may cost up to {op.fee_reserve + input_fee} {op.unit} (fee reserve {op.fee_reserve}, input fee "
+        f"{input_fee}), {most} are allowed; name a higher fee_max, or use another mint",
+        code="FEE_TOO_HIGH",
+        fee=op.fee_reserve + input_fee,
+        fee_reserve=op.fee_reserve,
+        input_fee=input_fee,
+        fee_max=most,
+        unit=op.unit,
+    )
 
 
 def _report(parts: Iterable[Chosen], state: str, said: Iterable[ProofState]) -> PreflightReport:
@@ -122,6 +171,8 @@ def _funds_missing(run: Run, short: Shortfall, some_pending: bool) -> Happened:
         details = {"required": short.required, "available": short.available, "shortfall": short.missing}
         reason = Reason("MELT_BLOCKED_BY_RECONCILIATION", words, details={**details, "tokens": list(lost)})
         return Happened("funds_missing", Evidence(reason=reason))
+    if short.covered and not run.draft.stored:
+        raise _reserved(run, short, some_pending)
     if short.too_many:
         words = "the wallet covers it, but only with more proofs than one operation may use"
         return Happened("funds_missing", Evidence(reason=Reason("TOO_MANY_PROOFS", words)))
@@ -135,10 +186,26 @@ def _funds_missing(run: Run, short: Shortfall, some_pending: bool) -> Happened:
             "required": short.required,
             "available": short.available,
             "shortfall": short.missing,
+            **({"reserved": short.reserved} if short.reserved else {}),
             **({"some_proofs_pending": True} if some_pending else {}),
         },
     )
     return Happened("funds_missing", Evidence(reason=reason))
+
+
+def _reserved(run: Run, short: Shortfall, some_pending: bool) -> caller.Refused:
+    """FUNDS_RESERVED: the wallet has the money, but other operations hold it now. Nothing was written."""
+    pending: dict[str, Any] = {"some_proofs_pending": True} if some_pending else {}
+    return caller.Refused(
+        f"{short.required} needed, {short.available} available, {short.reserved} held by other operations; "
+        "call again when they have ended",
+        code="FUNDS_RESERVED",
+        required=short.required,
+        available=short.available,
+        reserved=short.reserved,
+        expected_release=expected_release(run.store, short.holders, run.now()),
+        **pending,
+    )
 
 
 def start(run: Run) -> Result:

@@ -27,8 +27,8 @@ def resolve_unpaid(run: Run) -> Result:
         return or_too_old(run, Happened(post_failed(silent.answer)))
     if run.decide("fence", evidence).accepted:
         return Happened("fence", evidence)
-    reason = Reason("FENCE_IMPOSSIBLE", "the mint cannot swap and restore, or too many fences were tried")
-    return Happened("fence_impossible", Evidence(reason=reason))
+    told = Reason("FENCE_IMPOSSIBLE", "the mint cannot swap and restore, or too many fences were tried")
+    return Happened("fence_impossible", Evidence(reason=evidence.reason or told))
 
 
 def _new_fence(run: Run, can_restore: bool) -> Evidence:
@@ -44,8 +44,8 @@ def _new_fence(run: Run, can_restore: bool) -> Evidence:
         return Evidence()
     try:
         _, keyset = run.keysets.usable(op.mint_url, op.unit, amount=worth)
-    except NoUsableKeyset:
-        return Evidence()
+    except NoUsableKeyset as none:
+        return Evidence(reason=Reason(none.code, f"no fence can be made now: {none}"))
     outputs = random_outputs(keyset.id, denominations(worth, keyset.keys), run.rng)
     fence = Fence(len(op.fences) + 1, outputs, wire.swap_body(proofs, outputs), fee)
     return Evidence(fence=fence, mint_can_swap=True, mint_can_restore=can_restore)

@@ -31,7 +31,9 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
     op = run.operation
     if op.state == "contested":
         # a recorded payment stands; of a hold that nobody recorded, the mint says what is left
-        return Evidence() if op.payment is not None else Evidence(states=settled_states(run, force))
+        if op.payment is not None:
+            return Evidence(told_by_others=_told_by_others(run))
+        return Evidence(states=settled_states(run, force))
     if op.quote is None:
         return Evidence()
     if op.state == "watching":
@@ -55,6 +57,17 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
             code="INPUTS_STILL_UNSPENT",
         )
     return evidence
+
+
+def _told_by_others(run: Run) -> frozenset[str]:
+    """Contested tokens whose end stands in another account: an operation wrote them off, or a check
+    corrected them or gave them up."""
+    found = set()
+    for token in run.draft.all_tokens():
+        holder = None if token.reserved_by is None else run.store.operation(token.reserved_by)
+        if token.state == "spent" and (holder is None or holder.state == "written_off"):
+            found.add(token.transaction_id)
+    return frozenset(found)
 
 
 def _watched(run: Run) -> Happened | Evidence:

@@ -21,6 +21,8 @@ def post_melt(run: Run) -> Result:
     op = run.operation
     assert op.request_body is not None
     answer = run.mint.melt(op.mint_url, op.request_body)
+    if isinstance(answer, Refused):
+        run.keysets.distrust(op.mint_url)  # the keyset of the blanks may have been rotated away
     if isinstance(answer, Failure):
         return Happened(
             post_failed(answer), Evidence(answer=answer, reason=reason_of(answer, "payment request"))

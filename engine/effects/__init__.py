@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import check, funding, inputs, money, record
+from .inputs import lets_go
 from .scene import Effect, Scene, consumed_tokens, inputs_total_of, is_free, owed_bounds
 
 __all__ = [
+    "lets_go",
     "EFFECTS",
     "Effect",
     "Scene",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..proofs import name_of, sent_secrets
-from .scene import Scene, move_off
+from .scene import Scene, mark_spent
 
 
 def correct_spent(scene: Scene) -> None:
@@ -22,13 +22,8 @@ def correct_spent(scene: Scene) -> None:
         tokens = [draft.token(part.token_id) for part in draft.operation.inputs]
         sent = frozenset(p.secret for token in tokens for p in token.proofs if name_of(p) in spent)
     for n, token in enumerate(tokens, 1):
-        gone = tuple(proof for proof in token.proofs if proof.secret in sent)
-        if token.state not in ("unspent", "stranded") or not gone:
-            continue
-        if len(gone) < len(token.proofs):
-            draft.split_token(token.transaction_id, gone, scene.now)
-            token = move_off(scene, token, gone, n)
-        draft.change_token(token.transaction_id, "correct_spent", scene.now, mint_spent_count=len(gone))
+        if token.state in ("unspent", "stranded"):
+            mark_spent(scene, token, sent, n)
 
 
 def free_stranded(scene: Scene) -> None:

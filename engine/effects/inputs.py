@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from ...machines.spec import Decision
 from ...storage.records import InputRef, Proof
 from ..evidence import Chosen
 from ..proofs import name_of
 from ..token_ids import keep_id, split_id
-from .scene import Scene, inputs_total, move_off, new_token
+from .scene import Scene, inputs_total, mark_spent, move_off, new_token
 
 RELEASED_BY: Mapping[str, str] = {
     "release": "trusted",
@@ -18,6 +19,13 @@ RELEASED_BY: Mapping[str, str] = {
     "hold_over": "mint_says_unspent",
 }
 """What frees a reservation, where it is not that nothing was sent."""
+
+
+def lets_go(decision: Decision) -> bool:
+    """Whether inputs become free without the mint having been asked about them."""
+    if RELEASED_BY.get(decision.event) in ("trusted", "mint_says_unspent"):
+        return False
+    return "release_inputs" in decision.effects and "correct_spent" not in decision.effects
 
 
 def split_off_keep(scene: Scene) -> None:
@@ -62,11 +70,13 @@ def reserve_inputs(scene: Scene) -> None:
 
 
 def release_inputs(scene: Scene) -> None:
-    """Free what is still reserved, naming what the token's machine takes as proof."""
-    why = RELEASED_BY.get(scene.decision.event, "nothing_sent")
-    for part in scene.draft.operation.inputs:
+    """Free what is still reserved, naming what the token's machine takes as proof. What the mint took
+    meanwhile, for an operation that had freed it on trust, is marked as spent."""
+    why, gone = RELEASED_BY.get(scene.decision.event, "nothing_sent"), scene.evidence.spent_meanwhile
+    for n, part in enumerate(scene.draft.operation.inputs, 1):
         if scene.draft.token(part.token_id).state == "reserved":
             scene.draft.change_token(part.token_id, "release", scene.now, release=why)
+            mark_spent(scene, scene.draft.token(part.token_id), gone, n)
 
 
 def write_blanks(scene: Scene) -> None:

@@ -89,7 +89,8 @@ def store_fenced(scene: Scene) -> None:
     draft, proofs = scene.draft, scene.evidence.proofs or ()
     token = new_token(scene, fenced_id(draft.operation.id), "change", "change", proofs)
     draft.create_token("deposit", token, scene.now)
-    draft.set(fenced_token_id=token.transaction_id)
+    fee = inputs_total(scene) - token.total_amount
+    draft.set(fenced_token_id=token.transaction_id, fence_fee=fee)
 
 
 def stamp_empty(scene: Scene) -> None:
@@ -125,14 +126,17 @@ def stamp_resumed(scene: Scene) -> None:
 def record_loss(scene: Scene) -> None:
     """Paid: what is missing of the least that was owed. Not paid: the inputs that stay given up.
     Not issued: the amount, if the mint ever said PAID. Stranded coins given up: the amount. Paid by the
-    caller: what others used of the sources of that payment; it is theirs to account for, so
-    sources = amount + fee + keep + change holds without it."""
+    caller: what others have spent of the sources that were used, unless an account of theirs tells it as
+    lost; what others still hold they tell when they end. sources = amount + fee + keep + change holds
+    without it."""
     draft, op = scene.draft, scene.draft.operation
     if op.kind in ("mint", "check"):
         draft.set(loss=0 if op.kind == "mint" and op.paid_seen_at is None else op.amount)
         return
     if op.evidence == "caller":
-        draft.set(loss=sum(part.amount for part in op.contested))
+        told = scene.evidence.told_by_others
+        spent = [part for part in op.contested if draft.token(part.token_id).state == "spent"]
+        draft.set(loss=sum(part.amount for part in spent if part.token_id not in told))
         return
     if op.payment is None:
         given_up = [draft.token(part.token_id) for part in op.inputs]

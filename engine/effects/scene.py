@@ -87,6 +87,18 @@ def move_off(scene: Scene, token: Token, proofs: tuple[Proof, ...], n: int) -> T
     return part
 
 
+def mark_spent(scene: Scene, token: Token, gone: frozenset[Secret], n: int) -> None:
+    """Split off those of the token's proofs that the mint calls SPENT, and mark them as spent; the rest stays
+    money."""
+    spent = tuple(proof for proof in token.proofs if proof.secret in gone)
+    if not spent:
+        return
+    if len(spent) < len(token.proofs):
+        scene.draft.split_token(token.transaction_id, spent, scene.now)
+        token = move_off(scene, token, spent, n)
+    scene.draft.change_token(token.transaction_id, "correct_spent", scene.now, mint_spent_count=len(spent))
+
+
 def consumed_tokens(tokens: Iterable[Token], secrets: frozenset[Secret]) -> tuple[Token, ...]:
     """The tokens that hold any of these proofs."""
     return tuple(token for token in tokens if any(proof.secret in secrets for proof in token.proofs))

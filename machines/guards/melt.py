@@ -120,6 +120,12 @@ inputs_cover = Guard[MeltFacts](
     "INSUFFICIENT_BALANCE",
     lambda f: f.inputs_total > 0 and f.inputs_total >= f.amount + f.fee_reserve + f.input_fee,
 )
+fee_acceptable = Guard[MeltFacts](
+    "fee_acceptable",
+    "fee reserve and input fee together are within what the payment may cost",
+    "FEE_TOO_HIGH",
+    lambda f: f.fee_max is not None and f.fee_reserve + f.input_fee <= f.fee_max,
+)
 inputs_few_enough = Guard[MeltFacts](
     "inputs_few_enough",
     "the number of inputs is within the limit",

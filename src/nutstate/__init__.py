@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._open_store import open_store
     from .engine.engine import Engine
-    from .engine.errors import InvalidArgument, MintError, NotFound, Refused
+    from .engine.errors import InvalidArgument, MintError, NeedsPerson, NotFound, NotPaid, Refused, StillOpen
     from .engine.handle import Balance, Handle
     from .engine.ids import operation_hash, validate_transaction_id
     from .engine.log import TransitionEvent, configure_logging
@@ -39,7 +39,9 @@ __all__ = [
     "HttpMint",
     "InvalidArgument",
     "MintError",
+    "NeedsPerson",
     "NotFound",
+    "NotPaid",
     "NutstateError",
     "PerformanceReport",
     "PreflightReport",
@@ -51,6 +53,7 @@ __all__ = [
     "Secret",
     "Settings",
     "SimulatedMint",
+    "StillOpen",
     "StorageError",
     "Store",
     "SweepReport",
@@ -70,7 +73,10 @@ _WHERE: Mapping[str, str] = {
     "Engine": "engine.engine",
     "InvalidArgument": "engine.errors",
     "MintError": "engine.errors",
+    "NeedsPerson": "engine.errors",
     "NotFound": "engine.errors",
+    "NotPaid": "engine.errors",
+    "StillOpen": "engine.errors",
     "Refused": "engine.errors",
     "Balance": "engine.handle",
     "Handle": "engine.handle",

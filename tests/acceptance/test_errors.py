@@ -16,7 +16,7 @@ from nutstate.storage.port import TokenQuery
 from nutstate.storage.testing import FaultyStore
 from tests.support import invariants
 from tests.support.recording import Wallet, as_json, proofs
-from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
+from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash, silence
 
 SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -64,7 +64,7 @@ def one_of_each(store: Store) -> tuple[NutstateError, ...]:
         melt(amount=5000),
         caught(lambda: engine.operation("tx_unknown_1")),
     ]
-    mint.faults.next("melt_quote", faults.UNREACHABLE)
+    silence(mint, "melt_quote")
     return (*refused, melt(amount=6), melt(broken, 7))
 
 
@@ -104,7 +104,7 @@ def test_r150_r151_severity_and_retryable(store: Store) -> None:
 def test_r151_retryable_is_true(store: Store) -> None:
     """The same call succeeds later where the error says so."""
     engine, mint, clock = funded(store)
-    mint.faults.next("melt_quote", faults.UNREACHABLE)
+    silence(mint, "melt_quote")
     request: dict[str, Any] = {"npub": NPUB, "mint_url": mint.url, "invoice": invoice(5, clock)}
     assert caught(lambda: engine.melt(**request)).retryable
     assert engine.melt(**request).state == "reconciled"

@@ -180,7 +180,7 @@ def test_r62_a_hold_reserves(store: Store) -> None:
         return wallet.engine.melt(**wallet.whose, invoice=invoice(50, wallet.clock), **more)
 
     assert refused(lambda: pay(sources=source), "CONCURRENT_OPERATION").details["operations"] == [hold]
-    refused(pay, "INSUFFICIENT_BALANCE")
+    refused(pay, "FUNDS_RESERVED")
     refused(lambda: wallet.engine.hold(source, 10, **wallet.whose), "CONCURRENT_OPERATION")
     assert wallet.token(60).reserved_by == hold
     invariants.check(store)
@@ -314,7 +314,7 @@ def test_r69_balances(store: Store) -> None:
     wallet = Wallet(store, 600, 400)
     wallet.record([600, 400], proofs(256, 44), proofs(64, 36), 600)
     balance = wallet.engine.balance(NPUB)
-    assert (balance.unspent_balance, balance.spent_balance) == (400, 1000)
+    assert (balance.unspent, balance.of("spent")) == (400, 1000)
     invariants.check(store)
 
 
@@ -323,7 +323,7 @@ def test_r70_an_idle_token(store: Store) -> None:
     wallet = Wallet(store, 1000, 500)
     idle = wallet.token(500)
     wallet.record([1000], proofs(150), proofs(50), 800)
-    assert wallet.engine.balance(NPUB).unspent_balance == 700 and wallet.token(500) == idle
+    assert wallet.engine.balance(NPUB).unspent == 700 and wallet.token(500) == idle
     invariants.check(store)
 
 

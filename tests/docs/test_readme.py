@@ -26,7 +26,7 @@ def test_the_example_runs_as_it_stands() -> None:
     (code,) = blocks("python")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("reconciled: 100 sat, fee ")
+    assert done.stdout.startswith("paid: 100 sat, cost ")
     assert len([line for line in code.splitlines() if line.strip()]) <= 22
 
 

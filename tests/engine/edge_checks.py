@@ -43,7 +43,7 @@ WRITES: dict[str, frozenset[str]] = {
     "store_payment": frozenset({"payment", "evidence", "reason"}),
     "store_change": frozenset({"change_token_id", "change_amount", "payment"}),
     "write_fence": frozenset({"fences"}),
-    "store_fenced": frozenset({"fenced_token_id"}),
+    "store_fenced": frozenset({"fenced_token_id", "fence_fee"}),
     "stamp_empty": frozenset({"change_empty_since"}),
     "stamp_watch": frozenset({"watch_since"}),
     "stamp_unspent": frozenset({"held_unspent_since"}),

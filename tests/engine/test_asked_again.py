@@ -283,6 +283,27 @@ def test_change_is_not_called_empty_by_restore_alone(store: Store) -> None:
     invariants.check(store, mint)
 
 
+def test_change_seen_empty_once_is_not_called_missing_by_silence(store: Store) -> None:
+    """Both said once that there is none; then nobody answers. Only another clear answer decides."""
+    engine, mint, clock = funded(store, amount=2047)
+
+    def nothing(*args: Any) -> Restored:
+        return Restored((), ())
+
+    empty = on(engine, store, without_change(mint, restore=nothing))
+    melt = empty.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(1000, clock), wait_s=0)
+    assert melt.record.change_empty_since is not None
+    mute = on(engine, store, Between(mint, restore=silent, melt_quote_state=silent))
+    for _ in range(3):
+        clock.advance(QUICK.change_window_s + 1)
+        mute.recover(force=True, wait_s=1)
+        assert melt.refresh().state == "paid"
+    engine.recover(force=True, wait_s=30)
+    done = melt.refresh()
+    assert done.state == "reconciled" and done.change > 0
+    invariants.check(store, mint)
+
+
 def test_a_last_look_takes_change_that_only_the_quote_shows(store: Store) -> None:
     """Restore answers that it knows nothing: what the quote shows is ours all the same."""
     engine, mint, clock = funded(store)
@@ -381,12 +402,13 @@ def test_a_hold_of_which_one_proof_is_not_unspent_is_not_freed(store: Store, wor
     assert wallet.engine.operation(hold).state == "held" and wallet.balance() == (0, 100, 0)
 
 
-def test_pending_between_two_unspent_answers_starts_the_window_anew(store: Store) -> None:
-    """UNSPENT, PENDING, UNSPENT is no proof that nothing was paid, however long the first one is ago."""
+@pytest.mark.parametrize("between", ["PENDING", "BURNT"])
+def test_doubt_between_two_unspent_answers_starts_the_window_anew(store: Store, between: str) -> None:
+    """UNSPENT, then anything but SPENT, then UNSPENT proves nothing, however long the first one is ago."""
     wallet = Wallet(store, 100)
     hold = wallet.hold(100, ttl_s=10)
     wallet.clock.advance(11)
-    for word in ("UNSPENT", "PENDING", "UNSPENT"):
+    for word in ("UNSPENT", between, "UNSPENT"):
         wallet.mint.says = word
         wallet.engine.recover(force=True)
         wallet.clock.advance(QUICK.settle_window_s - 1)

@@ -13,12 +13,13 @@ from nutstate import Engine, MintError, Refused, Settings, SimulatedMint, Store
 from nutstate.engine.mint import simulated_faults as faults
 from nutstate.engine.mint.port import Unreachable
 from nutstate.engine.ports import Worker
-from nutstate.storage.port import OperationQuery
+from nutstate.engine.proofs import name_of
+from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Operation
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.crash import finish
-from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
+from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash, silence
 
 
 class Between:
@@ -220,11 +221,18 @@ def test_the_same_call_goes_on_after_the_invoice_expired(store: Store) -> None:
 def test_a_replayed_rejection_is_not_called_retryable(store: Store) -> None:
     engine, mint, clock = funded(store)
     bolt11 = invoice(50, clock)
-    for key, retryable in (("k", False), (None, True)):
-        mint.faults.next("melt_quote", faults.UNREACHABLE)
-        with pytest.raises(MintError) as failed:
+    token = store.tokens(TokenQuery(states=("unspent",)))[0]
+    lie = faults.lie_about({name_of(proof): "SPENT" for proof in token.proofs})
+    for _ in range(2):
+        mint.faults.next("check_states", lie)
+    with pytest.raises(Refused) as failed:
+        engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, idempotency_key="k")
+    assert failed.value.code == "PROOF_STATE_INCONSISTENCY" and not failed.value.retryable
+    for key in ("other", None):
+        silence(mint, "melt_quote")
+        with pytest.raises(MintError) as silent:
             engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, idempotency_key=key)
-        assert failed.value.retryable is retryable
+        assert silent.value.retryable, "a read that nobody answered burns no key"
 
 
 def test_a_prepared_payment_is_not_mistaken_for_an_unknown_one(store: Store) -> None:

@@ -287,6 +287,17 @@ def test_export_is_what_was_hashed(wallet: tuple[Engine, SimulatedMint, FakeCloc
     assert engine.export_audit(lines.append, levels=["CRITICAL"]) == 0
 
 
+def test_an_export_of_many_pages_leaves_nothing_out(
+    wallet: tuple[Engine, SimulatedMint, FakeClock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record just behind the end of a page is the one that an auditor would miss."""
+    monkeypatch.setattr("nutstate.engine.audited._EXPORT_PAGE", 1)
+    lines: list[str] = []
+    wallet[0].export_audit(lines.append)
+    hashes = [json.loads(line)["hash"] for line in lines]
+    assert hashes == [record.hash for record in wallet[0].store.audit(AuditQuery())]
+
+
 # -- purging ---------------------------------------------------------------------------------------
 
 
@@ -321,6 +332,23 @@ def test_only_expired_trails_of_ended_operations_go(
     assert without_key.verify_audit().holds and without_key.verify_audit().unchecked == 3
     engine.cancel(open_one.id)
     assert engine.verify_audit().holds
+
+
+def test_nothing_goes_before_its_time_whatever_the_caller_names(
+    wallet: tuple[Engine, SimulatedMint, FakeClock],
+) -> None:
+    """A moment in the future, a typing error in years, must not delete what has to be kept until then."""
+    engine, _, clock = wallet
+    records = list(engine.store.audit(AuditQuery()))
+    assert engine.purge_audit(before=clock.now() + 20 * YEAR_MS).operations == ()
+    ends = {r.operation_id: max(x.expires_at or 0 for x in records if x.operation_id == r.operation_id)
+            for r in records}  # fmt: skip
+    first = min(ends.values())
+    clock.wall = first
+    assert engine.purge_audit().operations == (), "it is kept until this moment"
+    assert list(engine.store.audit(AuditQuery())) == records
+    clock.wall = first + 1
+    assert set(engine.purge_audit().operations) == {name for name, end in ends.items() if end == first}
 
 
 def test_a_purge_is_no_discrepancy(wallet: tuple[Engine, SimulatedMint, FakeClock]) -> None:

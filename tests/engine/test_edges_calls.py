@@ -123,7 +123,7 @@ CALLS: dict[str, tuple[Callable[[World], Any], str]] = {
     "record: not what is held": (lambda w: w.record([w.free]), "HOLD_MISMATCH"),
     "record: no such hold": (lambda w: w.record(hold="tx_melt_none"), "NOT_FOUND"),
     "record: a hold that is none": (lambda w: w.record(hold=w.paid), "NOT_HELD"),
-    "record: somebody else's hold": (lambda w: w.record(npub=npub_of(1)), "OWNER_MISMATCH"),
+    "record: somebody else's hold": (lambda w: w.record(npub=npub_of(1)), "NOT_FOUND"),
     "record: the same proof twice": (
         lambda w: w.record(change=[fake_proof(1, "c"), fake_proof(1, "c")], amount=w.total - 2),
         "DUPLICATE_SECRET",

@@ -118,6 +118,8 @@ def test_only_what_the_mint_calls_spent_is_corrected(store: Store) -> None:
     spent = the(store, f"{MELT_ID}_split_1")
     assert (spent.state, amounts(spent), spent.spent_at) == ("spent", [64], op.updated_at)
     assert (the(store, FIRST).state, amounts(the(store, FIRST))) == ("unspent", [16, 32])
+    assert spent.metadata == the(store, FIRST).metadata, "where it came from is known of both parts"
+    assert spent.transaction_type == the(store, FIRST).transaction_type
     assert (the(store, SECOND).state, the(store, SECOND).version) == ("unspent", 1)
     assert op.reason == WHY
 
@@ -251,6 +253,23 @@ def test_what_a_dead_request_left_is_freed_and_only_the_rest_is_lost(store: Stor
     assert states == {"spent": 64, "unspent": 42}
 
 
+def test_a_proof_that_the_mint_says_nothing_about_is_not_freed(store: Store) -> None:
+    """Of four inputs one is SPENT, two are UNSPENT, one is not named: it is given up, not made money."""
+    walk, edge = walk_before(store, "29b.write_off.attention")
+    evidence = walk.evidence_for(edge)
+    assert evidence.states is not None
+    walk.take(edge, attrs.evolve(evidence, states=evidence.states[:-1]))
+    assert walk.run.operation.loss == 64 + 2
+
+
+def test_what_is_left_of_a_hold_that_nobody_recorded_is_freed(store: Store) -> None:
+    """64 of 112 are spent, 48 come back; there is no request of ours that could still take them."""
+    op = walked(store, "31l.write_off.contested")
+    assert op.loss == 64 and (the(store, FIRST).state, amounts(the(store, FIRST))) == ("spent", [64])
+    freed = the(store, f"{MELT_ID}_split_1")
+    assert (freed.state, amounts(freed)) == ("unspent", [16, 32])
+
+
 @pytest.mark.parametrize("missing", ["quote", "states", "spent", "paid"])
 def test_nothing_is_freed_without_the_whole_proof(store: Store, missing: str) -> None:
     """No quote, no states, no SPENT among them, or a quote that is not UNPAID: the request may still win."""
@@ -378,9 +397,10 @@ def test_contested_sources_that_become_free_are_spent(store: Store) -> None:
     assert op.contested == () and sum(part.amount for part in op.inputs) == 106
 
 
-def test_contested_sources_that_others_keep_are_a_loss(store: Store) -> None:
+def test_contested_sources_that_others_hold_are_theirs_to_tell(store: Store) -> None:
+    """R315: no loss yet; what others have spent is one (tests/engine/test_record.py)."""
     op = walked(store, "31k.write_off.contested")
-    assert (op.loss, op.contested) == (10, (InputRef(SECOND, 10, 2),))
+    assert (op.loss, op.contested) == (0, (InputRef(SECOND, 10, 2),))
     assert the(store, FIRST).state == "spent" and the(store, SECOND).state != "spent"
 
 

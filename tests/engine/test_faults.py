@@ -12,7 +12,7 @@ from nutstate.storage.port import TokenQuery
 from nutstate.storage.testing import FaultyStore
 from tests.support import invariants
 from tests.support.crash import finish
-from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
+from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash, silence
 
 
 def events(handle: object) -> list[str]:
@@ -262,7 +262,7 @@ def test_a_rotated_keyset_gets_a_new_fence(store: Store) -> None:
 def test_a_silent_mint_before_payment_is_a_retryable_error(store: Store, endpoint: str) -> None:
     engine, mint, clock = funded(store)
     engine = Engine(store, mint, settings=QUICK, clock=clock)
-    mint.faults.next(endpoint, faults.UNREACHABLE)
+    silence(mint, endpoint)
     bolt11 = invoice(700, clock)
     with pytest.raises(MintError) as failed:
         engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from nutstate import Engine, Refused, Settings, SimulatedMint, Store
+from nutstate import Engine, Refused, Settings, SimulatedMint, Store, open_store
 from nutstate.engine.errors import MintError
 from nutstate.engine.keysets import Keysets, MintSilent, NoUsableKeyset
 from nutstate.engine.mint import simulated_faults as faults
 from nutstate.engine.mint.port import Ambiguous, KeysetInfo, MintQuote
-from nutstate.storage.port import OperationQuery
+from nutstate.storage.port import OperationQuery, TokenQuery
 from tests.support import invariants
 from tests.support.clock import FakeClock
-from tests.support.wallet import NPUB, QUICK, funded, invoice
+from tests.support.wallet import NPUB, QUICK, fake_proof, funded, invoice
 
 V3 = "02" + "ab" * 32
 BASE64 = "I2yN+iRYfkzT"
@@ -117,8 +117,10 @@ def test_a_keyset_without_the_amounts_is_passed_over() -> None:
     odd = mint.add_keyset(input_fee_ppk=0, amounts=(3, 5))
     for need, expected in ((9, odd), (7, whole), (8, odd)):
         assert keysets.usable(mint.url, "sat", amount=need)[0].id == expected
-    assert keysets.usable(mint.url, "sat", up_to=2)[0].id == whole
-    assert keysets.usable(mint.url, "sat", up_to=3)[0].id == odd
+    assert keysets.usable(mint.url, "sat", up_to=3)[0].id == whole, "it could not give change of 1"
+    coarse = mint.add_keyset(input_fee_ppk=0, amounts=(1, 2))
+    assert keysets.usable(mint.url, "sat", up_to=1998, refresh=True)[0].id == coarse
+    assert keysets.usable(mint.url, "sat", up_to=2000)[0].id == whole, "1001 blanks are too many"
 
 
 def test_one_keyset_that_cannot_be_read_does_not_hide_another() -> None:
@@ -260,6 +262,18 @@ def test_a_fence_made_after_a_rotation_uses_the_new_keyset(store: Store) -> None
     invariants.check(store, mint)
 
 
+def test_a_rotation_that_made_a_melt_refused_is_seen_by_the_next_one(store: Store) -> None:
+    """R232: after a refusal the list is asked for again: one payment meets the rotation, not all of the next
+    300 s."""
+    engine, mint, clock = funded(store)
+    engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(5, clock))
+    new = mint.rotate_keyset()
+    engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(100, clock), wait_s=0)
+    paid = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(30, clock))
+    assert paid.is_paid and {blank.id for blank in paid.record.blanks} == {new}
+    assert clock.mono - 1000 < 300
+
+
 # -- coins of keysets a mint no longer honours ------------------------------------------------------
 
 
@@ -340,6 +354,61 @@ def test_a_keyset_that_is_new_since_the_list_was_read_is_found(store: Store) -> 
     other.mint_tokens(npub=NPUB, mint_url=mint.url, amount=500)
     assert engine.balance(NPUB).stranded == 0, "nothing is known of it, so it is not called stranded"
     assert engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(400, clock)).is_paid
+
+
+def test_a_token_of_a_keyset_that_is_new_since_the_list_was_read_is_taken(store: Store) -> None:
+    """R235: a deposit asks for the list again when it does not know the keyset, and once only."""
+    engine, mint, clock = funded(store, amount=10)
+    mint.rotate_keyset()
+    with open_store("memory://") as theirs:
+        Engine(theirs, mint, settings=QUICK, clock=clock).mint_tokens(npub=NPUB, mint_url=mint.url, amount=8)
+        (found,) = theirs.tokens(TokenQuery(states=("unspent",)))
+    told = Told(mint)
+    late = Engine(store, told, settings=QUICK, clock=clock)
+    late._keysets = engine._keysets.asking(told)
+    for short in (False, True):
+        proofs = [evolve(p, id=p.id[:16]) if short else p for p in found.proofs[:1]]
+        if short:
+            with pytest.raises(Refused) as twice:
+                late.deposit(npub=NPUB, proofs=proofs, mint_url=mint.url)
+            assert twice.value.code == "DUPLICATE_PROOF"
+        else:
+            assert late.deposit(npub=NPUB, proofs=proofs, mint_url=mint.url).state == "deposited"
+    for _ in range(2):
+        with pytest.raises(Refused) as unknown:
+            late.deposit(npub=NPUB, proofs=[fake_proof(4, "elsewhere")], mint_url=mint.url)
+        assert unknown.value.code == "MINT_OR_UNIT_MISMATCH"
+    assert told.asked.count("keysets") == 2, "once for the new keyset, once for the unknown one"
+
+
+def test_coins_of_a_keyset_whose_time_is_over_are_not_taken_in(store: Store) -> None:
+    """R235: the mint still calls them UNSPENT, and will never take them."""
+    engine, mint, clock = funded(store, amount=0)
+    mint.deactivate_keyset()
+    mint.add_keyset(final_expiry_s=clock.now() // 1000 + 7200)
+    with open_store("memory://") as theirs:
+        Engine(theirs, mint, settings=QUICK, clock=clock).mint_tokens(npub=NPUB, mint_url=mint.url, amount=8)
+        (found,) = theirs.tokens(TokenQuery(states=("unspent",)))
+    clock.advance(7200)
+    with pytest.raises(Refused) as refused:
+        engine.deposit(npub=NPUB, proofs=found.proofs, mint_url=mint.url)
+    assert refused.value.code == "KEYSET_EXPIRED" and not store.tokens(TokenQuery(limit=1))
+
+
+def test_a_fence_without_a_usable_keyset_says_so(store: Store) -> None:
+    """R229: a mint that stops signing leaves a lost payment without a fence; the reason names that."""
+    engine, mint, clock = funded(store)
+    mint.faults.next("melt", faults.REQUEST_LOST)
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(100, clock), wait_s=0)
+    mint.deactivate_keyset()
+    for _ in range(20):
+        if melt.is_parked:
+            break
+        clock.advance(5)
+        engine.recover(force=True, wait_s=2)
+        melt = melt.refresh()
+    assert melt.is_parked and melt.reason is not None and melt.reason.code == "NO_USABLE_KEYSET"
+    invariants.check(store, mint)
 
 
 # -- what is remembered ----------------------------------------------------------------------------

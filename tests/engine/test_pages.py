@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from nutstate import Engine, SimulatedMint, Store
-from nutstate.engine.mint.port import ProofState
+from nutstate import Engine, MintError, SimulatedMint, Store
+from nutstate.engine.mint.port import ProofState, Unreachable
 from nutstate.engine.proofs import name_of
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Proof
@@ -56,8 +56,25 @@ def test_every_proof_of_a_token_is_asked_about(store: Store, amount: int) -> Non
     says_spent(mint, proofs[-1])
     report = engine.preflight(NPUB, mint.url)
     assert report.proofs == len(proofs) and [d.Y for d in report.discrepancies] == [name_of(proofs[-1])]
+    assert report.operations == () and engine.balance(NPUB).unspent == amount, "a look changes nothing"
     foreign = engine.preflight(NPUB, mint.url, proofs=proofs)
     assert foreign.counts["HIGH"] == 1, "proofs that are handed in are asked about in the same pages"
+
+
+def test_a_page_that_is_not_answered_is_no_clean_page(store: Store) -> None:
+    """The first page is sound, the second is not answered, the third is SPENT: it is an error, no report."""
+    engine, mint, _ = paged(store, 127)
+    proofs = all_proofs(store)
+    asked = says_spent(mint, proofs[-1])
+    spent = mint.check_states
+
+    def check_states(mint_url: str, ys: Any) -> Any:
+        return Unreachable("down") if len(asked) == 1 else spent(mint_url, ys)
+
+    mint.check_states = check_states  # type: ignore[method-assign]
+    with pytest.raises(MintError) as caught:
+        engine.preflight(NPUB, mint.url, correct=True)
+    assert caught.value.retryable and engine.balance(NPUB).unspent == 127
 
 
 @pytest.mark.parametrize("tokens", [PAGE, PAGE + 1, 2 * PAGE + 1])

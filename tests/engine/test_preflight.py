@@ -10,7 +10,7 @@ import pytest
 
 from nutstate import Engine, NutstateError, SimulatedMint, Store
 from nutstate.engine.mint.port import Answer, ProofState, Unreachable
-from nutstate.engine.preflight import MINT_STATES, STORE_STATES, TABLE, Asked, classify, judge
+from nutstate.engine.preflight import MINT_STATES, STORE_STATES, TABLE, Asked, classify, judge, store_state_of
 from nutstate.engine.proofs import name_of
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
 from nutstate.storage.records import Token
@@ -98,6 +98,22 @@ def test_r81_the_table_is_whole() -> None:
 def test_an_unheard_of_answer_is_as_good_as_pending() -> None:
     assert classify("unspent", "BURNT") == classify("unspent", "PENDING")
     assert judge([Asked("02aa", "t", 1, "unspent")], []).counts["MEDIUM"] == 1, "no answer at all"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_r82_of_two_harmless_pairs_the_one_that_asks_for_something_counts(order: int) -> None:
+    """One proof in two tokens, free in one and reserved in the other: it is not "ok"."""
+    asked = [Asked("02aa", "t", 8, "unspent"), Asked("02aa", "u", 8, "reserved_by_other")]
+    report = judge(asked[::order], [("02aa", "UNSPENT")])
+    assert report.actions == {"refuse": 1} and not report.discrepancies
+
+
+def test_a_reserved_token_is_another_operations_unless_it_is_named() -> None:
+    """A look without an operation of its own never takes what is reserved for its own."""
+    assert store_state_of("reserved", None, None) == "reserved_by_other"
+    assert store_state_of("reserved", "tx_a", None) == "reserved_by_other"
+    assert store_state_of("reserved", "tx_a", "tx_b") == "reserved_by_other"
+    assert store_state_of("reserved", "tx_a", "tx_a") == "reserved_by_this"
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -70,7 +70,7 @@ def test_r69_balances_after_recording(store: Store) -> None:
     wallet.record([600, 400], proofs(256, 44), proofs(100), 600)
     assert wallet.balance() == (400, 0, 1000)
     balance = wallet.engine.balance(NPUB)
-    assert (balance.unspent_balance, balance.spent_balance) == (400, 1000)
+    assert (balance.unspent, balance.of("spent")) == (400, 1000)
     invariants.check(store)
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from nutstate import Store
+from nutstate.storage.batch import proof_key
 from nutstate.storage.testing import FaultyStore
 from tests.support import invariants
 from tests.support.everything import everything
+from tests.support.foreign import Foreign
 from tests.support.recording import Wallet, at_once, proofs
 from tests.support.wallet import invoice, payment_hash
 
@@ -41,7 +43,8 @@ def test_r62_everybody_else_is_refused_while_it_is_held(store: Store) -> None:
         error = refused(other, "CONCURRENT_OPERATION")
         assert error.details["tokens"] == source and error.details["operations"] == [hold]
     refused(
-        lambda: wallet.engine.melt(**wallet.whose, invoice=invoice(10, wallet.clock)), "INSUFFICIENT_BALANCE"
+        lambda: wallet.engine.melt(**wallet.whose, invoice=invoice(10, wallet.clock), wait_s=5),
+        "FUNDS_RESERVED",
     )
     assert wallet.engine.operation(hold).state == "held"
     invariants.check(store)
@@ -206,3 +209,45 @@ def test_recording_and_unholding_at_once(store: Store) -> None:
         assert (ended["unhold"] == "cancelled") != recorded, ended
         assert wallet.balance()[1] == 0
     invariants.check(store)
+
+
+def test_a_hold_is_the_same_only_for_the_same_invoice_and_while_it_holds(store: Store) -> None:
+    """A caller who is told "held" again would pay with tokens that nobody keeps for him."""
+    wallet = Wallet(store, 100, 200)
+    bolt11 = invoice(90, wallet.clock)
+    assert wallet.hold(100, transaction_id=TX, payment_request=bolt11) == TX
+    assert wallet.hold(100, transaction_id=TX, payment_request=bolt11) == TX
+    for other in (invoice(90, wallet.clock), None):
+        refused(
+            lambda: wallet.hold(100, transaction_id=TX, payment_request=other),  # noqa: B023
+            "DUPLICATE_TRANSACTION_ID",
+        )
+    wallet.engine.unhold(TX)
+    refused(lambda: wallet.hold(100, transaction_id=TX, payment_request=bolt11), "DUPLICATE_TRANSACTION_ID")
+    assert wallet.balance() == (300, 0, 0)
+
+
+def test_a_hold_that_was_given_up_is_not_recorded(store: Store) -> None:
+    """What it held is freed or lost by then: the record names its sources and meets what became of them."""
+    wallet = Wallet(store, 100)
+    hold = wallet.hold(100, ttl_s=10)
+    wallet.mint.says = "SPENT"
+    wallet.clock.advance(11)
+    wallet.engine.recover(force=True)
+    assert wallet.engine.write_off(hold, "nobody recorded it").state == "written_off"
+    error = refused(lambda: wallet.record([], proofs(10), [], 90, hold=hold), "NOT_HELD")
+    assert error.details["state"] == "written_off" and wallet.balance() == (0, 0, 100)
+
+
+def test_a_contested_source_that_vanished_is_not_free(store: Store) -> None:
+    """Consumed proofs that lie in no known token: nobody can say that they were spent by this payment."""
+    wallet = Wallet(store, 100, 200)
+    other = wallet.hold(200)
+    error = refused(lambda: wallet.record([100, 200], proofs(10), [], 290), "CONCURRENT_OPERATION")
+    stuck = str(error.details["operation_id"])
+    token = wallet.token(200)
+    Foreign(store).unindex(proof_key(token.proofs[0].secret))
+    Foreign(store).delete(token)
+    wallet.engine.recover(force=True)
+    assert wallet.engine.operation(stuck).state == "contested"
+    assert wallet.engine.operation(other).state == "held"

@@ -119,6 +119,24 @@ def test_what_was_counted_survives_a_conflict_and_another_process(store: Store) 
     assert after.mint_calls > before.mint_calls and after.commit_tries > before.commit_tries
 
 
+def test_the_times_of_the_states_are_all_of_the_time(store: Store) -> None:
+    """States that were entered several times count each time, and what its tokens did is no state of it."""
+    engine, mint, clock = funded(store)
+    bolt11 = invoice(700, clock)
+    mint.lightning.script(payment_hash(bolt11), "PENDING")
+    for state in ("UNPAID", "PENDING") * 3:
+        mint.faults.next("melt_quote_state", faults.quote_state(state))
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=30)
+    mint.lightning.settle(payment_hash(bolt11))
+    clock.advance(7)
+    engine.recover(force=True, wait_s=5)
+    report = engine.report(melt.id)
+    entered = [r.to_state for r in melt.refresh().audit() if r.entity == f"operation:{melt.id}"]
+    assert len(entered) > len(set(entered)), "some state was entered twice"
+    assert set(report.state_ms) == set(entered) - {"reconciled"}
+    assert sum(report.state_ms.values()) == report.total_ms >= 7000
+
+
 def test_unknown_ids_are_refused(store: Store) -> None:
     engine, _, _ = funded(store, amount=0)
     with pytest.raises(Refused) as refused:

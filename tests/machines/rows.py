@@ -118,7 +118,7 @@ MELT = Rows(
         2b  | quote_unavailable   | quoted > rejected || record_reason
         3   | cancel              | requested quoted prepared > cancelled | nothing_sent | release_inputs drop_claim
         4   | expire              | quoted prepared > expired | nothing_sent, not quote_unexpired | release_inputs drop_claim
-        5   | inputs_chosen       | quoted > prepared | owner_matches, one_mint_one_unit, inputs_unspent, inputs_cover, inputs_few_enough, preflight_clear, claim_free | take_claim split_off_keep reserve_inputs write_blanks write_request
+        5   | inputs_chosen       | quoted > prepared | owner_matches, one_mint_one_unit, inputs_unspent, inputs_cover, inputs_few_enough, fee_acceptable, preflight_clear, claim_free | take_claim split_off_keep reserve_inputs write_blanks write_request
         6   | split_started       | quoted > splitting | exact_inputs_wanted, owner_matches, one_mint_one_unit, inputs_unspent, inputs_cover, claim_free | take_claim split_off_keep reserve_inputs
         6   | split_done          | splitting > prepared | inputs_cover | adopt_split write_blanks write_request
         6   | split_failed        | splitting > rejected | child_ended_unspent | release_inputs drop_claim record_reason
@@ -189,6 +189,7 @@ MELT = Rows(
         CONCURRENT_OPERATION | inputs_unspent nothing_contested
         INSUFFICIENT_BALANCE | inputs_cover
         TOO_MANY_PROOFS | inputs_few_enough
+        FEE_TOO_HIGH | fee_acceptable
         PROOF_STATE_INCONSISTENCY | preflight_clear
         PAYMENT_ALREADY_CLAIMED | claim_free
         EXACT_INPUTS_NOT_WANTED | exact_inputs_wanted

@@ -80,6 +80,8 @@ CASES: list[Case] = [
     (melt.inputs_cover, M(inputs_total=106, amount=100, fee_reserve=5, input_fee=1),
      [{"inputs_total": 105}, {"input_fee": 2}, {"fee_reserve": 6}]),
     (melt.inputs_few_enough, M(input_count=2, input_count_max=2), [{"input_count": 3}, {"input_count": 0}]),
+    (melt.fee_acceptable, M(fee_max=6, fee_reserve=5, input_fee=1),
+     [{"fee_max": None}, {"fee_max": 5}, {"fee_reserve": 6}, {"input_fee": 2}]),
     (melt.preflight_clear, M(preflight_asked=True),
      [{"preflight_asked": False}, {"preflight_blocked_count": 1}]),
     (melt.claim_free, M(operation_id="a"), [{"claim_holder": "b"}]),

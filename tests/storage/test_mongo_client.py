@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from pymongo.errors import (
     AutoReconnect,
@@ -13,7 +15,14 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
-from nutstate.storage.errors import CommitUnknown, Conflict, Duplicate, InvalidBatch, StoreUnavailable
+from nutstate.storage.errors import (
+    CommitUnknown,
+    Conflict,
+    Duplicate,
+    InvalidBatch,
+    StorageError,
+    StoreUnavailable,
+)
 from nutstate.storage.memory import MockGateway, open_memory
 from nutstate.storage.mongo import RESENDS, MongoStore
 from nutstate.storage.mongo_client import ClientGateway
@@ -23,11 +32,14 @@ from nutstate.storage.mongo_gateway import (
     GatewayRefused,
     GatewayUnavailable,
     GatewayUnknown,
+    Transaction,
 )
 from nutstate.storage.mongo_open import address, connect
 from nutstate.storage.mongo_schema import INDEXES, UNIQUE_KEYS
-from nutstate.storage.mongo_session import duplicate_of, outcome_of
+from nutstate.storage.mongo_session import asked, duplicate_of, outcome_of
+from nutstate.storage.records import Span, Tombstone
 from nutstate.storage.testing import batch_for, make_operation
+from tests.contract.store.steps import shown
 
 MARK = "MARKER-never-to-be-shown"
 
@@ -205,3 +217,47 @@ def test_the_lookup_is_linearizable() -> None:
     gateway = ClientGateway(connect(address("mongodb://localhost:1/x")), "x")
     assert gateway._linear.read_concern.level == "linearizable"
     gateway.close()
+
+
+@pytest.mark.parametrize("code", [257, 388])
+@pytest.mark.parametrize("where", ["work", "commit"])
+def test_r209_a_transaction_that_never_fits_is_told_with_the_servers_code(code: int, where: str) -> None:
+    """R209: it is not tried again, for no retry helps; nothing was written, and the code says why."""
+    refusal = labelled(OperationFailure(MARK, code, {"code": code, "errmsg": MARK}), TRANSIENT)
+    store = open_memory("memory://")
+    tried = []
+
+    class Full(MockGateway):
+        def transaction(self, work: Callable[[Transaction], None]) -> None:
+            tried.append(1)
+            if where == "work":
+                asked("operations", lambda: _raise(refusal))
+            raise outcome_of(refusal, commit_tried=True)
+
+    gateway = store._gateway
+    assert isinstance(gateway, MockGateway)
+    with MongoStore("mongodb://x", Full(gateway._database)) as full:
+        for call in (lambda: full.commit(batch_for(make_operation())), lambda: full.purge(_tombstone())):
+            tried.clear()
+            with pytest.raises(StorageError) as caught:
+                call()
+            error = caught.value
+            assert (error.code, error.retryable) == ("BATCH_TOO_LARGE", False) and tried == [1]
+            assert error.details == {"server_code": code} and str(code) in error.message
+            assert MARK not in shown(error)
+    assert store.operation("tx-1") is None
+
+
+def test_r209_a_commit_of_unknown_outcome_stays_unknown() -> None:
+    """R209: the code alone proves nothing where the server says that it does not know."""
+    error = labelled(OperationFailure(MARK, 388), UNKNOWN)
+    assert isinstance(outcome_of(error, commit_tried=True), GatewayUnknown)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _tombstone() -> Tombstone:
+    span = Span("operation:tx-1", 1, 1, "none", "deposited")
+    return Tombstone("tx-1", 1, "0" * 64, 1, (span,), 5, "0" * 64)

@@ -49,9 +49,121 @@ def insert(raw: sqlite3.Connection, values: dict[str, Any]) -> None:
     )
 
 
+SECOND = json.dumps([{"id": "k", "amount": 3, "secret": "s2", "C": "c"}])
+TWICE = json.dumps([{"id": "k", "amount": n, "secret": "twice", "C": "c"} for n in (1, 2)])
+HIDDEN = '[{"id": "k", "amount": 3, "secret": "fresh", "C": "c", "secret": "s2"}]'
+
+
+@pytest.mark.parametrize("proofs", [SECOND, TWICE, HIDDEN], ids=["in two rows", "in one row", "hidden"])
+@pytest.mark.parametrize("verb", ["INSERT", "INSERT OR REPLACE", "INSERT OR IGNORE"])
+def test_r210_a_secret_is_stored_once_whoever_inserts_it(
+    raw: sqlite3.Connection, proofs: str, verb: str
+) -> None:
+    """R210: not in a second row, not twice in one, not behind another value of the same name."""
+    insert(raw, row())
+    values = row(transaction_id="second", proofs=proofs)
+    statement = f"{verb} INTO tokens ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})"
+    with pytest.raises(sqlite3.IntegrityError, match="failed: token_secrets"):
+        raw.execute(statement, tuple(values.values()))
+    assert raw.execute("SELECT token_id FROM token_secrets WHERE secret = 's2'").fetchall() == [("new",)]
+
+
+@pytest.mark.parametrize("proofs", [SECOND, TWICE, HIDDEN], ids=["of another row", "twice", "hidden"])
+def test_r210_a_secret_is_stored_once_whoever_updates_a_row(raw: sqlite3.Connection, proofs: str) -> None:
+    """R210: an UPDATE of the proofs is no way around it, with a version and a total that fit."""
+    insert(raw, row())
+    with pytest.raises(sqlite3.IntegrityError, match="failed: token_secrets"):
+        raw.execute(
+            "UPDATE OR REPLACE tokens SET proofs = ?, total_amount = 3, version = 2, prev_state = 'unspent'"
+            " WHERE transaction_id = 'unspent'",
+            (proofs,),
+        )
+
+
+def test_r210_consumed_proofs_are_not_stored_again(tmp_path: Path) -> None:
+    """R210: the proofs of a spent token enter in no other row; those that moved are where they went."""
+    path = tmp_path / "wallet.db"
+    with SqliteStore(f"sqlite:///{path}") as store:
+        batch = batch_for(make_operation(), tokens=[make_token("gone", 1, 2, state="spent")])
+        store.commit(batch)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        stored = connection.execute("SELECT proofs FROM tokens").fetchone()[0]
+        with pytest.raises(sqlite3.IntegrityError, match="failed: token_secrets"):
+            insert(connection, row(proofs=stored))
+        connection.execute("DELETE FROM proof_index")  # the other guard
+        with pytest.raises(sqlite3.IntegrityError, match="failed: token_secrets"):
+            insert(connection, row(proofs=stored))
+
+
+def test_r210_moved_proofs_are_listed_where_they_went(raw: sqlite3.Connection) -> None:
+    """R210: what left a row may enter another one, and only once."""
+    insert(raw, row())
+    left, gone = (json.dumps([proof]) for proof in json.loads(str(row()["proofs"])))
+    raw.execute(
+        "UPDATE tokens SET proofs = ?, total_amount = 1, version = 2, prev_state = 'unspent'"
+        " WHERE transaction_id = 'new'",
+        (left,),
+    )
+    insert(raw, row(transaction_id="taker", proofs=gone, total_amount=2))
+    listed = raw.execute("SELECT secret, token_id FROM token_secrets WHERE secret IN ('s1', 's2')").fetchall()
+    assert listed == [("s1", "new"), ("s2", "taker")]
+
+
+THEFTS = {
+    "reserved_by = 'thief', version = 9, prev_state = 'reserved'": "reserved_by changes only by",
+    "reserved_by = 'thief', state = 'spent', status = 'spent', spent_at = 5, version = 9,"
+    " prev_state = 'reserved'": "reserved_by changes only by",
+    "npub = 'thief', version = 9, prev_state = 'reserved'": "whose it is never changes",
+    "wallet_id = 'thief', version = 9, prev_state = 'reserved'": "whose it is never changes",
+    "mint_url = 'https://thief', version = 9, prev_state = 'reserved'": "whose it is never changes",
+    "unit = 'msat', version = 9, prev_state = 'reserved'": "whose it is never changes",
+    "created_at = 1, version = 9, prev_state = 'reserved'": "whose it is never changes",
+    "metadata = json_set(metadata, '$.parent_transaction_id', 'thief'), version = 9,"
+    " prev_state = 'reserved'": "whose it is never changes",
+}
+
+
+@pytest.mark.parametrize("theft", THEFTS)
+def test_r205_a_reservation_is_not_stolen(raw: sqlite3.Connection, theft: str) -> None:
+    """R205: with a version and a step that fit, and it is the rule about holders that refuses."""
+    with pytest.raises(sqlite3.IntegrityError, match=THEFTS[theft]):
+        raw.execute(f"UPDATE tokens SET {theft} WHERE state = 'reserved'")
+
+
+def test_r205_a_reservation_is_given_up_by_becoming_unspent(raw: sqlite3.Connection) -> None:
+    """R205: the one lawful way."""
+    raw.execute(
+        "UPDATE tokens SET state = 'unspent', status = 'unspent', reserved_by = NULL, version = 9,"
+        " prev_state = 'reserved' WHERE state = 'reserved'"
+    )
+    assert raw.execute("SELECT count(*) FROM tokens WHERE state = 'unspent'").fetchone() == (2,)
+
+
+REFUSED_BY = {
+    "total_amount = 4, version = 2, prev_state = 'unspent'": "total_amount is not the sum",
+    "proofs = json('[]'), version = 2, prev_state = 'unspent'": "total_amount is not the sum",
+    "total_amount = 3": "every change raises the version",
+    "proofs = proofs": "every change raises the version",
+    "transaction_type = 'sent', version = 2, prev_state = 'unspent'": "what a token is",
+    "state = 'failed', status = 'failed', version = 2, prev_state = 'unspent'": "legal_step",
+    "state = 'reserved', status = 'pending', version = 2, prev_state = 'unspent'": "reserved_has_owner",
+    "state = 'spent', status = 'spent', version = 2, prev_state = 'unspent'": "spent_is_stamped",
+    "status = 'pending', version = 2, prev_state = 'unspent'": "status_is_projection",
+    "version = 2, prev_state = NULL": "born_once",
+}
+
+
+@pytest.mark.parametrize("update", REFUSED_BY)
+def test_r222_each_rule_refuses_by_itself(raw: sqlite3.Connection, update: str) -> None:
+    """R222: everything but one thing is lawful, and the rule about that thing is the one that speaks."""
+    with pytest.raises(sqlite3.IntegrityError, match=REFUSED_BY[update]):
+        raw.execute(f"UPDATE tokens SET {update} WHERE transaction_id = 'unspent'")
+
+
 def test_a_lawful_row_is_accepted(raw: sqlite3.Connection) -> None:
     insert(raw, row())
-    insert(raw, row(transaction_id="s", state="spent", status="spent", spent_at=NOW))
+    spent = json.dumps([{"id": "k", "amount": 3, "secret": "another", "C": "c"}])
+    insert(raw, row(transaction_id="s", state="spent", status="spent", spent_at=NOW, proofs=spent))
 
 
 CHANGE = {

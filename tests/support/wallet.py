@@ -11,6 +11,7 @@ import bech32
 from nutstate import Engine, Settings, SimulatedMint
 from nutstate.engine.mint.bolt11 import decode_invoice
 from nutstate.engine.mint.invoice import make_invoice
+from nutstate.engine.mint.simulated_faults import UNREACHABLE
 from nutstate.storage.port import Store
 from nutstate.storage.records import Proof
 from nutstate.storage.secret import Secret
@@ -57,6 +58,12 @@ def fake_proof(amount: int, name: str) -> Proof:
 QUICK = Settings(
     settle_window_s=5, poll_min_s=0.5, poll_max_s=4, change_window_s=10, unknown_age_max_h=1, wait_s=60
 )
+
+
+def silence(mint: SimulatedMint, endpoint: str) -> None:
+    """The mint does not answer this read, however often one call of the engine makes it."""
+    for _ in range(QUICK.read_tries_max):
+        mint.faults.next(endpoint, UNREACHABLE)
 
 
 def funded(store: Store, *, amount: int = 2000, **more: Any) -> tuple[Engine, SimulatedMint, FakeClock]:

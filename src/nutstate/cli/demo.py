@@ -179,7 +179,7 @@ def _verdict(demo: Demo, handle: Handle, moved: int) -> Exit:
         return Exit.OPEN
     records = handle.audit()
     terms = conservation(handle, records)
-    cost = handle.amount + (handle.fee_paid or 0) if handle.is_paid else (terms or {}).get("input_fee", 0)
+    cost = (handle.amount if handle.is_paid else 0) + (handle.cost or 0)
     sound = (
         terms is not None and bool(terms["holds"]) and chain_holds(handle.record, records) and moved == cost
     )

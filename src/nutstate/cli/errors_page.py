@@ -25,16 +25,23 @@ same order as far as they have these steps.
 
 1. **Arguments**: `INVALID_*`, `INVOICE_WITHOUT_AMOUNT`. Nothing was read or written.
 2. **Idempotency key**: `IDEMPOTENCY_KEY_REUSED`, or the first operation, whatever became of it. A key holds for ever.
-3. **Transaction id**: `DUPLICATE_TRANSACTION_ID`.
+3. **Transaction id**: the first operation if this very request made it and it did not end unpaid, else
+   `DUPLICATE_TRANSACTION_ID`.
 4. **Duplicate** inside the window: the first operation, or `DUPLICATE_OPERATION`.
 5. **Claim**: `PAYMENT_ALREADY_CLAIMED`.
 6. **Invoice**: `INVOICE_EXPIRED`.
 7. **Explicit sources**: `TOKEN_NOT_FOUND`, `OWNER_MISMATCH`, `MINT_OR_UNIT_MISMATCH`, `CONCURRENT_OPERATION`, each for
    all sources before the next. Up to here nothing is written.
 8. **Quote**: `MINT_*`, `QUOTE_MISMATCH`, `QUOTE_EXPIRED`. From here on the operation is stored as rejected, and the
-   error carries its `operation_id`.
-9. **Funds**: `INSUFFICIENT_BALANCE`, `TOO_MANY_PROOFS`.
+   error carries its `operation_id`. Two refusals below still write nothing, whatever came before: `FEE_TOO_HIGH` and
+   `FUNDS_RESERVED`.
+9. **Funds**: `FEE_TOO_HIGH` (fee reserve), `FUNDS_RESERVED`, `INSUFFICIENT_BALANCE`, `TOO_MANY_PROOFS`, `FEE_TOO_HIGH` (with the
+   input fee).
 10. **Pre-flight**: `PROOF_STATE_INCONSISTENCY`, `PROOFS_PENDING`.
+
+Before anything is stored, `wait_s` is used: reads of the mint that fail by a hiccup are made again, money that other
+operations hold is waited for, and a lost race is run again. What the mint would not say in the end is stored as rejected
+without its idempotency key, so that the same key can be used when the mint is back.
 
 After the request may have been sent no refusal is possible any more: the call returns a handle, or raises
 `CRITICAL_DB_FAILURE_AFTER_MINT_SUCCESS` when the store fails. Its class is that of the store's error, its details name

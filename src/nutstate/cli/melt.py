@@ -11,6 +11,7 @@ from ..engine.engine import Engine
 from ..engine.errors import InvalidArgument
 from ..engine.handle import Handle
 from ..engine.payments import ON_DUPLICATE, ON_UNPAID
+from ..engine.settings import Settings
 from .context import Session, chosen_mint, mint_options, npub_option, wait_option, with_session
 from .operators import named, operator_option
 from .output import Working, duration
@@ -37,13 +38,14 @@ def _read_invoice(text: str) -> str:
         raise InvalidArgument("not a BOLT-11 invoice: not text", code="INVALID_INVOICE") from None
 
 
-def _prime(session: Session, engine: Engine, invoice: str, unit: str) -> None:
-    """Remember who already pays this invoice, so that an interruption can name it."""
+def _prime(session: Session, engine: Engine, invoice: str, unit: str, npub: str) -> None:
+    """Remember which operation of this owner pays this invoice already: an interruption can name it."""
     try:
         _, decoded, _ = arguments.invoice(invoice, unit)
     except InvalidArgument:
         return  # the engine will say so
-    session.seen.found(engine.store.operation_by_claim(decoded.payment_hash))
+    holder = engine.store.operation_by_claim(decoded.payment_hash)
+    session.seen.found(holder if holder is not None and holder.npub == npub else None)
 
 
 def _earlier(session: Session, handle: Handle) -> str:
@@ -85,6 +87,11 @@ Examples:
     help="When the mint proves it unpaid: make it impossible for ever (fence), try once more first, or "
     "trust the mint.  [default: fence]",
 )  # fmt: skip
+@click.option(
+    "--fee-max", type=int, metavar="AMOUNT",
+    help="The most it may cost beside the amount, in the unit; above it nothing is reserved.  "
+    f"[default: {Settings().fee_max_percent:g} % of the amount, at least {Settings().fee_max_floor_sat} sat]",
+)  # fmt: skip
 @show_preimage
 @with_session
 def melt(
@@ -102,6 +109,7 @@ def melt(
     key: str | None,
     on_duplicate: str,
     on_unpaid: str | None,
+    fee_max: int | None,
     show_preimage: bool,
 ) -> int:
     """Pay a Lightning INVOICE (BOLT-11; - reads it from standard input) with ecash.
@@ -114,11 +122,10 @@ def melt(
     text = _read_invoice(invoice)
     arguments.seconds(wait, "wait")
     with session.engine(mint_url=url) as (engine, _):
-        _prime(session, engine, text, unit)
+        _prime(session, engine, text, unit, npub)
         with session.out.working("asking for a quote …") as working:
             follow_states(session, working)
             begin = engine.prepare_melt if prepare else engine.melt
-            limit = {} if prepare else {"wait_s": wait}
             handle = begin(
                 npub=npub,
                 mint_url=url,
@@ -130,7 +137,8 @@ def melt(
                 idempotency_key=key,
                 on_duplicate=on_duplicate,
                 on_unpaid=on_unpaid,
-                **limit,
+                fee_max=fee_max,
+                wait_s=wait,
             )
         code = exit_code(handle, *GOOD_ENDS, "prepared") if prepare else exit_code(handle)
         return result(session, handle, code, preimage=show_preimage, note=_earlier(session, handle))

@@ -20,6 +20,12 @@ from .output import Output, Part, brief_age, duration
 
 _GENERATED = re.compile(r"tx_([a-z]+)_\d{10,}_[0-9a-f]{20}([0-9a-f]{4})")
 PARKED_VERBS = {"discrepant": ("resolve",), "contested": ("write-off",)}
+OUTCOMES = {
+    "paid": "paid",
+    "unpaid": "unpaid: nothing was paid; a new attempt is allowed",
+    "open": "open: not known yet; pay nothing elsewhere",
+    "parked": "parked: a person must look; pay nothing elsewhere",
+}
 GOOD_ENDS = frozenset({"reconciled", "issued", "deposited", "clean", "corrected", "resolved"})
 
 
@@ -74,7 +80,7 @@ def conservation(handle: Handle, records: Sequence[AuditRecord]) -> dict[str, An
         back = next(
             (int(r.data.get("new_value", 0)) for r in records if r.event in ("fence_done", "fence_found")), 0
         )
-        parts = {"swapped_back": back, "input_fee": handle.inputs - back, "kept": op.keep_total}
+        parts = {"swapped_back": back, "fence_fee": op.fence_fee, "kept": op.keep_total}
     else:
         returned = 0 if op.state == "written_off" else handle.inputs
         parts = {"returned": returned, "kept": op.keep_total}
@@ -102,7 +108,6 @@ def as_document(handle: Handle, *, preimage: bool = False) -> dict[str, Any]:
     document = {
         **handle.as_dict(),
         "meaning": meaning(handle),
-        "paid": handle.is_paid if handle.kind == "melt" else None,
         "simulated": is_simulated(handle.record.mint_url),
     }
     if preimage:
@@ -131,6 +136,7 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
         ("amount", f"{op.amount} {unit}"),
     ]
     if op.kind == "melt":
+        rows.insert(1, ("outcome", OUTCOMES[handle.outcome]))
         if op.evidence == "caller":
             rows.append(("fee", f"{handle.fee_paid} {unit}, as the caller recorded it"))
         elif handle.lightning_fee is not None:
@@ -145,6 +151,8 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
                 ("kept", f"{handle.kept} {unit} of the sources stayed untouched"),
             ]
         rows += _preimage_row(handle, preimage)
+        if op.fence_fee:
+            rows.append(("cost", f"{handle.cost} {unit}: the mint's fee for taking the inputs back"))
     if op.loss:
         rows.append(("loss", f"{op.loss} {unit}"))
     if op.reason is not None:

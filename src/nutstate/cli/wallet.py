@@ -10,7 +10,7 @@ import click
 from ..engine import arguments
 from ..engine.engine import Engine
 from ..engine.errors import InvalidArgument
-from ..engine.handle import balances_of
+from ..engine.handle import owned_of
 from ..engine.ids import validate_transaction_id
 from ..engine.log import TransitionEvent
 from ..engine.mint.token_codec import TOKEN_CHARS_MAX, InvalidToken, decode_token
@@ -141,7 +141,7 @@ Examples:
     help="Read the token from this file.",
 )  # fmt: skip
 @npub_option
-@click.option("--mint", metavar="URL", help="Refuse a token of any other mint.  [default: the token's mint]")
+@click.option("--mint", metavar="URL", help="The token's mint; needed when the wallet does not have it yet.")
 @click.option("--wallet", metavar="ID", help="Wallet id inside the store.  [default: the npub]")
 @click.option("--id", "transaction_id", metavar="ID", help="Your own id for the operation.")
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key stores once.")
@@ -189,11 +189,12 @@ def deposit(
 @click.command(short_help="What the wallet holds.", epilog="\b\nExample:\n  nutstate balance --npub npub1…")
 @npub_option
 @click.option("--mint", metavar="URL", help="Only this mint.  [default: every mint]")
+@click.option("--ask-mints", is_flag=True, help="Ask the mints which coins they still take.")
 @with_session
-def balance(session: Session, npub: str, mint: str | None) -> int:
+def balance(session: Session, npub: str, mint: str | None, ask_mints: bool) -> int:
     """What the wallet holds, by mint and unit: spendable, held by open operations, refused by the mint."""
     with session.engine() as (engine, _):
-        every = engine.balance(npub, mint).by_wallet
+        every = engine.balance(npub, mint, ask_mints=ask_mints).by_wallet
         wallets = {where: states for where, states in every.items() if any(states.values())}
         if session.out.as_json:
             rows = [
@@ -201,7 +202,7 @@ def balance(session: Session, npub: str, mint: str | None) -> int:
                     "mint_url": url,
                     "unit": unit,
                     "simulated": is_simulated(url),
-                    **balances_of([states]),
+                    "owned": owned_of([states]),
                     "states": states,
                 }
                 for (url, unit), states in sorted(wallets.items())

@@ -45,7 +45,7 @@ def test_an_advance_changes_what_it_says_and_nothing_else(store: Store) -> None:
 def test_a_stale_before_image_is_a_conflict(place: Place, entity: str, field: str) -> None:
     store = place.open()
     operation, (token,) = put(store, make_token("a"), operation=make_operation())
-    stale = {"state": "reserved", "reserved_by": "tx-9"} if field == "state" else {"version": 2}
+    stale = {"state": "reserved", "reserved_by": "tx-1"} if field == "state" else {"version": 2}
     if entity == "operation":
         old = evolve(operation, **({"state": "quoted"} if field == "state" else {"version": 2}))
         batch = batch_for(evolve(old, state="prepared"), old, tokens=[reserved(token)])

@@ -159,3 +159,10 @@ def test_a_closed_store_takes_no_notes(place: Place) -> None:
     store.close()
     with pytest.raises(StoreUnavailable):
         store.note(take("a", 100, 0))
+
+
+def test_r213_a_lease_far_in_the_future_counts_as_run_out(held: Store) -> None:
+    """R213: the wall clock was wrong when it was taken. What lasts up to ``beyond`` is left alone."""
+    assert held.note(TakeLease("tx-1", "b", 150, 90, beyond=100)) is None
+    taken = held.note(TakeLease("tx-1", "b", 150, 90, beyond=99))
+    assert taken is not None and taken.lease is not None and taken.lease.worker == "b"

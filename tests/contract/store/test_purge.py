@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from nutstate.engine.trail import spans_of
 from nutstate.storage.audit_hash import tombstone_mac
 from nutstate.storage.errors import CommitUnknown, Conflict, InvalidBatch, StoreUnavailable
 from nutstate.storage.mongo_gateway import GatewayUnknown
@@ -171,6 +172,23 @@ def test_a_long_trail_is_one_chain(store: Store) -> None:
     assert [(c.operation_id, c.records) for c in found] == [("a", 41), ("b", 2)]
 
 
+def test_a_chain_that_a_page_cuts_is_told_whole(store: Store) -> None:
+    """Told with the records of the first page alone, a trail that never expires would seem expired."""
+    for name in "abc":
+        put(store, *(make_token(f"t{name}{n:02}", 1) for n in range(19)), operation=make_operation(name))
+    found: list[Chain] = []
+    while page := store.audit_operations(found[-1].operation_id if found else "", 2):
+        found += page
+    assert [(c.operation_id, c.records, c.last_seq) for c in found] == [(n, 20, 20) for n in "abc"]
+
+
+def test_what_expires_at_a_moment_is_not_expired_before_it(store: Store) -> None:
+    batch = batch_for(make_operation("a"))
+    store.commit(rechained(batch, evolve(batch.audit[0], expires_at=10**13)))
+    assert store.audit(AuditQuery(expired_before=10**13)) == []
+    assert len(store.audit(AuditQuery(expired_before=10**13 + 1))) == 1
+
+
 def test_tombstones_are_found_by_operation_entity_and_page(store: Store) -> None:
     stones = [buried(ended(store, name)) for name in "abc"]
     for stone in stones:
@@ -225,3 +243,26 @@ def lose_one_answer(store: Any, monkeypatch: pytest.MonkeyPatch, applied: bool) 
         raise GatewayUnknown("scripted")
 
     monkeypatch.setattr(gateway, "transaction", transaction)
+
+
+def test_r218_a_batch_replayed_after_its_purge_is_told_as_applied(place: Place) -> None:
+    """R218: the tombstone names the commits it stands for. Another batch of the same operation, which lost
+    against them, is not taken for one of them."""
+    with place.open() as store:
+        first = batch_for(make_operation("a", state="requested"), tokens=[make_token("ta")])
+        store.commit(first)
+        before = first.operation.after
+        done = evolve(before, state="cancelled", finished_at=5)
+        last, rival = (batch_for(done, before, batch_id=name) for name in ("last", "rival"))
+        store.commit(last)
+        op = last.operation.after
+        stone = Tombstone(
+            op.id, op.audit_seq, op.audit_hash, op.audit_seq, spans_of((*first.audit, *last.audit)), LATER
+        )
+        assert store.purge(evolve(stone, mac=tombstone_mac(stone, KEY))) == op.audit_seq
+        held = place.dump()
+        store.commit(first)
+        store.commit(last)
+        with pytest.raises(Conflict):
+            store.commit(rival)
+        assert place.dump() == held

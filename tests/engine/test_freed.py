@@ -1,0 +1,171 @@
+"""What was freed on trust, held by another operation, and taken by the mint after all; losses told once."""
+
+from __future__ import annotations
+
+import pytest
+
+from nutstate import Engine, Refused, Store
+from nutstate.engine import freed
+from nutstate.engine.mint import simulated_faults as faults
+from nutstate.storage.port import TokenQuery
+from tests.support import invariants
+from tests.support.crash import finish
+from tests.support.recording import Wallet, proofs
+from tests.support.wallet import NPUB, QUICK, funded, invoice
+
+from .test_attacks_again import Between, on, silent
+from .test_attacks_third import agrees, released_before_its_fence
+
+TX = "tx_recorded_1"
+AMOUNTS = {"whole": 700, "part": 3, "mixed": 770}
+
+
+def worth(engine: Engine) -> tuple[int, int]:
+    balance = engine.balance(NPUB)
+    return balance.unspent, balance.reserved
+
+
+@pytest.mark.parametrize("used", AMOUNTS)
+@pytest.mark.parametrize("end", ["cancel", "expire", "unhold"])
+def test_letting_go_of_what_a_late_fence_took_frees_nothing(store: Store, used: str, end: str) -> None:
+    """R314: the proofs are in new proofs of the fence; freeing the old ones too would count them twice."""
+    engine, mint, clock, melt_id = released_before_its_fence(store)
+    if end == "unhold":
+        sources = [part.token_id for part in engine.operation(melt_id).record.inputs]
+        other = engine.hold(sources, 3600, npub=NPUB, mint_url=mint.url)
+    else:
+        other = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(AMOUNTS[used], clock))
+    mint.deliver_late()
+    engine.recover(force=True)
+    assert engine.operation(melt_id).state == "released" and other.refresh().inputs
+    if end == "cancel":
+        engine.cancel(other.id)
+    elif end == "unhold":
+        engine.unhold(other.id)
+    else:
+        clock.advance(7200)
+        engine.recover(force=True)
+        assert other.refresh().state == "expired"
+    assert worth(engine) == (1999, 0)
+    agrees(store, mint)
+    assert engine.reconcile(other.id).validation_passed and engine.reconcile(melt_id).validation_passed
+    corrected = [record for record in other.audit() if record.event == "correct_spent"]
+    assert corrected and {record.compliance_level for record in corrected} == {"CRITICAL"}
+
+
+def test_what_changed_hands_twice_is_found_too(store: Store) -> None:
+    """R314: proofs that were moved to another token in between are known by where they came from."""
+    engine, mint, clock, melt_id = released_before_its_fence(store)
+    first = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(3, clock))
+    kept = first.record.keep_token_id
+    assert kept is not None
+    second = engine.hold([kept], 3600, npub=NPUB, mint_url=mint.url)
+    mint.deliver_late()
+    engine.recover(force=True)
+    assert engine.operation(melt_id).state == "released"
+    engine.unhold(second.id)
+    engine.cancel(first.id)
+    assert worth(engine) == (1999, 0)
+    agrees(store, mint)
+
+
+def test_what_was_paid_after_the_release_is_found_too(store: Store) -> None:
+    """R314: the same, where the mint broke its word and paid."""
+    engine, mint, clock = funded(store)
+    mint.faults.next("melt", faults.LATE)
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=0)
+    deaf = on(engine, store, Between(mint, melt_quote_state=silent, check_states=silent, swap=silent))
+    clock.advance(QUICK.unknown_age_max_h * 3600 + 1)
+    finish(deaf, store, clock)
+    assert melt.refresh().state == "attention"
+    assert engine.release(melt.id, "trust it").state == "watching"
+    other = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock))
+    mint.deliver_late()
+    finish(engine, store, clock)
+    paid = melt.refresh()
+    # its source is not spent as long as the other one holds it, so a person must look
+    assert (paid.state, paid.is_paid) == ("discrepant", True) and other.refresh().state == "prepared"
+    engine.cancel(other.id)
+    assert worth(engine) == (2000 - paid.amount - (paid.fee_paid or 0), 0)
+    agrees(store, mint)
+    assert engine.resolve(melt.id, "the source is spent now").state == "reconciled"
+    assert engine.reconcile(melt.id).validation_passed
+
+
+def test_what_nobody_took_is_freed(store: Store) -> None:
+    """R314: a trust that held costs nothing: what was freed is money again after the next one lets go."""
+    engine, mint, clock, melt_id = released_before_its_fence(store)
+    other = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock))
+    engine.cancel(other.id)
+    assert worth(engine) == (2000, 0)
+    assert not [record for record in other.audit() if record.event == "correct_spent"]
+    assert engine.operation(melt_id).state == "watching"
+
+
+def test_a_long_line_of_ancestors_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R314: the search is bounded; what it misses the pre-flight of the next payment corrects."""
+    monkeypatch.setattr(freed, "ANCESTORS_MAX", 0)
+    engine, mint, clock, melt_id = released_before_its_fence(store)
+    other = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock))
+    mint.deliver_late()
+    engine.recover(force=True)
+    engine.cancel(other.id)
+    assert worth(engine)[0] > 1999
+    assert engine.preflight(NPUB, mint.url, correct=True).corrected > 0
+    assert worth(engine) == (1999, 0)
+    agrees(store, mint)
+
+
+# -- losses ----------------------------------------------------------------------------------------
+
+
+def lost(store: Store, *names: str) -> int:
+    operations = [store.operation(name) for name in names]
+    return sum(op.loss for op in operations if op is not None)
+
+
+def contested(store: Store) -> tuple[Wallet, str]:
+    """A melt that was recorded with a source that a hold has, whose proofs the mint calls SPENT by then."""
+    wallet = Wallet(store, 100)
+    holder = wallet.hold(100)
+    with pytest.raises(Refused):
+        wallet.record([100], proofs(9), [], 91, transaction_id=TX)
+    assert wallet.engine.operation(TX).state == "contested"
+    return wallet, holder
+
+
+def give_up_the_hold(wallet: Wallet, holder: str) -> None:
+    """Its time is over, the mint calls it SPENT, and an operator writes it off."""
+    wallet.mint.says = "SPENT"
+    wallet.clock.advance(48 * 3600)
+    wallet.engine.recover(force=True)
+    assert wallet.engine.operation(holder).state == "contested"
+    assert wallet.engine.write_off(holder, "not recorded").state == "written_off"
+
+
+@pytest.mark.parametrize("first", ["the record", "the holder"])
+def test_a_loss_is_told_once(store: Store, first: str) -> None:
+    """R315: whoever ends first, the source that both name is lost once."""
+    wallet, holder = contested(store)
+    if first == "the holder":
+        give_up_the_hold(wallet, holder)
+        assert wallet.engine.operation(TX).state == "contested"
+    assert wallet.engine.write_off(TX, "recorded with the source of another").state == "reconciled"
+    if first == "the record":
+        assert lost(store, TX) == 0, "the holder may still free it"
+        give_up_the_hold(wallet, holder)
+    assert lost(store, TX, holder) == 100
+    invariants.check(store)
+
+
+def test_a_source_that_was_corrected_is_nobodys_loss(store: Store) -> None:
+    """R315: the holder let go of it, and the mint calls it SPENT because it was paid with."""
+    wallet, holder = contested(store)
+    wallet.engine.unhold(holder)
+    wallet.mint.says = "SPENT"
+    (token,) = store.tokens(TokenQuery(states=("unspent",), ids=(wallet.ids[100],)))
+    assert wallet.engine.preflight(
+        NPUB, token.mint_url, sources=[token.transaction_id], correct=True
+    ).corrected
+    ended = wallet.engine.write_off(TX, "it was paid with")
+    assert (ended.state, ended.record.loss) == ("reconciled", 0)

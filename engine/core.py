@@ -19,6 +19,7 @@ from .errors import NotFound
 from .follow_up import FollowUps
 from .handle import Handle
 from .keysets import Keysets
+from .limits import InputLimits
 from .log import Log
 from .mint.http import HttpMint
 from .mint.port import MintPort
@@ -61,6 +62,7 @@ class Core:
         self._mint_allowed = mint_allowed
         self._mints_allowed = frozenset(map(arguments.mint_url, self.settings.mints_allowed or ()))
         self._audit_key = arguments.audit_key(audit_key)
+        self._limits = InputLimits()
         self._keysets = Keysets(self.mint, self.clock, self.settings)
         self._driver = Driver(
             store, self.settings, self.clock, Worker(), faults or NoFaults(), Log(logger), observer
@@ -120,6 +122,7 @@ class Core:
             self.settings,
             self.clock,
             self._rng,
+            self._limits,
             worker=self._driver.worker.for_one_drive(),
             uptime=self._uptime,
         )

@@ -15,7 +15,7 @@ from ..machines.spec import NONE, Decision, Machine
 from ..storage.audit_hash import token_hash
 from ..storage.batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, proof_key
 from ..storage.errors import Duplicate
-from ..storage.records import AuditRecord, Operation, Proof, Token
+from ..storage.records import AuditRecord, InputRef, Operation, Proof, Token
 from . import audit
 from .errors import refusal_error
 
@@ -63,6 +63,22 @@ class Draft:
     def token(self, token_id: str) -> Token:
         """The token as it would be after the commit. Raises KeyError if it was not loaded."""
         return self._tokens[token_id]
+
+    def left_inputs(self) -> tuple[InputRef, ...]:
+        """The inputs of the operation without those that fences of parts have spent."""
+        op = self.operation
+        if not any(fence.end == "done" for fence in op.fences):
+            return op.inputs
+        return tuple(ref for ref in op.inputs if self._tokens[ref.token_id].state != "spent")
+
+    def input_proofs(self) -> tuple[Proof, ...]:
+        """The proofs of these inputs."""
+        return tuple(proof for ref in self.left_inputs() for proof in self._tokens[ref.token_id].proofs)
+
+    def was_spent(self, token_id: str) -> bool:
+        """Whether the token is stored as spent already."""
+        before = self._tokens_before.get(token_id)
+        return before is not None and before.state == "spent"
 
     def all_tokens(self) -> tuple[Token, ...]:
         return tuple(self._tokens.values())

@@ -76,6 +76,9 @@ class Evidence:
     fence_outputs_asked: bool = False
     fence_outputs_signed: bool = False
     fence_refused_as_gone: bool = False
+    fence_end: str = ""  # refused | doubted | many, as :class:`Fence` has it
+    fence_renewable: bool = False  # new outputs may be signed where these are not
+    strand: tuple[str, ...] = ()  # keys of inputs that cannot be fenced
     mint_can_swap: bool = False
     mint_can_restore: bool = False
     proofs: tuple[Proof, ...] | None = field(default=None, repr=False)  # change, fence or issued proofs

@@ -7,13 +7,15 @@ from typing import Any
 from attrs import frozen
 
 from ..machines.facts import CheckFacts, DepositFacts, MeltFacts, MintFacts
+from ..storage.batch import proof_key
 from ..storage.records import Operation
 from .draft import Draft
 from .effects import consumed_tokens, is_free, owed_bounds
 from .evidence import Evidence
+from .fences import done, fenced_amount, fenced_keys, generations, keys_of
 from .mint.bolt11 import InvalidInvoice, decode_invoice
 from .mint.port import Refused, named_expiry
-from .proofs import sent_secrets
+from .proofs import sent_keys, sent_secrets
 from .settings import Settings
 
 
@@ -94,7 +96,7 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         **_quote(op, evidence, now),
         **_inputs(draft, evidence),
         **_mint_state(op, evidence),
-        **_fence(op, evidence, settings),
+        **_fence(draft, evidence, settings),
         **_change(op, evidence),
         **_recorded(draft, evidence),
     }
@@ -155,7 +157,7 @@ def _inputs(draft: Draft, evidence: Evidence) -> dict[str, Any]:
         }
     return {
         "inputs_total": sum(part.amount for part in op.inputs),
-        "input_count": sum(part.proof_count for part in op.inputs),
+        "input_count": sum(part.proof_count for part in draft.left_inputs()),
         "input_fee": op.input_fee,
         "inputs_reserved": bool(op.inputs)
         and all(
@@ -212,19 +214,41 @@ def _mint_state(op: Operation, evidence: Evidence) -> dict[str, Any]:
     return facts
 
 
-def _fence(op: Operation, evidence: Evidence, settings: Settings) -> dict[str, Any]:
+def _unfenced(draft: Draft) -> frozenset[str]:
+    """The keys of the inputs that no fence spent yet and that are not stranded; after a release, when they
+    may be anywhere, of all that no fence spent."""
+    op = draft.operation
+    if op.state == "watching":
+        return frozenset(sent_keys(op)) - fenced_keys(op)
+    return frozenset(proof_key(proof.secret) for proof in draft.input_proofs())
+
+
+def _fence(draft: Draft, evidence: Evidence, settings: Settings) -> dict[str, Any]:
+    op = draft.operation
     proofs = evidence.proofs or ()
-    inputs = sum(part.amount for part in op.inputs)
+    inputs = sum(part.amount for part in (*op.inputs, *op.stranded))
+    fence = evidence.fence
     return {
         "mint_can_swap": evidence.mint_can_swap,
         "mint_can_restore": evidence.mint_can_restore,
-        "fence_generations": len(op.fences),
+        "fence_generations": generations(op, evidence.fence.inputs or sent_keys(op)) if evidence.fence else 0,
         "fence_generations_max": settings.fence_generations_max,
         "own_outputs_asked": evidence.fence_outputs_asked,
         "own_outputs_signed": evidence.fence_outputs_signed,
         "fence_outputs_verified": evidence.proofs_verified,
         "fence_total": sum(proof.amount for proof in proofs),
-        "fence_owed": inputs - evidence.fence.input_fee if evidence.fence else None,
+        # a part's outputs were stored with what it is worth
+        "fence_owed": None
+        if fence is None
+        else fenced_amount(fence)
+        if fence.inputs
+        else inputs - fence.input_fee,
+        "fence_takes_all": fence is not None and keys_of(op, fence) >= _unfenced(draft),
+        "fence_refused_for_good": evidence.fence_end != "",
+        "fence_renewable": evidence.fence_renewable,
+        "fences_done": len(done(op)),
+        "strands": len(evidence.strand),
+        "strands_all": bool(evidence.strand) and frozenset(evidence.strand) >= _unfenced(draft),
         "fence_refusal_means_inputs_gone": evidence.fence_refused_as_gone
         or (isinstance(evidence.answer, Refused) and evidence.answer.code in (11001, 11002)),
     }

@@ -240,8 +240,8 @@ class Balance:
 
     def legacy(self, unit: str | None = None, mint_url: str | None = None) -> dict[str, int]:
         """The four numbers by the ``status`` of token documents: ``total_balance`` (spent money too),
-        ``unspent_balance``, ``pending_balance`` (awaiting, reserved, stranded,
-        outstanding), ``spent_balance``.
+        ``unspent_balance``, ``pending_balance`` (awaiting, reserved, stranded, outstanding),
+        ``spent_balance``.
         Without a unit of the only one there is. Code MIXED_UNITS."""
         return balances_of(self._states(unit, mint_url))
 

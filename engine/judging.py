@@ -13,10 +13,11 @@ from ..machines.money import conserved, is_amount
 from ..storage.batch import proof_key
 from ..storage.records import InputRef, Operation, Proof
 from .documents import Documents
+from .fences import done, fenced_amount
 from .keysets import Keysets, MintSilent
 from .mint import crypto
 from .mint.port import Keyset
-from .token_ids import deposit_id, minted_id
+from .token_ids import deposit_id, fence_id, fenced_id, minted_id
 from .trail import chain_holds
 
 KeysOf = Callable[[str], Keyset | None]
@@ -182,14 +183,20 @@ def _melt_sums(tally: Tally, docs: Documents) -> None:
         tally.that("sources = amount + fees + keep + change + loss", op.sources_total, sum(parts))
         tally.that("no part is negative", conserved(sum(parts), *parts))
     elif op.payment is None and op.inputs:
-        tally.that("sources = inputs + keep", op.sources_total, inputs + op.keep_total)
+        stranded = sum(part.amount for part in op.stranded)
+        tally.that("sources = inputs + stranded + keep", op.sources_total, inputs + stranded + op.keep_total)
     if op.state == "written_off":
         lost = [t for t in docs.tokens.values() if t.reserved_by == op.id and t.state == "spent"]
-        tally.that("the loss", op.loss, sum(token.total_amount for token in lost))
-    if op.fenced_token_id in docs.born and op.fences:
-        born = docs.born[str(op.fenced_token_id)].amount
-        fees = sorted({fence.input_fee for fence in op.fences})
-        tally.that("inputs = fence + its fee", inputs - born in fees)
+        fenced = sum(fenced_amount(fence) + fence.input_fee for fence in done(op))
+        tally.that("the loss", op.loss, sum(token.total_amount for token in lost) - fenced)
+    back = 0
+    for fence in done(op):
+        name = fence_id(op.id, fence.generation) if fence.inputs else fenced_id(op.id)
+        back += fenced_amount(fence) + fence.input_fee
+        if name in docs.born:
+            tally.that(f"{name}: value at birth", docs.born[name].amount, fenced_amount(fence))
+    if back and op.state == "released" and op.watch_since is None:
+        tally.that("inputs = fences + their fees", inputs, back)
 
 
 def _other_sums(tally: Tally, docs: Documents) -> None:
@@ -227,7 +234,10 @@ def _source(tally: Tally, docs: Documents, part: InputRef) -> None:
     if token is None:
         return
     tally.that(f"{part.token_id}: owner", token.npub == op.npub)
-    if is_settled(op) or op.fenced_token_id is not None:
+    fences = done(op)  # after a release a part may have come back, and the rest been used
+    whole = op.watch_since is None or any(not fence.inputs for fence in fences)
+    fenced = bool(fences) and op.state == "released" and whole
+    if is_settled(op) or fenced:
         tally.that(f"{part.token_id}: state", token.state, "spent")
         tally.that(f"{part.token_id}: the time it was spent is stored", token.spent_at is not None)
         if op.watch_since is None:  # once freed, others may have split it
@@ -247,8 +257,9 @@ def _change(tally: Tally, docs: Documents, keys: KeysOf, expected: Expected) -> 
         _made_token(tally, docs, op.keep_token_id, "change", op.keep_total)
     if op.change_token_id is not None:
         _made_token(tally, docs, op.change_token_id, "change", op.change_amount)
-    if op.fenced_token_id is not None:
-        _made_token(tally, docs, op.fenced_token_id, "change", None)
+    for fence in done(op):
+        name = fence_id(op.id, fence.generation) if fence.inputs else fenced_id(op.id)
+        _made_token(tally, docs, name, "change", None)
     if op.state == "issued":
         _made_token(tally, docs, minted_id(op.id), "minted", op.amount)
     if op.state == "deposited":

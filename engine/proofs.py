@@ -7,6 +7,7 @@ import json
 
 import attrs
 
+from ..storage.batch import proof_key
 from ..storage.records import Operation, Proof
 from ..storage.secret import Secret
 from .mint.crypto import y_of
@@ -33,10 +34,19 @@ def preimage_matches(preimage: Secret, payment_hash: str | None) -> bool:
 
 def sent_secrets(op: Operation) -> frozenset[Secret]:
     """The secrets of the proofs in the stored melt request, wherever those proofs are by now."""
+    return frozenset(_sent(op))
+
+
+def sent_keys(op: Operation) -> tuple[str, ...]:
+    """The index keys of the proofs in the stored melt request, in its order."""
+    return tuple(proof_key(secret) for secret in _sent(op))
+
+
+def _sent(op: Operation) -> tuple[Secret, ...]:
     if op.request_body is None:
-        return frozenset()
+        return ()
     inputs = json.loads(op.request_body.reveal()).get("inputs", ())
-    return frozenset(Secret(str(item["secret"])) for item in inputs)
+    return tuple(Secret(str(item["secret"])) for item in inputs)
 
 
 SECRET_CHARS_MAX = 512

@@ -16,6 +16,7 @@ from .draft import Draft
 from .evidence import Evidence
 from .facts import Elapsed, gather
 from .keysets import Keysets
+from .limits import InputLimits
 from .mint.outputs import BadSignature
 from .mint.port import Keyset, MeltQuote, MintPort
 from .ports import Clock
@@ -67,6 +68,7 @@ class Run:
     settings: Settings
     clock: Clock
     rng: Callable[[int], bytes] = secrets.token_bytes
+    limits: InputLimits = field(factory=InputLimits)
     worker: str = ""
     evidence: Evidence = field(factory=Evidence, repr=False)
     staged: list[tuple[Happened, bool]] = field(factory=list, repr=False)  # and whether it was answered then
@@ -168,7 +170,8 @@ class Run:
         return tuple(self.draft.token(part.token_id) for part in self.operation.inputs)
 
     def input_proofs(self) -> tuple[Proof, ...]:
-        return tuple(proof for token in self.input_tokens() for proof in token.proofs)
+        """The proofs that are still held: without what fences of parts have spent."""
+        return self.draft.input_proofs()
 
     def back_off(self) -> float:
         """Seconds until the next look: doubling from poll_min_s to poll_max_s with jitter, but not

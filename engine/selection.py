@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import attrs
 from attrs import define, field, frozen
@@ -15,6 +17,7 @@ from .evidence import Chosen, Selection
 from .owned import held_money
 
 SEARCH_NODES_MAX = 4000
+BYTES_MAX = 1_000_000
 
 
 @frozen
@@ -99,18 +102,49 @@ def choose(
     ppk_of: Mapping[str, int],
     *,
     count_max: int,
+    bytes_max: int = BYTES_MAX,
     without: frozenset[Secret] = frozenset(),
 ) -> Selection | Shortfall:
     """Choose proofs worth at least ``need`` plus their own input fee.
 
     Minimises the locked value, then the number of proofs, within a bounded search; proofs whose secret
-    is in ``without`` are not touched. Coins that cost more than they are worth are left alone.
+    is in ``without`` are not touched. Coins that cost more than they are worth are left alone, and so is
+    one that alone makes a request too long; where all of them do, fewer are chosen.
     """
+    tokens = tuple(tokens)
+    while True:
+        found = _choose(tokens, need, ppk_of, count_max, bytes_max, without)
+        size = request_bytes(found.proofs) if isinstance(found, Selection) else 0
+        if not isinstance(found, Selection) or size <= bytes_max:
+            return found
+        count_max = min(len(found.proofs) - 1, len(found.proofs) * bytes_max // size)
+
+
+def request_bytes(proofs: Iterable[Proof]) -> int:
+    """What these proofs take as inputs of a request, at most."""
+    return sum(_bytes(proof) for proof in proofs)
+
+
+def _bytes(proof: Proof) -> int:
+    # names, marks, keyset id, amount and C, and what the holder of the coin chose
+    witness = proof.witness.reveal() if proof.witness else ""
+    return 256 + len(json.dumps(proof.secret.reveal())) + len(json.dumps(witness))
+
+
+def _choose(
+    tokens: Iterable[Token],
+    need: int,
+    ppk_of: Mapping[str, int],
+    count_max: int,
+    bytes_max: int,
+    without: frozenset[Secret],
+) -> Selection | Shortfall:
     coins = [
         _Coin(token, proof, ppk_of[proof.id])
         for token in tokens
         for proof in token.proofs
         if proof.secret not in without and proof.id in ppk_of and proof.amount * 1000 > ppk_of[proof.id]
+        if _bytes(proof) <= bytes_max
     ]
     alike: dict[tuple[int, int], list[_Coin]] = {}
     for coin in coins:
@@ -182,6 +216,7 @@ def select(
     *,
     tokens_max: int,
     count_max: int,
+    bytes_max: int = BYTES_MAX,
     without: frozenset[Secret] = frozenset(),
 ) -> Selection | Shortfall:
     """Choose among the wallet's unspent tokens, or among the sources the caller named.
@@ -189,18 +224,19 @@ def select(
     Reads ``tokens_max`` candidates; only when those do not cover it, more, up to the proof limit. All
     candidates are of one moment: a token split between two reads would offer the same proof twice.
     ``fees`` may raise MintSilent."""
+    limits: dict[str, Any] = {"count_max": count_max, "bytes_max": bytes_max, "without": without}
     if op.policy.sources:
         tokens = tuple(store.tokens(TokenQuery(ids=op.policy.sources, limit=len(op.policy.sources))))
-        return choose(tokens, need, _ppk(tokens, fees), count_max=count_max, without=without)
+        return choose(tokens, need, _ppk(tokens, fees), **limits)
     limit = tokens_max
     while True:
         with store.snapshot() as moment:
             tokens, exhausted = candidates(moment, op, need, limit)
-        found = choose(tokens, need, _ppk(tokens, fees), count_max=count_max, without=without)
+        found = choose(tokens, need, _ppk(tokens, fees), **limits)
         if isinstance(found, Selection):
             return found
         if exhausted or limit >= count_max:
-            return _with_reserved(store, op, need, fees, limit, count_max, without)
+            return _with_reserved(store, op, need, fees, limit, limits)
         limit = min(limit * 4, count_max)
 
 
@@ -210,8 +246,7 @@ def _with_reserved(
     need: int,
     fees: Callable[[Iterable[Proof]], Mapping[str, int]],
     limit: int,
-    count_max: int,
-    without: frozenset[Secret],
+    limits: Mapping[str, Any],
 ) -> Selection | Shortfall:
     """The free coins do not cover it: would they with what other operations of the wallet hold? All of it is
     read at one moment: between two reads a payment may end, and its change would be seen nowhere."""
@@ -219,12 +254,12 @@ def _with_reserved(
         tokens, _ = candidates(moment, op, need, limit)
         held = held_money(moment, op)
     ppk = _ppk((*tokens, *held.tokens), fees)
-    free = choose(tokens, need, ppk, count_max=count_max, without=without)
+    free = choose(tokens, need, ppk, **limits)
     if isinstance(free, Selection):
         return free
-    everything = choose((*tokens, *held.tokens), need, ppk, count_max=count_max)
+    everything = choose((*tokens, *held.tokens), need, ppk, **{**limits, "without": frozenset()})
     if isinstance(everything, Selection):
-        pending = sum(p.amount for token in tokens for p in token.proofs if p.secret in without)
+        pending = sum(p.amount for token in tokens for p in token.proofs if p.secret in limits["without"])
         reserved = sum(token.total_amount for token in held.tokens) + held.owed + pending
         return attrs.evolve(free, reserved=reserved, covered=True, holders=held.holders)
     if free.too_many:

@@ -34,6 +34,15 @@ class Settings:
     retries_max: int = _count(1, 0)
     issue_tries_max: int = _count(20)
     fence_generations_max: int = _count(20)
+    """Fences of one and the same inputs. A mint that refuses them together for good gets parts of them."""
+    fence_refusals_max: int = _count(3)
+    """Refusals of one fence, each by the mint itself and with no definitive code, that count as final."""
+    fence_patience_s: float = _duration(300)
+    """How long such refusals must have lasted where the code does not even name the inputs."""
+    fence_bytes_max: int = _count(4_000_000)
+    """Bytes that all fences of one operation may take in the store; MongoDB takes 16 MB."""
+    request_bytes_max: int = _count(1_000_000)
+    """Bytes of the inputs of one request; coins beyond that are not chosen."""
     selection_tries_max: int = _count(10)
     """How often inputs are chosen anew after a lost race, when the caller gave no time to wait."""
     retry_min_s: float = _duration(0.1)

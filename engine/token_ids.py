@@ -15,6 +15,21 @@ def fenced_id(operation_id: str) -> str:
     return f"{operation_id}_fenced"
 
 
+def fence_id(operation_id: str, generation: int) -> str:
+    """Of what the fence of a part brought back."""
+    return f"{operation_id}_fenced_{generation}"
+
+
+def part_id(operation_id: str, generation: int) -> str:
+    """Of the inputs that the fence of a part spent, where they were no whole tokens."""
+    return f"{operation_id}_part_{generation}"
+
+
+def stranded_id(operation_id: str, n: int) -> str:
+    """Of an input that the mint will not take, where it was no whole token."""
+    return f"{operation_id}_stranded_{n}"
+
+
 def minted_id(operation_id: str) -> str:
     return f"{operation_id}_minted"
 
@@ -29,5 +44,6 @@ def split_id(operation_id: str, n: int) -> str:
 
 def derived_ids(operation_id: str) -> tuple[str, ...]:
     """The token ids an operation may need; they must be free before anything is sent."""
+    firsts = (name(operation_id, 1) for name in (split_id, fence_id, part_id, stranded_id))
     ids = (keep_id, change_id, fenced_id, minted_id, deposit_id)
-    return (operation_id, *(name(operation_id) for name in ids), split_id(operation_id, 1))
+    return (operation_id, *(name(operation_id) for name in ids), *firsts)

@@ -95,6 +95,12 @@ class MeltFacts:
     fence_total: int = 0
     fence_owed: int | None = None
     fence_refusal_means_inputs_gone: bool = False
+    fence_takes_all: bool = False  # it spends every input that no fence spent and that is not stranded
+    fence_refused_for_good: bool = False
+    fence_renewable: bool = False
+    fences_done: int = 0
+    strands: int = 0  # inputs that cannot be fenced, shown to be so
+    strands_all: bool = False
     # change
     change_total: int | None = None
     owed_max: int | None = None

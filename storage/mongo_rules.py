@@ -174,6 +174,7 @@ _OPERATION: Final = _every_field(
         **{field: _integer() for field in ("loss", "change_amount", "attempts", "fence_fee")},
         **{field: _integer() for field in ("watched_ms", "refusals")},
         "contested": {"bsonType": "array", "items": _INPUT},
+        "stranded": {"bsonType": "array", "items": _INPUT},
         "evidence": {"enum": ["caller", "mint", None]},
         **dict.fromkeys(("hold_until", "held_unspent_since", "paid_seen_at", "resumed_at"), _INTEGER_OR_NULL),
         "recorded_hash": _TEXT_OR_NULL,

@@ -113,12 +113,18 @@ class InputRef:
 
 @frozen
 class Fence:
-    """One generation of the swap-to-ourselves that makes a late melt impossible."""
+    """One generation of the swap-to-ourselves that makes a late melt impossible. Its request is built
+    from these outputs and from the stored proofs each time it is sent: the same bytes. ``inputs`` are the
+    index keys of the proofs it spends; () means all of them."""
 
     generation: int
     outputs: tuple[Output, ...] = field(repr=False)
-    request_body: Secret
     input_fee: int
+    inputs: tuple[str, ...] = field(default=(), repr=False)
+    end: str = ""  # done: signed | refused: for good | doubted: so it seems | many: too many inputs
+    refusals: int = 0  # by the mint itself, one after the other
+    refused_since: int | None = None
+    refused_at: int | None = None  # the last of them
 
 
 @frozen
@@ -218,6 +224,7 @@ class Operation:
     hold_until: int | None = None  # sources are held for a payment the caller makes himself
     held_unspent_since: int | None = None  # first answer, after that, that every held proof is unspent
     recorded_hash: str | None = None  # fingerprint of what a recorded payment kept and got back
+    stranded: tuple[InputRef, ...] = ()  # inputs that the mint will not take
     fence_fee: int = 0  # what the mint took for swapping the inputs to ourselves
     evidence: str | None = None  # who says that it was paid: mint | caller; None where nothing is paid
     paid_seen_at: int | None = None  # first answer that the invoice of a funding is PAID

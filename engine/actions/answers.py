@@ -40,6 +40,22 @@ def blames_inputs(answer: object) -> bool:
     )
 
 
+_ABOUT_INPUTS = frozenset({10001, 11003, 11007, 11009, 11010, 12001, 12002, 12003})
+
+
+def names_inputs(answer: object) -> bool:
+    """Whether a refusal says that it is about the inputs, and not only that the mint will not."""
+    if not isinstance(answer, Refused):
+        return False
+    return answer.code in _ABOUT_INPUTS or (answer.status == 422 and ".inputs." in answer.detail)
+
+
+def signed_before(answer: object) -> bool:
+    """Whether a refusal says that our outputs are signed or pending already: 11003, 11004, and 10002 of
+    older releases. If restore gives none of them, new outputs may be taken."""
+    return isinstance(answer, Refused) and answer.code in (10002, 11003, 11004)
+
+
 def too_many_inputs(answer: object) -> bool:
     """Whether the mint, or what stands before it, says that the request holds too many inputs: code
     11014, HTTP 413, or a 422 about their number."""

@@ -66,7 +66,7 @@ def choose_inputs(run: Run) -> Result:
         happened = Happened("quote_unavailable", Evidence(reason=reason))
         return _unless_it_may_be_asked_again(run, silent.answer, happened)
     except NoUsableKeyset as none:
-        return Happened("quote_unavailable", Evidence(reason=Reason(none.code, str(none))))
+        return Happened("quote_unavailable", Evidence(reason=Reason("NO_USABLE_KEYSET", str(none))))
 
 
 def _unless_it_may_be_asked_again(run: Run, answer: Failure, happened: Happened) -> Happened:
@@ -90,7 +90,8 @@ def _choose(run: Run) -> Result:
             need,
             lambda proofs: run.keysets.honoured_fees(op.mint_url, op.unit, (proof.id for proof in proofs)),
             tokens_max=run.settings.candidate_tokens_max,
-            count_max=run.settings.proofs_per_operation_max,
+            count_max=min(run.settings.proofs_per_operation_max, run.limits.of(op.mint_url)),
+            bytes_max=run.settings.request_bytes_max,
             without=pending,
         )
         if isinstance(found, Shortfall):

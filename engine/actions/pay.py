@@ -8,12 +8,13 @@ from ...machines.money import owed_max
 from ...storage.records import Fence, Output, Proof, Reason
 from ...storage.secret import Secret
 from ..evidence import Evidence
+from ..fences import alive
 from ..keysets import MintSilent
 from ..mint.outputs import BadSignature, blinded, unblind, unblind_restored
 from ..mint.port import Ambiguous, BlindSignature, Failure, MeltQuote, ProofState, Refused, Restored
 from ..proofs import name_of
 from ..run import CommitFirst, Happened, Pause, Result, Run
-from .answers import post_failed, quote_event, reason_of, state_unclear
+from .answers import post_failed, quote_event, reason_of, state_unclear, too_many_inputs
 
 
 def post_melt(run: Run) -> Result:
@@ -24,6 +25,8 @@ def post_melt(run: Run) -> Result:
     if isinstance(answer, Refused):
         run.keysets.distrust(op.mint_url)  # the keyset of the blanks may have been rotated away
     if isinstance(answer, Failure):
+        if too_many_inputs(answer):
+            run.limits.learn(op.mint_url, len(run.input_proofs()))
         return Happened(
             post_failed(answer), Evidence(answer=answer, reason=reason_of(answer, "payment request"))
         )
@@ -273,10 +276,10 @@ def with_change(run: Run, quote: MeltQuote, evidence: Evidence) -> Evidence:
 
 
 def find_fence(run: Run) -> Happened | bool | None:
-    """NUT-09 over every fence generation: the event if one is signed, True if none is, None if that is
-    not known: the mint did not answer for one, or what it gave back cannot be used."""
+    """NUT-09 over every fence that may still be signed: the event if one is signed, True if none is, None
+    if that is not known: the mint did not answer for one, or what it gave back cannot be used."""
     unknown = False
-    for fence in reversed(run.operation.fences):
+    for fence in alive(run.operation):
         restored = run.mint.restore(run.mint_url, blinded(fence.outputs))
         if isinstance(restored, Failure):
             unknown = True

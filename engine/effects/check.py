@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ...storage.batch import proof_key
+from ...storage.records import Token
+from ...storage.secret import Secret
+from ..fences import keys_of
 from ..proofs import name_of, sent_secrets
-from .scene import Scene, mark_spent
+from ..token_ids import part_id, split_id
+from .scene import Scene, consumed_tokens, mark_spent
 
 
 def correct_spent(scene: Scene) -> None:
     """What the mint says is spent is split off its token and marked spent; the rest stays money."""
-    draft, spent = scene.draft, scene.evidence.preflight_spent or frozenset()
-    selection = scene.evidence.selection
-    if scene.decision.state == "watching":
-        # PAID: the mint took every proof we sent; they were freed and may have been moved since
-        sent = sent_secrets(draft.operation)
-        tokens = [t for t in draft.all_tokens() if any(proof.secret in sent for proof in t.proofs)]
-    elif selection is not None:
-        sent = frozenset(proof.secret for proof in selection.proofs if name_of(proof) in spent)
-        draft.load(part.token for part in selection.chosen)
-        tokens = [draft.token(part.token.transaction_id) for part in selection.chosen]
-    else:
-        tokens = [draft.token(part.token_id) for part in draft.operation.inputs]
-        sent = frozenset(p.secret for token in tokens for p in token.proofs if name_of(p) in spent)
+    draft, fence = scene.draft, scene.evidence.fence
+    tokens, spent = _spent(scene)
     for n, token in enumerate(tokens, 1):
         if token.state in ("unspent", "stranded"):
-            mark_spent(scene, token, sent, n)
+            op_id = draft.operation.id
+            new_id = split_id(op_id, n) if fence is None else f"{part_id(op_id, fence.generation)}_{n}"
+            mark_spent(scene, token, spent, new_id)
+
+
+def _spent(scene: Scene) -> tuple[Sequence[Token], frozenset[Secret]]:
+    """The tokens to look at, and the secrets of what is spent."""
+    draft, op, fence = scene.draft, scene.draft.operation, scene.evidence.fence
+    said, selection = scene.evidence.preflight_spent or frozenset(), scene.evidence.selection
+    if fence is not None:
+        # a fence of ours came late: it took these, which were freed and may have been moved since
+        keys, held = keys_of(op, fence), draft.all_tokens()
+        spent = frozenset(p.secret for t in held for p in t.proofs if proof_key(p.secret) in keys)
+        return consumed_tokens(held, spent), spent
+    if scene.decision.state == "watching":
+        # PAID: the mint took every proof we sent; they were freed and may have been moved since
+        if op.stranded:
+            draft.set(inputs=(*op.inputs, *op.stranded), stranded=())
+        spent = sent_secrets(op)
+        return consumed_tokens(draft.all_tokens(), spent), spent
+    if selection is not None:
+        draft.load(part.token for part in selection.chosen)
+        tokens = [draft.token(part.token.transaction_id) for part in selection.chosen]
+        return tokens, frozenset(proof.secret for proof in selection.proofs if name_of(proof) in said)
+    tokens = [draft.token(part.token_id) for part in op.inputs]
+    return tokens, frozenset(p.secret for token in tokens for p in token.proofs if name_of(p) in said)
 
 
 def free_stranded(scene: Scene) -> None:

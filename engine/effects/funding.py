@@ -23,7 +23,7 @@ def write_outputs(scene: Scene) -> None:
     """Store outputs and request; outputs of an earlier try stay restorable as a generation."""
     op = scene.draft.operation
     if op.blanks and op.request_body is not None:
-        old = Fence(len(op.fences) + 1, op.blanks, op.request_body, 0)
+        old = Fence(len(op.fences) + 1, op.blanks, 0)
         scene.draft.set(fences=(*op.fences, old))
     scene.draft.set(blanks=scene.evidence.outputs, request_body=scene.evidence.request_body, refusals=0)
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from ...machines.spec import Decision
+from ...storage.batch import proof_key
 from ...storage.records import InputRef, Proof
 from ..evidence import Chosen
+from ..fences import keys_of
 from ..proofs import name_of
-from ..token_ids import keep_id, split_id
+from ..token_ids import keep_id, part_id, split_id, stranded_id
 from .scene import Scene, inputs_total, mark_spent, move_off, new_token
 
 RELEASED_BY: Mapping[str, str] = {
@@ -76,7 +78,7 @@ def release_inputs(scene: Scene) -> None:
     for n, part in enumerate(scene.draft.operation.inputs, 1):
         if scene.draft.token(part.token_id).state == "reserved":
             scene.draft.change_token(part.token_id, "release", scene.now, release=why)
-            mark_spent(scene, scene.draft.token(part.token_id), gone, n)
+            mark_spent(scene, scene.draft.token(part.token_id), gone, split_id(scene.draft.operation.id, n))
 
 
 def write_blanks(scene: Scene) -> None:
@@ -122,6 +124,57 @@ def spend_inputs(scene: Scene) -> None:
             scene.draft.change_token(part.token_id, "spend", scene.now, consumption=proof)
 
 
+def spend_part(scene: Scene) -> None:
+    """Mark the inputs that the fence of a part took as spent; the others stay reserved."""
+    fence, op = scene.evidence.fence, scene.draft.operation
+    if fence is None:
+        return
+    left, part = _set_apart(scene, keys_of(op, fence), part_id(op.id, fence.generation))
+    for ref in part:
+        scene.draft.change_token(ref.token_id, "spend", scene.now, consumption="swapped")
+    scene.draft.set(inputs=(*left, *part))
+
+
+def strand_part(scene: Scene) -> None:
+    """Put inputs that cannot be fenced where no payment takes them; the others stay reserved."""
+    op = scene.draft.operation
+    name = stranded_id(op.id, len(op.stranded) + 1)
+    left, part = _set_apart(scene, frozenset(scene.evidence.strand), name)
+    for ref in part:
+        scene.draft.change_token(ref.token_id, "strand", scene.now, mint_refuses=True)
+    scene.draft.set(inputs=left, stranded=(*op.stranded, *part))
+
+
+def _set_apart(
+    scene: Scene, keys: frozenset[str], new_id: str
+) -> tuple[tuple[InputRef, ...], tuple[InputRef, ...]]:
+    """Inputs with none of these proofs, and inputs with nothing else: what lies in a token with others is
+    moved to one that is born reserved."""
+    draft, op = scene.draft, scene.draft.operation
+    left: list[InputRef] = []
+    part: list[InputRef] = []
+    moved: dict[str, tuple[Proof, ...]] = {}
+    for ref in op.inputs:
+        token = draft.token(ref.token_id)
+        held = token.state == "reserved" and token.reserved_by == op.id
+        gone = tuple(proof for proof in token.proofs if held and proof_key(proof.secret) in keys)
+        if not gone:
+            left.append(ref)
+        elif len(gone) == len(token.proofs):
+            part.append(ref)
+        else:
+            draft.split_token(ref.token_id, gone, scene.now)
+            moved[ref.token_id] = gone
+            rest = draft.token(ref.token_id)
+            left.append(InputRef(ref.token_id, rest.total_amount, len(rest.proofs)))
+    if moved:
+        proofs = tuple(proof for gone in moved.values() for proof in gone)
+        token = attrs.evolve(new_token(scene, new_id, "change", "change", proofs), reserved_by=op.id)
+        draft.create_token("deposit_reserved", token, scene.now, moved_from=moved)
+        part.append(InputRef(new_id, token.total_amount, len(proofs)))
+    return tuple(left), tuple(part)
+
+
 def free_untouched(scene: Scene) -> None:
     """A request with one input SPENT elsewhere can never be executed (the mint takes all inputs or
     none): what the mint calls UNSPENT of the others is freed. Needs quote UNPAID, asked afterwards.
@@ -142,4 +195,4 @@ def free_untouched(scene: Scene) -> None:
             )
         else:
             draft.split_token(part.token_id, free, scene.now)
-            move_off(scene, token, free, n)
+            move_off(scene, token, free, split_id(draft.operation.id, n))

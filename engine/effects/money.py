@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from ...machines.money import owed_max
@@ -9,7 +11,7 @@ from ...storage.records import Payment, Quote, Reason
 from ..mint.bolt11 import expiry_of
 from ..mint.port import QUOTE_MAX_MS, named_expiry
 from ..proofs import preimage_matches
-from ..token_ids import change_id, fenced_id
+from ..token_ids import change_id, fence_id, fenced_id
 from .scene import Scene, inputs_total, new_token, owed_bounds
 
 
@@ -86,11 +88,33 @@ def write_fence(scene: Scene) -> None:
 
 
 def store_fenced(scene: Scene) -> None:
-    draft, proofs = scene.draft, scene.evidence.proofs or ()
-    token = new_token(scene, fenced_id(draft.operation.id), "change", "change", proofs)
+    """Store what a fence of all inputs, or of a part, brought back, and note that it was signed."""
+    draft, fence, proofs = scene.draft, scene.evidence.fence, scene.evidence.proofs or ()
+    if fence is None:
+        return
+    name = fence_id(draft.operation.id, fence.generation) if fence.inputs else fenced_id(draft.operation.id)
+    token = new_token(scene, name, "change", "change", proofs)
     draft.create_token("deposit", token, scene.now)
-    fee = inputs_total(scene) - token.total_amount
-    draft.set(fenced_token_id=token.transaction_id, fence_fee=fee)
+    draft.set(fenced_token_id=token.transaction_id, fence_fee=draft.operation.fence_fee + fence.input_fee)
+    _note_fence(scene, fence.generation, end="done")
+
+
+def end_fence(scene: Scene) -> None:
+    """The newest fence will not be signed as it is; it stays restorable."""
+    _note_fence(scene, scene.draft.operation.fences[-1].generation, end=scene.evidence.fence_end)
+
+
+def note_refusal(scene: Scene) -> None:
+    newest, now = scene.draft.operation.fences[-1], scene.now
+    since = newest.refused_since or now
+    changes: dict[str, Any] = {"refusals": newest.refusals + 1, "refused_since": since, "refused_at": now}
+    _note_fence(scene, newest.generation, **changes)
+
+
+def _note_fence(scene: Scene, generation: int, **changes: Any) -> None:
+    fences = scene.draft.operation.fences
+    noted = (attrs.evolve(f, **changes) if f.generation == generation else f for f in fences)
+    scene.draft.set(fences=tuple(noted))
 
 
 def stamp_empty(scene: Scene) -> None:
@@ -139,7 +163,8 @@ def record_loss(scene: Scene) -> None:
         draft.set(loss=sum(part.amount for part in spent if part.token_id not in told))
         return
     if op.payment is None:
-        given_up = [draft.token(part.token_id) for part in op.inputs]
+        # what fences of parts spent before is no loss: its value came back
+        given_up = [draft.token(part.token_id) for part in op.inputs if not draft.was_spent(part.token_id)]
         draft.set(loss=sum(token.total_amount for token in given_up if token.state == "spent"))
         return
     least, most = owed_bounds(op.amount, op.fee_reserve, op.input_fee, inputs_total(scene))

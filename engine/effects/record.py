@@ -10,7 +10,7 @@ from ...storage.records import InputRef, Payment, Proof
 from ...storage.secret import Secret
 from ..evidence import Chosen
 from ..proofs import sent_secrets
-from ..token_ids import change_id
+from ..token_ids import change_id, split_id
 from .inputs import keep_of
 from .scene import Scene, consumed_tokens, is_free, move_off, new_token
 
@@ -78,7 +78,7 @@ def spend_contested(scene: Scene) -> None:
         untouched = tuple(proof for proof in token.proofs if proof.secret not in secrets)
         if untouched:
             draft.split_token(token.transaction_id, untouched, scene.now)
-            move_off(scene, token, untouched, n)
+            move_off(scene, token, untouched, split_id(draft.operation.id, n))
         _reserve(scene, token.transaction_id)
         draft.change_token(token.transaction_id, "spend", scene.now, consumption="recorded")
         spent.append(ref)

@@ -15,7 +15,6 @@ from ..draft import Draft
 from ..evidence import Evidence
 from ..ids import legacy_operation_hash
 from ..settings import Settings
-from ..token_ids import split_id
 
 
 @frozen
@@ -77,17 +76,16 @@ def new_token(scene: Scene, token_id: str, kind: str, source: str, proofs: tuple
     )
 
 
-def move_off(scene: Scene, token: Token, proofs: tuple[Proof, ...], n: int) -> Token:
+def move_off(scene: Scene, token: Token, proofs: tuple[Proof, ...], new_id: str) -> Token:
     """A new unspent token of the same kind with proofs that were just split off ``token``."""
     draft = scene.draft
-    new_id = split_id(draft.operation.id, n)
     part = new_token(scene, new_id, token.transaction_type, token.metadata.source, proofs)
     part = attrs.evolve(part, metadata=token.metadata)
     draft.create_token("deposit", part, scene.now, moved_from={token.transaction_id: proofs})
     return part
 
 
-def mark_spent(scene: Scene, token: Token, gone: frozenset[Secret], n: int) -> None:
+def mark_spent(scene: Scene, token: Token, gone: frozenset[Secret], new_id: str) -> None:
     """Split off those of the token's proofs that the mint calls SPENT, and mark them as spent; the rest stays
     money."""
     spent = tuple(proof for proof in token.proofs if proof.secret in gone)
@@ -95,7 +93,7 @@ def mark_spent(scene: Scene, token: Token, gone: frozenset[Secret], n: int) -> N
         return
     if len(spent) < len(token.proofs):
         scene.draft.split_token(token.transaction_id, spent, scene.now)
-        token = move_off(scene, token, spent, n)
+        token = move_off(scene, token, spent, new_id)
     scene.draft.change_token(token.transaction_id, "correct_spent", scene.now, mint_spent_count=len(spent))
 
 

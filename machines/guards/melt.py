@@ -246,6 +246,42 @@ refusal_means_inputs_gone = Guard[MeltFacts](
     "INPUTS_NOT_GONE",
     lambda f: f.fence_refusal_means_inputs_gone,
 )
+fence_takes_all = Guard[MeltFacts](
+    "fence_takes_all",
+    "the fence spends every input that is left",
+    "FENCE_IN_PARTS",
+    lambda f: f.fence_takes_all,
+)
+refused_for_good = Guard[MeltFacts](
+    "refused_for_good",
+    "the mint will never take these inputs together",
+    "NOT_REFUSED_FOR_GOOD",
+    lambda f: f.fence_refused_for_good,
+)
+new_outputs_may_help = Guard[MeltFacts](
+    "new_outputs_may_help",
+    "a new fence of the same inputs would differ in keyset or fee, or these outputs are never signed",
+    "FENCE_WOULD_BE_THE_SAME",
+    lambda f: f.fence_renewable,
+)
+cannot_be_fenced = Guard[MeltFacts](
+    "cannot_be_fenced",
+    "these inputs were refused alone and for good, or are worth no more than their fee",
+    "REFUSAL_NOT_PROVEN",
+    lambda f: f.strands > 0,
+)
+last_of_all = Guard[MeltFacts](
+    "last_of_all",
+    "no other input is left",
+    "FENCE_IN_PARTS",
+    lambda f: f.strands_all,
+)
+something_fenced = Guard[MeltFacts](
+    "something_fenced",
+    "a fence of ours has spent an input, so the old request can never win",
+    "NOTHING_FENCED",
+    lambda f: f.fences_done > 0,
+)
 change_in_bounds = Guard[MeltFacts](
     "change_in_bounds",
     "the change is within what is owed",

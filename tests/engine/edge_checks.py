@@ -43,7 +43,11 @@ WRITES: dict[str, frozenset[str]] = {
     "store_payment": frozenset({"payment", "evidence", "reason"}),
     "store_change": frozenset({"change_token_id", "change_amount", "payment"}),
     "write_fence": frozenset({"fences"}),
-    "store_fenced": frozenset({"fenced_token_id", "fence_fee"}),
+    "store_fenced": frozenset({"fenced_token_id", "fences", "fence_fee"}),
+    "end_fence": frozenset({"fences"}),
+    "note_refusal": frozenset({"fences"}),
+    "spend_part": frozenset({"inputs"}),
+    "strand_part": frozenset({"inputs", "stranded"}),
     "stamp_empty": frozenset({"change_empty_since"}),
     "stamp_watch": frozenset({"watch_since"}),
     "stamp_unspent": frozenset({"held_unspent_since"}),
@@ -58,7 +62,7 @@ WRITES: dict[str, frozenset[str]] = {
     "record_melt": _RECORDED,
     "park_record": _RECORDED | {"contested", "request_body", "claim"},
     "spend_contested": frozenset({"inputs", "contested"}),
-    "correct_spent": frozenset(),
+    "correct_spent": frozenset({"inputs", "stranded"}),
     "free_stranded": frozenset(),
     "drop_stranded": frozenset(),
     "expect_token": frozenset(),
@@ -72,7 +76,7 @@ WRITES: dict[str, frozenset[str]] = {
 TOUCHES_TOKENS = frozenset(
     {"split_off_keep", "reserve_inputs", "release_inputs", "adopt_split", "spend_inputs", "free_untouched"}
     | {"store_change", "store_fenced", "record_melt", "park_record", "spend_contested", "correct_spent"}
-    | {"free_stranded", "drop_stranded"}
+    | {"free_stranded", "drop_stranded", "spend_part", "strand_part"}
     | {"expect_token", "fail_token", "issue_token", "store_deposit"}
 )
 """Effects that may change token documents. Without one of them an edge changes none."""

@@ -12,15 +12,18 @@ from nutstate.engine import requests
 from nutstate.engine.draft import Draft
 from nutstate.engine.driver import Driver
 from nutstate.engine.evidence import Chosen, Evidence, Recorded, Selection
+from nutstate.engine.fences import fenced_amount
 from nutstate.engine.log import Log
 from nutstate.engine.mint import wire
 from nutstate.engine.mint.port import MeltQuote, ProofState, Refused
 from nutstate.engine.ports import NoFaults, Worker
+from nutstate.engine.proofs import sent_keys
 from nutstate.engine.run import Happened, Run
 from nutstate.machines import MELT as MELT_MACHINE
 from nutstate.machines.spec import NONE, Transition
+from nutstate.storage.batch import proof_key
 from nutstate.storage.port import TokenQuery
-from nutstate.storage.records import Fence, Output, Reason
+from nutstate.storage.records import Fence, Output, Proof, Reason
 from nutstate.storage.secret import Secret
 from tests.support.clock import FakeClock
 from tests.support.wallet import fake_proof
@@ -154,22 +157,47 @@ def too_old(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 
 def fence(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    worth = sum(part.amount for part in run.operation.inputs) - INPUT_FEE
-    generation = len(run.operation.fences) + 1
-    outputs = outputs_of(run, f"fence{generation}", (worth,))
-    made = Fence(generation, outputs, Secret(f"fence-{generation}"), INPUT_FEE)
-    return Evidence(fence=made, mint_can_swap=True, mint_can_restore=True)
+    return Evidence(fence=made_fence(run), mint_can_swap=True, mint_can_restore=True)
+
+
+def made_fence(run: Run, whole: bool = True) -> Fence:
+    """A fence of all inputs, or of the last of them in two tokens, both of which it would break."""
+    generation, sent = len(run.operation.fences) + 1, sent_keys(run.operation)
+    keys = () if whole else (sent[0], sent[-1])
+    amounts = {proof_key(p.secret): p.amount for p in every_proof(run)}
+    worth = sum(amounts[key] for key in keys or sent) - INPUT_FEE
+    return Fence(generation, outputs_of(run, f"fence{generation}", (worth,)), INPUT_FEE, keys)
+
+
+def every_proof(run: Run) -> list[Proof]:
+    """The proofs of the operation's inputs, wherever they are."""
+    return [
+        proof for token in run.store.tokens(TokenQuery(npub=run.operation.npub)) for proof in token.proofs
+    ]
 
 
 def fenced(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    worth = sum(part.amount for part in run.operation.inputs) - INPUT_FEE
-    made = (*run.operation.fences, Fence(1, (), Secret("f"), INPUT_FEE))[0]
-    return Evidence(fence=made, proofs=worth_of(run, "fenced", worth), proofs_verified=True)
+    """The first fence, of all inputs; for rows about a part one that is not stored, as if it had been."""
+    part = edge.id[:3] in ("22c", "22d")
+    made = made_fence(run, whole=False) if part else (*run.operation.fences, made_fence(run))[0]
+    if part:
+        run.draft.set(fences=(*run.operation.fences, made))
+    return Evidence(fence=made, proofs=worth_of(run, "fenced", fenced_amount(made)), proofs_verified=True)
 
 
 def fence_refused(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     code = 11001 if edge.dest == "unknown" else 12002
-    return Evidence(answer=Refused(code, "no", code == 12002), fence_outputs_asked=True, reason=WHY)
+    evidence = Evidence(answer=Refused(code, "no", code == 12002), fence_outputs_asked=True, reason=WHY)
+    return {
+        "23b": attrs.evolve(evidence, fence_renewable=True),
+        "23c": attrs.evolve(evidence, fence_end="refused"),
+    }.get(edge.id[:3], evidence)
+
+
+def cannot_be_fenced(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    """The first proof of the first input; for the rows that end, all that is left."""
+    left = tuple(proof_key(proof.secret) for proof in run.input_proofs())
+    return Evidence(strand=left[:1] if edge.id.startswith("19b") else left, reason=WHY)
 
 
 def watched(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
@@ -351,6 +379,7 @@ MELT: dict[str, Scene] = {
     "mint_paid": says("PAID"), "mint_pending": says("PENDING"), "mint_refused": nothing,
     "reply_lost": nothing, "mint_unreachable": nothing, "inputs_spent_elsewhere": spent_elsewhere,
     "too_old": too_old, "retry": nothing, "fence": fence, "fence_impossible": nothing,
+    "strand": cannot_be_fenced,
     "fence_done": fenced, "fence_found": fenced, "fence_refused": fence_refused, "release": on_its_word,
     "watch_over": watched, "change_received": change, "change_complete_empty": no_change,
     "change_missing": window_over, "change_seen_empty": seen_empty,

@@ -468,7 +468,8 @@ def test_every_effect_has_a_level() -> None:
     bookkeeping = {
         "store_quote", "record_reason", "take_claim", "drop_claim", "write_blanks", "write_request",
         "write_fence", "stamp_empty", "stamp_watch", "reset_tries", "stamp_unspent", "forget_unspent",
-        "expect_token", "fail_token", "write_outputs",
+        "expect_token", "fail_token", "write_outputs", "stamp_paid", "count_watch", "count_refusal",
+        "stamp_resumed",
     }  # fmt: skip
     for effect in EFFECTS:
         level = building.compliance_level(decision(effect))

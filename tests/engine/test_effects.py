@@ -240,6 +240,65 @@ def test_what_a_fence_brings_back_is_money_with_a_parent(store: Store) -> None:
     assert [the(store, name).state for name in (FIRST, SECOND)] == ["spent", "spent"]
 
 
+def test_a_part_is_set_apart_and_only_it_is_spent(store: Store) -> None:
+    """The first coin of the first token and the last of the second: both tokens are broken up."""
+    op = walked(store, "22c.fence_done.fencing")
+    part, back = the(store, f"{MELT_ID}_part_2"), the(store, f"{MELT_ID}_fenced_2")
+    assert (part.state, amounts(part), part.reserved_by) == ("spent", [2, 64], MELT_ID)
+    assert (back.state, back.total_amount) == ("unspent", 66 - INPUT_FEE)
+    assert op.fenced_token_id == back.transaction_id and op.claim is not None
+    assert [amounts(the(store, name)) for name in (FIRST, SECOND)] == [[32], [8]]
+    assert [the(store, name).state for name in (FIRST, SECOND)] == ["reserved", "reserved"]
+    assert op.inputs == (InputRef(FIRST, 32, 1), InputRef(SECOND, 8, 1), InputRef(f"{MELT_ID}_part_2", 66, 2))
+    assert [fence.end for fence in op.fences] == ["", "done"]
+
+
+def test_a_part_that_came_late_is_split_off_what_was_freed(store: Store) -> None:
+    op = walked(store, "22d.fence_done.watching")
+    spent = [the(store, f"{MELT_ID}_part_2_{n}") for n in (1, 2)]
+    assert sorted(amount for token in spent for amount in amounts(token)) == [2, 64]
+    assert {token.state for token in spent} == {"spent"} and op.state == "watching"
+    assert [the(store, name).state for name in (FIRST, SECOND)] == ["unspent", "unspent"]
+
+
+def test_what_is_stranded_leaves_the_inputs_and_keeps_its_finder(store: Store) -> None:
+    op = walked(store, "19b.strand.unpaid")
+    token = the(store, f"{MELT_ID}_stranded_1")
+    assert (token.state, token.total_amount, token.reserved_by) == ("stranded", 64, MELT_ID)
+    assert op.stranded == (InputRef(f"{MELT_ID}_stranded_1", 64, 1),)
+    assert op.inputs == (InputRef(FIRST, 32, 1), InputRef(SECOND, 10, 2)) and op.reason == WHY
+
+
+def test_when_all_is_stranded_the_claim_stays_unless_something_was_fenced(store: Store) -> None:
+    op = walked(store, "19d.strand.unpaid")
+    assert op.watch_since == op.updated_at and op.claim is not None and op.inputs == ()
+    assert sum(part.amount for part in op.stranded) == 106
+    assert {the(store, name).state for name in (FIRST, SECOND)} == {"stranded"}
+
+
+def test_when_something_was_fenced_the_claim_goes(store: Store) -> None:
+    op = walked(store, "19c.strand.unpaid")
+    assert op.claim is None and sum(part.amount for part in op.stranded) == 40
+
+
+def test_refusals_are_counted_from_the_first(store: Store) -> None:
+    walk, edge = walk_before(store, "23d.fence_refused.fencing")
+    for _ in range(2):
+        walk.clock.advance(5)
+        walk.take(edge, walk.evidence_for(edge))
+    (fence,) = walk.run.operation.fences
+    assert (fence.refusals, fence.end) == (2, "") and fence.refused_at == walk.run.operation.updated_at
+    assert fence.refused_since == fence.refused_at - 5000
+
+
+def test_a_fence_that_is_refused_for_good_is_kept(store: Store) -> None:
+    walk, edge = walk_before(store, "23c.fence_refused.fencing")
+    before = walk.run.operation.fences
+    walk.take(edge, walk.evidence_for(edge))
+    (fence,) = walk.run.operation.fences
+    assert fence == attrs.evolve(before[0], end="refused")
+
+
 # -- given up ------------------------------------------------------------------------------------------
 
 
@@ -329,7 +388,7 @@ def test_new_outputs_keep_every_earlier_generation_restorable(store: Store) -> N
         walk.take(edge, walk.evidence_for(edge))
         fences = walk.run.operation.fences
         assert len(fences) == generation == fences[-1].generation and fences[:-1] == before.fences
-        assert (fences[-1].outputs, fences[-1].request_body) == (before.blanks, before.request_body)
+        assert fences[-1].outputs == before.blanks
         walk.take(lost, walk.evidence_for(lost))
 
 

@@ -271,6 +271,24 @@ def test_another_keep_or_change_is_no_repetition(store: Store) -> None:
     assert everything(store) == before
 
 
+@pytest.mark.parametrize("field", ["amount", "id", "C"])
+def test_the_same_secrets_in_other_proofs_are_no_repetition(store: Store, field: str) -> None:
+    """Proofs of the same secrets and sum, but with another signature, keyset or value each, are others: the
+    first result would tell the service that these are stored."""
+    wallet = Wallet(store, 100)
+    one, two = proofs(8, 2, tag="k")
+    first = wallet.record([100], [one, two], [], 90)
+    before = everything(store)
+    swapped = [
+        attrs.evolve(one, **{field: getattr(two, field)}),
+        attrs.evolve(two, **{field: getattr(one, field)}),
+    ]
+    if field == "id":
+        swapped = [attrs.evolve(proof, id="00aabbccddeeff01") for proof in (one, two)]
+    error = refused(lambda: wallet.record([100], swapped, [], 90), "DUPLICATE_OPERATION")
+    assert error.details["first_operation"] == first.transaction_id and everything(store) == before
+
+
 def test_a_result_is_the_same_after_its_tokens_were_used(store: Store) -> None:
     wallet = Wallet(store, 100)
     first = wallet.record([100], proofs(8, 2), [], 90, transaction_id=TX)

@@ -59,7 +59,8 @@ def nothing_known_moves_nothing(spec: Machine[Any]) -> Iterator[object]:
 
 
 def written_ahead_where_requests_leave(spec: Machine[Any]) -> Iterator[object]:
-    """A state is written ahead when its action posts; the way there stamps or writes the request."""
+    """A state is written ahead when its action posts; the way there stamps or writes the request. What
+    stays there sends the same request again."""
     for state in spec.states:
         if state.write_ahead != (state.action in ("post_melt", "post_fence", "post_mint")):
             yield state.name
@@ -67,7 +68,8 @@ def written_ahead_where_requests_leave(spec: Machine[Any]) -> Iterator[object]:
     for edge in spec.transitions:
         wanted = {"post_fence": "write_fence"}.get(str(ahead.get(edge.dest)), "stamp_sent")
         for effect in ("write_fence", "stamp_sent"):
-            if (effect in edge.effects) != (edge.dest in ahead and effect == wanted):
+            enters = edge.dest in ahead and edge.source != edge.dest
+            if (effect in edge.effects) != (enters and effect == wanted):
                 yield edge.id, effect
 
 
@@ -146,10 +148,10 @@ def melt_frees_only_with_proof(spec: Machine[Any]) -> Iterator[object]:
         if (
             t.source in SENT
             and t.dest in UNPAID_ENDS
-            and not {"outputs_verified", "watch_window_over"} & asks(t)
+            and not {"outputs_verified", "watch_window_over", "something_fenced"} & asks(t)
         ):
             yield t.id
-        if t.dest == "watching" and "stamp_watch" not in t.effects:
+        if t.dest == "watching" != t.source and "stamp_watch" not in t.effects:
             yield t.id
 
 

@@ -106,7 +106,7 @@ MELT = Rows(
     origins="""
         caller   | request record hold unhold cancel
         mint     | quote_received quote_refused quote_unavailable preflight_blocked QUOTE ANSWERS inputs_spent_elsewhere FENCE CHANGE hold_seen_unspent hold_seen_pending hold_spent
-        engine   | inputs_chosen funds_missing split_started split_done split_failed child_parked pay retry fence fence_impossible release reconcile_passed reconcile_failed sources_free
+        engine   | inputs_chosen funds_missing strand split_started split_done split_failed child_parked pay retry fence fence_impossible release reconcile_passed reconcile_failed sources_free
         clock    | expire too_old watch_over hold_over
         restart  | recover
         operator | resume write_off resolve
@@ -140,15 +140,23 @@ MELT = Rows(
         17  | too_old             | unknown pending unpaid fencing > attention | unresolved_too_long | record_reason alarm
         18  | retry               | unpaid > paying | policy_allows_retry, quote_unexpired | stamp_sent
         19  | fence               | unpaid > fencing | mint_can_swap_and_restore | write_fence
+        19b | strand              | unpaid > stay | cannot_be_fenced, not last_of_all | record_reason strand_part alarm
+        19c | strand              | unpaid > released | cannot_be_fenced, last_of_all, something_fenced | record_reason strand_part drop_claim alarm
+        19d | strand              | unpaid > watching | cannot_be_fenced, last_of_all, not something_fenced | record_reason strand_part stamp_watch alarm
         20  | fence_impossible    | unpaid > attention | not mint_can_swap_and_restore | record_reason alarm
         21  | release             | unpaid > watching | policy_trusts_mint | release_inputs stamp_watch
         21  | watch_over          | watching > released | watch_window_over, quote_still_unpaid | drop_claim
         21b | release             | attention > watching | operator_gave_reason, unpaid_is_proven | record_reason release_inputs stamp_watch
         21c | write_off           | watching > released | operator_gave_reason, watch_window_over, quote_still_unpaid | record_reason drop_claim alarm
-        22  | fence_done fence_found | fencing unknown pending unpaid attention > released | outputs_verified | spend_inputs store_fenced drop_claim
-        22b | fence_done fence_found | watching > released | outputs_verified | correct_spent store_fenced drop_claim alarm
+        22  | fence_done fence_found | fencing unknown pending unpaid attention > released | outputs_verified, fence_takes_all | spend_inputs store_fenced drop_claim
+        22b | fence_done fence_found | watching > released | outputs_verified, fence_takes_all | correct_spent store_fenced drop_claim alarm
+        22c | fence_done fence_found | fencing unknown pending attention > unpaid | outputs_verified, not fence_takes_all | spend_part store_fenced
+        22c | fence_done fence_found | unpaid > stay | outputs_verified, not fence_takes_all | spend_part store_fenced
+        22d | fence_done fence_found | watching > stay | outputs_verified, not fence_takes_all | correct_spent store_fenced alarm
         23a | fence_refused       | fencing > unknown | own_outputs_not_signed, refusal_means_inputs_gone | record_reason
-        23b | fence_refused       | fencing > unpaid | own_outputs_not_signed, not refusal_means_inputs_gone | record_reason
+        23b | fence_refused       | fencing > unpaid | own_outputs_not_signed, new_outputs_may_help, not refusal_means_inputs_gone, not refused_for_good | record_reason
+        23c | fence_refused       | fencing > unpaid | own_outputs_not_signed, refused_for_good, not refusal_means_inputs_gone | record_reason end_fence
+        23d | fence_refused       | fencing > stay | own_outputs_not_signed, not refusal_means_inputs_gone, not refused_for_good, not new_outputs_may_help | record_reason note_refusal
         24  | change_received     | paid > settled | change_in_bounds, change_verified, blanks_used_once | store_change
         25  | change_complete_empty | paid > settled | owed_min_is_zero, repeatedly_empty | store_change
         25b | change_seen_empty   | paid > stay | owed_min_is_zero, first_seen_empty | stamp_empty
@@ -205,6 +213,11 @@ MELT = Rows(
         PAYMENT_IN_FLIGHT | not_in_flight held_not_in_flight
         FENCE_NOT_VERIFIED | outputs_verified
         FENCE_STANDS | own_outputs_not_signed
+        FENCE_IN_PARTS | fence_takes_all last_of_all
+        NOT_REFUSED_FOR_GOOD | refused_for_good
+        FENCE_WOULD_BE_THE_SAME | new_outputs_may_help
+        REFUSAL_NOT_PROVEN | cannot_be_fenced
+        NOTHING_FENCED | something_fenced
         CHANGE_OUT_OF_BOUNDS | change_in_bounds owed_min_is_zero
         CHANGE_NOT_VERIFIED | change_verified
         CHANGE_STILL_AWAITED | repeatedly_empty first_seen_empty attempts_left

@@ -52,6 +52,23 @@ NEVER_TAKEN = {
     "7.signatures_received.restoring": "a worker that lost its lease forgets its answer; restore finds it",
     "7.signatures_received.attention": "a worker that lost its lease forgets its answer; restore finds it",
     "8.mint_unreachable.issuing": "the same edge as reply_lost",
+    "19b.strand.unpaid": "the model's mint refuses no single coin",
+    "19c.strand.unpaid": "the model's mint refuses no single coin",
+    "19d.strand.unpaid": "the model's mint refuses no single coin",
+    "23c.fence_refused.fencing": "the model's mint refuses no single coin",
+    "23d.fence_refused.fencing": "the model's mint refuses no single coin",
+    "22c.fence_done.fencing": "the model's mint refuses no single coin",
+    "22c.fence_done.unknown": "the model's mint refuses no single coin",
+    "22c.fence_done.pending": "the model's mint refuses no single coin",
+    "22c.fence_done.attention": "the model's mint refuses no single coin",
+    "22c.fence_done.unpaid": "the model's mint refuses no single coin",
+    "22c.fence_found.fencing": "the model's mint refuses no single coin",
+    "22c.fence_found.unknown": "the model's mint refuses no single coin",
+    "22c.fence_found.pending": "the model's mint refuses no single coin",
+    "22c.fence_found.attention": "the model's mint refuses no single coin",
+    "22c.fence_found.unpaid": "the model's mint refuses no single coin",
+    "22d.fence_done.watching": "the model's mint refuses no single coin",
+    "22d.fence_found.watching": "the model's mint refuses no single coin",
 }
 """Edges no default setting takes, and why. Rows 31 (payments the caller makes) and row 6 (child swaps of a
 melt) stand outside of the model."""

@@ -117,7 +117,7 @@ def examples() -> list[tuple[Any, dict[str, Any]]]:
     output = records.Output("k", 8, "02aa", Secret("s"), Secret("r"))
     operation = make_operation(
         request=Secret("lnbc"), quote=records.Quote("q", 1, 0, 9, Secret("x")), blanks=(output,),
-        inputs=(records.InputRef("a", 1, 1),), fences=(records.Fence(1, (output,), Secret("b"), 0),),
+        inputs=(records.InputRef("a", 1, 1),), fences=(records.Fence(1, (output,), 0),),
         payment=records.Payment(1, Secret("p"), True, 1), idempotency=records.Idempotency("k", "h"),
         reason=records.Reason("A", "b"), lease=records.Lease("w", 1, 1),
     )  # fmt: skip

@@ -6,9 +6,11 @@ from collections import Counter
 
 from nutstate.engine.documents import read_documents
 from nutstate.engine.effects import inputs_total_of
+from nutstate.engine.fences import fenced_keys
 from nutstate.engine.mint.port import MintPort, is_value
 from nutstate.engine.proofs import name_of
 from nutstate.engine.reconcile import NOTHING_EXPECTED, report_on
+from nutstate.engine.token_ids import fence_id, fenced_id
 from nutstate.machines.money import owed_max
 from nutstate.machines.registry import released
 from nutstate.storage.audit_hash import audit_hash
@@ -53,11 +55,16 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
         if op.state == "written_off":
             gone += op.loss
         elif op.fenced_token_id is not None:
-            fenced = next(t for t in tokens if t.transaction_id == op.fenced_token_id)
-            born = sum(p.amount for p in fenced.proofs) if fenced.version == 1 else None
-            fees = {f.input_fee for f in op.fences}
-            assert born is None or total - born in fees, f"I5: fence of {op.id}"
-            gone += max(fees)
+            signed = [f for f in op.fences if f.end == "done"]
+            back = {fence_id(op.id, f.generation) if f.inputs else fenced_id(op.id): f for f in signed}
+            for token in tokens:
+                if token.transaction_id in back and token.version == 1:
+                    made = sum(output.amount for output in back[token.transaction_id].outputs)
+                    assert token.total_amount == made, f"I5: fence of {op.id}"
+            if op.state == "released" and op.watch_since is None:
+                worth = sum(o.amount for f in signed for o in f.outputs) + sum(f.input_fee for f in signed)
+                assert total == worth, f"I1: fences of {op.id}"
+            gone += sum(f.input_fee for f in signed)
         elif op.evidence == "caller" and op.payment is not None:
             # what was kept afresh and given back is money as soon as it is stored; the sources go when spent
             # (parked: later, and those that others spent are theirs to account for)
@@ -75,10 +82,12 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
         elif op.payment is not None:
             gone += op.amount + op.input_fee + owed_max(total, op.amount, op.input_fee)
     paid = {part.token_id for op in operations if op.payment or op.fenced_token_id for part in op.inputs}
+    fenced = {key for op in operations if op.kind == "melt" for key in fenced_keys(op)}
     corrected = sum(
         t.total_amount
         for t in tokens
         if t.state == "spent" and t.reserved_by is None and t.transaction_id not in paid
+        if not fenced.issuperset(proof_key(proof.secret) for proof in t.proofs)
     )
     assert entered == held + gone + corrected, f"I1: {entered} != {held} + {gone} + {corrected}"
 
@@ -112,11 +121,15 @@ def _operations(operations: list[Operation], tokens: list[Token]) -> None:
         states = {by_id[part.token_id].state for part in op.inputs}
         if op.kind == "melt" and op.state == "written_off":
             lost = [t for t in tokens if t.reserved_by == op.id and t.state == "spent"]
-            assert op.loss == sum(t.total_amount for t in lost), f"I4: loss of {op.id}"
+            back = sum(o.amount for f in op.fences if f.end == "done" for o in f.outputs)
+            back += sum(f.input_fee for f in op.fences if f.end == "done")
+            assert op.loss == sum(t.total_amount for t in lost) - back, f"I4: loss of {op.id}"
         elif op.state in ("held", "contested"):
             assert states <= {"reserved"}, f"I4: {op.state} with inputs {states}"
-        elif op.payment is not None or op.fenced_token_id:
+        elif op.payment is not None or (op.fenced_token_id and op.state == "released" and not op.watch_since):
             assert states <= {"spent"}, f"I4: {op.state} with inputs {states}"
+        elif op.fenced_token_id and op.state not in ("released", "watching"):
+            assert states <= {"spent", "reserved"}, f"I4: {op.state} with inputs {states}"
         elif op.state in ("paying", "pending", "unknown", "unpaid", "fencing", "attention", "prepared"):
             assert states <= {"reserved"}, f"I4: {op.state} with inputs {states}"
         for token_id in (op.change_token_id, op.keep_token_id):

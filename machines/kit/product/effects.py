@@ -246,5 +246,6 @@ EFFECTS: Mapping[str, Effect] = {
 
 APART = frozenset(
     {"adopt_split", "record_melt", "park_record", "spend_contested", "stamp_unspent", "forget_unspent"}
+    | {"end_fence", "note_refusal", "spend_part", "strand_part", "free_stranded", "drop_stranded"}
 )
 """Effects of edges that no move of the model takes: child swaps, and melts the caller makes himself."""

@@ -26,6 +26,7 @@ class Evidence(NamedTuple):
     asked: bool = False
     signed: bool = False
     gone: bool = False
+    renew: bool = False
     can_fence: bool = False
     change: int = -1
     empty: bool = False
@@ -128,6 +129,8 @@ def _fence(setting: Setting, plan: Plan, op: Op, seen: Evidence) -> dict[str, An
         "fence_total": worth if seen.fence else 0,
         "fence_owed": worth if seen.fence else None,
         "fence_refusal_means_inputs_gone": seen.gone,
+        "fence_takes_all": bool(seen.fence),
+        "fence_renewable": seen.renew,
     }
 
 

@@ -237,7 +237,7 @@ def _post_fence(view: View, got: Answers) -> Step:
     return view.or_too_old("reply_lost")
 
 
-def _confirm_unsigned(view: View, got: Answers, gone: bool) -> Step:
+def _confirm_unsigned(view: View, got: Answers, gone: bool, renew: bool = False) -> Step:
     if not got:
         return Ask("fences")
     found = fences(view, got[0])
@@ -245,7 +245,7 @@ def _confirm_unsigned(view: View, got: Answers, gone: bool) -> Step:
         return found
     if not found:
         return view.or_too_old("mint_unreachable")
-    return Happened("fence_refused", Evidence(asked=True, gone=gone))
+    return Happened("fence_refused", Evidence(asked=True, gone=gone, renew=renew))
 
 
 def _outdated(view: View, got: Answers) -> Step:
@@ -256,7 +256,7 @@ def _outdated(view: View, got: Answers) -> Step:
     gone = any(state != "UNSPENT" for _, state in got[0])
     if not gone and view.op.fences[-1:] == (view.world.epoch,):
         return view.or_too_old("reply_lost")
-    return _confirm_unsigned(view, got[1:], gone)
+    return _confirm_unsigned(view, got[1:], gone, renew=not gone)
 
 
 def _collect_change(view: View, got: Answers) -> Step:

@@ -77,13 +77,16 @@ def conservation(handle: Handle, records: Sequence[AuditRecord]) -> dict[str, An
             "change": op.change_amount,
         }
     elif op.fenced_token_id is not None:
-        back = next(
-            (int(r.data.get("new_value", 0)) for r in records if r.event in ("fence_done", "fence_found")), 0
-        )
+        signed = [r for r in records if r.event in ("fence_done", "fence_found")]
+        back = sum(int(r.data.get("new_value", 0)) for r in signed)
         parts = {"swapped_back": back, "fence_fee": op.fence_fee, "kept": op.keep_total}
+        if not handle.is_final:
+            parts["held"] = handle.inputs - back - op.fence_fee
     else:
         returned = 0 if op.state == "written_off" else handle.inputs
         parts = {"returned": returned, "kept": op.keep_total}
+    if op.stranded:
+        parts["stranded"] = sum(part.amount for part in op.stranded)
     if op.loss and op.evidence != "caller":
         parts["loss"] = op.loss
     return {"sources": op.sources_total, **parts, "holds": op.sources_total == sum(parts.values())}

@@ -93,7 +93,7 @@ def test_every_field_of_an_operation_survives(store: Store) -> None:
         fee_reserve=2, input_fee=1, sources_total=110, keep_total=5, loss=1,
         quote=Quote("q", 100, 2, 9, Secret("lnbc1")), inputs=(InputRef("a", 64, 2), InputRef("b", 46, 4)),
         keep_token_id="tx-1_keep", blanks=(output, output), request_body=Secret("{}"),
-        fences=(Fence(1, (output,), Secret("{}"), 1), Fence(2, (), Secret("[]"), 0)),
+        fences=(Fence(1, (output,), 1, ("aa",), "refused", 3, 4, 5), Fence(2, (), 0)),
         payment=Payment(7, Secret("pre"), True, 1), change_token_id="c", change_amount=3, fenced_token_id="f",
         idempotency=Idempotency("k", "h"), claim="c", reason=Reason("A", "b", True, {"n": 1.5, "m": None}),
         attempts=3, sent_at=4, watch_since=5, parent_id="p",

@@ -145,3 +145,19 @@ def test_nut13_derivation(version: str, counter: int) -> None:
     seed = nut13.seed_from_mnemonic(NUT13["mnemonic"])
     expected = (vector["secrets"][counter], vector["r"][counter])
     assert nut13.derive(seed, vector["id"], counter) == expected
+
+
+BIP39 = [
+    ("abandon " * 11 + "about", "TREZOR",
+     "c55257c360c07c72029aebc1b53c05ed0362ada38ead3e3e9efa3708e53495531f09a6987599d18264c1e1c92f2cf141"
+     "630c7a3c4ab7c81b2f001698e7463b04"),
+    ("あいこくしん　" * 11 + "あおぞら", "㍍ガバヴァぱばぐゞちぢ十人十色",
+     "a262d6fb6122ecf45be09c50492b31f92e9beb7d9a845987a02cefda57a15f9c467a17872029a9e92299b5cbdf306e3a"
+     "0ee620245cbd508959b6cb7ca637bd55"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "passphrase", "seed"), BIP39, ids=["latin", "kana"])
+def test_bip39_seeds_with_a_passphrase(words: str, passphrase: str, seed: str) -> None:
+    """A passphrase left out, or words not normalised, would derive secrets that restore nothing."""
+    assert nut13.seed_from_mnemonic(words, passphrase).hex() == seed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from ..storage.port import Store
 from ..storage.records import Operation
@@ -13,6 +13,7 @@ from ..storage.secret import Secret
 from . import arguments
 from .admission import Admission
 from .allowed import Judge
+from .asking import Asking
 from .draft import Draft
 from .driver import Driver, Observer
 from .errors import NotFound
@@ -54,7 +55,9 @@ class Core:
         self._own_mint: HttpMint | None = None
         if mint is None:
             mint = self._own_mint = HttpMint()
-        self.mint: MintPort = mint
+        log = Log(logger)
+        asked = Asking(mint, log)
+        self.mint: MintPort = cast(MintPort, asked)
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self._uptime = Uptime.of(self.clock)
@@ -64,10 +67,8 @@ class Core:
         self._audit_key = arguments.audit_key(audit_key)
         self._limits = InputLimits()
         self._keysets = Keysets(self.mint, self.clock, self.settings)
-        self._driver = Driver(
-            store, self.settings, self.clock, Worker(), faults or NoFaults(), Log(logger), observer
-        )
-        self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open)
+        self._driver = Driver(store, self.settings, self.clock, Worker(), faults or NoFaults(), log, observer)
+        self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open, asked.heard)
         self._outside = Outside(self._driver, self.settings, self._stored, self._open)
         self._follow_ups = FollowUps(store, self._driver, self._recovery, self.clock, self.mint, self._run)
         self._admission = Admission(

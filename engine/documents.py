@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 from attrs import field, frozen
 
+from ..machines.token import STATUS_OF_STATE
 from ..storage.batch import proof_key
 from ..storage.errors import CorruptRecord
 from ..storage.port import AuditQuery, Reader, TokenQuery, TombstoneQuery
@@ -16,6 +17,9 @@ from .token_ids import deposit_id, derived_ids, minted_id
 from .trail import purged, records_of
 
 PAGE = 1000
+OWNED = tuple(state for state in STATUS_OF_STATE if state not in ("spent", "failed"))
+"""States of what a wallet owns now. What it ever spent only grows: a look at one operation does not read it
+(R216), a sweep does."""
 
 
 @frozen
@@ -77,7 +81,7 @@ def _read(reader: Reader, op: Operation, with_wallet: bool) -> Documents:
     strays = tuple(sorted(_strays(reader, op, frozenset(ids))))
     keys = [proof_key(proof.secret) for token in tokens.values() for proof in token.proofs]
     owners = dict(reader.proof_owners(keys)) if keys else {}
-    wallet = wallet_sums(reader, op.npub, op.mint_url, op.unit) if with_wallet else None
+    wallet = wallet_sums(reader, op.npub, op.mint_url, op.unit, states=OWNED) if with_wallet else None
     return Documents(
         operation=op,
         trail=trail,
@@ -158,11 +162,17 @@ def paged(reader: Reader, query: TokenQuery) -> Iterator[Token]:
         query = attrs.evolve(query, after=page[-1].transaction_id)
 
 
-def wallet_sums(reader: Reader, npub: str, mint_url: str, unit: str, page: int = PAGE) -> WalletSums:
-    """The balance as the store gives it, and as every proof of the wallet adds up."""
+def wallet_sums(
+    reader: Reader, npub: str, mint_url: str, unit: str, page: int = PAGE, states: tuple[str, ...] = ()
+) -> WalletSums:
+    """The balance as the store gives it, and as every proof of the wallet adds up; with ``states`` only of
+    what is in one of them."""
     told = {h.state: h.amount for h in reader.balance(npub, mint_url) if h.unit == unit and h.amount}
+    if states:
+        told = {state: amount for state, amount in told.items() if state in states}
     counted: dict[str, int] = {}
-    for token in paged(reader, TokenQuery(npub=npub, mint_url=mint_url, unit=unit, limit=page)):
+    query = TokenQuery(npub=npub, mint_url=mint_url, unit=unit, states=states, limit=page)
+    for token in paged(reader, query):
         value = sum(proof.amount for proof in token.proofs)
         if value:
             counted[token.state] = counted.get(token.state, 0) + value

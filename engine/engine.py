@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..machines.registry import operation_kinds, operation_states
+from ..storage.errors import page_of
 from ..storage.port import OperationQuery
 from . import arguments
 from .audited import Audits
@@ -12,7 +13,7 @@ from .checked import Checks
 from .coins import balance_of
 from .errors import InvalidArgument
 from .evidence import Evidence
-from .handle import Balance, Handle
+from .handle import Balance, Handle, Recovered
 from .outside import operator_says
 from .payments import Payments
 from .recording import Recordings
@@ -56,7 +57,10 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
             ),
             limit=limit,
         )
-        return tuple(Handle(self, op) for op in self.store.operations(query))
+        page = page_of(lambda: self.store.operations(query), lambda op: op.id)
+        for error in page.unreadable:
+            self._driver.log.unreadable(error)
+        return tuple(Handle(self, op) for op in page.records)
 
     def open_operations(self) -> tuple[Handle, ...]:
         """The operations that :meth:`recover` looks after, the longest overdue first (10,000 at most). A
@@ -77,16 +81,19 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
 
     def recover(
         self, *, wait_s: float = 0, force: bool = False, progress: Callable[[int, int], None] | None = None
-    ) -> tuple[Handle, ...]:
+    ) -> Recovered:
         """Go on with every open operation whose driver died or whose next look is due, and with every one
         that becomes due within ``wait_s``. Returns those operations as they are afterwards.
 
         ``force`` asks at once about the others too, whose next look is later. An operation that a living
         worker drives is left to it in both cases. Each operation is waited for up to ``wait_s``
         seconds. ``progress(done, total)`` is called after each. Running it twice, or in two processes, is
-        harmless. Code INVALID_DURATION. `nutstate recover` means the same (R306)."""
-        ended = self._recovery.sweep(arguments.seconds(wait_s, "wait_s"), force, progress)
-        return tuple(Handle(self, op) for op in ended)
+        harmless. Documents that do not decode are left out, logged and named in ``unreadable``.
+        Code INVALID_DURATION. `nutstate recover` means the same (R306)."""
+        ended, unreadable = self._recovery.sweep(arguments.seconds(wait_s, "wait_s"), force, progress)
+        found = Recovered(Handle(self, op) for op in ended)
+        found.unreadable = tuple(error.message for error in unreadable)
+        return found
 
     def cancel(
         self,

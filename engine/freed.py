@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..storage.errors import CorruptRecord, page_of
 from ..storage.port import AuditQuery, Store
-from ..storage.records import Operation, Token
+from ..storage.records import AuditRecord, Operation, Token
 from ..storage.secret import Secret
 from .draft import token_entity
 from .proofs import sent_secrets
@@ -24,8 +25,17 @@ def spent_meanwhile(store: Store, op: Operation, tokens: Iterable[Token]) -> fro
     trust: it found a late fence, or that the mint paid. Raises StorageError."""
     held = tuple(tokens)
     names = set().union(*(_holders(store, token.transaction_id) for token in held)) - {op.id}
-    taken = frozenset().union(*(_taken_from(store.operation(name)) for name in sorted(names)))
+    taken = frozenset().union(*(_taken_from(_readable(store, name)) for name in sorted(names)))
     return taken & {proof.secret for token in held for proof in token.proofs}
+
+
+def _readable(store: Store, operation_id: str) -> Operation | None:
+    """The operation, if it can be read: one that cannot must not keep another from ending (R214), and what is
+    missed is corrected by the next pre-flight."""
+    try:
+        return store.operation(operation_id)
+    except CorruptRecord:
+        return None
 
 
 def _taken_from(op: Operation | None) -> frozenset[Secret]:
@@ -35,15 +45,19 @@ def _taken_from(op: Operation | None) -> frozenset[Secret]:
     return sent_secrets(op) if gone else frozenset()
 
 
+def _records(store: Store, query: AuditQuery) -> tuple[AuditRecord, ...]:
+    return page_of(lambda: store.audit(query), lambda record: record.seq).records
+
+
 def _holders(store: Store, token_id: str) -> set[str]:
     """Every operation that changed this token, or one whose proofs were moved into it."""
     names: set[str] = set()
     seen, left = {token_id}, [token_id]
     while left and len(seen) <= ANCESTORS_MAX:
-        trail = store.audit(AuditQuery(entity=token_entity(left.pop())))
+        trail = _records(store, AuditQuery(entity=token_entity(left.pop())))
         names |= {record.operation_id for record in trail}
         born = [record.batch_id for record in trail if record.event == "deposit"]
-        for record in (r for batch_id in born for r in store.audit(AuditQuery(batch_id=batch_id))):
+        for record in (r for batch_id in born for r in _records(store, AuditQuery(batch_id=batch_id))):
             source = record.entity.partition(":")[2]
             if record.event == "split" and source not in seen:
                 seen.add(source)

@@ -199,6 +199,12 @@ class Handle:
         }
 
 
+class Recovered(tuple[Handle, ...]):
+    """The operations that a recovery looked after. ``unreadable`` names documents that do not decode."""
+
+    unreadable: tuple[str, ...] = ()
+
+
 @frozen
 class Balance:
     """Value of a wallet by state, per mint and unit, all read at one moment.

@@ -12,6 +12,7 @@ import structlog
 from attrs import frozen
 
 from ..machines.spec import Decision
+from ..storage.errors import CorruptRecord
 from ..storage.records import AuditRecord, Operation
 from .audit import sanitise
 
@@ -62,25 +63,36 @@ class Log:
 
     def transition(self, event: TransitionEvent) -> None:
         critical = event.compliance_level == "CRITICAL" or event.alarm is not None
-        write = self._logger.critical if critical else self._logger.info
         hidden = ("event", "at", "data") if event.alarm is not None else ("event", "at", "data", "alarm")
         fields = attrs.asdict(event, filter=lambda a, _: a.name not in hidden)
-        write("transition", trigger=event.event, **fields, **{f"data_{k}": v for k, v in event.data.items()})
+        fields |= {"trigger": event.event} | {f"data_{k}": v for k, v in event.data.items()}
+        self._write("critical" if critical else "info", "transition", fields)
 
     def refused(self, operation: Operation, decision: Decision) -> None:
-        self._logger.warning(
-            "refused",
-            operation_id=operation.id,
-            machine=decision.machine,
-            trigger=decision.event,
-            state=decision.state,
-            outcome=decision.outcome,
-            refusals=[refusal.code for refusal in decision.refusals],
-            guards={verdict.guard: verdict.held for verdict in decision.verdicts},
-        )
+        fields = {
+            "operation_id": operation.id,
+            "machine": decision.machine,
+            "trigger": decision.event,
+            "state": decision.state,
+            "outcome": decision.outcome,
+            "refusals": [refusal.code for refusal in decision.refusals],
+            "guards": {verdict.guard: verdict.held for verdict in decision.verdicts},
+        }
+        self._write("warning", "refused", fields)
 
     def note(self, name: str, **fields: Any) -> None:
-        self._logger.info(name, **{key: sanitise(value) for key, value in fields.items()})
+        self._write("info", name, {key: sanitise(value) for key, value in fields.items()})
+
+    def unreadable(self, error: CorruptRecord) -> None:
+        """A stored document that does not decode and was left out."""
+        self._write("critical", "unreadable", {"document": error.details.get("document"), "code": error.code})
+
+    def _write(self, level: str, name: str, fields: Mapping[str, Any]) -> None:
+        """A logger that fails must not look like a payment that failed, nor stop one (R215)."""
+        try:
+            getattr(self._logger, level)(name, **fields)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the logger's
+            logging.getLogger(NAME).error("the logger failed (%s) at %s", type(error).__name__, name)
 
 
 def transition_event(record: AuditRecord, duration_ms: float, alarm: str | None = None) -> TransitionEvent:

@@ -4,14 +4,15 @@ corrected in operations of their own."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
 
 import attrs
 from attrs import define, field, frozen
 
 from ..machines.registry import latest
 from ..storage.batch import proof_key
-from ..storage.errors import Conflict
+from ..storage.errors import Conflict, page_of
 from ..storage.port import Store, TokenQuery
 from ..storage.records import Operation, Proof, Reason, Token
 from . import requests
@@ -22,6 +23,8 @@ from .errors import MintError
 from .evidence import Chosen, Evidence, Selection
 from .mint.port import Failure, MintPort, ProofState
 from .preflight import (
+    ABORT,
+    FULL,
     HIGH,
     UNKNOWN,
     Asked,
@@ -68,6 +71,7 @@ class Lookover:
     proofs: int = 0
     corrected: int = 0
     operations: list[str] = field(factory=list)
+    unreadable: list[str] = field(factory=list)
 
     def wallet_pages(self, progress: Progress | None, correct: bool) -> PreflightReport:
         """Every proof of the wallet, a page of tokens at a time."""
@@ -88,12 +92,15 @@ class Lookover:
             states=LOOKED_AT, limit=self.settings.page_size,
         )  # fmt: skip
         while True:
-            page = self.store.tokens(query)
-            if page:
-                yield page
-            if len(page) < query.limit:
+            page = page_of(partial(self.store.tokens, query), lambda token: token.transaction_id)
+            for error in page.unreadable:  # R214: told, and no reason to leave out the others
+                self.driver.log.unreadable(error)
+                self.unreadable.append(error.message)
+            if page.records:
+                yield page.records
+            if page.size < query.limit:
                 return
-            query = attrs.evolve(query, after=page[-1].transaction_id)
+            query = attrs.evolve(query, after=page.last)
 
     def look(self, tokens: Iterable[Token], correct: bool) -> None:
         """Ask the mint about every proof of these tokens. What seems to contradict it is read again, so
@@ -102,16 +109,20 @@ class Lookover:
         held = [(name_of(proof), (proof, token)) for token in tokens for proof in token.proofs]
         answers = self._ask(list(dict.fromkeys(name for name, _ in held)))
         report = judge(_asked(held), answers)
-        where = dict(held)
         if report.discrepancies:
             names = {d.Y for d in report.discrepancies}
-            now = self._where_now({name: where[name][0] for name in names})
-            where |= now
-            held = [*(pair for pair in held if pair[0] not in now), *now.items()]
+            suspects = [(name, pair) for name, pair in held if name in names]
+            now = self._where_now(
+                {name: proof for name, (proof, _) in suspects},
+                {token.transaction_id for _, (_, token) in suspects},
+            )
+            found = {name for name, _ in now}
+            held = [*(pair for pair in held if pair[0] not in found), *now]
             report = judge(_asked(held), answers)
         spent = {d.Y for d in report.discrepancies if d.severity == HIGH}
         if correct and spent:
-            self._correct({name: where[name] for name in sorted(spent)})
+            seen_in = {token.transaction_id for name, (_, token) in held if name in spent}
+            self._correct({name: proof for name, (proof, _) in held if name in spent}, seen_in)
         self._add(report)
 
     def foreign(self, proofs: Iterable[Proof]) -> PreflightReport:
@@ -119,16 +130,21 @@ class Lookover:
         given = {name_of(proof): proof for proof in proofs}
         answers = self._ask(list(given))
         here = self._where_now(given)
-        asked = [*_asked(here.items())]
-        asked += [Asked(name, None, p.amount, UNKNOWN) for name, p in given.items() if name not in here]
+        found = {name for name, _ in here}
+        asked = [*_asked(here)]
+        asked += [Asked(name, None, p.amount, UNKNOWN) for name, p in given.items() if name not in found]
         self._add(judge(asked, answers))
         return self.report()
 
     def report(self) -> PreflightReport:
         """What was found so far."""
-        return report_of(
+        report = report_of(
             self.found, self.actions, self.proofs, corrected=self.corrected, operations=self.operations
         )
+        if not self.unreadable:
+            return report
+        advice = ABORT if report.recommendation == ABORT else FULL
+        return attrs.evolve(report, unreadable=tuple(self.unreadable), recommendation=advice)
 
     def _add(self, report: PreflightReport) -> None:
         self.found += report.discrepancies
@@ -148,34 +164,38 @@ class Lookover:
             said += answer
         return said
 
-    def _where_now(self, proofs: dict[str, Proof]) -> dict[str, tuple[Proof, Token]]:
-        """The wallet's tokens that hold these proofs now; a proof that is not in it is left out."""
+    def _owners(self, proofs: Mapping[str, Proof]) -> dict[str, str]:
+        """Which token the index gives each proof to, by its Y."""
         keys = {proof_key(proof.secret): name for name, proof in proofs.items()}
-        owners = self.store.proof_owners(keys)
-        ids = tuple(sorted(set(owners.values())))
-        if not ids:
-            return {}
-        tokens = {t.transaction_id: t for t in self.store.tokens(TokenQuery(ids=ids, limit=len(ids)))}
-        found: dict[str, tuple[Proof, Token]] = {}
-        for key, token_id in owners.items():
-            token = tokens.get(token_id)
-            if token is not None and self.wallet.holds(token):
-                found[keys[key]] = (proofs[keys[key]], token)
+        return {keys[key]: token_id for key, token_id in self.store.proof_owners(keys).items()}
+
+    def _where_now(
+        self, proofs: Mapping[str, Proof], seen_in: Set[str] = frozenset()
+    ) -> list[tuple[str, tuple[Proof, Token]]]:
+        """Every token of the wallet that holds one of these proofs now, among those that the index names and
+        those they were seen in: a document that a foreign program wrote is in no index (R211). A proof
+        that is in none is left out."""
+        keys = {proof_key(proof.secret): name for name, proof in proofs.items()}
+        ids = tuple(sorted({*self._owners(proofs).values(), *seen_in}))
+        found: list[tuple[str, tuple[Proof, Token]]] = []
+        for token in self.store.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ():
+            held = {proof_key(proof.secret) for proof in token.proofs} if self.wallet.holds(token) else set()
+            found += [(name, (proofs[name], token)) for key, name in keys.items() if key in held]
         return found
 
     # -- correcting ------------------------------------------------------------------------------
 
-    def _correct(self, spent: dict[str, tuple[Proof, Token]]) -> None:
+    def _correct(self, spent: dict[str, Proof], seen_in: Set[str]) -> None:
         """Mark as spent what the mint calls SPENT a second time too, in one operation per chunk."""
-        again = {state.Y for state in self._states(list(spent)) if state.state == "SPENT"}
-        proofs = {name: proof for name, (proof, _) in spent.items() if name in again}
+        again = {state.Y for state in self._states(sorted(spent)) if state.state == "SPENT"}
+        proofs = {name: proof for name, proof in spent.items() if name in again}
         names, size = sorted(proofs), self.settings.page_size
         for start in range(0, len(names), size):
-            self._correct_chunk({name: proofs[name] for name in names[start : start + size]})
+            self._correct_chunk({name: proofs[name] for name in names[start : start + size]}, seen_in)
 
-    def _correct_chunk(self, proofs: dict[str, Proof]) -> None:
+    def _correct_chunk(self, proofs: dict[str, Proof], seen_in: Set[str]) -> None:
         for _ in range(self.settings.commit_tries_max):
-            chosen = _unspent_parts(self._where_now(proofs))
+            chosen = _unspent_parts(self._where_now(proofs, seen_in), self._owners(proofs))
             if not chosen:
                 return
             try:
@@ -238,13 +258,20 @@ def _asked(held: Iterable[tuple[str, tuple[Proof, Token]]]) -> Iterator[Asked]:
             yield Asked(name, token.transaction_id, proof.amount, state)
 
 
-def _unspent_parts(where: dict[str, tuple[Proof, Token]]) -> tuple[Chosen, ...]:
-    tokens = {
-        token.transaction_id: token for _, token in where.values() if token.state in ("unspent", "stranded")
-    }
-    parts = []
-    for token_id, token in sorted(tokens.items()):
-        wanted = {proof.secret for proof, holder in where.values() if holder.transaction_id == token_id}
+def _unspent_parts(
+    where: Sequence[tuple[str, tuple[Proof, Token]]], owners: Mapping[str, str]
+) -> tuple[Chosen, ...]:
+    """What can be corrected in one commit: of a token that the index does not name nothing is split off,
+    and of two that hold the same proof the one that the index names goes first."""
+    tokens = {token.transaction_id: token for _, (_, token) in where if token.state == "unspent"}
+    parts, taken = [], set[str]()
+    for token_id, token in sorted(tokens.items(), key=lambda t: (t[0] not in owners.values(), t[0])):
+        wanted = {proof.secret: name for name, (proof, holder) in where if holder.transaction_id == token_id}
+        if taken & set(wanted.values()):
+            continue
         whole = attrs.evolve(token, proofs=tuple(named(p) if p.secret in wanted else p for p in token.proofs))
-        parts.append(Chosen(whole, tuple(p for p in whole.proofs if p.secret in wanted)))
+        gone = tuple(p for p in whole.proofs if p.secret in wanted)
+        if len(gone) == len(whole.proofs) or all(owners.get(n) == token_id for n in wanted.values()):
+            parts.append(Chosen(whole, gone))
+            taken |= set(wanted.values())
     return tuple(parts)

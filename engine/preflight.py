@@ -114,6 +114,7 @@ class PreflightReport:
     proofs: int = 0
     corrected: int = 0  # value that was marked as spent
     operations: tuple[str, ...] = field(default=())  # that did it
+    unreadable: tuple[str, ...] = ()  # documents that do not decode, and could not be looked at
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready and free of secrets."""
@@ -126,6 +127,7 @@ class PreflightReport:
             "discrepancies": [found.as_dict() for found in self.discrepancies],
             "corrected": self.corrected,
             "operations": list(self.operations),
+            "unreadable": list(self.unreadable),
         }
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from attrs import define
 
-from ..storage.errors import NutstateError
+from ..storage.errors import CorruptRecord, NutstateError, Page, page_of
 from ..storage.port import Store, TakeLease
 from ..storage.records import Operation
+from .asking import Heard
 from .driver import Driver
 from .known import machine_of
 from .ports import Clock
@@ -18,6 +20,9 @@ from .settings import Settings
 
 SWEEP_MAX = 10_000
 FAR_FUTURE = 2**62
+SILENT_MAX = 3
+"""Operations of one mint in a row that a sweep waits for in vain; the others are left for the next sweep."""
+_ASK_NO_MINT = frozenset({"contested", "settled", "prepared"})
 LEASES_AHEAD_MAX = 10  # lengths of a lease; one that ends later was taken under a wrong wall clock
 _LOOK_AGAIN_S = 0.05
 
@@ -31,27 +36,53 @@ class Recovery:
     settings: Settings
     clock: Clock
     open_run: Callable[[Operation, str], Run]
+    heard: Callable[[str], Heard]
 
     def sweep(
         self, wait_s: float, force: bool, progress: Callable[[int, int], None] | None
-    ) -> tuple[Operation, ...]:
+    ) -> tuple[tuple[Operation, ...], tuple[CorruptRecord, ...]]:
         """Drive every open operation that is orphaned or due, and every one that becomes due before the
-        wait is over unless its caller must act (``force``: every one, at once)."""
+        wait is over unless its caller must act (``force``: every one, at once). Also gives what could
+        not be read."""
+        page = self.open_page()
         found = [
             op
-            for op in self.open_operations()
+            for op in page.records
             if force or self._due_in(op) <= (0 if self._waits_for_caller(op) else wait_s)
         ]
         ended = []
+        silent: Counter[str] = Counter()
         for done, op in enumerate(found, 1):
-            ended.append(self._one(op, wait_s, 0 if force else self._due_in(op)))
+            if silent[op.mint_url] >= SILENT_MAX and op.state not in _ASK_NO_MINT:
+                ended.append(op)  # due as before: the next sweep begins with what waited longest
+            else:
+                before = self.heard(op.mint_url)
+                ended.append(self._one(op, wait_s, 0 if force else self._due_in(op)))
+                self._count_silence(silent, op.mint_url, before)
             if progress is not None:
                 progress(done, len(found))
-        return tuple(ended)
+        return tuple(ended), page.unreadable
+
+    def _count_silence(self, silent: Counter[str], mint_url: str, before: Heard) -> None:
+        """A mint that answers nothing costs a sweep no more than SILENT_MAX waits."""
+        now = self.heard(mint_url)
+        if now.answered > before.answered:
+            silent[mint_url] = 0
+        elif now.asked > before.asked:
+            silent[mint_url] += 1
+            if silent[mint_url] == SILENT_MAX:
+                self.driver.log.note("recover_left_silent_mint", mint_url=mint_url)
 
     def open_operations(self) -> Sequence[Operation]:
-        """Every operation that recovery looks after, the longest overdue first."""
-        return self.store.live_operations(FAR_FUTURE, SWEEP_MAX)
+        """Every operation that recovery looks after and that can be read, the longest overdue first."""
+        return self.open_page().records
+
+    def open_page(self) -> Page[Operation]:
+        """The same with what cannot be read, which is logged: it must not keep recovery from the others."""
+        page = page_of(lambda: self.store.live_operations(FAR_FUTURE, SWEEP_MAX), lambda op: op.id)
+        for error in page.unreadable:
+            self.driver.log.unreadable(error)
+        return page
 
     def _one(self, op: Operation, wait_s: float, due_in_s: float) -> Operation:
         """One operation of a sweep; its trouble must not keep the others from being looked after."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
 from attrs import define, field, frozen
 
-from ..storage.errors import CorruptRecord
+from ..storage.errors import CorruptRecord, Duplicate, page_of
 from ..storage.port import OperationQuery, Store
 from ..storage.records import Operation
 from .documents import Documents, read_documents, wallet_sums
@@ -78,6 +80,12 @@ class SweepReport:
         }
 
 
+def _check_id(parent_id: str, settled_id: str) -> str:
+    """The id of the check that a sweep stores about an operation. It follows from the last such check that
+    was settled: what two sweeps find at once is stored once, and what is wrong again is stored again."""
+    return f"tx_check_{hashlib.sha256(f'{parent_id}|{settled_id}'.encode()).hexdigest()[:24]}"
+
+
 @define(eq=False)
 class Sweep:
     """One sweep. Each page is read at one moment and judged afterwards."""
@@ -94,6 +102,7 @@ class Sweep:
     known: list[str] = field(factory=list)
     fresh: list[str] = field(factory=list)
     wallets: dict[tuple[str, str, str], None] = field(factory=dict)
+    unreadable: list[str] = field(factory=list)
 
     def run(self, query: OperationQuery, progress: Progress | None) -> SweepReport:
         """Look at every operation of the query, newest first, and at their wallets; then store a summary."""
@@ -107,7 +116,7 @@ class Sweep:
                 self.done += 1
                 if progress is not None:
                     progress(self.done, max(total, self.done))
-        wrong = tuple(self._wallets())
+        wrong = (*self._wallets(), *self.unreadable)
         if progress is not None:
             progress(self.done, self.done)
         summary = self._summary(query, wrong)
@@ -120,12 +129,15 @@ class Sweep:
     def _pages(self, query: OperationQuery) -> Iterator[Sequence[Documents]]:
         while True:
             with self.store.snapshot() as reader:
-                page = reader.operations(query)
-                documents = [read_documents(reader, op, with_wallet=False) for op in page]
+                page = page_of(partial(reader.operations, query), lambda op: (op.created_at, op.id))
+                documents = [read_documents(reader, op, with_wallet=False) for op in page.records]
+            for error in page.unreadable:  # R214: told, and no reason to leave out the others
+                self.driver.log.unreadable(error)
+                self.unreadable.append(f"transaction_completeness: {error.message}")
             yield documents
-            if len(page) < query.limit:
+            if page.size < query.limit:
                 return
-            query = attrs.evolve(query, after=(page[-1].created_at, page[-1].id))
+            query = attrs.evolve(query, after=page.last)
 
     def _judged(self, op: Operation, report: ReconcileReport) -> None:
         self.checks += len(report.checks)
@@ -134,20 +146,29 @@ class Sweep:
             self.wallets[op.npub, op.mint_url, op.unit] = None
         if report.validation_passed:
             return
-        open_check = self.store.operations(OperationQuery(parent_id=op.id, states=("discrepant",), limit=1))
-        if open_check or op.state == "discrepant":
+        with self.store.snapshot() as reader:
+            told = reader.operations(OperationQuery(parent_id=op.id, states=("discrepant",), limit=1))
+            settled = reader.operations(OperationQuery(parent_id=op.id, states=("resolved",), limit=1))
+        known = told[0].id if told else op.id if op.state == "discrepant" else None
+        if known is None and has_ended(op):
+            name = _check_id(op.id, settled[0].id if settled else "")
+            try:
+                report = attrs.evolve(report, check_id=self.store_report(op, report, name).id)
+            except Duplicate:
+                known = name  # another sweep found the same at the same time (R217)
+        if known is not None:
             self.known.append(op.id)
-            report = attrs.evolve(report, check_id=open_check[0].id if open_check else op.id)
+            report = attrs.evolve(report, check_id=known)
         else:
-            if has_ended(op):
-                report = attrs.evolve(report, check_id=self.store_report(op, report).id)
             self.fresh += [f"{op.id}: {text}" for text in report.discrepancies_found]
         self.failed.append(report)
 
-    def store_report(self, op: Operation, report: ReconcileReport) -> Operation:
+    def store_report(self, op: Operation, report: ReconcileReport, check_id: str | None = None) -> Operation:
         """Keep what was found about an operation as a check of its own."""
         wallet = Wallet(op.npub, op.wallet_id, op.mint_url, op.unit)
         check = new_check(wallet, op.amount, self.driver.clock.now(), op.id)
+        if check_id is not None:
+            check = attrs.evolve(check, id=check_id)
         return store_check(self.driver, self.new_run, check, happened(report, "found_"))
 
     def _wallets(self) -> Iterator[str]:

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import attrs
 from attrs import field, frozen
 
 from ..storage.audit_hash import audit_hash, document_hash, token_hash, tombstone_mac
-from ..storage.errors import CorruptRecord
+from ..storage.errors import CorruptRecord, Page, page_of
 from ..storage.port import AuditQuery, OperationQuery, Reader, Store, TokenQuery, TombstoneQuery
 from ..storage.records import AuditRecord, Operation, Span, Token, Tombstone
 from .verdicts import Fault, Findings, VerifyReport
 
+R = TypeVar("R")
 Progress = Callable[[int, int], None]
 PAGE = 200
 RECORDS_PAGE = 2000
@@ -125,56 +128,51 @@ class _Walk:
         after: tuple[int, str] | None = None
         while True:
             with self.store.snapshot() as reader:
-                try:
-                    page = reader.operations(OperationQuery(after=after, limit=PAGE))
-                except CorruptRecord as error:
-                    self.found.corrupt(error)
-                    return
-                ids = tuple(operation.id for operation in page)
-                buried = reader.tombstones(TombstoneQuery(operation_ids=ids, limit=PAGE)) if ids else ()
-                gone = {tombstone.operation_id for tombstone in buried}
-                for operation in page:
-                    if operation.id not in gone and _has_no_record(reader, operation.id):
+                query = OperationQuery(after=after, limit=PAGE)
+                page = self._sound(partial(reader.operations, query), lambda op: (op.created_at, op.id))
+                for operation in page.records:
+                    if _has_no_record(reader, operation.id) and not _is_buried(reader, operation.id):
                         _verify_operation(self.found, reader, operation.id, operation, self.key)
-            if not page:
+            if not page.size:
                 return
-            after = (page[-1].created_at, page[-1].id)
+            after = page.last
 
     def tombstones(self) -> None:
         """Tombstones with no record beside them, as it should be."""
         after: str | None = None
         while True:
             with self.store.snapshot() as reader:
-                try:
-                    page = reader.tombstones(TombstoneQuery(after=after, limit=PAGE))
-                except CorruptRecord as error:
-                    self.found.corrupt(error)
-                    return
-                for tombstone in page:
+                query = TombstoneQuery(after=after, limit=PAGE)
+                page = self._sound(partial(reader.tombstones, query), lambda t: t.operation_id)
+                for tombstone in page.records:
                     name = tombstone.operation_id
                     if _has_no_record(reader, name):
                         _verify_operation(
                             self.found, reader, name, _operation(self.found, reader, name), self.key
                         )
-            if not page:
+            if not page.size:
                 return
-            after = page[-1].operation_id
+            after = page.last
 
     def tokens(self) -> None:
         """The state and version of every token against its records, whoever wrote them."""
         after: str | None = None
         while True:
             with self.store.snapshot() as reader:
-                try:
-                    page = reader.tokens(TokenQuery(after=after, limit=PAGE))
-                except CorruptRecord as error:
-                    self.found.corrupt(error)
-                    return
-                for token in page:
+                query = TokenQuery(after=after, limit=PAGE)
+                page = self._sound(partial(reader.tokens, query), lambda t: t.transaction_id)
+                for token in page.records:
                     _judge_token(self.found, reader, token)
-            if not page:
+            if not page.size:
                 return
-            after = page[-1].transaction_id
+            after = page.last
+
+    def _sound(self, read: Callable[[], Sequence[R]], cursor: Callable[[R], Any]) -> Page[R]:
+        """A page; what does not decode in it is told, and the walk goes on (R214)."""
+        page = page_of(read, cursor)
+        for error in page.unreadable:
+            self.found.corrupt(error)
+        return page
 
 
 def _operation(found: Findings, reader: Reader, operation_id: str) -> Operation | None:
@@ -183,6 +181,13 @@ def _operation(found: Findings, reader: Reader, operation_id: str) -> Operation 
     except CorruptRecord as error:
         found.corrupt(error, operation_id)
         return None
+
+
+def _is_buried(reader: Reader, operation_id: str) -> bool:
+    try:
+        return bool(reader.tombstones(TombstoneQuery(operation_ids=(operation_id,))))
+    except CorruptRecord:
+        return True  # it has one, which the walk over the tombstones judges
 
 
 def _has_no_record(reader: Reader, operation_id: str) -> bool:
@@ -270,7 +275,8 @@ def _judge_entities(found: Findings, reader: Reader, operation_id: str, entities
         try:
             known |= {token.transaction_id for token in reader.tokens(TokenQuery(ids=part, limit=len(part)))}
         except CorruptRecord as error:
-            found.corrupt(error, operation_id)
+            for each in error.page.unreadable if error.page is not None else (error,):
+                found.corrupt(each, operation_id)
             known |= set(part)
     for name, seq in entities.items():
         if name.removeprefix("token:") not in known or not name.startswith("token:"):

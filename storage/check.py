@@ -129,8 +129,8 @@ def _check_token(change: Insert[Token] | Advance[Token], entity: str) -> None:
 
 
 def _check_holder(change: Insert[Token] | Advance[Token], operation_id: str, entity: str) -> None:
-    """A reservation is given up by the operation that holds it alone, by becoming unspent (or, for what is
-    awaited, by failing). What another operation holds is left alone in every way (R205)."""
+    """A reservation is given up by the operation that holds it alone, by a step that frees the token, and is
+    never passed on. What another operation holds is left alone in every way (R205)."""
     if not isinstance(change, Advance):
         return
     before, after = change.before, change.after
@@ -140,9 +140,9 @@ def _check_holder(change: Insert[Token] | Advance[Token], operation_id: str, ent
         return
     if before.reserved_by != operation_id:
         _refuse(f"{entity}: another operation holds it")
-    freed = after.state == "unspent" or (before.state, after.state) == ("awaiting", "failed")
-    if after.reserved_by != before.reserved_by and not freed:
-        _refuse(f"{entity}: reserved_by changes only by becoming unspent")
+    kept = after.prev_state == "reserved" and after.state in ("reserved", "spent")
+    if after.reserved_by != before.reserved_by and (kept or after.reserved_by is not None):
+        _refuse(f"{entity}: reserved_by changes only by becoming free")
 
 
 def gains_proofs(change: Advance[Token]) -> bool:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from attrs import frozen
 
 from .catalogue import ERRORS
+
+R = TypeVar("R")
+D = TypeVar("D")
 
 
 class NutstateError(Exception):
@@ -111,9 +116,54 @@ class StoreUnsupported(StorageError):
 
 
 class CorruptRecord(StorageError):
-    """A stored document does not decode; ``details`` names it and the field, never the value."""
+    """A stored document does not decode; ``details`` names it and the field, never the value. Where a
+    page of documents was read, ``page`` holds the others."""
 
     code = "CORRUPT_RECORD"
+    page: Page[Any] | None = None
+
+
+@frozen
+class Page(Generic[R]):
+    """What could be read of a page of documents, and what could not. ``size`` counts both; ``last`` is the
+    cursor of the last one, readable or not."""
+
+    records: tuple[R, ...]
+    unreadable: tuple[CorruptRecord, ...] = ()
+    size: int = 0
+    last: Any = None
+
+
+def page_of(read: Callable[[], Sequence[R]], cursor: Callable[[R], Any]) -> Page[R]:
+    """The page that ``read`` gives, also when documents in it do not decode: they must not hide the others
+    (R214). ``cursor`` makes of a record what the next query goes on behind. Raises CorruptRecord where
+    the store cannot tell the page apart."""
+    try:
+        records = tuple(read())
+    except CorruptRecord as error:
+        if error.page is None:
+            raise
+        return error.page
+    return Page(records, (), len(records), cursor(records[-1]) if records else None)
+
+
+def decoded(
+    documents: Sequence[D], make: Callable[[D], R], cursor: Callable[[D], Any] | None = None
+) -> list[R]:
+    """Every document as a record; CorruptRecord for the first that does not decode, with the page."""
+    records: list[R] = []
+    unreadable: list[CorruptRecord] = []
+    for document in documents:
+        try:
+            records.append(make(document))
+        except CorruptRecord as error:
+            unreadable.append(error)
+    if not unreadable:
+        return records
+    torn = CorruptRecord(unreadable[0].message, **unreadable[0].details)
+    last = cursor(documents[-1]) if cursor is not None else None
+    torn.page = Page(tuple(records), tuple(unreadable), len(documents), last)
+    raise torn
 
 
 class BatchTooLarge(StorageError):

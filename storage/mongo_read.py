@@ -11,7 +11,7 @@ from bson import ObjectId
 from ..machines.token import STATUS_OF_STATE
 from .check import TOKEN_TYPES
 from .codec import corrupt
-from .errors import CorruptRecord, StorageError, StoreUnavailable
+from .errors import CorruptRecord, StorageError, StoreUnavailable, decoded
 from .mongo_codec import (
     Document,
     audit_from_document,
@@ -139,9 +139,38 @@ class MongoReads:
         *,
         sort: Sort = (),
         limit: int = 0,
+        cursor: Callable[[Document], Any] | None = None,
     ) -> list[T]:
-        documents = self._asked(lambda: self._reads.find(collection, filter, sort=sort, limit=limit))
-        return [make(document) for document in documents]
+        try:
+            documents = self._asked(lambda: self._reads.find(collection, filter, sort=sort, limit=limit))
+        except CorruptRecord:
+            if limit == 1:
+                raise
+            return self._one_by_one(collection, filter, make, sort, limit, cursor)
+        return decoded(documents, make, cursor)
+
+    def _one_by_one(
+        self,
+        collection: str,
+        filter: Document,
+        make: Callable[[Document], T],
+        sort: Sort,
+        limit: int,
+        cursor: Callable[[Document], Any] | None,
+    ) -> list[T]:
+        """A page in which the driver stumbles over a document: it then gives none of them."""
+        fields = ("_id", *(name for name, _ in sort))
+        keys = self._asked(
+            lambda: self._reads.find(collection, filter, sort=sort, limit=limit, fields=fields)
+        )
+
+        def read(key: Document) -> T:
+            found = self._find(collection, {"_id": {"$eq": key["_id"]}}, make, limit=1)
+            if not found:
+                raise corrupt(f"{collection} {key['_id']}", "_id")
+            return found[0]
+
+        return decoded(keys, read, cursor)
 
     def _one(self, collection: str, filter: Document, make: Callable[[Document], T]) -> T | None:
         found = self._find(collection, filter, make, limit=1)
@@ -161,14 +190,17 @@ class MongoReads:
             return []
         newest = (("created_at", -1), ("_id", -1))
         return self._find(
-            OPERATIONS, operation_filter(query), operation_from_document, sort=newest, limit=query.limit
-        )
+            OPERATIONS, operation_filter(query), operation_from_document, sort=newest, limit=query.limit,
+            cursor=lambda document: (document.get("created_at"), document["_id"]),
+        )  # fmt: skip
 
     def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
         group = {"_id": {"kind": "$kind", "state": "$state"}, "number": {"$sum": 1}}
         pipeline = [{"$match": equal(npub=npub)}, {"$group": group}]
         rows = self._asked(lambda: self._reads.aggregate(OPERATIONS, pipeline))
-        counted = [Counted(row["_id"]["kind"], row["_id"]["state"], int(row["number"])) for row in rows]
+        found = [(row["_id"].get("kind"), row["_id"].get("state"), int(row["number"])) for row in rows]
+        # A document without a kind or a state is told of where it is read (R214).
+        counted = [Counted(kind, state, n) for kind, state, n in found if type(kind) is type(state) is str]
         return sorted(counted, key=lambda c: (c.kind, c.state))
 
     def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
@@ -191,7 +223,10 @@ class MongoReads:
         sort: Sort = (by_id,)
         if query.largest_first or query.smallest_first:
             sort = (("total_amount", -1 if query.largest_first else 1), by_id)
-        return self._find(TOKENS, token_filter(query), token_from_document, sort=sort, limit=query.limit)
+        return self._find(
+            TOKENS, token_filter(query), token_from_document, sort=sort, limit=query.limit,
+            cursor=lambda document: document.get("transaction_id"),
+        )  # fmt: skip
 
     def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
         filter = {"_id": {"$in": list(keys)}}
@@ -265,7 +300,10 @@ class MongoReads:
         if query.after is not None:
             name["$gt"] = query.after
         filter = ({"_id": name} if name else {}) | equal(spans__entity=query.entity)
-        return self._find(TOMBSTONES, filter, tombstone_from_document, sort=(("_id", 1),), limit=query.limit)
+        return self._find(
+            TOMBSTONES, filter, tombstone_from_document, sort=(("_id", 1),), limit=query.limit,
+            cursor=lambda document: document["_id"],
+        )  # fmt: skip
 
 
 _PER_CHAIN: Final = 16  # records of one operation, more or less
@@ -277,8 +315,10 @@ def _chains(rows: Sequence[Document]) -> list[Chain]:
     found: list[Chain] = []
     for row in rows:
         name, seq, expires_at = row.get("operation_id"), row.get("seq"), row.get("expires_at")
-        if not isinstance(name, str) or not isinstance(seq, int):
+        if not isinstance(name, str):
             raise corrupt(f"audit record {row.get('_id')}", "operation_id")
+        if not isinstance(seq, int):
+            seq = 0  # told of where the record itself is read; its chain must not hide the others
         last = Chain(name, 1, seq, seq, str(row.get("hash")), expires_at)
         if found and found[-1].operation_id == name:
             before = found.pop()

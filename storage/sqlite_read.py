@@ -10,6 +10,7 @@ from typing import Any, Final
 from ..machines.token import STATUS_OF_STATE
 from .check import TOKEN_TYPES
 from .codec import from_plain
+from .errors import decoded
 from .port import AuditQuery, Chain, Counted, Held, HeldCoins, OperationQuery, TokenQuery, TombstoneQuery
 from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 from .sqlite_rows import (
@@ -22,10 +23,13 @@ from .sqlite_rows import (
     token_from_row,
     tombstone_from_row,
 )
-from .sqlite_schema import listed
+from .sqlite_schema import OPERATION_COLUMNS, listed
 
 # A document of another type or state was forced past the rules, and counts as nothing (R212).
 _IS_MONEY: Final = f"transaction_type IN ({listed(TOKEN_TYPES)}) AND state IN ({listed(STATUS_OF_STATE)})"
+
+
+_CREATED_AT: Final = OPERATION_COLUMNS.index("created_at")
 
 
 class _Where:
@@ -141,7 +145,8 @@ class SqliteReads(ABC):
         return self._operation_where("claim = ?", claim)
 
     def operations(self, query: OperationQuery) -> Sequence[Operation]:
-        return [operation_from_row(row) for row in self._rows(*operation_sql(query))]
+        rows = self._rows(*operation_sql(query))
+        return decoded(rows, operation_from_row, lambda row: (row[_CREATED_AT], row[0]))
 
     def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
         where = _Where()
@@ -158,7 +163,7 @@ class SqliteReads(ABC):
             " ORDER BY next_check_at, id LIMIT ?",
             (due_before, max(limit, 0)),
         )
-        return [operation_from_row(row) for row in rows]
+        return decoded(rows, operation_from_row)
 
     def dedup(self, key: str) -> DedupRecord | None:
         rows = self._rows("SELECT key, operation_id, expires_at FROM dedup WHERE key = ?", (key,))
@@ -172,7 +177,7 @@ class SqliteReads(ABC):
         return token_from_row(rows[0]) if rows else None
 
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
-        return [token_from_row(row) for row in self._rows(*token_sql(query))]
+        return decoded(self._rows(*token_sql(query)), token_from_row, lambda row: row[0])
 
     def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
         rows = self._rows(
@@ -212,7 +217,7 @@ class SqliteReads(ABC):
         ]
 
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
-        return [audit_from_row(row) for row in self._rows(*audit_sql(query))]
+        return decoded(self._rows(*audit_sql(query)), audit_from_row)
 
     def audit_operations(self, after: str = "", limit: int = 1000) -> Sequence[Chain]:
         end = "(SELECT hash FROM audit WHERE operation_id = name AND seq = last)"
@@ -235,4 +240,5 @@ class SqliteReads(ABC):
         if query.after is not None:
             where.add("operation_id > ?", query.after)
         sql = f"SELECT {TOMBSTONE_SELECT} FROM tombstones{where} ORDER BY operation_id LIMIT ?"
-        return [tombstone_from_row(row) for row in self._rows(sql, (*where.values, max(query.limit, 0)))]
+        rows = self._rows(sql, (*where.values, max(query.limit, 0)))
+        return decoded(rows, tombstone_from_row, lambda row: row[0])

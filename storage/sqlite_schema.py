@@ -234,8 +234,8 @@ BEGIN SELECT RAISE(ABORT, 'what a token is and whose it is never changes'); END;
 
 CREATE TRIGGER token_held BEFORE UPDATE OF reserved_by ON tokens
 WHEN OLD.state IN ({listed(HELD)}) AND OLD.reserved_by IS NOT NULL AND NEW.reserved_by IS NOT OLD.reserved_by
-  AND NEW.state <> 'unspent' AND NOT (OLD.state = 'awaiting' AND NEW.state = 'failed')
-BEGIN SELECT RAISE(ABORT, 'reserved_by changes only by becoming unspent'); END;
+  AND (NEW.reserved_by IS NOT NULL OR (NEW.prev_state IS 'reserved' AND NEW.state IN ('reserved', 'spent')))
+BEGIN SELECT RAISE(ABORT, 'reserved_by changes only by becoming free'); END;
 
 CREATE TRIGGER token_not_replaced BEFORE INSERT ON tokens
 WHEN EXISTS (SELECT 1 FROM tokens WHERE transaction_id = NEW.transaction_id)

@@ -45,7 +45,7 @@ def classify_error(status: int, payload: object, location: str | None = None) ->
     not JSON may come from anything on the way, before or after execution, and are ambiguous."""
     code, detail = _read_error(payload)
     if 300 <= status < 400:
-        return Ambiguous(f"HTTP {status}: {_moved(location)}", code)
+        return Ambiguous(f"HTTP {status}: {_moved(location)}", code, status=status)
     if 400 <= status < 500 and status not in (408, 429) and isinstance(payload, dict):
         return Refused(code, detail or f"HTTP {status}", is_definitive(code), status)
     said = f"HTTP {status}: {detail}" if detail else f"HTTP {status}"

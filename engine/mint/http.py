@@ -280,9 +280,12 @@ def _judge(answer: _Answer, read: Callable[[object], T]) -> T | Refused | Ambigu
         if not success:
             return classify_error(answer.status, None, answer.location)
         is_json = str(error) != wire.NOT_JSON
-        return Ambiguous(f"malformed answer: {error}" if is_json else wire.NOT_JSON, unreadable=is_json)
+        detail = f"malformed answer: {error}" if is_json else wire.NOT_JSON
+        return Ambiguous(detail, unreadable=is_json, status=answer.status)
     except Exception as error:  # noqa: BLE001 - no answer of a mint may end a drive
-        return Ambiguous(f"no readable answer: {type(error).__name__}", unreadable=success)
+        return Ambiguous(
+            f"no readable answer: {type(error).__name__}", unreadable=success, status=answer.status
+        )
 
 
 def _parts(items: Sequence[T]) -> list[Sequence[T]]:

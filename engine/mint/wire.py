@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from ...storage.records import Dleq, Output, Proof
 from ...storage.secret import Secret
 from . import fields, keysets
-from .fields import Fields, Malformed, Notes
+from .fields import Fields, Notes
+from .fields import Malformed as Malformed
 from .port import (
     UNKNOWN,
     BlindedMessage,
@@ -36,8 +37,6 @@ ITEMS_MAX = 10_000
 _MELT_STATES = frozenset({"UNPAID", "PENDING", "PAID"})
 _MINT_STATES = frozenset({"UNPAID", "PAID", "ISSUED"})
 _PROOF_STATES = frozenset({"UNSPENT", "PENDING", "SPENT"})
-
-__all__ = ["Malformed"]
 
 
 # --- bodies -----------------------------------------------------------------------------------
@@ -118,12 +117,8 @@ def read_info(data: object) -> MintInfo:
     """NUT-06. Everything a mint leaves out is empty; what it supports must be readable, because "nothing"
     would be believed."""
     info = Fields(data, "info")
-    nuts = info.body.get("nuts", {})
-    return MintInfo(
-        info.get("name", fields.name) or "",
-        info.get("version", fields.name) or "",
-        fields.an_object(nuts, "nuts"),
-    )
+    nuts = fields.an_object(info.body.get("nuts", {}), "nuts")
+    return MintInfo(info.get("name", fields.name) or "", info.get("version", fields.name) or "", nuts)
 
 
 def read_keysets(data: object) -> Noted[KeysetInfo]:

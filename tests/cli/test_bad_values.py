@@ -107,6 +107,7 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--state": [("none", USAGE)],
     "--limit": [("0", (1, "INVALID_LIMIT")), ("10001", (1, "INVALID_LIMIT")), ("many", USAGE)],
     "--dir": [("/dev/null", (1, "STORE_UNAVAILABLE")), (__file__, USAGE)],
+    "--fee-max": [("-1", (1, "INVALID_AMOUNT")), ("2.5", USAGE), ("much", USAGE)],
     "--amount": [("0", USAGE), ("1000001", USAGE), ("1.5", USAGE)],
     "--outcome": [("stolen", USAGE)],
     "--operation": [("", (1, "INVALID_FORMAT")), (LONG, (1, "INVALID_FORMAT"))],

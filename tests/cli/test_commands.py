@@ -216,3 +216,15 @@ def test_words() -> None:
     assert [brief_age(ms) for ms in (-5, 4_000, 120_000, 7_200_000, 10**9)] == ["0s", "4s", "2m", "2h", "11d"]
     assert clean("a\x1b[31mb\n") == "a�[31mb\n"
     assert redact("x mongodb://u:p@host 'cashuAabc' " + "f" * 64) == "x mongodb://…host '…' …"
+
+
+def test_r250_r253_a_fee_has_a_maximum_and_an_outcome_is_told(wallet: Wallet) -> None:
+    """R250, R253: ``--fee-max`` refuses before anything is reserved; text and JSON say how it stands."""
+    bolt11 = wallet.invoice(100)
+    refused = wallet.run("melt", bolt11, "--fee-max", "0", "--json")
+    assert refused.code == 1 and refused.json["error"]["code"] == "FEE_TOO_HIGH"
+    assert refused.json["error"]["details"]["fee_max"] == 0 and wallet.worth() == {"unspent": FUNDS}
+    paid = wallet.run("melt", bolt11, "--fee-max", "5", "--json").json["operation"]
+    assert (paid["outcome"], paid["paid"], paid["cost"]) == ("paid", True, paid["fee_paid"])
+    plan = wallet.run("melt", wallet.invoice(100), "--prepare", "--json").json["operation"]
+    assert plan["outcome"] == "open" and "pay nothing elsewhere" in wallet.run("show", plan["id"]).out

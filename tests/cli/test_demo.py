@@ -71,7 +71,7 @@ def test_outcomes(place: Wallet, outcome: str, state: str, passes: tuple[str, ..
         assert cost == operation["amount"] + operation["lightning_fee"] + operation["input_fee"]
         assert operation["lightning_fee"] < operation["fee_reserve"]
     else:
-        assert cost == terms["input_fee"] and parts["swapped_back"] + cost == operation["inputs"]
+        assert cost == terms["fence_fee"] and parts["swapped_back"] + cost == operation["inputs"]
     assert document["balance_after"] == place.worth()["unspent"]
     assert document["store"] == place.url and document["mint_state"] == str(place.state)
     assert Path(document["diagram"]).exists() and document["npub"] == NPUB
@@ -115,7 +115,9 @@ def test_the_example_runs_as_it_is(tmp_path: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout == "reconciled: 100 sat, fee 2 sat, change 2 sat\nbalance 898 sat, 12 audit records\n"
+    assert ran.stdout == (
+        "paid: 100 sat, cost 2 sat, change 2 sat\nthe wallet owns 898 sat, 12 audit records\n"
+    )
 
 
 @pytest.fixture(scope="module")

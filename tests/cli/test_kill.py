@@ -80,7 +80,7 @@ def test_the_request_never_arrived_and_the_value_comes_back(
     ran = wallet.run("recover", "--wait", "20", "--json")
     assert ran.code == 0 and ran.json["operations"][0]["state"] == "released"
     terms = wallet.run("show", operation_id, "--json").json["conservation"]
-    assert terms["holds"] and wallet.worth()["unspent"] == FUNDS - terms["input_fee"]
+    assert terms["holds"] and wallet.worth()["unspent"] == FUNDS - terms["fence_fee"]
 
 
 def test_the_same_command_long_after_finds_the_open_operation(

@@ -219,9 +219,17 @@ def recover(session: Session, wait: float, force: bool) -> int:
     still = [h for h in (*handles, *others) if not h.is_final and h not in waiting]
     if session.out.as_json:
         session.out.document(
-            {"operations": [as_document(handle) for handle in handles], "open": [h.id for h in still]}
+            {
+                "operations": [as_document(handle) for handle in handles],
+                "open": [h.id for h in still],
+                "unreadable": list(handles.unreadable),
+            }
         )
-        return Exit.OPEN if still else Exit.DONE
+        return Exit.OPEN if still or handles.unreadable else Exit.DONE
+    for message in handles.unreadable:
+        session.out.line(f"Left out: {message}.")
+    if handles.unreadable and not handles and not still:
+        return Exit.OPEN
     if not handles and not still:
         words = f"; {len(waiting)} prepared or held and waiting for you" if waiting else ""
         session.out.line(f"Nothing is open{words}.")
@@ -234,7 +242,7 @@ def recover(session: Session, wait: float, force: bool) -> int:
         session.out.line(f"{ended} of {len(handles)} ended, {left} still open{words}.")
     _not_due(session, [handle for handle in others if handle in still])
     session.out.pairs([("next", session.command(f"show {handle.id}")) for handle in still])
-    return Exit.OPEN if still else Exit.DONE
+    return Exit.OPEN if still or handles.unreadable else Exit.DONE
 
 
 def _not_due(session: Session, handles: list[Handle]) -> None:

@@ -100,7 +100,7 @@ def test_r205_its_own_operation_gives_it_up_by_freeing_it_only(place: Place) -> 
             batch = batch_for(
                 evolve(operation, state="quoted"), operation, tokens=[(token, after)], path=path
             )
-            with pytest.raises(InvalidBatch, match="reserved_by changes only by becoming unspent"):
+            with pytest.raises(InvalidBatch, match="reserved_by changes only by becoming free"):
                 store.commit(batch)
         assert place.dump() == held
         freed = evolve(token, state="unspent", reserved_by=None)

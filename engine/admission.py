@@ -118,7 +118,7 @@ class Admission:
     def _follow(self, op: Operation, first: Operation, waiting: Waiting) -> Operation:
         if first.state == "prepared" and first.policy.two_step and not op.policy.two_step:
             raise Refused(
-                "this payment is prepared and waits to be confirmed",
+                "this payment is prepared already and waits for confirm or cancel",
                 code="WAITS_FOR_CALLER",
                 prepared=first.id,
             )

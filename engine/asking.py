@@ -13,6 +13,7 @@ from attrs import frozen
 from ..machines.money import is_amount
 from ..storage.secret import Secret
 from .log import Log
+from .mint.classify import safe_detail
 from .mint.port import (
     UNKNOWN,
     Ambiguous,
@@ -91,7 +92,7 @@ class Asking:
         def call(mint_url: str, *args: Any, **named: Any) -> Any:
             try:
                 given = there(mint_url, *args, **named)
-                answer = _checked(name, given)
+                answer = checked(name, given)
             except Exception as error:  # noqa: BLE001 - whatever a port raises proves nothing
                 self._log.note("mint_port_failed", call=name, error=type(error).__name__)
                 answer = given = Ambiguous(f"the mint port raised {type(error).__name__}")
@@ -116,16 +117,16 @@ class Asking:
             self._heard.put(mint_url, Heard(before.asked + 1, before.answered + (not silent)))
 
 
-def _checked(call: str, answer: Any) -> Any:
+def checked(call: str, answer: Any) -> Any:
     """The answer, if it is one; states that no NUT knows are made UNKNOWN, those of proofs PENDING."""
     if isinstance(answer, Failure):
         return answer if _fits(answer, type(answer)) else Ambiguous("the answer cannot be stored")
     if not _fits(answer, ANSWERS[call]):
         return Ambiguous("the answer is not what the port promises", unreadable=True)
     if isinstance(answer, MeltQuote) and answer.state not in _MELT_STATES:
-        return attrs.evolve(answer, state=UNKNOWN, said=answer.state[:40])
+        return attrs.evolve(answer, state=UNKNOWN, said=safe_detail(answer.state)[:40])
     if isinstance(answer, MintQuote) and answer.state not in _MINT_STATES:
-        return attrs.evolve(answer, state=UNKNOWN, said=answer.state[:40])
+        return attrs.evolve(answer, state=UNKNOWN, said=safe_detail(answer.state)[:40])
     if call == "check_states" and any(state.state not in _PROOF_STATES for state in answer):
         known = (s if s.state in _PROOF_STATES else ProofState(s.Y, "PENDING") for s in answer)
         return Noted(known, (*getattr(answer, "notes", ()), "a proof's state is none that is known"))

@@ -46,7 +46,10 @@ class Audits(Core):
             raise InvalidArgument("limit must be a whole number from 1 to 10000", code="INVALID_LIMIT")
         query = evolve(_query(operation_id, entity, levels, since, until), limit=limit)
         if after is not None and entity is not None:
-            raise InvalidArgument("an entity has its own order: no after", code="INVALID_FORMAT")
+            raise InvalidArgument(
+                "after cannot be used together with entity: records of an entity are ordered by version",
+                code="INVALID_FORMAT",
+            )
         return tuple(self.store.audit(evolve(query, after=after)))
 
     def verify_audit(
@@ -100,9 +103,7 @@ class Audits(Core):
         stays as it is. Running it twice is harmless. Codes: AUDIT_KEY_MISSING, INVALID_FORMAT."""
         key = self._audit_key
         if key is None:
-            raise Refused(
-                "records are only purged with an audit key: Engine(audit_key=…)", code="AUDIT_KEY_MISSING"
-            )
+            raise Refused("a purge needs the audit key: Engine(audit_key=…)", code="AUDIT_KEY_MISSING")
         now = self.clock.now()
         border = now if before is None else min(_moment(before, "before"), now)
         purged: list[str] = []

@@ -58,9 +58,9 @@ def parse_token(
     else:
         found = HandedIn(arguments.mint_url(mint_url), arguments.unit(unit), _typed(proofs))
     if not found.proofs:
-        raise InvalidArgument("there are no proofs in it", code="INVALID_TOKEN")
+        raise InvalidArgument("the token holds no proofs", code="INVALID_TOKEN")
     if not all(is_amount(proof.amount) for proof in found.proofs):
-        raise InvalidArgument("every proof has a positive whole amount", code="INVALID_AMOUNT")
+        raise InvalidArgument("a proof has no positive whole amount", code="INVALID_AMOUNT")
     if not all(can_be_spent(proof.secret) for proof in found.proofs):
         raise InvalidArgument(
             f"a proof's secret is not 1 to {SECRET_CHARS_MAX} printable characters: no mint need take it",
@@ -73,7 +73,7 @@ def parse_token(
 
 def _typed(proofs: object) -> tuple[Proof, ...]:
     """Proofs of the right types throughout; what is in them is judged later."""
-    error = InvalidArgument("proofs is a sequence of well-formed Proof", code="INVALID_TOKEN")
+    error = InvalidArgument("proofs must be a list of well-formed Proof objects", code="INVALID_TOKEN")
     if isinstance(proofs, str | bytes) or not isinstance(proofs, Sequence):
         raise error
     for proof in proofs:
@@ -99,13 +99,13 @@ def _renamed(proof: Proof) -> Proof:
     except ValueError:
         name = None  # raised below, outside: the cause would show the secret
     if name is None:
-        raise InvalidArgument("a proof's secret is not text", code="INVALID_TOKEN")
+        raise InvalidArgument("the secret of a proof is not text", code="INVALID_TOKEN")
     return attrs.evolve(proof, Y=name, witness=None)
 
 
 def _decode(token: str, mint_url: str | None) -> HandedIn:
     if not isinstance(token, str):
-        raise InvalidArgument("a token is text", code="INVALID_TOKEN")
+        raise InvalidArgument("token must be text", code="INVALID_TOKEN")
     try:
         decoded = decode_token(token.strip())
         url = arguments.mint_url(decoded.mint_url)
@@ -177,10 +177,13 @@ def _check_signatures(keysets: Keysets, handed: HandedIn, allow_unverified: bool
     for proof in handed.proofs:
         key = keysets.keys(handed.mint_url, proof.id).keys.get(proof.amount)
         if key is None:
-            raise Refused("the keyset has no key for an amount", code="INVALID_AMOUNT")
+            raise Refused("the mint's keyset has no key for the amount of a proof", code="INVALID_AMOUNT")
         secret, dleq = proof.secret.reveal(), proof.dleq
         if secret.lstrip().startswith("["):
-            raise Refused("a proof is locked to somebody (NUT-10)", code="PROOFS_LOCKED")
+            raise Refused(
+                "a proof can only be spent under a condition, such as with a key (NUT-10)",
+                code="PROOFS_LOCKED",
+            )
         if dleq is None or dleq.r is None:
             if allow_unverified:
                 continue

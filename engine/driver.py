@@ -10,28 +10,31 @@ import attrs
 from attrs import define
 
 from ..machines.money import is_amount
-from ..machines.spec import Decision
+from ..machines.spec import Decision, State
 from ..storage.batch import Advance, proof_key
 from ..storage.catalogue import DB_FAILURE_AFTER_SUCCESS
 from ..storage.errors import CommitUnknown, Conflict, StorageError, StoreUnavailable
 from ..storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
-from ..storage.records import Lease, Operation
+from ..storage.records import AuditRecord, Lease, Operation, Reason
 from . import effects
 from .actions import ACTIONS, READS_BEFORE_COMMIT
 from .alarms import alarm_of
 from .draft import Draft, operation_entity
 from .errors import refusal_error
 from .evidence import Evidence
+from .failures import failed
 from .freed import spent_meanwhile
 from .known import machine_of
 from .log import Log, TransitionEvent, transition_event
 from .ports import Clock, Faults, Worker
 from .proofs import sent_secrets
-from .run import CommitFirst, Happened, Pause, Run
+from .run import CommitFirst, Happened, Pause, Result, Run
 from .settings import Settings
 from .token_ids import minted_id
 
 Observer = Callable[[TransitionEvent], None]
+
+TOO_OLD = Reason("UNRESOLVED_TOO_LONG", "the mint gave no final answer in time", retryable=True)
 
 
 @define(eq=False)
@@ -54,6 +57,8 @@ class Driver:
             return self._drive(run, wait_s, poll_parked)
         except Exception as error:
             with contextlib.suppress(StorageError):
+                failed(self, run.operation, run.worker, error)
+            with contextlib.suppress(StorageError):
                 self._let_go(run, at_once=True)
             if isinstance(error, StorageError) and (run.draft.stored or isinstance(error, CommitUnknown)):
                 _still_open(error, run)
@@ -75,7 +80,7 @@ class Driver:
                 self.commit(run)
                 continue  # a conflict may have moved the operation
             run.asked_from = self.clock.monotonic()
-            result = ACTIONS[run.operation.kind, state.action](run)
+            result = self._aged(run, state, ACTIONS[run.operation.kind, state.action](run))
             run.answered = state.write_ahead
             if isinstance(result, Happened):
                 polls = run.idle_polls
@@ -98,6 +103,19 @@ class Driver:
         self.commit(run)
         self._let_go(run)
         return run.operation
+
+    @staticmethod
+    def _aged(run: Run, state: State, result: Result) -> Result:
+        """What an action found, or ``too_old`` in its place: when the wait that the state belongs to has
+        lasted too long, and what was found neither ends it nor leads to another wait."""
+        if not state.patience or isinstance(result, CommitFirst):
+            return result
+        if isinstance(result, Happened):
+            decision = run.decide(result.event, result.evidence)
+            if decision.accepted and run.draft.machine.state(decision.next_state).patience != state.patience:
+                return result
+        old = Happened("too_old", Evidence(reason=TOO_OLD))
+        return old if run.decide(old.event, old.evidence).accepted else result
 
     @staticmethod
     def _been_there(run: Run, entered: set[str]) -> bool:
@@ -128,7 +146,7 @@ class Driver:
 
     def stage(self, run: Run, happened: Happened, decision: Decision) -> None:
         """Stage an accepted decision with its effects."""
-        if decision.state == "watching" and not run.draft.dirty:
+        if decision.state in ("watching", "stuck") and not run.draft.dirty:
             # what was freed is anybody's: it may have changed hands since this drive began
             run.draft = self.open_draft(run.operation, run.draft.actor)
         now = run.now()
@@ -145,6 +163,11 @@ class Driver:
             # counts, for everybody
             run.draft.set(sent_at=now, sent_by=None)
             run.sent_here = (now, self.clock.monotonic())
+        if (
+            run.draft.machine.state(decision.next_state).patience
+            != run.draft.machine.state(decision.state).patience
+        ):
+            run.draft.set(failures=0)
         run.staged.append((happened, run.answered))
         run.answered = False
         run.evidence = evidence
@@ -196,9 +219,13 @@ class Driver:
         run.draft = self.fresh(batch.operation.after, run.draft)
         run.staged.clear()
         run.spent.stored()
-        newest = (operation_entity(run.operation.id), run.operation.version)
-        for record in batch.audit:
-            alarm = alarm_of(run.operation) if (record.entity, record.version) == newest else None
+        self.tell(run.operation, batch.audit, duration_ms)
+
+    def tell(self, operation: Operation, records: tuple[AuditRecord, ...], duration_ms: float) -> None:
+        """Log what was committed, and tell the observer."""
+        newest = (operation_entity(operation.id), operation.version)
+        for record in records:
+            alarm = alarm_of(operation) if (record.entity, record.version) == newest else None
             event = transition_event(record, round(duration_ms, 3), alarm)
             self.log.transition(event)
             self._tell(event)
@@ -255,7 +282,7 @@ class Driver:
         ids = {part.token_id for part in operation.inputs}
         if operation.kind == "mint":
             ids.add(minted_id(operation.id))
-        if operation.state in ("watching", "contested"):
+        if operation.state in ("watching", "stuck", "contested"):
             ids |= set(self.store.proof_owners(map(proof_key, sent_secrets(operation))).values())
         if ids:
             draft.load(self.store.tokens(TokenQuery(ids=tuple(sorted(ids)), limit=len(ids))))
@@ -343,6 +370,9 @@ def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
             data["fee_reserve"] = evidence.quote.fee_reserve
     if evidence.mint_quote is not None:
         data["quote_state"] = evidence.mint_quote.state
+    for quote in (evidence.quote, evidence.mint_quote):
+        if quote is not None and (quote.said or quote.notes):
+            data |= {"quote_said": quote.said or "", "set_aside": list(quote.notes)}
     if evidence.states is not None:
         names = sorted({state.state for state in evidence.states})
         data["input_states"] = {n: sum(s.state == n for s in evidence.states) for n in names}

@@ -14,8 +14,9 @@ from .effects import consumed_tokens, is_free, owed_bounds
 from .evidence import Evidence
 from .fences import done, fenced_amount, fenced_keys, generations, keys_of
 from .mint.bolt11 import InvalidInvoice, decode_invoice
+from .mint.classify import refusal_kind
 from .mint.port import Refused, named_expiry
-from .proofs import sent_keys, sent_secrets
+from .proofs import name_of, sent_keys, sent_secrets
 from .settings import Settings
 
 
@@ -75,18 +76,26 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         "sent_at": op.sent_at,
         "since_last_send_ms": elapsed.since_send_ms,
         "settle_window_ms": _ms(settings.settle_window_s),
+        "sendings": op.attempts,
+        "refusal_kind": refusal_kind(evidence.answer),
+        "refused_for": op.refused_for,
+        "refusal_window_ms": _ms(settings.refusal_window_s),
+        "unclear_told": op.reason is not None and op.reason.code == "MINT_STATE_UNKNOWN",
+        "claim_held": op.claim is not None,
+        "inputs_taken": _inputs_taken(draft, evidence),
         "retries": max(0, op.attempts - 1),
         "retries_max": settings.retries_max,
-        "unresolved_since": _unresolved_since(op),
+        **_patience(op, settings),
+        "failures": op.failures,
+        "failures_max": settings.drive_failures_max,
         "hold_until": op.hold_until,
         "hold_max_ms": _ms(settings.hold_max_h, 3_600_000),
         "held_unspent_since": op.held_unspent_since,
-        "unknown_age_max_ms": _ms(settings.unknown_age_max_h, 3_600_000),
         "watch_since": op.watch_since,
         "watch_window_ms": _ms(settings.watch_window_h, 3_600_000),
         "change_window_ms": _ms(settings.change_window_s),
         "payment_recorded": op.payment is not None,
-        "paid_at": op.payment.paid_at if op.payment else None,
+        "change_awaited_since": max(op.payment.paid_at, op.resumed_at or 0) if op.payment else None,
         "input_count_max": settings.proofs_per_operation_max,
         "operator_reason": evidence.operator_reason,
         "checks_performed": evidence.checks_performed,
@@ -103,11 +112,20 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
     return MeltFacts(**facts)
 
 
-def _unresolved_since(op: Operation) -> int | None:
-    """Since it was sent, or the hold ended. A fence counts the settle window anew, not our patience."""
-    if op.sent_at is None:
-        return op.hold_until
-    return op.created_at if op.fences else op.sent_at
+def _patience(op: Operation, settings: Settings) -> dict[str, int]:
+    """From when patience counts, and how long it lasts: from the payment, the sending or the beginning,
+    unless an operator sent it back to work since; a watch or a hold has its own time first. A fence counts
+    the settle window anew, not our patience."""
+    lasts = _ms(settings.unknown_age_max_h, 3_600_000)
+    if op.payment is not None:
+        since = op.payment.paid_at
+    elif op.watch_since is not None:
+        since, lasts = op.watch_since, lasts + _ms(settings.watch_window_h, 3_600_000)
+    elif op.hold_until is not None:
+        since, lasts = op.created_at, lasts + max(0, op.hold_until - op.created_at)
+    else:
+        since = op.created_at if op.sent_at is None or op.fences else op.sent_at
+    return {"unresolved_since": max(since, op.resumed_at or 0), "unknown_age_max_ms": lasts}
 
 
 def _quote(op: Operation, evidence: Evidence, now: int) -> dict[str, Any]:
@@ -214,11 +232,26 @@ def _mint_state(op: Operation, evidence: Evidence) -> dict[str, Any]:
     return facts
 
 
+def _inputs_taken(draft: Draft, evidence: Evidence) -> bool:
+    """Of inputs that were freed: whether the mint calls one SPENT that no operation of ours has spent since,
+    or signed change for the payment."""
+    if evidence.proofs:
+        return True
+    spent = {state.Y for state in evidence.states or () if state.state == "SPENT"}
+    sent = sent_secrets(draft.operation) if spent else frozenset()
+    return any(
+        proof.secret in sent and name_of(proof) in spent
+        for token in draft.all_tokens()
+        if token.state != "spent"
+        for proof in token.proofs
+    )
+
+
 def _unfenced(draft: Draft) -> frozenset[str]:
     """The keys of the inputs that no fence spent yet and that are not stranded; after a release, when they
     may be anywhere, of all that no fence spent."""
     op = draft.operation
-    if op.state == "watching":
+    if op.state in ("watching", "stuck"):
         return frozenset(sent_keys(op)) - fenced_keys(op)
     return frozenset(proof_key(proof.secret) for proof in draft.input_proofs())
 
@@ -308,6 +341,8 @@ def mint_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         tries_max=settings.issue_tries_max,
         sent_at=op.sent_at,
         retry_after_ms=_retry_after(op, settings),
+        failures=op.failures,
+        failures_max=settings.drive_failures_max,
         operator_reason=evidence.operator_reason,
     )
 

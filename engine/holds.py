@@ -23,7 +23,7 @@ def named_sources(sources: object, hold: str | None, most: int) -> tuple[str, ..
 def checked_hold(op: Operation, wallet: str, url: str, unit: str) -> Operation:
     """The caller's operation, if it is a hold of this wallet, mint and unit."""
     if op.kind != "melt" or op.hold_until is None:
-        raise Refused("this operation holds nothing for a caller", code="NOT_HELD", hold=op.id)
+        raise Refused("this operation is not a hold", code="NOT_HELD", hold=op.id)
     if (op.wallet_id, op.mint_url, op.unit) != (wallet, url, unit):
         raise Refused("the hold is of another wallet, mint or unit", code="MINT_OR_UNIT_MISMATCH")
     return op

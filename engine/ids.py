@@ -27,7 +27,7 @@ def validate_transaction_id(value: object) -> str:
     INVALID_LENGTH. An id is also a prefix of derived ids, so the length leaves room for them.
     """
     if not isinstance(value, str) or not value:
-        raise InvalidArgument("a transaction id is non-empty text", code="INVALID_FORMAT")
+        raise InvalidArgument("a transaction id must be text, and not empty", code="INVALID_FORMAT")
     if not LENGTH_MIN <= len(value) <= LENGTH_MAX:
         raise InvalidArgument(
             f"a transaction id has {LENGTH_MIN} to {LENGTH_MAX} characters",

@@ -180,7 +180,11 @@ def _melt_sums(tally: Tally, docs: Documents) -> None:
         loss = 0 if op.evidence == "caller" else op.loss  # sources that others used are theirs to account for
         parts = (op.amount, fee or 0, op.input_fee, op.keep_total, op.change_amount, loss)
         tally.that("the Lightning fee is known", fee is not None)
-        tally.that("sources = amount + fees + keep + change + loss", op.sources_total, sum(parts))
+        tally.that(
+            "sources + surplus = amount + fees + keep + change + loss",
+            op.sources_total + op.surplus,
+            sum(parts),
+        )
         tally.that("no part is negative", conserved(sum(parts), *parts))
     elif op.payment is None and op.inputs:
         stranded = sum(part.amount for part in op.stranded)

@@ -11,7 +11,7 @@ from ..storage.errors import Conflict
 from ..storage.records import Operation
 from . import arguments
 from .actions.last_look import look_or_refuse, mint_says
-from .driver import Driver
+from .driver import TOO_OLD, Driver
 from .errors import Refused, refusal_error
 from .evidence import Evidence
 from .run import Happened, Run
@@ -43,7 +43,7 @@ class Outside:
 
         def look(run: Run) -> Happened:
             found: Happened | Evidence = Evidence()
-            if run.operation.state in ("attention", "contested", "watching"):
+            if run.operation.state in ("attention", "contested", "stuck"):
                 found = look_or_refuse(run, force)
             if isinstance(found, Happened):
                 return Happened(found.event, _saying(found.evidence, said))
@@ -66,6 +66,8 @@ class Outside:
             run = self.open_run(self.stored(operation_id), actor)
             run.strict = True
             try:
+                if actor == "operator":
+                    self._park_if_old(run)
                 return self._decided(run, look(run))
             except Conflict:
                 continue
@@ -75,6 +77,16 @@ class Outside:
             tokens=[],
             operations=[operation_id],
         )
+
+    def _park_if_old(self, run: Run) -> None:
+        """An operator need not wait for the next drive to find a live operation too old."""
+        happened = Happened("too_old", Evidence(reason=TOO_OLD))
+        if run.draft.machine.state(run.operation.state).kind != "live":
+            return
+        decision = run.decide(happened.event, happened.evidence)
+        if decision.accepted:
+            self.driver.stage(run, happened, decision)
+            self.driver.commit(run)
 
     def _decided(self, run: Run, happened: Happened) -> Operation:
         decision = run.decide(happened.event, happened.evidence)

@@ -14,9 +14,9 @@ from .errors import Refused
 from .evidence import Evidence
 from .handle import Handle
 from .run import Happened
+from .settings import ON_UNPAID
 
 ON_DUPLICATE = ("return", "error")
-ON_UNPAID = ("fence", "retry_then_fence", "trust")
 
 
 class Payments(Core):
@@ -94,7 +94,10 @@ class Payments(Core):
         op = self._stored(self._bound(operation_id, npub))
         if op.state in ENDED_UNPAID:
             raise Refused(
-                f"the operation is {op.state}", code="ALREADY_FINAL", operation_id=op.id, state=op.state
+                f"the operation is {op.state}; only a prepared melt can be confirmed",
+                code="ALREADY_FINAL",
+                operation_id=op.id,
+                state=op.state,
             )
         return self._handle(self._recovery.follow(op, self._wait(wait_s), confirmed=True))
 

@@ -141,7 +141,7 @@ def sort_out(tokens: Sequence[Token], handed: KeepAndChange) -> tuple[tuple[Chos
     own = {proof.secret: proof for token in tokens for proof in token.proofs}
     for proof in handed.change:
         if proof.secret in own:
-            raise Refused("a change proof is a proof of a source", code="DUPLICATE_SECRET")
+            raise Refused("a proof of change is also a proof of a source", code="DUPLICATE_SECRET")
     for proof in handed.keep:
         if proof.secret in own and not _same(proof, own[proof.secret]):
             raise Refused(

@@ -374,7 +374,7 @@ def _parked(op: Operation, tokens: tuple[Token, ...]) -> Reason:
     taken = sorted(token.transaction_id for token in tokens if not is_free(token, op))
     return Reason(
         "CONCURRENT_OPERATION",
-        "recorded as paid, but a source or the payment is another operation's",
+        "the payment is recorded, but a source or the invoice belongs to another operation",
         details={"tokens": taken},
     )
 

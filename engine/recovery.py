@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from attrs import define
 
-from ..storage.errors import CorruptRecord, NutstateError, Page, page_of
+from ..storage.errors import CorruptRecord, NutstateError, Page, StorageError, page_of
 from ..storage.port import Store, TakeLease
 from ..storage.records import Operation
 from .asking import Heard
 from .driver import Driver
+from .failures import failed
 from .known import machine_of
 from .ports import Clock
 from .run import Happened, Run
@@ -143,7 +145,12 @@ class Recovery:
         taken = self.store.note(TakeLease(op.id, name, until, now, breaking, self._plausible(now)))
         if taken is None:
             return self.store.operation(op.id) or op, False
-        run = self.open_run(taken, f"worker:{name}")
+        try:
+            run = self.open_run(taken, f"worker:{name}")
+        except Exception as error:
+            with contextlib.suppress(StorageError):
+                failed(self.driver, taken, name, error)
+            raise
         confirmed = confirmed and taken.state == "prepared"
         run.worker, run.confirmed = name, confirmed
         if taken.sent_by is not None and worker.certainly_dead(taken.sent_by):

@@ -129,7 +129,9 @@ def check_id_free(store: Store, op: Operation) -> None:
 
 
 def taken_id(op: Operation) -> InvalidArgument:
-    return InvalidArgument("the transaction id exists", code="DUPLICATE_TRANSACTION_ID", id=op.id)
+    return InvalidArgument(
+        "another operation has this transaction id", code="DUPLICATE_TRANSACTION_ID", id=op.id
+    )
 
 
 def dedup_key(op: Operation) -> str:
@@ -279,7 +281,7 @@ def _was_corrected(store: Store, token_id: str) -> bool:
 
 def _blocked(tokens: Iterable[str], operations: list[str]) -> Refused:
     return Refused(
-        "open discrepancies forbid the melt: a named source is part of one, or lost value to a correction",
+        "a named source is part of an open discrepancy, or lost value to a correction",
         code="MELT_BLOCKED_BY_RECONCILIATION",
         tokens=sorted(tokens),
         operations=operations,

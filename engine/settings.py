@@ -6,6 +6,8 @@ from attrs import field, frozen, validators
 
 from ..machines.money import AMOUNT_MAX
 
+ON_UNPAID = ("fast", "fence", "retry_then_fence", "trust")
+
 
 def _duration(default: float) -> float:
     return field(default=default, validator=validators.ge(0))
@@ -21,6 +23,8 @@ class Settings:
 
     settle_window_s: float = _duration(30)
     """How long after the last send an UNPAID answer proves nothing."""
+    refusal_window_s: float = _duration(2)
+    """How long after a mint confirmed its own refusal it is asked again, before the inputs are free."""
     post_open_max_s: float = _duration(70)
     """How long a request of another process may still be open; the settle window starts after it
     unless that process is certainly gone. At least connect plus read timeout of the mint adapter."""
@@ -51,6 +55,8 @@ class Settings:
     read_tries_max: int = _count(10)
     """How often the mint is asked for a quote or for what a choice of inputs needs, inside ``wait_s``."""
     commit_tries_max: int = _count(5)
+    drive_failures_max: int = _count(10)
+    """Drives of one operation that may fail with an exception before it is parked."""
     preflight_tries_max: int = _count(5)
     page_size: int = _count(200)
     """Documents read, and proofs asked about, at once by what looks at whole wallets."""
@@ -89,7 +95,9 @@ class Settings:
     """The most a payment may cost beside its amount, as a share, when the caller names no ``fee_max``."""
     fee_max_floor_sat: int = _count(20, 0)
     """That much it may cost in any case, in sat (a wallet in msat: a thousand times as many of its units)."""
-    on_unpaid: str = field(default="fence", validator=validators.in_(("fence", "retry_then_fence", "trust")))
+    on_unpaid: str = field(default="fast", validator=validators.in_(ON_UNPAID))
+    """What frees the inputs of a payment that was not made: ``fast`` (the mint's own clear refusal, confirmed
+    twice; else a fence), ``fence``, ``retry_then_fence``, ``trust``."""
 
     @property
     def late_watch_part_ms(self) -> int:

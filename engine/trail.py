@@ -211,7 +211,7 @@ def _verify_operation(
     found.records += len(records)
     tombstone = stones[0] if stones else None
     if operation is None:
-        found.add("added", operation_id, "records or a tombstone of an operation that nobody knows")
+        found.add("added", operation_id, "records or a tombstone of an operation that is not in the store")
         return ()
     if tombstone is not None:
         _judge_tombstone(found, operation, tombstone, key)
@@ -280,7 +280,7 @@ def _judge_entities(found: Findings, reader: Reader, operation_id: str, entities
             known |= set(part)
     for name, seq in entities.items():
         if name.removeprefix("token:") not in known or not name.startswith("token:"):
-            found.add("added", operation_id, "a record of an entity that nobody knows", seq, name)
+            found.add("added", operation_id, "a record of an entity that is not in the store", seq, name)
 
 
 def _verify_token(found: Findings, reader: Reader, token_id: str) -> None:

@@ -25,7 +25,7 @@ class TokenFacts:
     operation_wallet: tuple[str, str, str] | None = None
     moved_count: int = 0
     consumption: str | None = None  # paid | swapped | recorded | written_off
-    release: str | None = None  # nothing_sent | trusted | request_dead | caller_word | mint_says_unspent
+    release: str | None = None  # nothing_sent | trusted | refused | request_dead | caller_word | …
     mint_spent_count: int = 0  # proofs of this token the mint calls SPENT
     mint_cannot_issue: bool = False
     mint_refuses: bool = False  # the mint refused it alone and for good, or it is worth no more than its fee
@@ -71,8 +71,15 @@ class MeltFacts:
     sent_at: int | None = None
     since_last_send_ms: int | None = None
     settle_window_ms: int = 0
+    sendings: int = 0
+    refusal_kind: str | None = None  # of the answer in hand: payment | inputs | limit; None = not clear
+    refused_for: str | None = None  # the same, of the refusal that is stored
+    refusal_window_ms: int = 0
     # the mint's answers
     quote_state: str | None = None  # UNPAID | PENDING | PAID | UNKNOWN
+    unclear_told: bool = False
+    inputs_taken: bool = False  # what was freed is SPENT and not by us, or change was signed
+    claim_held: bool = False
     input_states: frozenset[str] = frozenset()  # UNSPENT | PENDING | SPENT
     inputs_asked: int = 0
     payment_recorded: bool = False
@@ -88,6 +95,8 @@ class MeltFacts:
     fence_generations_max: int = 0
     unresolved_since: int | None = None
     unknown_age_max_ms: int = 0
+    failures: int = 0  # drives that failed since it last got on
+    failures_max: int = 0
     watch_since: int | None = None
     watch_window_ms: int = 0
     # fence
@@ -109,7 +118,7 @@ class MeltFacts:
     change_blanks_distinct: bool = False
     change_empty_since: int | None = None
     change_seen_empty: bool = False
-    paid_at: int | None = None
+    change_awaited_since: int | None = None  # when it was paid, or sent back to work since
     change_window_ms: int = 0
     change_is_complete: bool = False
     # bookkeeping
@@ -161,6 +170,8 @@ class MintFacts:
     tries_max: int = 0
     sent_at: int | None = None
     retry_after_ms: int = 0
+    failures: int = 0  # drives that failed since it last got on
+    failures_max: int = 0
     operator_reason: str = ""
 
 

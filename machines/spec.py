@@ -74,8 +74,9 @@ class Refuse:
 class State:
     """One state. ``action`` is what the engine performs while the entity is in it; with
     ``write_ahead`` it runs only after the state is committed. ``absorbs`` names the answers that
-    change nothing here (edges of the same cell are tried first). ValueError for another kind, TypeError for
-    a text where a tuple belongs."""
+    change nothing here (edges of the same cell are tried first). ``patience`` names the wait whose length is
+    judged here: too old is taken in place of any event that stays within the same wait. ValueError for
+    another kind, TypeError for a text where a tuple belongs."""
 
     name: str
     meaning: str
@@ -85,6 +86,7 @@ class State:
     absorbs: tuple[str, ...] = field(default=(), validator=_several)
     refuses: tuple[Refuse, ...] = ()
     group: str = ""
+    patience: str = ""
 
 
 @frozen
@@ -181,6 +183,7 @@ class Machine(Generic[F]):
                     "absorbs": sorted(s.absorbs),
                     "refuses": [[r.event, r.code, r.sentence] for r in s.refuses],
                     "group": s.group,
+                    "patience": s.patience,
                 }
                 for s in self.states
             ],

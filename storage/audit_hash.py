@@ -17,8 +17,10 @@ from .records import AuditRecord, Operation, Token, Tombstone
 from .secret import Secret
 
 _HASHED = tuple(sorted(set(AuditRecord.__annotations__) - {"hash"}))
-UNBOUND = frozenset({"lease", "next_check_at", "timings", "audit_seq", "audit_hash", "schema_version"})
-"""Fields of an operation that :func:`document_hash` leaves out: notes write the first two between commits,
+UNBOUND = frozenset(
+    {"lease", "next_check_at", "failures", "timings", "audit_seq", "audit_hash", "schema_version"}
+)
+"""Fields of an operation that :func:`document_hash` leaves out: notes write the first three between commits,
 timings are no fact of the operation, and the chain and the form of the document are judged by themselves."""
 
 

@@ -43,7 +43,7 @@ from .mongo_gateway import (
 )
 from .mongo_read import MongoReads, equal
 from .mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES, UNIQUE_KEYS
-from .port import DropLease, KeepLease, Note, Reader, Reschedule, TakeLease
+from .port import CountFailure, DropLease, KeepLease, Note, Reader, Reschedule, TakeLease
 from .records import Operation, Token, Tombstone
 
 RESENDS: Final = 3  # of a batch whose commit may or may not have happened
@@ -296,6 +296,8 @@ def note_update(note: Note) -> tuple[Document, Document]:
             return held, {"$set": {"lease.worker": None, "lease.until": 0}}
         case Reschedule():
             return held, {"$set": {"next_check_at": note.next_check_at}}
+        case CountFailure():
+            return held, {"$inc": {"failures": 1}}
 
 
 def bury(transaction: Transaction, tombstone: Tombstone) -> int:

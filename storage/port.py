@@ -179,7 +179,16 @@ class Reschedule:
     next_check_at: int
 
 
-Note = TakeLease | KeepLease | DropLease | Reschedule
+@frozen
+class CountFailure:
+    """One more drive of the operation failed. Its lease stays as it is."""
+
+    operation_id: str
+    worker: str
+    fence: int
+
+
+Note = TakeLease | KeepLease | DropLease | Reschedule | CountFailure
 
 
 class Reader(Protocol):

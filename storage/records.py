@@ -169,7 +169,7 @@ class Policy:
     """What the caller chose for this operation; stored so that a restart keeps to it."""
 
     two_step: bool = False
-    on_unpaid: str = "fence"  # fence | retry_then_fence | trust
+    on_unpaid: str = "fence"  # fast | fence | retry_then_fence | trust
     sources: tuple[str, ...] = ()  # explicit source token ids; () = the engine chooses
     fee_max: int | None = None  # the most it may cost beside the amount; None = what the settings say
 
@@ -222,7 +222,9 @@ class Operation:
     parent_id: str | None = None
     contested: tuple[InputRef, ...] = ()  # sources of a recorded payment that were not free
     hold_until: int | None = None  # sources are held for a payment the caller makes himself
-    held_unspent_since: int | None = None  # first answer, after that, that every held proof is unspent
+    held_unspent_since: int | None = (
+        None  # first answer, after a hold or a refusal, that all inputs are unspent
+    )
     recorded_hash: str | None = None  # fingerprint of what a recorded payment kept and got back
     stranded: tuple[InputRef, ...] = ()  # inputs that the mint will not take
     fence_fee: int = 0  # what the mint took for swapping the inputs to ourselves
@@ -230,7 +232,10 @@ class Operation:
     paid_seen_at: int | None = None  # first answer that the invoice of a funding is PAID
     watched_ms: int = 0  # how long a late payment had been watched for at watch_since
     refusals: int = 0  # of the outputs of a funding that are stored now
-    resumed_at: int | None = None  # an operator sent it on: patience begins anew
+    refused_for: str | None = None  # the mint refused our only sending: payment | inputs | limit
+    surplus: int = 0  # change beyond what was owed
+    resumed_at: int | None = None  # it was sent back to work: patience counts from here
+    failures: int = 0  # drives that failed since it last got on
     timings: Mapping[str, int] = field(factory=dict, repr=False)
     finished_at: int | None = None
     audit_seq: int = 0

@@ -13,7 +13,7 @@ from .batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
 from .check import gains_proofs
 from .codec import dump_json, to_plain
 from .errors import Conflict
-from .port import DropLease, KeepLease, Note, Reschedule, TakeLease
+from .port import CountFailure, DropLease, KeepLease, Note, Reschedule, TakeLease
 from .records import Operation, Token, Tombstone
 from .sqlite_rows import audit_row, lease_row, operation_row, token_row, tombstone_row
 from .sqlite_schema import AUDIT_COLUMNS, OPERATION_COLUMNS, TOKEN_COLUMNS
@@ -155,6 +155,13 @@ def apply_note(connection: sqlite3.Connection, note: Note) -> bool:
                 connection,
                 "UPDATE operations SET next_check_at = ?" + held,
                 (note.next_check_at, note.operation_id, note.worker, note.fence),
+            )
+        case CountFailure():
+            return _update(
+                connection,
+                "UPDATE operations SET doc = json_set(doc, '$.failures', json_extract(doc, '$.failures') + 1)"
+                + held,
+                (note.operation_id, note.worker, note.fence),
             )
 
 

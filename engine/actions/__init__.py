@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ..reconcile import reconcile
 from ..run import Result, Run
-from . import ask, fence, funding, holding, pay
+from . import ask, fence, funding, holding, pay, refusal
 
 Action = Callable[[Run], Result]
 
@@ -17,6 +17,7 @@ ACTIONS: Mapping[tuple[str, str], Action] = {
     ("melt", "start"): ask.start,
     ("melt", "post_melt"): pay.post_melt,
     ("melt", "ask_state"): pay.ask_state,
+    ("melt", "confirm_refusal"): refusal.confirm_refusal,
     ("melt", "collect_change"): pay.collect_change,
     ("melt", "resolve_unpaid"): fence.resolve_unpaid,
     ("melt", "post_fence"): fence.post_fence,

@@ -11,7 +11,7 @@ QUOTE_EVENT = {
     "PAID": "mint_paid",
     "PENDING": "mint_pending",
     "UNPAID": "mint_unpaid",
-    UNKNOWN: "reply_lost",
+    UNKNOWN: "mint_unclear",
 }
 
 

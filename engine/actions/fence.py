@@ -4,106 +4,49 @@ A swap of all inputs at once; of parts of them, where the mint refuses them toge
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import attrs
 
-from ...machines.money import denominations, input_fee
-from ...storage.batch import proof_key
-from ...storage.records import Fence, Proof, Reason
+from ...storage.records import Fence, Reason
 from ..evidence import Evidence
-from ..fences import Step, generations, keys_of, next_step, proofs_in_order, stored_bytes
+from ..fences import generations, keys_of, proofs_in_order
 from ..keysets import MintSilent, NoUsableKeyset
 from ..mint import wire
-from ..mint.outputs import BadSignature, random_outputs, unblind_exact
+from ..mint.outputs import BadSignature, unblind_exact
 from ..mint.port import Failure, Refused
 from ..proofs import sent_keys
 from ..run import Happened, Pause, Result, Run
 from .answers import blames_inputs, names_inputs, post_failed, reason_of, signed_before, too_many_inputs
-from .pay import ask_inputs, fence_evidence, find_fence, or_too_old, refused_as_gone, with_change
+from .next_fence import inputs_of, new_fence, next_fence
+from .pay import ask_inputs, ask_state, fence_evidence, find_fence, refused_as_gone, with_change
 
 
 def resolve_unpaid(run: Run) -> Result:
     """Release on trust, retry or fence, as the operation's policy says."""
-    if run.decide("release", Evidence()).accepted:
-        return Happened("release")
+    if run.operation.policy.on_unpaid == "trust":
+        return _trusted(run)
     if run.decide("retry", Evidence()).accepted:
         return Happened("retry")
     try:
-        info = run.keysets.info(run.mint_url)
-        evidence = _next(run, can_restore=info.supports(9))
+        evidence = next_fence(run)
     except MintSilent as silent:
-        return or_too_old(run, Happened(post_failed(silent.answer)))
+        return Happened(post_failed(silent.answer))
     if evidence.strand:
         return Happened("strand", evidence)
     if run.decide("fence", evidence).accepted:
         return Happened("fence", evidence)
-    told = Reason("FENCE_IMPOSSIBLE", "the mint cannot swap and restore, or too many fences were tried")
+    told = Reason(
+        "FENCE_IMPOSSIBLE",
+        "the mint does not support swap and restore, or too many fences were tried",
+    )
     return Happened("fence_impossible", Evidence(reason=evidence.reason or told))
 
 
-def _left(run: Run) -> tuple[str, ...]:
-    """The keys of the inputs that are still held, in the order in which they were sent."""
-    held = {proof_key(proof.secret) for proof in run.input_proofs()}
-    return tuple(key for key in sent_keys(run.operation) if key in held)
-
-
-def _next(run: Run, can_restore: bool) -> Evidence:
-    """The next fence, with what the mint can do; or inputs that cannot be fenced."""
-    run.keysets.listed(run.mint_url, refresh=True)
-    step = next_step(run.operation, _left(run), run.limits.of(run.mint_url))
-    if step is None:
-        return Evidence()
-    proofs = _of(run, step.keys)
-    if step.action == "strand" or sum(proof.amount for proof in proofs) <= _fee(run, proofs):
-        return Evidence(strand=step.keys, reason=_stranded(step, proofs))
-    try:
-        fence = _new_fence(run, step.keys, proofs)
-    except NoUsableKeyset as none:
-        return Evidence(reason=Reason(none.code, f"no fence can be made now: {none}"))
-    able = fence is not None
-    return Evidence(fence=fence, mint_can_swap=able, mint_can_restore=able and can_restore)
-
-
-def _of(run: Run, keys: Sequence[str]) -> tuple[Proof, ...]:
-    by_key = {proof_key(proof.secret): proof for proof in run.input_proofs()}
-    return tuple(by_key[key] for key in keys)
-
-
-def _stranded(step: Step, proofs: Sequence[Proof]) -> Reason:
-    amount = sum(proof.amount for proof in proofs)
-    if step.action == "strand":
-        words = (
-            f"the mint refuses a coin of {amount} alone and for good; an operator decides what becomes of it"
-        )
-    else:
-        words = f"{len(proofs)} coins worth {amount} are left, which is no more than their own fee"
-    return Reason("COINS_STRANDED", words, details={"amount": amount, "proofs": len(proofs)})
-
-
-def _fee(run: Run, proofs: Sequence[Proof]) -> int:
-    """NUT-02 fee. Of a keyset that is no longer listed: that of the same proofs in the melt if these are
-    all of them, else nothing for its proofs, which the mint refuses anyway."""
-    listed = {keyset.id: keyset.input_fee_ppk for keyset in run.keysets.listed(run.mint_url)}
-    op = run.operation
-    unknown = any(proof.id not in listed for proof in proofs)
-    if unknown and len(proofs) == len(sent_keys(op)):
-        return op.input_fee
-    return input_fee(listed.get(proof.id, 0) for proof in proofs)
-
-
-def _new_fence(run: Run, keys: Sequence[str], proofs: Sequence[Proof]) -> Fence | None:
-    """A new generation for these inputs: outputs worth them less the input fee. None when the operation
-    would store more than it may. Raises NoUsableKeyset."""
-    op, fee = run.operation, _fee(run, proofs)
-    worth = sum(proof.amount for proof in proofs) - fee
-    _, keyset = run.keysets.usable(op.mint_url, op.unit, amount=worth)
-    outputs = random_outputs(keyset.id, denominations(worth, keyset.keys), run.rng)
-    inputs = () if len(keys) == len(sent_keys(op)) else tuple(keys)
-    fence = Fence(len(op.fences) + 1, outputs, fee, inputs)
-    if stored_bytes((*op.fences, fence)) > run.settings.fence_bytes_max:
-        return None
-    return fence
+def _trusted(run: Run) -> Result:
+    """The mint's word is asked for once more, because nothing but it frees the inputs."""
+    found = ask_state(run)
+    if isinstance(found, Happened) and run.decide("release", found.evidence).accepted:
+        return Happened("release", found.evidence)
+    return found
 
 
 def post_fence(run: Run) -> Result:
@@ -120,10 +63,10 @@ def post_fence(run: Run) -> Result:
     if not isinstance(quote, Failure) and quote.state == "PAID":
         return Happened("mint_paid", with_change(run, quote, Evidence(quote=quote)))
     if found is None:
-        return or_too_old(run, Happened("mint_unreachable"))
+        return Happened("mint_unreachable")
     states = ask_inputs(run)
     if isinstance(states, Failure):
-        return or_too_old(run, Happened(post_failed(states)))
+        return Happened(post_failed(states))
     if any(state.state != "UNSPENT" for state in states):
         return _gone(run)
     return _post(run)
@@ -139,11 +82,11 @@ def _post(run: Run) -> Result:
             return _gone(run)
         if isinstance(answer, Refused) or too_many_inputs(answer):
             return _refused(run, fence, answer)
-        return or_too_old(run, Happened("reply_lost", Evidence(answer=answer)))
+        return Happened("reply_lost", Evidence(answer=answer))
     try:
         signed = unblind_exact(fence.outputs, answer, run.keys)
     except (BadSignature, MintSilent):
-        return or_too_old(run, Happened("reply_lost"))
+        return Happened("reply_lost")
     return Happened("fence_done", fence_evidence(fence, signed))
 
 
@@ -162,7 +105,7 @@ def _refused(run: Run, fence: Fence, answer: Failure) -> Result:
     is one of a part. What is refused for another reason is only posted again, later."""
     states = ask_inputs(run)
     if isinstance(states, Failure):
-        return or_too_old(run, Happened(post_failed(states)))
+        return Happened(post_failed(states))
     if any(state.state != "UNSPENT" for state in states):
         return _gone(run)
     size = len(keys_of(run.operation, fence))
@@ -174,7 +117,7 @@ def _refused(run: Run, fence: Fence, answer: Failure) -> Result:
         judged = _judged(run, fence, answer, evidence, size)
     refused = _confirm_unsigned(run, judged or evidence)
     if refused.event == "fence_refused" and judged is None:
-        return or_too_old(run, Happened("reply_lost", Evidence(answer=answer)))
+        return Happened("reply_lost", Evidence(answer=answer))
     return refused
 
 
@@ -209,7 +152,7 @@ def _would_differ(run: Run, newest: Fence) -> bool:
     keys = _keys(run, newest)
     try:
         run.keysets.listed(run.mint_url, refresh=True)
-        fence = _new_fence(run, keys, _of(run, keys))
+        fence = new_fence(run, keys, inputs_of(run, keys))
     except (MintSilent, NoUsableKeyset):
         return False
     return fence is not None and (fence.outputs[0].id, fence.input_fee) != (
@@ -220,7 +163,9 @@ def _would_differ(run: Run, newest: Fence) -> bool:
 
 def _gone(run: Run) -> Happened:
     """Inputs are spent or pending: by a fence of ours, or by the old request."""
-    reason = Reason("FENCE_REFUSED", "the inputs are spent or pending", retryable=True)
+    reason = Reason(
+        "FENCE_REFUSED", "the mint refused the swap: it calls the inputs spent or pending", retryable=True
+    )
     return _confirm_unsigned(
         run, Evidence(fence_outputs_asked=True, fence_refused_as_gone=True, reason=reason)
     )
@@ -232,5 +177,5 @@ def _confirm_unsigned(run: Run, evidence: Evidence) -> Happened:
     if isinstance(found, Happened):
         return found
     if found is None:
-        return or_too_old(run, Happened("mint_unreachable"))
+        return Happened("mint_unreachable")
     return Happened("fence_refused", evidence)

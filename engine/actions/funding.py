@@ -95,7 +95,8 @@ def ask_payment(run: Run) -> Result:
     if _is_unclear(answer, op):
         return _not_paid(run, Happened("mint_unclear", _unclear(answer)))
     if answer.state == "ISSUED":
-        return _issued(run, answer, "the quote is ISSUED but this operation never asked for it")
+        words = "the mint says that the proofs were issued, but this operation never asked for them"
+        return _issued(run, answer, words)
     if answer.state == "UNPAID":
         return _not_paid(run, Happened("invoice_unpaid", Evidence(mint_quote=answer)))
     try:
@@ -166,7 +167,9 @@ def restore_outputs(run: Run) -> Result:
     if _is_unclear(quote, op):
         return _or_too_old(run, Happened("mint_unclear", _unclear(quote)))
     if quote.state == "ISSUED":
-        return _issued(run, quote, "the quote is ISSUED but none of our outputs is signed")
+        return _issued(
+            run, quote, "the mint says that the proofs were issued, but it signed none of our outputs"
+        )
     if not answered and quote.state != "PAID":
         return _or_too_old(run, Happened("mint_unreachable"))
     return _or_too_old(run, Happened("restore_empty", _nothing_signed(run, quote)))
@@ -240,7 +243,7 @@ def _nothing_signed(run: Run, quote: MintQuote) -> Evidence:
 
 def _will_not_issue(op: Operation) -> Reason:
     """Why a paid quote is not issued, in the mint's own words if it refused."""
-    words = "the quote is PAID but the mint does not issue"
+    words = "the invoice is paid, but the mint does not issue the proofs"
     if op.reason is None or "mint_code" not in op.reason.details:
         return Reason("MINT_WILL_NOT_ISSUE", words)
     if op.reason.code == "MINT_WILL_NOT_ISSUE":

@@ -7,7 +7,7 @@ from ..evidence import Evidence
 from ..mint.port import Failure
 from ..run import Happened, Pause, Result, Run
 from .answers import reason_of
-from .pay import ask_inputs, or_too_old
+from .pay import ask_inputs
 
 
 def watch_hold(run: Run) -> Result:
@@ -21,14 +21,17 @@ def watch_hold(run: Run) -> Result:
     asked = ask_inputs(run)
     if isinstance(asked, Failure):
         reason = reason_of(asked, "held proofs")
-        return or_too_old(run, Happened("mint_unreachable", Evidence(answer=asked, reason=reason)))
+        return Happened("mint_unreachable", Evidence(answer=asked, reason=reason))
     said = {state.state for state in asked}
     if "SPENT" in said:
-        reason = Reason("HOLD_SPENT", "the mint calls held proofs SPENT, and no payment was recorded")
+        reason = Reason(
+            "HOLD_SPENT",
+            "the mint calls proofs of the hold SPENT, but no payment was recorded",
+        )
         return Happened("hold_spent", Evidence(states=asked, reason=reason))
     evidence = Evidence(states=asked)
     if said != {"UNSPENT"}:
-        return or_too_old(run, Happened("hold_seen_pending", evidence))
+        return Happened("hold_seen_pending", evidence)
     for event in ("hold_over", "hold_seen_unspent"):
         if run.decide(event, evidence).accepted:
             return Happened(event, evidence)

@@ -36,8 +36,8 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
         return Evidence(states=settled_states(run, force))
     if op.quote is None:
         return Evidence()
-    if op.state == "watching":
-        return _watched(run)
+    if op.state == "stuck":
+        return _watched(run, force)
     evidence = Evidence()
     # twice, because a fence of ours may be executed between the questions
     for ask in (True, False):
@@ -53,7 +53,7 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
     unspent = evidence.states is not None and {state.state for state in evidence.states} == {"UNSPENT"}
     if unspent and not force:
         raise Refused(
-            "the mint calls every input unspent: release them on its word, or give them up by force",
+            "the mint calls every input UNSPENT: free them with release, or give them up with force",
             code="INPUTS_STILL_UNSPENT",
         )
     return evidence
@@ -70,13 +70,25 @@ def _told_by_others(run: Run) -> frozenset[str]:
     return frozenset(found)
 
 
-def _watched(run: Run) -> Happened | Evidence:
-    """What ends the watch by itself is better than an operator's word."""
+def _watched(run: Run, force: bool) -> Happened | Evidence:
+    """What ends the watch by itself is better than an operator's word. While the mint does not say what
+    became of the payment or of a fence, only force ends it."""
     found = ask_state(run)
     assert isinstance(found, Happened)
+    if run.decide(found.event, found.evidence).accepted:
+        return found
+    if force:
+        return found.evidence
     if found.event in _UNANSWERED:
         raise MintSilent(Unreachable("no answer about what is watched"))
-    return found if run.decide(found.event, found.evidence).accepted else found.evidence
+    if found.event != "mint_unpaid":
+        raise Refused(
+            "the mint does not call the quote UNPAID: wait, or end it by force", code="PAYMENT_IN_FLIGHT"
+        )
+    fence = find_fence(run)
+    if fence is None:
+        raise MintSilent(Unreachable("no answer about our fence"))
+    return fence if isinstance(fence, Happened) else found.evidence
 
 
 def mint_says(run: Run) -> Evidence:
@@ -94,7 +106,7 @@ def mint_says(run: Run) -> Evidence:
 
 def _unanswered() -> MintError:
     error = MintError(
-        "the mint does not answer, so what it still holds of ours is not known; try again, or force it",
+        "the mint does not answer, so what it still holds for us is not known: try again, or use force",
         code="MINT_UNREACHABLE",
     )
     error.retryable = True
@@ -109,7 +121,7 @@ def _outputs(run: Run, force: bool) -> Happened | Evidence:
         quote = result.evidence.mint_quote
         if quote is not None and quote.state == "PAID" and not force:
             raise Refused(
-                "the invoice is paid and not issued yet: resume it, or give it up by force",
+                "the invoice is paid, the proofs are not issued yet: use resume, or force",
                 code="MINT_CAN_ISSUE",
             )
         if result.event not in _UNANSWERED:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import attrs
 
 from ...machines.money import owed_max
-from ...storage.records import Fence, Output, Proof, Reason
+from ...storage.records import Fence, Operation, Output, Proof, Reason
 from ...storage.secret import Secret
 from ..evidence import Evidence
 from ..fences import alive
 from ..keysets import MintSilent
+from ..mint.crypto import y_of
 from ..mint.outputs import BadSignature, blinded, unblind, unblind_restored
-from ..mint.port import Ambiguous, BlindSignature, Failure, MeltQuote, ProofState, Refused, Restored
-from ..proofs import name_of
+from ..mint.port import UNKNOWN, Ambiguous, BlindSignature, Failure, MeltQuote, ProofState, Refused, Restored
+from ..proofs import name_of, sent_secrets
 from ..run import CommitFirst, Happened, Pause, Result, Run
 from .answers import post_failed, quote_event, reason_of, state_unclear, too_many_inputs
+from .next_fence import next_fence
 
 
 def post_melt(run: Run) -> Result:
@@ -34,7 +36,7 @@ def post_melt(run: Run) -> Result:
         reason = Reason("MINT_ANSWER_UNCLEAR", "the answer names another quote", retryable=True)
         return Happened("reply_lost", Evidence(reason=reason))
     answer = attrs.evolve(answer, id=op.quote.id)  # one that names no quote is about what was posted
-    return Happened(quote_event(answer), with_change(run, answer, _said(answer)))
+    return Happened(quote_event(answer), with_change(run, answer, said_of(answer)))
 
 
 def ask_state(run: Run) -> Result:
@@ -43,18 +45,52 @@ def ask_state(run: Run) -> Result:
     assert op.quote is not None
     answer = run.mint.melt_quote_state(op.mint_url, op.quote.id)
     if isinstance(answer, Failure):
-        return or_too_old(run, Happened(post_failed(answer), Evidence(answer=answer)))
+        return Happened(post_failed(answer), Evidence(answer=answer))
     if op.payment is not None:
         return Happened("mint_paid", _change_now(run, answer))
     if answer.state == "PAID":
-        return Happened("mint_paid", with_change(run, answer, Evidence(quote=answer)))
+        evidence = with_change(run, answer, said_of(answer))
+        return _paid_though_freed(run, evidence) if is_freed(op) else Happened("mint_paid", evidence)
+    if answer.state == UNKNOWN and op.state == "unknown":
+        return _quote_unclear(run, answer)
     if answer.state != "UNPAID":
-        return or_too_old(run, Happened(quote_event(answer), _said(answer)))
-    return or_too_old(run, _quote_unpaid(run, answer))
+        return Happened(quote_event(answer), said_of(answer))
+    return _quote_unpaid(run, answer)
 
 
-def _said(quote: MeltQuote) -> Evidence:
+def said_of(quote: MeltQuote) -> Evidence:
+    """The quote as evidence, with the reason when its state is none that we know."""
     return Evidence(quote=quote, reason=state_unclear(quote))
+
+
+def is_freed(op: Operation) -> bool:
+    """Whether the inputs were freed though the request is still watched."""
+    return op.state in ("watching", "stuck")
+
+
+def _paid_though_freed(run: Run, evidence: Evidence) -> Happened:
+    """The quote of a request whose inputs are free again is PAID: with our inputs, or by another attempt."""
+    secrets = sorted(secret.reveal() for secret in sent_secrets(run.operation))
+    states = run.mint.check_states(run.mint_url, [y_of(secret) for secret in secrets])
+    if isinstance(states, Failure):
+        return Happened(post_failed(states), Evidence(answer=states))
+    evidence = attrs.evolve(evidence, states=states)
+    otherwise = run.decide("paid_otherwise", evidence).accepted
+    return Happened("paid_otherwise" if otherwise else "mint_paid", evidence)
+
+
+def _quote_unclear(run: Run, quote: MeltQuote) -> Happened:
+    """A state we do not know. Once every input is UNSPENT and the settle window over, a fence is as safe as
+    after UNPAID."""
+    happened, states = Happened(quote_event(quote), said_of(quote)), ask_inputs(run)
+    if isinstance(states, Failure):
+        return happened
+    try:
+        evidence = next_fence(run)
+    except MintSilent:
+        return happened
+    fence = attrs.evolve(evidence, quote=quote, states=states)
+    return Happened("fence", fence) if run.decide("fence", fence).accepted else happened
 
 
 def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
@@ -63,7 +99,7 @@ def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
     if isinstance(states, Failure):
         return Happened(post_failed(states), Evidence(quote=quote, answer=states))
     evidence = Evidence(quote=quote, states=states)
-    if op.state == "watching":
+    if is_freed(op):
         return _still_watched(run, evidence)
     if not any(state.state == "SPENT" for state in states):
         return Happened("mint_unpaid", evidence)
@@ -76,10 +112,13 @@ def _quote_unpaid(run: Run, quote: MeltQuote) -> Happened:
     if isinstance(again, Failure):
         return Happened(post_failed(again), Evidence(answer=again))
     if again.state != "UNPAID":
-        return Happened(quote_event(again), with_change(run, again, _said(again)))
+        return Happened(quote_event(again), with_change(run, again, said_of(again)))
     if found is None:
         return Happened("mint_unreachable", Evidence(quote=again))
-    reason = Reason("INPUTS_SPENT_ELSEWHERE", "the quote is UNPAID but inputs are SPENT and not by us")
+    reason = Reason(
+        "INPUTS_SPENT_ELSEWHERE",
+        "the mint calls the payment UNPAID and inputs SPENT, and no request of this operation spent them",
+    )
     evidence = Evidence(quote=again, states=states, fence_outputs_asked=True, reason=reason)
     return Happened("inputs_spent_elsewhere", evidence)
 
@@ -93,21 +132,6 @@ def _still_watched(run: Run, evidence: Evidence) -> Happened:
     untouched = {state.state for state in evidence.states or ()} == {"UNSPENT"}
     over = (found is True or untouched) and run.decide("watch_over", evidence).accepted
     return Happened("watch_over" if over else "mint_unpaid", evidence)
-
-
-def or_too_old(run: Run, happened: Happened) -> Happened:
-    """The event, unless the state would only absorb it and has been doing so for too long. Not while a
-    settle window runs, whose end may settle it."""
-    op, since = run.operation, run.elapsed().since_send_ms
-    if op.state not in ("pending", "unknown", "unpaid", "fencing", "held"):
-        return happened
-    if since is not None and since < run.settings.settle_window_s * 1000:
-        return happened
-    if run.decide(happened.event, happened.evidence).accepted:
-        return happened
-    reason = Reason("UNRESOLVED_TOO_LONG", "the mint gave no final answer in time", retryable=True)
-    evidence = Evidence(reason=reason)
-    return Happened("too_old", evidence) if run.decide("too_old", evidence).accepted else happened
 
 
 def ask_inputs(run: Run) -> tuple[ProofState, ...] | Failure:
@@ -145,7 +169,9 @@ def collect_change(run: Run) -> Result:
                 return Happened(event, empty)
     if op.change_empty_since is not None:
         return Pause(run.back_off())  # it was empty before; only another clear answer decides
-    reason = Reason("CHANGE_MISSING", "the payment is proven but owed change did not arrive", retryable=True)
+    reason = Reason(
+        "CHANGE_MISSING", "the mint paid, but it did not give back the change that it owes", retryable=True
+    )
     return Happened("change_missing", Evidence(reason=reason))
 
 

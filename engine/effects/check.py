@@ -33,7 +33,7 @@ def _spent(scene: Scene) -> tuple[Sequence[Token], frozenset[Secret]]:
         keys, held = keys_of(op, fence), draft.all_tokens()
         spent = frozenset(p.secret for t in held for p in t.proofs if proof_key(p.secret) in keys)
         return consumed_tokens(held, spent), spent
-    if scene.decision.state == "watching":
+    if scene.decision.state in ("watching", "stuck"):
         # PAID: the mint took every proof we sent; they were freed and may have been moved since
         if op.stranded:
             draft.set(inputs=(*op.inputs, *op.stranded), stranded=())

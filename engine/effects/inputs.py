@@ -17,6 +17,7 @@ from .scene import Scene, inputs_total, mark_spent, move_off, new_token
 
 RELEASED_BY: Mapping[str, str] = {
     "release": "trusted",
+    "refusal_stands": "refused",
     "unhold": "caller_word",
     "hold_over": "mint_says_unspent",
 }

@@ -9,6 +9,7 @@ import attrs
 from ...machines.money import owed_max
 from ...storage.records import Payment, Quote, Reason
 from ..mint.bolt11 import expiry_of
+from ..mint.classify import refusal_kind
 from ..mint.port import QUOTE_MAX_MS, named_expiry
 from ..proofs import preimage_matches
 from ..token_ids import change_id, fence_id, fenced_id
@@ -69,17 +70,17 @@ def store_payment(scene: Scene) -> None:
 
 
 def store_change(scene: Scene) -> None:
-    """Store the change as unspent money with its parent; what is missing of owed_max was the fee."""
+    """Store the change as unspent money with its parent. What is missing of the most that was owed was the
+    Lightning fee; what is more than that is noted as surplus."""
     draft, proofs = scene.draft, scene.evidence.proofs or ()
     op = draft.operation
     if proofs:
         token = new_token(scene, change_id(op.id), "change", "change", proofs)
         draft.create_token("deposit", token, scene.now)
         draft.set(change_token_id=token.transaction_id, change_amount=token.total_amount)
-    owed = owed_max(inputs_total(scene), op.amount, op.input_fee)
-    fee = owed - sum(proof.amount for proof in proofs)
+    left = owed_max(inputs_total(scene), op.amount, op.input_fee) - sum(proof.amount for proof in proofs)
     if op.payment is not None:
-        draft.set(payment=attrs.evolve(op.payment, lightning_fee=fee))
+        draft.set(payment=attrs.evolve(op.payment, lightning_fee=max(0, left)), surplus=max(0, -left))
 
 
 def write_fence(scene: Scene) -> None:
@@ -139,12 +140,16 @@ def count_watch(scene: Scene) -> None:
     scene.draft.set(watched_ms=before if watched is None else watched, watch_since=scene.now)
 
 
+def stamp_refusal(scene: Scene) -> None:
+    scene.draft.set(refused_for=refusal_kind(scene.evidence.answer), held_unspent_since=None)
+
+
+def restart_patience(scene: Scene) -> None:
+    scene.draft.set(resumed_at=scene.now)
+
+
 def reset_tries(scene: Scene) -> None:
     scene.draft.set(attempts=0)
-
-
-def stamp_resumed(scene: Scene) -> None:
-    scene.draft.set(resumed_at=scene.now)
 
 
 def record_loss(scene: Scene) -> None:
@@ -169,7 +174,7 @@ def record_loss(scene: Scene) -> None:
         return
     least, most = owed_bounds(op.amount, op.fee_reserve, op.input_fee, inputs_total(scene))
     missing = max(0, least - op.change_amount)
-    fee = most - op.change_amount - missing
+    fee = max(0, most - op.change_amount - missing)
     draft.set(loss=missing, payment=attrs.evolve(op.payment, lightning_fee=fee))
 
 

@@ -18,6 +18,10 @@ DEFINITIVE = frozenset({10001, *range(11005, 11016), *range(12001, 12004), *rang
 DEFINITIVE_IF_UNSENT = frozenset({20007})
 """Quote expired: a proof only while nothing was ever sent, for an expired melt may still be paid."""
 
+_ABOUT_INPUTS = frozenset({10001, *range(12001, 12004)})
+_ABOUT_LIMITS = frozenset({11014, 11015})
+_ABOUT_PAYMENT = frozenset({20004, 20007})
+
 DETAIL_CHARS_MAX = 160
 TEXT_CHARS_MAX = 4_000  # of a text that is looked at at all
 _LONG_RUN = re.compile(r"[A-Za-z0-9+/=_-]{20,}")
@@ -28,6 +32,19 @@ def is_definitive(code: int | None, *, nothing_sent: bool = False) -> bool:
 
     ``nothing_sent`` says that no earlier request of the same operation can have reached the mint."""
     return code in DEFINITIVE or (nothing_sent and code in DEFINITIVE_IF_UNSENT)
+
+
+def refusal_kind(answer: object) -> str | None:
+    """What a mint's clear refusal of a payment is about: ``inputs`` (a coin, or the keyset it is of),
+    ``limit`` (too many inputs or outputs), ``payment`` (anything else). None: the answer does not show that
+    the mint itself turned this very request down."""
+    if not isinstance(answer, Refused) or answer.code is None:
+        return None
+    if answer.code in _ABOUT_LIMITS:
+        return "limit"
+    if answer.code in _ABOUT_INPUTS:
+        return "inputs"
+    return "payment" if answer.code in _ABOUT_PAYMENT or answer.definitive else None
 
 
 def safe_detail(text: str) -> str:

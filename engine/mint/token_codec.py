@@ -66,7 +66,7 @@ def decode_token(text: str | Secret, known_keysets: Iterable[str] | None = None)
     except InvalidToken:
         raise
     except _GARBAGE:
-        raise InvalidToken("damaged") from None
+        raise InvalidToken("the text is cut off or damaged") from None
     _check(token)
     return token if known_keysets is None else resolve_keysets(token, known_keysets)
 
@@ -122,7 +122,7 @@ def _read_v3(data: bytes) -> DecodedToken:
     entries = _typed(body["token"], list)
     mints = {_address(_text(entry["mint"])): entry["mint"] for entry in entries}
     if len(mints) != 1:
-        raise InvalidToken("not exactly one mint")
+        raise InvalidToken("it does not name exactly one mint")
     proofs = tuple(_proof_v3(proof) for entry in entries for proof in _typed(entry["proofs"], list))
     return DecodedToken(mints.popitem()[1], _text(body.get("unit") or "sat"), proofs, _memo(body.get("memo")))
 
@@ -142,7 +142,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _none_such(text: str) -> Any:
-    raise InvalidToken("a number that no token has")
+    raise InvalidToken("it holds a number that no token can have")
 
 
 def _address(mint: str) -> str:
@@ -198,7 +198,7 @@ def _check(token: DecodedToken) -> None:
     if len({proof.secret for proof in token.proofs}) != len(token.proofs):
         raise InvalidToken("a secret occurs twice")
     if token.amount > AMOUNT_MAX:
-        raise InvalidToken("worth more than can be")
+        raise InvalidToken("its amounts are too large")
 
 
 def _dleq(body: Mapping[str, Any]) -> Dleq:
@@ -238,7 +238,7 @@ def _witness(value: Any) -> Secret | None:
 
 def _typed(value: Any, kind: type) -> Any:
     if type(value) is not kind:
-        raise InvalidToken("another type than a token has")
+        raise InvalidToken("it holds a value of a type that no token has")
     return value
 
 

@@ -18,14 +18,7 @@ def _quote_matches(f: MeltFacts) -> bool:
 
 
 def _unpaid_is_proven(f: MeltFacts) -> bool:
-    return (
-        f.quote_state == "UNPAID"
-        and f.inputs_asked > 0
-        and f.inputs_asked == f.input_count
-        and f.input_states == frozenset({"UNSPENT"})
-        and f.since_last_send_ms is not None
-        and f.since_last_send_ms >= f.settle_window_ms
-    )
+    return f.quote_state == "UNPAID" and _inputs_settled_unspent(f)
 
 
 def _inputs_spent_without_us(f: MeltFacts) -> bool:
@@ -35,6 +28,23 @@ def _inputs_spent_without_us(f: MeltFacts) -> bool:
         and f.own_outputs_asked
         and not f.own_outputs_signed
     )
+
+
+def _unresolved_too_long(f: MeltFacts) -> bool:
+    """A stamp that lies as far ahead was made by a clock that was wrong; how old it is cannot be known.
+    The end of a settle window may still decide, so nothing is too old before that."""
+    if f.unresolved_since is None or abs(f.now - f.unresolved_since) < f.unknown_age_max_ms:
+        return False
+    return f.since_last_send_ms is None or f.since_last_send_ms >= f.settle_window_ms
+
+
+def inputs_all_unspent(f: MeltFacts) -> bool:
+    return f.inputs_asked > 0 and f.inputs_asked == f.input_count and f.input_states == frozenset({"UNSPENT"})
+
+
+def _inputs_settled_unspent(f: MeltFacts) -> bool:
+    settled = f.since_last_send_ms is not None and f.since_last_send_ms >= f.settle_window_ms
+    return settled and inputs_all_unspent(f)
 
 
 def _fence_possible(f: MeltFacts) -> bool:
@@ -55,16 +65,16 @@ def _change_in_bounds(f: MeltFacts) -> bool:
     )
 
 
+def _change_above_owed(f: MeltFacts) -> bool:
+    return f.change_total is not None and f.owed_max is not None and f.change_total > f.owed_max
+
+
 def _repeatedly_empty(f: MeltFacts) -> bool:
     return f.owed_max == 0 or (
         f.change_seen_empty
         and f.change_empty_since is not None
         and f.now - f.change_empty_since >= f.change_window_ms
     )
-
-
-def _held_is_unspent(f: MeltFacts) -> bool:
-    return f.inputs_asked > 0 and f.inputs_asked == f.input_count and f.input_states == frozenset({"UNSPENT"})
 
 
 def _nothing_contested(f: MeltFacts) -> bool:
@@ -180,6 +190,12 @@ unpaid_is_proven = Guard[MeltFacts](
     "NOT_PROVEN_UNPAID",
     _unpaid_is_proven,
 )
+inputs_settled_unspent = Guard[MeltFacts](
+    "inputs_settled_unspent",
+    "every input is UNSPENT and the settle window over",
+    "NOT_PROVEN_UNPAID",
+    _inputs_settled_unspent,
+)
 inputs_spent_without_us = Guard[MeltFacts](
     "inputs_spent_without_us",
     "the quote is UNPAID, inputs are SPENT and no fence of ours is signed",
@@ -190,7 +206,13 @@ unresolved_too_long = Guard[MeltFacts](
     "unresolved_too_long",
     "it has been unresolved for longer than the limit",
     "NOT_TOO_OLD",
-    lambda f: f.unresolved_since is not None and f.now - f.unresolved_since >= f.unknown_age_max_ms,
+    _unresolved_too_long,
+)
+drives_fail = Guard[MeltFacts](
+    "drives_fail",
+    "driving it failed as often as is allowed",
+    "NOT_TOO_OLD",
+    lambda f: f.failures >= f.failures_max > 0,
 )
 policy_allows_retry = Guard[MeltFacts](
     "policy_allows_retry",
@@ -218,9 +240,9 @@ watch_window_over = Guard[MeltFacts](
 )
 not_in_flight = Guard[MeltFacts](
     "not_in_flight",
-    "the mint says PENDING neither of the quote nor of an input",
+    "the mint says neither of the quote nor of an input that it may be in flight",
     "PAYMENT_IN_FLIGHT",
-    lambda f: f.quote_state != "PENDING" and "PENDING" not in f.input_states,
+    lambda f: f.quote_state not in ("PENDING", "UNKNOWN") and "PENDING" not in f.input_states,
 )
 quote_still_unpaid = Guard[MeltFacts](
     "quote_still_unpaid",
@@ -288,6 +310,12 @@ change_in_bounds = Guard[MeltFacts](
     "CHANGE_OUT_OF_BOUNDS",
     _change_in_bounds,
 )
+change_above_owed = Guard[MeltFacts](
+    "change_above_owed",
+    "the change is more than is owed",
+    "CHANGE_OUT_OF_BOUNDS",
+    _change_above_owed,
+)
 change_verified = Guard[MeltFacts](
     "change_verified",
     "the mint's signatures on the change verify",
@@ -322,7 +350,7 @@ attempts_left = Guard[MeltFacts](
     "attempts_left",
     "the change window is still open",
     "CHANGE_STILL_AWAITED",
-    lambda f: f.paid_at is None or f.now - f.paid_at < f.change_window_ms,
+    lambda f: f.change_awaited_since is None or f.now - f.change_awaited_since < f.change_window_ms,
 )
 documents_agree = Guard[MeltFacts](
     "documents_agree",
@@ -382,7 +410,7 @@ held_first_seen_unspent = Guard[MeltFacts](
     "held_first_seen_unspent",
     "the mint calls every held proof UNSPENT for the first time",
     "RELEASE_NOT_PROVEN",
-    lambda f: _held_is_unspent(f) and f.held_unspent_since is None,
+    lambda f: inputs_all_unspent(f) and f.held_unspent_since is None,
 )
 held_was_unspent = Guard[MeltFacts](
     "held_was_unspent",
@@ -395,7 +423,7 @@ held_proven_unspent = Guard[MeltFacts](
     "the mint calls every held proof UNSPENT, now and a settle window ago",
     "RELEASE_NOT_PROVEN",
     lambda f: (
-        _held_is_unspent(f)
+        inputs_all_unspent(f)
         and f.held_unspent_since is not None
         and f.now - f.held_unspent_since >= f.settle_window_ms
     ),

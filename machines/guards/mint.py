@@ -122,6 +122,12 @@ watch_part_over = Guard[MintFacts](
         f.watch_passed_ms is not None and (f.watch_passed_ms >= f.watch_part_ms or f.watch_passed_ms < 0)
     ),
 )
+drives_fail = Guard[MintFacts](
+    "drives_fail",
+    "driving it failed as often as is allowed",
+    "NOT_TOO_OLD",
+    lambda f: f.failures >= f.failures_max > 0,
+)
 unresolved_too_long = Guard[MintFacts](
     "unresolved_too_long",
     "it has been unresolved for longer than the limit",

@@ -94,10 +94,13 @@ moved_is_proper_subset = Guard[TokenFacts](
 )
 release_is_proven = Guard[TokenFacts](
     "release_is_proven",
-    "nothing was sent, the request can never be executed, the mint's word is trusted or stood for a settle "
-    "window, or the caller says he did not pay",
+    "nothing was sent, the mint refused it twice, the request can never be executed, the mint's word is "
+    "trusted or stood for a settle window, or the caller did not pay",
     "RELEASE_NOT_PROVEN",
-    lambda f: f.release in ("nothing_sent", "request_dead", "trusted", "caller_word", "mint_says_unspent"),
+    lambda f: (
+        f.release
+        in ("nothing_sent", "refused", "request_dead", "trusted", "caller_word", "mint_says_unspent")
+    ),
 )
 consumption_is_proven = Guard[TokenFacts](
     "consumption_is_proven",

@@ -59,7 +59,7 @@ def live(pay: Paying) -> Handle:
 
 
 def parked(pay: Paying) -> Handle:
-    pay.mint.faults.next("melt", faults.change_over(500))
+    pay.mint.faults.next("melt", faults.change_short(500))
     return pay.melt(wait_s=100)
 
 
@@ -90,7 +90,7 @@ def expired(pay: Paying) -> Handle:
 
 def released(pay: Paying) -> Handle:
     pay.mint.lightning.script(pay.hash, "FAILED", "PAID")
-    return pay.melt(wait_s=100)
+    return pay.melt(wait_s=100, on_unpaid="fence")
 
 
 Way = Callable[[Paying], Handle]
@@ -173,7 +173,7 @@ def test_r038_a_key_replays_any_outcome(store: Store, ending: str) -> None:
 
     def outcome() -> tuple[str, str]:
         try:
-            done = pay.melt(idempotency_key="k", wait_s=100)
+            done = pay.melt(idempotency_key="k", wait_s=100, on_unpaid="fence")
         except Refused as error:
             return error.details["operation_id"], error.code
         return done.id, done.state

@@ -150,7 +150,7 @@ def test_r154_paid_and_not_to_be_finished_alone(store: Store) -> None:
     """CRITICAL_MELT_FAILURE: the payment is made and the operation needs a person."""
     assert ("CRITICAL", False) in [codes.get("CRITICAL_MELT_FAILURE") for codes in listed().values()]
     engine, mint, clock = funded(store)
-    mint.faults.next("melt", faults.change_over(50))
+    mint.faults.next("melt", faults.change_short(50))
     bolt11 = invoice(700, clock)
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=100)
     assert mint.lightning.payments(payment_hash(bolt11)) == 1 and melt.is_parked and melt.is_paid

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,9 @@ class Wallet:
     def environment(self) -> dict[str, str]:
         return {"NUTSTATE_STORE": self.url, "NUTSTATE_NPUB": NPUB, "NUTSTATE_MINT": "https://mint.simulated"}
 
-    def run(self, *args: str, stdin: str | None = None, env: dict[str, str] | None = None) -> Ran:
-        """Run a command in this process."""
-        result = CliRunner(env=self.environment() | (env or {})).invoke(app, args, input=stdin)
+    def run(self, *args: str, stdin: str | None = None, env: Mapping[str, str | None] | None = None) -> Ran:
+        """Run a command in this process; a variable that is None is not set."""
+        result = CliRunner(env={**self.environment(), **(env or {})}).invoke(app, args, input=stdin)
         self.printed += [result.stdout, result.stderr]
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception

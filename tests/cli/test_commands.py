@@ -42,7 +42,7 @@ def test_the_default_store_is_in_the_users_data_directory(
     empty: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(empty.folder))
-    ran = empty.run("mint", "8", env={"NUTSTATE_STORE": ""})
+    ran = empty.run("mint", "8", env={"NUTSTATE_STORE": None})
     assert ran.code == 0 and "--store" not in ran.out
     assert (empty.folder / "nutstate" / "wallet.db").exists()
 

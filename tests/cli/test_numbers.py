@@ -43,7 +43,7 @@ def test_a_parked_payment_is_an_alarm_in_json(wallet: Wallet) -> None:
     clock = FakeClock(time.time_ns() // 1_000_000)
     bolt11 = wallet.invoice(700)
     with wallet.mint() as mint, open_store(wallet.url) as store:
-        mint.faults.next("melt", faults.change_over(50))
+        mint.faults.next("melt", faults.change_short(50))
         engine = Engine(store, mint, settings=QUICK, clock=clock)
         melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=100)
     shown = wallet.run("show", melt.id, "--json").json["operation"]

@@ -17,7 +17,7 @@ from nutstate.engine.log import Log
 from nutstate.engine.mint import wire
 from nutstate.engine.mint.port import MeltQuote, ProofState, Refused
 from nutstate.engine.ports import NoFaults, Worker
-from nutstate.engine.proofs import sent_keys
+from nutstate.engine.proofs import name_of, sent_keys, sent_secrets
 from nutstate.engine.run import Happened, Run
 from nutstate.machines import MELT as MELT_MACHINE
 from nutstate.machines.spec import NONE, Transition
@@ -53,6 +53,13 @@ def quote(run: Run, state: str = "UNPAID", **more: Any) -> MeltQuote:
 
 def names(run: Run, state: str) -> tuple[ProofState, ...]:
     return tuple(ProofState(str(proof.Y), state) for proof in run.input_proofs())
+
+
+def sent_names(run: Run, state: str) -> tuple[ProofState, ...]:
+    """What the mint says of the proofs in the request, wherever they are by now."""
+    sent = sent_secrets(run.operation)
+    held = [proof for token in run.draft.all_tokens() for proof in token.proofs]
+    return tuple(ProofState(name_of(proof), state) for proof in held if proof.secret in sent)
 
 
 def outputs_of(run: Run, label: str, amounts: tuple[int, ...]) -> tuple[Output, ...]:
@@ -129,12 +136,44 @@ def says(state: str) -> Scene:
         if edge.source == "attention" and state == "PAID" and run.operation.payment is not None:
             change = worth_of(run, "change", 2)
             evidence = attrs.evolve(evidence, proofs=change, proofs_verified=True)
-        if edge.source == "watching":
-            first = run.input_tokens()[0].proofs[0]
-            evidence = attrs.evolve(evidence, preflight_spent=frozenset({str(first.Y)}))
+        if edge.source in ("watching", "stuck") and edge.event == "mint_paid":
+            evidence = attrs.evolve(evidence, states=sent_names(run, "SPENT"))
         return evidence
 
     return scene
+
+
+def unclear(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    """The mint names a state nobody knows; in ``unknown`` it is news only if it was not told before."""
+    if edge.source == "unknown":
+        run.draft.set(reason=None)
+    return Evidence(quote=quote(run, "UNKNOWN"), reason=Reason("MINT_STATE_UNKNOWN", "the mint says FAILED"))
+
+
+def refused(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    """The mint answers the request with an error: a clear one where the edge leads to ``refused``."""
+    if edge.dest != "refused":
+        return Evidence(reason=WHY)
+    code = 10001 if run.operation.policy.fee_max == BLAMED else 20004
+    return Evidence(answer=Refused(code, "no", code == 10001), reason=WHY)
+
+
+BLAMED = 1_000_000
+"""The fee_max of a walk on which the mint blames a coin."""
+
+
+def confirmed(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    clock.advance(run.settings.refusal_window_s + 1)
+    return Evidence(quote=quote(run), states=names(run, "UNSPENT"))
+
+
+def paid_by_another(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    return Evidence(quote=quote(run, "PAID"), states=sent_names(run, "UNSPENT"))
+
+
+def failing(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    run.draft.set(failures=run.settings.drive_failures_max)
+    return Evidence(reason=WHY)
 
 
 def proven_unpaid(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
@@ -152,12 +191,18 @@ def spent_elsewhere(run: Run, clock: FakeClock, edge: Transition[Any]) -> Eviden
 
 def too_old(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     since = HOLD_MS / 1000 if edge.source == "held" else 0
+    if edge.source == "watching":
+        since = run.settings.watch_window_h * 3600
     clock.advance(run.settings.unknown_age_max_h * 3600 + since + 1)
     return Evidence(reason=WHY)
 
 
 def fence(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    return Evidence(fence=made_fence(run), mint_can_swap=True, mint_can_restore=True)
+    evidence = Evidence(fence=made_fence(run), mint_can_swap=True, mint_can_restore=True)
+    if edge.source == "unpaid":
+        return evidence
+    clock.advance(run.settings.settle_window_s + 1)
+    return attrs.evolve(evidence, quote=quote(run, "UNKNOWN"), states=names(run, "UNSPENT"))
 
 
 def made_fence(run: Run, whole: bool = True) -> Fence:
@@ -206,7 +251,9 @@ def watched(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 
 def change(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    return Evidence(proofs=worth_of(run, "change", 2), proofs_verified=True)
+    return Evidence(
+        proofs=worth_of(run, "change", 64 if edge.id.startswith("24b") else 2), proofs_verified=True
+    )
 
 
 def no_change(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
@@ -219,19 +266,18 @@ def seen_empty(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 
 def on_its_word(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    if edge.source == "unpaid":
-        return Evidence()
     clock.advance(run.settings.settle_window_s + 1)
-    return Evidence(quote=quote(run), states=names(run, "UNSPENT"), operator_reason="trust it")
+    word = "" if edge.source == "unpaid" else "trust it"
+    return Evidence(quote=quote(run), states=names(run, "UNSPENT"), operator_reason=word)
 
 
 def given_up(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     """The mint says at last: one input is spent elsewhere, the others are not, the quote is UNPAID."""
     if edge.id.startswith("31k."):
         return Evidence(operator_reason="gone")
-    if edge.source == "watching":
-        clock.advance(run.settings.watch_window_h * 3600 + 1)
-        return Evidence(quote=quote(run), operator_reason="restore never answers")
+    if edge.source == "stuck":
+        said = quote(run) if edge.dest == "released" else None
+        return Evidence(quote=said, operator_reason="restore never answers")
     spent, *rest = run.input_proofs()
     states = (ProofState(str(spent.Y), "SPENT"), *(ProofState(str(p.Y), "UNSPENT") for p in rest))
     if edge.dest == "settled":
@@ -376,7 +422,9 @@ MELT: dict[str, Scene] = {
     "quote_refused": nothing, "quote_unavailable": nothing, "inputs_chosen": chosen,
     "funds_missing": short, "preflight_blocked": blocked, "split_started": chosen, "split_done": split_done,
     "split_failed": ended_unspent, "child_parked": nothing, "pay": nothing, "expire": expired,
-    "mint_paid": says("PAID"), "mint_pending": says("PENDING"), "mint_refused": nothing,
+    "mint_paid": says("PAID"), "mint_pending": says("PENDING"), "mint_refused": refused,
+    "mint_unclear": unclear, "refusal_seen": confirmed, "refusal_stands": confirmed,
+    "paid_otherwise": paid_by_another, "new_attempt": nothing, "drive_failed": failing,
     "reply_lost": nothing, "mint_unreachable": nothing, "inputs_spent_elsewhere": spent_elsewhere,
     "too_old": too_old, "retry": nothing, "fence": fence, "fence_impossible": nothing,
     "strand": cannot_be_fenced,

@@ -19,6 +19,7 @@ from tests.engine.edge_scenes import (
     WHY,
     Scene,
     expired,
+    failing,
     melt_scene,
     nothing,
     operator,
@@ -84,7 +85,7 @@ MINT: dict[str, Scene] = {
     "look_again": mint_says("PAID"), "watch_over": later(lambda run: run.settings.late_payment_watch_h),
     "watch_counted": later(lambda run: run.settings.late_watch_part_ms / HOUR_MS),
     "invoice_unpaid": mint_says("UNPAID"),
-    "mint_unreachable": nothing, "resume": operator, "write_off": operator, "too_old": mint_too_old,
+    "drive_failed": failing, "mint_unreachable": nothing, "resume": operator, "write_off": operator, "too_old": mint_too_old,
 }  # fmt: skip
 
 

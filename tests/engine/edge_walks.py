@@ -21,6 +21,7 @@ from nutstate.machines.registry import RELEASED, latest
 from nutstate.machines.spec import NONE, Machine, Transition
 from nutstate.storage.records import MachineRef, Policy, Quote
 from nutstate.storage.secret import Secret
+from tests.engine.edge_scenes import BLAMED
 from tests.engine.edge_scenes_mint import scene_of
 from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, fake_proof
@@ -39,6 +40,8 @@ SETTINGS = Settings(
 
 OPERATIONS: tuple[Machine[Any], ...] = tuple(machine for machine in RELEASED if machine.name != "token")
 """Every released machine that an operation runs under, old versions too."""
+
+_REFUSED = ("35.refusal_seen.refused", "36.refusal_stands.refused")
 
 DETOURS: dict[str, tuple[str, ...]] = {
     # attention with a recorded payment is reached through change_missing, not through too_old;
@@ -68,8 +71,29 @@ DETOURS: dict[str, tuple[str, ...]] = {
     "19c.strand.unpaid": ("22c.fence_done.fencing",),
     "21b.release.attention": ("17.too_old.unknown",),
     "21.watch_over.watching": ("21.release.unpaid",),
-    "21c.write_off.watching": ("21.release.unpaid",),
-    "32.mint_paid.watching": ("21.release.unpaid",),
+    **dict.fromkeys(
+        ("32.mint_paid.watching", "17c.too_old.watching", "33c.drive_failed.watching"), ("21.release.unpaid",)
+    ),
+    **dict.fromkeys(
+        (
+            "21.watch_over.stuck",
+            "21c.write_off.stuck",
+            "21d.write_off.stuck",
+            "21e.resume.stuck",
+            "32.mint_paid.stuck",
+        ),
+        ("21.release.unpaid", "17c.too_old.watching"),
+    ),
+    **dict.fromkeys(
+        ("22b.fence_done.stuck", "22b.fence_found.stuck", "22d.fence_done.stuck", "22d.fence_found.stuck"),
+        ("17.too_old.fencing", "21b.release.attention", "17c.too_old.watching"),
+    ),
+    **dict.fromkeys(
+        ("36.refusal_stands.refused", "36b.refusal_stands.refused"), ("35.refusal_seen.refused",)
+    ),
+    "38.new_attempt.watching": _REFUSED,
+    "37.paid_otherwise.watching": (*_REFUSED, "38.new_attempt.watching"),
+    "37.paid_otherwise.stuck": (*_REFUSED, "38.new_attempt.watching", "17c.too_old.watching"),
     "25.change_complete_empty.paid": ("25b.change_seen_empty.paid",),
     # contested without a recorded payment is reached through a hold
     "31d.record.contested": ("31i.hold_spent.held",),
@@ -148,6 +172,9 @@ def walk_for(spec: Machine[Any], edge: Transition[Any]) -> list[Transition[Any]]
 
 def policy_for(path: list[Transition[Any]]) -> Policy:
     """What the caller must have chosen for this walk."""
+    if any(t.dest == "refused" for t in path):
+        blamed = any(t.id.startswith("36b.") for t in path)
+        return Policy(on_unpaid="fast", fee_max=BLAMED if blamed else None)
     if any(t.id in ("21.release.unpaid", "21.watch_over.watching") or t.source == "watching" for t in path):
         return Policy(on_unpaid="trust")
     if any(t.event == "retry" for t in path):

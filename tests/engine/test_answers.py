@@ -12,7 +12,7 @@ import pytest
 
 from nutstate import Engine, NutstateError, SimulatedMint, open_store
 from nutstate.engine.mint.simulated_faults import ANSWER_LOST, REQUEST_LOST
-from nutstate.storage.port import OperationQuery, Store, TokenQuery
+from nutstate.storage.port import AuditQuery, OperationQuery, Store, TokenQuery
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.json_mint import JsonMint
@@ -92,6 +92,15 @@ def test_r185_paid_is_paid_whatever_else_is_said(scene: Scene, odd: dict[str, An
     invariants.check(scene.store, scene.mint)
 
 
+def test_r185_what_was_set_aside_is_on_record(scene: Scene) -> None:
+    """R185: which field, not what it said."""
+    scene.json.change = fields(*MELT, payment_preimage="not a preimage")
+    melt = scene.melt()
+    records = scene.store.audit(AuditQuery(operation_id=melt.id))
+    assert ["payment_preimage cannot be read"] in [record.data.get("set_aside") for record in records]
+    assert "not a preimage" not in repr([record.data for record in records])
+
+
 def test_r190_one_unreadable_signature_of_the_change(scene: Scene) -> None:
     """R190: restore has it, so the change is complete, from both together."""
     cut = fields(*MELT, change=lambda old: [{**old[0], "C_": "02"}, *old[1:]])
@@ -149,6 +158,8 @@ def test_r186_the_word_is_told(scene: Scene) -> None:
     melt = scene.melt(wait_s=0)
     assert melt.state == "unknown" and melt.reason.code == "MINT_STATE_UNKNOWN"
     assert "FAILED" in melt.reason.message and melt.reason.retryable
+    told = [r.data for r in scene.store.audit(AuditQuery(operation_id=melt.id)) if "quote_said" in r.data]
+    assert [data["quote_said"] for data in told] == ["FAILED"]
     scene.json.change = None
     scene.later(60)
     melt = melt.refresh()

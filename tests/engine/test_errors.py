@@ -95,7 +95,7 @@ def test_r155_not_before_anything_could_be_sent(store: Store) -> None:
 def test_r154_a_proven_payment_that_is_parked_is_an_alarm(store: Store) -> None:
     seen: list[TransitionEvent] = []
     engine, mint, clock = funded(store, observer=seen.append)
-    mint.faults.next("melt", faults.change_over(50))
+    mint.faults.next("melt", faults.change_short(50))
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=100)
     assert melt.is_parked and melt.alarm == melt.as_dict()["alarm"] == MELT_FAILURE
     alarms = [(event.entity, event.to_state) for event in seen if event.alarm]
@@ -112,7 +112,7 @@ def test_r154_the_log_carries_it(store: Store) -> None:
             return lambda name, **fields: lines.append((level, fields))
 
     engine, mint, clock = funded(store, logger=Logger())
-    mint.faults.next("melt", faults.change_over(50))
+    mint.faults.next("melt", faults.change_short(50))
     engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=100)
     alarms = [level for level, fields in lines if fields.get("alarm") == MELT_FAILURE]
     assert alarms == ["critical"] and not any("alarm" in f and f["alarm"] is None for _, f in lines)

@@ -57,11 +57,11 @@ def test_pending_then_failed_is_fenced_after_the_settle_window(store: Store) -> 
     invariants.check(store, mint)
 
 
-def test_failed_is_released_only_behind_a_fence(store: Store) -> None:
+def test_with_the_policy_fence_failed_is_released_only_behind_a_fence(store: Store) -> None:
     engine, mint, clock = funded(store)
     bolt11 = invoice(50, clock)
     mint.lightning.script(payment_hash(bolt11), "FAILED")
-    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, on_unpaid="fence")
     assert melt.state == "released" and not melt.is_paid
     assert clock.slept >= engine.settings.settle_window_s - 0.5
     late = mint.melt(mint.url, melt.record.request_body)  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ def test_a_released_invoice_can_be_paid_again(store: Store) -> None:
     engine, mint, clock = funded(store)
     bolt11 = invoice(50, clock)
     mint.lightning.script(payment_hash(bolt11), "FAILED")
-    first = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    first = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, on_unpaid="fence")
     mint.lightning.script(payment_hash(bolt11), "PAID")
     second = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
     assert (first.state, second.state) == ("released", "reconciled") and first.id != second.id

@@ -10,7 +10,9 @@ import attrs
 import pytest
 
 from nutstate import Engine, NutstateError, Proof, Refused, Secret, StorageError, Store
+from nutstate.engine.mint.crypto import y_of
 from nutstate.storage.port import OperationQuery, TokenQuery
+from nutstate.storage.records import Dleq
 from nutstate.storage.testing import FaultyStore
 from tests.support import invariants
 from tests.support.everything import everything
@@ -269,6 +271,30 @@ def test_another_keep_or_change_is_no_repetition(store: Store) -> None:
             error = refused(lambda: wallet.record([100], keep, change, 90, **more), "DUPLICATE_OPERATION")  # noqa: B023
             assert error.details["first_operation"] == first.transaction_id
     assert everything(store) == before
+
+
+def test_everything_a_proof_has_is_kept(store: Store) -> None:
+    """Witness and DLEQ of keep and change are stored, the signature in lower case, and the Y its secret has:
+    a witness that is lost leaves a locked proof that nobody can spend."""
+    wallet = Wallet(store, 100)
+    dleq = Dleq("11" * 32, "22" * 32, Secret("33" * 32))
+    given = [
+        attrs.evolve(
+            proof,
+            witness=Secret('{"signatures":[]}'),
+            dleq=dleq,
+            C=Secret(proof.C.reveal().upper()),
+            Y="02ff",
+        )
+        for proof in proofs(8, 2, tag="w")
+    ]
+    done = wallet.record([100], given[:1], given[1:], 90)
+    for token_id, proof in zip((done.keep_token_id, done.melt_change_token_id), given, strict=True):
+        token = store.token(str(token_id))
+        assert token is not None
+        (kept,) = token.proofs
+        assert (kept.witness, kept.dleq, kept.C) == (proof.witness, dleq, Secret(proof.C.reveal().lower()))
+        assert y_of(proof.secret.reveal()) == kept.Y
 
 
 @pytest.mark.parametrize("field", ["amount", "id", "C"])

@@ -98,7 +98,7 @@ def test_time_in_a_state_of_a_live_and_a_parked_operation(store: Store) -> None:
     report = engine.report(live.id)
     assert report.state == "pending" and report.state_ms["pending"] >= 100_000 <= report.total_ms
     assert any("state pending" in sentence for sentence in report.recommendations)
-    mint.faults.next("melt", faults.change_over(50))
+    mint.faults.next("melt", faults.change_short(50))
     parked = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(100, clock), wait_s=100)
     assert any("waits for a person" in s for s in engine.report(parked.id).recommendations)
 

@@ -73,7 +73,8 @@ MELT = Rows(
     good_path="none requested quoted prepared paying paid settled reconciled",
     words={
         "ANSWERS": "mint_refused reply_lost mint_unreachable",  # to the payment request
-        "QUOTE": "mint_paid mint_pending mint_unpaid",
+        "QUOTE": "mint_paid mint_pending mint_unpaid mint_unclear",
+        "REFUSAL": "refusal_seen refusal_stands",
         "FENCE": "fence_done fence_found fence_refused",
         "CHANGE": "change_received change_seen_empty change_complete_empty change_missing",
         "ENDED": "cancel=ALREADY_FINAL unhold=ALREADY_FINAL",
@@ -86,27 +87,29 @@ MELT = Rows(
         prepared    | live start | recover |
         held        | live watch_hold | hold_seen_pending mint_unreachable recover | cancel=HOLD_NOT_OVER
         paying      | live post_melt ahead | FENCE inputs_spent_elsewhere | cancel=ALREADY_SENT
-        pending     | live ask_state | mint_pending ANSWERS fence_refused recover | cancel=ALREADY_SENT
-        unknown     | live ask_state | mint_unpaid ANSWERS fence_refused recover | cancel=ALREADY_SENT
-        paid        | live collect_change | QUOTE ANSWERS FENCE inputs_spent_elsewhere too_old change_missing change_seen_empty recover | cancel=ALREADY_SENT
+        pending     | live ask_state | mint_pending ANSWERS fence_refused paid_otherwise recover | cancel=ALREADY_SENT
+        unknown     | live ask_state | mint_unpaid mint_unclear ANSWERS fence_refused paid_otherwise recover | cancel=ALREADY_SENT
+        refused     | live confirm_refusal | ANSWERS FENCE recover | cancel=ALREADY_SENT
+        paid        | live collect_change | QUOTE ANSWERS FENCE inputs_spent_elsewhere change_missing change_seen_empty recover | cancel=ALREADY_SENT
         unpaid      | live resolve_unpaid | mint_unpaid ANSWERS fence_refused inputs_spent_elsewhere recover | cancel=ALREADY_SENT
-        fencing     | live post_fence ahead | mint_pending mint_unpaid ANSWERS inputs_spent_elsewhere recover | cancel=ALREADY_SENT
-        watching    | live ask_state | mint_pending mint_unpaid ANSWERS fence_refused inputs_spent_elsewhere too_old recover | cancel=ALREADY_SENT
+        fencing     | live post_fence ahead | mint_pending mint_unpaid mint_unclear ANSWERS inputs_spent_elsewhere recover | cancel=ALREADY_SENT
+        watching    | live ask_state | QUOTE ANSWERS fence_refused inputs_spent_elsewhere recover | cancel=ALREADY_SENT write_off=WATCH_NOT_OVER
         settled     | live reconcile | QUOTE ANSWERS FENCE CHANGE recover | cancel=ALREADY_SENT
-        attention   | parked ask_state | QUOTE ANSWERS FENCE inputs_spent_elsewhere too_old change_missing change_seen_empty recover | cancel=ALREADY_SENT
+        attention   | parked ask_state | QUOTE ANSWERS FENCE inputs_spent_elsewhere paid_otherwise too_old change_missing change_seen_empty recover | cancel=ALREADY_SENT
         contested   | parked watch_sources | hold_seen_unspent hold_seen_pending hold_over hold_spent mint_unreachable too_old recover | cancel=ALREADY_SENT unhold=NOT_HELD
+        stuck       | parked ask_state | QUOTE ANSWERS fence_refused inputs_spent_elsewhere too_old recover | cancel=ALREADY_SENT
         discrepant  | parked | QUOTE ANSWERS FENCE CHANGE recover | cancel=ALREADY_SENT
-        reconciled  | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover | ENDED
-        released    | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover | ENDED
-        rejected    | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover | ENDED
-        expired     | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover | ENDED
-        written_off | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover | ENDED
-        cancelled   | final | QUOTE ANSWERS FENCE CHANGE inputs_spent_elsewhere too_old recover cancel unhold |
+        reconciled  | final | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
+        released    | final | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
+        rejected    | final | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
+        expired     | final | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
+        written_off | final | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
+        cancelled   | final | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover cancel unhold |
     """,
     origins="""
-        caller   | request record hold unhold cancel
-        mint     | quote_received quote_refused quote_unavailable preflight_blocked QUOTE ANSWERS inputs_spent_elsewhere FENCE CHANGE hold_seen_unspent hold_seen_pending hold_spent
-        engine   | inputs_chosen funds_missing strand split_started split_done split_failed child_parked pay retry fence fence_impossible release reconcile_passed reconcile_failed sources_free
+        caller   | request record hold unhold cancel new_attempt
+        mint     | quote_received quote_refused quote_unavailable preflight_blocked QUOTE ANSWERS REFUSAL paid_otherwise inputs_spent_elsewhere FENCE CHANGE hold_seen_unspent hold_seen_pending hold_spent
+        engine   | inputs_chosen funds_missing strand split_started split_done split_failed child_parked pay retry fence fence_impossible release reconcile_passed reconcile_failed sources_free drive_failed
         clock    | expire too_old watch_over hold_over
         restart  | recover
         operator | resume write_off resolve
@@ -127,45 +130,55 @@ MELT = Rows(
         8   | preflight_blocked   | quoted > rejected | not preflight_clear | correct_spent record_reason alarm
         8b  | preflight_blocked   | prepared > rejected | nothing_sent, not preflight_clear | release_inputs drop_claim correct_spent record_reason alarm
         9   | pay                 | prepared > paying | quote_unexpired, inputs_reserved_by_operation | stamp_sent
-        10  | mint_paid           | paying pending unknown unpaid fencing > paid | payment_proven | spend_inputs store_payment
+        10  | mint_paid           | paying refused pending unknown unpaid fencing > paid | payment_proven | spend_inputs store_payment
         10  | mint_paid           | attention > paid | payment_proven, payment_is_news | spend_inputs store_payment
-        11  | mint_pending        | paying unknown unpaid > pending ||
+        11  | mint_pending        | paying refused unknown unpaid > pending ||
         12  | mint_unpaid         | paying pending unknown > unpaid | unpaid_is_proven |
         13  | mint_unpaid         | paying pending > unknown | not unpaid_is_proven |
-        14  | ANSWERS             | paying > unknown || record_reason
+        13b | mint_unpaid         | refused > unknown | not refusal_confirmed | forget_unspent
+        14  | reply_lost mint_unreachable | paying > unknown || record_reason
+        14  | mint_refused        | paying > unknown | not refusal_decides | record_reason
+        14b | mint_unclear        | paying refused pending unpaid > unknown || record_reason
+        14c | mint_unclear        | unknown > stay | unclear_is_news | record_reason
         15  | recover             | requested quoted > cancelled || release_inputs drop_claim
         15  | recover             | prepared > cancelled | nothing_sent, not two_step | release_inputs drop_claim
         15  | recover             | paying > unknown ||
         16  | inputs_spent_elsewhere | unknown pending > attention | inputs_spent_without_us | record_reason alarm
-        17  | too_old             | unknown pending unpaid fencing > attention | unresolved_too_long | record_reason alarm
+        17  | too_old             | splitting refused unknown pending unpaid fencing paid > attention | unresolved_too_long | record_reason alarm
+        17b | too_old             | settled > discrepant | unresolved_too_long | record_reason alarm
+        17c | too_old             | watching > stuck | unresolved_too_long | record_reason alarm
         18  | retry               | unpaid > paying | policy_allows_retry, quote_unexpired | stamp_sent
         19  | fence               | unpaid > fencing | mint_can_swap_and_restore | write_fence
+        19e | fence               | unknown > fencing | quote_unclear, inputs_settled_unspent, mint_can_swap_and_restore | write_fence
         19b | strand              | unpaid > stay | cannot_be_fenced, not last_of_all | record_reason strand_part alarm
         19c | strand              | unpaid > released | cannot_be_fenced, last_of_all, something_fenced | record_reason strand_part drop_claim alarm
         19d | strand              | unpaid > watching | cannot_be_fenced, last_of_all, not something_fenced | record_reason strand_part stamp_watch alarm
         20  | fence_impossible    | unpaid > attention | not mint_can_swap_and_restore | record_reason alarm
-        21  | release             | unpaid > watching | policy_trusts_mint | release_inputs stamp_watch
-        21  | watch_over          | watching > released | watch_window_over, quote_still_unpaid | drop_claim
+        21  | release             | unpaid > watching | policy_trusts_mint, unpaid_is_proven | release_inputs stamp_watch
+        21  | watch_over          | watching stuck > released | watch_window_over, quote_still_unpaid | drop_claim
         21b | release             | attention > watching | operator_gave_reason, unpaid_is_proven | record_reason release_inputs stamp_watch
-        21c | write_off           | watching > released | operator_gave_reason, watch_window_over, quote_still_unpaid | record_reason drop_claim alarm
+        21c | write_off           | stuck > released | operator_gave_reason, quote_still_unpaid | record_reason drop_claim alarm
+        21d | write_off           | stuck > written_off | operator_gave_reason, not quote_still_unpaid | record_reason alarm
+        21e | resume              | stuck > watching | operator_gave_reason | record_reason stamp_watch
         22  | fence_done fence_found | fencing unknown pending unpaid attention > released | outputs_verified, fence_takes_all | spend_inputs store_fenced drop_claim
-        22b | fence_done fence_found | watching > released | outputs_verified, fence_takes_all | correct_spent store_fenced drop_claim alarm
+        22b | fence_done fence_found | watching stuck > released | outputs_verified, fence_takes_all | correct_spent store_fenced drop_claim alarm
         22c | fence_done fence_found | fencing unknown pending attention > unpaid | outputs_verified, not fence_takes_all | spend_part store_fenced
         22c | fence_done fence_found | unpaid > stay | outputs_verified, not fence_takes_all | spend_part store_fenced
-        22d | fence_done fence_found | watching > stay | outputs_verified, not fence_takes_all | correct_spent store_fenced alarm
+        22d | fence_done fence_found | watching stuck > stay | outputs_verified, not fence_takes_all | correct_spent store_fenced alarm
         23a | fence_refused       | fencing > unknown | own_outputs_not_signed, refusal_means_inputs_gone | record_reason
         23b | fence_refused       | fencing > unpaid | own_outputs_not_signed, new_outputs_may_help, not refusal_means_inputs_gone, not refused_for_good | record_reason
         23c | fence_refused       | fencing > unpaid | own_outputs_not_signed, refused_for_good, not refusal_means_inputs_gone | record_reason end_fence
         23d | fence_refused       | fencing > stay | own_outputs_not_signed, not refusal_means_inputs_gone, not refused_for_good, not new_outputs_may_help | record_reason note_refusal
         24  | change_received     | paid > settled | change_in_bounds, change_verified, blanks_used_once | store_change
+        24b | change_received     | paid > settled | change_above_owed, change_verified, blanks_used_once, not change_in_bounds | store_change alarm
         25  | change_complete_empty | paid > settled | owed_min_is_zero, repeatedly_empty | store_change
         25b | change_seen_empty   | paid > stay | owed_min_is_zero, first_seen_empty | stamp_empty
         26  | change_missing      | paid > attention | not attempts_left | record_reason alarm
         27  | reconcile_passed    | settled > reconciled | documents_agree |
         27  | reconcile_failed    | settled > discrepant | not documents_agree | record_reason alarm
-        28a | resume              | attention > paid | operator_gave_reason, payment_proven | record_reason spend_inputs store_payment
-        28b | resume              | attention > unknown | operator_gave_reason, not payment_proven | record_reason
-        29a | write_off           | attention > settled | operator_gave_reason, not_in_flight, recorded_already | record_reason spend_inputs store_payment store_change record_loss
+        28a | resume              | attention > paid | operator_gave_reason, payment_proven | record_reason restart_patience spend_inputs store_payment
+        28b | resume              | attention > unknown | operator_gave_reason, not payment_proven | record_reason restart_patience
+        29a | write_off           | attention > settled | operator_gave_reason, not_in_flight, payment_proven, recorded_already | record_reason spend_inputs store_payment store_change record_loss
         29b | write_off           | attention > written_off | operator_gave_reason, not_in_flight, not payment_proven | record_reason free_untouched spend_inputs record_loss
         30  | resolve             | discrepant > reconciled | operator_gave_reason | record_reason
         31a | record              | none > settled | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, nothing_contested | take_claim record_melt
@@ -184,7 +197,17 @@ MELT = Rows(
         31j | sources_free        | contested > settled | recorded_already, nothing_contested | take_claim spend_contested
         31l | write_off           | contested > written_off | operator_gave_reason, held_not_in_flight, not recorded_already | record_reason free_untouched spend_inputs record_loss
         31k | write_off           | contested > settled | operator_gave_reason, recorded_already | record_reason spend_contested record_loss
-        32  | mint_paid           | watching > paid | payment_proven | correct_spent store_payment alarm
+        32  | mint_paid           | watching stuck > paid | payment_proven, inputs_taken | correct_spent store_payment alarm
+        34  | mint_refused        | paying > refused | refusal_decides | record_reason stamp_refusal
+        35  | refusal_seen        | refused > stay | refusal_confirmed, not refusal_was_confirmed | stamp_unspent
+        36  | refusal_stands      | refused > watching | refusal_confirmed, refusal_window_over, not refusal_blames_inputs | release_inputs stamp_watch
+        36b | refusal_stands      | refused > unpaid | refusal_confirmed, refusal_window_over, refusal_blames_inputs |
+        37  | paid_otherwise      | watching stuck > released | payment_proven, not inputs_taken, not claim_held | drop_claim
+        38  | new_attempt         | watching > stay | refusal_stood, claim_held | drop_claim
+        33  | drive_failed        | splitting paying refused pending unknown unpaid fencing paid > attention | drives_fail | record_reason alarm
+        33b | drive_failed        | settled > discrepant | drives_fail | record_reason alarm
+        33c | drive_failed        | watching > stuck | drives_fail | record_reason alarm
+        33d | drive_failed        | held > contested | drives_fail | record_reason alarm
     """,
     codes="""
         QUOTE_MISMATCH | quote_matches_invoice
@@ -199,15 +222,15 @@ MELT = Rows(
         TOO_MANY_PROOFS | inputs_few_enough
         FEE_TOO_HIGH | fee_acceptable
         PROOF_STATE_INCONSISTENCY | preflight_clear
-        PAYMENT_ALREADY_CLAIMED | claim_free
+        PAYMENT_ALREADY_CLAIMED | claim_free claim_held refusal_stood
         EXACT_INPUTS_NOT_WANTED | exact_inputs_wanted
         INPUTS_STILL_HELD | child_ended_unspent
         NOT_RESERVED | inputs_reserved_by_operation
-        NOT_PROVEN_PAID | payment_proven payment_is_news
-        NOT_PROVEN_UNPAID | unpaid_is_proven quote_still_unpaid
+        NOT_PROVEN_PAID | payment_proven payment_is_news inputs_taken
+        NOT_PROVEN_UNPAID | unpaid_is_proven quote_still_unpaid inputs_settled_unspent quote_unclear unclear_is_news refusal_confirmed refusal_was_confirmed refusal_window_over
         INPUTS_NOT_GONE | inputs_spent_without_us refusal_means_inputs_gone held_seen_spent
-        NOT_TOO_OLD | unresolved_too_long
-        POLICY_FORBIDS | policy_allows_retry policy_trusts_mint
+        NOT_TOO_OLD | unresolved_too_long drives_fail
+        POLICY_FORBIDS | policy_allows_retry policy_trusts_mint refusal_decides refusal_blames_inputs
         FENCE_NOT_POSSIBLE | mint_can_swap_and_restore
         WATCH_NOT_OVER | watch_window_over
         PAYMENT_IN_FLIGHT | not_in_flight held_not_in_flight
@@ -218,7 +241,7 @@ MELT = Rows(
         FENCE_WOULD_BE_THE_SAME | new_outputs_may_help
         REFUSAL_NOT_PROVEN | cannot_be_fenced
         NOTHING_FENCED | something_fenced
-        CHANGE_OUT_OF_BOUNDS | change_in_bounds owed_min_is_zero
+        CHANGE_OUT_OF_BOUNDS | change_in_bounds owed_min_is_zero change_above_owed
         CHANGE_NOT_VERIFIED | change_verified
         CHANGE_STILL_AWAITED | repeatedly_empty first_seen_empty attempts_left
         DUPLICATE_SECRET | blanks_used_once secrets_distinct
@@ -260,6 +283,7 @@ MINT = Rows(
         caller   | request look_again cancel
         mint     | quote_received quote_refused quote_unavailable INVOICE PROOFS ANSWERS
         clock    | expire watch_counted watch_over too_old
+        engine   | drive_failed
         restart  | recover
         operator | resume write_off
     """,
@@ -285,12 +309,13 @@ MINT = Rows(
         9   | restore_empty       | restoring > issuing | nothing_restored, invoice_is_paid, tries_left, not outputs_useless | stamp_sent
         9a  | restore_empty       | restoring > issuing | nothing_restored, invoice_is_paid, tries_left, outputs_useless | write_outputs stamp_sent
         9b  | restore_empty       | restoring > attention | nothing_restored, invoice_is_paid, not tries_left | record_reason alarm
-        9c  | restore_empty       | attention > issuing | outputs_written, nothing_restored, invoice_is_paid, retry_is_due, not outputs_useless | stamp_sent
-        9d  | restore_empty       | attention > issuing | outputs_written, nothing_restored, invoice_is_paid, retry_is_due, outputs_useless | write_outputs stamp_sent
+        9c  | restore_empty       | attention > issuing | outputs_written, nothing_restored, invoice_is_paid, retry_is_due, not outputs_useless | restart_patience stamp_sent
+        9d  | restore_empty       | attention > issuing | outputs_written, nothing_restored, invoice_is_paid, retry_is_due, outputs_useless | restart_patience write_outputs stamp_sent
         10  | restore_empty       | restoring > attention | issued_to_others, not invoice_is_paid | record_reason alarm
-        11a | resume              | attention > restoring | operator_gave_reason, outputs_written | record_reason reset_tries stamp_resumed
-        11b | resume              | attention > quoted | operator_gave_reason, not outputs_written | record_reason stamp_resumed
+        11a | resume              | attention > restoring | operator_gave_reason, outputs_written | record_reason reset_tries restart_patience
+        11b | resume              | attention > quoted | operator_gave_reason, not outputs_written | record_reason restart_patience
         12  | write_off           | attention > written_off | operator_gave_reason | fail_token record_reason record_loss
+        14  | drive_failed        | quoted lapsed issuing restoring > attention | drives_fail | record_reason alarm
         13  | too_old             | quoted lapsed issuing restoring > attention | unresolved_too_long | record_reason alarm
     """,
     codes="""
@@ -303,7 +328,7 @@ MINT = Rows(
         OUTPUTS_NOT_VERIFIED | outputs_verified
         RESTORE_INCOMPLETE | nothing_restored issued_to_others tries_left outputs_written outputs_useless retry_is_due
         OPERATOR_REASON_MISSING | operator_gave_reason
-        NOT_TOO_OLD | unresolved_too_long blocked_too_long
+        NOT_TOO_OLD | unresolved_too_long blocked_too_long drives_fail
     """,
 )
 

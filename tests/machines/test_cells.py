@@ -53,6 +53,7 @@ def test_empty_facts_permit_nothing_that_moves_money(spec: Machine[Any]) -> None
         "stamp_watch",
         "stamp_paid",
         "count_refusal",
+        "forget_unspent",
     }
     for state, event in itertools.product((s.name for s in spec.states), (e.name for e in spec.events)):
         decision = step(spec, state, event, spec.facts())

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from nutstate.machines.facts import CheckFacts, DepositFacts, MeltFacts, MintFacts, TokenFacts
-from nutstate.machines.guards import check, deposit, melt, mint, token
+from nutstate.machines.guards import check, deposit, melt, mint, refusal, token
 from nutstate.machines.money import AMOUNT_MAX
 from nutstate.machines.spec import Guard
 
@@ -23,6 +23,13 @@ UNPAID = M(
     settle_window_ms=30_000,
 )  # fmt: skip
 HELD = M(inputs_asked=2, input_count=2, input_states=UNSPENT)
+SETTLED = M(
+    inputs_asked=2,
+    input_count=2,
+    input_states=frozenset({"UNSPENT"}),
+    since_last_send_ms=9,
+    settle_window_ms=9,
+)
 RECORDED = M(sources_total=800, amount=550, recorded_fee=0, keep_total=200, recorded_change=50)
 
 CASES: list[Case] = [
@@ -138,7 +145,29 @@ CASES: list[Case] = [
      [{"change_seen_empty": False}, {"change_empty_since": 5}, {"owed_max": 0}]),
     (melt.not_in_flight, M(quote_state="UNPAID"), [{"quote_state": "PENDING"}]),
     (melt.quote_still_unpaid, M(quote_state="UNPAID"), [{"quote_state": None}, {"quote_state": "PAID"}]),
-    (melt.attempts_left, M(now=5, paid_at=0, change_window_ms=6), [{"now": 6}]),
+    (melt.attempts_left, M(now=5, change_awaited_since=0, change_window_ms=6), [{"now": 6}]),
+    (melt.unresolved_too_long, M(now=9, unresolved_since=0, unknown_age_max_ms=9),
+     [{"now": 8}, {"unresolved_since": None}, {"since_last_send_ms": 4, "settle_window_ms": 5}]),
+    (melt.unresolved_too_long, M(now=0, unresolved_since=9, unknown_age_max_ms=9), [{"unresolved_since": 8}]),
+    (melt.drives_fail, M(failures=3, failures_max=3), [{"failures": 2}, {"failures": 0, "failures_max": 0}]),
+    (melt.change_above_owed, M(change_total=5, owed_max=4),
+     [{"change_total": 4}, {"change_total": None}, {"owed_max": None}]),
+    (refusal.quote_unclear, M(quote_state="UNKNOWN"), [{"quote_state": "UNPAID"}, {"quote_state": None}]),
+    (refusal.unclear_is_news, M(), [{"unclear_told": True}]),
+    (melt.inputs_settled_unspent, SETTLED,
+     [{"since_last_send_ms": 8}, {"since_last_send_ms": None}, {"inputs_asked": 1},
+      {"input_states": frozenset({"UNSPENT", "PENDING"})}, {"inputs_asked": 0, "input_count": 0}]),
+    (refusal.refusal_decides, M(policy="fast", refusal_kind="payment", sendings=1),
+     [{"policy": "fence"}, {"refusal_kind": None}, {"sendings": 2}, {"sendings": 0}]),
+    (refusal.refusal_confirmed, attrs.evolve(SETTLED, quote_state="UNPAID"),
+     [{"quote_state": "PENDING"}, {"inputs_asked": 1}, {"input_states": frozenset({"UNSPENT", "SPENT"})}]),
+    (refusal.refusal_was_confirmed, M(held_unspent_since=0), [{"held_unspent_since": None}]),
+    (refusal.refusal_window_over, M(now=5, held_unspent_since=0, refusal_window_ms=5),
+     [{"now": 4}, {"held_unspent_since": None}]),
+    (refusal.refusal_blames_inputs, M(refused_for="inputs"), [{"refused_for": "payment"}, {"refused_for": None}]),
+    (refusal.refusal_stood, M(refused_for="limit"), [{"refused_for": None}]),
+    (refusal.claim_held, M(claim_held=True), [{"claim_held": False}]),
+    (refusal.inputs_taken, M(inputs_taken=True), [{"inputs_taken": False}]),
     (melt.documents_agree, M(checks_performed=3), [{"discrepancies": 1}, {"checks_performed": 0}]),
     (melt.operator_gave_reason, M(operator_reason="why"), [{"operator_reason": " "}, {"operator_reason": ""}]),
     (melt.sources_touched, M(sources_touched=True), [{"sources_touched": False}]),
@@ -187,6 +216,7 @@ CASES: list[Case] = [
     (mint.outputs_useless, I(outputs_useless=True), [{"outputs_useless": False}]),
     (mint.retry_is_due, I(now=9, sent_at=0, retry_after_ms=9), [{"now": 8}, {"sent_at": None}, {"sent_at": 17}]),
     (mint.retry_is_due, I(now=0, sent_at=9, retry_after_ms=9), [{"sent_at": 8}]),
+    (mint.drives_fail, I(failures=2, failures_max=2), [{"failures": 1}, {"failures_max": 0}]),
     (mint.paid_noted, I(paid_since=0), [{"paid_since": None}]),
     (mint.blocked_too_long, I(now=9, paid_since=0, blocked_max_ms=9),
      [{"now": 8}, {"paid_since": None}, {"paid_since": 17}]),
@@ -217,7 +247,7 @@ def test_a_guard(case: Case) -> None:
 def test_every_guard_has_a_case() -> None:
     declared = [
         guard
-        for module in (token, melt, mint, deposit, check)
+        for module in (token, melt, refusal, mint, deposit, check)
         for guard in vars(module).values()
         if isinstance(guard, Guard)
     ]

@@ -15,6 +15,7 @@ from nutstate.machines.guards import check as check_guards
 from nutstate.machines.guards import deposit as deposit_guards
 from nutstate.machines.guards import melt as melt_guards
 from nutstate.machines.guards import mint as mint_guards
+from nutstate.machines.guards import refusal as refusal_guards
 from nutstate.machines.guards import token as token_guards
 from nutstate.machines.kit import switched
 from nutstate.machines.lint import RULES, Finding, lint, rules_table, unused_guards
@@ -245,7 +246,7 @@ def test_findings_come_in_a_fixed_order_whatever_is_asked_first() -> None:
 def test_our_machines_have_no_errors_and_no_warnings() -> None:
     found = lint(RELEASED, effects=EFFECTS, actions=ACTIONS, codes=CODES)
     assert [f for f in found if f.severity != "note"] == []
-    for module in (check_guards, deposit_guards, melt_guards, mint_guards, token_guards):
+    for module in (check_guards, deposit_guards, melt_guards, mint_guards, refusal_guards, token_guards):
         assert unused_guards(module, RELEASED) == ()
 
 

@@ -28,14 +28,29 @@ from nutstate.machines.kit.product import moves as model_moves
 from nutstate.machines.kit.product.explore import components
 from nutstate.machines.kit.product.programs import PROGRAMS
 from nutstate.machines.spec import State
-from tests.machines.product_mutants import PLANTED, Planted, deaf
+from tests.machines.product_mutants import PLANTED, Planted, without
 
 NEVER_TAKEN = {
     "2.quote_refused.requested": "the model's mint always quotes, or is silent",
     "4.expire.quoted": "the engine lets a quote expire only from prepared",
     "12.mint_unpaid.paying": "an answer to our own request comes without the states of the proofs",
-    "17.too_old.unpaid": "keys and keysets are always answered",
-    "21c.write_off.watching": "in the model restore answers at last, and then the watch ends by itself",
+    "14b.mint_unclear.paying": "the model's mint is unclear about a quote, not about a request",
+    "14b.mint_unclear.refused": "the model's mint never both refuses and is unclear",
+    "14b.mint_unclear.unpaid": "only trust asks the quote there, and the unclear mint is not trusted",
+    "14c.mint_unclear.unknown": "words are no part of the model",
+    "17b.too_old.settled": "documents are always read and checked",
+    "21c.write_off.stuck": "the model's operator uses no force, and without it the watch ends by itself",
+    "22b.fence_done.stuck": "a worker that lost its lease forgets its fence; restore finds it",
+    "24b.change_received.paid": "the model's mint signs what it owes",
+    "36b.refusal_stands.refused": "the model's coins are all good",
+    "37.paid_otherwise.watching": "nobody pays the same invoice anew; the engine's tests do",
+    "37.paid_otherwise.stuck": "nobody pays the same invoice anew; the engine's tests do",
+    "38.new_attempt.watching": "nobody pays the same invoice anew; the engine's tests do",
+    **{
+        edge.id: "no drive fails in the model; the engine's tests make them fail"
+        for edge in MELT.transitions
+        if edge.event == "drive_failed" and edge.source != "splitting" and edge.source != "held"
+    },
     "22.fence_done.unknown": "a worker that lost its lease forgets its fence; restore finds it",
     "22.fence_done.attention": "a worker that lost its lease forgets its fence; restore finds it",
     "22.fence_done.pending": "a worker that lost its lease forgets its fence; restore finds it",
@@ -109,9 +124,10 @@ def test_the_model_takes_every_edge_but_a_few() -> None:
     for setting in DEFAULT:
         taken |= explored(setting).transitions
     edges = {edge.id for machine in (MELT, MINT) for edge in machine.transitions}
-    outside = {edge.id for edge in MELT.transitions if edge.id[:2] == "31" or edge.id.startswith("6.")} - {
-        edge.id for edge in MINT.transitions
-    }
+    apart = {edge.id for edge in MELT.transitions if edge.source in ("splitting", "held", "contested")}
+    outside = apart | {
+        edge.id for edge in MELT.transitions if edge.id[:2] == "31" or edge.id.startswith("6.")
+    } - {edge.id for edge in MINT.transitions}
     assert edges - outside - taken == NEVER_TAKEN.keys()
 
 
@@ -173,8 +189,8 @@ def test_only_what_broke_can_be_written() -> None:
 
 
 def test_a_trap_is_played_again_only_under_its_tables() -> None:
-    trapped = Tables(melt=deaf(MELT, "32", "watching", "mint_paid"), token=TOKEN)
-    found = explore(attrs.evolve(SETTINGS["broken-trust"], tables=trapped))
+    trapped = Tables(melt=without(MELT, "17.too_old.pending"), token=TOKEN)
+    found = explore(attrs.evolve(SETTINGS["pay"], tables=trapped))
     assert found.violation is not None and found.violation.what.startswith("I11")
     assert replay(written(found), trapped).what == found.violation.what
     assert replay(written(found)).outcome == "held"

@@ -62,6 +62,6 @@ def open_states(store: Store) -> list[str]:
         op.state
         for op in store.operations(OperationQuery(limit=10_000))
         if op.finished_at is None
-        and op.state not in ("attention", "contested", "discrepant")
+        and op.state not in ("attention", "contested", "discrepant", "stuck")
         and not (op.state == "prepared" and op.policy.two_step)
     ]

@@ -76,8 +76,9 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
             gone += -fresh + (total if op.state != "contested" else 0)
         elif op.payment is not None and op.payment.lightning_fee is not None:
             fee = op.payment.lightning_fee
-            gone += op.amount + fee + op.input_fee + op.loss
-            assert total == op.amount + fee + op.input_fee + op.change_amount + op.loss, f"I1 {op}"
+            gone += op.amount + fee + op.input_fee + op.loss - op.surplus
+            parts = op.amount + fee + op.input_fee + op.change_amount + op.loss
+            assert total + op.surplus == parts, f"I1 {op}"
             assert op.sources_total == total + op.keep_total, f"I1 sources {op}"
         elif op.payment is not None:
             gone += op.amount + op.input_fee + owed_max(total, op.amount, op.input_fee)

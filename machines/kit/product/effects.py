@@ -20,6 +20,8 @@ def commit(decider: Decider, world: World, index: int, decision: Decision, seen:
     scene.set(state=decision.next_state, seen=(), waiting="")
     for name in decision.effects:
         EFFECTS[name](scene)
+    if decision.event == "too_old" and scene.op.payment:
+        scene.set(aged=True)
     left = decider.setting.tables.of(scene.plan.kind).state(decision.state)
     if left.write_ahead and decision.event != "recover" and decider.setting.restarts:
         # what was sent is answered, or may still arrive: the settle window counts from here
@@ -72,11 +74,11 @@ def _reserve_inputs(scene: Scene) -> None:
 
 
 def _release_inputs(scene: Scene) -> None:
-    why = "trusted" if scene.decision.event == "release" else "nothing_sent"
+    why = {"release": "trusted", "refusal_stands": "refused"}.get(scene.decision.event, "nothing_sent")
     for token_id in scene.op.inputs:
         if scene.world.token(token_id).state == "reserved":
             scene.change_token(token_id, "release", release=why)
-    scene.set(trusted=scene.op.trusted or why == "trusted")
+    scene.set(trusted=scene.op.trusted or why in ("trusted", "refused"))
 
 
 def _write_blanks(scene: Scene) -> None:
@@ -124,7 +126,7 @@ def _free_untouched(scene: Scene) -> None:
 def _store_payment(scene: Scene) -> None:
     if not scene.op.payment:
         scene.set(payment=True)
-        scene.begin("change")
+        scene.begin("change", "age")
 
 
 def _write_fence(scene: Scene) -> None:
@@ -163,7 +165,7 @@ def _record_loss(scene: Scene) -> None:
 
 
 def _correct_spent(scene: Scene) -> None:
-    if scene.decision.state == "watching":
+    if scene.decision.state in ("watching", "stuck"):
         gone = frozenset(scene.op.request)
     else:
         gone = frozenset(name for name, state in scene.seen.states or () if state == "SPENT")
@@ -186,7 +188,24 @@ def _stamp_empty(scene: Scene) -> None:
 
 def _stamp_watch(scene: Scene) -> None:
     scene.set(watch=True)
-    scene.begin("watch")
+    scene.begin("watch", "age")
+
+
+def _stamp_refusal(scene: Scene) -> None:
+    scene.set(refused=True, confirmed_unspent=False)
+
+
+def _stamp_unspent(scene: Scene) -> None:
+    scene.set(confirmed_unspent=True)
+    scene.begin("refusal")
+
+
+def _forget_unspent(scene: Scene) -> None:
+    scene.set(confirmed_unspent=False)
+
+
+def _restart_patience(scene: Scene) -> None:
+    scene.begin("age", "change")
 
 
 def _expect_token(scene: Scene) -> None:
@@ -198,7 +217,7 @@ def _fail_token(scene: Scene) -> None:
 
 
 def _write_outputs(scene: Scene) -> None:
-    scene.set(outputs=(*scene.op.outputs, scene.world.epoch), refused=False)
+    scene.set(outputs=(*scene.op.outputs, scene.world.epoch), declined=False)
 
 
 def _stamp_paid(scene: Scene) -> None:
@@ -212,11 +231,7 @@ def _count_watch(scene: Scene) -> None:
 
 
 def _count_refusal(scene: Scene) -> None:
-    scene.set(refused=scene.decider.setting.outputs_max > 1)
-
-
-def _stamp_resumed(scene: Scene) -> None:
-    scene.begin("age")
+    scene.set(declined=scene.decider.setting.outputs_max > 1)
 
 
 def _issue_token(scene: Scene) -> None:
@@ -239,13 +254,15 @@ EFFECTS: Mapping[str, Effect] = {
     "stamp_empty": _stamp_empty, "stamp_watch": _stamp_watch, "expect_token": _expect_token,
     "fail_token": _fail_token,
     "stamp_paid": _stamp_paid, "count_watch": _count_watch, "count_refusal": _count_refusal,
-    "stamp_resumed": _stamp_resumed,
+
     "write_outputs": _write_outputs, "issue_token": _issue_token, "reset_tries": _reset_tries,
+    "stamp_refusal": _stamp_refusal, "stamp_unspent": _stamp_unspent, "forget_unspent": _forget_unspent,
+    "restart_patience": _restart_patience,
 }  # fmt: skip
 """Effects the model can perform; an edge with another one cannot be explored."""
 
 APART = frozenset(
-    {"adopt_split", "record_melt", "park_record", "spend_contested", "stamp_unspent", "forget_unspent"}
+    {"adopt_split", "record_melt", "park_record", "spend_contested"}
     | {"end_fence", "note_refusal", "spend_part", "strand_part", "free_stranded", "drop_stranded"}
 )
 """Effects of edges that no move of the model takes: child swaps, and melts the caller makes himself."""

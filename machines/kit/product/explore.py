@@ -16,6 +16,7 @@ from .world import World
 
 STATES_MAX = 1_000_000
 _ALONE = ("engine", "mint", "clock")
+_AGAINST_US = ("engine", "clock", "useless")
 
 
 class Step(NamedTuple):
@@ -53,7 +54,8 @@ def explore(setting: Setting, states_max: int = STATES_MAX) -> Exploration:
     """Walk every reachable world, nearest first, and stop at the first one that breaks an invariant.
 
     When all hold, the graph is walked backwards: from every world some way without faults must lead to
-    one in which every operation has ended or is parked (I11), and with an operator to the end of all.
+    one in which every operation has ended or is parked (I11), also when the mint never gives a useful answer,
+    and with an operator to the end of all.
     Deterministic: the same setting gives the same answer. Raises ValueError for machines that name an
     action or an effect the model does not know."""
     check_words(setting)
@@ -123,12 +125,17 @@ class _Search:
         never come to rest."""
         quiet = self._leading_to(("pseudo", "parked", "final"), _ALONE)
         helped = self._leading_to(("pseudo", "final"), (*_ALONE, "operator"))
+        alone = self._leading_to(("pseudo", "parked", "final"), _AGAINST_US)
         rounds = self._rounds()
         for number in range(1 if only_first else len(self.worlds)):
             if number in rounds:
                 return Violation("I11: it goes round by itself without end", self._way(number))
             if number not in quiet:
                 return Violation("I11: without faults it can neither end nor park", self._way(number))
+            if number not in alone:
+                return Violation(
+                    "I11: a mint that never gives a useful answer keeps it open", self._way(number)
+                )
             if self.setting.operator and number not in helped:
                 return Violation("I11: even an operator cannot end it", self._way(number))
         return None

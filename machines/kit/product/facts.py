@@ -32,6 +32,7 @@ class Evidence(NamedTuple):
     empty: bool = False
     restored_none: bool = False
     outdated: bool = False
+    refused: bool = False
     operator: bool = False
     checks: int = 0
     discrepancies: int = 0
@@ -65,11 +66,15 @@ def melt_facts(setting: Setting, world: World, index: int, seen: Evidence) -> Me
         "fee_reserve": plan.fee_reserve, "fee_max": 1 << 20,
         "quote_expires_at": NOW if "quote" in op.judged else NOW + WINDOW,
         "sent_at": NOW if op.sent else None, "settle_window_ms": WINDOW,
-        "since_last_send_ms": (WINDOW if "settle" in op.judged else 0) if op.sent else None,
+        "since_last_send_ms": (WINDOW if "settle" in op.judged or op.payment else 0) if op.sent else None,
         "retries": max(0, op.tries - 1), "retries_max": setting.retries_max,
         "unresolved_since": _since(op, op.sent, "age"), "unknown_age_max_ms": WINDOW,
+        "sendings": op.tries, "refusal_kind": "payment" if seen.refused else None,
+        "refused_for": "payment" if op.refused else None, "refusal_window_ms": WINDOW,
+        "held_unspent_since": _since(op, op.confirmed_unspent, "refusal"), "unclear_told": True,
+        "claim_held": op.claim, "inputs_taken": _taken(world, op, seen),
         "watch_since": _since(op, op.watch, "watch"), "watch_window_ms": WINDOW,
-        "paid_at": _since(op, op.payment, "change"), "change_window_ms": WINDOW,
+        "change_awaited_since": _since(op, op.payment, "change"), "change_window_ms": WINDOW,
         "change_empty_since": _since(op, op.empty, "empty"), "change_seen_empty": seen.empty,
         "payment_recorded": op.payment, "input_count_max": 100,
         "operator_reason": "seen" if seen.operator else "",
@@ -78,6 +83,16 @@ def melt_facts(setting: Setting, world: World, index: int, seen: Evidence) -> Me
         **_fence(setting, plan, op, seen), **_change(plan, op, seen),
     }  # fmt: skip
     return MeltFacts(**facts)
+
+
+def _taken(world: World, op: Op, seen: Evidence) -> bool:
+    """Whether the mint took what was freed: SPENT in a token no operation of ours has spent, or change."""
+    if seen.change > 0:
+        return True
+    spent = {name for name, state in seen.states or () if state == "SPENT"}
+    return any(
+        t.state != "spent" and any(n in spent and n in op.request for n, _ in t.coins) for t in world.tokens
+    )
 
 
 def _inputs(setting: Setting, world: World, index: int, seen: Evidence) -> dict[str, Any]:

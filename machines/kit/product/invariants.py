@@ -10,8 +10,12 @@ from .world import Op, World
 
 _AFTER_CHANGE = frozenset({"settled", "reconciled", "discrepant"})
 _UNPAID_ENDS = frozenset({"rejected", "cancelled", "expired"})
-_IN_FLIGHT = frozenset({"prepared", "paying", "pending", "unknown", "unpaid", "fencing", "attention"})
-_SENT = frozenset({"paying", "pending", "unknown", "unpaid", "fencing", "watching", "paid", "settled"})
+_IN_FLIGHT = frozenset(
+    {"prepared", "paying", "refused", "pending", "unknown", "unpaid", "fencing", "attention"}
+)
+_SENT = frozenset(
+    {"paying", "refused", "pending", "unknown", "unpaid", "fencing", "watching", "stuck", "paid", "settled"}
+)
 
 
 def broken(setting: Setting, world: World) -> str | None:
@@ -139,7 +143,7 @@ def _awaited(setting: Setting, world: World, name: str) -> bool:
 
 def _given_up(setting: Setting, op: Op) -> bool:
     """Change of a mint that withheld it for longer than its window: booked as fee or as loss."""
-    return setting.withholds and op.change <= 0 and op.fee >= 0
+    return (setting.withholds or op.aged) and op.change <= 0 and op.fee >= 0
 
 
 def _claims(setting: Setting, world: World) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .programs import REFUSED
 from .setting import Setting
 from .world import Quote, Request, World
 
@@ -50,6 +51,8 @@ def replies(setting: Setting, world: World, index: int, kind: str) -> Iterator[t
     if kind == "melt":
         yield quote.state, "mint", (quote.state, world.signed(f"{plan.name}.change"))
         yield "reply_lost", "clock", "reply_lost"  # every request has a deadline
+        if quote.state == "UNPAID" and plan.policy == "fast":
+            yield "the mint refuses it", "mint", REFUSED
         for event in ("mint_refused", "mint_unreachable"):
             yield event, "fault", event
     elif kind == "fence":
@@ -115,7 +118,7 @@ def _payable(setting: Setting, world: World, index: int) -> bool:
 
 def _request(setting: Setting, world: World, request: Request) -> Iterator[Event]:
     gone = world._replace(net=tuple(other for other in world.net if other != request))
-    yield f"{request.name} is dropped", "mint", gone
+    yield f"{request.name} is dropped", "clock", gone
     done = _executed(setting, gone, request)
     if done is not None:
         kept = done._replace(net=world.net) if setting.doubled else done

@@ -15,6 +15,7 @@ from .facts import NOTHING, Evidence
 from .operators import OPERATORS
 from .programs import (
     PROGRAMS,
+    REFUSED,
     SENDS,
     SILENT,
     Ask,
@@ -103,7 +104,10 @@ def _worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
     step = program(View(decider, world, index), op.seen[1:]) if program else None
     if isinstance(step, Happened):
         words = "decides" if len(op.seen) > 1 else "goes on"
+        step = _aged(decider, world, index, step)
         yield _decided(decider, world, index, f"{name} {words}", step.event, step.seen)
+    elif step is None and (old := _old(decider, world, index)):
+        yield _decided(decider, world, index, f"{name} waits too long", old.event, old.seen)
     elif isinstance(step, Post):
         sent = _sent(world, index, name, step.kind)
         yield Move(
@@ -113,9 +117,18 @@ def _worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
         chosen = () if op.request else selection(View(decider, world, index))
         got = mint.answer(decider.setting, world, index, step.what, chosen)
         yield _told(decider, world, index, f"{name} asks {step.what}: {_words(got)}", got, "engine")
-        yield _told(decider, world, index, f"{name} asks {step.what}: {SILENT}", SILENT, "fault")
+        yield _told(decider, world, index, f"{name} asks {step.what}: {SILENT}", SILENT, "useless")
         if step.what == "keysets" and decider.setting.closes:
-            yield _told(decider, world, index, f"{name} asks {step.what}: none usable", "none", "fault")
+            yield _told(decider, world, index, f"{name} asks {step.what}: none usable", "none", "useless")
+        if _may_be_unclear(decider.setting, step.what, op.payment):
+            yield _told(
+                decider, world, index, f"{name} asks {step.what}: UNKNOWN", ("UNKNOWN", -1), "useless"
+            )
+
+
+def _may_be_unclear(setting: Setting, what: str, paid: bool) -> bool:
+    """Whether the mint may name a state that is none of those we know."""
+    return setting.unclear and what == "quote" and not paid
 
 
 def _first_worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
@@ -142,6 +155,8 @@ def _program(decider: Decider, world: World, index: int) -> Program | None:
 
 
 def _late_answer(got: Any) -> tuple[str, Evidence]:
+    if got == REFUSED:
+        return "mint_refused", Evidence(refused=True)
     if isinstance(got, str):
         return got, Evidence()
     event = {"PAID": "mint_paid", "PENDING": "mint_pending", "UNPAID": "mint_unpaid"}[got[0]]
@@ -152,12 +167,20 @@ def _waiting(decider: Decider, world: World, index: int) -> Iterator[Move]:
     plan, op = decider.setting.plans[index], world.ops[index]
     idle = world.with_op(index, waiting="")
     for words, kind, got in mint.replies(decider.setting, world, index, op.waiting):
-        yield _told(decider, idle, index, f"{plan.name} gets: {words}", got, kind)
+        after = _turned_down(decider.setting, idle, plan.name) if got == REFUSED else idle
+        yield _told(decider, after, index, f"{plan.name} gets: {words}", got, kind)
     if decider.setting.workers > 1:
         over = world.with_op(index, waiting="", seen=(), stale=op.waiting == "melt")
         yield _decided(
             decider, over, index, f"another worker takes {plan.name} over", "recover", kind="fault"
         )
+
+
+def _turned_down(setting: Setting, world: World, name: str) -> World:
+    """A request that the mint refused is not on its way any more; with ``late`` the mint lies about that."""
+    if setting.late:
+        return world
+    return world._replace(net=tuple(r for r in world.net if (r.op, r.kind) != (name, "melt")))
 
 
 def _told(decider: Decider, world: World, index: int, label: str, got: Any, kind: str) -> Move:
@@ -167,11 +190,32 @@ def _told(decider: Decider, world: World, index: int, label: str, got: Any, kind
     after = world.with_op(index, seen=seen)
     program = _program(decider, after, index)
     step: Step = program(View(decider, after, index), seen[1:]) if program else None
+    if step is None and not op.program:
+        step = _old(decider, after, index)
     if step is None:
         return Move(label, kind, world.with_op(index, seen=()))
+    if isinstance(step, Happened) and not op.program:
+        step = _aged(decider, after, index, step)
     if isinstance(step, Happened) and not decider.setting.slow:
         return _decided(decider, after, index, label, step.event, step.seen, kind)
     return Move(label, kind, after)
+
+
+def _aged(decider: Decider, world: World, index: int, step: Happened) -> Happened:
+    """As the driver has it: too old in place of what neither ends the wait nor leads to another one."""
+    table = decider.setting.tables.of(decider.setting.plans[index].kind)
+    waits = table.state(world.ops[index].state).patience
+    decision = decider.decide(world, index, step.event, step.seen)
+    if decision.accepted and table.state(decision.next_state).patience != waits:
+        return step
+    return _old(decider, world, index) or step
+
+
+def _old(decider: Decider, world: World, index: int) -> Happened | None:
+    table = decider.setting.tables.of(decider.setting.plans[index].kind)
+    if not table.state(world.ops[index].state).patience:
+        return None
+    return Happened("too_old") if decider.decide(world, index, "too_old", NOTHING).accepted else None
 
 
 def _decided(
@@ -230,7 +274,7 @@ def settled(setting: Setting, world: World, index: int) -> World:
     if kind != "final":
         return world
     kept = world.ops[index].over & {"quote", "watch"}
-    forgotten = {**FORGOTTEN, "stale": world.ops[index].stale, "refused": False, "paid": False}
+    forgotten = {**FORGOTTEN, "stale": world.ops[index].stale, "declined": False, "paid": False}
     return world.with_op(index, over=kept, tries=0, empty=False, up=True, **forgotten)
 
 
@@ -300,8 +344,8 @@ def _operator(decider: Decider, world: World, index: int) -> Iterator[Move]:
         idle = world.with_op(index, seen=())
         if decider.decide(idle, index, event, reason).accepted:
             yield _decided(decider, idle, index, f"operator: {event} {plan.name}", event, reason, "operator")
-    if op.state == "attention" and not op.seen:
-        for name in OPERATORS[plan.kind]:
+    if op.state in ("attention", "stuck") and not op.seen:
+        for name in OPERATORS[plan.kind] if op.state == "attention" else ("write_off",):
             looking = world.with_op(index, seen=(Look(name, op.over),))
             yield Move(f"operator: {name} {plan.name}, after a last look", "operator", looking)
 
@@ -336,8 +380,11 @@ def _windows(decider: Decider, world: World, index: int) -> Iterator[tuple[str, 
     # an answer to our own request starts the settle window anew, so it cannot end before
     waits = op.state == "paying" or op.payment
     yield "settle", op.sent and not waits and (setting.late or arrived), "the settle window"
-    yield "age", "settle" in op.over and not op.payment, "patience"
-    yield "watch", op.state == "watching" and arrived, "the watch window"
+    freed = op.state in ("watching", "stuck")
+    begun = ("watch" if freed else "settle") in op.over and not op.payment
+    yield "age", begun or op.state == "paid", "patience"
+    yield "refusal", op.state == "refused" and op.confirmed_unspent, "the refusal window"
+    yield "watch", freed and arrived, "the watch window"
     late = setting.withholds or not mint.change_owed(setting, world, index)
     yield "change", op.state == "paid" and late, "the change window"
     yield "empty", op.state == "paid" and op.empty and late, "the wait for empty change"

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .facts import Evidence
-from .programs import SILENT, Ask, Happened, Program, Step, View, fences, restore_outputs
+from .programs import PROGRAMS, SILENT, Ask, Happened, Program, Step, View, fences, restore_outputs
 from .world import Answers
 
 
@@ -39,6 +39,8 @@ def _at_last(view: View, got: Answers) -> Evidence | Ask | None:
 def write_off(view: View, got: Answers) -> Step:
     """An operator gives up, unless a last look finds something better. What is not answered ends it. The
     fences are asked first and last."""
+    if view.op.state == "stuck":
+        return _watched(view, got)
     if not got:
         return Ask("fences")
     found = fences(view, got[0])
@@ -59,6 +61,16 @@ def write_off(view: View, got: Answers) -> Step:
     # a payment that is news is not given up: its change is waited for, as after any payment
     news = not view.op.payment and view.accepts("mint_paid", step)
     return Happened("mint_paid", step) if news else Ask("fences")
+
+
+def _watched(view: View, got: Answers) -> Step:
+    """What ends the watch by itself is better than an operator's word."""
+    step = PROGRAMS["ask_state"](view, got)
+    if not isinstance(step, Happened) or view.accepts(step.event, step.seen):
+        return step
+    if step.event in ("mint_unreachable", "mint_pending", "mint_unclear", "mint_paid") or SILENT in got:
+        return None  # only by force
+    return Happened("write_off", step.seen._replace(operator=True))
 
 
 def release(view: View, got: Answers) -> Step:

@@ -59,16 +59,18 @@ class View(NamedTuple):
         """Whether the machine would take the event."""
         return self.decider.decide(self.world, self.at, event, seen).accepted
 
-    def or_too_old(self, event: str, seen: Evidence = NOTHING) -> Happened:
-        """The event, unless it would only be absorbed and has been for too long."""
-        if not self.accepts(event, seen) and self.accepts("too_old"):
-            return Happened("too_old")
-        return Happened(event, seen)
-
 
 Program = Callable[[View, Answers], Step]
 
-_OF_QUOTE = {"PAID": "mint_paid", "PENDING": "mint_pending", "UNPAID": "mint_unpaid"}
+REFUSED = "refused by the mint"
+"""The mint's own clear refusal of a payment request: it is not executed, and never will be."""
+
+_OF_QUOTE = {
+    "PAID": "mint_paid",
+    "PENDING": "mint_pending",
+    "UNPAID": "mint_unpaid",
+    "UNKNOWN": "mint_unclear",
+}
 
 
 def selection(view: View) -> tuple[str, ...]:
@@ -125,25 +127,69 @@ def _start(view: View, got: Answers) -> Step:
 def _post_melt(view: View, got: Answers) -> Step:
     if not got:
         return Post("melt")
+    if got[0] == REFUSED:
+        return Happened("mint_refused", Evidence(refused=True))
     if isinstance(got[0], str):
         return Happened(got[0])
     return Happened(_OF_QUOTE[got[0][0]], Evidence(quote=got[0][0], change=got[0][1]))
+
+
+def _confirm_refusal(view: View, got: Answers) -> Step:
+    for n, what in enumerate(("quote", "inputs")):
+        if len(got) == n:
+            return Ask(what)
+        if got[n] == SILENT:
+            return Happened("mint_unreachable")
+        if n == 0 and got[0][0] != "UNPAID":
+            return Happened(_OF_QUOTE[got[0][0]], Evidence(quote=got[0][0], change=got[0][1]))
+    seen = Evidence(quote="UNPAID", states=got[1])
+    for event in ("refusal_stands", "refusal_seen"):
+        if view.accepts(event, seen):
+            return Happened(event, seen)
+    if all(state == "UNSPENT" for _, state in got[1]):
+        return None  # the second look is not due yet
+    return Happened("mint_unpaid", seen)
 
 
 def _ask_state(view: View, got: Answers) -> Step:
     if not got:
         return Ask("quote")
     if got[0] == SILENT:
-        return view.or_too_old("mint_unreachable")
+        return Happened("mint_unreachable")
     quote, change = got[0]
     seen = Evidence(quote=quote, change=change)
     if view.op.payment:
         return _change_now(view, got, seen)
     if quote == "PAID":
-        return Happened("mint_paid", seen)
+        return _paid(view, got, seen)
     if quote == "PENDING":
-        return view.or_too_old("mint_pending", seen)
+        return Happened("mint_pending", seen)
+    if quote == "UNKNOWN":
+        return _quote_unclear(view, got, seen)
     return _quote_unpaid(view, got)
+
+
+def _paid(view: View, got: Answers, seen: Evidence) -> Step:
+    """PAID. Of inputs that were freed the mint says whether it took them."""
+    if view.op.state not in ("watching", "stuck"):
+        return Happened("mint_paid", seen)
+    if len(got) == 1:
+        return Ask("inputs")
+    if got[1] == SILENT:
+        return Happened("mint_unreachable")
+    return Happened("mint_paid", seen._replace(states=got[1]))
+
+
+def _quote_unclear(view: View, got: Answers, seen: Evidence) -> Step:
+    """A state that is none of those we know: a fence, once every input is UNSPENT and has settled."""
+    if view.op.state != "unknown":
+        return Happened("mint_unclear", seen)
+    if len(got) == 1:
+        return Ask("inputs")
+    if got[1] == SILENT:
+        return Happened("mint_unclear", seen)
+    able = seen._replace(states=got[1], can_fence=True)
+    return Happened("fence", able) if view.accepts("fence", able) else Happened("mint_unclear", seen)
 
 
 def _change_now(view: View, got: Answers, seen: Evidence) -> Step:
@@ -159,12 +205,12 @@ def _quote_unpaid(view: View, got: Answers) -> Step:
     if len(got) == 1:
         return Ask("inputs")
     if got[1] == SILENT:
-        return view.or_too_old("mint_unreachable")
+        return Happened("mint_unreachable")
     seen = Evidence(quote="UNPAID", states=got[1])
-    if view.op.state == "watching":
+    if view.op.state in ("watching", "stuck"):
         return _still_watched(view, got, seen)
     if all(state != "SPENT" for _, state in got[1]):
-        return view.or_too_old("mint_unpaid", seen)
+        return Happened("mint_unpaid", seen)
     if len(got) == 2:
         return Ask("fences")
     found = fences(view, got[2])
@@ -173,12 +219,12 @@ def _quote_unpaid(view: View, got: Answers) -> Step:
     if len(got) == 3:
         return Ask("quote")
     if got[3] == SILENT:
-        return view.or_too_old("mint_unreachable")
+        return Happened("mint_unreachable")
     if got[3][0] != "UNPAID":
-        return view.or_too_old(_OF_QUOTE[got[3][0]], Evidence(quote=got[3][0], change=got[3][1]))
+        return Happened(_OF_QUOTE[got[3][0]], Evidence(quote=got[3][0], change=got[3][1]))
     if not found:
-        return view.or_too_old("mint_unreachable")
-    return view.or_too_old("inputs_spent_elsewhere", seen._replace(asked=True))
+        return Happened("mint_unreachable")
+    return Happened("inputs_spent_elsewhere", seen._replace(asked=True))
 
 
 def _still_watched(view: View, got: Answers, seen: Evidence) -> Step:
@@ -203,9 +249,13 @@ def fences(view: View, answer: object) -> Happened | bool:
 
 
 def _resolve_unpaid(view: View, got: Answers) -> Step:
-    for event in ("release", "retry"):
-        if view.accepts(event):
-            return Happened(event)
+    if view.plan.policy == "trust":
+        step = _ask_state(view, got)
+        if isinstance(step, Happened) and view.accepts("release", step.seen):
+            return Happened("release", step.seen)
+        return step
+    if view.accepts("retry"):
+        return Happened("retry")
     able = Evidence(can_fence=True)
     return Happened("fence", able) if view.accepts("fence", able) else Happened("fence_impossible")
 
@@ -221,9 +271,9 @@ def _post_fence(view: View, got: Answers) -> Step:
         if n == 1 and got[1] != SILENT and got[1][0] == "PAID":
             return Happened("mint_paid", Evidence(quote="PAID", change=got[1][1]))
         if n == 1 and not found:
-            return view.or_too_old("mint_unreachable")
+            return Happened("mint_unreachable")
     if got[2] == SILENT:
-        return view.or_too_old("mint_unreachable")
+        return Happened("mint_unreachable")
     if any(state != "UNSPENT" for _, state in got[2]):
         return _confirm_unsigned(view, got[3:], gone=True)
     if len(got) == 3:
@@ -234,7 +284,7 @@ def _post_fence(view: View, got: Answers) -> Step:
         return _confirm_unsigned(view, got[4:], gone=True)
     if got[3] == "keyset":
         return _outdated(view, got[4:])
-    return view.or_too_old("reply_lost")
+    return Happened("reply_lost")
 
 
 def _confirm_unsigned(view: View, got: Answers, gone: bool, renew: bool = False) -> Step:
@@ -244,7 +294,7 @@ def _confirm_unsigned(view: View, got: Answers, gone: bool, renew: bool = False)
     if isinstance(found, Happened):
         return found
     if not found:
-        return view.or_too_old("mint_unreachable")
+        return Happened("mint_unreachable")
     return Happened("fence_refused", Evidence(asked=True, gone=gone, renew=renew))
 
 
@@ -252,10 +302,10 @@ def _outdated(view: View, got: Answers) -> Step:
     if not got:
         return Ask("inputs")
     if got[0] == SILENT:
-        return view.or_too_old("mint_unreachable")
+        return Happened("mint_unreachable")
     gone = any(state != "UNSPENT" for _, state in got[0])
     if not gone and view.op.fences[-1:] == (view.world.epoch,):
-        return view.or_too_old("reply_lost")
+        return Happened("reply_lost")
     return _confirm_unsigned(view, got[1:], gone, renew=not gone)
 
 
@@ -340,7 +390,7 @@ def restore_outputs(view: View, got: Answers) -> Step:
         return _or_old(view, Happened("mint_unreachable"))
     if got[1] == "ISSUED":
         return _issued(view, got[2:])
-    useless = view.op.refused and len(view.op.outputs) < view.decider.setting.outputs_max
+    useless = view.op.declined and len(view.op.outputs) < view.decider.setting.outputs_max
     outdated = got[1] == "PAID" and (useless or view.op.outputs[-1] != view.world.epoch)
     return _or_old(
         view, Happened("restore_empty", Evidence(quote=got[1], restored_none=True, outdated=outdated))
@@ -355,6 +405,7 @@ def _or_old(view: View, happened: Happened) -> Happened:
 
 PROGRAMS: Mapping[str, Program] = {
     "ask_quote": _ask_quote, "choose_inputs": _choose_inputs, "start": _start, "post_melt": _post_melt,
+    "confirm_refusal": _confirm_refusal,
     "ask_state": _ask_state, "resolve_unpaid": _resolve_unpaid, "post_fence": _post_fence,
     "collect_change": _collect_change, "reconcile": _reconcile, "ask_payment": _ask_payment,
     "post_mint": _post_mint, "restore_outputs": restore_outputs,

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from ...compile import step
 from ...spec import NONE, Decision
-from .facts import Evidence, holder_of, melt_facts, mint_facts, sources_of, token_facts
+from .facts import Evidence, _taken, holder_of, melt_facts, mint_facts, sources_of, token_facts
 from .setting import Plan, Setting
 from .world import Coin, Op, Token, World
 
@@ -34,7 +34,13 @@ class Decider:
         if plan.kind == "melt":
             sources = sources_of(world, seen.chosen) if seen.chosen else ()
             held = [world.token(token_id).holder == plan.name for token_id in op.inputs]
-            around = (holder_of(self.setting, world, index), tuple(t.state for t in sources), all(held))
+            taken = op.state in ("watching", "stuck") and _taken(world, op, seen)
+            around = (
+                holder_of(self.setting, world, index),
+                tuple(t.state for t in sources),
+                all(held),
+                taken,
+            )
         key = (index, event, op[:_STORED], op.judged, seen, around)
         found = self._known.get(key)
         if found is None:

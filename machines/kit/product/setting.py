@@ -32,8 +32,8 @@ class Tables:
 @frozen
 class Plan:
     """One operation somebody may ask for. ``choices`` are the sets of coins a melt would take, best first;
-    ``policy`` is what it does once the mint proves it unpaid (fence, retry_then_fence, trust). ``follows``:
-    it looks again at the quote of this funding, once that ended unpaid."""
+    ``policy`` is what it does once the mint proves it unpaid (fast, fence, retry_then_fence, trust).
+    ``follows``: it looks again at the quote of this funding, once that ended unpaid."""
 
     name: str
     kind: str = "melt"
@@ -59,6 +59,7 @@ class Setting:
     """A small configuration.
 
     ``late``: a request may still arrive after the settle window (what only the fence survives).
+    ``unclear``: the mint may name a state of the quote that is none of those we know.
     ``doubled``: the network may deliver a request more than once. ``fees``: what Lightning may cost (more
     than the reserve is a mint that cheats). ``stolen``: coins somebody else may spend at the mint.
     ``crashes``: how many; None = any number. ``workers`` 2: another worker may take over while the first
@@ -76,6 +77,7 @@ class Setting:
     tokens: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
     tables: Tables = Tables()
     late: bool = False
+    unclear: bool = False
     doubled: bool = False
     fees: tuple[int, ...] = (0,)
     stolen: tuple[str, ...] = ()

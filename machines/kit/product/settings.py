@@ -70,6 +70,26 @@ DEFAULT: tuple[Setting, ...] = (
     ),
     _single("trust", "inputs are released on the mint's word", _melt(policy="trust"), fees=(0, 1)),
     _single(
+        "fast",
+        "the mint refuses the request itself; its inputs are free within seconds",
+        _melt(policy="fast"),
+        fees=(0, 1),
+    ),
+    _single(
+        "broken-fast",
+        "the mint refuses a request, confirms it twice, and executes it after all",
+        _melt(policy="fast"),
+        late=True,
+        operator=False,
+    ),
+    _single(
+        "unclear",
+        "the mint may name states that nobody knows, and requests arrive late",
+        unclear=True,
+        late=True,
+        fees=(0, 1),
+    ),
+    _single(
         "broken-trust",
         "the same, and a request arrives after all",
         _melt(policy="trust"),

@@ -54,9 +54,11 @@ class Op(NamedTuple):
     fences: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
     paid: bool = False
-    refused: bool = False
+    declined: bool = False
     payment: bool = False
     watch: bool = False
+    refused: bool = False
+    confirmed_unspent: bool = False
     empty: bool = False
     change: int = -1
     fee: int = -1
@@ -64,6 +66,7 @@ class Op(NamedTuple):
     fenced: bool = False
     trusted: bool = False
     given_up: bool = False
+    aged: bool = False
     over: frozenset[str] = frozenset()
     up: bool = True
     confirmed: bool = False

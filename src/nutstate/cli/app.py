@@ -120,8 +120,8 @@ def _wrong_usage(error: click.ClickException, as_json: bool) -> None:
 def app(context: click.Context) -> None:
     """A wallet for Cashu ecash that never loses track of a payment.
 
-    Every step is a declared transition, committed before the next one begins; whatever is interrupted
-    goes on with `nutstate recover`. See it work, without network or money:
+    Every step is stored before the next one begins. After an interruption `nutstate recover` goes on from
+    what is stored. To watch a payment, without network or money:
 
     \b
       nutstate demo

@@ -56,7 +56,7 @@ _since = _date("--since", "Only from this day or moment on, such as 2026-01-31 o
 _until = _date("--until", "Only before this day or moment")
 _key_file = click.option(
     "--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-    help=f"The audit key, 16 characters or more in one line.  [default: {_KEY_VARIABLE}]",
+    help=f"The audit key, 16 characters or more in one line.  [env var: {_KEY_VARIABLE}]",
 )  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def _verdict(session: Session, report: VerifyReport) -> None:
 
 
 @audit.command(
-    short_help="Records as JSON lines that anybody can verify.",
+    short_help="Records as JSON lines that can be verified elsewhere.",
     epilog="\b\nExamples:\n  nutstate audit export --file audit.jsonl\n"
     "  nutstate audit export --since 2026-01-01 > audit.jsonl",
 )
@@ -209,13 +209,13 @@ def _new_file(path: Path) -> TextIO:
     try:
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
     except FileExistsError:
-        raise click.UsageError("--file: there is such a file already") from None
+        raise click.UsageError("--file: a file of this name exists already") from None
     except OSError as error:
         raise click.UsageError(f"--file: {error.strerror or type(error).__name__}") from None
 
 
 @audit.command(
-    short_help="Delete records whose time of keeping is over.",
+    short_help="Delete records whose retention is over.",
     epilog="\b\nExamples:\n  nutstate audit purge --dry-run --key-file audit.key\n"
     f"  {_KEY_VARIABLE}=… nutstate audit purge --before 2030-01-01",
 )

@@ -237,7 +237,7 @@ Examples:
 )  # fmt: skip
 @click.option(
     "--mint", metavar="URL",
-    help="Use this running test mint instead of the simulated one; it must pay invoices nobody settles, "
+    help="Use a running test mint instead of the simulated one. It must call every invoice paid, "
     "as Nutshell's FakeWallet does.",
 )  # fmt: skip
 @click.option(

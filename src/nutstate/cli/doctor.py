@@ -39,7 +39,7 @@ def doctor(session: Session, fix: bool) -> int:
     """Look at the store, and at the server or disk it lives on: is it fit to keep money in?
 
     Without --fix nothing is changed. Exit code 0: fit, perhaps with warnings; 1: not fit. What this user
-    may not ask is shown as unknown.
+    is not allowed to read is shown as unknown.
     """
     with session.out.working("looking at the store"):
         report = examine(session.store_url, fix=fix)

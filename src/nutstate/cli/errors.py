@@ -44,7 +44,7 @@ HINTS: Mapping[str, str] = {
     "MINT_UNREACHABLE": "Check --mint and the network, then run the same command again.",
     "MINT_ANSWER_UNCLEAR": "Run the same command again later.",
     "PROOF_STATE_INCONSISTENCY": "The wallet was corrected; run the same command again.",
-    "PROOFS_NOT_UNSPENT": "Somebody has spent this token already; ask for another one.",
+    "PROOFS_NOT_UNSPENT": "The token is spent, or a payment with it is open; ask its sender for another.",
     "DUPLICATE_PROOF": "This token is in the wallet already; see `nutstate balance`.",
     "ALREADY_SENT": "Only the mint's answer can end it now: `nutstate recover` asks for it.",
     "NOT_FOUND": "`nutstate history` lists the operations.",

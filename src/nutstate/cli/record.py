@@ -121,12 +121,14 @@ Examples:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 @click.option(
     "--ttl", type=float, required=True, metavar="SECONDS",
-    help="How long you need to pay: 1 second to 24 hours. Its end alone frees nothing.",
+    help="How long you need to pay: 1 second to 24 hours. Nothing is freed by its end alone.",
 )  # fmt: skip
 @npub_option
 @mint_options
 @click.option("--unit", default="sat", show_default=True, metavar="UNIT", help="sat or msat.")
-@click.option("--invoice", metavar="INVOICE", help="The invoice you pay; nobody else can pay it meanwhile.")
+@click.option(
+    "--invoice", metavar="INVOICE", help="The invoice you pay; no other operation can pay it meanwhile."
+)
 @click.option("--wallet", metavar="ID", help="Wallet id inside the store.  [default: the npub]")
 @click.option("--id", "transaction_id", metavar="ID", help="Your own id for the operation.")
 @with_session
@@ -144,8 +146,8 @@ def hold(
 ) -> int:
     """Reserve the tokens SOURCE… while a program of yours pays with them at the mint itself.
 
-    `nutstate record-melt` with "hold" in its file ends it when it was paid, `nutstate unhold` when it was
-    not. After the time `nutstate recover` asks the mint; only what it calls UNSPENT twice is freed.
+    If you paid, `nutstate record-melt` with "hold" in its file ends the hold. If you did not, `nutstate
+    unhold` ends it. After --ttl `nutstate recover` asks the mint, and frees only what it calls UNSPENT twice.
     """
     url = chosen_mint(mint, simulated)
     with session.engine(mint_url=url) as (engine, _):
@@ -169,8 +171,8 @@ def hold(
 @click.argument("operation_id", metavar="ID")
 @with_session
 def unhold(session: Session, operation_id: str) -> int:
-    """Free what `nutstate hold` reserved, on your word that nothing was paid with it and nothing will be.
-    If you are not sure, wait for its end: then the mint is asked."""
+    """Free what `nutstate hold` reserved. You say that nothing was paid with it and nothing will be; no mint
+    is asked. If you are not sure, wait until the hold is over: then `nutstate recover` asks the mint."""
     arguments.operation_id(operation_id)
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)

@@ -38,8 +38,8 @@ def _check_common(npub: str, wallet: str | None, transaction_id: str | None, key
 Examples:
   nutstate mint 1000 --npub npub1… --mint https://mint.example
   nutstate mint 1000 --npub npub1… --simulated
-  nutstate mint 1000 --wait 0 --json      prints the invoice and ends with 3; then:
-  nutstate recover --wait 60""",
+  nutstate mint 1000 --wait 0 --json      prints the invoice and ends with 3
+  nutstate recover --wait 60              fetches the ecash once the invoice is paid""",
 )
 @click.argument("amount", type=int)
 @npub_option
@@ -62,10 +62,10 @@ def mint(
     transaction_id: str | None,
     key: str | None,
 ) -> int:
-    """Fund the wallet with AMOUNT: show an invoice, wait until somebody pays it, store the ecash.
+    """Fund the wallet with AMOUNT: show an invoice, wait until it is paid, and store the ecash.
 
-    The invoice is shown as soon as it is stored. If it is paid after --wait, `nutstate recover` fetches
-    the ecash.
+    Pay the invoice with any Lightning wallet. If it is paid after --wait is over, `nutstate recover`
+    fetches the ecash.
     """
     url = chosen_mint(mint, simulated)
     arguments.amount(amount)
@@ -114,7 +114,7 @@ def show_invoice_when_quoted(session: Session, engine: Engine, working: Working)
 
 def _read_token(token: str | None, file: Path | None) -> str:
     if (token is None) == (file is None):
-        raise click.UsageError("give the token as TOKEN, as - (standard input) or with --file")
+        raise click.UsageError("give the token in one way: as TOKEN, as - (standard input), or with --file")
     try:
         if token == "-":
             return sys.stdin.read(TOKEN_CHARS_MAX + 1)
@@ -145,7 +145,11 @@ Examples:
 @click.option("--wallet", metavar="ID", help="Wallet id inside the store.  [default: the npub]")
 @click.option("--id", "transaction_id", metavar="ID", help="Your own id for the operation.")
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key stores once.")
-@click.option("--allow-unverified", is_flag=True, help="Take proofs without DLEQ too, on the giver's word.")
+@click.option(
+    "--allow-unverified",
+    is_flag=True,
+    help="Take proofs without DLEQ too: you trust whoever gave you the token.",
+)
 @with_session
 def deposit(
     session: Session,

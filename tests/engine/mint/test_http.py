@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nutstate.engine.asking import checked
 from nutstate.engine.mint import crypto, wire
 from nutstate.engine.mint.http import ITEMS_PER_REQUEST_MAX, HttpMint
 from nutstate.engine.mint.port import (
@@ -333,7 +334,12 @@ def test_a_tls_failure_sends_nothing() -> None:
 
 JSON_VALUES = st.recursive(
     st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.sampled_from([G, ID])
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=8),
+        st.sampled_from([G, ID, "q", "PAID", "FAILED", "\ud800", "ln", "a" * 30_000, 2**53]),
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
@@ -359,6 +365,7 @@ def test_no_json_makes_the_adapter_raise(name: str, status: int, value: Any) -> 
     text = json.dumps(value).encode()
     with with_answer(lambda r: httpx.Response(status, content=text)) as mint:
         answer = CALLS[name](mint)
+    assert checked(name, answer) is answer, "R195: a value can be stored"
     if is_value(answer):
         assert 200 <= status < 300
     else:

@@ -78,7 +78,7 @@ def test_what_no_token_holds(data: bytes) -> None:
     """R202: refused where it begins, alone and inside of a token."""
     with pytest.raises(NotCbor):
         Reader(data).read()
-    with pytest.raises(InvalidToken, match=r"^damaged$"):
+    with pytest.raises(InvalidToken, match=r"^the text is cut off or damaged$"):
         decode_token(token_b(data))
     inside = cbor2.dumps(V4).replace(b"\x61s\x61s", b"\x61s" + data)
     with pytest.raises(InvalidToken):

@@ -85,7 +85,8 @@ MINT: dict[str, Scene] = {
     "look_again": mint_says("PAID"), "watch_over": later(lambda run: run.settings.late_payment_watch_h),
     "watch_counted": later(lambda run: run.settings.late_watch_part_ms / HOUR_MS),
     "invoice_unpaid": mint_says("UNPAID"),
-    "drive_failed": failing, "mint_unreachable": nothing, "resume": operator, "write_off": operator, "too_old": mint_too_old,
+    "drive_failed": failing, "mint_unreachable": nothing, "resume": operator, "write_off": operator,
+    "too_old": mint_too_old,
 }  # fmt: skip
 
 

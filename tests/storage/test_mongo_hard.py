@@ -16,11 +16,13 @@ from attrs import evolve
 from pymongo import MongoClient
 
 from nutstate import open_store
+from nutstate.engine.trail import spans_of
 from nutstate.storage.errors import CommitUnknown, Duplicate, InvalidBatch, StoreUnavailable
 from nutstate.storage.mongo import MongoStore
+from nutstate.storage.mongo_gateway import GatewayUnavailable
 from nutstate.storage.mongo_session import SessionWrites
-from nutstate.storage.port import Store, TokenQuery
-from nutstate.storage.records import TokenMetadata
+from nutstate.storage.port import AuditQuery, Store, TokenQuery, TombstoneQuery
+from nutstate.storage.records import TokenMetadata, Tombstone
 from nutstate.storage.testing import NPUB, batch_for, make_operation, make_proofs, make_token
 
 pytestmark = pytest.mark.real_mongo
@@ -245,3 +247,34 @@ def test_what_other_programs_wrote_into_metadata_is_read(url: str) -> None:
         store.commit(batch_for(evolve(operation, state="quoted"), operation, tokens=[(token, reserved)]))
         kept = tokens.find_one({"_id": "a"})
         assert kept is not None and kept["metadata"]["decimal"] == odd["decimal"]
+
+
+def test_r224_a_purge_that_aborts_after_its_delete_loses_nothing(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R224: deleting is part of the transaction; what dies behind it leaves every record and no tombstone."""
+    with open_store(url) as store:
+        batch = batch_for(
+            make_operation(kind="deposit", state="deposited", finished_at=5), tokens=[make_token("a")]
+        )
+        store.commit(batch)
+        op = batch.operation.after
+        stone = Tombstone(
+            op.id, op.audit_seq, op.audit_hash, op.audit_seq, spans_of(batch.audit), 5, "0" * 64
+        )
+        held = list(store.audit(AuditQuery()))
+        deleted = SessionWrites.delete_many
+        gone: list[int] = []
+
+        def dies_after(self: SessionWrites, *arguments: Any) -> int:
+            gone.append(deleted(self, *arguments))
+            raise GatewayUnavailable("died behind the delete")
+
+        with monkeypatch.context() as dying:
+            dying.setattr(SessionWrites, "delete_many", dies_after)
+            with pytest.raises(StoreUnavailable):
+                store.purge(stone)
+        assert set(gone) == {len(held)}
+        assert list(store.audit(AuditQuery())) == held and not store.tombstones(TombstoneQuery())
+        assert store.purge(stone) == len(held)
+        assert not store.audit(AuditQuery()) and list(store.tombstones(TombstoneQuery())) == [stone]

@@ -86,8 +86,8 @@ Examples:
     "--on-unpaid", type=click.Choice(ON_UNPAID),
     help="What to do when the payment failed. fast: free the inputs at once if the mint itself answered with "
     "an error, else as fence. fence: swap the inputs first, so that a late payment is impossible. "
-    "retry_then_fence: send the same request once more before that. trust: free the inputs on the mint's word.  "
-    "[default: fast]",
+    "retry_then_fence: send the same request once more before that. trust: free the inputs on the mint's "
+    "word.  [default: fast]",
 )  # fmt: skip
 @click.option(
     "--fee-max", type=int, metavar="AMOUNT",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from attrs import define
@@ -47,6 +48,7 @@ class Admission:
             if first is not None:
                 return self._follow(op, first, waiting)
             try:
+                self._take_over(op)
                 requests.check_claim(self.store, op)
                 if invoice_expires_at <= self.clock.now():
                     raise InvalidArgument("the invoice has expired", code="INVOICE_EXPIRED")
@@ -74,6 +76,17 @@ class Admission:
                 return self._follow(op, first, waiting)
             if not self._again(op, refused, waiting):
                 raise refused
+
+    def _take_over(self, op: Operation) -> None:
+        """An attempt of the same owner that the mint refused lets go of the invoice."""
+        holder = self.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
+        if holder is None or holder.npub != op.npub or not requests.was_refused(holder):
+            return
+        run = self.recovery.open_run(holder, "caller")
+        run.strict = True
+        with contextlib.suppress(Conflict):  # its driver goes on with it: the claim tells how
+            if self.driver.take(run, Happened("new_attempt")):
+                self.driver.commit(run)
 
     def _again(self, op: Operation, refused: Refused, waiting: Waiting) -> bool:
         """Whether what was refused may be decided otherwise now; if so, some time has passed."""

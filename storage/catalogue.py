@@ -147,7 +147,6 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
     "MINT_WILL_NOT_ISSUE": (PERSON, "HIGH", "the invoice is paid but the mint does not issue"),
     "HOLD_SPENT": (PERSON, "CRITICAL", "the mint calls proofs of the hold SPENT, but no payment was recorded"),
     "UNRESOLVED_TOO_LONG": (PERSON, "HIGH *", "the mint gave no final answer in time"),
-    "MINT_STATE_UNKNOWN": (PERSON, "MEDIUM *", "the mint names a state of the quote that is neither paid nor unpaid"),
     "DRIVE_FAILED": (PERSON, "CRITICAL", "driving the operation failed again and again; the log says how"),
     "OPERATOR_RELEASE": (PERSON, "MEDIUM", "an operator freed the inputs on the mint's word"),
     "OPERATOR_RESOLVE": (PERSON, "MEDIUM", "an operator declared a discrepancy settled"),

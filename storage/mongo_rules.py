@@ -186,9 +186,13 @@ _OPERATION: Final = _every_field(
     {"quote_open": {"bsonType": "bool"}},
 )
 
+_LET_GO: Final[Rule] = {
+    "$and": [{"$gt": ["$refused_for", None]}, {"$eq": [{"$ifNull": ["$claim", None]}, None]}]
+}
+
 _OPERATION_TRUTHS: Final[tuple[Rule, ...]] = (
-    # quote_open is a projection of state
-    {"$ne": ["$quote_open", {"$in": ["$state", sorted(ENDED_UNPAID)]}]},
+    # quote_open is a projection of state, refusal and claim
+    {"$ne": ["$quote_open", {"$or": [{"$in": ["$state", sorted(ENDED_UNPAID)]}, _LET_GO]}]},
     {
         "$in": [
             ["$kind", _FROM, "$state"],

@@ -92,6 +92,7 @@ DETOURS: dict[str, tuple[str, ...]] = {
     ),
     "38.new_attempt.watching": _REFUSED,
     "37.paid_otherwise.watching": (*_REFUSED, "38.new_attempt.watching"),
+    "38.new_attempt.stuck": (*_REFUSED, "17c.too_old.watching"),
     "37.paid_otherwise.stuck": (*_REFUSED, "38.new_attempt.watching", "17c.too_old.watching"),
     "25.change_complete_empty.paid": ("25b.change_seen_empty.paid",),
     # contested without a recorded payment is reached through a hold

@@ -203,7 +203,7 @@ MELT = Rows(
         36  | refusal_stands      | refused > watching | refusal_confirmed, refusal_window_over, not refusal_blames_inputs | release_inputs stamp_watch
         36b | refusal_stands      | refused > unpaid | refusal_confirmed, refusal_window_over, refusal_blames_inputs |
         37  | paid_otherwise      | watching stuck > released | payment_proven, not inputs_taken, not claim_held | drop_claim
-        38  | new_attempt         | watching > stay | refusal_stood, claim_held | drop_claim
+        38  | new_attempt         | watching stuck > stay | refusal_stood, claim_held | drop_claim
         33  | drive_failed        | splitting paying refused pending unknown unpaid fencing paid > attention | drives_fail | record_reason alarm
         33b | drive_failed        | settled > discrepant | drives_fail | record_reason alarm
         33c | drive_failed        | watching > stuck | drives_fail | record_reason alarm

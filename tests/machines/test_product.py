@@ -46,6 +46,7 @@ NEVER_TAKEN = {
     "37.paid_otherwise.watching": "nobody pays the same invoice anew; the engine's tests do",
     "37.paid_otherwise.stuck": "nobody pays the same invoice anew; the engine's tests do",
     "38.new_attempt.watching": "nobody pays the same invoice anew; the engine's tests do",
+    "38.new_attempt.stuck": "nobody pays the same invoice anew; the engine's tests do",
     **{
         edge.id: "no drive fails in the model; the engine's tests make them fail"
         for edge in MELT.transitions

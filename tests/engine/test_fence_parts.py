@@ -134,7 +134,7 @@ def at_most(number: int, answer: Failure) -> Callable[[list[dict[str, Any]]], Fa
     return lambda inputs: answer if len(inputs) > number else None
 
 
-COUNTED = [
+COUNTED: list[Failure] = [
     TOO_MANY,
     Ambiguous("HTTP 413", status=413),
     Refused(None, "body.inputs: too_long", False, 422),

@@ -202,7 +202,9 @@ def _value(setting: Setting, world: World) -> str | None:
     for index, (plan, op) in enumerate(zip(setting.plans, world.ops, strict=True)):
         if plan.kind == "mint":
             entered += plan.amount if op.state == "issued" else 0
-            if world.quotes[index].state == "PAID" and op.state in ("expired", "rejected", "cancelled"):
+            quote = world.quotes[index]
+            ended = op.state in ("expired", "rejected", "cancelled")
+            if quote.state == "PAID" and not quote.late and ended and not plan.follows:
                 return f"I12: the invoice of {plan.name} was paid, and it ended {op.state}"
             continue
         most = plan.owed(op.total)[1]

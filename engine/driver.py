@@ -295,7 +295,8 @@ class Driver:
         self.commit(run)
         left = deadline - self.clock.monotonic()
         self._reschedule(run, seconds)
-        if seconds is None or left <= 0:
+        told = run.draft.machine.state(run.operation.state).settles
+        if seconds is None or left <= 0 or told:
             self._let_go(run)
             return False
         self.faults.reach(f"waiting:{run.operation.state}")

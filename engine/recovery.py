@@ -163,7 +163,8 @@ class Recovery:
     @staticmethod
     def _is_done(op: Operation, confirmed: bool) -> bool:
         waits_for_caller = Recovery._waits_for_caller(op) and not (confirmed and op.state == "prepared")
-        return machine_of(op).state(op.state).kind != "live" or waits_for_caller
+        state = machine_of(op).state(op.state)
+        return state.kind != "live" or state.settles or waits_for_caller
 
     @staticmethod
     def _waits_for_caller(op: Operation) -> bool:

@@ -147,11 +147,17 @@ def duplicate_of(store: Store, op: Operation, now: int) -> tuple[Operation | Non
     if record is None or record.expires_at <= now:
         return None, record
     first = store.operation(record.operation_id)
-    if first is None or first.state in ENDED_UNPAID:
+    if first is None or first.state in ENDED_UNPAID or was_refused(first):
         return None, record
     if first.state == "written_off" and first.payment is None:
         return None, record
     return first, record
+
+
+def was_refused(op: Operation) -> bool:
+    """Whether the mint refused the payment, so that its owner may try the invoice again while what became of
+    the request is still watched."""
+    return op.refused_for is not None and op.state in ("watching", "stuck")
 
 
 def take_dedup(draft: Draft, previous: DedupRecord | None, settings: Settings, now: int) -> None:

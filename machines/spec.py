@@ -75,8 +75,9 @@ class State:
     """One state. ``action`` is what the engine performs while the entity is in it; with
     ``write_ahead`` it runs only after the state is committed. ``absorbs`` names the answers that
     change nothing here (edges of the same cell are tried first). ``patience`` names the wait whose length is
-    judged here: too old is taken in place of any event that stays within the same wait. ValueError for
-    another kind, TypeError for a text where a tuple belongs."""
+    judged here: too old is taken in place of any event that stays within the same wait. Where it
+    ``settles``, the caller knows the outcome: no call waits for what may still come. ValueError for another
+    kind, TypeError for a text where a tuple belongs."""
 
     name: str
     meaning: str
@@ -87,6 +88,7 @@ class State:
     refuses: tuple[Refuse, ...] = ()
     group: str = ""
     patience: str = ""
+    settles: bool = False
 
 
 @frozen
@@ -184,6 +186,7 @@ class Machine(Generic[F]):
                     "refuses": [[r.event, r.code, r.sentence] for r in s.refuses],
                     "group": s.group,
                     "patience": s.patience,
+                    "settles": s.settles,
                 }
                 for s in self.states
             ],

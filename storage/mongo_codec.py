@@ -101,12 +101,19 @@ def token_from_document(document: Document) -> Token:
     return token
 
 
+def quote_is_open(operation: Operation) -> bool:
+    """Whether no other operation may have the same quote: not once it ended unpaid, nor once it was refused
+    and let go of the invoice for another attempt (a mint may answer that with the same quote)."""
+    let_go = operation.refused_for is not None and operation.claim is None
+    return operation.state not in ENDED_UNPAID and not let_go
+
+
 def operation_document(operation: Operation) -> Document:
     """The ``operations`` document. ``lease`` is always there: its fence outlives the lease. ``quote_open``
     is a projection of the state: the quote may still be paid, or was."""
     document = to_plain(operation)
     document["_id"] = document.pop("id")
-    document["quote_open"] = operation.state not in ENDED_UNPAID
+    document["quote_open"] = quote_is_open(operation)
     if document["lease"] is None:
         document["lease"] = dict(NO_LEASE)
     return document
@@ -123,7 +130,7 @@ def operation_from_document(document: Document) -> Operation:
         fields["lease"] = None
     quote_open = fields.pop("quote_open", None)
     operation = from_plain(Operation, fields, f"operation:{fields['id']}")
-    if quote_open is not (operation.state not in ENDED_UNPAID):
+    if quote_open is not quote_is_open(operation):
         raise corrupt(f"operation:{operation.id}", "quote_open")
     return operation
 

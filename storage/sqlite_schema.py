@@ -75,6 +75,8 @@ CREATE TABLE operations (
   idempotency_key TEXT GENERATED ALWAYS AS (json_extract(doc, '$.idempotency.key')) VIRTUAL,
   quote_id TEXT GENERATED ALWAYS AS (json_extract(doc, '$.quote.id')) VIRTUAL,
   claim TEXT GENERATED ALWAYS AS (json_extract(doc, '$.claim')) VIRTUAL,
+  quote_let_go INTEGER GENERATED ALWAYS AS
+    (json_extract(doc, '$.refused_for') IS NOT NULL AND json_extract(doc, '$.claim') IS NULL) VIRTUAL,
   parent_id TEXT GENERATED ALWAYS AS (json_extract(doc, '$.parent_id')) VIRTUAL,
   CONSTRAINT legal_step
     CHECK (kind || '>' || coalesce(prev_state, 'none') || '>' || state IN ({_OPERATION_STEPS})),
@@ -158,7 +160,8 @@ _INDEXES: Final = """
 CREATE UNIQUE INDEX operation_key ON operations (npub, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE UNIQUE INDEX operation_claim ON operations (claim) WHERE claim IS NOT NULL;
 CREATE UNIQUE INDEX operation_quote ON operations (mint_url, quote_id)
-  WHERE quote_id IS NOT NULL AND state NOT IN ('cancelled', 'expired', 'rejected', 'released');
+  WHERE quote_id IS NOT NULL AND state NOT IN ('cancelled', 'expired', 'rejected', 'released')
+  AND quote_let_go = 0;
 CREATE INDEX operation_due ON operations (next_check_at, id) WHERE next_check_at IS NOT NULL;
 CREATE INDEX operation_newest ON operations (created_at DESC, id DESC);
 CREATE INDEX operation_owner ON operations (npub, created_at DESC, id DESC);

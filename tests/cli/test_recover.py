@@ -36,7 +36,11 @@ def test_an_operation_that_is_not_due_is_told_and_left(wallet: Wallet) -> None:
         and "1 open operation is not due yet" in ran.out
         and "nutstate recover --force" in ran.out
     )
-    assert wallet.run("recover", "--json").json == {"operations": [], "open": [operation_id]}
+    assert wallet.run("recover", "--json").json == {
+        "operations": [],
+        "open": [operation_id],
+        "unreadable": [],
+    }
 
 
 def test_force_asks_about_what_is_not_due(wallet: Wallet) -> None:

@@ -17,7 +17,7 @@ from nutstate.engine.mint.port import Ambiguous, Refused
 
 PROOF = [10001, *range(11005, 11016), 12001, 12002, 12003, *range(30001, 31005)]
 NO_PROOF = [0, 10000, 11000, 11001, 11002, 11003, 11004, 11016, 11017, 12000, 12004, 20000, 20001, 20002]
-NO_PROOF += [20003, 20004, 20005, 20006, 20008, 20009, 31005, 40001, 80001, -1, 10**9]
+NO_PROOF += [20003, 20004, 20005, 20006, 20008, 20009, 31005, 40001, 80001, 10**9, 2**53 - 1]
 
 
 @pytest.mark.parametrize("code", PROOF)
@@ -28,6 +28,12 @@ def test_codes_that_prove_nothing_was_executed(code: int) -> None:
 @pytest.mark.parametrize("code", NO_PROOF)
 def test_codes_that_prove_nothing(code: int) -> None:
     assert classify_error(400, {"code": code, "detail": "no"}) == Refused(code, "no", False)
+
+
+@pytest.mark.parametrize("code", [-1, 2**53, 2**64, 10**400, 1.0, True, "11005", None, [11005]], ids=range(9))
+def test_what_is_no_code_is_none(code: object) -> None:
+    """R195: a number that no store keeps exactly, and what is no number."""
+    assert classify_error(400, {"code": code, "detail": "no"}) == Refused(None, "no", False)
 
 
 @given(st.integers())

@@ -15,7 +15,8 @@ from . import requests
 from .draft import Draft
 from .driver import Driver
 from .errors import InvalidArgument, Refused
-from .outcome import raise_if_rejected
+from .evidence import Evidence
+from .outcome import quote_not_ours_reason, raise_if_rejected
 from .ports import Clock
 from .recovery import Recovery
 from .run import Happened, NotYet, Run
@@ -60,6 +61,11 @@ class Admission:
                 refused = requests.lost_race(self.store, op, conflict.entity)
             except Duplicate as duplicate:
                 taken = self._explain(duplicate, op)
+                if duplicate.key == "quote" and not self._is_claimed(op):
+                    rejected = self._not_ours(op)
+                    if rejected is not None:
+                        return raise_if_rejected(rejected)
+                    taken = None
                 waiting.collisions += 1
                 if waiting.collisions >= self.settings.selection_tries_max:
                     raise (taken or duplicate) from None
@@ -117,8 +123,9 @@ class Admission:
                     raise Refused(
                         "the store already holds a proof of this token", code="DUPLICATE_PROOF"
                     ) from None
-                if self._explain(duplicate, op) is not None:
-                    raise
+                rejected = None if self._explain(duplicate, op) is None else self._not_ours(op)
+                if rejected is not None:
+                    return rejected
         raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
 
     def _follow(self, op: Operation, first: Operation, waiting: Waiting) -> Operation:
@@ -160,6 +167,22 @@ class Admission:
         if duplicate.key in ("claim", "quote"):
             return requests.claimed(self.store, op)
         raise duplicate
+
+    def _is_claimed(self, op: Operation) -> bool:
+        """Whether an operation claims the invoice of this melt."""
+        return op.payment_hash is not None and self.store.operation_by_claim(op.payment_hash) is not None
+
+    def _not_ours(self, op: Operation) -> Operation | None:
+        """The operation, stored as rejected: another one has the quote that the mint answered with. None
+        when a request with its key or id was stored meanwhile."""
+        run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+        self.driver.take(run, Happened("request"))
+        self.driver.take(run, Happened("quote_refused", Evidence(reason=quote_not_ours_reason())))
+        try:
+            self.driver.commit(run)
+        except Duplicate:
+            return None
+        return run.operation
 
     def _begin(self, op: Operation, previous: DedupRecord | None, waiting: Waiting) -> Operation:
         run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))

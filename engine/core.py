@@ -17,6 +17,7 @@ from .asking import Asking
 from .draft import Draft
 from .driver import Driver, Observer
 from .errors import NotFound
+from .follow_up import FollowUps
 from .handle import Handle
 from .keysets import Keysets
 from .limits import InputLimits
@@ -29,6 +30,7 @@ from .ports import Clock, Faults, NoFaults, SystemClock, Worker
 from .recovery import Recovery
 from .run import Run
 from .settings import Settings
+from .uptime import Uptime
 
 
 class Core:
@@ -58,6 +60,7 @@ class Core:
         self.mint: MintPort = cast(MintPort, asked)
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
+        self._uptime = Uptime.of(self.clock)
         self._rng = rng
         self._mint_allowed = mint_allowed
         self._mints_allowed = frozenset(map(arguments.mint_url, self.settings.mints_allowed or ()))
@@ -67,6 +70,7 @@ class Core:
         self._driver = Driver(store, self.settings, self.clock, Worker(), faults or NoFaults(), log, observer)
         self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open, asked.heard)
         self._outside = Outside(self._driver, self.settings, self._stored, self._open)
+        self._follow_ups = FollowUps(store, self._driver, self._recovery, self.clock, self.mint, self._run)
         self._admission = Admission(
             store, self._driver, self._recovery, self.settings, self.clock, self._run, rng
         )
@@ -121,6 +125,7 @@ class Core:
             self._rng,
             self._limits,
             worker=self._driver.worker.for_one_drive(),
+            uptime=self._uptime,
         )
 
     def _open(self, op: Operation, actor: str) -> Run:

@@ -120,11 +120,19 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
         operator: str | None = None,
         npub: str | None = None,
     ) -> Handle:
-        """An operator sends a parked operation back to work. ``operator`` names who that is; the audit
-        record keeps both. Codes: NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR,
-        UNDEFINED_TRANSITION."""
+        """A parked operation goes back to work, and a funding that is waited for is looked at now.
+        ``operator`` names who wants it; the audit record keeps both.
+
+        A funding that ended ``expired`` is asked about once more. When the mint says PAID, a follow-up
+        operation (``record.parent_id`` names the first one) issues what was paid; its handle is returned, and
+        the same one when asked again. Codes: NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR,
+        UNDEFINED_TRANSITION, NOT_PROVEN_PAID, QUOTE_NOT_OURS and MINT_* (expired: nothing is written)."""
         said, wait = operator_says(reason, operator), self._wait(wait_s)
-        return self._follow(self._outside.apply(self._bound(operation_id, npub), "resume", said), wait)
+        op = self._bound(operation_id, npub)
+        stored = self._stored(op)
+        if stored.kind == "mint" and stored.state == "expired":
+            return self._handle(self._follow_ups.look_again(stored, said, wait))
+        return self._follow(self._outside.apply(op, "resume", said), wait)
 
     def write_off(
         self,

@@ -84,7 +84,8 @@ class Evidence:
     proofs: tuple[Proof, ...] | None = field(default=None, repr=False)  # change, fence or issued proofs
     proofs_verified: bool = False
     change_seen_empty: bool = False
-    outputs_outdated: bool = False
+    outputs_useless: bool = False  # of a keyset that is not used any more, or refused: new ones come with it
+    watched_ms: int | None = None  # how long a late payment has been watched for
     restored_none: bool = False
     checks_performed: int = 0
     discrepancies: tuple[str, ...] = ()

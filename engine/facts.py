@@ -15,16 +15,18 @@ from .evidence import Evidence
 from .fences import done, fenced_amount, fenced_keys, generations, keys_of
 from .mint.bolt11 import InvalidInvoice, decode_invoice
 from .mint.classify import refusal_kind
-from .mint.port import Refused
+from .mint.port import Refused, named_expiry
 from .proofs import name_of, sent_keys, sent_secrets
 from .settings import Settings
 
 
 @frozen
 class Elapsed:
-    """Time since the last request, as :meth:`Run.elapsed` counts it."""
+    """Time since the last request, and of the watch for a late payment since it was last counted, as
+    :meth:`Run.elapsed` counts them."""
 
     since_send_ms: int | None
+    since_watch_ms: int | None = None
 
 
 def _ms(value: float, unit: int = 1000) -> int:
@@ -36,7 +38,7 @@ def gather(draft: Draft, evidence: Evidence, settings: Settings, now: int, elaps
     if draft.machine.facts is MeltFacts:
         return melt_facts(draft, evidence, settings, now, elapsed)
     if draft.machine.facts is MintFacts:
-        return mint_facts(draft, evidence, settings, now)
+        return mint_facts(draft, evidence, settings, now, elapsed)
     if draft.machine.facts is CheckFacts:
         return check_facts(evidence)
     return DepositFacts(
@@ -100,7 +102,7 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         "discrepancies": len(evidence.discrepancies),
         "child_ended_unspent": evidence.child_ended_unspent,
         "exact_inputs_wanted": evidence.exact_inputs_wanted,
-        **_quote(op, evidence),
+        **_quote(op, evidence, now),
         **_inputs(draft, evidence),
         **_mint_state(op, evidence),
         **_fence(draft, evidence, settings),
@@ -126,7 +128,7 @@ def _patience(op: Operation, settings: Settings) -> dict[str, int]:
     return {"unresolved_since": max(since, op.resumed_at or 0), "unknown_age_max_ms": lasts}
 
 
-def _quote(op: Operation, evidence: Evidence) -> dict[str, Any]:
+def _quote(op: Operation, evidence: Evidence, now: int) -> dict[str, Any]:
     quote = evidence.quote
     if op.quote is not None:
         return {"quote_expires_at": op.quote.expires_at, "fee_reserve": op.quote.fee_reserve}
@@ -140,7 +142,7 @@ def _quote(op: Operation, evidence: Evidence) -> dict[str, Any]:
         "quote_names_other_request": request is not None
         and op.request is not None
         and request != op.request.reveal(),
-        "quote_expires_at": quote.expires_at if quote.expires_at is not None else 2**62,
+        "quote_expires_at": named_expiry(quote.expires_at, now) or 2**62,
         "fee_reserve": -1 if quote.fee_reserve is None else quote.fee_reserve,
     }
 
@@ -308,9 +310,11 @@ def _change(op: Operation, evidence: Evidence) -> dict[str, Any]:
     return facts
 
 
-def mint_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int) -> MintFacts:
+def mint_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, elapsed: Elapsed) -> MintFacts:
     """What the mint machine may ask."""
     op, quote = draft.operation, evidence.mint_quote
+    if quote is not None and op.quote is not None and quote.id not in ("", op.quote.id):
+        quote = None  # an answer about another quote says nothing of this one
     return MintFacts(
         now=now,
         amount=op.amount,
@@ -324,13 +328,44 @@ def mint_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int) -
         issued_total=sum(proof.amount for proof in evidence.proofs or ()),
         restored_none=evidence.restored_none,
         outputs_written=bool(op.blanks),
-        outputs_outdated=evidence.outputs_outdated,
-        unresolved_since=op.sent_at or (op.quote.expires_at if op.quote else None),
+        outputs_useless=evidence.outputs_useless,
+        paid_since=op.paid_seen_at,
+        blocked_max_ms=_ms(settings.issue_blocked_max_h, 3_600_000),
+        watch_passed_ms=elapsed.since_watch_ms,
+        watched_ms=op.watched_ms,
+        watch_part_ms=settings.late_watch_part_ms,
+        watch_window_ms=_ms(settings.late_payment_watch_h, 3_600_000),
+        unresolved_since=_issue_unresolved_since(op, settings, now, elapsed),
         unknown_age_max_ms=_ms(settings.unknown_age_max_h, 3_600_000),
         tries=op.attempts,
         tries_max=settings.issue_tries_max,
+        sent_at=op.sent_at,
+        retry_after_ms=_retry_after(op, settings),
+        failures=op.failures,
+        failures_max=settings.drive_failures_max,
         operator_reason=evidence.operator_reason,
     )
+
+
+def _issue_unresolved_since(op: Operation, settings: Settings, now: int, elapsed: Elapsed) -> int | None:
+    """Since the first PAID; else since the watch should have ended, or the invoice ran out unanswered. An
+    operator who sent it on begins anew."""
+    since = op.paid_seen_at or op.sent_at
+    if since is None and op.state == "lapsed":
+        watched = op.watched_ms + max(0, elapsed.since_watch_ms or 0)
+        beyond = watched - _ms(settings.late_payment_watch_h, 3_600_000)
+        return now - beyond if beyond >= 0 else None
+    if since is None:
+        since = op.quote.expires_at if op.quote else op.created_at
+        if since > now:
+            return None
+    return since if op.resumed_at is None else max(since, op.resumed_at)
+
+
+def _retry_after(op: Operation, settings: Settings) -> int:
+    """How long a parked issue waits for its next try: doubling with every one that was refused."""
+    tried = min(max(0, op.attempts - settings.issue_tries_max), 20)
+    return min(_ms(settings.issue_retry_s) << tried, _ms(settings.issue_retry_max_s))
 
 
 def check_facts(evidence: Evidence) -> CheckFacts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..storage.catalogue import ERRORS, MINT
-from ..storage.records import Operation
+from ..storage.records import Operation, Reason
 from .errors import MintError, NeedsPerson, NotPaid, Refused, StillOpen
 from .known import machine_of
 
@@ -60,9 +60,28 @@ def insist_on_paid(handle: Handle) -> Handle:
     )
 
 
+def quote_not_ours() -> MintError:
+    """The mint answered with a quote that another stored operation has."""
+    return MintError(_NOT_OURS, code="QUOTE_NOT_OURS")
+
+
+def quote_not_ours_reason() -> Reason:
+    """The same, to be stored with a rejected operation."""
+    return Reason("QUOTE_NOT_OURS", _NOT_OURS, retryable=True)
+
+
+_NOT_OURS = "the mint answered with a quote that belongs to another operation; nothing was paid, ask again"
+
+
 def raise_if_rejected(op: Operation) -> Operation:
     """The operation, unless it was rejected or expired before anything was sent: then the stored reason
     as an error that carries the operation's id."""
+    if op.state == "expired" and op.kind == "mint":
+        raise Refused(
+            "nobody paid the invoice while it was watched; if it was paid since, resume asks the mint again",
+            code="QUOTE_EXPIRED",
+            operation_id=op.id,
+        )
     if op.state == "expired":
         raise Refused("the quote expired before anything was sent", code="QUOTE_EXPIRED", operation_id=op.id)
     if op.state != "rejected":

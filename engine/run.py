@@ -22,6 +22,7 @@ from .mint.port import Keyset, MeltQuote, MintPort
 from .ports import Clock
 from .settings import Settings
 from .timing import Spent, timed
+from .uptime import Uptime
 
 
 @frozen
@@ -81,6 +82,7 @@ class Run:
     loaded_monotonic: float = field(init=False)
     loaded_wall: int = field(init=False)
     idle_polls: int = 0
+    uptime: Uptime | None = None
     spent: Spent = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -116,17 +118,33 @@ class Run:
         answer: by the monotonic clock. Else by the wall clock (if that went backwards, since the operation
         was loaded), less the time the request may still be open unless its sender has the answer or is
         certainly gone."""
+        return Elapsed(self._since_send(), self._since_watch())
+
+    def _since_send(self) -> int | None:
         op = self.operation
         if op.sent_at is None:
-            return Elapsed(None)
+            return None
         if self.sent_here is not None and self.sent_here[0] == op.sent_at:
-            return Elapsed(max(0, int((self.asked_from - self.sent_here[1]) * 1000)))
+            return max(0, int((self.asked_from - self.sent_here[1]) * 1000))
         since_loaded = int((self.asked_from - self.loaded_monotonic) * 1000)
         wall = self.judged_at() - op.sent_at
         passed = wall if wall >= 0 else since_loaded
         answered = op.sent_by in (None, self.gone_sender)
         still_open = 0 if answered else int(self.settings.post_open_max_s * 1000)
-        return Elapsed(max(0, passed - still_open))
+        return max(0, passed - still_open)
+
+    def _since_watch(self) -> int | None:
+        """Since the watch for a late payment was last counted; what no clock of ours proves counts as one
+        part of it at most. Negative when the clock was set back."""
+        since, uptime = self.operation.watch_since, self.uptime
+        if since is None:
+            return None
+        began = uptime or Uptime(self.loaded_wall, self.loaded_monotonic)
+        return began.passed(since, self.judged_at(), self.asked_from, self.settings.late_watch_part_ms)
+
+    def watched_ms(self) -> int:
+        """How long a late payment has been watched for, up to :meth:`judged_at`."""
+        return self.operation.watched_ms + max(0, self._since_watch() or 0)
 
     def reloaded(self, draft: Draft) -> None:
         """Go on from what somebody else stored meanwhile. What was asked before is older than that, so no
@@ -157,9 +175,13 @@ class Run:
 
     def back_off(self) -> float:
         """Seconds until the next look: doubling from poll_min_s to poll_max_s with jitter, but not
-        past the end of the settle window."""
+        past the end of the settle window. A late payment is looked for ever more rarely."""
         low, high = self.settings.poll_min_s, self.settings.poll_max_s
-        seconds = min(high, low * 2.0 ** min(self.idle_polls, 20)) * (0.5 + self.rng(1)[0] / 510)
+        jitter = 0.5 + self.rng(1)[0] / 510
+        if self.operation.state == "lapsed":
+            slow = max(high, self.watched_ms() / 4000)  # the longer unpaid, the less likely
+            return min(slow, max(high, self.settings.late_poll_max_h * 3600)) * jitter
+        seconds = min(high, low * 2.0 ** min(self.idle_polls, 20)) * jitter
         elapsed = self.elapsed().since_send_ms
         if elapsed is not None and self.operation.state in ("unknown", "pending"):
             left = self.settings.settle_window_s - elapsed / 1000

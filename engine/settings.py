@@ -68,6 +68,20 @@ class Settings:
     """Addresses that may be asked because a token names them, private ones too. None: only mints that the
     wallet or the HTTP client knows already."""
     quote_lifetime_s: float = _duration(600)
+    """How long a quote counts whose expiry the mint does not name; a funding's invoice names its own."""
+    late_payment_watch_h: float = _duration(168)
+    """How long a funding whose invoice ran out unpaid is watched for a late payment."""
+    late_poll_max_h: float = _duration(4)
+    """How far the looks for a late payment lie apart at most."""
+    issue_blocked_max_h: float = _duration(1)
+    """How long a paid funding may be impossible to issue (no usable keyset) before a person is told."""
+    issue_refusals_max: int = _count(3)
+    """How often a mint may refuse the same outputs of a paid funding before it gets new ones."""
+    issue_generations_max: int = _count(10)
+    """Sets of outputs made because of refusals; every one stays restorable."""
+    issue_retry_s: float = _duration(900)
+    """How long a parked, paid funding waits for its next try; doubles up to issue_retry_max_s."""
+    issue_retry_max_s: float = _duration(14_400)
     keyset_margin_s: float = _duration(3600)
     """New outputs are not made on a keyset whose final expiry (NUT-02) is nearer than this."""
     mints_remembered_max: int = _count(100)
@@ -84,3 +98,9 @@ class Settings:
     on_unpaid: str = field(default="fast", validator=validators.in_(ON_UNPAID))
     """What frees the inputs of a payment that was not made: ``fast`` (the mint's own clear refusal, confirmed
     twice; else a fence), ``fence``, ``retry_then_fence``, ``trust``."""
+
+    @property
+    def late_watch_part_ms(self) -> int:
+        """The part of the watch for a late payment that is counted at once, and believed of a clock that
+        may have been set: a seventh, at least an hour."""
+        return max(3_600_000, int(self.late_payment_watch_h * 3_600_000) // 7)

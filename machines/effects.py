@@ -52,7 +52,10 @@ EFFECTS: Mapping[str, str] = {
     # mint and deposit
     "expect_token": "create the awaited token",
     "fail_token": "the awaited token never becomes money",
-    "write_outputs": "store the outputs and the exact request bytes",
+    "write_outputs": "store the outputs and the exact request bytes; earlier ones stay restorable",
+    "stamp_paid": "note when the mint first said PAID, once",
+    "count_watch": "add what has passed of the watch, and count on from now",
+    "count_refusal": "count a refusal of the stored outputs",
     "issue_token": "fill the awaited token with the issued proofs",
     "store_deposit": "store the proofs handed in",
 }

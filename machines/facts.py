@@ -155,11 +155,23 @@ class MintFacts:
     issued_total: int = 0
     restored_none: bool = False
     outputs_written: bool = False
-    outputs_outdated: bool = False
+    outputs_useless: bool = False
+    paid_since: int | None = None  # the first answer PAID
+    blocked_max_ms: int = 0
+    watch_passed_ms: int | None = (
+        None  # since the watch was last counted; negative when the clock was set back
+    )
+    watched_ms: int = 0  # counted before that
+    watch_part_ms: int = 0
+    watch_window_ms: int = 0
     unresolved_since: int | None = None
     unknown_age_max_ms: int = 0
     tries: int = 0
     tries_max: int = 0
+    sent_at: int | None = None
+    retry_after_ms: int = 0
+    failures: int = 0  # drives that failed since it last got on
+    failures_max: int = 0
     operator_reason: str = ""
 
 

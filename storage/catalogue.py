@@ -123,6 +123,7 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
     "MINT_UNREACHABLE": (MINT, "MEDIUM *", "the mint does not answer"),
     "MINT_ANSWER_UNCLEAR": (MINT, "MEDIUM *", "the mint's answer cannot be used, or was lost"),
     "NO_USABLE_KEYSET": (MINT, "MEDIUM", "the mint has no keyset of the unit on which new outputs can be made"),
+    "QUOTE_NOT_OURS": (MINT, "HIGH *", "the mint answered with a quote that belongs to another operation"),
     "STORAGE_ERROR": (STORE, "HIGH", "the store could not do what was asked"),
     "CONFLICT": (STORE, "LOW *", "a document changed meanwhile; nothing was written"),
     "DUPLICATE": (STORE, "LOW", "a unique key exists already; nothing was written"),

@@ -175,10 +175,11 @@ _OPERATION: Final = _every_field(
             field: _integer()
             for field in ("loss", "surplus", "change_amount", "attempts", "failures", "fence_fee")
         },
+        **{field: _integer() for field in ("watched_ms", "refusals")},
         "contested": {"bsonType": "array", "items": _INPUT},
         "stranded": {"bsonType": "array", "items": _INPUT},
         "evidence": {"enum": ["caller", "mint", None]},
-        **dict.fromkeys(("hold_until", "held_unspent_since", "resumed_at"), _INTEGER_OR_NULL),
+        **dict.fromkeys(("hold_until", "held_unspent_since", "paid_seen_at", "resumed_at"), _INTEGER_OR_NULL),
         **dict.fromkeys(("recorded_hash", "refused_for"), _TEXT_OR_NULL),
         **dict.fromkeys(("prev_state", "claim", "payment_hash", "change_token_id"), _TEXT_OR_NULL),
         **dict.fromkeys(("quote", "payment", "idempotency", "reason"), _OBJECT_OR_NULL),

@@ -229,9 +229,12 @@ class Operation:
     stranded: tuple[InputRef, ...] = ()  # inputs that the mint will not take
     fence_fee: int = 0  # what the mint took for swapping the inputs to ourselves
     evidence: str | None = None  # who says that it was paid: mint | caller; None where nothing is paid
+    paid_seen_at: int | None = None  # first answer that the invoice of a funding is PAID
+    watched_ms: int = 0  # how long a late payment had been watched for at watch_since
+    refusals: int = 0  # of the outputs of a funding that are stored now
     refused_for: str | None = None  # the mint refused our only sending: payment | inputs | limit
     surplus: int = 0  # change beyond what was owed
-    resumed_at: int | None = None  # an operator sent it back to work: patience counts from here
+    resumed_at: int | None = None  # it was sent back to work: patience counts from here
     failures: int = 0  # drives that failed since it last got on
     timings: Mapping[str, int] = field(factory=dict, repr=False)
     finished_at: int | None = None

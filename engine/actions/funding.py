@@ -7,18 +7,23 @@ import attrs
 from ...machines.money import denominations
 from ...storage.records import Operation, Output, Reason
 from ..evidence import Evidence
-from ..keysets import MintSilent
+from ..keysets import MintSilent, NoUsableKeyset
 from ..mint import wire
 from ..mint.bolt11 import InvalidInvoice, decode_invoice
 from ..mint.outputs import BadSignature, blinded, random_outputs, unblind_exact, unblind_restored
-from ..mint.port import UNKNOWN, Failure, MintQuote, Restored
-from ..run import Happened, Pause, Result, Run
+from ..mint.port import Ambiguous, Failure, MintQuote, Refused, Restored
+from ..run import Happened, Result, Run
 from .answers import post_failed, reason_of, state_unclear
+
+KNOWN_STATES = frozenset({"UNPAID", "PAID", "ISSUED"})
 
 
 def ask_quote(run: Run) -> Result:
-    """NUT-04 quote: the invoice somebody has to pay."""
+    """NUT-04 quote: the invoice somebody has to pay. None is asked for while nothing could be issued."""
     op = run.operation
+    blocked = _no_outputs_possible(run)
+    if blocked is not None:
+        return Happened("quote_unavailable", Evidence(reason=blocked))
     answer = run.mint.mint_quote(op.mint_url, op.amount, op.unit)
     if isinstance(answer, Failure):
         reason = reason_of(answer, "no quote")
@@ -46,6 +51,18 @@ def _asks_for_another_amount(quote: MintQuote, op: Operation) -> bool:
     return asked is not None and asked != op.amount * (1000 if op.unit == "sat" else 1)
 
 
+def _no_outputs_possible(run: Run) -> Reason | None:
+    """Why no outputs of the operation's amount can be made now, or None when they can."""
+    op = run.operation
+    try:
+        run.keysets.usable(op.mint_url, op.unit, amount=op.amount, refresh=True)
+    except NoUsableKeyset as none:
+        return Reason(none.code, str(none))
+    except MintSilent as silent:
+        return reason_of(silent.answer, "the keysets cannot be read")
+    return None
+
+
 def _fresh_outputs(run: Run) -> Evidence:
     """Outputs of a usable keyset, in amounts it has keys for, and the exact request. Raises MintSilent or
     NoUsableKeyset."""
@@ -65,31 +82,56 @@ def _or_too_old(run: Run, happened: Happened) -> Happened:
     return Happened("too_old", evidence) if run.decide("too_old", evidence).accepted else happened
 
 
+# -- before outputs exist --------------------------------------------------------------------------------
+
+
 def ask_payment(run: Run) -> Result:
     """Whether the invoice is paid; when it is, the outputs and the request are made and stored next."""
     op = run.operation
     assert op.quote is not None
     answer = run.mint.mint_quote_state(op.mint_url, op.quote.id)
     if isinstance(answer, Failure):
-        return _or_too_old(run, Happened(post_failed(answer), Evidence(answer=answer)))
-    evidence = Evidence(mint_quote=answer)
+        return _not_paid(run, Happened(post_failed(answer), Evidence(answer=answer)))
+    if _is_unclear(answer, op):
+        return _not_paid(run, Happened("mint_unclear", _unclear(answer)))
     if answer.state == "ISSUED":
-        reason = Reason(
-            "ISSUED_ELSEWHERE",
-            "the mint says that the proofs were issued, but this operation never asked for them",
-        )
-        return Happened("invoice_issued", Evidence(mint_quote=answer, reason=reason))
-    if answer.state == UNKNOWN:
-        evidence = attrs.evolve(evidence, reason=state_unclear(answer))
-        return _or_too_old(run, Happened("reply_lost", evidence))
+        words = "the mint says that the proofs were issued, but this operation never asked for them"
+        return _issued(run, answer, words)
     if answer.state == "UNPAID":
-        dead = run.decide("expire", evidence).accepted
-        return Happened("expire" if dead else "invoice_unpaid", evidence)
+        return _not_paid(run, Happened("invoice_unpaid", Evidence(mint_quote=answer)))
     try:
-        fresh = _fresh_outputs(run)
-    except (MintSilent, LookupError):
-        return Pause(run.back_off())
-    return Happened("invoice_paid", attrs.evolve(fresh, mint_quote=answer))
+        return Happened("invoice_paid", attrs.evolve(_fresh_outputs(run), mint_quote=answer))
+    except NoUsableKeyset as none:
+        reason = Reason(none.code, str(none))
+    except MintSilent as silent:
+        reason = reason_of(silent.answer, "the invoice is paid, but no outputs can be made")
+    return _or_too_old(run, Happened("issue_blocked", Evidence(mint_quote=answer, reason=reason)))
+
+
+def _is_unclear(quote: MintQuote, op: Operation) -> bool:
+    """Whether an answer says nothing that we understand, or speaks of another quote."""
+    assert op.quote is not None
+    return quote.state not in KNOWN_STATES or quote.id not in ("", op.quote.id)
+
+
+def _unclear(quote: MintQuote) -> Evidence:
+    return Evidence(mint_quote=quote, reason=state_unclear(quote))
+
+
+def _not_paid(run: Run, happened: Happened) -> Happened:
+    """What follows from an answer that is not PAID: the invoice ran out, the watch for a late payment is over
+    or a part of it is, it took too long; or nothing."""
+    evidence = attrs.evolve(happened.evidence, watched_ms=run.watched_ms())
+    for event in ("expire", "watch_over"):
+        if run.decide(event, evidence).accepted:
+            return Happened(event, evidence)
+    followed = _or_too_old(run, Happened(happened.event, evidence))
+    if followed.event != "too_old" and run.decide("watch_counted", evidence).accepted:
+        return Happened("watch_counted", evidence)
+    return followed
+
+
+# -- with outputs ----------------------------------------------------------------------------------------
 
 
 def post_mint(run: Run) -> Result:
@@ -97,6 +139,9 @@ def post_mint(run: Run) -> Result:
     op = run.operation
     assert op.request_body is not None
     answer = run.mint.mint(op.mint_url, op.request_body)
+    if isinstance(answer, Refused) or (isinstance(answer, Ambiguous) and answer.code is not None):
+        reason = reason_of(answer, "the mint does not issue")
+        return Happened("mint_refused", Evidence(answer=answer, reason=reason))
     if isinstance(answer, Failure):
         return Happened(post_failed(answer), Evidence(answer=answer))
     try:
@@ -113,51 +158,94 @@ def restore_outputs(run: Run) -> Result:
     if not op.blanks:
         return ask_payment(run)
     assert op.quote is not None
-    unanswered = False
-    for outputs in (op.blanks, *(generation.outputs for generation in reversed(op.fences))):
-        restored = run.mint.restore(op.mint_url, blinded(outputs))
-        if isinstance(restored, Failure):
-            unanswered = True
-        elif not restored.is_empty:
-            return _opened(run, outputs, restored)
+    found, answered = _restore_all(run)
+    if found is not None:
+        return _or_too_old(run, found)
     quote = run.mint.mint_quote_state(op.mint_url, op.quote.id)
     if isinstance(quote, Failure):
         return _or_too_old(run, Happened(post_failed(quote), Evidence(answer=quote)))
-    if quote.state == UNKNOWN:
-        evidence = Evidence(mint_quote=quote, reason=state_unclear(quote))
-        return _or_too_old(run, Happened("reply_lost", evidence))
-    if unanswered and quote.state != "PAID":
+    if _is_unclear(quote, op):
+        return _or_too_old(run, Happened("mint_unclear", _unclear(quote)))
+    if quote.state == "ISSUED":
+        return _issued(
+            run, quote, "the mint says that the proofs were issued, but it signed none of our outputs"
+        )
+    if not answered and quote.state != "PAID":
         return _or_too_old(run, Happened("mint_unreachable"))
-    return _or_too_old(run, Happened("restore_empty", _empty(run, quote)))
+    return _or_too_old(run, Happened("restore_empty", _nothing_signed(run, quote)))
+
+
+def _generations(op: Operation) -> tuple[tuple[Output, ...], ...]:
+    """Every set of outputs that was ever stored to be sent, the newest first."""
+    newest = (op.blanks,) if op.blanks else ()
+    return (*newest, *(generation.outputs for generation in reversed(op.fences)))
+
+
+def _restore_all(run: Run) -> tuple[Happened | None, bool]:
+    """What the mint has signed of any generation, and whether it answered about all of them. A generation
+    whose signatures do not open, or do not make up the amount, does not hide another one."""
+    op, answered = run.operation, True
+    best: Happened | None = None
+    for outputs in _generations(op):
+        restored = run.mint.restore(op.mint_url, blinded(outputs))
+        if isinstance(restored, Failure):
+            answered = False
+        elif not restored.is_empty:
+            found = _opened(run, outputs, restored)
+            if run.decide(found.event, found.evidence).accepted:
+                return found, answered
+            best = best or found
+    return best, answered
 
 
 def _opened(run: Run, outputs: tuple[Output, ...], restored: Restored) -> Happened:
     try:
         proofs = unblind_restored(outputs, restored, run.keys)
     except (BadSignature, MintSilent):
-        return _or_too_old(run, Happened("reply_lost"))
-    return _or_too_old(run, Happened("signatures_restored", Evidence(proofs=proofs, proofs_verified=True)))
+        return Happened("reply_lost")
+    return Happened("signatures_restored", Evidence(proofs=proofs, proofs_verified=True))
 
 
-def _empty(run: Run, quote: MintQuote) -> Evidence:
-    """Nothing of ours is signed. If the stored outputs are of a keyset that is no longer active, new
-    ones come with it."""
-    if quote.state == "PAID":
-        evidence = Evidence(
-            reason=Reason(
-                "MINT_WILL_NOT_ISSUE", "the invoice is paid, but the mint does not issue the proofs"
-            )
-        )
-        try:
-            fresh = _fresh_outputs(run)
-            if fresh.outputs[0].id != run.operation.blanks[0].id:
-                evidence = attrs.evolve(fresh, reason=evidence.reason, outputs_outdated=True)
-        except (MintSilent, LookupError):
-            return attrs.evolve(evidence, mint_quote=quote, restored_none=True)
-    else:
-        reason = Reason(
-            "ISSUED_ELSEWHERE",
-            "the mint says that the proofs were issued, but it signed none of our outputs",
-        )
-        evidence = Evidence(reason=reason)
-    return attrs.evolve(evidence, mint_quote=quote, restored_none=True)
+def _issued(run: Run, quote: MintQuote, words: str) -> Happened:
+    """The quote is ISSUED: perhaps to us, after we last asked for our outputs. Only when nothing of ours is
+    signed now was it issued to somebody else."""
+    found, answered = _restore_all(run)
+    if found is not None:
+        return _or_too_old(run, found)
+    if not answered:
+        return _or_too_old(run, Happened("mint_unreachable"))
+    event = "restore_empty" if run.operation.blanks else "invoice_issued"
+    evidence = Evidence(mint_quote=quote, restored_none=True, reason=Reason("ISSUED_ELSEWHERE", words))
+    return _or_too_old(run, Happened(event, evidence))
+
+
+def _nothing_signed(run: Run, quote: MintQuote) -> Evidence:
+    """Nothing of ours is signed. New outputs come with it when the quote is PAID and the stored ones are of a
+    keyset that is not used any more, or were refused again and again."""
+    evidence = Evidence(mint_quote=quote, restored_none=True)
+    if quote.state != "PAID":
+        return evidence
+    op, settings = run.operation, run.settings
+    evidence = attrs.evolve(evidence, reason=_will_not_issue(op))
+    try:
+        fresh = _fresh_outputs(run)
+    except NoUsableKeyset as none:
+        return attrs.evolve(evidence, reason=Reason(none.code, str(none)))
+    except MintSilent:
+        return evidence
+    refused = op.refusals >= settings.issue_refusals_max and len(op.fences) < settings.issue_generations_max
+    if not refused and fresh.outputs[0].id == op.blanks[0].id:
+        return evidence
+    return attrs.evolve(
+        evidence, outputs=fresh.outputs, request_body=fresh.request_body, outputs_useless=True
+    )
+
+
+def _will_not_issue(op: Operation) -> Reason:
+    """Why a paid quote is not issued, in the mint's own words if it refused."""
+    words = "the invoice is paid, but the mint does not issue the proofs"
+    if op.reason is None or "mint_code" not in op.reason.details:
+        return Reason("MINT_WILL_NOT_ISSUE", words)
+    if op.reason.code == "MINT_WILL_NOT_ISSUE":
+        return op.reason
+    return Reason("MINT_WILL_NOT_ISSUE", f"{words}: {op.reason.message}", details=op.reason.details)

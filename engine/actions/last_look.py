@@ -11,7 +11,7 @@ from .funding import restore_outputs
 from .pay import ask_state, change_at_last, find_fence, settled_states
 
 _FOUND = frozenset({"signatures_restored", "invoice_paid"})
-_UNANSWERED = frozenset({"mint_refused", "reply_lost", "mint_unreachable", "too_old"})
+_UNANSWERED = frozenset({"mint_refused", "reply_lost", "mint_unreachable", "mint_unclear", "too_old"})
 
 
 def look_or_refuse(run: Run, force: bool) -> Happened | Evidence:
@@ -115,8 +115,6 @@ def _unanswered() -> MintError:
 
 def _outputs(run: Run, force: bool) -> Happened | Evidence:
     result = restore_outputs(run)
-    if isinstance(result, Happened) and _issued(result):
-        result = restore_outputs(run)  # perhaps to us, between its two questions
     if isinstance(result, Happened):
         if result.event in _FOUND and run.decide(result.event, result.evidence).accepted:
             return result
@@ -131,8 +129,3 @@ def _outputs(run: Run, force: bool) -> Happened | Evidence:
     if not force:
         raise MintSilent(Unreachable("no answer about our outputs"))
     return Evidence()
-
-
-def _issued(happened: Happened) -> bool:
-    quote = happened.evidence.mint_quote
-    return quote is not None and quote.state == "ISSUED"

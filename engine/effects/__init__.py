@@ -27,12 +27,12 @@ _ALL: tuple[Effect, ...] = (
     inputs.spend_part, inputs.strand_part,
     money.store_payment, money.store_change, money.write_fence, money.store_fenced,
     money.end_fence, money.note_refusal, money.stamp_empty,
-    money.stamp_watch, money.stamp_refusal,
+    money.stamp_watch, money.count_watch, money.stamp_refusal,
     money.restart_patience, money.reset_tries, money.stamp_unspent, money.forget_unspent, money.record_loss,
     money.alarm, record.record_melt, record.park_record, record.spend_contested,
     check.correct_spent, check.free_stranded, check.drop_stranded,
     funding.expect_token, funding.fail_token, funding.write_outputs,
-    funding.issue_token, funding.store_deposit,
+    funding.stamp_paid, funding.count_refusal, funding.issue_token, funding.store_deposit,
 )  # fmt: skip
 EFFECTS: Mapping[str, Effect] = {effect.__name__: effect for effect in _ALL}
 

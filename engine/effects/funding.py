@@ -25,10 +25,20 @@ def write_outputs(scene: Scene) -> None:
     if op.blanks and op.request_body is not None:
         old = Fence(len(op.fences) + 1, op.blanks, 0)
         scene.draft.set(fences=(*op.fences, old))
-    scene.draft.set(blanks=scene.evidence.outputs, request_body=scene.evidence.request_body)
+    scene.draft.set(blanks=scene.evidence.outputs, request_body=scene.evidence.request_body, refusals=0)
+
+
+def stamp_paid(scene: Scene) -> None:
+    if scene.draft.operation.paid_seen_at is None:
+        scene.draft.set(paid_seen_at=scene.now)
+
+
+def count_refusal(scene: Scene) -> None:
+    scene.draft.set(refusals=scene.draft.operation.refusals + 1)
 
 
 def issue_token(scene: Scene) -> None:
+    scene.draft.set(reason=None)  # what went wrong on the way stays in the audit trail
     scene.draft.fill_token(minted_id(scene.draft.operation.id), scene.evidence.proofs or (), scene.now)
 
 

@@ -8,28 +8,32 @@ import attrs
 
 from ...machines.money import owed_max
 from ...storage.records import Payment, Quote, Reason
+from ..mint.bolt11 import expiry_of
 from ..mint.classify import refusal_kind
+from ..mint.port import QUOTE_MAX_MS, named_expiry
 from ..proofs import preimage_matches
 from ..token_ids import change_id, fence_id, fenced_id
 from .scene import Scene, inputs_total, new_token, owed_bounds
 
-QUOTE_YEARS_MS = 10 * 365 * 24 * 3_600_000
-
 
 def store_quote(scene: Scene) -> None:
-    """Keep the quote; a quote without expiry gets the configured lifetime. The mint charges the amount it
-    quotes: of an invoice with millisatoshis that is the amount rounded up or down. All accounts follow it."""
+    """Keep the quote. The mint charges the amount it quotes: of an invoice with millisatoshis that is the
+    amount rounded up or down, and all accounts follow it. The invoice of a funding can be paid until the
+    later of the mint's expiry and its own; where neither is named, and for a melt without expiry, the
+    configured lifetime counts."""
     lifetime_end = scene.now + int(scene.settings.quote_lifetime_s * 1000)
-    longest = scene.now + QUOTE_YEARS_MS
     melt, mint = scene.evidence.quote, scene.evidence.mint_quote
     if melt is not None:
-        expires_at = min(melt.expires_at or lifetime_end, longest)
+        expires_at = named_expiry(melt.expires_at, scene.now) or lifetime_end
         assert melt.amount is not None and melt.fee_reserve is not None  # the guards asked
         quote = Quote(melt.id, melt.amount, melt.fee_reserve, expires_at)
         scene.draft.set(quote=quote, amount=melt.amount, fee_reserve=melt.fee_reserve)
     elif mint is not None:
         amount = scene.draft.operation.amount
-        expires_at = min(mint.expires_at or lifetime_end, longest)
+        assert mint.request is not None  # a quote without an invoice is not read as one
+        named = [named_expiry(mint.expires_at, scene.now), expiry_of(mint.request.reveal())]
+        latest = max((at for at in named if at is not None), default=lifetime_end)
+        expires_at = min(latest, scene.now + QUOTE_MAX_MS)
         scene.draft.set(quote=Quote(mint.id, amount, 0, expires_at, mint.request))
 
 
@@ -130,6 +134,12 @@ def stamp_watch(scene: Scene) -> None:
     scene.draft.set(watch_since=scene.now)
 
 
+def count_watch(scene: Scene) -> None:
+    watched = scene.evidence.watched_ms
+    before = scene.draft.operation.watched_ms
+    scene.draft.set(watched_ms=before if watched is None else watched, watch_since=scene.now)
+
+
 def stamp_refusal(scene: Scene) -> None:
     scene.draft.set(refused_for=refusal_kind(scene.evidence.answer), held_unspent_since=None)
 
@@ -144,12 +154,13 @@ def reset_tries(scene: Scene) -> None:
 
 def record_loss(scene: Scene) -> None:
     """Paid: what is missing of the least that was owed. Not paid: the inputs that stay given up.
-    Not issued, or stranded coins given up: the amount. Paid by the caller: what others have spent of the
-    sources that were used, unless an account of theirs tells it as lost; what others still hold they tell
-    when they end. sources = amount + fee + keep + change holds without it."""
+    Not issued: the amount, if the mint ever said PAID. Stranded coins given up: the amount. Paid by the
+    caller: what others have spent of the sources that were used, unless an account of theirs tells it as
+    lost; what others still hold they tell when they end. sources = amount + fee + keep + change holds
+    without it."""
     draft, op = scene.draft, scene.draft.operation
     if op.kind in ("mint", "check"):
-        draft.set(loss=op.amount)
+        draft.set(loss=0 if op.kind == "mint" and op.paid_seen_at is None else op.amount)
         return
     if op.evidence == "caller":
         told = scene.evidence.told_by_others

@@ -67,6 +67,15 @@ def decode_invoice(text: str) -> Invoice:
     )
 
 
+def expiry_of(text: str) -> int | None:
+    """When an invoice runs out by itself, in epoch ms (BOLT-11, 3600 s if it does not say); None for one
+    that cannot be read."""
+    try:
+        return decode_invoice(text.lower()).expires_at
+    except InvalidInvoice:
+        return None
+
+
 def signed_hash(hrp: str, words: list[int]) -> bytes:
     """What the signature of an invoice signs."""
     return hashlib.sha256(hrp.encode() + bytes(bech32.convertbits(words, 5, 8, True) or ())).digest()

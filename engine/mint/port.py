@@ -193,6 +193,16 @@ class Restored:
         return not self.unreadable and None not in self.signatures
 
 
+QUOTE_MAX_MS = 366 * 24 * 3_600_000
+"""The longest life of a quote that is believed."""
+
+
+def named_expiry(expires_at: int | None, now: int) -> int | None:
+    """The expiry (epoch ms) that a mint names in a quote, or None. Mints say null, nothing or 0 where there
+    is none (NUT-04, NUT-05); what lies more than a year ahead is not meant as one either."""
+    return None if not expires_at or expires_at > now + QUOTE_MAX_MS else expires_at
+
+
 class Noted(tuple[T, ...]):
     """Several values of one answer. ``notes`` names what was set aside of it."""
 

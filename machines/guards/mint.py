@@ -15,6 +15,12 @@ def _outputs_verified(f: MintFacts) -> bool:
     return f.outputs_verified and f.issued_total == f.amount
 
 
+def _over(now: int, since: int | None, limit: int) -> bool:
+    """Whether more than the limit lies between the two. A stamp that is so far ahead was made by a clock that
+    was set back since; what it guards parks, and goes on by itself."""
+    return since is not None and abs(now - since) >= limit
+
+
 quote_matches = Guard[MintFacts](
     "quote_matches_amount", "the quote is for this amount and unit", "QUOTE_MISMATCH", _quote_matches
 )
@@ -72,15 +78,59 @@ outputs_written = Guard[MintFacts](
     "RESTORE_INCOMPLETE",
     lambda f: f.outputs_written,
 )
-outputs_outdated = Guard[MintFacts](
-    "outputs_outdated",
-    "the stored outputs are of a keyset the mint no longer signs with",
+outputs_useless = Guard[MintFacts](
+    "outputs_useless",
+    "the stored outputs are of a keyset that is not used any more, or were refused again and again",
     "RESTORE_INCOMPLETE",
-    lambda f: f.outputs_outdated,
+    lambda f: f.outputs_useless,
+)
+retry_is_due = Guard[MintFacts](
+    "retry_is_due",
+    "the issue request was not sent for a while",
+    "RESTORE_INCOMPLETE",
+    lambda f: _over(f.now, f.sent_at, f.retry_after_ms),
+)
+paid_noted = Guard[MintFacts](
+    "paid_noted",
+    "it is stored when the mint first said PAID",
+    "NOT_PROVEN_PAID",
+    lambda f: f.paid_since is not None,
+)
+blocked_too_long = Guard[MintFacts](
+    "blocked_too_long",
+    "it has been paid, and not issuable, for longer than the limit",
+    "NOT_TOO_OLD",
+    lambda f: _over(f.now, f.paid_since, f.blocked_max_ms),
+)
+still_unpaid = Guard[MintFacts](
+    "still_unpaid",
+    "the mint says now that the invoice is unpaid",
+    "NOT_PROVEN_UNPAID",
+    lambda f: f.quote_state == "UNPAID",
+)
+late_watch_over = Guard[MintFacts](
+    "late_watch_over",
+    "a late payment was watched for as long as is set",
+    "WATCH_NOT_OVER",
+    lambda f: f.watch_passed_ms is not None and f.watched_ms + f.watch_passed_ms >= f.watch_window_ms,
+)
+watch_part_over = Guard[MintFacts](
+    "watch_part_over",
+    "a part of the watch is over, or its beginning lies ahead: the clock was set back",
+    "WATCH_NOT_OVER",
+    lambda f: (
+        f.watch_passed_ms is not None and (f.watch_passed_ms >= f.watch_part_ms or f.watch_passed_ms < 0)
+    ),
+)
+drives_fail = Guard[MintFacts](
+    "drives_fail",
+    "driving it failed as often as is allowed",
+    "NOT_TOO_OLD",
+    lambda f: f.failures >= f.failures_max > 0,
 )
 unresolved_too_long = Guard[MintFacts](
     "unresolved_too_long",
     "it has been unresolved for longer than the limit",
     "NOT_TOO_OLD",
-    lambda f: f.unresolved_since is not None and f.now - f.unresolved_since >= f.unknown_age_max_ms,
+    lambda f: _over(f.now, f.unresolved_since, f.unknown_age_max_ms),
 )

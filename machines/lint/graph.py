@@ -119,5 +119,27 @@ def resting(spec: Machine[Any]) -> Iterator[Finding]:
             yield finding("L18", spec.name, state.name, words, "name the action that asks")
 
 
+def exits(spec: Machine[Any]) -> Iterator[Finding]:
+    """L33 and L34: live states that only an answer ends, and parked states that no operator can end."""
+    origins = {event.name: event.origin for event in spec.events}
+    ended = {state.name for state in spec.states if state.kind == "final"}
+    rests = ended | {state.name for state in spec.states if state.kind == "parked"}
+    for code, kind, alone, goals, words, fix in (
+        ("L33", "live", ("clock", "restart"), rests, "no event of the clock or a restart leads on to a rest",
+         "add an edge that the clock takes when it lasts too long"),
+        ("L34", "parked", ("operator",), ended, "no event of an operator leads on to an end",
+         "add the edge by which an operator gives it up"),
+    ):  # fmt: skip
+        if alone[0] not in origins.values():
+            continue
+        nexts: dict[str, tuple[str, ...]] = {}
+        for edge in spec.transitions:
+            if origins.get(edge.event) in alone:
+                nexts[edge.source] = (*nexts.get(edge.source, ()), edge.dest)
+        for state in spec.states:
+            if state.kind == kind and not reached(nexts, [state.name]) & goals:
+                yield finding(code, spec.name, state.name, words, fix)
+
+
 def _what(state: State) -> str:
     return "has no action" if state.action is None else f"its kind is {state.kind}"

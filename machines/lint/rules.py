@@ -127,6 +127,18 @@ _TABLE = (
         "nobody asks, so no answer ever comes",
     ),
     Rule(
+        "L33", "needs-an-answer", "error",
+        "from a live state no parked or final state can be reached by events of the clock and of restarts alone; "
+        "only where the machine declares events of origin `clock`",
+        "a mint that never gives a useful answer keeps it open for ever, and no person is told",
+    ),
+    Rule(
+        "L34", "no-way-out", "error",
+        "from a parked state no final state can be reached by events of origin `operator` alone; only where the "
+        "machine declares events of that origin",
+        "a person who looks at it cannot end it",
+    ),
+    Rule(
         "L20", "shadowed", "error",
         "the edges before it in its cell accept every valuation under which an edge could be taken",
         "it is never taken",

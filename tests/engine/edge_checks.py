@@ -55,6 +55,9 @@ WRITES: dict[str, frozenset[str]] = {
     "stamp_unspent": frozenset({"held_unspent_since"}),
     "forget_unspent": frozenset({"held_unspent_since"}),
     "reset_tries": frozenset({"attempts"}),
+    "stamp_paid": frozenset({"paid_seen_at"}),
+    "count_watch": frozenset({"watched_ms", "watch_since"}),
+    "count_refusal": frozenset({"refusals"}),
     "record_loss": frozenset({"loss"}),
     "alarm": frozenset(),
     "record_melt": _RECORDED,
@@ -65,8 +68,8 @@ WRITES: dict[str, frozenset[str]] = {
     "drop_stranded": frozenset(),
     "expect_token": frozenset(),
     "fail_token": frozenset(),
-    "write_outputs": frozenset({"fences", "blanks", "request_body"}),
-    "issue_token": frozenset(),
+    "write_outputs": frozenset({"fences", "blanks", "request_body", "refusals"}),
+    "issue_token": frozenset({"reason"}),
     "store_deposit": frozenset(),
 }
 """Per effect: the fields of the operation it may change. A new effect is added here."""

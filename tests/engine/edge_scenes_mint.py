@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import attrs
+
 from nutstate.engine.evidence import Chosen, Evidence, Selection
 from nutstate.engine.mint.port import MintQuote, ProofState
 from nutstate.engine.run import Run
@@ -17,6 +19,7 @@ from tests.engine.edge_scenes import (
     WHY,
     Scene,
     expired,
+    failing,
     melt_scene,
     nothing,
     operator,
@@ -31,14 +34,14 @@ def mint_quote(run: Run, state: str) -> MintQuote:
     return MintQuote(f"quote-{run.operation.id}", Secret("lnbc1"), state, run.now() + HOUR_MS, AMOUNT, "sat")
 
 
-def mint_says(state: str, outdated: bool = False) -> Scene:
+def mint_says(state: str, useless: bool = False) -> Scene:
     def scene(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
         return Evidence(
             mint_quote=mint_quote(run, state),
             outputs=outputs_of(run, f"out{len(run.operation.fences)}", (4, 32, 64)),
             request_body=Secret("mint body"),
             restored_none=True,
-            outputs_outdated=outdated,
+            outputs_useless=useless,
             reason=WHY,
         )
 
@@ -54,9 +57,23 @@ def issued(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     return Evidence(proofs=worth_of(run, "issued", AMOUNT), proofs_verified=True)
 
 
+def later(hours: Callable[[Run], float], state: str = "UNPAID") -> Scene:
+    """Time passes, then the mint says this of its invoice."""
+
+    def scene(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+        clock.advance(hours(run) * 3600 + 1)
+        run.asked_from = clock.monotonic()
+        return attrs.evolve(mint_says(state)(run, clock, edge), watched_ms=run.watched_ms())
+
+    return scene
+
+
 def mint_too_old(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     expired(run, clock, edge)
-    clock.advance(run.settings.unknown_age_max_h * 3600 + 1)
+    waited = run.settings.unknown_age_max_h
+    if edge.source == "lapsed":
+        waited += run.settings.late_payment_watch_h
+    clock.advance(waited * 3600 + 1)
     return Evidence(reason=WHY)
 
 
@@ -65,7 +82,11 @@ MINT: dict[str, Scene] = {
     "quote_refused": nothing, "quote_unavailable": nothing, "invoice_paid": mint_says("PAID"),
     "invoice_issued": mint_says("ISSUED"), "expire": dead, "signatures_received": issued,
     "signatures_restored": issued, "mint_refused": nothing, "reply_lost": nothing,
-    "mint_unreachable": nothing, "resume": operator, "write_off": operator, "too_old": mint_too_old,
+    "look_again": mint_says("PAID"), "watch_over": later(lambda run: run.settings.late_payment_watch_h),
+    "watch_counted": later(lambda run: run.settings.late_watch_part_ms / HOUR_MS),
+    "invoice_unpaid": mint_says("UNPAID"),
+    "drive_failed": failing, "mint_unreachable": nothing, "resume": operator, "write_off": operator,
+    "too_old": mint_too_old,
 }  # fmt: skip
 
 
@@ -73,8 +94,26 @@ def mint_scene(edge: Transition[Any]) -> Scene:
     if edge.event == "restore_empty":
         if edge.id.startswith("10."):
             return mint_says("ISSUED")
-        return mint_says("PAID", outdated=edge.id.startswith("9a."))
+        if edge.source == "attention":
+            return after_a_while(mint_says("PAID", useless=edge.id.startswith("9d.")))
+        return mint_says("PAID", useless=edge.id.startswith("9a."))
+    if edge.event == "issue_blocked":
+        return mint_says("PAID") if edge.id.startswith("4c.") else later(_blocked_h, "PAID")
     return MINT[edge.event]
+
+
+def _blocked_h(run: Run) -> float:
+    return run.settings.issue_blocked_max_h
+
+
+def after_a_while(scene: Scene) -> Scene:
+    """When a parked issue may be tried again."""
+
+    def waited(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+        clock.advance(run.settings.issue_retry_max_s + 1)
+        return scene(run, clock, edge)
+
+    return waited
 
 
 def check_scene(edge: Transition[Any]) -> Scene:

@@ -468,7 +468,7 @@ def test_every_effect_has_a_level() -> None:
     bookkeeping = {
         "store_quote", "record_reason", "take_claim", "drop_claim", "write_blanks", "write_request",
         "write_fence", "stamp_empty", "stamp_watch", "reset_tries", "stamp_refusal", "restart_patience",
-        "stamp_unspent", "forget_unspent",
+        "stamp_unspent", "forget_unspent", "stamp_paid", "count_watch", "count_refusal",
         "expect_token", "fail_token", "write_outputs",
     }  # fmt: skip
     for effect in EFFECTS:

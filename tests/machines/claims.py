@@ -51,9 +51,10 @@ def decide(spec: Machine[Any], state: str, event: str, facts: Any) -> tuple[str,
 def nothing_known_moves_nothing(spec: Machine[Any]) -> Iterator[object]:
     """The default of every fact is the answer that permits nothing."""
     facts = spec.facts()
+    noted = {"stamp_paid", "count_refusal"} if spec.name == "mint" else set()
     for state, event in spec.cells:
         _, edge = decide(spec, state, event, facts)
-        if edge is not None and set(edge.effects) - HARMLESS:
+        if edge is not None and set(edge.effects) - HARMLESS - noted:
             yield edge.id
 
 
@@ -261,14 +262,18 @@ def mint_issues_once(spec: Machine[Any]) -> Iterator[object]:
             yield t.id
         if t.dest == "issuing" and "invoice_is_paid" not in asks(t):
             yield t.id
+        if t.dest == "issuing" and t.source not in ("restoring", "attention") and "stamp_paid" not in effects:
+            yield t.id
         ends = t.dest in ("rejected", "expired", "cancelled", "written_off")
         if ends != ("fail_token" in effects):
             yield t.id
-        if (
-            ends
-            and t.source not in ("requested",)
-            and not {"quote_is_dead", "operator_gave_reason"} & asks(t)
-        ):
+        watched = {"late_watch_over", "still_unpaid"} <= asks(t)
+        if ends and t.source not in ("requested",) and not (watched or "operator_gave_reason" in asks(t)):
+            yield t.id
+        if t.dest == "lapsed" != t.source and not {"stamp_watch", "count_watch"} & effects:
+            yield t.id
+        first = "not outputs_written" in asks(t) or t.source in ("quoted", "lapsed")
+        if "write_outputs" in effects and not (first or "outputs_useless" in asks(t)):
             yield t.id
         if t.source == NONE and "expect_token" not in effects:
             yield t.id

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from nutstate.machines import MELT, MINT, TOKEN
 from nutstate.machines.guards import melt as melt_guards
+from nutstate.machines.guards import mint as mint_guards
 from nutstate.machines.kit.product import SETTINGS, Setting, Tables
 from nutstate.machines.spec import Guard, Machine, Transition, edges
 
@@ -98,6 +99,10 @@ def melt(name: str, machine: Machine[Any], setting: str, *finds: str) -> Planted
     return Planted(name, Tables(melt=machine), setting, finds)
 
 
+def mint(name: str, machine: Machine[Any], setting: str, *finds: str) -> Planted:
+    return Planted(name, Tables(mint=machine), setting, finds)
+
+
 PLANTED = (
     melt("trust does not ask unpaid_is_proven", no_guard(MELT, "21.release.unpaid", "unpaid_is_proven"), "trust", "I10", "I4"),
     melt("a refusal is not asked whether it stands", no_guard(MELT, "36", "refusal_confirmed"), "fast", "I10", "I4"),
@@ -155,6 +160,18 @@ PLANTED = (
     Planted("issuing is not written ahead", Tables(mint=not_written_ahead(MINT, "issuing")), "issue", ("I6",)),
     Planted("a restart gives the issue up",
             Tables(mint=leads_to(MINT, "8.recover.issuing", "expired", "fail_token")), "issue", ("I12",)),
-    Planted("an invoice expires whatever the mint says",
-            Tables(mint=no_guard(MINT, "5", "quote_is_dead")), "issue", ("I12",)),
+    mint("an invoice that ran out is forgotten",
+         no_effect(leads_to(MINT, "5", "expired", "fail_token"), "5", "stamp_watch"), "issue", "I12"),
+    mint("the watch for a late payment ends at once", no_guard(MINT, "5b", "late_watch_over"), "issue", "I12"),
+    mint("an expired funding keeps its token", no_effect(MINT, "5b", "fail_token"), "issue", "I2"),
+    mint("refusals are not counted", no_effect(MINT, "8", "count_refusal"), "stuck-issue", "I11"),
+    mint("refused outputs are never replaced",
+         first(without(without(MINT, "9a"), "9d"), *edges("9", "restore_empty", "restoring", "issuing", requires=(
+             mint_guards.nothing_restored, mint_guards.invoice_is_paid, mint_guards.tries_left), effects=("stamp_sent",))),
+         "stuck-issue", "I11"),
+    mint("new outputs replace the old ones unseen", no_effect(no_effect(MINT, "9a", "write_outputs"), "9d", "write_outputs"),
+         "stuck-issue", "I11"),
+    mint("lapsed has no place for PAID", without(MINT, "4.invoice_paid.lapsed"), "issue", "I8"),
+    mint("lapsed forgets a late payment",
+         deaf(without(MINT, "13.too_old.lapsed"), "4.invoice_paid.lapsed", "lapsed", "invoice_paid"), "issue", "I11"),
 )  # fmt: skip

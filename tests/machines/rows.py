@@ -261,15 +261,17 @@ MINT = Rows(
     good_path="none requested quoted issuing issued",
     words={
         "ANSWERS": "mint_refused reply_lost mint_unreachable",
-        "INVOICE": "invoice_paid invoice_unpaid invoice_issued",
+        "INVOICE": "invoice_paid issue_blocked invoice_unpaid invoice_issued mint_unclear",
+        "WAITING": "invoice_unpaid issue_blocked mint_unclear mint_refused reply_lost mint_unreachable recover resume",
         "PROOFS": "signatures_received signatures_restored restore_empty",
     },
     states="""
         none        | pseudo ||
         requested   | live ask_quote ||
-        quoted      | live ask_payment | invoice_unpaid ANSWERS recover | cancel=ALREADY_SENT
-        issuing     | live post_mint ahead | invoice_paid | cancel=ALREADY_SENT
-        restoring   | live restore_outputs | restore_empty INVOICE ANSWERS recover | cancel=ALREADY_SENT
+        quoted      | live ask_payment | WAITING | cancel=ALREADY_SENT
+        lapsed      | live ask_payment | WAITING | cancel=ALREADY_SENT
+        issuing     | live post_mint ahead | INVOICE resume | cancel=ALREADY_SENT
+        restoring   | live restore_outputs | restore_empty INVOICE ANSWERS recover resume | cancel=ALREADY_SENT
         attention   | parked restore_outputs | restore_empty INVOICE ANSWERS too_old recover | cancel=ALREADY_SENT
         issued      | final | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
         rejected    | final | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
@@ -278,42 +280,55 @@ MINT = Rows(
         cancelled   | final | ANSWERS INVOICE PROOFS too_old recover cancel |
     """,
     origins="""
-        caller   | request cancel
+        caller   | request look_again cancel
         mint     | quote_received quote_refused quote_unavailable INVOICE PROOFS ANSWERS
-        clock    | expire too_old
+        clock    | expire watch_counted watch_over too_old
+        engine   | drive_failed
         restart  | recover
         operator | resume write_off
     """,
     rows="""
         0   | request             | none > requested || expect_token
+        0b  | look_again          | none > lapsed | invoice_is_paid | expect_token stamp_watch
         1   | quote_received      | requested > quoted | quote_matches_amount, amount_in_limits | store_quote
         2   | quote_refused quote_unavailable | requested > rejected || fail_token record_reason
         3   | cancel recover      | requested > cancelled || fail_token
-        4   | invoice_paid        | quoted > issuing | invoice_is_paid | write_outputs stamp_sent
-        4b  | invoice_paid        | attention > issuing | invoice_is_paid, not outputs_written | write_outputs stamp_sent
-        5   | expire              | quoted > expired | quote_is_dead | fail_token
-        6   | invoice_issued      | quoted > attention || record_reason alarm
+        4   | invoice_paid        | quoted lapsed > issuing | invoice_is_paid | stamp_paid write_outputs stamp_sent
+        4b  | invoice_paid        | attention > issuing | invoice_is_paid, not outputs_written | stamp_paid write_outputs stamp_sent
+        4c  | issue_blocked       | quoted lapsed > stay | invoice_is_paid, not paid_noted | stamp_paid
+        4d  | issue_blocked       | quoted lapsed > attention | invoice_is_paid, paid_noted, blocked_too_long | record_reason alarm
+        5   | expire              | quoted > lapsed | quote_is_dead | stamp_watch
+        5b  | watch_over          | lapsed > expired | late_watch_over, still_unpaid | fail_token
+        5c  | watch_counted       | lapsed > stay | watch_part_over | count_watch
+        5d  | invoice_unpaid      | attention > lapsed | still_unpaid, not paid_noted, not outputs_written | record_reason count_watch
+        6   | invoice_issued      | quoted lapsed > attention || stamp_paid record_reason alarm
         7   | signatures_received | issuing restoring attention > issued | outputs_verified | issue_token
         7   | signatures_restored | restoring attention > issued | outputs_verified | issue_token
-        8   | ANSWERS recover     | issuing > restoring ||
-        9   | restore_empty       | restoring > issuing | nothing_restored, invoice_is_paid, tries_left, not outputs_outdated | stamp_sent
-        9a  | restore_empty       | restoring > issuing | nothing_restored, invoice_is_paid, tries_left, outputs_outdated | write_outputs stamp_sent
+        8   | mint_refused        | issuing > restoring || record_reason count_refusal
+        8   | reply_lost mint_unreachable recover | issuing > restoring ||
+        9   | restore_empty       | restoring > issuing | nothing_restored, invoice_is_paid, tries_left, not outputs_useless | stamp_sent
+        9a  | restore_empty       | restoring > issuing | nothing_restored, invoice_is_paid, tries_left, outputs_useless | write_outputs stamp_sent
         9b  | restore_empty       | restoring > attention | nothing_restored, invoice_is_paid, not tries_left | record_reason alarm
+        9c  | restore_empty       | attention > issuing | outputs_written, nothing_restored, invoice_is_paid, retry_is_due, not outputs_useless | restart_patience stamp_sent
+        9d  | restore_empty       | attention > issuing | outputs_written, nothing_restored, invoice_is_paid, retry_is_due, outputs_useless | restart_patience write_outputs stamp_sent
         10  | restore_empty       | restoring > attention | issued_to_others, not invoice_is_paid | record_reason alarm
-        11a | resume              | attention > restoring | operator_gave_reason, outputs_written | record_reason reset_tries
-        11b | resume              | attention > quoted | operator_gave_reason, not outputs_written | record_reason
+        11a | resume              | attention > restoring | operator_gave_reason, outputs_written | record_reason reset_tries restart_patience
+        11b | resume              | attention > quoted | operator_gave_reason, not outputs_written | record_reason restart_patience
         12  | write_off           | attention > written_off | operator_gave_reason | fail_token record_reason record_loss
-        13  | too_old             | quoted restoring > attention | unresolved_too_long | record_reason alarm
+        14  | drive_failed        | quoted lapsed issuing restoring > attention | drives_fail | record_reason alarm
+        13  | too_old             | quoted lapsed issuing restoring > attention | unresolved_too_long | record_reason alarm
     """,
     codes="""
         QUOTE_MISMATCH | quote_matches_amount
         AMOUNT_OUT_OF_LIMITS | amount_in_limits
-        NOT_PROVEN_PAID | invoice_is_paid
+        NOT_PROVEN_PAID | invoice_is_paid paid_noted
+        NOT_PROVEN_UNPAID | still_unpaid
         EXPIRED_NOT_YET | quote_is_dead
+        WATCH_NOT_OVER | late_watch_over watch_part_over
         OUTPUTS_NOT_VERIFIED | outputs_verified
-        RESTORE_INCOMPLETE | nothing_restored issued_to_others tries_left outputs_written outputs_outdated
+        RESTORE_INCOMPLETE | nothing_restored issued_to_others tries_left outputs_written outputs_useless retry_is_due
         OPERATOR_REASON_MISSING | operator_gave_reason
-        NOT_TOO_OLD | unresolved_too_long
+        NOT_TOO_OLD | unresolved_too_long blocked_too_long drives_fail
     """,
 )
 

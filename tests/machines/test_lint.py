@@ -117,6 +117,10 @@ BROKEN: list[tuple[str, str, Machine[Any]]] = [
     ("L17", "parked", state("parked", write_ahead=True, action="ask")),
     ("L18", "lost", plus(edges("8", "go", "parked", "lost"), edges("9", "made", "lost", "done"),
                          states=added(LOST), events=(*GO, Event("made", "made", "engine")))),
+    ("L33", "asking", plus(edges("9", "late", "parked", "done"),
+                           events=(*SOUND.events, Event("late", "it lasts too long", "clock")))),
+    ("L34", "parked", attrs.evolve(less("5"), transitions=(
+        *less("5").transitions, *edges("9", "mend", "parked", "asking")))),
     ("L20", "9.no.asking", plus(edges("9", "no", "asking", "done", requires=(A,)))),
     ("L20", "9.yes.asking", plus(edges("9", "yes", "asking", "done", requires=(A, B)))),
     ("L21", "9.begin.none", plus(edges("9", "begin", NONE, "parked", requires=(B,)))),

@@ -49,6 +49,11 @@ NEVER_TAKEN = {
     "38.new_attempt.stuck": "nobody pays the same invoice anew; the engine's tests do",
     **{
         edge.id: "no drive fails in the model; the engine's tests make them fail"
+        for edge in MINT.transitions
+        if edge.event == "drive_failed"
+    },
+    **{
+        edge.id: "no drive fails in the model; the engine's tests make them fail"
         for edge in MELT.transitions
         if edge.event == "drive_failed" and edge.source != "splitting" and edge.source != "held"
     },
@@ -60,7 +65,11 @@ NEVER_TAKEN = {
     "22.fence_found.unpaid": "what is proven unpaid is fenced again or released; the fence is found there",
     "27.reconcile_failed.settled": "nobody tampers with the documents",
     "30.resolve.discrepant": "nobody tampers with the documents",
+    "5c.watch_counted.lapsed": "a window is over or not; no part of it is counted",
     "6.invoice_issued.quoted": "nobody else asks for our proofs",
+    "6.invoice_issued.lapsed": "nobody else asks for our proofs",
+    "10.restore_empty.restoring": "what is ISSUED was issued to us, and restore finds it when asked after that",
+    "13.too_old.issuing": "age is judged by what the mint says, and there its answer leads on",
     "7.signatures_received.restoring": "a worker that lost its lease forgets its answer; restore finds it",
     "7.signatures_received.attention": "a worker that lost its lease forgets its answer; restore finds it",
     "8.mint_unreachable.issuing": "the same edge as reply_lost",

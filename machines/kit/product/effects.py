@@ -25,8 +25,13 @@ def commit(decider: Decider, world: World, index: int, decision: Decision, seen:
     left = decider.setting.tables.of(scene.plan.kind).state(decision.state)
     if left.write_ahead and decision.event != "recover" and decider.setting.restarts:
         # what was sent is answered, or may still arrive: the settle window counts from here
-        scene.begin("settle", "age")
+        scene.begin("settle", *_patience(scene))
     return scene.world
+
+
+def _patience(scene: Scene) -> tuple[str, ...]:
+    """A payment's patience begins anew with what is sent; that of an issue counts from the first PAID."""
+    return ("age",) if scene.plan.kind == "melt" else ()
 
 
 def _nothing(scene: Scene) -> None:
@@ -86,7 +91,7 @@ def _write_request(scene: Scene) -> None:
 
 def _stamp_sent(scene: Scene) -> None:
     scene.set(sent=True, tries=min(scene.op.tries + 1, scene.decider.setting.retries_max + 1))
-    scene.begin("settle", "age")
+    scene.begin("settle", *_patience(scene))
 
 
 def _spend_inputs(scene: Scene) -> None:
@@ -149,7 +154,7 @@ def _record_loss(scene: Scene) -> None:
     plan, op = scene.plan, scene.op
     scene.set(given_up=True)
     if plan.kind == "mint":
-        scene.set(loss=plan.amount)
+        scene.set(loss=plan.amount if op.paid else 0)
     elif not op.payment:
         given_up = [scene.world.token(token_id) for token_id in op.inputs]
         scene.set(loss=sum(token.total for token in given_up if token.state == "spent"))
@@ -212,7 +217,21 @@ def _fail_token(scene: Scene) -> None:
 
 
 def _write_outputs(scene: Scene) -> None:
-    scene.set(outputs=(*scene.op.outputs, scene.world.epoch))
+    scene.set(outputs=(*scene.op.outputs, scene.world.epoch), declined=False)
+
+
+def _stamp_paid(scene: Scene) -> None:
+    if not scene.op.paid:
+        scene.set(paid=True, watch=False)
+        scene.begin("age", "quote", "watch")  # of these nothing asks any more
+
+
+def _count_watch(scene: Scene) -> None:
+    scene.set(watch=True)
+
+
+def _count_refusal(scene: Scene) -> None:
+    scene.set(declined=scene.decider.setting.outputs_max > 1)
 
 
 def _issue_token(scene: Scene) -> None:
@@ -234,6 +253,8 @@ EFFECTS: Mapping[str, Effect] = {
     "store_change": _store_change, "record_loss": _record_loss, "correct_spent": _correct_spent,
     "stamp_empty": _stamp_empty, "stamp_watch": _stamp_watch, "expect_token": _expect_token,
     "fail_token": _fail_token,
+    "stamp_paid": _stamp_paid, "count_watch": _count_watch, "count_refusal": _count_refusal,
+
     "write_outputs": _write_outputs, "issue_token": _issue_token, "reset_tries": _reset_tries,
     "stamp_refusal": _stamp_refusal, "stamp_unspent": _stamp_unspent, "forget_unspent": _forget_unspent,
     "restart_patience": _restart_patience,

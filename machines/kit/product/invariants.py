@@ -177,7 +177,7 @@ def _requests(setting: Setting, world: World) -> str | None:
                 return f"I6: {request.name} was sent without blanks for its change"
         elif not 0 < request.number <= len(op.fences if request.kind == "fence" else op.outputs):
             return f"I6: {request.name} was sent before its outputs were stored"
-        if can_execute(world, request, index):
+        if can_execute(setting, world, request, index):
             for name in request.coins:
                 if name in free and not _excused(setting, world, name):
                     return f"I10: {name} is free while {request.name} may still be executed"
@@ -195,7 +195,9 @@ def _value(setting: Setting, world: World) -> str | None:
     for index, (plan, op) in enumerate(zip(setting.plans, world.ops, strict=True)):
         if plan.kind == "mint":
             entered += plan.amount if op.state == "issued" else 0
-            if world.quotes[index].state == "PAID" and op.state in ("expired", "rejected", "cancelled"):
+            quote = world.quotes[index]
+            ended = op.state in ("expired", "rejected", "cancelled")
+            if quote.state == "PAID" and not quote.late and ended and not plan.follows:
                 return f"I12: the invoice of {plan.name} was paid, and it ended {op.state}"
             continue
         most = plan.owed(op.total)[1]

@@ -21,7 +21,9 @@ Event = tuple[str, str, World]
 def answer(setting: Setting, world: World, index: int, what: str, chosen: tuple[str, ...] = ()) -> Any:
     """The mint's true answer to a question a program asks; ``chosen`` are the coins asked about before
     any are stored with the operation."""
-    plan, op, quote = setting.plans[index], world.ops[index], world.quotes[index]
+    plan, op, quote = setting.plans[index], world.ops[index], world.quotes[setting.quote_index(index)]
+    if what == "keysets":
+        return "usable"
     if what == "quote":
         return quote.state, world.signed(f"{plan.name}.change")
     if what == "inputs":
@@ -45,7 +47,7 @@ def _newest(world: World, prefix: str, generations: int) -> int:
 
 def replies(setting: Setting, world: World, index: int, kind: str) -> Iterator[tuple[str, str, Any]]:
     """What a worker that waits for the answer to a request may get: words, kind of the move, answer."""
-    plan, op, quote = setting.plans[index], world.ops[index], world.quotes[index]
+    plan, op, quote = setting.plans[index], world.ops[index], world.quotes[setting.quote_index(index)]
     if kind == "melt":
         yield quote.state, "mint", (quote.state, world.signed(f"{plan.name}.change"))
         yield "reply_lost", "clock", "reply_lost"  # every request has a deadline
@@ -66,7 +68,8 @@ def replies(setting: Setting, world: World, index: int, kind: str) -> Iterator[t
         if generation := _newest(world, f"{plan.name}.mint", len(op.outputs)):
             yield "signed", "mint", generation
         yield "reply_lost", "clock", "reply_lost"
-        yield "mint_refused", "fault", "mint_refused"
+        stuck = f"{plan.name}.mint{len(op.outputs)}" in world.stuck
+        yield "mint_refused", "mint" if stuck else "fault", "mint_refused"
 
 
 def happens(setting: Setting, world: World) -> Iterator[Event]:
@@ -77,9 +80,9 @@ def happens(setting: Setting, world: World) -> Iterator[Event]:
 
 
 def _dead(setting: Setting, world: World, request: Request) -> bool:
-    quote = world.quotes[setting.index(request.op)].state
+    quote = world.quotes[setting.quote_index(setting.index(request.op))].state
     if request.kind == "mint":
-        return quote == "ISSUED" or request.epoch != world.epoch
+        return quote == "ISSUED" or request.epoch != world.epoch or request.name in world.stuck
     if request.kind == "fence" and request.epoch != world.epoch:
         return True
     return any(world.coin_state(name) in ("SPENT", TAKEN) for name in request.coins)
@@ -92,14 +95,25 @@ def _happens(setting: Setting, world: World) -> Iterator[Event]:
         plan = setting.plans[index]
         if plan.kind == "melt":
             yield from _lightning(setting, world, index, quote)
-        elif quote.state == "UNPAID" and world.ops[index].quote and "quote" not in world.ops[index].over:
-            after = world.with_quote(index, Quote("PAID"))
+        elif not plan.follows and quote.state == "UNPAID" and _payable(setting, world, index):
+            over = "watch" in world.ops[index].over
+            late = over and (setting.slow or world.ops[index].state == "expired")
+            after = world.with_quote(index, Quote("PAID", late=late))
             yield f"somebody pays the invoice of {plan.name}", "mint", after
     for name in setting.stolen:
         if world.coin_state(name) == "UNSPENT":
             yield f"somebody else spends {name}", "fault", world.with_coins((name,), TAKEN)
     if setting.rotates and world.epoch == 0:
         yield "the mint rotates its keyset", "fault", world._replace(epoch=1)
+
+
+def _payable(setting: Setting, world: World, index: int) -> bool:
+    """Whether an invoice can be paid. What is paid after its watch is over can only be followed up."""
+    plan, op = setting.plans[index], world.ops[index]
+    if not op.quote or ("quote" in op.over and not setting.late_pays):
+        return False
+    followed = any(other.follows == plan.name for other in setting.plans)
+    return op.state != "expired" or "watch" not in op.over or followed
 
 
 def _request(setting: Setting, world: World, request: Request) -> Iterator[Event]:
@@ -109,13 +123,16 @@ def _request(setting: Setting, world: World, request: Request) -> Iterator[Event
     if done is not None:
         kept = done._replace(net=world.net) if setting.doubled else done
         yield f"the mint executes {request.name}", "mint", kept
+    if setting.unsigned and request.kind == "mint" and request.number == 1 and done is not None:
+        stored = gone._replace(stuck=gone.stuck | {request.name})
+        yield f"the mint stores the outputs of {request.name} and never signs them", "fault", stored
 
 
-def can_execute(world: World, request: Request, index: int) -> bool:
+def can_execute(setting: Setting, world: World, request: Request, index: int) -> bool:
     """Whether the mint would take the request as things are now."""
-    quote = world.quotes[index].state
+    quote = world.quotes[setting.quote_index(index)].state
     if request.kind == "mint":
-        return quote == "PAID" and request.epoch == world.epoch
+        return quote == "PAID" and request.epoch == world.epoch and request.name not in world.stuck
     if request.kind == "fence" and request.epoch != world.epoch:
         return False
     free = bool(request.coins) and all(world.coin_state(name) == "UNSPENT" for name in request.coins)
@@ -124,7 +141,7 @@ def can_execute(world: World, request: Request, index: int) -> bool:
 
 def _executed(setting: Setting, world: World, request: Request) -> World | None:
     index = setting.index(request.op)
-    if not can_execute(world, request, index):
+    if not can_execute(setting, world, request, index):
         return None
     plan = setting.plans[index]
     if request.kind == "melt":
@@ -132,7 +149,9 @@ def _executed(setting: Setting, world: World, request: Request) -> World | None:
     if request.kind == "fence":
         worth = sum(world.signed(name) for name in request.coins) - plan.input_fee
         return world.with_coins(request.coins, "SPENT").with_signed(request.name, worth)
-    return world.with_quote(index, Quote("ISSUED")).with_signed(request.name, plan.amount)
+    at = setting.quote_index(index)
+    issued = world.with_quote(at, world.quotes[at]._replace(state="ISSUED"))
+    return issued.with_signed(request.name, plan.amount)
 
 
 def _lightning(setting: Setting, world: World, index: int, quote: Quote) -> Iterator[Event]:

@@ -118,6 +118,8 @@ def _worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
         got = mint.answer(decider.setting, world, index, step.what, chosen)
         yield _told(decider, world, index, f"{name} asks {step.what}: {_words(got)}", got, "engine")
         yield _told(decider, world, index, f"{name} asks {step.what}: {SILENT}", SILENT, "useless")
+        if step.what == "keysets" and decider.setting.closes:
+            yield _told(decider, world, index, f"{name} asks {step.what}: none usable", "none", "useless")
         if _may_be_unclear(decider.setting, step.what, op.payment):
             yield _told(
                 decider, world, index, f"{name} asks {step.what}: UNKNOWN", ("UNKNOWN", -1), "useless"
@@ -271,8 +273,8 @@ def settled(setting: Setting, world: World, index: int) -> World:
     kind = setting.tables.of(setting.plans[index].kind).state(world.ops[index].state).kind
     if kind != "final":
         return world
-    kept = world.ops[index].over & {"quote"}
-    forgotten = {**FORGOTTEN, "stale": world.ops[index].stale}
+    kept = world.ops[index].over & {"quote", "watch"}
+    forgotten = {**FORGOTTEN, "stale": world.ops[index].stale, "declined": False, "paid": False}
     return world.with_op(index, over=kept, tries=0, empty=False, up=True, **forgotten)
 
 
@@ -317,6 +319,14 @@ def _words(got: Any) -> str:
 
 def _caller(decider: Decider, world: World, index: int) -> Iterator[Move]:
     plan, op = decider.setting.plans[index], world.ops[index]
+    if op.state == "none" and plan.follows:
+        followed = decider.setting.quote_index(index)
+        if world.ops[followed].state == "expired":
+            seen = Evidence(quote=world.quotes[followed].state)
+            yield _decided(
+                decider, world, index, f"look again at {plan.follows}", "look_again", seen, "caller"
+            )
+        return
     if op.state == "none":
         yield _decided(decider, world, index, f"request {plan.name}", "request", kind="caller")
         return
@@ -355,8 +365,11 @@ def _windows(decider: Decider, world: World, index: int) -> Iterator[tuple[str, 
     setting = decider.setting
     plan, op = setting.plans[index], world.ops[index]
     if plan.kind == "mint":
-        yield "quote", op.quote and not op.sent, "the invoice"
-        yield "age", "quote" in op.over or op.sent, "patience"
+        yield "quote", op.state == "quoted" and not op.paid, "the invoice"
+        yield "watch", op.state == "lapsed" and not op.paid, "the watch"
+        unanswered = op.state == "quoted" and "quote" in op.over
+        yield "age", unanswered or "watch" in op.over or op.paid, "patience"
+        yield "settle", op.sent and op.state == "attention", "the wait for the next try"
         return
     arrived = all(request.op != plan.name for request in world.net)
     yield (

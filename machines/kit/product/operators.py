@@ -88,10 +88,6 @@ def give_up_mint(view: View, got: Answers) -> Step:
     step = restore_outputs(view, got)
     if not isinstance(step, Happened):
         return step
-    if step.seen.quote == "ISSUED":
-        step = restore_outputs(view, got[2:])  # perhaps to us, between the two questions
-        if not isinstance(step, Happened):
-            return step
     if step.event in ("signatures_restored", "invoice_paid") and view.accepts(step.event, step.seen):
         return step
     if step.seen.quote == "PAID" or step.event == "mint_unreachable":

@@ -32,7 +32,8 @@ class Tables:
 @frozen
 class Plan:
     """One operation somebody may ask for. ``choices`` are the sets of coins a melt would take, best first;
-    ``policy`` is what it does once the mint proves it unpaid (fast, fence, retry_then_fence, trust)."""
+    ``policy`` is what it does once the mint proves it unpaid (fast, fence, retry_then_fence, trust).
+    ``follows``: it looks again at the quote of this funding, once that ended unpaid."""
 
     name: str
     kind: str = "melt"
@@ -43,6 +44,7 @@ class Plan:
     choices: tuple[tuple[str, ...], ...] = ()
     policy: str = "fence"
     two_step: bool = False
+    follows: str = ""
 
     def owed(self, total: int) -> tuple[int, int]:
         """(owed_min, owed_max) of the change when inputs are worth ``total``."""
@@ -63,9 +65,11 @@ class Setting:
     ``crashes``: how many; None = any number. ``workers`` 2: another worker may take over while the first
     still waits for its answer. ``slow``: time may pass between the mint's last answer and the decision.
     ``operator``: somebody looks after parked operations, and does so whenever it pleases. ``rotates``: the
-    mint may change its keyset. ``withholds``: it may owe change past every window. ``restarts``: the settle
-    window counts anew from the end of every state that sends, as the engine has it; a model without that
-    shows what it is for."""
+    mint may change its keyset. ``withholds``: it may owe change past every window. ``late_pays``: an invoice
+    may be paid after it ran out, and is issued for. ``unsigned``: the mint may store the first outputs of an
+    issue and never sign them. ``closes``: it may say that it has no usable keyset. ``outputs_max``: how many
+    sets of outputs an issue makes because of refusals. ``restarts``: the settle window counts anew from the
+    end of every state that sends, as the engine has it; a model without that shows what it is for."""
 
     name: str
     about: str
@@ -84,9 +88,13 @@ class Setting:
     rotates: bool = False
     cancels: bool = True
     withholds: bool = False
+    late_pays: bool = False
+    unsigned: bool = False
+    closes: bool = False
     restarts: bool = True
     retries_max: int = 1
     fences_max: int = 2
+    outputs_max: int = 1
 
     def index(self, name: str) -> int:
         """The place of an operation. KeyError for a name no plan has."""
@@ -94,6 +102,11 @@ class Setting:
             if plan.name == name:
                 return n
         raise KeyError(name)
+
+    def quote_index(self, index: int) -> int:
+        """The place of the quote of an operation: its own, or that of the funding it follows."""
+        follows = self.plans[index].follows
+        return self.index(follows) if follows else index
 
     def start(self) -> World:
         """The world before anything happened: every token unspent, no operation yet."""

@@ -30,8 +30,8 @@ def _single(name: str, about: str, *plans: Plan, **options: Any) -> Setting:
     return Setting(name, about, plans or (_melt(),), **chosen)
 
 
-def _issue(name: str = "f1") -> Plan:
-    return Plan(name, kind="mint", amount=4, invoice=name)
+def _issue(name: str = "f1", follows: str = "") -> Plan:
+    return Plan(name, kind="mint", amount=4, invoice=follows or name, follows=follows)
 
 
 DEFAULT: tuple[Setting, ...] = (
@@ -124,10 +124,32 @@ DEFAULT: tuple[Setting, ...] = (
     ),
     _single(
         "issue",
-        "ecash for an invoice that somebody pays, or does not",
+        "ecash for an invoice that somebody pays, late or never",
         _issue(),
         tokens=(),
         rotates=True,
+        late_pays=True,
+    ),
+    _single(
+        "stuck-issue",
+        "the mint stores outputs and never signs them, or says that it has no usable keyset",
+        _issue(),
+        tokens=(),
+        unsigned=True,
+        closes=True,
+        outputs_max=2,
+        crashes=1,
+    ),
+    _single(
+        "follow-up",
+        "an invoice is paid after its watch is over, and somebody asks about it again",
+        _issue(),
+        _issue("f2", follows="f1"),
+        tokens=(),
+        late_pays=True,
+        crashes=1,
+        operator=False,
+        retries_max=0,
     ),
     _single(
         "release",
@@ -158,6 +180,7 @@ DEFAULT: tuple[Setting, ...] = (
         _issue(),
         tokens=(),
         slow=True,
+        late_pays=True,
     ),
     _single(
         "fund-and-pay",

@@ -53,6 +53,8 @@ class Op(NamedTuple):
     tries: int = 0
     fences: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
+    paid: bool = False
+    declined: bool = False
     payment: bool = False
     watch: bool = False
     refused: bool = False
@@ -84,10 +86,12 @@ class Op(NamedTuple):
 
 
 class Quote(NamedTuple):
-    """The mint's truth about one quote: of a melt (with the Lightning fee once paid) or of an invoice."""
+    """The mint's truth about one quote: of a melt (with the Lightning fee once paid) or of an invoice.
+    ``late``: it was paid after the watch for a late payment was over and the mint was asked a last time."""
 
     state: str = "UNPAID"
     fee: int = 0
+    late: bool = False
 
 
 class Request(NamedTuple):
@@ -107,7 +111,9 @@ class Request(NamedTuple):
 
 class World(NamedTuple):
     """Store, mint and network at one moment. ``coins`` are all proofs the mint ever signed for us:
-    name -> (amount, UNSPENT | PENDING | SPENT | TAKEN), the last one meaning spent by somebody else."""
+    name -> (amount, UNSPENT | PENDING | SPENT | TAKEN), the last one meaning spent by somebody else.
+
+    ``stuck``: issue requests whose outputs the mint stored and never signs (code 11004)."""
 
     tokens: tuple[Token, ...]
     ops: tuple[Op, ...]
@@ -116,6 +122,7 @@ class World(NamedTuple):
     net: tuple[Request, ...] = ()
     epoch: int = 0
     crashes: int = -1
+    stuck: frozenset[str] = frozenset()
 
     def token(self, token_id: str) -> Token:
         """The stored token. KeyError when there is none."""

@@ -84,8 +84,10 @@ Examples:
 )  # fmt: skip
 @click.option(
     "--on-unpaid", type=click.Choice(ON_UNPAID),
-    help="When the mint proves it unpaid: make it impossible for ever (fence), try once more first, or "
-    "trust the mint.  [default: fence]",
+    help="What to do when the payment failed. fast: free the inputs at once if the mint itself answered with "
+    "an error, else as fence. fence: swap the inputs first, so that a late payment is impossible. "
+    "retry_then_fence: send the same request once more before that. trust: free the inputs on the mint's "
+    "word.  [default: fast]",
 )  # fmt: skip
 @click.option(
     "--fee-max", type=int, metavar="AMOUNT",

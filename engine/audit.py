@@ -16,7 +16,8 @@ _MONEY_MOVES = frozenset(
     {"spend_inputs", "store_change", "store_fenced", "issue_token", "store_deposit", "record_melt",
      "adopt_split", "index_proofs", "set_spent_at", "move_proofs", "set_reserved_by", "clear_reserved_by",
      "reserve_inputs", "release_inputs", "stamp_sent", "park_record", "spend_contested", "correct_spent",
-     "free_untouched", "split_off_keep", "store_payment", "record_loss"}
+     "free_untouched", "split_off_keep", "store_payment", "record_loss", "spend_part",
+     "strand_part", "free_stranded", "drop_stranded"}
 )  # fmt: skip
 LEVELS = ("STANDARD", "HIGH", "CRITICAL")
 _RETENTION = {"STANDARD": "1y", "HIGH": "7y", "CRITICAL": "10y"}

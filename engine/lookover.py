@@ -263,7 +263,9 @@ def _unspent_parts(
 ) -> tuple[Chosen, ...]:
     """What can be corrected in one commit: of a token that the index does not name nothing is split off,
     and of two that hold the same proof the one that the index names goes first."""
-    tokens = {token.transaction_id: token for _, (_, token) in where if token.state == "unspent"}
+    tokens = {
+        token.transaction_id: token for _, (_, token) in where if token.state in ("unspent", "stranded")
+    }
     parts, taken = [], set[str]()
     for token_id, token in sorted(tokens.items(), key=lambda t: (t[0] not in owners.values(), t[0])):
         wanted = {proof.secret: name for name, (proof, holder) in where if holder.transaction_id == token_id}

@@ -122,6 +122,7 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
     "MINT_REFUSED": (MINT, "MEDIUM", "the mint refused"),
     "MINT_UNREACHABLE": (MINT, "MEDIUM *", "the mint does not answer"),
     "MINT_ANSWER_UNCLEAR": (MINT, "MEDIUM *", "the mint's answer cannot be used, or was lost"),
+    "MINT_STATE_UNKNOWN": (MINT, "MEDIUM *", "the mint uses a word for a quote that is neither paid nor unpaid"),
     "NO_USABLE_KEYSET": (MINT, "MEDIUM", "the mint has no keyset of the unit on which new outputs can be made"),
     "QUOTE_NOT_OURS": (MINT, "HIGH *", "the mint answered with a quote that belongs to another operation"),
     "STORAGE_ERROR": (STORE, "HIGH", "the store could not do what was asked"),

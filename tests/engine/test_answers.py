@@ -136,19 +136,36 @@ def test_r190_incomplete_change_never_counts_as_complete(scene: Scene) -> None:
 
 @pytest.mark.parametrize("word", ["FAILED", "UNKNOWN", "paid", "EXPIRED"])
 def test_r186_an_unknown_state_frees_nothing(scene: Scene, word: str) -> None:
-    """R186: not paid, not proven unpaid; told; and what the mint says later decides."""
+    """R186: not paid, not proven unpaid; and what the mint says later decides."""
     scene.mint.faults.next("melt", REQUEST_LOST)
-    scene.json.change = fields(*MELT, state=word)
-    melt = scene.melt(wait_s=20)
-    held = {token.state for token in scene.store.tokens(TokenQuery(npub=NPUB))}
-    assert not melt.is_paid and melt.record.finished_at is None and "reserved" in held
-    scene.later(60)
-    melt = melt.refresh()
-    assert melt.record.finished_at is None
+
+    def change(call: str, body: Any) -> Any:
+        for entry in body["states"] if call == "check_states" else ():
+            entry["state"] = "PENDING"
+        return fields(*MELT, state=word)(call, body)
+
+    melt = scene.melt(wait_s=0)
+    scene.json.change = change
+    for _ in range(2):
+        scene.later(60)
+        melt = melt.refresh()
+        held = {token.state for token in scene.store.tokens(TokenQuery(npub=NPUB))}
+        assert not melt.is_paid and melt.record.finished_at is None and "reserved" in held
     scene.json.change = None
     scene.later(60)
     melt = melt.refresh()
     assert melt.record.finished_at is not None and not melt.is_paid
+    invariants.check(scene.store, scene.mint)
+
+
+def test_r186_only_a_fence_of_ours_ends_it(scene: Scene) -> None:
+    """R186: the inputs are UNSPENT, so we spend them ourselves; they are never freed on such a word."""
+    scene.mint.faults.next("melt", REQUEST_LOST)
+    scene.json.change = fields(*MELT, state="FAILED")
+    melt = scene.melt(wait_s=20)
+    scene.later(60)
+    melt = melt.refresh()
+    assert not melt.is_paid and (melt.record.finished_at is None or melt.record.fenced_token_id is not None)
     invariants.check(scene.store, scene.mint)
 
 

@@ -469,7 +469,7 @@ def test_every_effect_has_a_level() -> None:
         "store_quote", "record_reason", "take_claim", "drop_claim", "write_blanks", "write_request",
         "write_fence", "stamp_empty", "stamp_watch", "reset_tries", "stamp_refusal", "restart_patience",
         "stamp_unspent", "forget_unspent", "stamp_paid", "count_watch", "count_refusal",
-        "expect_token", "fail_token", "write_outputs",
+        "expect_token", "fail_token", "write_outputs", "end_fence", "note_refusal",
     }  # fmt: skip
     for effect in EFFECTS:
         level = building.compliance_level(decision(effect))

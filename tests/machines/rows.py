@@ -162,8 +162,8 @@ MELT = Rows(
         21e | resume              | stuck > watching | operator_gave_reason | record_reason stamp_watch
         22  | fence_done fence_found | fencing unknown pending unpaid attention > released | outputs_verified, fence_takes_all | spend_inputs store_fenced drop_claim
         22b | fence_done fence_found | watching stuck > released | outputs_verified, fence_takes_all | correct_spent store_fenced drop_claim alarm
-        22c | fence_done fence_found | fencing unknown pending attention > unpaid | outputs_verified, not fence_takes_all | spend_part store_fenced
-        22c | fence_done fence_found | unpaid > stay | outputs_verified, not fence_takes_all | spend_part store_fenced
+        22c | fence_done fence_found | fencing unknown pending attention > unpaid | outputs_verified, not fence_takes_all | spend_part store_fenced restart_patience
+        22c | fence_done fence_found | unpaid > stay | outputs_verified, not fence_takes_all | spend_part store_fenced restart_patience
         22d | fence_done fence_found | watching stuck > stay | outputs_verified, not fence_takes_all | correct_spent store_fenced alarm
         23a | fence_refused       | fencing > unknown | own_outputs_not_signed, refusal_means_inputs_gone | record_reason
         23b | fence_refused       | fencing > unpaid | own_outputs_not_signed, new_outputs_may_help, not refusal_means_inputs_gone, not refused_for_good | record_reason

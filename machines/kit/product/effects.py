@@ -130,14 +130,58 @@ def _store_payment(scene: Scene) -> None:
 
 
 def _write_fence(scene: Scene) -> None:
-    scene.set(fences=(*scene.op.fences, scene.world.epoch))
+    op = scene.op
+    fences = (*op.fences, scene.world.epoch)
+    scene.set(fences=fences, parts=(*op.parts, scene.seen.part), ends=(*op.ends, ""))
 
 
 def _store_fenced(scene: Scene) -> None:
-    name = f"{scene.plan.name}.fence{scene.seen.fence}"
-    worth = scene.op.total - scene.plan.input_fee
-    scene.create("deposit", f"{scene.plan.name}_fenced", "change", ((name, worth),))
-    scene.set(fenced=True)
+    number, op = scene.seen.fence, scene.op
+    name = f"{scene.plan.name}.fence{number}"
+    worth = sum(scene.world.signed(coin) for coin in scene.seen.part) - scene.plan.input_fee
+    scene.create("deposit", f"{scene.plan.name}_fenced{number}", "change", ((name, worth),))
+    scene.set(fenced=True, ends=(*op.ends[: number - 1], "done", *op.ends[number:]))
+
+
+def _end_fence(scene: Scene) -> None:
+    scene.set(ends=(*scene.op.ends[:-1], "refused"))
+
+
+def _spend_part(scene: Scene) -> None:
+    left, part = _set_apart(scene, scene.seen.part, f"part{scene.seen.fence}")
+    for token_id in part:
+        scene.change_token(token_id, "spend", consumption="swapped")
+    scene.set(inputs=(*left, *part))
+
+
+def _strand_part(scene: Scene) -> None:
+    op, gone = scene.op, scene.seen.strand
+    left, part = _set_apart(scene, gone, f"stranded{len(op.stranded) + 1}")
+    for token_id in part:
+        scene.change_token(token_id, "strand", mint_refuses=True)
+    worth = sum(scene.world.signed(name) for name in gone)
+    scene.set(inputs=left, stranded=tuple(sorted((*op.stranded, *gone))), total=op.total - worth)
+
+
+def _set_apart(scene: Scene, names: tuple[str, ...], word: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Inputs with none of these coins, and inputs with nothing else."""
+    left, part = list[str](), list[str]()
+    moved: tuple[Coin, ...] = ()
+    for token_id in scene.op.inputs:
+        token = scene.world.token(token_id)
+        gone = tuple(name for name, _ in token.coins if name in names)
+        if not gone or token.state != "reserved":
+            left.append(token_id)
+        elif len(gone) == len(token.coins):
+            part.append(token_id)
+        else:
+            moved += scene.split(token_id, gone)
+            left.append(token_id)
+    if moved:
+        name = scene.fresh(f"{scene.plan.name}_{word}")
+        scene.create("deposit_reserved", name, "change", moved, holder=scene.plan.name)
+        part.append(name)
+    return tuple(left), tuple(part)
 
 
 def _store_change(scene: Scene) -> None:
@@ -156,7 +200,8 @@ def _record_loss(scene: Scene) -> None:
     if plan.kind == "mint":
         scene.set(loss=plan.amount if op.paid else 0)
     elif not op.payment:
-        given_up = [scene.world.token(token_id) for token_id in op.inputs]
+        tokens = [scene.world.token(token_id) for token_id in op.inputs]
+        given_up = [token for token in tokens if not {name for name, _ in token.coins} <= op.fenced_coins]
         scene.set(loss=sum(token.total for token in given_up if token.state == "spent"))
     else:
         least, most = plan.owed(op.total)
@@ -165,13 +210,19 @@ def _record_loss(scene: Scene) -> None:
 
 
 def _correct_spent(scene: Scene) -> None:
-    if scene.decision.state in ("watching", "stuck"):
-        gone = frozenset(scene.op.request)
+    if scene.seen.fence:
+        gone = frozenset(scene.seen.part)
+    elif scene.decision.state in ("watching", "stuck"):
+        gone, inputs = frozenset(scene.op.request), scene.op.inputs
+        stranded = scene.op.stranded
+        held = tuple(t.id for t in sources_of(scene.world, stranded) if t.id not in inputs)
+        worth = sum(scene.world.signed(name) for name in stranded)
+        scene.set(inputs=(*inputs, *held), total=scene.op.total + worth, stranded=())
     else:
         gone = frozenset(name for name, state in scene.seen.states or () if state == "SPENT")
     for n, token in enumerate(sources_of(scene.world, tuple(gone)), 1):
         names = tuple(name for name, _ in token.coins if name in gone)
-        if token.state != "unspent":
+        if token.state not in ("unspent", "stranded"):
             continue
         if len(names) < len(token.coins):
             moved = scene.split(token.id, names)
@@ -252,9 +303,9 @@ EFFECTS: Mapping[str, Effect] = {
     "store_payment": _store_payment, "write_fence": _write_fence, "store_fenced": _store_fenced,
     "store_change": _store_change, "record_loss": _record_loss, "correct_spent": _correct_spent,
     "stamp_empty": _stamp_empty, "stamp_watch": _stamp_watch, "expect_token": _expect_token,
-    "fail_token": _fail_token,
+    "fail_token": _fail_token, "end_fence": _end_fence, "spend_part": _spend_part,
+    "strand_part": _strand_part,
     "stamp_paid": _stamp_paid, "count_watch": _count_watch, "count_refusal": _count_refusal,
-
     "write_outputs": _write_outputs, "issue_token": _issue_token, "reset_tries": _reset_tries,
     "stamp_refusal": _stamp_refusal, "stamp_unspent": _stamp_unspent, "forget_unspent": _forget_unspent,
     "restart_patience": _restart_patience,
@@ -263,6 +314,6 @@ EFFECTS: Mapping[str, Effect] = {
 
 APART = frozenset(
     {"adopt_split", "record_melt", "park_record", "spend_contested"}
-    | {"end_fence", "note_refusal", "spend_part", "strand_part", "free_stranded", "drop_stranded"}
+    | {"note_refusal", "free_stranded", "drop_stranded"}
 )
 """Effects of edges that no move of the model takes: child swaps, and melts the caller makes himself."""

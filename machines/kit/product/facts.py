@@ -27,6 +27,9 @@ class Evidence(NamedTuple):
     signed: bool = False
     gone: bool = False
     renew: bool = False
+    good: bool = False
+    part: tuple[str, ...] = ()
+    strand: tuple[str, ...] = ()
     can_fence: bool = False
     change: int = -1
     empty: bool = False
@@ -80,7 +83,7 @@ def melt_facts(setting: Setting, world: World, index: int, seen: Evidence) -> Me
         "operator_reason": "seen" if seen.operator else "",
         "checks_performed": seen.checks, "discrepancies": seen.discrepancies,
         **_inputs(setting, world, index, seen), **_answers(op, seen),
-        **_fence(setting, plan, op, seen), **_change(plan, op, seen),
+        **_fence(setting, world, plan, op, seen), **_change(plan, op, seen),
     }  # fmt: skip
     return MeltFacts(**facts)
 
@@ -114,7 +117,7 @@ def _inputs(setting: Setting, world: World, index: int, seen: Evidence) -> dict[
     held = [world.token(token_id) for token_id in op.inputs]
     return facts | {
         "inputs_total": op.total,
-        "input_count": len(op.request),
+        "input_count": len(op.left),
         "inputs_reserved": bool(held) and all(token.holder == plan.name for token in held),
     }
 
@@ -131,12 +134,13 @@ def _answers(op: Op, seen: Evidence) -> dict[str, Any]:
     return facts
 
 
-def _fence(setting: Setting, plan: Plan, op: Op, seen: Evidence) -> dict[str, Any]:
-    worth = op.total - plan.input_fee
+def _fence(setting: Setting, world: World, plan: Plan, op: Op, seen: Evidence) -> dict[str, Any]:
+    worth = sum(world.signed(name) for name in seen.part) - plan.input_fee
+    left = (set(op.request) - op.fenced_coins) if op.state in ("watching", "stuck") else set(op.left)
     return {
         "mint_can_swap": seen.can_fence,
         "mint_can_restore": seen.can_fence,
-        "fence_generations": len(op.fences),
+        "fence_generations": op.parts.count(seen.part),
         "fence_generations_max": setting.fences_max,
         "own_outputs_asked": seen.asked,
         "own_outputs_signed": seen.signed,
@@ -144,7 +148,11 @@ def _fence(setting: Setting, plan: Plan, op: Op, seen: Evidence) -> dict[str, An
         "fence_total": worth if seen.fence else 0,
         "fence_owed": worth if seen.fence else None,
         "fence_refusal_means_inputs_gone": seen.gone,
-        "fence_takes_all": bool(seen.fence),
+        "fence_takes_all": bool(seen.fence) and set(seen.part) >= left,
+        "fence_refused_for_good": seen.good,
+        "fences_done": op.ends.count("done"),
+        "strands": len(seen.strand),
+        "strands_all": bool(seen.strand) and set(seen.strand) >= left,
         "fence_renewable": seen.renew,
     }
 

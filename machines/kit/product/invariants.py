@@ -44,7 +44,7 @@ def broken_by(setting: Setting, before: World, after: World) -> str | None:
             return f"I3: {plan.name} ended {old.state} and became {new.state}"
         if old.payment and not new.payment:
             return f"I3: the payment of {plan.name} was forgotten"
-        if new.state == "released" and not (new.fenced or new.trusted):
+        if new.state == "released" and not (new.fenced or new.trusted or new.watch):
             return f"I10: {plan.name} is released with nothing that proves it"
     return None
 
@@ -73,10 +73,17 @@ def _operations(setting: Setting, world: World) -> str | None:
             return f"I4: {plan.name} is paid and its inputs are {sorted(states)}"
         if op.payment and world.quotes[index].state != "PAID":
             return f"I4: {plan.name} is paid here and {world.quotes[index].state} at the mint"
-        if op.fenced and states != {"spent"} and not _used_again(setting, world, op):
+        if (
+            op.fenced
+            and not op.left
+            and op.inputs
+            and states != {"spent"}
+            and not _used_again(setting, world, op)
+        ):
             return f"I4: {plan.name} is fenced and its inputs are {sorted(states)}"
         if op.state in _IN_FLIGHT and not op.payment:
-            free = [t for t in op.inputs if tokens[t].state != "reserved" or tokens[t].holder != plan.name]
+            held = [t for t in op.inputs if not {n for n, _ in tokens[t].coins} <= op.fenced_coins]
+            free = [t for t in held if tokens[t].state != "reserved" or tokens[t].holder != plan.name]
             if free:
                 return f"I4: {plan.name} is {op.state} and does not hold {free[0]}"
         if op.change > 0 and not op.payment:
@@ -213,10 +220,16 @@ def _value(setting: Setting, world: World) -> str | None:
                 return f"I1: {plan.name}: sources {op.sources}, inputs {op.total}, kept {op.keep}"
         elif op.fenced:
             paid |= set(op.inputs)
-            gone += plan.input_fee
+            gone += plan.input_fee * op.ends.count("done")
         elif op.state == "written_off":
             gone += op.loss
-    corrected = sum(t.total for t in world.tokens if t.state == "spent" and not t.holder and t.id not in paid)
+    fenced = frozenset(name for op in world.ops for name in op.fenced_coins)
+    corrected = sum(
+        t.total
+        for t in world.tokens
+        if t.state == "spent" and not t.holder and t.id not in paid
+        if not {name for name, _ in t.coins} <= fenced
+    )
     if entered != held + gone + corrected:
         return f"I1: {entered} came in; {held} held, {gone} gone, {corrected} corrected"
     return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from .programs import REFUSED
 from .setting import Setting
-from .world import Quote, Request, World
+from .world import Op, Quote, Request, World
 
 TAKEN = "TAKEN"
 """The state of a proof that somebody else spent; to us the mint calls it SPENT."""
@@ -27,9 +27,9 @@ def answer(setting: Setting, world: World, index: int, what: str, chosen: tuple[
     if what == "quote":
         return quote.state, world.signed(f"{plan.name}.change")
     if what == "inputs":
-        return tuple((name, _said(world.coin_state(name))) for name in op.request or chosen)
+        return tuple((name, _said(world.coin_state(name))) for name in op.left or chosen)
     if what == "fences":
-        return _newest(world, f"{plan.name}.fence", len(op.fences))
+        return _newest_fence(world, plan.name, op)
     if what == "outputs":
         return _newest(world, f"{plan.name}.mint", len(op.outputs))
     if what == "change":
@@ -43,6 +43,12 @@ def _said(state: str) -> str:
 
 def _newest(world: World, prefix: str, generations: int) -> int:
     return next((n for n in range(generations, 0, -1) if world.signed(f"{prefix}{n}")), 0)
+
+
+def _newest_fence(world: World, name: str, op: Op) -> int:
+    """The newest fence that is signed and not stored yet."""
+    numbers = range(len(op.fences), 0, -1)
+    return next((n for n in numbers if op.ends[n - 1] != "done" and world.signed(f"{name}.fence{n}")), 0)
 
 
 def replies(setting: Setting, world: World, index: int, kind: str) -> Iterator[tuple[str, str, Any]]:
@@ -59,7 +65,9 @@ def replies(setting: Setting, world: World, index: int, kind: str) -> Iterator[t
         newest = len(op.fences)
         if world.signed(f"{plan.name}.fence{newest}"):
             yield "signed", "mint", newest
-        if any(world.coin_state(name) != "UNSPENT" for name in op.request):
+        if set(op.newest_part) & set(setting.refuses):
+            yield "refused for good", "mint", "refused"
+        if any(world.coin_state(name) != "UNSPENT" for name in op.newest_part):
             yield "inputs are gone", "mint", "gone"
         elif op.fences and op.fences[-1] != world.epoch:
             yield "keyset is outdated", "mint", "keyset"
@@ -84,6 +92,8 @@ def _dead(setting: Setting, world: World, request: Request) -> bool:
     if request.kind == "mint":
         return quote == "ISSUED" or request.epoch != world.epoch or request.name in world.stuck
     if request.kind == "fence" and request.epoch != world.epoch:
+        return True
+    if set(request.coins) & set(setting.refuses):
         return True
     return any(world.coin_state(name) in ("SPENT", TAKEN) for name in request.coins)
 
@@ -134,6 +144,8 @@ def can_execute(setting: Setting, world: World, request: Request, index: int) ->
     if request.kind == "mint":
         return quote == "PAID" and request.epoch == world.epoch and request.name not in world.stuck
     if request.kind == "fence" and request.epoch != world.epoch:
+        return False
+    if set(request.coins) & set(setting.refuses):
         return False
     free = bool(request.coins) and all(world.coin_state(name) == "UNSPENT" for name in request.coins)
     return free and (request.kind == "fence" or quote == "UNPAID")

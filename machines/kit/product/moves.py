@@ -300,7 +300,8 @@ def _sent(world: World, index: int, name: str, kind: str) -> World:
     op = world.ops[index]
     generations = {"fence": op.fences, "mint": op.outputs}.get(kind, ())
     epoch = generations[-1] if generations else 0
-    request = Request(name, kind, len(generations), op.request, op.blanks, epoch)
+    coins = op.newest_part if kind == "fence" else op.request
+    request = Request(name, kind, len(generations), coins, op.blanks, epoch)
     return world._replace(net=tuple(sorted({*world.net, request})))
 
 

@@ -244,7 +244,7 @@ def fences(view: View, answer: object) -> Happened | bool:
         return False
     if not answer:
         return True
-    seen = Evidence(fence=answer, verified=True, asked=True, signed=True)
+    seen = Evidence(fence=answer, part=view.op.parts[answer - 1], verified=True, asked=True, signed=True)
     return Happened("fence_found", seen) if view.accepts("fence_found", seen) else False
 
 
@@ -256,8 +256,30 @@ def _resolve_unpaid(view: View, got: Answers) -> Step:
         return step
     if view.accepts("retry"):
         return Happened("retry")
-    able = Evidence(can_fence=True)
+    action, part = next_part(view)
+    if action == "strand":
+        return Happened("strand", Evidence(strand=part))
+    able = Evidence(can_fence=True, part=part)
     return Happened("fence", able) if view.accepts("fence", able) else Happened("fence_impossible")
+
+
+def next_part(view: View) -> tuple[str, tuple[str, ...]]:
+    """The engine's plan, as far as coins matter: what was refused together is searched by halves, what was
+    refused alone, or is worth no more than the fee, is stranded."""
+    op, left = view.op, view.op.left
+    pairs = zip(op.parts, op.ends, strict=True)
+    refused = {frozenset(part) for part, end in pairs if end == "refused"}
+    for name in left:
+        if frozenset({name}) in refused:
+            return "strand", (name,)
+    held = frozenset(left)
+    rests = {part & held for part in refused if part & held and part - held <= op.fenced_coins}
+    part = left
+    if rests:
+        smallest = min(rests, key=lambda rest: (len(rest), min(rest)))
+        part = tuple(name for name in left if name in smallest)[: max(1, len(smallest) // 2)]
+    worth = sum(view.world.signed(name) for name in part)
+    return ("fence" if worth > view.plan.input_fee else "strand"), part
 
 
 def _post_fence(view: View, got: Answers) -> Step:
@@ -279,15 +301,20 @@ def _post_fence(view: View, got: Answers) -> Step:
     if len(got) == 3:
         return Post("fence")
     if isinstance(got[3], int):
-        return Happened("fence_done", Evidence(fence=got[3], verified=True, asked=True, signed=True))
+        part = view.op.parts[got[3] - 1]
+        return Happened(
+            "fence_done", Evidence(fence=got[3], part=part, verified=True, asked=True, signed=True)
+        )
     if got[3] == "gone":
         return _confirm_unsigned(view, got[4:], gone=True)
+    if got[3] == "refused":
+        return _refused_for_good(view, got[4:])
     if got[3] == "keyset":
         return _outdated(view, got[4:])
     return Happened("reply_lost")
 
 
-def _confirm_unsigned(view: View, got: Answers, gone: bool, renew: bool = False) -> Step:
+def _confirm_unsigned(view: View, got: Answers, gone: bool, renew: bool = False, good: bool = False) -> Step:
     if not got:
         return Ask("fences")
     found = fences(view, got[0])
@@ -295,7 +322,17 @@ def _confirm_unsigned(view: View, got: Answers, gone: bool, renew: bool = False)
         return found
     if not found:
         return Happened("mint_unreachable")
-    return Happened("fence_refused", Evidence(asked=True, gone=gone, renew=renew))
+    return Happened("fence_refused", Evidence(asked=True, gone=gone, renew=renew, good=good))
+
+
+def _refused_for_good(view: View, got: Answers) -> Step:
+    if not got:
+        return Ask("inputs")
+    if got[0] == SILENT:
+        return Happened("mint_unreachable")
+    if any(state != "UNSPENT" for _, state in got[0]):
+        return _confirm_unsigned(view, got[1:], gone=True)
+    return _confirm_unsigned(view, got[1:], gone=False, good=True)
 
 
 def _outdated(view: View, got: Answers) -> Step:

@@ -65,7 +65,8 @@ class Setting:
     ``crashes``: how many; None = any number. ``workers`` 2: another worker may take over while the first
     still waits for its answer. ``slow``: time may pass between the mint's last answer and the decision.
     ``operator``: somebody looks after parked operations, and does so whenever it pleases. ``rotates``: the
-    mint may change its keyset. ``withholds``: it may owe change past every window. ``late_pays``: an invoice
+    mint may change its keyset. ``refuses``: coins it never takes, though it calls them UNSPENT.
+    ``withholds``: it may owe change past every window. ``late_pays``: an invoice
     may be paid after it ran out, and is issued for. ``unsigned``: the mint may store the first outputs of an
     issue and never sign them. ``closes``: it may say that it has no usable keyset. ``outputs_max``: how many
     sets of outputs an issue makes because of refusals. ``restarts``: the settle window counts anew from the
@@ -88,6 +89,7 @@ class Setting:
     rotates: bool = False
     cancels: bool = True
     withholds: bool = False
+    refuses: tuple[str, ...] = ()
     late_pays: bool = False
     unsigned: bool = False
     closes: bool = False

@@ -123,6 +123,31 @@ DEFAULT: tuple[Setting, ...] = (
         cancels=False,
     ),
     _single(
+        "refused-coin",
+        "the mint will not take one of two coins; requests arrive late",
+        _melt(amount=4),
+        tokens=(("A", (("a", 4), ("b", 4))),),
+        refuses=("b",),
+        late=True,
+        crashes=1,
+    ),
+    _single(
+        "refused-first",
+        "the mint will not take the coin that is tried first",
+        _melt(amount=4),
+        tokens=(("A", (("a", 4), ("b", 4))),),
+        refuses=("a",),
+        operator=False,
+        crashes=0,
+    ),
+    _single(
+        "refused-coins",
+        "the mint takes none of the coins",
+        _melt(),
+        refuses=("a", "b"),
+        crashes=1,
+    ),
+    _single(
         "issue",
         "ecash for an invoice that somebody pays, late or never",
         _issue(),
@@ -215,6 +240,15 @@ DEFAULT: tuple[Setting, ...] = (
 """What the machines of this release are explored in."""
 
 BIG: tuple[Setting, ...] = (
+    _single(
+        "refused-coin-big",
+        "the mint will not take one of three coins, in two tokens; requests arrive late",
+        _melt(choices=(("a", "b", "c"),), amount=8),
+        tokens=(("A", (("a", 4), ("b", 4))), ("C", (("c", 4),))),
+        refuses=("b",),
+        late=True,
+        crashes=1,
+    ),
     _single(
         "same-coins-big",
         "two melts want the same proofs; late requests, any crash",

@@ -52,6 +52,9 @@ class Op(NamedTuple):
     sent: bool = False
     tries: int = 0
     fences: tuple[int, ...] = ()
+    parts: tuple[tuple[str, ...], ...] = ()
+    ends: tuple[str, ...] = ()
+    stranded: tuple[str, ...] = ()
     outputs: tuple[int, ...] = ()
     paid: bool = False
     declined: bool = False
@@ -77,6 +80,24 @@ class Op(NamedTuple):
     @property
     def program(self) -> str:
         return str(self.seen[0].program) if self.seen else ""
+
+    @property
+    def fenced_coins(self) -> frozenset[str]:
+        """What fences of ours have spent, as far as it is stored."""
+        return frozenset(
+            c for part, end in zip(self.parts, self.ends, strict=True) if end == "done" for c in part
+        )
+
+    @property
+    def newest_part(self) -> tuple[str, ...]:
+        """What the newest fence spends; all inputs where a table forgets to write one."""
+        return self.parts[-1] if self.parts else self.request
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The inputs that no fence spent and that are not stranded."""
+        gone = self.fenced_coins | set(self.stranded)
+        return tuple(name for name in self.request if name not in gone)
 
     @property
     def judged(self) -> frozenset[str]:

@@ -230,7 +230,7 @@ def recover(session: Session, wait: float, force: bool) -> int:
             {
                 "operations": [as_document(handle) for handle in handles],
                 "open": [h.id for h in still],
-                "unreadable": list(handles.unreadable),
+                **({"unreadable": list(handles.unreadable)} if handles.unreadable else {}),
             }
         )
         return Exit.OPEN if still or handles.unreadable else Exit.DONE

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..engine import arguments
+from ..engine.follow_up import follow_ups
 from ..engine.handle import Handle
 from ..engine.report import PerformanceReport
 from ..engine.trail import at_one_moment, chain_holds, purged
@@ -68,6 +69,7 @@ def show(
         op, records = at_one_moment(engine.store, engine.operation(operation_id).record)
         tombstone = None if records else purged(engine.store, op.id)
         handle = Handle(engine, op)
+        followed = tuple(later.id for later in follow_ups(engine.store, op) if later.id != op.id)
     terms, intact = conservation(handle, records), chain_holds(op, records, tombstone)
     if html is not None:
         write_trail(html, op, records, verified=intact)
@@ -79,6 +81,7 @@ def show(
         session.out.document(
             {
                 "operation": as_document(handle, preimage=show_preimage),
+                "follow_ups": list(followed),
                 "conservation": terms,
                 "chain_verified": intact,
                 "audit": [record_document(record) for record in records],
@@ -89,6 +92,7 @@ def show(
     out, op = session.out, handle.record
     headline(out, handle)
     rows = numbers(handle, preimage=show_preimage)
+    rows += [("goes on as", name) for name in followed]
     took = f", took {duration(op.finished_at - op.created_at)}" if op.finished_at else ""
     rows.append(("begun", f"{stamp(op.created_at)}{took}"))
     out.pairs(rows)
@@ -278,7 +282,11 @@ def _waits_for_caller(handle: Handle) -> bool:
 @wait_option(60, "How long to wait for the end; the operation goes on afterwards.")
 @with_session
 def resume(session: Session, operation_id: str, reason: str, operator: str | None, wait: float) -> int:
-    """Send a parked operation (state attention) back to work: the mint is asked again."""
+    """Send a parked operation (state attention) back to work: the mint is asked again.
+
+    Of a funding that expired the mint is asked once more; what was paid late goes on as an operation of its
+    own.
+    """
     arguments.seconds(wait, "wait")
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)

@@ -179,6 +179,8 @@ def _preimage_row(handle: Handle, shown: bool) -> list[tuple[str, str]]:
 def next_steps(session: Session, handle: Handle) -> list[str]:
     """Commands that make sense now."""
     command, about = session.command, handle.id
+    if handle.kind == "mint" and handle.state == "expired":
+        return [command(f"show {about}"), command(f"resume {about} --reason 'it was paid late'")]
     if handle.is_final:
         return [command(f"show {about}")]
     if handle.is_parked:

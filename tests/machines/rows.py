@@ -178,9 +178,9 @@ MELT = Rows(
         27  | reconcile_failed    | settled > discrepant | not documents_agree | record_reason alarm
         28a | resume              | attention > paid | operator_gave_reason, payment_proven | record_reason restart_patience spend_inputs store_payment
         28b | resume              | attention > unknown | operator_gave_reason, not payment_proven | record_reason restart_patience
-        29a | write_off           | attention > settled | operator_gave_reason, payment_proven, recorded_already | record_reason spend_inputs store_payment store_change record_loss
         29b | write_off           | attention > written_off | operator_gave_reason, not_in_flight, not payment_proven | record_reason free_untouched spend_inputs record_loss
         29c | write_off           | attention > written_off | operator_gave_reason, forced, not not_in_flight, not payment_proven | record_reason strand_inputs alarm
+        29a | write_off           | attention > settled | operator_gave_reason, payment_proven, recorded_already | record_reason spend_inputs store_payment store_change record_loss
         30  | resolve             | discrepant > reconciled | operator_gave_reason | record_reason
         31a | record              | none > settled | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, nothing_contested | take_claim record_melt
         31b | record              | none > contested | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, not nothing_contested | park_record record_reason alarm

@@ -39,7 +39,6 @@ def test_an_operation_that_is_not_due_is_told_and_left(wallet: Wallet) -> None:
     assert wallet.run("recover", "--json").json == {
         "operations": [],
         "open": [operation_id],
-        "unreadable": [],
     }
 
 

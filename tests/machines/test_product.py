@@ -77,6 +77,7 @@ NEVER_TAKEN = {
     "22c.fence_done.pending": "a worker that lost its lease forgets its fence; restore finds it",
     "22c.fence_done.attention": "a worker that lost its lease forgets its fence; restore finds it",
     "22c.fence_done.unpaid": "a worker that lost its lease forgets its fence; restore finds it",
+    "22d.fence_done.stuck": "a worker that lost its lease forgets its fence; restore finds it",
     "22d.fence_done.watching": "a worker that lost its lease forgets its fence; restore finds it",
     "22c.fence_found.unpaid": "what is proven unpaid is fenced again or released; the fence is found there",
     "22c.fence_found.pending": "a payment with a coin that the mint refuses is never PENDING",

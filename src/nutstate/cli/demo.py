@@ -42,8 +42,8 @@ EXPECTED = {"paid": "reconciled", "pending": "reconciled", "failed": "released",
 STORIES = {
     "paid": "The mint pays at once.",
     "pending": "The payment hangs in the network at first.",
-    "failed": "The payment fails. The mint's word alone frees nothing: after the settle window the inputs "
-    "are swapped to ourselves, so that the old request can never be paid late.",
+    "failed": "The payment fails. With the policy `fence` the mint's word alone frees nothing: after the "
+    "settle window the inputs are swapped to ourselves, so that the old request can never be paid late.",
     "lost": "The payment succeeds, but the mint's answer is lost on the way back.",
 }
 # Short, so that nobody has to wait; the defaults are 30 s, 1 s and 60 s.
@@ -148,7 +148,10 @@ class Demo:
         if fake is not None and self.outcome == "pending":
             fake.lightning.script(payment_hash, "PENDING")
             wait = PENDING_WAIT_S
-        handle = self.engine.melt(npub=self.npub, mint_url=self.url, invoice=invoice, wait_s=wait)
+        policy = "fence" if self.outcome == "failed" else None  # the longer way, of which the story tells
+        handle = self.engine.melt(
+            npub=self.npub, mint_url=self.url, invoice=invoice, wait_s=wait, on_unpaid=policy
+        )
         if fake is not None and self.outcome == "pending":
             handle = self._settle(fake, payment_hash, handle)
         return handle

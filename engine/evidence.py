@@ -90,6 +90,7 @@ class Evidence:
     checks_performed: int = 0
     discrepancies: tuple[str, ...] = ()
     operator_reason: str = ""
+    forced: bool = False
     operator: str | None = None  # who gave it
     reason: Reason | None = None
     child_ended_unspent: bool = False

@@ -98,6 +98,7 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         "change_awaited_since": max(op.payment.paid_at, op.resumed_at or 0) if op.payment else None,
         "input_count_max": settings.proofs_per_operation_max,
         "operator_reason": evidence.operator_reason,
+        "forced": evidence.forced,
         "checks_performed": evidence.checks_performed,
         "discrepancies": len(evidence.discrepancies),
         "child_ended_unspent": evidence.child_ended_unspent,
@@ -380,5 +381,6 @@ def check_facts(evidence: Evidence) -> CheckFacts:
         said_spent=len(first),
         said_spent_again=len(first & again),
         operator_reason=evidence.operator_reason,
+        quote_paid=evidence.quote is not None and evidence.quote.state == "PAID",
         stranded_tokens=sum(part.token.state == "stranded" for part in chosen),
     )

@@ -10,6 +10,7 @@ from ..storage.errors import Conflict
 from ..storage.port import TokenQuery
 from ..storage.records import Operation, Token
 from . import arguments, requests
+from .actions.pay import change_at_last
 from .core import Core
 from .errors import Refused
 from .evidence import Chosen, Evidence, Selection
@@ -39,8 +40,9 @@ class Stranded(Core):
 
         The mint is asked first: a coin that it does not call UNSPENT is not made money
         (``PROOFS_NOT_UNSPENT``; ``preflight(correct=True)`` marks what it calls SPENT). A coin that the
-        mint still refuses is stranded again by the next payment that meets it. Each operation of kind
-        ``check`` that is returned holds up to ``page_size`` tokens; ``reason`` and ``operator``, who gives
+        mint still refuses is stranded again by the next payment that meets it. Of a payment that was given up
+        by force the quote is asked too: PAID marks its coins spent and stores its change. Each operation
+        of kind ``check`` that is returned holds up to ``page_size`` tokens; ``reason`` and ``operator``, who gives
         it, stand in its audit record. Codes: INVALID_*, TOKEN_NOT_FOUND, OWNER_MISMATCH,
         MINT_OR_UNIT_MISMATCH, OPERATOR_REASON_MISSING, NOTHING_STRANDED, MINT_*."""
         return self._stranded(
@@ -105,12 +107,47 @@ class Stranded(Core):
         )  # fmt: skip
 
     def _one(self, event: str, wallet: Wallet, tokens: Sequence[Token], said: Evidence) -> Operation:
-        if event == "retry":
+        """Decide about the tokens; about those of one payment that is paid after all before the others."""
+        paid = self._paid_after_all(tokens) if event == "retry" else None
+        if paid is not None:
+            giver, found = paid
+            tokens = [token for token in tokens if token.reserved_by == giver.id]
+            event, said = "found_paid", evolve(said, quote=found.quote, proofs=found.proofs or None)
+            said = evolve(said, preflight_spent=self._spent(wallet, tokens))
+        elif event == "retry":
             self._all_unspent(wallet, tokens)
         selection = Selection(tuple(Chosen(token, token.proofs) for token in tokens), 0)
-        op = new_check(wallet, selection.amount, self.clock.now())
+        op = new_check(wallet, selection.amount, self.clock.now(), paid[0].id if paid is not None else None)
         evidence = evolve(said, selection=selection)
         return store_check(self._driver, self._run, op, Happened(event, evidence), actor="operator")
+
+    def _paid_after_all(self, tokens: Sequence[Token]) -> tuple[Operation, Evidence] | None:
+        """The first of the payments these coins were given up with that the mint calls PAID now, with its
+        change. One that may still be in flight is PAYMENT_IN_FLIGHT."""
+        for name in dict.fromkeys(token.reserved_by for token in tokens):
+            giver = None if name is None else self.store.operation(name)
+            if giver is None or giver.kind != "melt" or giver.state != "written_off" or giver.quote is None:
+                continue
+            quote = self.mint.melt_quote_state(giver.mint_url, giver.quote.id)
+            if isinstance(quote, Failure):
+                raise silent(quote)
+            if quote.state == "PAID":
+                return giver, change_at_last(self._open(giver, "operator"), force=False)
+            if quote.state != "UNPAID":
+                raise Refused(
+                    f"the mint says {quote.said or quote.state} of the payment of these coins: wait for its end",
+                    code="PAYMENT_IN_FLIGHT",
+                    operation=giver.id,
+                )
+        return None
+
+    def _spent(self, wallet: Wallet, tokens: Sequence[Token]) -> frozenset[str]:
+        """Names of the proofs in these tokens that the mint calls SPENT."""
+        names = [name_of(proof) for token in tokens for proof in token.proofs]
+        answer = self.mint.check_states(wallet.mint_url, names)
+        if isinstance(answer, Failure):
+            raise silent(answer)
+        return frozenset(state.Y for state in answer if state.state == "SPENT")
 
     def _all_unspent(self, wallet: Wallet, tokens: Sequence[Token]) -> None:
         names = [name_of(proof) for token in tokens for proof in token.proofs]

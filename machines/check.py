@@ -22,6 +22,8 @@ CHECK: Machine[CheckFacts] = Machine(
               absorbs=("recover", "resolve")),
         State("retried", "an operator made stranded coins spendable again", kind="final", group="final",
               absorbs=("recover",)),
+        State("collected", "a payment that was given up is paid after all; its change is ours", kind="final",
+              group="final", absorbs=("recover",)),
         State("written_off", "an operator gave stranded coins up as lost", kind="final", group="final",
               absorbs=("recover",)),
     ),
@@ -32,6 +34,7 @@ CHECK: Machine[CheckFacts] = Machine(
         Event("resolve", "an operator settled the contradiction", "operator"),
         Event("retry", "an operator wants stranded coins tried again", "operator"),
         Event("write_off", "an operator gives stranded coins up", "operator"),
+        Event("found_paid", "the mint says PAID of a payment that was given up", "mint"),
         Event("recover", "a restart found the operation", "restart"),
     ),
     transitions=(
@@ -46,5 +49,8 @@ CHECK: Machine[CheckFacts] = Machine(
                effects=("free_stranded", "record_reason", "alarm"), reason="the mint may take them now"),
         *edges("6", "write_off", NONE, "written_off", requires=(g.operator_gave_reason, g.something_stranded),
                effects=("drop_stranded", "record_reason", "record_loss", "alarm"), reason="an operator calls them lost"),
+        *edges("7", "found_paid", NONE, "collected", requires=(g.operator_gave_reason, g.paid_after_all),
+               effects=("correct_spent", "store_late_change", "record_reason", "alarm"),
+               reason="what it cost is spent, what came back is ours"),
     ),
 )  # fmt: skip

@@ -34,6 +34,8 @@ EFFECTS: Mapping[str, str] = {
     "strand_part": "move inputs that the mint will not take to state stranded",
     "store_change": "store the change as <id>_melt_change",
     "correct_spent": "split off and mark spent what the mint says is spent",
+    "strand_inputs": "put every input where no payment takes it",
+    "store_late_change": "store the change of a payment that was given up",
     "free_stranded": "make the named stranded tokens spendable again",
     "drop_stranded": "mark the named stranded tokens spent",
     "stamp_empty": "note when the mint first said that there is no change",

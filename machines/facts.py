@@ -125,6 +125,7 @@ class MeltFacts:
     discrepancies: int = 0
     checks_performed: int = 0
     operator_reason: str = ""
+    forced: bool = False  # the operator gives it up whatever the mint says
     sources_total: int = 0
     keep_total: int = 0
     recorded_fee: int | None = None
@@ -182,6 +183,7 @@ class CheckFacts:
     checks_performed: int = 0
     discrepancies: int = 0
     said_spent: int = 0  # proofs the mint called SPENT
+    quote_paid: bool = False  # of a payment that was given up
     said_spent_again: int = 0  # of these, asked a second time
     operator_reason: str = ""
     stranded_tokens: int = 0  # named tokens in state stranded

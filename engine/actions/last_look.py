@@ -33,7 +33,7 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
         # a recorded payment stands; of a hold that nobody recorded, the mint says what is left
         if op.payment is not None:
             return Evidence(told_by_others=_told_by_others(run))
-        return Evidence(states=settled_states(run, force))
+        return Evidence(states=settled_states(run, force), forced=force)
     if op.quote is None:
         return Evidence()
     if op.state == "stuck":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import attrs
 
-from ...machines.money import owed_max
 from ...storage.records import Fence, Operation, Output, Proof, Reason
 from ...storage.secret import Secret
 from ..evidence import Evidence
@@ -235,7 +234,7 @@ def _opened(
 
 def change_at_last(run: Run, force: bool) -> Evidence:
     """For an operator who gives up: the quote as it is now; if it is paid, every signature on our blanks
-    that opens, up to what is owed; else the states of the inputs, asked twice, and the quote after them:
+    that opens; else the states of the inputs, asked twice, and the quote after them:
     a late request may be executed in between. Raises MintSilent for what is not answered; with ``force``
     only that stays unknown."""
     op = run.operation
@@ -252,18 +251,10 @@ def change_at_last(run: Run, force: bool) -> Evidence:
         unclear = state_unclear(quote)
         if unclear is not None and not force:
             raise MintSilent(Ambiguous(unclear.message))
-        # forced: a mint that calls an input PENDING for ever keeps nobody, but nothing is freed then
-        stuck = force and any(state.state == "PENDING" for state in states or ())
-        return Evidence(quote=quote, states=None if stuck else states)
-    left = owed_max(sum(part.amount for part in op.inputs), op.amount, op.input_fee)
+        return Evidence(quote=quote, states=states, forced=force)
     restored = run.mint.restore(op.mint_url, blinded(op.blanks))
     opened, _ = _opened(run, _pairs(run, quote, None if isinstance(restored, Failure) else restored))
-    proofs = []
-    for proof in opened.values():
-        if proof.amount <= left:
-            proofs.append(proof)
-            left -= proof.amount
-    return Evidence(quote=quote, proofs=tuple(proofs), proofs_verified=True)
+    return Evidence(quote=quote, proofs=tuple(opened.values()), proofs_verified=True)
 
 
 def settled_states(run: Run, force: bool) -> tuple[ProofState, ...] | None:

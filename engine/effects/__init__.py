@@ -24,7 +24,7 @@ _ALL: tuple[Effect, ...] = (
     money.store_quote, money.record_reason, money.take_claim, money.drop_claim, inputs.split_off_keep,
     inputs.reserve_inputs, inputs.release_inputs, inputs.write_blanks, inputs.write_request,
     inputs.adopt_split, inputs.stamp_sent, inputs.spend_inputs, inputs.free_untouched,
-    inputs.spend_part, inputs.strand_part,
+    inputs.spend_part, inputs.strand_part, inputs.strand_inputs, check.store_late_change,
     money.store_payment, money.store_change, money.write_fence, money.store_fenced,
     money.end_fence, money.note_refusal, money.stamp_empty,
     money.stamp_watch, money.count_watch, money.stamp_refusal,

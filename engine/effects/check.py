@@ -9,8 +9,8 @@ from ...storage.records import Token
 from ...storage.secret import Secret
 from ..fences import keys_of
 from ..proofs import name_of, sent_secrets
-from ..token_ids import part_id, split_id
-from .scene import Scene, consumed_tokens, mark_spent
+from ..token_ids import change_id, part_id, split_id
+from .scene import Scene, consumed_tokens, mark_spent, new_token
 
 
 def correct_spent(scene: Scene) -> None:
@@ -45,6 +45,15 @@ def _spent(scene: Scene) -> tuple[Sequence[Token], frozenset[Secret]]:
         return tokens, frozenset(proof.secret for proof in selection.proofs if name_of(proof) in said)
     tokens = [draft.token(part.token_id) for part in op.inputs]
     return tokens, frozenset(p.secret for token in tokens for p in token.proofs if name_of(p) in said)
+
+
+def store_late_change(scene: Scene) -> None:
+    """Store the change of a payment that was given up, as change of the check that found it."""
+    proofs = scene.evidence.proofs or ()
+    if proofs:
+        token = new_token(scene, change_id(scene.draft.operation.id), "change", "change", proofs)
+        scene.draft.create_token("deposit", token, scene.now)
+        scene.draft.set(change_token_id=token.transaction_id, change_amount=token.total_amount)
 
 
 def free_stranded(scene: Scene) -> None:

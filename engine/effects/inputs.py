@@ -146,6 +146,16 @@ def strand_part(scene: Scene) -> None:
     scene.draft.set(inputs=left, stranded=(*op.stranded, *part))
 
 
+def strand_inputs(scene: Scene) -> None:
+    """Put every input that is still held where no payment takes it, until it is known what became of it."""
+    op = scene.draft.operation
+    held = [ref for ref in op.inputs if scene.draft.token(ref.token_id).state == "reserved"]
+    for ref in held:
+        scene.draft.change_token(ref.token_id, "strand", scene.now, mint_refuses=True)
+    left = tuple(ref for ref in op.inputs if ref not in held)
+    scene.draft.set(inputs=left, stranded=(*op.stranded, *held))
+
+
 def _set_apart(
     scene: Scene, keys: frozenset[str], new_id: str
 ) -> tuple[tuple[InputRef, ...], tuple[InputRef, ...]]:

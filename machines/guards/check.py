@@ -23,6 +23,12 @@ something_stranded = Guard[CheckFacts](
     "NOTHING_STRANDED",
     lambda f: f.stranded_tokens > 0,
 )
+paid_after_all = Guard[CheckFacts](
+    "paid_after_all",
+    "the mint says PAID of a payment that was given up",
+    "NOT_PROVEN_PAID",
+    lambda f: f.quote_paid,
+)
 operator_gave_reason = Guard[CheckFacts](
     "operator_gave_reason",
     "an operator gave a reason",

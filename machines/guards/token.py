@@ -67,7 +67,7 @@ mint_cannot_issue = Guard[TokenFacts](
 )
 refusal_is_proven = Guard[TokenFacts](
     "refusal_is_proven",
-    "the mint refused it alone and for good, or it is worth no more than its fee",
+    "the mint refused it alone and for good, it is worth no more than its fee, or its payment was given up",
     "REFUSAL_NOT_PROVEN",
     lambda f: f.mint_refuses,
 )

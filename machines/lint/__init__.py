@@ -50,8 +50,8 @@ def lint(
     for spec in machines:
         found += unknown_names(spec)
         found += unknown_words(spec, effects, actions, codes)
-        for rule in (duplicates, guard_clashes, ways, restarts, good_path, resting, exits, cell_rules, answers,
-                     unused_events):  # fmt: skip
+        for rule in (duplicates, guard_clashes, ways, restarts, good_path, resting, exits, cell_rules,
+                     answers, unused_events):  # fmt: skip
             found += rule(spec)
     found += unused_words(machines, effects, actions, codes)
     if golden is not None:

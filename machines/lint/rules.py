@@ -128,14 +128,14 @@ _TABLE = (
     ),
     Rule(
         "L33", "needs-an-answer", "error",
-        "from a live state no parked or final state can be reached by events of the clock and of restarts alone; "
-        "only where the machine declares events of origin `clock`",
+        "from a live state no parked or final state can be reached by events of the clock and of restarts "
+        "alone; only where the machine declares events of origin `clock`",
         "a mint that never gives a useful answer keeps it open for ever, and no person is told",
     ),
     Rule(
         "L34", "no-way-out", "error",
-        "from a parked state no final state can be reached by events of origin `operator` alone; only where the "
-        "machine declares events of that origin",
+        "from a parked state no final state can be reached by events of origin `operator` alone; only where "
+        "the machine declares events of that origin",
         "a person who looks at it cannot end it",
     ),
     Rule(

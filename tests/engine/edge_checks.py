@@ -65,6 +65,8 @@ WRITES: dict[str, frozenset[str]] = {
     "spend_contested": frozenset({"inputs", "contested"}),
     "correct_spent": frozenset({"inputs", "stranded"}),
     "free_stranded": frozenset(),
+    "strand_inputs": frozenset({"inputs", "stranded"}),
+    "store_late_change": frozenset({"change_token_id", "change_amount"}),
     "drop_stranded": frozenset(),
     "expect_token": frozenset(),
     "fail_token": frozenset(),
@@ -77,7 +79,7 @@ WRITES: dict[str, frozenset[str]] = {
 TOUCHES_TOKENS = frozenset(
     {"split_off_keep", "reserve_inputs", "release_inputs", "adopt_split", "spend_inputs", "free_untouched"}
     | {"store_change", "store_fenced", "record_melt", "park_record", "spend_contested", "correct_spent"}
-    | {"free_stranded", "drop_stranded", "spend_part", "strand_part"}
+    | {"free_stranded", "drop_stranded", "spend_part", "strand_part", "strand_inputs", "store_late_change"}
     | {"expect_token", "fail_token", "issue_token", "store_deposit"}
 )
 """Effects that may change token documents. Without one of them an edge changes none."""

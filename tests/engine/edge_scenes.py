@@ -275,6 +275,9 @@ def given_up(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     """The mint says at last: one input is spent elsewhere, the others are not, the quote is UNPAID."""
     if edge.id.startswith("31k."):
         return Evidence(operator_reason="gone")
+    if edge.id.startswith(("29c.", "31m.")):
+        said = quote(run, "PENDING") if edge.source == "attention" else None
+        return Evidence(quote=said, states=names(run, "PENDING"), operator_reason="for ever", forced=True)
     if edge.source == "stuck":
         said = quote(run) if edge.dest == "released" else None
         return Evidence(quote=said, operator_reason="restore never answers")

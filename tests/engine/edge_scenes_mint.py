@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 
 from nutstate.engine.evidence import Chosen, Evidence, Selection
-from nutstate.engine.mint.port import MintQuote, ProofState
+from nutstate.engine.mint.port import MeltQuote, MintQuote, ProofState
+from nutstate.engine.proofs import name_of
 from nutstate.engine.run import Run
 from nutstate.machines.spec import Machine, Transition
 from nutstate.storage.secret import Secret
@@ -145,8 +146,21 @@ def stranded(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     return Evidence(selection=Selection((Chosen(token, token.proofs),), 0), operator_reason="looked at it")
 
 
+def paid_after_all(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
+    """The mint says PAID of the payment a stranded token was given up with, and signed change."""
+    evidence = stranded(run, clock, edge)
+    assert evidence.selection is not None
+    return attrs.evolve(
+        evidence,
+        quote=MeltQuote("quote-given-up", AMOUNT, 0, "PAID"),
+        preflight_spent=frozenset(name_of(proof) for proof in evidence.selection.proofs),
+        proofs=worth_of(run, "late", 4),
+        proofs_verified=True,
+    )
+
+
 CHECK: dict[str, Scene] = {
-    "retry": stranded, "write_off": stranded,
+    "found_paid": paid_after_all, "retry": stranded, "write_off": stranded,
     "found_clean": looked, "found_wrong": looked, "found_spent": looked, "resolve": operator,
 }  # fmt: skip
 

@@ -100,6 +100,7 @@ DETOURS: dict[str, tuple[str, ...]] = {
     "31d.record.contested": ("31i.hold_spent.held",),
     "31e.record.contested": ("31i.hold_spent.held",),
     "31l.write_off.contested": ("31i.hold_spent.held",),
+    "31m.write_off.contested": ("31i.hold_spent.held",),
     "31h.hold_over.held": ("31g.hold_seen_unspent.held",),
     "31g.hold_seen_pending.held": ("31g.hold_seen_unspent.held",),
     # a funding that was first seen PAID while nothing could be issued

@@ -178,8 +178,9 @@ MELT = Rows(
         27  | reconcile_failed    | settled > discrepant | not documents_agree | record_reason alarm
         28a | resume              | attention > paid | operator_gave_reason, payment_proven | record_reason restart_patience spend_inputs store_payment
         28b | resume              | attention > unknown | operator_gave_reason, not payment_proven | record_reason restart_patience
-        29a | write_off           | attention > settled | operator_gave_reason, not_in_flight, payment_proven, recorded_already | record_reason spend_inputs store_payment store_change record_loss
+        29a | write_off           | attention > settled | operator_gave_reason, payment_proven, recorded_already | record_reason spend_inputs store_payment store_change record_loss
         29b | write_off           | attention > written_off | operator_gave_reason, not_in_flight, not payment_proven | record_reason free_untouched spend_inputs record_loss
+        29c | write_off           | attention > written_off | operator_gave_reason, forced, not not_in_flight, not payment_proven | record_reason strand_inputs alarm
         30  | resolve             | discrepant > reconciled | operator_gave_reason | record_reason
         31a | record              | none > settled | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, nothing_contested | take_claim record_melt
         31b | record              | none > contested | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, not nothing_contested | park_record record_reason alarm
@@ -196,6 +197,7 @@ MELT = Rows(
         31i | too_old             | held > contested | unresolved_too_long | record_reason alarm
         31j | sources_free        | contested > settled | recorded_already, nothing_contested | take_claim spend_contested
         31l | write_off           | contested > written_off | operator_gave_reason, held_not_in_flight, not recorded_already | record_reason free_untouched spend_inputs record_loss
+        31m | write_off           | contested > written_off | operator_gave_reason, forced, not recorded_already, not held_not_in_flight | record_reason strand_inputs alarm
         31k | write_off           | contested > settled | operator_gave_reason, recorded_already | record_reason spend_contested record_loss
         32  | mint_paid           | watching stuck > paid | payment_proven, inputs_taken | correct_spent store_payment alarm
         34  | mint_refused        | paying > refused | refusal_decides | record_reason stamp_refusal
@@ -233,7 +235,7 @@ MELT = Rows(
         POLICY_FORBIDS | policy_allows_retry policy_trusts_mint refusal_decides refusal_blames_inputs
         FENCE_NOT_POSSIBLE | mint_can_swap_and_restore
         WATCH_NOT_OVER | watch_window_over
-        PAYMENT_IN_FLIGHT | not_in_flight held_not_in_flight
+        PAYMENT_IN_FLIGHT | forced not_in_flight held_not_in_flight
         FENCE_NOT_VERIFIED | outputs_verified
         FENCE_STANDS | own_outputs_not_signed
         FENCE_IN_PARTS | fence_takes_all last_of_all

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from nutstate.machines.facts import CheckFacts, DepositFacts, MeltFacts, MintFacts, TokenFacts
-from nutstate.machines.guards import check, deposit, melt, mint, refusal, token
+from nutstate.machines.guards import check, deposit, fences, melt, mint, refusal, token
 from nutstate.machines.money import AMOUNT_MAX
 from nutstate.machines.spec import Guard
 
@@ -113,24 +113,24 @@ CASES: list[Case] = [
     (melt.policy_allows_retry, M(policy="retry_then_fence", retries=0, retries_max=1),
      [{"policy": "fence"}, {"retries": 1}]),
     (melt.policy_trusts_mint, M(policy="trust"), [{"policy": "fence"}]),
-    (melt.mint_can_swap_and_restore,
+    (fences.mint_can_swap_and_restore,
      M(mint_can_swap=True, mint_can_restore=True, fence_generations=7, fence_generations_max=8),
      [{"mint_can_swap": False}, {"mint_can_restore": False}, {"fence_generations": 8}]),
     (melt.watch_window_over, M(now=100, watch_since=0, watch_window_ms=100),
      [{"now": 99}, {"watch_since": None}]),
-    (melt.outputs_verified, M(fence_outputs_verified=True, fence_total=9, fence_owed=9),
+    (fences.outputs_verified, M(fence_outputs_verified=True, fence_total=9, fence_owed=9),
      [{"fence_outputs_verified": False}, {"fence_total": 8}, {"fence_owed": None},
       {"fence_total": 0, "fence_owed": 0}]),
-    (melt.own_outputs_not_signed, M(own_outputs_asked=True),
+    (fences.own_outputs_not_signed, M(own_outputs_asked=True),
      [{"own_outputs_asked": False}, {"own_outputs_signed": True}]),
-    (melt.refusal_means_inputs_gone, M(fence_refusal_means_inputs_gone=True),
+    (fences.refusal_means_inputs_gone, M(fence_refusal_means_inputs_gone=True),
      [{"fence_refusal_means_inputs_gone": False}]),
-    (melt.fence_takes_all, M(fence_takes_all=True), [{"fence_takes_all": False}]),
-    (melt.refused_for_good, M(fence_refused_for_good=True), [{"fence_refused_for_good": False}]),
-    (melt.new_outputs_may_help, M(fence_renewable=True), [{"fence_renewable": False}]),
-    (melt.cannot_be_fenced, M(strands=1), [{"strands": 0}]),
-    (melt.last_of_all, M(strands_all=True), [{"strands_all": False}]),
-    (melt.something_fenced, M(fences_done=1), [{"fences_done": 0}]),
+    (fences.fence_takes_all, M(fence_takes_all=True), [{"fence_takes_all": False}]),
+    (fences.refused_for_good, M(fence_refused_for_good=True), [{"fence_refused_for_good": False}]),
+    (fences.new_outputs_may_help, M(fence_renewable=True), [{"fence_renewable": False}]),
+    (fences.cannot_be_fenced, M(strands=1), [{"strands": 0}]),
+    (fences.last_of_all, M(strands_all=True), [{"strands_all": False}]),
+    (fences.something_fenced, M(fences_done=1), [{"fences_done": 0}]),
     (melt.change_in_bounds, M(change_total=4, owed_min=2, owed_max=4),
      [{"change_total": 5}, {"change_total": 1}, {"change_total": None}, {"change_total": 0, "owed_min": 0},
       {"owed_max": None}]),
@@ -149,6 +149,11 @@ CASES: list[Case] = [
     (melt.unresolved_too_long, M(now=9, unresolved_since=0, unknown_age_max_ms=9),
      [{"now": 8}, {"unresolved_since": None}, {"since_last_send_ms": 4, "settle_window_ms": 5}]),
     (melt.unresolved_too_long, M(now=0, unresolved_since=9, unknown_age_max_ms=9), [{"unresolved_since": 8}]),
+    (melt.unresolved_too_long,
+     M(now=0, unresolved_since=9, unknown_age_max_ms=9, since_last_send_ms=0, settle_window_ms=5),
+     [{"now": 9, "unresolved_since": 0}]),
+    (melt.forced, M(forced=True), [{"forced": False}]),
+    (check.paid_after_all, C(quote_paid=True), [{"quote_paid": False}]),
     (melt.drives_fail, M(failures=3, failures_max=3), [{"failures": 2}, {"failures": 0, "failures_max": 0}]),
     (melt.change_above_owed, M(change_total=5, owed_max=4),
      [{"change_total": 4}, {"change_total": None}, {"owed_max": None}]),
@@ -247,7 +252,7 @@ def test_a_guard(case: Case) -> None:
 def test_every_guard_has_a_case() -> None:
     declared = [
         guard
-        for module in (token, melt, refusal, mint, deposit, check)
+        for module in (token, melt, fences, refusal, mint, deposit, check)
         for guard in vars(module).values()
         if isinstance(guard, Guard)
     ]

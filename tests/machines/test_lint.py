@@ -13,6 +13,7 @@ from nutstate.machines import MELT, MINT
 from nutstate.machines.effects import ACTIONS, EFFECTS
 from nutstate.machines.guards import check as check_guards
 from nutstate.machines.guards import deposit as deposit_guards
+from nutstate.machines.guards import fences as fence_guards
 from nutstate.machines.guards import melt as melt_guards
 from nutstate.machines.guards import mint as mint_guards
 from nutstate.machines.guards import refusal as refusal_guards
@@ -119,8 +120,8 @@ BROKEN: list[tuple[str, str, Machine[Any]]] = [
                          states=added(LOST), events=(*GO, Event("made", "made", "engine")))),
     ("L33", "asking", plus(edges("9", "late", "parked", "done"),
                            events=(*SOUND.events, Event("late", "it lasts too long", "clock")))),
-    ("L34", "parked", attrs.evolve(less("5"), transitions=(
-        *less("5").transitions, *edges("9", "mend", "parked", "asking")))),
+    ("L34", "parked", attrs.evolve(less("5.mend.parked"), transitions=(
+        *less("5.mend.parked").transitions, *edges("9", "mend", "parked", "asking")))),
     ("L20", "9.no.asking", plus(edges("9", "no", "asking", "done", requires=(A,)))),
     ("L20", "9.yes.asking", plus(edges("9", "yes", "asking", "done", requires=(A, B)))),
     ("L21", "9.begin.none", plus(edges("9", "begin", NONE, "parked", requires=(B,)))),
@@ -162,7 +163,10 @@ ALSO: dict[str, set[str]] = {
     "L04": {"L42"},  # the action that is meant is used nowhere
     "L05": {"L43"},
     "L07": {"L43"},
+    "L12": {"L34"},  # what cannot end at all, no operator can end
     "L20": {"L21"},  # what is shadowed overlaps
+    "L32": {"L33"},
+    "L33": {"L32"},
 }
 """What else follows from the mistake."""
 
@@ -250,7 +254,15 @@ def test_findings_come_in_a_fixed_order_whatever_is_asked_first() -> None:
 def test_our_machines_have_no_errors_and_no_warnings() -> None:
     found = lint(RELEASED, effects=EFFECTS, actions=ACTIONS, codes=CODES)
     assert [f for f in found if f.severity != "note"] == []
-    for module in (check_guards, deposit_guards, melt_guards, mint_guards, refusal_guards, token_guards):
+    for module in (
+        check_guards,
+        deposit_guards,
+        fence_guards,
+        melt_guards,
+        mint_guards,
+        refusal_guards,
+        token_guards,
+    ):
         assert unused_guards(module, RELEASED) == ()
 
 

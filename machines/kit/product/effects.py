@@ -314,6 +314,7 @@ EFFECTS: Mapping[str, Effect] = {
 
 APART = frozenset(
     {"adopt_split", "record_melt", "park_record", "spend_contested"}
-    | {"note_refusal", "free_stranded", "drop_stranded"}
+    | {"note_refusal", "free_stranded", "drop_stranded", "strand_inputs"}
+    | {"store_late_change"}
 )
 """Effects of edges that no move of the model takes: child swaps, and melts the caller makes himself."""

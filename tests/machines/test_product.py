@@ -69,7 +69,6 @@ NEVER_TAKEN = {
     "6.invoice_issued.quoted": "nobody else asks for our proofs",
     "6.invoice_issued.lapsed": "nobody else asks for our proofs",
     "10.restore_empty.restoring": "what is ISSUED was issued to us, and restore finds it when asked after that",
-    "13.too_old.issuing": "age is judged by what the mint says, and there its answer leads on",
     "7.signatures_received.restoring": "a worker that lost its lease forgets its answer; restore finds it",
     "7.signatures_received.attention": "a worker that lost its lease forgets its answer; restore finds it",
     "8.mint_unreachable.issuing": "the same edge as reply_lost",

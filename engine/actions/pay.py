@@ -18,6 +18,10 @@ from .answers import post_failed, quote_event, reason_of, state_unclear, too_man
 from .next_fence import next_fence
 
 
+_IN_FLIGHT = frozenset({"paying", "refused", "pending", "unknown", "unpaid", "fencing"})
+"""States in which a request with the inputs may have been executed, and the mint's answer is awaited."""
+
+
 def post_melt(run: Run) -> Result:
     """Send the bytes that were stored, unchanged. Whatever goes wrong here proves nothing."""
     op = run.operation
@@ -48,8 +52,9 @@ def ask_state(run: Run) -> Result:
     if op.payment is not None:
         return Happened("mint_paid", _change_now(run, answer))
     if answer.state == "PAID":
-        evidence = with_change(run, answer, said_of(answer))
-        return _paid_though_freed(run, evidence) if is_freed(op) else Happened("mint_paid", evidence)
+        if is_freed(op):
+            return _paid_though_freed(run, answer)
+        return Happened("mint_paid", with_change(run, answer, said_of(answer)))
     if answer.state == UNKNOWN and op.state == "unknown":
         return _quote_unclear(run, answer)
     if answer.state != "UNPAID":
@@ -67,15 +72,41 @@ def is_freed(op: Operation) -> bool:
     return op.state in ("watching", "stuck")
 
 
-def _paid_though_freed(run: Run, evidence: Evidence) -> Happened:
-    """The quote of a request whose inputs are free again is PAID: with our inputs, or by another attempt."""
+def _paid_though_freed(run: Run, quote: MeltQuote) -> Happened:
+    """The quote of a request whose inputs are free again is PAID: with our inputs, or by another attempt. While
+    an operation that has sent these inputs too is in flight, that is not known: its end is waited for."""
+    evidence = _change_of_ours(run, quote)
     secrets = sorted(secret.reveal() for secret in sent_secrets(run.operation))
     states = run.mint.check_states(run.mint_url, [y_of(secret) for secret in secrets])
     if isinstance(states, Failure):
         return Happened(post_failed(states), Evidence(answer=states))
     evidence = attrs.evolve(evidence, states=states)
+    if not evidence.proofs and _sent_by_another(run, {s.Y for s in states if s.state == "SPENT"}):
+        return Happened("mint_pending", evidence)
     otherwise = run.decide("paid_otherwise", evidence).accepted
     return Happened("paid_otherwise" if otherwise else "mint_paid", evidence)
+
+
+def _change_of_ours(run: Run, quote: MeltQuote) -> Evidence:
+    """The quote with change that proves to be ours: by DLEQ on our blanks, or because NUT-09 names them. The
+    quote may be another attempt's too, and then its change fits that one's blanks."""
+    evidence = with_change(run, quote, said_of(quote))
+    if evidence.proofs and all(proof.dleq is not None for proof in evidence.proofs):
+        return evidence
+    restored, _ = _restore_change(run, None)
+    return attrs.evolve(evidence, proofs=restored or None, proofs_verified=bool(restored))
+
+
+def _sent_by_another(run: Run, spent: set[str]) -> bool:
+    """Whether one of these proofs is held by another operation that has sent it and has not ended."""
+    op = run.operation
+    holders = {
+        token.reserved_by
+        for token in run.draft.all_tokens()
+        if token.state == "reserved" and any(name_of(proof) in spent for proof in token.proofs)
+    }
+    found = [run.store.operation(name) for name in sorted(h for h in holders if h not in (None, op.id))]
+    return any(o is not None and o.sent_at is not None and o.state in _IN_FLIGHT for o in found)
 
 
 def _quote_unclear(run: Run, quote: MeltQuote) -> Happened:

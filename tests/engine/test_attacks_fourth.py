@@ -196,5 +196,8 @@ def test_a_released_coin_is_in_another_payment_when_the_first_is_executed(store:
     finish(engine, store, clock)
     print(first.refresh().state, second.refresh().state, ended.record.loss, first.refresh().as_dict())
     invariants.check(store, mint)
-    told = (first.cost or 0) + first.amount + ended.record.loss
-    assert engine.balance(NPUB).unspent == 2000 - told
+    paid = first.refresh()
+    assert (paid.state, paid.is_paid, ended.record.loss) == ("discrepant", True, 0)
+    assert engine.balance(NPUB).unspent == 2000 - paid.amount - (paid.fee_paid or 0)
+    assert engine.resolve(first.id, "the other one let go").state == "reconciled"
+    assert engine.reconcile(second.id).validation_passed and engine.reconcile(first.id).validation_passed

@@ -12,7 +12,7 @@ from ..storage.port import OperationQuery, TokenQuery
 from ..storage.records import Operation, Token
 from ..storage.secret import Secret
 from . import arguments, requests
-from .actions.pay import change_at_last
+from .actions.pay import change_at_last, signed_fences
 from .core import Core
 from .errors import Refused
 from .evidence import Chosen, Evidence, Selection
@@ -118,17 +118,17 @@ class Stranded(Core):
     def _one(self, event: str, wallet: Wallet, tokens: Sequence[Token], said: Evidence) -> Operation:
         """Decide about the tokens; about those of one payment that is paid after all before the others."""
         for giver in self._givers(tokens) if event == "retry" else ():
-            if not self._is_paid(giver):
-                continue
-            found = self._collected(wallet, giver, said)
-            if found is None:
+            paid = self._is_paid(giver)
+            found = self._collected(wallet, giver, paid, said)
+            if found is not None:
+                return found
+            if paid:
                 raise Refused(
                     "the mint says PAID of the payment of these coins and does not call them SPENT: wait until "
                     "it does, or write them off",
                     code="PAYMENT_IN_FLIGHT",
                     operation=giver.id,
                 )
-            return found
         if event == "retry":
             self._all_unspent(wallet, tokens)
         selection = Selection(tuple(Chosen(token, token.proofs) for token in tokens), 0)
@@ -160,8 +160,8 @@ class Stranded(Core):
         return quote.state == "PAID"
 
     def _paid_late(self, wallet: Wallet, ids: tuple[str, ...], said: Evidence) -> Iterator[Operation]:
-        """Payments that were given up and paid after that, whose coins are not stranded any more: what the mint
-        took of them is spent, and their change is ours. One that the mint says nothing of is left alone."""
+        """Payments that were given up and ended after that, whose coins are not stranded any more: what the mint
+        took of them is spent, and what came back is ours. One that the mint says nothing of is left alone."""
         query = OperationQuery(
             npub=wallet.npub, kind="melt", mint_url=wallet.mint_url, states=("written_off",), limit=_GIVEN_UP_MAX
         )
@@ -172,20 +172,24 @@ class Stranded(Core):
                 continue
             assert giver.quote is not None
             quote = self.mint.melt_quote_state(giver.mint_url, giver.quote.id)
-            if not isinstance(quote, Failure) and quote.state == "PAID":
-                found = self._collected(wallet, giver, said)
-                if found is not None:
-                    yield found
+            paid = not isinstance(quote, Failure) and quote.state == "PAID"
+            found = self._collected(wallet, giver, paid, said)
+            if found is not None:
+                yield found
 
-    def _collected(self, wallet: Wallet, giver: Operation, said: Evidence) -> Operation | None:
-        """The check that marks spent what the mint took of a paid payment and stores its change; None when
-        both is done already. All in one commit, so that no change is stored twice."""
-        found = change_at_last(self._open(giver, "operator"), force=False)
-        stored = self.store.proof_owners(map(proof_key, (proof.secret for proof in found.proofs or ())))
-        fresh = tuple(proof for proof in found.proofs or () if proof_key(proof.secret) not in stored)
+    def _collected(self, wallet: Wallet, giver: Operation, paid: bool, said: Evidence) -> Operation | None:
+        """The check that marks spent what the mint took of a payment that was given up, and stores what came
+        back: its change when it is paid, else what a fence of it was signed for. None when nothing did, or all
+        of it is done already. One commit, so that nothing is stored twice."""
+        run = self._open(giver, "operator")
+        found = change_at_last(run, force=False) if paid else signed_fences(run)
+        proofs = found.proofs or ()
+        if not paid and not proofs:
+            return None
+        stored = self.store.proof_owners(proof_key(proof.secret) for proof in proofs)
+        fresh = tuple(proof for proof in proofs if proof_key(proof.secret) not in stored)
         sent = sent_secrets(giver)
-        held = self.store.proof_owners(map(proof_key, sent))
-        ids = tuple(sorted(set(held.values())))
+        ids = tuple(sorted(set(self.store.proof_owners(map(proof_key, sent)).values())))
         tokens = self.store.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ()
         tokens = [token for token in tokens if token.state in ("unspent", "stranded") and wallet.holds(token)]
         spent = self._spent(wallet, tokens, sent)
@@ -193,9 +197,15 @@ class Stranded(Core):
         selection = Selection(tuple(part for part in parts if part.proofs), 0)
         if not fresh and not selection.chosen:
             return None
-        op = new_check(wallet, selection.amount or sum(proof.amount for proof in fresh), self.clock.now(), giver.id)
+        amount = selection.amount or sum(proof.amount for proof in fresh)
+        op = new_check(wallet, amount, self.clock.now(), giver.id)
         evidence = evolve(
-            said, quote=found.quote, proofs=fresh or None, selection=selection, preflight_spent=spent
+            found,
+            proofs=fresh or None,
+            selection=selection,
+            preflight_spent=spent,
+            operator_reason=said.operator_reason,
+            operator=said.operator,
         )
         return store_check(self._driver, self._run, op, Happened("found_paid", evidence), actor="operator")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import attrs
 
 from ...storage.records import Fence, Operation, Output, Proof, Reason
@@ -344,6 +346,19 @@ def find_fence(run: Run) -> Happened | bool | None:
             return Happened("fence_found", found)
         unknown = True
     return None if unknown else True
+
+
+def signed_fences(run: Run) -> Evidence:
+    """Everything that the mint signed of the fences of a payment that was given up. What it does not answer, or
+    what does not open, is left out."""
+    proofs: list[Proof] = []
+    for fence in alive(run.operation):
+        restored = run.mint.restore(run.mint_url, blinded(fence.outputs))
+        if isinstance(restored, Failure) or restored.is_empty:
+            continue
+        with contextlib.suppress(BadSignature, MintSilent):
+            proofs += unblind_restored(fence.outputs, restored, run.keys)
+    return Evidence(proofs=tuple(proofs), proofs_verified=True, fence_outputs_signed=bool(proofs))
 
 
 def fence_evidence(fence: Fence, proofs: tuple[Proof, ...]) -> Evidence:

@@ -201,3 +201,75 @@ def test_a_released_coin_is_in_another_payment_when_the_first_is_executed(store:
     assert engine.balance(NPUB).unspent == 2000 - paid.amount - (paid.fee_paid or 0)
     assert engine.resolve(first.id, "the other one let go").state == "reconciled"
     assert engine.reconcile(second.id).validation_passed and engine.reconcile(first.id).validation_passed
+
+
+def test_a_fence_that_was_signed_before_a_forced_end_comes_back(store: Store) -> None:
+    """Its answer was lost and the mint gone: given up by force. The mint is back: the fence took the coins, and
+    its outputs are ours."""
+    engine, mint, clock = funded(store)
+    mint.faults.next("melt", faults.REQUEST_LOST)
+    mint.faults.next("swap", faults.ANSWER_LOST)
+    dead = {"now": False}
+
+    def restore(url: str, outputs: Any) -> Any:
+        return silent() if dead["now"] else mint.restore(url, outputs)
+
+    def swap(url: str, body: Any) -> Any:
+        dead["now"] = True
+        return mint.swap(url, body)
+
+    def state(url: str, name: str) -> Any:
+        return silent() if dead["now"] else mint.melt_quote_state(url, name)
+
+    def states(url: str, names: Any) -> Any:
+        return silent() if dead["now"] else mint.check_states(url, names)
+
+    dying = on(store, clock, Between(mint, restore=restore, swap=swap, melt_quote_state=state, check_states=states))
+    melt = dying.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=30)
+    assert melt.state == "fencing", melt.state
+    clock.advance(2 * HOUR_S)
+    dying.recover(force=True)
+    assert melt.refresh().state == "attention"
+    ended = dying.write_off(melt.id, "the mint is gone", force=True)
+    print(ended.state, engine.balance(NPUB))
+    invariants.check(store)
+    report = engine.preflight(npub=NPUB, mint_url=mint.url)
+    print(report)
+    found = engine.retry_stranded(NPUB, mint.url, reason="the mint is back")
+    print(found, engine.balance(NPUB))
+    assert engine.balance(NPUB).unspent == 1999
+    invariants.check(store, mint)
+
+
+def test_a_fence_that_is_signed_after_a_forced_end_comes_back(store: Store) -> None:
+    """Given up while the mint says PENDING: the coins are stranded, the fence arrives after that."""
+    engine, mint, clock = funded(store)
+    mint.faults.next("melt", faults.REQUEST_LOST)
+    sent: list[Any] = []
+
+    def swap(url: str, body: Any) -> Any:
+        sent.append(body)
+        return Ambiguous("cut")
+
+    slow = on(store, clock, Between(mint, swap=swap))
+    melt = slow.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=8)
+    assert sent and melt.state == "fencing"
+
+    def pending(url: str, name: str) -> Any:
+        return attrs.evolve(mint.melt_quote_state(url, name), state="PENDING")
+
+    lying = on(store, clock, Between(mint, melt_quote_state=pending, swap=swap))
+    clock.advance(2 * HOUR_S)
+    lying.recover(force=True)
+    assert melt.refresh().state == "attention"
+    assert lying.write_off(melt.id, "weeks", force=True).state == "written_off"
+    assert engine.balance(NPUB).stranded == melt.inputs
+    assert is_value(mint.swap(mint.url, sent[0]))
+    (found,) = engine.retry_stranded(NPUB, mint.url, reason="UNPAID now")
+    held = engine.balance(NPUB)
+    assert (found.state, held.stranded, held.unspent) == ("collected", 0, 1999)
+    with pytest.raises(Refused) as nothing:
+        engine.retry_stranded(NPUB, mint.url, reason="again")
+    assert nothing.value.code == "NOTHING_STRANDED"
+    assert engine.reconcile(found.id).validation_passed and engine.reconcile(melt.id).validation_passed
+    invariants.check(store, mint)

@@ -49,9 +49,10 @@ class Stranded(Core):
         mint still refuses is stranded again by the next payment that meets it. Of every payment of the
         wallet that was given up the quote is asked too, also when its coins were retried before: PAID marks
         those of its coins spent that the mint calls SPENT, and stores its change, once. Each operation
-        of kind ``check`` that is returned holds up to ``page_size`` tokens; ``reason`` and ``operator``, who gives
-        it, stand in its audit record. Codes: INVALID_*, TOKEN_NOT_FOUND, OWNER_MISMATCH,
-        MINT_OR_UNIT_MISMATCH, OPERATOR_REASON_MISSING, NOTHING_STRANDED, MINT_*."""
+        of kind ``check`` that is returned holds up to ``page_size`` tokens; ``reason`` and ``operator``, who
+        gives it, stand in its audit record. Codes: INVALID_*, TOKEN_NOT_FOUND, OWNER_MISMATCH,
+        MINT_OR_UNIT_MISMATCH, OPERATOR_REASON_MISSING, NOTHING_STRANDED, PROOFS_NOT_UNSPENT,
+        PAYMENT_IN_FLIGHT, MINT_*."""
         return self._stranded(
             "retry", npub, mint_url, operator_says(reason, operator), tokens, wallet_id, unit
         )
@@ -124,8 +125,8 @@ class Stranded(Core):
                 return found
             if paid:
                 raise Refused(
-                    "the mint says PAID of the payment of these coins and does not call them SPENT: wait until "
-                    "it does, or write them off",
+                    "the mint says PAID of the payment of these coins and does not call them SPENT: wait "
+                    "until it does, or write them off",
                     code="PAYMENT_IN_FLIGHT",
                     operation=giver.id,
                 )
@@ -160,10 +161,15 @@ class Stranded(Core):
         return quote.state == "PAID"
 
     def _paid_late(self, wallet: Wallet, ids: tuple[str, ...], said: Evidence) -> Iterator[Operation]:
-        """Payments that were given up and ended after that, whose coins are not stranded any more: what the mint
-        took of them is spent, and what came back is ours. One that the mint says nothing of is left alone."""
+        """Payments that were given up and ended after that, whose coins are not stranded any more: what the
+        mint took of them is spent, and what came back is ours. One that the mint says nothing of is left
+        alone."""
         query = OperationQuery(
-            npub=wallet.npub, kind="melt", mint_url=wallet.mint_url, states=("written_off",), limit=_GIVEN_UP_MAX
+            npub=wallet.npub,
+            kind="melt",
+            mint_url=wallet.mint_url,
+            states=("written_off",),
+            limit=_GIVEN_UP_MAX,
         )
         for giver in page_of(lambda: self.store.operations(query), lambda op: op.id).records:
             coins = {part.token_id for part in (*giver.stranded, *giver.inputs)}
@@ -179,8 +185,8 @@ class Stranded(Core):
 
     def _collected(self, wallet: Wallet, giver: Operation, paid: bool, said: Evidence) -> Operation | None:
         """The check that marks spent what the mint took of a payment that was given up, and stores what came
-        back: its change when it is paid, else what a fence of it was signed for. None when nothing did, or all
-        of it is done already. One commit, so that nothing is stored twice."""
+        back: its change when it is paid, else what a fence of it was signed for. None when nothing did, or
+        when all of it is done already. One commit, so that nothing is stored twice."""
         run = self._open(giver, "operator")
         found = change_at_last(run, force=False) if paid else signed_fences(run)
         proofs = found.proofs or ()
@@ -209,9 +215,7 @@ class Stranded(Core):
         )
         return store_check(self._driver, self._run, op, Happened("found_paid", evidence), actor="operator")
 
-    def _spent(
-        self, wallet: Wallet, tokens: Sequence[Token], sent: frozenset[Secret]
-    ) -> frozenset[str]:
+    def _spent(self, wallet: Wallet, tokens: Sequence[Token], sent: frozenset[Secret]) -> frozenset[str]:
         """Names of those proofs in these tokens that were sent and that the mint calls SPENT."""
         names = [name_of(proof) for token in tokens for proof in token.proofs if proof.secret in sent]
         return frozenset(state.Y for state in self._states(wallet, names) if state.state == "SPENT")
@@ -238,5 +242,5 @@ class Stranded(Core):
 
 
 def _was_given_up(op: Operation) -> bool:
-    """Whether it is a payment that an operator gave up, so that its quote and its blanks can still be asked."""
+    """Whether it is a payment that was sent and that an operator gave up: its quote can still be asked."""
     return op.kind == "melt" and op.state == "written_off" and op.quote is not None and bool(op.request_body)

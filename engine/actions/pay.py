@@ -19,7 +19,6 @@ from ..run import CommitFirst, Happened, Pause, Result, Run
 from .answers import post_failed, quote_event, reason_of, state_unclear, too_many_inputs
 from .next_fence import next_fence
 
-
 _IN_FLIGHT = frozenset({"paying", "refused", "pending", "unknown", "unpaid", "fencing"})
 """States in which a request with the inputs may have been executed, and the mint's answer is awaited."""
 
@@ -56,7 +55,11 @@ def ask_state(run: Run) -> Result:
     if answer.state == "PAID":
         if is_freed(op):
             return _paid_though_freed(run, answer)
-        return Happened("mint_paid", with_change(run, answer, said_of(answer)))
+        paid = paid_with_ours(run, answer)
+        if paid.event == "mint_paid" or op.state != "unknown":
+            return paid
+        assert paid.evidence.quote is not None
+        return _quote_unclear(run, paid.evidence.quote, paid.evidence.reason)
     if answer.state == UNKNOWN and op.state == "unknown":
         return _quote_unclear(run, answer)
     if answer.state != "UNPAID":
@@ -69,14 +72,35 @@ def said_of(quote: MeltQuote) -> Evidence:
     return Evidence(quote=quote, reason=state_unclear(quote))
 
 
+def paid_with_ours(run: Run, quote: MeltQuote) -> Happened:
+    """What a PAID quote means that was not the answer to our request. A mint may have one quote for all who pay
+    an invoice: PAID with every input UNSPENT, twice, was paid by another request, and our inputs are not
+    spent. A mint that says nothing of the inputs, or that refused our fence because they are gone, is
+    believed."""
+    paid = Happened("mint_paid", with_change(run, quote, said_of(quote)))
+    proofs, reason = paid.evidence.proofs, run.operation.reason
+    if proofs and all(proof.dleq is not None for proof in proofs):
+        return paid
+    if reason is not None and reason.code == "FENCE_REFUSED":
+        return paid
+    for _ in range(2):
+        states = ask_inputs(run)
+        if isinstance(states, Failure) or {state.state for state in states} != {"UNSPENT"}:
+            return paid
+    words = "the mint calls the quote PAID and every input UNSPENT; our request was not what paid it"
+    unclear = attrs.evolve(quote, state=UNKNOWN, said="PAID", change=(), preimage=None)
+    return Happened("mint_unclear", Evidence(quote=unclear, reason=Reason("MINT_STATE_UNKNOWN", words, True)))
+
+
 def is_freed(op: Operation) -> bool:
     """Whether the inputs were freed though the request is still watched."""
     return op.state in ("watching", "stuck")
 
 
 def _paid_though_freed(run: Run, quote: MeltQuote) -> Happened:
-    """The quote of a request whose inputs are free again is PAID: with our inputs, or by another attempt. While
-    an operation that has sent these inputs too is in flight, that is not known: its end is waited for."""
+    """The quote of a request whose inputs are free again is PAID: with our inputs, or by another attempt.
+    While an operation that has sent these inputs too is in flight, that is not known: its end is waited
+    for."""
     evidence = _change_of_ours(run, quote)
     secrets = sorted(secret.reveal() for secret in sent_secrets(run.operation))
     states = run.mint.check_states(run.mint_url, [y_of(secret) for secret in secrets])
@@ -101,20 +125,20 @@ def _change_of_ours(run: Run, quote: MeltQuote) -> Evidence:
 
 def _sent_by_another(run: Run, spent: set[str]) -> bool:
     """Whether one of these proofs is held by another operation that has sent it and has not ended."""
-    op = run.operation
-    holders = {
-        token.reserved_by
+    held = {
+        token.reserved_by or ""
         for token in run.draft.all_tokens()
         if token.state == "reserved" and any(name_of(proof) in spent for proof in token.proofs)
     }
-    found = [run.store.operation(name) for name in sorted(h for h in holders if h not in (None, op.id))]
-    return any(o is not None and o.sent_at is not None and o.state in _IN_FLIGHT for o in found)
+    found = [run.store.operation(name) for name in sorted(held - {"", run.operation.id})]
+    return any(op is not None and op.sent_at is not None and op.state in _IN_FLIGHT for op in found)
 
 
-def _quote_unclear(run: Run, quote: MeltQuote) -> Happened:
+def _quote_unclear(run: Run, quote: MeltQuote, reason: Reason | None = None) -> Happened:
     """A state we do not know. Once every input is UNSPENT and the settle window over, a fence is as safe as
     after UNPAID."""
-    happened, states = Happened(quote_event(quote), said_of(quote)), ask_inputs(run)
+    said = said_of(quote) if reason is None else Evidence(quote=quote, reason=reason)
+    happened, states = Happened(quote_event(quote), said), ask_inputs(run)
     if isinstance(states, Failure):
         return happened
     try:
@@ -349,8 +373,8 @@ def find_fence(run: Run) -> Happened | bool | None:
 
 
 def signed_fences(run: Run) -> Evidence:
-    """Everything that the mint signed of the fences of a payment that was given up. What it does not answer, or
-    what does not open, is left out."""
+    """Everything that the mint signed of the fences of a payment that was given up. What it does not answer,
+    or what does not open, is left out."""
     proofs: list[Proof] = []
     for fence in alive(run.operation):
         restored = run.mint.restore(run.mint_url, blinded(fence.outputs))

@@ -119,7 +119,7 @@ class Stranded(Core):
     def _one(self, event: str, wallet: Wallet, tokens: Sequence[Token], said: Evidence) -> Operation:
         """Decide about the tokens; about those of one payment that is paid after all before the others."""
         for giver in self._givers(tokens) if event == "retry" else ():
-            paid = self._is_paid(giver)
+            paid = giver.state == "written_off" and self._is_paid(giver)
             found = self._collected(wallet, giver, paid, said)
             if found is not None:
                 return found
@@ -138,10 +138,10 @@ class Stranded(Core):
         return store_check(self._driver, self._run, op, Happened(event, evidence), actor="operator")
 
     def _givers(self, tokens: Sequence[Token]) -> list[Operation]:
-        """The payments these coins were given up with."""
+        """The payments these coins were given up with, or that ended without them."""
         names = dict.fromkeys(token.reserved_by for token in tokens)
         found = [self.store.operation(name) for name in names if name is not None]
-        return [op for op in found if op is not None and _was_given_up(op)]
+        return [op for op in found if op is not None and (_was_given_up(op) or _ended_without(op))]
 
     def _is_paid(self, giver: Operation) -> bool:
         """What the mint says of a payment that was given up. One that may still be in flight is
@@ -244,3 +244,8 @@ class Stranded(Core):
 def _was_given_up(op: Operation) -> bool:
     """Whether it is a payment that was sent and that an operator gave up: its quote can still be asked."""
     return op.kind == "melt" and op.state == "written_off" and op.quote is not None and bool(op.request_body)
+
+
+def _ended_without(op: Operation) -> bool:
+    """Whether its other inputs came back: a fence of what the mint refused may be signed late."""
+    return op.kind == "melt" and op.state == "released" and bool(op.stranded) and bool(op.request_body)

@@ -73,8 +73,8 @@ def said_of(quote: MeltQuote) -> Evidence:
 
 
 def paid_with_ours(run: Run, quote: MeltQuote) -> Happened:
-    """What a PAID quote means that was not the answer to our request. A mint may have one quote for all who pay
-    an invoice: PAID with every input UNSPENT, twice, was paid by another request, and our inputs are not
+    """What a PAID quote means that was not the answer to our request. A mint may have one quote for all who
+    pay an invoice: PAID with every input UNSPENT, twice, was paid by another request, and our inputs are not
     spent. A mint that says nothing of the inputs, or that refused our fence because they are gone, is
     believed."""
     paid = Happened("mint_paid", with_change(run, quote, said_of(quote)))

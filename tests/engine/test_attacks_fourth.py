@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import attrs
@@ -271,4 +272,36 @@ def test_r385_a_fence_that_is_signed_after_a_forced_end_comes_back(store: Store)
         engine.retry_stranded(NPUB, mint.url, reason="again")
     assert nothing.value.code == "NOTHING_STRANDED"
     assert engine.reconcile(found.id).validation_passed and engine.reconcile(melt.id).validation_passed
+    invariants.check(store, mint)
+
+
+def test_r385_the_fence_of_a_stranded_coin_that_is_signed_late_comes_back(store: Store) -> None:
+    """The mint refuses one coin, so the payment ends without it; then it signs the refused fence after all."""
+    engine, mint, clock = funded(store)
+    refused: list[Any] = []
+    bad: list[str] = []
+
+    def melt(url: str, body: Any) -> Any:
+        bad.append(json.loads(body.reveal())["inputs"][0]["secret"])
+        return No(10001, "bad input", True)
+
+    def swap(url: str, body: Any) -> Any:
+        if bad[0] not in body.reveal():
+            return mint.swap(url, body)
+        refused.append(body)
+        return No(10001, "bad input", True)
+
+    odd = on(store, clock, Between(mint, melt=melt, swap=swap))
+    melted = odd.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=60)
+    for _ in range(20):
+        clock.advance(5)
+        odd.recover(force=True)
+    held = engine.balance(NPUB)
+    assert melted.refresh().state == "released" and held.stranded > 0
+    assert is_value(mint.swap(mint.url, refused[-1]))
+    (found,) = engine.retry_stranded(NPUB, mint.url, reason="look again")
+    after = engine.balance(NPUB)
+    assert found.state == "collected" and after.stranded == 0
+    assert after.unspent == held.unspent + found.record.change_amount > held.unspent
+    assert engine.reconcile(melted.id).validation_passed and engine.reconcile(found.id).validation_passed
     invariants.check(store, mint)

@@ -42,9 +42,9 @@ class Stranded(Core):
         (``PROOFS_NOT_UNSPENT``; ``preflight(correct=True)`` marks what it calls SPENT). A coin that the
         mint still refuses is stranded again by the next payment that meets it. Of a payment that was given up
         by force the quote is asked too: PAID marks its coins spent and stores its change. Each operation
-        of kind ``check`` that is returned holds up to ``page_size`` tokens; ``reason`` and ``operator``, who gives
-        it, stand in its audit record. Codes: INVALID_*, TOKEN_NOT_FOUND, OWNER_MISMATCH,
-        MINT_OR_UNIT_MISMATCH, OPERATOR_REASON_MISSING, NOTHING_STRANDED, MINT_*."""
+        of kind ``check`` that is returned holds up to ``page_size`` tokens; ``reason`` and ``operator``, who
+        gives it, stand in its audit record. Codes: INVALID_*, TOKEN_NOT_FOUND, OWNER_MISMATCH,
+        MINT_OR_UNIT_MISMATCH, OPERATOR_REASON_MISSING, NOTHING_STRANDED, PAYMENT_IN_FLIGHT, MINT_*."""
         return self._stranded(
             "retry", npub, mint_url, operator_says(reason, operator), tokens, wallet_id, unit
         )
@@ -135,7 +135,7 @@ class Stranded(Core):
                 return giver, change_at_last(self._open(giver, "operator"), force=False)
             if quote.state != "UNPAID":
                 raise Refused(
-                    f"the mint says {quote.said or quote.state} of the payment of these coins: wait for its end",
+                    f"the mint says {quote.said or quote.state} of the payment of these coins: wait",
                     code="PAYMENT_IN_FLIGHT",
                     operation=giver.id,
                 )

@@ -8,6 +8,7 @@ from .world import Answers
 
 
 def ask_payment(view: View, got: Answers) -> Step:
+    """Ask whether the invoice is paid; PAID leads to the outputs, UNPAID may let it lapse."""
     if not got:
         return Ask("invoice")
     if got[0] == SILENT:
@@ -42,6 +43,7 @@ def _issued(view: View, got: Answers) -> Step:
 
 
 def post_mint(view: View, got: Answers) -> Step:
+    """Send the stored issue request."""
     if not got:
         return Post("mint")
     if isinstance(got[0], int):

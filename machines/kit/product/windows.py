@@ -10,6 +10,7 @@ from .world import World
 
 
 def windows(decider: Decider, world: World, index: int) -> Iterator[tuple[str, bool, str]]:
+    """Each stretch of time: its name, whether it has begun, and its words for a label."""
     setting = decider.setting
     plan, op = setting.plans[index], world.ops[index]
     if plan.kind == "mint":

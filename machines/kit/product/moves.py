@@ -106,7 +106,7 @@ def _worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
     elif isinstance(step, Ask):
         chosen = () if op.request else selection(View(decider, world, index))
         got = mint.answer(decider.setting, world, index, step.what, chosen)
-        yield _told(decider, world, index, f"{name} asks {step.what}: {_words(got)}", got, "engine")
+        yield _told(decider, world, index, f"{name} asks {step.what}: {_words(got)}", got, "answer")
         yield _told(decider, world, index, f"{name} asks {step.what}: {SILENT}", SILENT, "useless")
         if step.what == "keysets" and decider.setting.closes:
             yield _told(decider, world, index, f"{name} asks {step.what}: none usable", "none", "useless")

@@ -152,7 +152,8 @@ class Handle:
 
     @property
     def alarm(self) -> str | None:
-        """CRITICAL_MELT_FAILURE while it is parked although its payment is proven or possible."""
+        """While it is parked: CRITICAL_MELT_FAILURE when its payment is proven or possible,
+        CRITICAL_FUNDING_FAILURE when its invoice was paid."""
         return alarm_of(self.record)
 
     def audit(self) -> tuple[AuditRecord, ...]:

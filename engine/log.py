@@ -48,7 +48,7 @@ class TransitionEvent:
     at: int
     duration_ms: float
     data: Mapping[str, Any]
-    alarm: str | None = None  # CRITICAL_MELT_FAILURE: a person must look, money left or may have left
+    alarm: str | None = None  # CRITICAL_…_FAILURE: a person must look, money left or may have left
 
 
 class Log:

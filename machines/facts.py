@@ -139,6 +139,11 @@ class MeltFacts:
     hold_max_ms: int = 0
     held_unspent_since: int | None = None
 
+    @property
+    def inputs_all_unspent(self) -> bool:
+        """Whether the mint was asked about every input and called each one UNSPENT."""
+        return 0 < self.inputs_asked == self.input_count and self.input_states == frozenset({"UNSPENT"})
+
 
 @frozen(kw_only=True)
 class MintFacts:

@@ -25,6 +25,7 @@ FAMILIES: Mapping[str, str] = {
 }
 DB_FAILURE_AFTER_SUCCESS = "CRITICAL_DB_FAILURE_AFTER_MINT_SUCCESS"
 MELT_FAILURE = "CRITICAL_MELT_FAILURE"
+FUNDING_FAILURE = "CRITICAL_FUNDING_FAILURE"
 
 
 @frozen
@@ -139,6 +140,8 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
         "the operation stays open and recovery finishes it: pay nothing elsewhere"),
     MELT_FAILURE: (PERSON, "CRITICAL", "a payment was made, or may have been, and its operation cannot be finished "
         "without a person: the `alarm` of a handle, of the log and of the command line's JSON"),
+    FUNDING_FAILURE: (PERSON, "CRITICAL", "an invoice was paid, and the mint does not hand over what it is worth: the "
+        "`alarm` of a handle, of the log and of the command line's JSON"),
     "CHANGE_MISSING": (PERSON, "HIGH *", "the mint paid, but it did not give back the change that it owes"),
     "CHILD_MISSING": (PERSON, "HIGH", "the child swap of a melt cannot be found or did not hand over"),
     "FENCE_IMPOSSIBLE": (PERSON, "HIGH", "the mint does not support swap and restore, or too many fences were tried"),

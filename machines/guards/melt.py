@@ -40,13 +40,9 @@ def _unresolved_too_long(f: MeltFacts) -> bool:
     return f.since_last_send_ms >= f.settle_window_ms
 
 
-def inputs_all_unspent(f: MeltFacts) -> bool:
-    return f.inputs_asked > 0 and f.inputs_asked == f.input_count and f.input_states == frozenset({"UNSPENT"})
-
-
 def _inputs_settled_unspent(f: MeltFacts) -> bool:
     settled = f.since_last_send_ms is not None and f.since_last_send_ms >= f.settle_window_ms
-    return settled and inputs_all_unspent(f)
+    return settled and f.inputs_all_unspent
 
 
 def _change_in_bounds(f: MeltFacts) -> bool:
@@ -347,7 +343,7 @@ held_first_seen_unspent = Guard[MeltFacts](
     "held_first_seen_unspent",
     "the mint calls every held proof UNSPENT for the first time",
     "RELEASE_NOT_PROVEN",
-    lambda f: inputs_all_unspent(f) and f.held_unspent_since is None,
+    lambda f: f.inputs_all_unspent and f.held_unspent_since is None,
 )
 held_was_unspent = Guard[MeltFacts](
     "held_was_unspent",
@@ -360,7 +356,7 @@ held_proven_unspent = Guard[MeltFacts](
     "the mint calls every held proof UNSPENT, now and a settle window ago",
     "RELEASE_NOT_PROVEN",
     lambda f: (
-        inputs_all_unspent(f)
+        f.inputs_all_unspent
         and f.held_unspent_since is not None
         and f.now - f.held_unspent_since >= f.settle_window_ms
     ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from ..facts import MeltFacts
 from ..spec import Guard
-from .melt import inputs_all_unspent
 
 
 def _refusal_decides(f: MeltFacts) -> bool:
@@ -26,7 +25,7 @@ refusal_confirmed = Guard[MeltFacts](
     "refusal_confirmed",
     "the quote is UNPAID and every input UNSPENT",
     "NOT_PROVEN_UNPAID",
-    lambda f: f.quote_state == "UNPAID" and inputs_all_unspent(f),
+    lambda f: f.quote_state == "UNPAID" and f.inputs_all_unspent,
 )
 refusal_was_confirmed = Guard[MeltFacts](
     "refusal_was_confirmed",

@@ -152,12 +152,13 @@ def test_paid_but_not_issuable_is_told_and_heals(
     clock.advance(HOUR / 2)
     parked = look(world, handle)
     assert parked.state == "attention" and parked.reason is not None and parked.reason.code == code
+    assert parked.alarm == parked.as_dict()["alarm"] == "CRITICAL_FUNDING_FAILURE" and waits.alarm is None
     assert [r.compliance_level for r in parked.audit()][-1] == "CRITICAL"
     clock.advance(72 * HOUR)
     assert look(world, handle).state == "attention"
     setattr(books, what, False)
     issued = look(world, handle)
-    assert issued.state == "issued" and issued.reason is None
+    assert issued.state == "issued" and issued.reason is None and issued.alarm is None
     assert engine.balance(NPUB).unspent == 64
     invariants.check(store, mint)
 

@@ -104,11 +104,8 @@ def mint(name: str, machine: Machine[Any], setting: str, *finds: str) -> Planted
 
 
 PLANTED = (
-    melt("trust does not ask unpaid_is_proven", no_guard(MELT, "21.release.unpaid", "unpaid_is_proven"), "trust", "I10", "I4"),
-    melt("a refusal is not asked whether it stands", no_guard(MELT, "36", "refusal_confirmed"), "fast", "I10", "I4"),
+    melt("trust does not ask unpaid_is_proven", no_guard(no_guard(MELT, "12", "unpaid_is_proven"), "21.release.unpaid", "unpaid_is_proven"), "trust", "I10", "I4"),
     melt("any refusal counts as a clear one", asks(MELT, "refusal_decides", lambda f: f.policy == "fast"), "fast", "I10", "I4"),
-    melt("an unclear state is fenced before it settles",
-         asks(MELT, "inputs_settled_unspent", lambda f: "SPENT" not in f.input_states), "unclear", "I12", "I11", "I10"),
     melt("there is no settle window", asks(MELT, "unpaid_is_proven", no_settle_window), "trust", "I10", "I4"),
     melt("unknown is released without a fence",
          first(MELT, *edges("x", "mint_unpaid", "unknown", "released", requires=(melt_guards.unpaid_is_proven,), effects=FREES)),
@@ -138,7 +135,6 @@ PLANTED = (
     melt("nothing is too old in pending", without(MELT, "17.too_old.pending"), "pay", "I11"),
     melt("nothing is too old while watching", without(MELT, "17c"), "trust", "I11"),
     melt("nothing is too old while change is owed", without(MELT, "17.too_old.paid"), "overpaid", "I11"),
-    melt("a watch that is stuck has no exit", without(without(MELT, "21c"), "21d"), "broken-trust", "I11"),
     melt("fencing has no place for PAID", without(MELT, "10.mint_paid.fencing"), "late", "I8"),
     melt("broken trust is not seen", without(MELT, "32"),
          "broken-trust", "I11"),

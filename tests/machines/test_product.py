@@ -39,6 +39,8 @@ NEVER_TAKEN = {
     "14b.mint_unclear.unpaid": "only trust asks the quote there, and the unclear mint is not trusted",
     "14c.mint_unclear.unknown": "words are no part of the model",
     "17b.too_old.settled": "documents are always read and checked",
+    "21d.write_off.stuck": "the model's operator uses no force",
+    "29c.write_off.attention": "the model's operator uses no force",
     "21c.write_off.stuck": "the model's operator uses no force, and without it the watch ends by itself",
     "22b.fence_done.stuck": "a worker that lost its lease forgets its fence; restore finds it",
     "24b.change_received.paid": "the model's mint signs what it owes",

@@ -49,7 +49,8 @@ def test_the_scan_sees_something() -> None:
     found = {code for _, code in used()}
     assert len(found) > 60
     assert {"INVALID_NPUB", "CHANGE_MISSING", "OPERATOR_*", "MINT_UNREACHABLE", "INTERRUPTED", "CONFLICT",
-            catalogue.DB_FAILURE_AFTER_SUCCESS, catalogue.MELT_FAILURE} <= found  # fmt: skip
+            catalogue.DB_FAILURE_AFTER_SUCCESS, catalogue.MELT_FAILURE,
+            catalogue.FUNDING_FAILURE} <= found  # fmt: skip
 
 
 def test_entries_are_well_formed() -> None:

@@ -15,7 +15,8 @@ from .setting import Setting
 from .world import World
 
 STATES_MAX = 1_000_000
-_ALONE = ("engine", "mint", "clock")
+_OURS = ("engine", "answer")
+_ALONE = (*_OURS, "mint", "clock")
 _AGAINST_US = ("engine", "clock", "useless")
 
 
@@ -113,7 +114,7 @@ class _Search:
                 if new:
                     self._add(move.world, here, Step(move.label, move.note), self.depths[here] + 1)
                 self.links.append((here, number, move.kind))
-                if move.edge and number != here and move.kind == "engine":
+                if move.edge and number != here and move.kind in _OURS:
                     self.steps.append((here, number))
             here += 1
             if len(self.worlds) > states_max:
@@ -144,7 +145,7 @@ class _Search:
         """Worlds in a circle of committed transitions that workers go round while nothing else happens."""
         onward: list[list[int]] = [[] for _ in self.worlds]
         for before, after, kind in self.links:
-            if kind == "engine":
+            if kind in _OURS:
                 onward[before].append(after)
         component = components(onward)
         return {before for before, after in self.steps if component[before] == component[after]}

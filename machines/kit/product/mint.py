@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .programs import REFUSED
 from .setting import Setting
+from .view import REFUSED
 from .world import Op, Quote, Request, World
 
 TAKEN = "TAKEN"

@@ -13,21 +13,11 @@ from . import mint
 from .effects import APART, EFFECTS, commit
 from .facts import NOTHING, Evidence
 from .operators import OPERATORS
-from .programs import (
-    PROGRAMS,
-    REFUSED,
-    SENDS,
-    SILENT,
-    Ask,
-    Happened,
-    Post,
-    Program,
-    Step,
-    View,
-    selection,
-)
+from .programs import PROGRAMS, SENDS, selection
 from .scene import Decider, Refused
 from .setting import Setting
+from .view import REFUSED, SILENT, Ask, Happened, Post, Program, Step, View
+from .windows import windows
 from .world import FORGOTTEN, Answers, Look, Op, Request, World
 
 
@@ -116,7 +106,7 @@ def _worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
     elif isinstance(step, Ask):
         chosen = () if op.request else selection(View(decider, world, index))
         got = mint.answer(decider.setting, world, index, step.what, chosen)
-        yield _told(decider, world, index, f"{name} asks {step.what}: {_words(got)}", got, "engine")
+        yield _told(decider, world, index, f"{name} asks {step.what}: {_words(got)}", got, "answer")
         yield _told(decider, world, index, f"{name} asks {step.what}: {SILENT}", SILENT, "useless")
         if step.what == "keysets" and decider.setting.closes:
             yield _told(decider, world, index, f"{name} asks {step.what}: none usable", "none", "useless")
@@ -356,39 +346,10 @@ def _operator(decider: Decider, world: World, index: int) -> Iterator[Move]:
 
 def _clock(decider: Decider, world: World, index: int) -> Iterator[Move]:
     plan, op = decider.setting.plans[index], world.ops[index]
-    for window, begun, words in _windows(decider, world, index):
+    for window, begun, words in windows(decider, world, index):
         if begun and window not in op.over:
             after = world.with_op(index, over=op.over | {window})
             yield Move(f"{words} of {plan.name} is over", "clock", after)
-
-
-def _windows(decider: Decider, world: World, index: int) -> Iterator[tuple[str, bool, str]]:
-    setting = decider.setting
-    plan, op = setting.plans[index], world.ops[index]
-    if plan.kind == "mint":
-        yield "quote", op.state == "quoted" and not op.paid, "the invoice"
-        yield "watch", op.state == "lapsed" and not op.paid, "the watch"
-        unanswered = op.state == "quoted" and "quote" in op.over
-        yield "age", unanswered or "watch" in op.over or op.paid, "patience"
-        yield "settle", op.sent and op.state == "attention", "the wait for the next try"
-        return
-    arrived = all(request.op != plan.name for request in world.net)
-    yield (
-        "quote",
-        op.quote and (not op.sent or plan.policy == "retry_then_fence") and not op.payment,
-        "the quote",
-    )
-    # an answer to our own request starts the settle window anew, so it cannot end before
-    waits = op.state == "paying" or op.payment
-    yield "settle", op.sent and not waits and (setting.late or arrived), "the settle window"
-    freed = op.state in ("watching", "stuck")
-    begun = ("watch" if freed else "settle") in op.over and not op.payment
-    yield "age", begun or op.state == "paid", "patience"
-    yield "refusal", op.state == "refused" and op.confirmed_unspent, "the refusal window"
-    yield "watch", freed and arrived, "the watch window"
-    late = setting.withholds or not mint.change_owed(setting, world, index)
-    yield "change", op.state == "paid" and late, "the change window"
-    yield "empty", op.state == "paid" and op.empty and late, "the wait for empty change"
 
 
 def _crash(decider: Decider, world: World) -> Iterator[Move]:

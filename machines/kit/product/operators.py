@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .facts import Evidence
-from .programs import PROGRAMS, SILENT, Ask, Happened, Program, Step, View, fences, restore_outputs
+from .funding import restore_outputs
+from .programs import PROGRAMS, fences
+from .view import SILENT, Ask, Happened, Program, Step, View
 from .world import Answers
 
 

@@ -5,65 +5,12 @@ worker can come between any two of its questions. The order of the questions is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
-from .facts import NOTHING, Evidence
-from .scene import Decider
-from .setting import Plan
-from .world import Answers, Op, World
-
-SILENT = "no answer"
-"""A question the mint did not answer, for whatever reason."""
-
-
-class Ask(NamedTuple):
-    """A question to the mint that changes nothing: quote, inputs, fences, change, outputs."""
-
-    what: str
-
-
-class Post(NamedTuple):
-    """A stored request is sent: melt, fence or mint."""
-
-    kind: str
-
-
-class Happened(NamedTuple):
-    """An event, resting on this evidence."""
-
-    event: str
-    seen: Evidence = NOTHING
-
-
-Step = Ask | Post | Happened | None
-"""What comes next; None means to wait for somebody else."""
-
-
-class View(NamedTuple):
-    """What a program may look at."""
-
-    decider: Decider
-    world: World
-    at: int
-
-    @property
-    def op(self) -> Op:
-        return self.world.ops[self.at]
-
-    @property
-    def plan(self) -> Plan:
-        return self.decider.setting.plans[self.at]
-
-    def accepts(self, event: str, seen: Evidence = NOTHING) -> bool:
-        """Whether the machine would take the event."""
-        return self.decider.decide(self.world, self.at, event, seen).accepted
-
-
-Program = Callable[[View, Answers], Step]
-
-REFUSED = "refused by the mint"
-"""The mint's own clear refusal of a payment request: it is not executed, and never will be."""
+from .facts import Evidence
+from .funding import ask_payment, post_mint, restore_outputs
+from .view import REFUSED, SILENT, Ask, Happened, Post, Program, Step, View
+from .world import Answers
 
 _OF_QUOTE = {
     "PAID": "mint_paid",
@@ -371,81 +318,12 @@ def _reconcile(view: View, got: Answers) -> Step:
     return Happened(event, Evidence(checks=1, discrepancies=0 if agrees else 1))
 
 
-def _ask_payment(view: View, got: Answers) -> Step:
-    if not got:
-        return Ask("invoice")
-    if got[0] == SILENT:
-        return _or_old(view, Happened("mint_unreachable"))
-    seen = Evidence(quote=got[0])
-    if got[0] == "ISSUED":
-        return _issued(view, got[1:])
-    if got[0] == "PAID":
-        if len(got) == 1:
-            return Ask("keysets")
-        if got[1] == "usable":
-            return Happened("invoice_paid", seen)
-        return _or_old(view, Happened("issue_blocked", seen))
-    for event in ("expire", "watch_over"):
-        if view.accepts(event, seen):
-            return Happened(event, seen)
-    return _or_old(view, Happened("invoice_unpaid", seen))
-
-
-def _issued(view: View, got: Answers) -> Step:
-    """ISSUED: perhaps to us, after our outputs were asked for; so they are asked for again."""
-    seen = Evidence(quote="ISSUED", restored_none=True)
-    if not view.op.outputs:
-        return Happened("invoice_issued", seen)
-    if not got:
-        return Ask("outputs")
-    if got[0] == SILENT:
-        return _or_old(view, Happened("mint_unreachable"))
-    if got[0]:
-        return _or_old(view, Happened("signatures_restored", Evidence(verified=True)))
-    return _or_old(view, Happened("restore_empty", seen))
-
-
-def _post_mint(view: View, got: Answers) -> Step:
-    if not got:
-        return Post("mint")
-    if isinstance(got[0], int):
-        return Happened("signatures_received", Evidence(verified=True))
-    return Happened(got[0])
-
-
-def restore_outputs(view: View, got: Answers) -> Step:
-    """Are our outputs signed, and if not, what does the mint say of the quote?"""
-    if not view.op.outputs:
-        return _ask_payment(view, got)
-    if not got:
-        return Ask("outputs")
-    if isinstance(got[0], int) and got[0]:
-        return _or_old(view, Happened("signatures_restored", Evidence(verified=True)))
-    if len(got) == 1:
-        return Ask("invoice")
-    if got[1] == SILENT or (got[0] == SILENT and got[1] != "PAID"):
-        return _or_old(view, Happened("mint_unreachable"))
-    if got[1] == "ISSUED":
-        return _issued(view, got[2:])
-    useless = view.op.declined and len(view.op.outputs) < view.decider.setting.outputs_max
-    outdated = got[1] == "PAID" and (useless or view.op.outputs[-1] != view.world.epoch)
-    return _or_old(
-        view, Happened("restore_empty", Evidence(quote=got[1], restored_none=True, outdated=outdated))
-    )
-
-
-def _or_old(view: View, happened: Happened) -> Happened:
-    if not view.accepts(happened.event, happened.seen) and view.accepts("too_old"):
-        return Happened("too_old")
-    return happened
-
-
 PROGRAMS: Mapping[str, Program] = {
     "ask_quote": _ask_quote, "choose_inputs": _choose_inputs, "start": _start, "post_melt": _post_melt,
     "confirm_refusal": _confirm_refusal,
     "ask_state": _ask_state, "resolve_unpaid": _resolve_unpaid, "post_fence": _post_fence,
-    "collect_change": _collect_change, "reconcile": _reconcile, "ask_payment": _ask_payment,
-    "post_mint": _post_mint, "restore_outputs": restore_outputs,
+    "collect_change": _collect_change, "reconcile": _reconcile, "ask_payment": ask_payment,
+    "post_mint": post_mint, "restore_outputs": restore_outputs,
 }  # fmt: skip
 """By the action a state names."""
 

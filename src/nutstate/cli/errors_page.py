@@ -46,7 +46,8 @@ without its idempotency key, so that the same key can be used when the mint is b
 After the request may have been sent no refusal is possible any more: the call returns a handle, or raises
 `CRITICAL_DB_FAILURE_AFTER_MINT_SUCCESS` when the store fails. Its class is that of the store's error, its details name
 that error's code as `cause`, and the operation as `operation_id`; recovery finishes it. What only a person can finish
-is not raised but returned, with `alarm` = `CRITICAL_MELT_FAILURE` in the handle, the log and the JSON.
+is not raised but returned. `alarm` in the handle, the log and the JSON then is `CRITICAL_MELT_FAILURE`, or
+`CRITICAL_FUNDING_FAILURE` for an invoice that was paid and that the mint does not issue for.
 """
 
 

@@ -276,7 +276,7 @@ def test_r385_a_fence_that_is_signed_after_a_forced_end_comes_back(store: Store)
 
 
 def test_r385_the_fence_of_a_stranded_coin_that_is_signed_late_comes_back(store: Store) -> None:
-    """The mint refuses one coin, so the payment ends without it; then it signs the refused fence after all."""
+    """The mint refuses one coin, and the payment ends without it; then it signs the refused fence."""
     engine, mint, clock = funded(store)
     refused: list[Any] = []
     bad: list[str] = []

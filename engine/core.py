@@ -65,7 +65,7 @@ class Core:
         self._mint_allowed = mint_allowed
         self._mints_allowed = frozenset(map(arguments.mint_url, self.settings.mints_allowed or ()))
         self._audit_key = arguments.audit_key(audit_key)
-        self._limits = InputLimits()
+        self._limits = InputLimits(monotonic=self.clock.monotonic)
         self._keysets = Keysets(self.mint, self.clock, self.settings)
         self._driver = Driver(store, self.settings, self.clock, Worker(), faults or NoFaults(), log, observer)
         self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open, asked.heard)

@@ -151,7 +151,7 @@ class Driver:
             run.draft = self.open_draft(run.operation, run.draft.actor)
         now = run.now()
         evidence = happened.evidence
-        if effects.lets_go(decision):
+        if effects.lets_go(decision) or "free_untouched" in decision.effects:
             gone = spent_meanwhile(self.store, run.operation, run.draft.all_tokens())
             evidence = attrs.evolve(evidence, spent_meanwhile=gone)
         run.draft.advance(decision, now, _audit_data(run.operation, evidence))

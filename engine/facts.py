@@ -382,5 +382,6 @@ def check_facts(evidence: Evidence) -> CheckFacts:
         said_spent_again=len(first & again),
         operator_reason=evidence.operator_reason,
         quote_paid=evidence.quote is not None and evidence.quote.state == "PAID",
+        fence_signed=evidence.fence_outputs_signed,
         stranded_tokens=sum(part.token.state == "stranded" for part in chosen),
     )

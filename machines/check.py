@@ -22,7 +22,7 @@ CHECK: Machine[CheckFacts] = Machine(
               absorbs=("recover", "resolve")),
         State("retried", "an operator made stranded coins spendable again", kind="final", group="final",
               absorbs=("recover",)),
-        State("collected", "a payment that was given up is paid after all; its change is ours", kind="final",
+        State("collected", "a payment that was given up ended after all; what came back is ours", kind="final",
               group="final", absorbs=("recover",)),
         State("written_off", "an operator gave stranded coins up as lost", kind="final", group="final",
               absorbs=("recover",)),
@@ -34,7 +34,7 @@ CHECK: Machine[CheckFacts] = Machine(
         Event("resolve", "an operator settled the contradiction", "operator"),
         Event("retry", "an operator wants stranded coins tried again", "operator"),
         Event("write_off", "an operator gives stranded coins up", "operator"),
-        Event("found_paid", "the mint says PAID of a payment that was given up", "mint"),
+        Event("found_paid", "a payment that was given up is PAID, or a fence of it is signed", "mint"),
         Event("recover", "a restart found the operation", "restart"),
     ),
     transitions=(

@@ -189,6 +189,7 @@ class CheckFacts:
     discrepancies: int = 0
     said_spent: int = 0  # proofs the mint called SPENT
     quote_paid: bool = False  # of a payment that was given up
+    fence_signed: bool = False  # of such a payment
     said_spent_again: int = 0  # of these, asked a second time
     operator_reason: str = ""
     stranded_tokens: int = 0  # named tokens in state stranded

@@ -17,7 +17,7 @@ from ..proofs import sent_keys
 from ..run import Happened, Pause, Result, Run
 from .answers import blames_inputs, names_inputs, post_failed, reason_of, signed_before, too_many_inputs
 from .next_fence import inputs_of, new_fence, next_fence
-from .pay import ask_inputs, ask_state, fence_evidence, find_fence, refused_as_gone, with_change
+from .pay import ask_inputs, ask_state, fence_evidence, find_fence, paid_with_ours, refused_as_gone
 
 
 def resolve_unpaid(run: Run) -> Result:
@@ -61,7 +61,9 @@ def post_fence(run: Run) -> Result:
         return found
     quote = run.mint.melt_quote_state(op.mint_url, op.quote.id)
     if not isinstance(quote, Failure) and quote.state == "PAID":
-        return Happened("mint_paid", with_change(run, quote, Evidence(quote=quote)))
+        paid = paid_with_ours(run, quote)
+        if paid.event == "mint_paid":
+            return paid  # else the inputs are UNSPENT, and the fence is posted
     if found is None:
         return Happened("mint_unreachable")
     states = ask_inputs(run)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import attrs
 
 from ...storage.records import Fence, Operation, Output, Proof, Reason
@@ -16,6 +18,9 @@ from ..proofs import name_of, sent_secrets
 from ..run import CommitFirst, Happened, Pause, Result, Run
 from .answers import post_failed, quote_event, reason_of, state_unclear, too_many_inputs
 from .next_fence import next_fence
+
+_IN_FLIGHT = frozenset({"paying", "refused", "pending", "unknown", "unpaid", "fencing"})
+"""States in which a request with the inputs may have been executed, and the mint's answer is awaited."""
 
 
 def post_melt(run: Run) -> Result:
@@ -48,8 +53,13 @@ def ask_state(run: Run) -> Result:
     if op.payment is not None:
         return Happened("mint_paid", _change_now(run, answer))
     if answer.state == "PAID":
-        evidence = with_change(run, answer, said_of(answer))
-        return _paid_though_freed(run, evidence) if is_freed(op) else Happened("mint_paid", evidence)
+        if is_freed(op):
+            return _paid_though_freed(run, answer)
+        paid = paid_with_ours(run, answer)
+        if paid.event == "mint_paid" or op.state != "unknown":
+            return paid
+        assert paid.evidence.quote is not None
+        return _quote_unclear(run, paid.evidence.quote, paid.evidence.reason)
     if answer.state == UNKNOWN and op.state == "unknown":
         return _quote_unclear(run, answer)
     if answer.state != "UNPAID":
@@ -62,26 +72,73 @@ def said_of(quote: MeltQuote) -> Evidence:
     return Evidence(quote=quote, reason=state_unclear(quote))
 
 
+def paid_with_ours(run: Run, quote: MeltQuote) -> Happened:
+    """What a PAID quote means that was not the answer to our request. A mint may have one quote for all who
+    pay an invoice: PAID with every input UNSPENT, twice, was paid by another request, and our inputs are not
+    spent. A mint that says nothing of the inputs, or that refused our fence because they are gone, is
+    believed."""
+    paid = Happened("mint_paid", with_change(run, quote, said_of(quote)))
+    proofs, reason = paid.evidence.proofs, run.operation.reason
+    if proofs and all(proof.dleq is not None for proof in proofs):
+        return paid
+    if reason is not None and reason.code == "FENCE_REFUSED":
+        return paid
+    for _ in range(2):
+        states = ask_inputs(run)
+        if isinstance(states, Failure) or {state.state for state in states} != {"UNSPENT"}:
+            return paid
+    words = "the mint calls the quote PAID and every input UNSPENT; our request was not what paid it"
+    unclear = attrs.evolve(quote, state=UNKNOWN, said="PAID", change=(), preimage=None)
+    return Happened("mint_unclear", Evidence(quote=unclear, reason=Reason("MINT_STATE_UNKNOWN", words, True)))
+
+
 def is_freed(op: Operation) -> bool:
     """Whether the inputs were freed though the request is still watched."""
     return op.state in ("watching", "stuck")
 
 
-def _paid_though_freed(run: Run, evidence: Evidence) -> Happened:
-    """The quote of a request whose inputs are free again is PAID: with our inputs, or by another attempt."""
+def _paid_though_freed(run: Run, quote: MeltQuote) -> Happened:
+    """The quote of a request whose inputs are free again is PAID: with our inputs, or by another attempt.
+    While an operation that has sent these inputs too is in flight, that is not known: its end is waited
+    for."""
+    evidence = _change_of_ours(run, quote)
     secrets = sorted(secret.reveal() for secret in sent_secrets(run.operation))
     states = run.mint.check_states(run.mint_url, [y_of(secret) for secret in secrets])
     if isinstance(states, Failure):
         return Happened(post_failed(states), Evidence(answer=states))
     evidence = attrs.evolve(evidence, states=states)
+    if not evidence.proofs and _sent_by_another(run, {s.Y for s in states if s.state == "SPENT"}):
+        return Happened("mint_pending", evidence)
     otherwise = run.decide("paid_otherwise", evidence).accepted
     return Happened("paid_otherwise" if otherwise else "mint_paid", evidence)
 
 
-def _quote_unclear(run: Run, quote: MeltQuote) -> Happened:
+def _change_of_ours(run: Run, quote: MeltQuote) -> Evidence:
+    """The quote with change that proves to be ours: by DLEQ on our blanks, or because NUT-09 names them. The
+    quote may be another attempt's too, and then its change fits that one's blanks."""
+    evidence = with_change(run, quote, said_of(quote))
+    if evidence.proofs and all(proof.dleq is not None for proof in evidence.proofs):
+        return evidence
+    restored, _ = _restore_change(run, None)
+    return attrs.evolve(evidence, proofs=restored or None, proofs_verified=bool(restored))
+
+
+def _sent_by_another(run: Run, spent: set[str]) -> bool:
+    """Whether one of these proofs is held by another operation that has sent it and has not ended."""
+    held = {
+        token.reserved_by or ""
+        for token in run.draft.all_tokens()
+        if token.state == "reserved" and any(name_of(proof) in spent for proof in token.proofs)
+    }
+    found = [run.store.operation(name) for name in sorted(held - {"", run.operation.id})]
+    return any(op is not None and op.sent_at is not None and op.state in _IN_FLIGHT for op in found)
+
+
+def _quote_unclear(run: Run, quote: MeltQuote, reason: Reason | None = None) -> Happened:
     """A state we do not know. Once every input is UNSPENT and the settle window over, a fence is as safe as
     after UNPAID."""
-    happened, states = Happened(quote_event(quote), said_of(quote)), ask_inputs(run)
+    said = said_of(quote) if reason is None else Evidence(quote=quote, reason=reason)
+    happened, states = Happened(quote_event(quote), said), ask_inputs(run)
     if isinstance(states, Failure):
         return happened
     try:
@@ -313,6 +370,19 @@ def find_fence(run: Run) -> Happened | bool | None:
             return Happened("fence_found", found)
         unknown = True
     return None if unknown else True
+
+
+def signed_fences(run: Run) -> Evidence:
+    """Everything that the mint signed of the fences of a payment that was given up. What it does not answer,
+    or what does not open, is left out."""
+    proofs: list[Proof] = []
+    for fence in alive(run.operation):
+        restored = run.mint.restore(run.mint_url, blinded(fence.outputs))
+        if isinstance(restored, Failure) or restored.is_empty:
+            continue
+        with contextlib.suppress(BadSignature, MintSilent):
+            proofs += unblind_restored(fence.outputs, restored, run.keys)
+    return Evidence(proofs=tuple(proofs), proofs_verified=True, fence_outputs_signed=bool(proofs))
 
 
 def fence_evidence(fence: Fence, proofs: tuple[Proof, ...]) -> Evidence:

@@ -6,7 +6,7 @@ from ..evidence import Evidence
 from ..mint.port import Failure
 from ..run import Happened, Pause, Result, Run
 from .answers import post_failed, quote_event
-from .pay import ask_inputs, said_of, with_change
+from .pay import ask_inputs, paid_with_ours, said_of
 
 
 def confirm_refusal(run: Run) -> Result:
@@ -22,8 +22,10 @@ def confirm_refusal(run: Run) -> Result:
     quote = run.mint.melt_quote_state(op.mint_url, op.quote.id)
     if isinstance(quote, Failure):
         return Happened(post_failed(quote), Evidence(answer=quote))
+    if quote.state == "PAID":
+        return paid_with_ours(run, quote)
     if quote.state != "UNPAID":
-        return Happened(quote_event(quote), with_change(run, quote, said_of(quote)))
+        return Happened(quote_event(quote), said_of(quote))
     states = ask_inputs(run)
     if isinstance(states, Failure):
         return Happened(post_failed(states), Evidence(answer=states))

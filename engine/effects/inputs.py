@@ -189,7 +189,9 @@ def _set_apart(
 def free_untouched(scene: Scene) -> None:
     """A request with one input SPENT elsewhere can never be executed (the mint takes all inputs or
     none): what the mint calls UNSPENT of the others is freed. Needs quote UNPAID, asked afterwards.
-    Of a hold that nobody recorded there is no request of ours: what is UNSPENT is freed."""
+    Of a hold that nobody recorded there is no request of ours: what is UNSPENT is freed. What the mint took
+    for an operation that had freed it on trust is that one's cost, and no loss of this one."""
+    _correct_taken(scene)
     draft, quote = scene.draft, scene.evidence.quote
     states = {state.Y: state.state for state in scene.evidence.states or ()}
     held = scene.decision.state == "contested"
@@ -207,3 +209,19 @@ def free_untouched(scene: Scene) -> None:
         else:
             draft.split_token(part.token_id, free, scene.now)
             move_off(scene, token, free, split_id(draft.operation.id, n))
+
+
+def _correct_taken(scene: Scene) -> None:
+    """Mark as spent, and not as given up, what the mint took meanwhile for another operation."""
+    draft, gone, op = scene.draft, scene.evidence.spent_meanwhile, scene.draft.operation
+    for n, part in enumerate(op.inputs, 1):
+        token = draft.token(part.token_id)
+        taken = tuple(proof for proof in token.proofs if proof.secret in gone)
+        if not taken or (token.state, token.reserved_by) != ("reserved", op.id):
+            continue
+        if len(taken) < len(token.proofs):
+            draft.split_token(part.token_id, taken, scene.now)
+            token = move_off(scene, token, taken, f"{split_id(op.id, n)}_taken")
+        else:
+            draft.change_token(part.token_id, "release", scene.now, release="request_dead")
+        draft.change_token(token.transaction_id, "correct_spent", scene.now, mint_spent_count=len(taken))

@@ -170,7 +170,8 @@ def record_loss(scene: Scene) -> None:
     if op.payment is None:
         # what fences of parts spent before is no loss: its value came back
         given_up = [draft.token(part.token_id) for part in op.inputs if not draft.was_spent(part.token_id)]
-        draft.set(loss=sum(token.total_amount for token in given_up if token.state == "spent"))
+        lost = (token for token in given_up if (token.state, token.reserved_by) == ("spent", op.id))
+        draft.set(loss=sum(token.total_amount for token in lost))
         return
     least, most = owed_bounds(op.amount, op.fee_reserve, op.input_fee, inputs_total(scene))
     missing = max(0, least - op.change_amount)

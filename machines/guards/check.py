@@ -25,9 +25,9 @@ something_stranded = Guard[CheckFacts](
 )
 paid_after_all = Guard[CheckFacts](
     "paid_after_all",
-    "the mint says PAID of a payment that was given up",
+    "the mint says PAID of a payment that was given up, or signed a fence of it",
     "NOT_PROVEN_PAID",
-    lambda f: f.quote_paid,
+    lambda f: f.quote_paid or f.fence_signed,
 )
 operator_gave_reason = Guard[CheckFacts](
     "operator_gave_reason",

@@ -361,10 +361,11 @@ CHECK = Rows(
         resolved   | final  | recover resolve |
         retried    | final  | recover |
         written_off | final | recover |
+        collected  | final  | recover |
     """,
     origins="""
         engine   | found_clean found_wrong
-        mint     | found_spent
+        mint     | found_spent found_paid
         operator | resolve retry write_off
         restart  | recover
     """,
@@ -375,8 +376,10 @@ CHECK = Rows(
         4 | resolve     | discrepant > resolved | operator_gave_reason | record_reason
         5 | retry       | none > retried        | operator_gave_reason, something_stranded | free_stranded record_reason alarm
         6 | write_off   | none > written_off    | operator_gave_reason, something_stranded | drop_stranded record_reason record_loss alarm
+        7 | found_paid  | none > collected      | operator_gave_reason, paid_after_all | correct_spent store_late_change record_reason alarm
     """,
     codes="""
+        NOT_PROVEN_PAID | paid_after_all
         RECONCILIATION_FAILED | documents_agree
         NOT_PROVEN_SPENT | spent_said_twice
         NOTHING_STRANDED | something_stranded

@@ -154,6 +154,7 @@ CASES: list[Case] = [
      [{"now": 9, "unresolved_since": 0}]),
     (melt.forced, M(forced=True), [{"forced": False}]),
     (check.paid_after_all, C(quote_paid=True), [{"quote_paid": False}]),
+    (check.paid_after_all, C(fence_signed=True), [{"fence_signed": False}]),
     (melt.drives_fail, M(failures=3, failures_max=3), [{"failures": 2}, {"failures": 0, "failures_max": 0}]),
     (melt.change_above_owed, M(change_total=5, owed_max=4),
      [{"change_total": 4}, {"change_total": None}, {"owed_max": None}]),

@@ -87,7 +87,7 @@ DEFAULT: tuple[Setting, ...] = (
         "the mint may name states that nobody knows, and requests arrive late",
         unclear=True,
         late=True,
-        fees=(0, 1),
+        fees=(0,),
     ),
     _single(
         "broken-trust",

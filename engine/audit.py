@@ -17,7 +17,7 @@ _MONEY_MOVES = frozenset(
      "adopt_split", "index_proofs", "set_spent_at", "move_proofs", "set_reserved_by", "clear_reserved_by",
      "reserve_inputs", "release_inputs", "stamp_sent", "park_record", "spend_contested", "correct_spent",
      "free_untouched", "split_off_keep", "store_payment", "record_loss", "spend_part",
-     "strand_part", "free_stranded", "drop_stranded"}
+     "strand_part", "strand_inputs", "store_late_change", "free_stranded", "drop_stranded"}
 )  # fmt: skip
 LEVELS = ("STANDARD", "HIGH", "CRITICAL")
 _RETENTION = {"STANDARD": "1y", "HIGH": "7y", "CRITICAL": "10y"}

@@ -156,6 +156,8 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
     "OPERATOR_RELEASE": (PERSON, "MEDIUM", "an operator freed the inputs on the mint's word"),
     "OPERATOR_RESOLVE": (PERSON, "MEDIUM", "an operator declared a discrepancy settled"),
     "OPERATOR_RESUME": (PERSON, "LOW", "an operator sent the operation back to work"),
+    "OPERATOR_RETRY": (PERSON, "MEDIUM", "an operator made stranded coins spendable again"),
+    "OPERATOR_FOUND_PAID": (PERSON, "MEDIUM", "stranded coins were tried again, and their payment had ended"),
     "OPERATOR_WRITE_OFF": (PERSON, "HIGH", "an operator gave the rest up as lost"),
     "NUTSTATE_ERROR": (PROGRAM, "HIGH", "the base of every error"),
     "USAGE": (PROGRAM, "LOW", "the command line is wrong (exit code 2)"),

@@ -38,10 +38,12 @@ def store_quote(scene: Scene) -> None:
 
 
 def record_reason(scene: Scene) -> None:
-    """Keep why: the operator's word where it decides, else what was found. The audit record has both."""
+    """Keep why: the operator's word where it decides or nothing else says why, else what was found. The
+    audit record has both."""
     reason, event = scene.evidence.reason, scene.decision.event
     origins = {known.name: known.origin for known in scene.draft.machine.events}
-    if scene.evidence.operator_reason and origins[event] not in ("mint", "clock"):
+    decides = reason is None or origins[event] not in ("mint", "clock")
+    if scene.evidence.operator_reason and decides:
         reason = Reason(f"OPERATOR_{event.upper()}", scene.evidence.operator_reason)
     scene.draft.set(reason=reason)
 

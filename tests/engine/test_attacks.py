@@ -474,9 +474,24 @@ def test_money_in_an_operators_words_is_hidden(store: Store) -> None:
     assert bolt11 not in repr(done.audit()) + repr(done.as_dict())
 
 
-@pytest.mark.parametrize("reserve", [2**63, 2**64 - 1, -1])
-def test_a_quote_with_an_absurd_reserve_is_refused(store: Store, reserve: int) -> None:
+@pytest.mark.parametrize(
+    "odd, error, code",
+    [
+        ({"fee_reserve": 2**63}, MintError, "MINT_ANSWER_UNCLEAR"),
+        ({"fee_reserve": 2**64 - 1}, MintError, "MINT_ANSWER_UNCLEAR"),
+        ({"fee_reserve": 2**53}, MintError, "MINT_ANSWER_UNCLEAR"),
+        ({"fee_reserve": -1}, MintError, "MINT_ANSWER_UNCLEAR"),
+        ({"expires_at": 2**62}, MintError, "MINT_ANSWER_UNCLEAR"),
+        ({"fee_reserve": None}, Refused, "AMOUNT_OUT_OF_LIMITS"),
+        ({"fee_reserve": 2**53 - 1}, Refused, "FEE_TOO_HIGH"),
+    ],
+)
+def test_a_quote_with_an_absurd_reserve_is_refused(
+    store: Store, odd: dict[str, Any], error: type[NutstateError], code: str
+) -> None:
+    """R195: what could not be stored is no answer; what could be is judged. Nothing is held after that."""
     engine, mint, clock = funded(store)
+    before = engine.balance(NPUB)
 
     class Greedy:
         def __getattr__(self, name: str) -> Any:
@@ -484,14 +499,17 @@ def test_a_quote_with_an_absurd_reserve_is_refused(store: Store, reserve: int) -
 
         def melt_quote(self, url: str, bolt11: Secret, unit: str) -> Any:
             answer: Any = mint.melt_quote(url, bolt11, unit)
-            return attrs.evolve(answer, fee_reserve=reserve, expires_at=2**62)
+            return attrs.evolve(answer, **odd)
 
     port: Any = Greedy()
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(error) as refused:
         Engine(store, port, settings=QUICK, clock=clock).melt(
             npub=NPUB, mint_url=mint.url, invoice=invoice(50, clock)
         )
-    assert refused.value.code == "AMOUNT_OUT_OF_LIMITS"
+    assert type(refused.value) is error and refused.value.code == code
+    assert engine.balance(NPUB) == before and before.reserved == 0
+    assert not store.tokens(TokenQuery(states=("reserved",)))
+    invariants.check(store)
 
 
 def test_an_invoice_over_another_amount_than_asked_is_refused(store: Store) -> None:

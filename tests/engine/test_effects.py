@@ -25,7 +25,7 @@ from .edge_walks import Walk, start, walk_for
 
 FIRST, SECOND = "tx_deposit_1_deposit", "tx_deposit_2_deposit"
 MELT_ID, MINT_ID = "tx_melt_under_test", "tx_mint_under_test"
-TEN_YEARS_MS = 10 * 365 * 24 * 3_600_000
+YEAR_MS = 366 * 24 * 3_600_000
 
 
 def walk_before(store: Store, edge_id: str, machine: str = "melt") -> tuple[Walk, Any]:
@@ -67,7 +67,7 @@ def test_the_quote_is_kept_with_its_reserve_and_expiry(store: Store) -> None:
     assert op.quote.expires_at == evidence.quote.expires_at and op.fee_reserve == RESERVE
 
 
-def test_a_quote_without_an_expiry_gets_one_and_an_absurd_one_ends(store: Store) -> None:
+def test_a_quote_without_an_expiry_gets_one(store: Store) -> None:
     """Without it a prepared payment would hold its inputs for ever."""
     walk, edge = walk_before(store, "1.quote_received.requested")
     named = attrs.evolve(quote(walk.run), expires_at=None)
@@ -77,11 +77,24 @@ def test_a_quote_without_an_expiry_gets_one_and_an_absurd_one_ends(store: Store)
     assert op.quote.expires_at == op.updated_at + walk.run.settings.quote_lifetime_s * 1000
 
 
-def test_an_expiry_beyond_ten_years_is_cut(store: Store) -> None:
+@pytest.mark.parametrize("ahead", [None, 1])
+def test_an_expiry_more_than_a_year_ahead_is_none(store: Store, ahead: int | None) -> None:
+    """R265: it names no expiry, so the configured lifetime counts; a prepared payment would else hold its
+    inputs for as long as the mint likes."""
     walk, edge = walk_before(store, "1.quote_received.requested")
-    walk.take(edge, Evidence(quote=attrs.evolve(quote(walk.run), expires_at=2**52)))
+    far = 2**52 if ahead is None else walk.run.now() + YEAR_MS + ahead
+    walk.take(edge, Evidence(quote=attrs.evolve(quote(walk.run), expires_at=far)))
     op = walk.run.operation
-    assert op.quote is not None and op.quote.expires_at == op.updated_at + TEN_YEARS_MS
+    assert op.quote is not None
+    assert op.quote.expires_at == op.updated_at + walk.run.settings.quote_lifetime_s * 1000
+
+
+def test_an_expiry_just_a_year_ahead_is_believed(store: Store) -> None:
+    walk, edge = walk_before(store, "1.quote_received.requested")
+    far = walk.run.now() + YEAR_MS
+    walk.take(edge, Evidence(quote=attrs.evolve(quote(walk.run), expires_at=far)))
+    op = walk.run.operation
+    assert op.quote is not None and op.quote.expires_at == far
 
 
 def test_inputs_are_reserved_and_what_is_not_needed_is_kept_apart(store: Store) -> None:

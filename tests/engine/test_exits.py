@@ -196,6 +196,7 @@ def test_r332_or_is_paid_and_its_change_is_ours(store: Store) -> None:
     assert found.state == "collected" and found.record.parent_id == melt.id
     assert found.record.change_amount > 0 and engine.balance(NPUB).stranded == 0
     assert engine.balance(NPUB).unspent == 2000 - melt.inputs + found.record.change_amount
+    assert found.reason is not None and found.reason.message == "it was paid at last"
     assert all(r.compliance_level != "STANDARD" for r in found.audit())
     with pytest.raises(Refused) as nothing:
         engine.retry_stranded(NPUB, mint.url, reason="again")

@@ -14,18 +14,23 @@ Claim = Callable[[Machine[Any]], Iterable[object]]
 
 SENT = (
     "paying",
+    "refused",
     "pending",
     "unknown",
     "paid",
     "unpaid",
     "fencing",
     "watching",
+    "stuck",
     "settled",
     "attention",
     "discrepant",
 )
 UNPAID_ENDS = ("rejected", "cancelled", "expired", "released")
 CLAIMED = ("splitting", "prepared", "held", *SENT)
+BY_AN_OPERATOR = ("21b.release.attention", "7.found_paid.none")
+"""What an operator has done though the engine or the mint names the event: he frees the inputs on the mint's
+word, or wants stranded coins tried again and the mint turns out to have been paid with them."""
 ANSWERS = ("mint_paid", "mint_pending", "mint_unpaid", "mint_refused", "reply_lost", "mint_unreachable")
 HARMLESS = {
     "record_reason", "alarm", "expect_token", "fail_token", "release_inputs", "drop_claim", "correct_spent",
@@ -54,7 +59,11 @@ def nothing_known_moves_nothing(spec: Machine[Any]) -> Iterator[object]:
     noted = {"stamp_paid", "count_refusal"} if spec.name == "mint" else set()
     for state, event in spec.cells:
         _, edge = decide(spec, state, event, facts)
-        if edge is not None and set(edge.effects) - HARMLESS - noted:
+        if edge is None:
+            continue
+        # what was seen of a refusal is forgotten: that takes proof away and gives none
+        forgets = {"forget_unspent"} if (edge.source, edge.dest) == ("refused", "unknown") else set()
+        if set(edge.effects) - HARMLESS - noted - forgets:
             yield edge.id
 
 
@@ -82,7 +91,7 @@ def a_person_is_told(spec: Machine[Any]) -> Iterator[object]:
         if edge.dest in parked and not told and edge.source != edge.dest:
             yield edge.id
         by_hand = "operator_gave_reason" in asks(edge)
-        if by_hand != (origins.get(edge.event) == "operator" or edge.id == "21b.release.attention"):
+        if by_hand != (origins.get(edge.event) == "operator" or edge.id in BY_AN_OPERATOR):
             yield edge.id
         if by_hand and "record_reason" not in edge.effects:
             yield edge.id
@@ -126,7 +135,8 @@ def melt_frees_only_with_proof(spec: Machine[Any]) -> Iterator[object]:
     before = {"splitting": "child_ended_unspent", "prepared": "nothing_sent"}
     for t in spec.transitions:
         frees = "release_inputs" in t.effects
-        if frees and t.source in SENT and not {"policy_trusts_mint", "unpaid_is_proven"} & asks(t):
+        proven = {"policy_trusts_mint", "unpaid_is_proven"} & asks(t) or asks(t) >= STOOD
+        if frees and t.source in SENT and not proven:
             yield t.id
         if t.dest in UNPAID_ENDS and t.source in CLAIMED and "drop_claim" not in t.effects:
             yield t.id
@@ -141,18 +151,70 @@ def melt_frees_only_with_proof(spec: Machine[Any]) -> Iterator[object]:
             and not {"hold_is_over", "held_proven_unspent"} <= asks(t)
         ):
             yield t.id
-        if frees and t.source not in (*free, *before, "held", "unpaid", "attention"):
+        if frees and t.source not in (*free, *before, "held", "refused", "unpaid", "attention"):
             yield t.id
-        if "drop_claim" in t.effects and t.dest not in UNPAID_ENDS:
+        anew = t.event == "new_attempt" and {"refusal_stood", "claim_held"} <= asks(t)
+        if "drop_claim" in t.effects and t.dest not in UNPAID_ENDS and not anew:
             yield t.id
-        if (
-            t.source in SENT
-            and t.dest in UNPAID_ENDS
-            and not {"outputs_verified", "watch_window_over", "something_fenced"} & asks(t)
-        ):
+        ended = (
+            {"outputs_verified", "watch_window_over", "something_fenced"} & asks(t)
+            or {"operator_gave_reason", "quote_still_unpaid"} <= asks(t)
+            or {"payment_proven", "not inputs_taken", "not claim_held"} <= asks(t)
+        )
+        if t.source in SENT and t.dest in UNPAID_ENDS and not ended:
             yield t.id
         if t.dest == "watching" != t.source and "stamp_watch" not in t.effects:
             yield t.id
+
+
+STOOD = {"refusal_confirmed", "refusal_window_over", "not refusal_blames_inputs"}
+
+
+def melt_fails_fast_only_on_a_refusal_that_stands(spec: Machine[Any]) -> Iterator[object]:
+    """R320 to R322, R326: only under the policy fast, only for a clear refusal of the only sending, only
+    when UNPAID and UNSPENT were answered twice, a window apart; any other word leads back."""
+    if spec.name != "melt":
+        return
+    policies, kinds = ("fast", "fence", "retry_then_fence", "trust"), (None, "payment", "inputs", "limit")
+    for policy, kind, sendings in itertools.product(policies, kinds, (0, 1, 2)):
+        facts = spec.facts(policy=policy, refusal_kind=kind, sendings=sendings)
+        _, edge = decide(spec, "paying", "mint_refused", facts)
+        clear = policy == "fast" and kind is not None and sendings == 1
+        if edge is None or edge.dest != ("refused" if clear else "unknown"):
+            yield policy, kind, sendings
+    unspent, mixed = frozenset({"UNSPENT"}), frozenset({"UNSPENT", "PENDING"})
+    for said, seen, since, blamed in itertools.product(
+        ("UNPAID", "PENDING", "PAID", "UNKNOWN", None), (unspent, mixed), (None, 0, 1), ("payment", "inputs")
+    ):
+        facts = spec.facts(
+            now=10, quote_state=said, input_states=seen, inputs_asked=1, input_count=1, refusal_window_ms=10,
+            held_unspent_since=since, refused_for=blamed,
+        )  # fmt: skip
+        confirmed = (said, seen) == ("UNPAID", unspent)
+        wanted = {
+            "refusal_seen": "refused" if confirmed and since is None else None,
+            "refusal_stands": ("unpaid" if blamed == "inputs" else "watching")
+            if confirmed and since == 0
+            else None,
+            "mint_unpaid": None if confirmed else "unknown",
+            "mint_pending": "pending",
+            "mint_unclear": "unknown",
+        }
+        for event, dest in wanted.items():
+            _, edge = decide(spec, "refused", event, facts)
+            if (None if edge is None else edge.dest) != dest:
+                yield event, said, seen, since
+    for t in spec.transitions:
+        for effect, wanted_there in (
+            ("stamp_refusal", t.dest == "refused" != t.source),
+            ("stamp_unspent", t.event in ("refusal_seen", "hold_seen_unspent")),
+            (
+                "forget_unspent",
+                t.event == "hold_seen_pending" or (t.event, t.source) == ("mint_unpaid", "refused"),
+            ),
+        ):
+            if (effect in t.effects) != wanted_there:
+                yield t.id, effect
 
 
 def melt_pays_only_what_is_its_own(spec: Machine[Any]) -> Iterator[object]:
@@ -187,7 +249,12 @@ def melt_pays_only_what_is_its_own(spec: Machine[Any]) -> Iterator[object]:
             "nothing_contested",
         } <= asks(t):
             yield t.id
-        if t.dest in ("written_off",) and not {"record_loss", "spend_inputs", "free_untouched"} <= effects:
+        in_flight = {"not not_in_flight", "not held_not_in_flight"} & asks(t)
+        if ("strand_inputs" in effects) != bool(in_flight and "forced" in asks(t)):
+            yield t.id
+        given_up = {"record_loss", "spend_inputs", "free_untouched"} <= effects or "strand_inputs" in effects
+        freed_before = t.source == "stuck" and "not quote_still_unpaid" in asks(t) and "alarm" in effects
+        if t.dest == "written_off" and not (given_up or freed_before):
             yield t.id
         if "store_fenced" in effects and "outputs_verified" not in asks(t):
             yield t.id
@@ -216,6 +283,32 @@ def melt_after_sending(spec: Machine[Any]) -> Iterator[object]:
         for event in ANSWERS[:-1]:
             if decide(spec, state, event, answered["PAID"])[0] != "undefined":
                 yield state, event
+
+
+def what_waits_has_an_end(spec: Machine[Any]) -> Iterator[object]:
+    """R327 to R331: in every state that waits for others, what is too old and what makes every drive fail
+    has an end, which waits for the proof that it is so; an operator sends on what is parked."""
+    if spec.name not in ("melt", "mint"):
+        return
+    given_up = {t.source for t in spec.transitions if (t.event, t.dest) == ("recover", "cancelled")}
+    waits = [s for s in spec.states if s.kind == "live" and s.name not in (*given_up, "held")]
+    for state in waits:
+        for event, asked in (("too_old", "unresolved_too_long"), ("drive_failed", "drives_fail")):
+            found = spec.cells.get((state.name, event), ())
+            if (event, state.name) == ("too_old", "paying"):
+                continue  # the answer, or a restart, leads on to unknown first
+            if not found:
+                yield state.name, event
+            for t in found:
+                if spec.state(t.dest).kind != "parked" or asks(t) != {asked}:
+                    yield t.id
+    for t in spec.transitions:
+        if t.event == "resume" and not {"restart_patience", "stamp_watch"} & set(t.effects):
+            yield t.id
+        if t.dest == "rejected" and "record_reason" not in t.effects:
+            yield t.id
+        if "record_loss" in t.effects and t.event != "write_off":
+            yield t.id
 
 
 def token_is_stamped(spec: Machine[Any]) -> Iterator[object]:
@@ -273,16 +366,50 @@ def mint_issues_once(spec: Machine[Any]) -> Iterator[object]:
         if t.dest == "lapsed" != t.source and not {"stamp_watch", "count_watch"} & effects:
             yield t.id
         first = "not outputs_written" in asks(t) or t.source in ("quoted", "lapsed")
-        if "write_outputs" in effects and not (first or "outputs_useless" in asks(t)):
+        written = t.dest == "issuing" and (first or "outputs_useless" in asks(t))
+        if ("write_outputs" in effects) != written:
+            yield t.id
+        says_paid = t.event in ("invoice_paid", "invoice_issued") or "not paid_noted" in asks(t)
+        if ("stamp_paid" in effects) != (says_paid and t.event != "invoice_unpaid"):
+            yield t.id
+        if (t.dest == "written_off") != ("record_loss" in effects):
             yield t.id
         if t.source == NONE and "expect_token" not in effects:
             yield t.id
 
 
+def check_changes_only_what_was_found(spec: Machine[Any]) -> Iterator[object]:
+    """Nothing is corrected, collected, freed or dropped but on what was found, and all of it is told."""
+    if spec.name != "check":
+        return
+    proofs = {
+        "corrected": ("correct_spent", {"spent_said_twice"}),
+        "collected": ("store_late_change", {"paid_after_all"}),
+        "retried": ("free_stranded", {"something_stranded"}),
+        "written_off": ("drop_stranded", {"something_stranded"}),
+    }
+    for t in spec.transitions:
+        effects, (done, proof) = set(t.effects), proofs.get(t.dest, (None, set()))
+        if done is not None and not (proof <= asks(t) and {done, "record_reason", "alarm"} <= effects):
+            yield t.id
+        others = {effect for effect, _ in proofs.values()} - {done}
+        if t.dest == "collected":
+            others -= {"correct_spent"}
+        if effects & others or (t.dest == "collected" and "correct_spent" not in effects):
+            yield t.id
+        if ("record_loss" in effects) != (t.dest == "written_off"):
+            yield t.id
+        if t.source == NONE and (t.dest == "clean") != ("documents_agree" in asks(t)):
+            yield t.id
+        if t.dest == "discrepant" and "not documents_agree" not in asks(t):
+            yield t.id
+
+
 CLAIMS: tuple[Claim, ...] = (
     nothing_known_moves_nothing, written_ahead_where_requests_leave, a_person_is_told, what_has_ended_stays,
-    a_restart_is_answered, melt_frees_only_with_proof, melt_pays_only_what_is_its_own, melt_after_sending,
-    token_is_stamped, mint_issues_once,
+    a_restart_is_answered, melt_frees_only_with_proof, melt_fails_fast_only_on_a_refusal_that_stands,
+    melt_pays_only_what_is_its_own, melt_after_sending, what_waits_has_an_end, token_is_stamped, mint_issues_once,
+    check_changes_only_what_was_found,
 )  # fmt: skip
 
 

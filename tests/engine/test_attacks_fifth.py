@@ -12,11 +12,12 @@ from nutstate.engine.mint import simulated_faults as faults
 from nutstate.engine.mint.port import Ambiguous, is_value
 from nutstate.engine.mint.port import Refused as No
 from nutstate.storage.port import TokenQuery
+from tests.engine.test_attacks_fourth import forced
 from tests.engine.test_exits import HOUR_S, in_flight, silent
 from tests.engine.test_fast_failure import Between, failing, on
 from tests.support import invariants
 from tests.support.crash import finish
-from tests.support.wallet import NPUB, QUICK, funded, invoice
+from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
 
 def test_r387_a_limit_that_a_mint_met_once_is_not_for_ever(store: Store) -> None:
@@ -242,4 +243,65 @@ def test_r381_the_first_is_executed_while_the_second_attempt_holds_other_coins(s
         engine.recover(force=True, wait_s=5)
     assert (first.refresh().state, second.refresh().state) == ("reconciled", "released")
     assert engine.preflight(npub=NPUB, mint_url=mint.url).recommendation == "PROCEED"
+    invariants.check(store, mint)
+
+
+def test_two_refused_attempts_of_which_the_first_is_executed(store: Store) -> None:
+    """Both are watched; the one whose inputs were taken is paid, the other one ends unpaid."""
+    engine, mint, clock = funded(store)
+    bolt11 = invoice(50, clock)
+    sent: list[Any] = []
+
+    def refuse(url: str, body: Any) -> Any:
+        sent.append(body)
+        return No(20004, "x", False)
+
+    odd = on(store, clock, Between(mint, melt=refuse))
+    first = odd.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    assert first.state == "watching"
+    second = odd.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    assert second.id != first.id and second.state == "watching"
+    assert is_value(mint.melt(mint.url, sent[0]))
+    engine.recover(force=True, wait_s=30)
+    clock.advance(25 * HOUR_S)
+    engine.recover(force=True, wait_s=30)
+    assert first.refresh().is_paid and second.refresh().state == "released"
+    invariants.check(store, mint)
+
+
+def test_r384_a_loss_that_was_told_and_the_change_that_came_after_it(store: Store) -> None:
+    """The mint is silent, everything is given up as lost; then it is back, and the payment is PAID."""
+    engine, mint, clock = funded(store)
+    bolt11 = invoice(700, clock)
+    mint.lightning.script(payment_hash(bolt11), "PENDING")
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=0)
+    dead = on(store, clock, Between(mint, melt_quote_state=silent, check_states=silent, restore=silent))
+    clock.advance(2 * HOUR_S)
+    dead.recover(force=True)
+    assert dead.write_off(melt.id, "gone", force=True).record.loss == melt.inputs
+    mint.lightning.settle(payment_hash(bolt11))
+    (found,) = engine.retry_stranded(NPUB, mint.url, reason="again")
+    assert engine.reconcile(melt.id).validation_passed and engine.reconcile(found.id).validation_passed
+    invariants.check(store, mint)
+
+
+def test_r382_two_operators_at_once(store: Store) -> None:
+    """The change is stored by one of them."""
+    engine, mint, clock, _melt, hashed = forced(store)
+    mint.lightning.settle(hashed)
+    other = on(store, clock, mint)
+    done = {"n": 0}
+
+    def states(url: str, names: Any) -> Any:
+        said = mint.check_states(url, names)
+        if not done["n"]:
+            done["n"] = 1
+            other.retry_stranded(NPUB, mint.url, reason="b")
+        return said
+
+    racing = on(store, clock, Between(mint, check_states=states))
+    with pytest.raises(Refused) as refused:
+        racing.retry_stranded(NPUB, mint.url, reason="a")
+    assert refused.value.code == "NOTHING_STRANDED"
+    assert engine.balance(NPUB).stranded == 0
     invariants.check(store, mint)

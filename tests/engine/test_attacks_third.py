@@ -103,7 +103,7 @@ def test_what_was_freed_may_change_hands_while_it_is_watched(store: Store) -> No
 
     def given_back(*args: Any) -> Any:
         looks.append(len(looks))
-        if len(looks) == 3:
+        if len(looks) == 1:
             engine.cancel(other.id)
             mint.deliver_late()
         return mint.melt_quote_state(*args)

@@ -88,13 +88,26 @@ def test_a_clock_set_while_another_takes_over_ends_no_window(store: Store, secon
 def test_a_clock_set_back_before_a_takeover_keeps_nothing_locked(store: Store) -> None:
     """It was sent in the future, as it seems: then the window counts from the loading."""
     engine, mint, clock, melt_id = left_unknown(store)
-    clock.jump(-HOUR_S)
+    clock.jump(-HOUR_S / 2)
     other = on(engine, store, mint)
     other.recover(force=True, wait_s=QUICK.settle_window_s - 1)
     assert other.operation(melt_id).state == "unknown"
     other.recover(force=True, wait_s=QUICK.settle_window_s + 5)
     assert other.operation(melt_id).state == "released"
     mint.deliver_late()
+    invariants.check(store, mint)
+
+
+def test_a_clock_set_back_by_more_than_our_patience_is_told_and_heals(store: Store) -> None:
+    """How old the request is cannot be known any more: a person is told, and the mint's answer ends it."""
+    engine, mint, clock, melt_id = left_unknown(store)
+    clock.jump(-HOUR_S * QUICK.unknown_age_max_h)
+    other = on(engine, store, mint)
+    other.recover(force=True, wait_s=QUICK.settle_window_s - 1)
+    assert other.operation(melt_id).state == "attention"
+    mint.deliver_late()
+    other.recover(force=True, wait_s=1)
+    assert other.operation(melt_id).state == "reconciled"
     invariants.check(store, mint)
 
 

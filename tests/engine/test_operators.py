@@ -79,8 +79,11 @@ def found_paid(store: Store) -> Case:
 def found_fence(store: Store) -> Case:
     """The last look finds a fence that arrived."""
     engine, mint, clock, name = released_before_its_fence(store)
-    mint.deliver_late()
+    mute = on(engine, store, Between(mint, melt_quote_state=silent, check_states=silent, restore=silent))
     clock.advance(QUICK.watch_window_h * 3600)
+    finish(mute, store, clock)
+    assert engine.operation(name).state == "stuck"
+    mint.deliver_late()
     return engine, engine.write_off(name, WHY, operator=WHO)
 
 

@@ -84,6 +84,15 @@ def test_failed(store: Store, nutshell: Nutshell, http: HttpMint) -> None:
     engine = funded(store, http, nutshell.url)
     nutshell.restart(pay_invoice_state="FAILED", payment_state="FAILED")
     melt = engine.melt(npub=NPUB, mint_url=nutshell.url, invoice=bolt11(1000))
+    assert melt.state == "watching" and melt.outcome == "unpaid" and melt.reason is not None
+    assert melt.reason.details["mint_code"] == 20004
+    agrees(engine, store, http, melt, 0)
+
+
+def test_failed_and_fenced(store: Store, nutshell: Nutshell, http: HttpMint) -> None:
+    engine = funded(store, http, nutshell.url)
+    nutshell.restart(pay_invoice_state="FAILED", payment_state="FAILED")
+    melt = engine.melt(npub=NPUB, mint_url=nutshell.url, invoice=bolt11(1000), on_unpaid="fence")
     assert melt.state == "released" and melt.reason is not None
     assert melt.reason.details["mint_code"] == 20004
     agrees(engine, store, http, melt, melt.input_fee)

@@ -142,8 +142,8 @@ def _order(of: Of, before: Sequence[str], after: Sequence[str]) -> Iterator[Chan
 
 
 def _states(old: Stored, new: Stored) -> Iterator[Change]:
-    yield from _named("state", old["states"], new["states"],
-                      ("meaning", "kind", "action", "write_ahead", "group"))  # fmt: skip
+    plain = ("meaning", "kind", "action", "write_ahead", "group", "patience", "settles")
+    yield from _named("state", old["states"], new["states"], plain)
     before = {state["name"]: state for state in old["states"]}
     for state in new["states"]:
         if state["name"] in before:

@@ -75,6 +75,8 @@ def _state(stored: Stored) -> State:
         tuple(stored["absorbs"]),
         tuple(Refuse(*refusal) for refusal in stored["refuses"]),
         stored["group"],
+        stored["patience"],
+        stored["settles"],
     )
 
 
@@ -84,7 +86,7 @@ def _unasked(_facts: object) -> bool:
 
 _STATE: Stored = {
     "meaning": "", "kind": "live", "action": None, "write_ahead": False, "absorbs": [], "refuses": [],
-    "group": "",
+    "group": "", "patience": "", "settles": False,
 }  # fmt: skip
 _EVENT: Stored = {"meaning": "", "origin": "engine"}
 _GUARD: Stored = {"sentence": "", "code": ""}

@@ -39,6 +39,8 @@ def _state(state: State) -> State:
         tuple(map(_name, state.absorbs)),
         tuple(Refuse(_name(r.event), _name(r.code), _words(r.sentence)) for r in state.refuses),
         state.group,
+        _words(state.patience),
+        state.settles,
     )
 
 

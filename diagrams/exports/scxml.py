@@ -95,6 +95,8 @@ def _state(machine: Machine[Any], names: _Names, state: State) -> list[str]:
     said |= {"nut:kind": state.kind, "nut:group": state.group, "nut:meaning": state.meaning}
     said |= {} if state.action is None else {"nut:action": state.action}
     said |= {"nut:write_ahead": "true"} if state.write_ahead else {}
+    said |= {"nut:patience": state.patience} if state.patience else {}
+    said |= {"nut:settles": "true"} if state.settles else {}
     tag = "final" if halts(machine, state) else "state"
     rules = rules_of(machine, state)
     if tag == "final":

@@ -63,6 +63,8 @@ def _state(machine: Machine[Any], state: State, ids: _Identifiers) -> dict[str, 
         "group": state.group,
         "action": state.action,
         "write_ahead": state.write_ahead,
+        "patience": state.patience,
+        "settles": state.settles,
     }
     rules = rules_of(machine, state)
     if halts(machine, state):

@@ -69,6 +69,8 @@ PLANTS: dict[str, tuple[Plant, Told]] = {
         ("changed", "state", "paying", "write ahead"),
     ),
     "group": (lambda d: state(d, "paid").update(group="x"), ("changed", "state", "paid", "group")),
+    "patience": (lambda d: state(d, "paid").update(patience="x"), ("changed", "state", "paid", "patience")),
+    "settles": (lambda d: state(d, "paid").update(settles=True), ("changed", "state", "paid", "settles")),
     "absorbs": (
         lambda d: state(d, "paid")["absorbs"].remove("recover"),
         ("changed", "state", "paid", "absorbs"),

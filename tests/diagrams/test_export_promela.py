@@ -70,7 +70,7 @@ def test_spin_finds_what_is_wrong_with_a_machine(tmp_path: Path) -> None:
 
 def test_more_names_than_promela_knows_are_refused() -> None:
     many = attrs.evolve(CHECK, events=(*CHECK.events, *(Event(f"e{n}", "", "clock") for n in range(255))))
-    with pytest.raises(NotExportable, match="260 events"):
+    with pytest.raises(NotExportable, match=f"{len(CHECK.events) + 255} events"):
         export(many, "promela")
 
 

@@ -56,8 +56,10 @@ def test_what_xstate_has_no_word_for_is_kept(machine: Machine[Any]) -> None:
     for kept, state in zip(config["states"].values(), machine.states, strict=True):
         meta = kept["meta"]
         assert kept["description"] == state.meaning
-        assert [meta[name] for name in ("name", "kind", "group", "action", "write_ahead")] == [
-            state.name, state.kind, state.group, state.action, state.write_ahead
+        kept_as = ("name", "kind", "group", "action", "write_ahead", "patience", "settles")
+        assert [meta[name] for name in kept_as] == [
+            state.name, state.kind, state.group, state.action, state.write_ahead,
+            state.patience, state.settles,
         ]  # fmt: skip
         told = [t for answers in kept.get("on", {}).values() for t in answers]
         edges = [t for t in told if t["meta"]["outcome"] == "accepted"]

@@ -82,7 +82,8 @@ def test_twins_are_told_apart_by_the_guard_they_differ_in() -> None:
     assert said["12.mint_unpaid.paying"] == "unpaid_is_proven"
     assert said["13.mint_unpaid.paying"] == "not unpaid_is_proven"
     assert said["28a.resume.attention"] == "payment_proven"
-    assert said["29b.write_off.attention"] == "not payment_proven"
+    assert said["29b.write_off.attention"] == "not_in_flight, not payment_proven"
+    assert said["29c.write_off.attention"] == "not not_in_flight, not payment_proven"
     assert said["9.pay.prepared"] == "2 guards"
     assert said["10.mint_paid.paying"] == "payment_proven"
     assert said["0.request.none"] == ""
@@ -91,7 +92,7 @@ def test_twins_are_told_apart_by_the_guard_they_differ_in() -> None:
 def test_a_row_from_many_states_is_drawn_once_and_completely() -> None:
     shared, covered = shared_of(MELT)
     paid = next(row for row in shared if row.dest == "paid")
-    assert paid.sources == ("pending", "unknown", "unpaid", "fencing")  # paying is the good path
+    assert paid.sources == ("pending", "unknown", "refused", "unpaid", "fencing")  # paying is the good path
     assert paid.line.events == ("mint_paid",)
     left = {(e.source, e.dest) for e in edges_of(MELT, covered)}
     assert ("paying", "paid") in left
@@ -120,7 +121,7 @@ def test_the_good_path_is_whole_and_the_rest_is_folded() -> None:
     assert {"rejected", "released", "reconciled"} == ends(text)
     assert not [state for state in GOOD_PATH_WITHOUT["melt"] if state in text]
     assert "rejected<br/>cancelled<br/>expired" in text
-    assert "pending<br/>unknown<br/>unpaid<br/>fencing<br/>watching" in text
+    assert "pending<br/>unknown<br/>refused<br/>unpaid<br/>fencing<br/>watching" in text
     assert not {"resume", "write_off", "resolve", "record"} & words(" ".join(shown.values()))
     assert len(text.splitlines()) < 50
 
@@ -128,7 +129,7 @@ def test_the_good_path_is_whole_and_the_rest_is_folded() -> None:
 def test_folding_says_how_many_events_it_does_not_name() -> None:
     _, folded_edges = folded(MELT)
     answers = next(e for e in folded_edges if (e.source, e.dest) == ("paying", "pending"))
-    assert answers.events == ("mint_pending", "mint_unpaid", "and 4 more")
+    assert answers.events == ("mint_pending", "mint_unpaid", "and 5 more")
 
 
 def test_a_folded_token_has_no_way_in_but_the_good_one() -> None:

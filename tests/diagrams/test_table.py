@@ -70,7 +70,7 @@ def test_a_forbidden_guard_reads_as_its_opposite() -> None:
 
 def test_a_row_that_stays_says_so() -> None:
     row = next(row for row in transition_rows(TOKEN) if row[0] == "9")
-    assert row[2] == "`unspent`, `reserved`, `outstanding` → stays"
+    assert row[2] == "`unspent`, `reserved`, `outstanding`, `stranded` → stays"
 
 
 def test_every_table_has_as_many_cells_as_its_head() -> None:

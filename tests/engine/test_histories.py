@@ -30,7 +30,7 @@ from tests.support import invariants
 from tests.support.stores import STORES
 
 FILES = sorted(histories.FOLDER.glob("*.jsonl"))
-SIZE_MAX = 600_000
+SIZE_MAX = 700_000  # bytes of a version: three quarters of it are the ways of a melt, of which it has most
 TODAY: dict[str, Machine[Any]] = {f"{spec.name}@{spec.version}": spec for spec in RELEASED}
 MELT_FILE = histories.path_of("melt", 1)
 

@@ -83,8 +83,12 @@ def test_a_machine_without_finals_is_told(project: pytest.Pytester) -> None:
 
 
 def test_the_lint_is_a_test(project: pytest.Pytester) -> None:
+    project.makepyfile(tidy="import shop\nTIDY = shop.tidy()")
     project.makepyfile(lost="import shop\nLOST = shop.unreachable()")
-    run(project, "--nutstate-machines=shop:ORDER", "-k", "lint").assert_outcomes(passed=1, deselected=23)
+    run(project, "--nutstate-machines=tidy:TIDY", "-k", "lint").assert_outcomes(passed=1, deselected=23)
+    result = run(project, "--nutstate-machines=shop:ORDER", "-k", "lint")
+    result.assert_outcomes(failed=1, deselected=23)
+    result.stdout.fnmatch_lines(["L33 packed: *", "L34 held: *"])
     result = run(project, "--nutstate-machines=lost:LOST", "-k", "lint")
     result.assert_outcomes(failed=1, deselected=27)
     result.stdout.fnmatch_lines(["L13 8.look.lost: it leaves 'lost', which is final"])

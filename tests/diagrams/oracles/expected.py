@@ -75,20 +75,20 @@ def disagreements(expected: Told, got: Told) -> list[str]:
 
 def with_another_dest(machine: Machine[Any]) -> Machine[Any]:
     """The machine with one edge that leads somewhere else."""
-    edge = next(edge for edge in machine.transitions if edge.requires)
+    edge = _guarded(machine)
     other = next(s.name for s in reversed(machine.states) if s.name not in (edge.dest, edge.source))
     return _replaced(machine, edge, attrs.evolve(edge, dest=other))
 
 
 def without_a_guard(machine: Machine[Any]) -> Machine[Any]:
     """The machine with one edge that asks one guard less."""
-    edge = next(edge for edge in machine.transitions if edge.requires)
+    edge = _guarded(machine)
     return _replaced(machine, edge, attrs.evolve(edge, requires=edge.requires[1:]))
 
 
 def with_a_guard_reversed(machine: Machine[Any]) -> Machine[Any]:
     """The machine with one edge that wants the contrary of one guard."""
-    edge = next(edge for edge in machine.transitions if edge.requires)
+    edge = _guarded(machine)
     first, *rest = edge.requires
     return _replaced(machine, edge, attrs.evolve(edge, requires=tuple(rest), forbids=(*edge.forbids, first)))
 
@@ -110,6 +110,12 @@ MISTAKES: tuple[Callable[[Machine[Any]], Machine[Any]], ...] = (
     with_a_guard_reversed,
     in_another_order,
 )
+
+
+def _guarded(machine: Machine[Any]) -> Transition[Any]:
+    """The first edge that asks several guards, of which some drawing names none; else the first of one."""
+    asking = [edge for edge in machine.transitions if edge.requires]
+    return next((edge for edge in asking if len(edge.requires) > 1), asking[0])
 
 
 def _replaced(machine: Machine[Any], old: Transition[Any], new: Transition[Any]) -> Machine[Any]:

@@ -78,7 +78,7 @@ def test_r329_a_watch_without_answers_is_parked_and_ends(store: Store) -> None:
     dead = on(store, clock, Between(mint, melt_quote_state=silent))
     clock.advance((QUICK.watch_window_h + QUICK.unknown_age_max_h) * HOUR_S + 1)
     dead.recover(force=True)
-    assert melt.refresh().state == "stuck" and melt.outcome == "unpaid"
+    assert melt.refresh().state == "stuck" and melt.refresh().outcome == "parked"
     with pytest.raises(MintError):
         dead.write_off(melt.id, "it never answers")
     watched = dead.resume(melt.id, "watch on", wait_s=0)

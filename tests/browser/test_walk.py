@@ -51,7 +51,7 @@ def test_a_line_of_several_edges_tells_them_all(view: Shown, released: Path) -> 
              .dispatchEvent(new MouseEvent("click", { bubbles: true }))"""
     )
     assert view.hash() == "melt/wire/paying/unknown"
-    assert view.find("#view details.card").count() == 5
+    assert view.find("#view details.card").count() == 6
     assert "is-taken" in (
         view.find('.sheet:not([hidden]) [data-source="paying"][data-dest="unknown"]').get_attribute("class")
         or ""

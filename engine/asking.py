@@ -129,7 +129,7 @@ def checked(call: str, answer: Any) -> Any:
         return attrs.evolve(answer, state=UNKNOWN, said=safe_detail(answer.state)[:40])
     if call == "check_states" and any(state.state not in _PROOF_STATES for state in answer):
         known = (s if s.state in _PROOF_STATES else ProofState(s.Y, "PENDING") for s in answer)
-        return Noted(known, (*getattr(answer, "notes", ()), "a proof's state is none that is known"))
+        return Noted(known, (*getattr(answer, "notes", ()), "the mint names an unknown state of a proof"))
     return answer
 
 

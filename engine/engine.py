@@ -64,7 +64,7 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
 
     def open_operations(self) -> tuple[Handle, ...]:
         """The operations that :meth:`recover` looks after, the longest overdue first (10,000 at most). A
-        discrepancy that waits for ``resolve`` is none of them."""
+        discrepancy that waits for ``resolve`` is left out."""
         return tuple(Handle(self, op) for op in self._recovery.open_operations())
 
     def balance(self, npub: str, mint_url: str | None = None, *, ask_mints: bool = False) -> Balance:
@@ -148,8 +148,9 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
 
         The mint is asked a last time, and what turns up is kept: a fence or issued proofs end the
         operation well, change that opens is stored, inputs that a dead request left are freed. A mint
-        that does not answer is MINT_UNREACHABLE (retryable) unless ``force``: then everything is given up
-        unasked. The audit record keeps the reason, and ``operator`` if named, whatever turns up. Codes:
+        that does not answer is MINT_UNREACHABLE (retryable) unless ``force``: then the inputs become
+        ``stranded``, as do those of a payment in flight and those that the mint calls UNSPENT; only what it
+        calls SPENT is lost. The audit record keeps the reason, and ``operator`` if named, whatever turns up. Codes:
         NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR, PAYMENT_IN_FLIGHT, UNDEFINED_TRANSITION."""
         return self._follow(
             self._outside.write_off(self._bound(operation_id, npub), operator_says(reason, operator), force),

@@ -350,7 +350,7 @@ class Recordings(Core):
 
 
 def _dedup_key(op: Operation) -> str:
-    """Recorded melts have windows of their own: one that the engine makes is none of them."""
+    """The key of a recorded melt, apart from the keys of melts that the engine makes."""
     return f"recorded|{requests.dedup_key(op)}"
 
 

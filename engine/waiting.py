@@ -50,6 +50,6 @@ class Waiting:
 
     def lost_race(self) -> bool:
         """Whether to choose again after another operation was faster: always inside the time, and a few
-        times at once even when there is none."""
+        times at once when no time is left."""
         self.races += 1
         return self.pause() or self.races < self.settings.selection_tries_max

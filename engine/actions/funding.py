@@ -19,7 +19,7 @@ KNOWN_STATES = frozenset({"UNPAID", "PAID", "ISSUED"})
 
 
 def ask_quote(run: Run) -> Result:
-    """NUT-04 quote: the invoice somebody has to pay. None is asked for while nothing could be issued."""
+    """NUT-04 quote: the invoice that pays for the ecash. The mint is not asked while it has no keyset to issue with."""
     op = run.operation
     blocked = _no_outputs_possible(run)
     if blocked is not None:
@@ -43,7 +43,7 @@ def ask_quote(run: Run) -> Result:
 def _asks_for_another_amount(quote: MintQuote, op: Operation) -> bool:
     """Whether there is no invoice, or one that can be read and names another amount than is to be issued."""
     if quote.request is None:
-        return True  # nobody could pay it
+        return True  # there is nothing to pay
     try:
         asked = decode_invoice(quote.request.reveal().lower()).amount_msat
     except InvalidInvoice:
@@ -207,8 +207,8 @@ def _opened(run: Run, outputs: tuple[Output, ...], restored: Restored) -> Happen
 
 
 def _issued(run: Run, quote: MintQuote, words: str) -> Happened:
-    """The quote is ISSUED: perhaps to us, after we last asked for our outputs. Only when nothing of ours is
-    signed now was it issued to somebody else."""
+    """The quote is ISSUED: perhaps to us, after we last asked for our outputs. When none of our outputs is
+    signed now, the mint issued to another wallet."""
     found, answered = _restore_all(run)
     if found is not None:
         return _or_too_old(run, found)

@@ -68,7 +68,7 @@ def ask_state(run: Run) -> Result:
 
 
 def said_of(quote: MeltQuote) -> Evidence:
-    """The quote as evidence, with the reason when its state is none that we know."""
+    """The quote as evidence, with the reason when the engine does not know its state."""
     return Evidence(quote=quote, reason=state_unclear(quote))
 
 
@@ -303,7 +303,7 @@ def change_at_last(run: Run, force: bool) -> Evidence:
     if isinstance(quote, Failure):
         if not force:
             raise MintSilent(quote)
-        return Evidence(states=states)
+        return Evidence(states=states, forced=force)
     if op.payment is None and quote.state != "PAID":
         unclear = state_unclear(quote)
         if unclear is not None and not force:
@@ -380,7 +380,9 @@ def signed_fences(run: Run) -> Evidence:
         restored = run.mint.restore(run.mint_url, blinded(fence.outputs))
         if isinstance(restored, Failure) or restored.is_empty:
             continue
-        with contextlib.suppress(BadSignature, MintSilent):
+        with contextlib.suppress(
+            BadSignature, MintSilent
+        ):  # the fence stays stored: the next look asks again
             proofs += unblind_restored(fence.outputs, restored, run.keys)
     return Evidence(proofs=tuple(proofs), proofs_verified=True, fence_outputs_signed=bool(proofs))
 

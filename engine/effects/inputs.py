@@ -188,15 +188,12 @@ def _set_apart(
 
 def free_untouched(scene: Scene) -> None:
     """A request with one input SPENT elsewhere can never be executed (the mint takes all inputs or
-    none): what the mint calls UNSPENT of the others is freed. Needs quote UNPAID, asked afterwards.
+    none): what the mint calls UNSPENT of the others is freed.
     Of a hold that nobody recorded there is no request of ours: what is UNSPENT is freed. What the mint took
     for an operation that had freed it on trust is that one's cost, and no loss of this one."""
     _correct_taken(scene)
-    draft, quote = scene.draft, scene.evidence.quote
+    draft, held = scene.draft, scene.decision.state == "contested"
     states = {state.Y: state.state for state in scene.evidence.states or ()}
-    held = scene.decision.state == "contested"
-    if not held and (quote is None or quote.state != "UNPAID" or "SPENT" not in states.values()):
-        return
     for n, part in enumerate(draft.operation.inputs, 1):
         token = draft.token(part.token_id)
         free = tuple(proof for proof in token.proofs if states.get(name_of(proof)) == "UNSPENT")

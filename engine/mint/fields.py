@@ -47,7 +47,7 @@ class Notes:
 
 
 class Fields:
-    """One JSON object. Raises :class:`Malformed` if the value is none."""
+    """One JSON object. Raises :class:`Malformed` if the value is not an object."""
 
     def __init__(self, data: object, what: str, notes: Notes | None = None) -> None:
         self.body: Mapping[str, Any] = an_object(data, what)

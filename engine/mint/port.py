@@ -63,8 +63,7 @@ def is_value(answer: Answer[T]) -> TypeGuard[T]:
 
 
 UNKNOWN = "UNKNOWN"
-"""The state of a quote when the mint's word for it is none we know, or cannot be read: neither paid nor
-proven unpaid."""
+"""The state of a quote whose word is unknown to us or cannot be read: neither paid nor proven unpaid."""
 
 
 @frozen
@@ -184,7 +183,7 @@ class Restored:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the mint says that it signed none of them."""
+        """Whether the mint says that it signed no output."""
         return not self.outputs and not self.unreadable
 
     @property
@@ -198,8 +197,8 @@ QUOTE_MAX_MS = 366 * 24 * 3_600_000
 
 
 def named_expiry(expires_at: int | None, now: int) -> int | None:
-    """The expiry (epoch ms) that a mint names in a quote, or None. Mints say null, nothing or 0 where there
-    is none (NUT-04, NUT-05); what lies more than a year ahead is not meant as one either."""
+    """The expiry (epoch ms) that a mint names in a quote, or None. A mint without an expiry says
+    null, nothing or 0 (NUT-04, NUT-05). An expiry more than a year ahead counts as no expiry."""
     return None if not expires_at or expires_at > now + QUOTE_MAX_MS else expires_at
 
 

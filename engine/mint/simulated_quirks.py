@@ -34,5 +34,5 @@ def read(state: SimulatedState) -> Quirks:
 
 
 def change(state: SimulatedState, changes: dict[str, Any]) -> None:
-    """Store the quirks with these changes. TypeError for a name that is none."""
+    """Store the quirks with these changes. TypeError for an unknown name."""
     state.put("quirks", "", asdict(evolve(read(state), **changes)))

@@ -224,9 +224,9 @@ watch_window_over = Guard[MeltFacts](
 )
 not_in_flight = Guard[MeltFacts](
     "not_in_flight",
-    "the mint says neither of the quote nor of an input that it may be in flight",
+    "the mint says UNPAID, calls an input SPENT and none PENDING: the request is dead",
     "PAYMENT_IN_FLIGHT",
-    lambda f: f.quote_state not in ("PENDING", "UNKNOWN") and "PENDING" not in f.input_states,
+    lambda f: f.quote_state == "UNPAID" and "SPENT" in f.input_states and "PENDING" not in f.input_states,
 )
 forced = Guard[MeltFacts](
     "forced", "the operator gives it up by force", "PAYMENT_IN_FLIGHT", lambda f: f.forced
@@ -363,9 +363,9 @@ held_proven_unspent = Guard[MeltFacts](
 )
 held_not_in_flight = Guard[MeltFacts](
     "held_not_in_flight",
-    "the mint calls no held proof PENDING",
+    "the mint told the states of the held proofs, and calls none PENDING",
     "PAYMENT_IN_FLIGHT",
-    lambda f: "PENDING" not in f.input_states,
+    lambda f: bool(f.input_states) and "PENDING" not in f.input_states,
 )
 held_seen_spent = Guard[MeltFacts](
     "held_seen_spent",

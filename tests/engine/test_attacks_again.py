@@ -86,8 +86,11 @@ def test_nothing_is_given_up_unasked(store: Store, down: str) -> None:
     with pytest.raises(MintError):
         mute.write_off(melt.id, "why")
     assert melt.refresh().state == "attention"
-    assert mute.write_off(melt.id, "why", force=True).record.loss == melt.inputs
-    invariants.check(store)
+    assert mute.write_off(melt.id, "why", force=True).record.loss == 0
+    assert engine.balance(NPUB).stranded == melt.inputs
+    engine.retry_stranded(NPUB, mint.url, reason="the mint is back and calls them UNSPENT")
+    assert engine.balance(NPUB).unspent == 2000 and engine.balance(NPUB).stranded == 0
+    invariants.check(store, mint)
 
 
 def test_a_payment_in_flight_is_not_written_off(store: Store) -> None:

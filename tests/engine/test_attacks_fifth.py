@@ -270,7 +270,7 @@ def test_two_refused_attempts_of_which_the_first_is_executed(store: Store) -> No
 
 
 def test_r384_a_loss_that_was_told_and_the_change_that_came_after_it(store: Store) -> None:
-    """The mint is silent, everything is given up as lost; then it is back, and the payment is PAID."""
+    """The mint is silent, everything is written off as lost; then it is back, and the payment is PAID."""
     engine, mint, clock = funded(store)
     bolt11 = invoice(700, clock)
     mint.lightning.script(payment_hash(bolt11), "PENDING")
@@ -278,7 +278,9 @@ def test_r384_a_loss_that_was_told_and_the_change_that_came_after_it(store: Stor
     dead = on(store, clock, Between(mint, melt_quote_state=silent, check_states=silent, restore=silent))
     clock.advance(2 * HOUR_S)
     dead.recover(force=True)
-    assert dead.write_off(melt.id, "gone", force=True).record.loss == melt.inputs
+    assert dead.write_off(melt.id, "gone", force=True).record.loss == 0
+    (lost,) = dead.write_off_stranded(NPUB, mint.url, reason="gone")
+    assert lost.record.loss == melt.inputs
     mint.lightning.settle(payment_hash(bolt11))
     (found,) = engine.retry_stranded(NPUB, mint.url, reason="again")
     assert engine.reconcile(melt.id).validation_passed and engine.reconcile(found.id).validation_passed

@@ -134,7 +134,7 @@ def test_a_call_that_is_refused_changes_nothing(place: Place, stage: Stage) -> N
     walk = at(place, stage)
     before = place.content()
     for event, call in CALLS.items():
-        decision = walk.run.decide(event, Evidence(operator_reason="because"))
+        decision = walk.run.decide(event, Evidence(operator_reason="because", forced=True))
         if decision.accepted:
             continue
         if decision.outcome == "absorbed":

@@ -204,6 +204,25 @@ def test_r332_or_is_paid_and_its_change_is_ours(store: Store) -> None:
     invariants.check(store, mint)
 
 
+def test_r332_what_is_given_up_at_a_silent_mint_is_not_burnt(store: Store) -> None:
+    """The mint is gone, the operator ends it by force; weeks later the mint is back, and nothing was paid."""
+    engine, mint, clock = funded(store)
+    mint.faults.next("melt", faults.REQUEST_LOST)
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(50, clock), wait_s=0)
+    gone = on(store, clock, Between(mint, melt_quote_state=silent, check_states=silent, restore=silent))
+    clock.advance((QUICK.unknown_age_max_h + 1) * HOUR_S)
+    gone.recover(force=True)
+    assert melt.refresh().state == "attention"
+    ended = gone.write_off(melt.id, "the mint is gone", force=True)
+    held = engine.balance(NPUB)
+    assert (ended.state, ended.record.loss) == ("written_off", 0)
+    assert held.stranded == melt.inputs and held.stranded + held.unspent == 2000
+    clock.advance(500 * HOUR_S)
+    engine.retry_stranded(NPUB, mint.url, reason="it is back")
+    assert (engine.balance(NPUB).unspent, engine.balance(NPUB).stranded) == (2000, 0)
+    invariants.check(store, mint)
+
+
 def test_r333_a_hold_that_is_pending_for_ever_is_given_up_by_force(store: Store) -> None:
     engine, mint, clock = funded(store)
     token = store.tokens(TokenQuery(npub=NPUB, states=("unspent",)))[0]

@@ -144,7 +144,7 @@ PLANTED = (
     Planted("a fence does not restart the settle window", Tables(), "pay", ("I10", "I4"), restarts=False),
     melt("row 29a does not ask recorded_already, and row 10 does not take it first",
          deaf(no_guard(MELT, "29a", "recorded_already"), "10.mint_paid.attention", "attention"), "write-off", "I12"),
-    melt("not_in_flight does not ask the inputs", asks(MELT, "not_in_flight", lambda f: f.quote_state != "PENDING"),
+    melt("not_in_flight does not ask the inputs", asks(MELT, "not_in_flight", lambda f: f.quote_state == "UNPAID"),
          "give-up", "I12"),
     melt("row 16 does not leave pending", without(MELT, "16.inputs_spent_elsewhere.pending"), "stolen", "I8"),
     melt("nothing leaves unknown but age", without(without(MELT, "12.mint_unpaid.unknown"), "17"), "rotate", "I11"),

@@ -117,7 +117,7 @@ def _worker(decider: Decider, world: World, index: int) -> Iterator[Move]:
 
 
 def _may_be_unclear(setting: Setting, what: str, paid: bool) -> bool:
-    """Whether the mint may name a state that is none of those we know."""
+    """Whether the mint may name an unknown state."""
     return setting.unclear and what == "quote" and not paid
 
 

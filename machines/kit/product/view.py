@@ -34,7 +34,7 @@ class Happened(NamedTuple):
 
 
 Step = Ask | Post | Happened | None
-"""What comes next; None means to wait for somebody else."""
+"""What comes next; None: the program waits, or the operator is refused."""
 
 
 class View(NamedTuple):

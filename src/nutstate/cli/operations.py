@@ -322,13 +322,17 @@ def release(session: Session, operation_id: str, reason: str, operator: str | No
 )
 @click.argument("operation_id", metavar="ID")
 @reason_option
-@click.option("--force", is_flag=True, help="Give everything up even if the mint does not answer.")
+@click.option(
+    "--force", is_flag=True, help="End it even if the mint does not answer; its coins are set aside."
+)
 @with_session
 def write_off(session: Session, operation_id: str, reason: str, operator: str | None, force: bool) -> int:
     """Give the rest of a parked operation up as lost; the loss is recorded and cannot be taken back.
 
     The mint is asked a last time. What it still holds of yours is kept: a signed fence, issued proofs,
     change, and inputs that a dead request left. If it does not answer, nothing is given up without --force.
+    With --force, inputs that may still be in flight, or that the mint calls unspent, are no loss yet: they become
+    stranded. `retry-stranded` makes them money again, `write-off-stranded` gives them up.
     """
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)

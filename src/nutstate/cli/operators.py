@@ -25,7 +25,7 @@ def reason_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def named(operator: str | None) -> str | None:
-    """The name that was given, else the login name; None where there is none."""
+    """The name that was given, else the login name, else None."""
     if operator is not None:
         return operator
     try:

@@ -123,7 +123,7 @@ MELT: Machine[MeltFacts] = Machine(
         _final("cancelled", "the caller stopped it before anything was sent, or did not pay what he held for", "cancel",
                "unhold"),
         _final("expired", "the quote ran out before anything was sent"),
-        _final("written_off", "an operator gave the inputs up as lost"),
+        _final("written_off", "an operator gave it up; each input is freed, stranded or lost"),
     ),
     events=(
         Event("request", "a caller wants an invoice paid", "caller"),

@@ -19,7 +19,7 @@ KNOWN_STATES = frozenset({"UNPAID", "PAID", "ISSUED"})
 
 
 def ask_quote(run: Run) -> Result:
-    """NUT-04 quote: the invoice that pays for the ecash. The mint is not asked while it has no keyset to issue with."""
+    """NUT-04 quote: the invoice that pays for the ecash. A mint without a keyset to issue with is not asked."""
     op = run.operation
     blocked = _no_outputs_possible(run)
     if blocked is not None:

@@ -374,15 +374,13 @@ def find_fence(run: Run) -> Happened | bool | None:
 
 def signed_fences(run: Run) -> Evidence:
     """Everything that the mint signed of the fences of a payment that was given up. What it does not answer,
-    or what does not open, is left out."""
+    or what does not open, is left out: the fences stay stored, and the next look asks again."""
     proofs: list[Proof] = []
     for fence in alive(run.operation):
         restored = run.mint.restore(run.mint_url, blinded(fence.outputs))
         if isinstance(restored, Failure) or restored.is_empty:
             continue
-        with contextlib.suppress(
-            BadSignature, MintSilent
-        ):  # the fence stays stored: the next look asks again
+        with contextlib.suppress(BadSignature, MintSilent):
             proofs += unblind_restored(fence.outputs, restored, run.keys)
     return Evidence(proofs=tuple(proofs), proofs_verified=True, fence_outputs_signed=bool(proofs))
 

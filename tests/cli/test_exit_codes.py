@@ -240,9 +240,9 @@ def test_parked_resumed_and_written_off(wallet: Wallet) -> None:
     unspent = wallet.run("write-off", operation_id, "--reason", "the mint is gone")
     assert unspent.code == 1 and "[INPUTS_STILL_UNSPENT]" in unspent.err
     gone = wallet.run("write-off", operation_id, "--reason", "the mint is gone", "--force")
-    assert gone.code == 0 and "loss" in gone.out
+    assert gone.code == 0 and "set aside" in gone.out and "nutstate retry-stranded" in gone.out
     document = wallet.run("show", operation_id, "--json").json
-    assert document["conservation"]["holds"] and document["conservation"]["loss"] > 0
+    assert document["conservation"]["holds"] and document["conservation"]["stranded"] > 0
     assert any(record["actor"] == "operator" for record in document["audit"])
     (last,) = [r for r in document["audit"] if r["event"] == "write_off"]
     assert last["data"]["operator"] == getpass.getuser()

@@ -331,8 +331,8 @@ def write_off(session: Session, operation_id: str, reason: str, operator: str | 
 
     The mint is asked a last time. What it still holds of yours is kept: a signed fence, issued proofs,
     change, and inputs that a dead request left. If it does not answer, nothing is given up without --force.
-    With --force, inputs that may still be in flight, or that the mint calls unspent, are no loss yet: they become
-    stranded. `retry-stranded` makes them money again, `write-off-stranded` gives them up.
+    With --force, inputs that may still be in flight, or that the mint calls unspent, become stranded.
+    `retry-stranded` makes them money again, `write-off-stranded` gives them up.
     """
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)

@@ -66,7 +66,11 @@ def exit_code(handle: Handle, *good: str) -> Exit:
 def conservation(handle: Handle, records: Sequence[AuditRecord]) -> dict[str, Any] | None:
     """Where the value of the sources went, checked; None while that is not decided yet."""
     op = handle.record
-    if op.kind != "melt" or not op.inputs or (op.finished_at is None and op.state != "settled"):
+    if (
+        op.kind != "melt"
+        or not (op.inputs or op.stranded)
+        or (op.finished_at is None and op.state != "settled")
+    ):
         return None
     if op.payment is not None and op.payment.lightning_fee is not None:
         parts = {
@@ -156,6 +160,10 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
         rows += _preimage_row(handle, preimage)
         if op.fence_fee:
             rows.append(("cost", f"{handle.cost} {unit}: the mint's fee for taking the inputs back"))
+    if op.stranded:
+        rows.append(
+            ("stranded", f"{sum(part.amount for part in op.stranded)} {unit}: set aside, in no payment")
+        )
     if op.loss:
         rows.append(("loss", f"{op.loss} {unit}"))
     if op.reason is not None:
@@ -182,7 +190,8 @@ def next_steps(session: Session, handle: Handle) -> list[str]:
     if handle.kind == "mint" and handle.state == "expired":
         return [command(f"show {about}"), command(f"resume {about} --reason 'it was paid late'")]
     if handle.is_final:
-        return [command(f"show {about}")]
+        retry = [command("retry-stranded --reason WHY")] if handle.record.stranded else []
+        return [command(f"show {about}"), *retry]
     if handle.is_parked:
         verbs = PARKED_VERBS.get(handle.state, ("resume", "release", "write-off"))
         return [command(f"show {about} --verbose"), *(command(f"{v} {about} --reason WHY") for v in verbs)]

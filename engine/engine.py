@@ -151,7 +151,8 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
         that does not answer is MINT_UNREACHABLE (retryable) unless ``force``: then the inputs become
         ``stranded``, as do those of a payment in flight and those that the mint calls UNSPENT; only what it
         calls SPENT is lost. The audit record keeps the reason, and ``operator`` if named, whatever turns up.
-        Codes: NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR, PAYMENT_IN_FLIGHT, UNDEFINED_TRANSITION."""
+        Codes: NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR, PAYMENT_IN_FLIGHT, MINT_UNREACHABLE,
+        UNDEFINED_TRANSITION."""
         return self._follow(
             self._outside.write_off(self._bound(operation_id, npub), operator_says(reason, operator), force),
             0,

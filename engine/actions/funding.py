@@ -19,7 +19,7 @@ KNOWN_STATES = frozenset({"UNPAID", "PAID", "ISSUED"})
 
 
 def ask_quote(run: Run) -> Result:
-    """NUT-04 quote: the invoice that pays for the ecash. A mint without a keyset to issue with is not asked."""
+    """NUT-04 quote: the invoice for the ecash. A mint that has no keyset to issue with is left alone."""
     op = run.operation
     blocked = _no_outputs_possible(run)
     if blocked is not None:

@@ -14,7 +14,7 @@ COVERAGE_MIN ?= 92
 
 PYTEST = .venv/bin/python -m pytest -n $(JOBS) --dist worksteal --benchmark-disable
 MINT_PINS := cashu==0.20.2 marshmallow<4 limits<5
-FIND_MONGOD := .venv/bin/python -c 'from nutstate.storage.mongod_binary import find_mongod; find_mongod()'
+FIND_MONGOD := .venv/bin/python -c 'from nutstate.storage.local.binary import find_mongod; find_mongod()'
 FIND_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 MINT_STAMP := .venv-mint/.installed-$(shell printf '%s' '$(MINT_PINS)' | tr -c 'A-Za-z0-9.\n' '-')
 

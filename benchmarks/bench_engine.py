@@ -15,15 +15,15 @@ import pytest
 import transitions
 
 from nutstate import Engine, Settings, SimulatedMint, configure_logging, open_store
-from nutstate.engine.actions.ask import _with_names
-from nutstate.engine.mint import wire
-from nutstate.engine.mint.outputs import blank_outputs, unblind
-from nutstate.engine.selection import choose, select
+from nutstate.engine.cashu import wire
+from nutstate.engine.cashu.outputs import blank_outputs, unblind
+from nutstate.engine.operations.melt.quote import _with_names
+from nutstate.engine.tokens.selection import choose, select
 from nutstate.machines import MELT, step
-from nutstate.machines.facts import MeltFacts
+from nutstate.machines.melt.facts import MeltFacts
 from nutstate.machines.money import blanks_needed
 from nutstate.storage.port import TokenQuery
-from nutstate.storage.testing import batch_for, make_operation, make_token
+from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.support.wallet import NPUB, fake_proof
 
 FUNDS = 1_000_000

@@ -20,14 +20,14 @@ from benchmarks.hand_written import DURABLE, Client, Document, HandWritten, in_t
 from benchmarks.meters import Meter, Neighbours, Report, TimedMint
 from nutstate import Engine, Settings, SimulatedMint, configure_logging, open_store
 from nutstate.storage.batch import Batch
-from nutstate.storage.mongo import MongoStore, apply_batch
-from nutstate.storage.mongo_client import ClientGateway
-from nutstate.storage.mongo_schema import AUDIT, OPERATIONS, PROOFS, TOKENS
-from nutstate.storage.mongo_setup import create
-from nutstate.storage.mongod import ReplicaSet
+from nutstate.storage.local.replica_set import ReplicaSet
+from nutstate.storage.mongo.client import ClientGateway
+from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, PROOFS, TOKENS
+from nutstate.storage.mongo.setup import create
+from nutstate.storage.mongo.store import MongoStore, apply_batch
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.secret import Secret
-from nutstate.storage.testing import batch_for, make_operation, make_token
+from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.servers.mongod import replica_set
 from tests.support.wallet import NPUB
 

@@ -10,16 +10,16 @@ from pymongo import MongoClient, UpdateOne, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
 
-from nutstate.engine.actions.ask import _with_names
-from nutstate.engine.ids import new_transaction_id
-from nutstate.engine.mint import wire
-from nutstate.engine.mint.bolt11 import decode_invoice
-from nutstate.engine.mint.outputs import blank_outputs, unblind
-from nutstate.engine.selection import choose
+from nutstate.engine.cashu import wire
+from nutstate.engine.cashu.bolt11 import decode_invoice
+from nutstate.engine.cashu.outputs import blank_outputs, unblind
+from nutstate.engine.operations.melt.quote import _with_names
+from nutstate.engine.tokens.ids import new_transaction_id
+from nutstate.engine.tokens.selection import choose
 from nutstate.machines.money import blanks_needed, owed_max
 from nutstate.storage.records import Dleq, Proof
 from nutstate.storage.secret import Secret
-from nutstate.storage.testing import make_token
+from nutstate.storage.testing.records import make_token
 from tests.support.wallet import NPUB
 
 DURABLE = WriteConcern(w="majority", j=True)

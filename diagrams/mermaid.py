@@ -12,18 +12,7 @@ from typing import Any
 
 from ..machines.spec import NONE, Machine, State
 from .folded import Box, folded
-from .sketch import (
-    Edge,
-    Line,
-    Look,
-    Shared,
-    Tone,
-    edges_of,
-    look_of,
-    places,
-    shared_of,
-    text_of,
-)
+from .sketch import Edge, Line, Look, Shared, Tone, edges_of, look_of, places, shared_of, text_of
 
 _CLASSES: Mapping[Look, str] = {
     "good": "fill:#d3f2d9,stroke:#2b8a3e,color:#102a16",

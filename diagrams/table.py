@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..machines.effects import ACTIONS, EFFECTS
 from ..machines.refusals import CODES
 from ..machines.spec import Guard, Machine, State, Transition
+from ..machines.words import ACTIONS, EFFECTS
 from .sketch import row_of
 
 _STAYS = "stays"

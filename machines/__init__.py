@@ -1,12 +1,12 @@
 """The rules: declared finite-state machines and the pure function that decides by them."""
 
-from .check import CHECK
-from .compile import step
-from .deposit import DEPOSIT
-from .melt import MELT
-from .mint import MINT
+from .check.table import CHECK
+from .deposit.table import DEPOSIT
+from .melt.table import MELT
+from .mint.table import MINT
 from .spec import NONE, Decision, Machine, Refusal, Verdict
-from .token import STATUS_OF_STATE, TOKEN
+from .step import step
+from .token.table import STATUS_OF_STATE, TOKEN
 
 __all__ = [
     "CHECK",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .check import CHECK
-from .deposit import DEPOSIT
-from .melt import MELT
-from .mint import MINT
+from .check.table import CHECK
+from .deposit.table import DEPOSIT
+from .melt.table import MELT
+from .mint.table import MINT
 from .spec import Machine
-from .token import TOKEN
+from .token.table import TOKEN
 
 RELEASED: tuple[Machine[Any], ...] = (TOKEN, MELT, MINT, DEPOSIT, CHECK)
 

@@ -241,7 +241,7 @@ class Refusal:
 
 @frozen
 class Decision:
-    """The answer of :func:`~nutstate.machines.compile.step`; nothing has happened yet."""
+    """The answer of :func:`~nutstate.machines.step.step`; nothing has happened yet."""
 
     machine: str
     state: str

@@ -59,13 +59,13 @@ def examine(url: str, *, fix: bool = False) -> Report:
     or out of reach is a finding; StoreUnsupported is raised only for a URL that names no store."""
     scheme = url.partition("://")[0] if isinstance(url, str) and "://" in url else ""
     if scheme == "sqlite":
-        from .sqlite_doctor import examine_sqlite
+        from .sqlite.doctor import examine_sqlite
 
         return examine_sqlite(url, fix=fix)
     if scheme == "memory":
         return _examine_memory(url)
     if scheme in ("mongodb", "mongodb+srv"):
-        from .mongo_doctor import examine_mongo
+        from .mongo.doctor import examine_mongo
 
         return examine_mongo(url, fix=fix)
     # Only the scheme is shown: the rest of an unknown URL may hold a password.

@@ -15,8 +15,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from .errors import StoreUnsupported
-from .mongo import MongoStore
-from .mongo_gateway import (
+from .mongo.gateway import (
     Document,
     GatewayDuplicate,
     GatewayRefused,
@@ -25,7 +24,8 @@ from .mongo_gateway import (
     Sort,
     Transaction,
 )
-from .mongo_schema import AUDIT, COLLECTIONS, ID_INDEX, INDEXES, TOMBSTONES, Index
+from .mongo.schema import AUDIT, COLLECTIONS, ID_INDEX, INDEXES, TOMBSTONES, Index
+from .mongo.store import MongoStore
 
 
 @frozen
@@ -184,7 +184,7 @@ class _MockTransaction(_MockReads):
 
 
 class MockGateway(_MockReads):
-    """:class:`~nutstate.storage.mongo_gateway.Gateway` over mongomock."""
+    """:class:`~nutstate.storage.mongo.gateway.Gateway` over mongomock."""
 
     def find_one_and_update(self, collection: str, filter: Document, update: Document) -> Document | None:
         with self._collection(collection) as documents:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from nutstate.storage.mongod import ReplicaSet
+from nutstate.storage.local.replica_set import ReplicaSet
 from tests.servers.databases import Databases
 from tests.servers.mongod import mongo_servers
 from tests.support.capabilities import report

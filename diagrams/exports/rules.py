@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from ...machines.kit.graph import start_of
 from ...machines.spec import Machine, Refuse, State, Transition
+from ...review.kit.graph import start_of
 
 _NOT_NAMES = frozenset({"", "*", "="})
 """What the library that runs the machines takes for *stay*, *any state* and *the same state*."""
@@ -31,7 +31,7 @@ class Rule:
 def rules_of(machine: Machine[Any], state: State) -> tuple[Rule, ...]:
     """The rules of a state: its edges in table order, then what it absorbs, then what it refuses. An event
     that is absorbed is never refused, and of several refusals of an event the first counts, as in
-    :func:`~nutstate.machines.compile.step`."""
+    :func:`~nutstate.machines.step.step`."""
     edges = [Rule(t.event, "accepted", edge=t) for t in machine.transitions if t.source == state.name]
     absorbed = [Rule(event, "absorbed") for event in dict.fromkeys(state.absorbs)]
     refused: dict[str, Rule] = {}

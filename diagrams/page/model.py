@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...machines.effects import ACTIONS, EFFECTS
 from ...machines.refusals import CODES
 from ...machines.spec import Machine
+from ...machines.words import ACTIONS, EFFECTS
 
 
 def model(machine: Machine[Any]) -> dict[str, Any]:

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._open_store import open_store
-    from .engine.engine import Engine
+    from .engine.api.engine import Engine
+    from .engine.api.handle import Balance, Handle
+    from .engine.api.report import PerformanceReport
+    from .engine.audit.verdicts import Fault, PurgeReport, VerifyReport
+    from .engine.cashu.http import HttpMint
+    from .engine.checks.preflight_table import Discrepancy, PreflightReport
+    from .engine.checks.reconcile import ReconcileReport
+    from .engine.checks.sweep import SweepReport
     from .engine.errors import InvalidArgument, MintError, NeedsPerson, NotFound, NotPaid, Refused, StillOpen
-    from .engine.handle import Balance, Handle
-    from .engine.ids import operation_hash, validate_transaction_id
-    from .engine.log import TransitionEvent, configure_logging
-    from .engine.mint.http import HttpMint
-    from .engine.mint.simulated import SimulatedMint
-    from .engine.preflight import Discrepancy, PreflightReport
-    from .engine.reconcile import ReconcileReport
-    from .engine.recorded import RecordedMelt
-    from .engine.report import PerformanceReport
+    from .engine.loop.log import TransitionEvent, configure_logging
+    from .engine.operations.melt.record.recorded import RecordedMelt
     from .engine.settings import Settings
-    from .engine.sweep import SweepReport
-    from .engine.verdicts import Fault, PurgeReport, VerifyReport
+    from .engine.simulated.mint import SimulatedMint
+    from .engine.tokens.ids import operation_hash, validate_transaction_id
     from .storage.errors import NutstateError, StorageError
     from .storage.port import Store
     from .storage.records import AuditRecord, Proof, Tombstone
@@ -70,7 +70,7 @@ __all__ = [
 # every project that has us installed, and the machines are of use to programs that need no engine.
 _WHERE: Mapping[str, str] = {
     "open_store": "_open_store",
-    "Engine": "engine.engine",
+    "Engine": "engine.api.engine",
     "InvalidArgument": "engine.errors",
     "MintError": "engine.errors",
     "NeedsPerson": "engine.errors",
@@ -78,24 +78,24 @@ _WHERE: Mapping[str, str] = {
     "NotPaid": "engine.errors",
     "StillOpen": "engine.errors",
     "Refused": "engine.errors",
-    "Balance": "engine.handle",
-    "Handle": "engine.handle",
-    "operation_hash": "engine.ids",
-    "validate_transaction_id": "engine.ids",
-    "TransitionEvent": "engine.log",
-    "configure_logging": "engine.log",
-    "HttpMint": "engine.mint.http",
-    "SimulatedMint": "engine.mint.simulated",
-    "Discrepancy": "engine.preflight",
-    "PreflightReport": "engine.preflight",
-    "ReconcileReport": "engine.reconcile",
-    "RecordedMelt": "engine.recorded",
-    "PerformanceReport": "engine.report",
+    "Balance": "engine.api.handle",
+    "Handle": "engine.api.handle",
+    "operation_hash": "engine.tokens.ids",
+    "validate_transaction_id": "engine.tokens.ids",
+    "TransitionEvent": "engine.loop.log",
+    "configure_logging": "engine.loop.log",
+    "HttpMint": "engine.cashu.http",
+    "SimulatedMint": "engine.simulated.mint",
+    "Discrepancy": "engine.checks.preflight_table",
+    "PreflightReport": "engine.checks.preflight_table",
+    "ReconcileReport": "engine.checks.reconcile",
+    "RecordedMelt": "engine.operations.melt.record.recorded",
+    "PerformanceReport": "engine.api.report",
     "Settings": "engine.settings",
-    "SweepReport": "engine.sweep",
-    "Fault": "engine.verdicts",
-    "PurgeReport": "engine.verdicts",
-    "VerifyReport": "engine.verdicts",
+    "SweepReport": "engine.checks.sweep",
+    "Fault": "engine.audit.verdicts",
+    "PurgeReport": "engine.audit.verdicts",
+    "VerifyReport": "engine.audit.verdicts",
     "NutstateError": "storage.errors",
     "StorageError": "storage.errors",
     "Store": "storage.port",

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ._declared import NotDeclared, NotImportable, declared
-from .machines.kit import Cell, contradictions, endless, matrix, switched, unreached
-from .machines.lint import lint
 from .machines.spec import Machine
+from .review.kit import Cell, contradictions, endless, matrix, switched, unreached
+from .review.lint import lint
 
 DIFFERENCES_SHOWN_MAX = 5
 Check = Callable[[], Sequence[str]]

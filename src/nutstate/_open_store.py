@@ -28,7 +28,7 @@ def open_store(url: str, *, create: bool = True) -> Store:
     """
     scheme = url.partition("://")[0] if isinstance(url, str) and "://" in url else ""
     if scheme == "sqlite":
-        from .storage.sqlite import SqliteStore
+        from .storage.sqlite.store import SqliteStore
 
         return SqliteStore(url, create=create)
     if scheme == "memory":
@@ -36,7 +36,7 @@ def open_store(url: str, *, create: bool = True) -> Store:
 
         return open_memory(url)
     if scheme in ("mongodb", "mongodb+srv"):
-        from .storage.mongo_open import open_mongo
+        from .storage.mongo.open import open_mongo
 
         return open_mongo(url, create=create)
     # Only the scheme is shown: the rest of an unknown URL may hold a password.

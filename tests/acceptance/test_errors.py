@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from nutstate import Engine, InvalidArgument, MintError, NotFound, NutstateError, Refused, StorageError, Store
-from nutstate.engine.mint import simulated_faults as faults
+from nutstate.engine.simulated import faults
 from nutstate.storage.port import TokenQuery
-from nutstate.storage.testing import FaultyStore
+from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
 from tests.support.recording import Wallet, as_json, proofs
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash, silence

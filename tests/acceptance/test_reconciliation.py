@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from nutstate import Engine, Store, TransitionEvent
-from nutstate.engine.reconcile import ReconcileReport
+from nutstate.engine.checks.reconcile import ReconcileReport
 from nutstate.storage.port import OperationQuery
 from tests.engine import test_reconcile as scenes
 from tests.engine.test_reconcile import Case, Lines, case

@@ -14,11 +14,11 @@ from pymongo.errors import WriteError
 
 from nutstate import Engine, InvalidArgument, NutstateError, Refused, Store
 from nutstate.storage.errors import InvalidBatch
-from nutstate.storage.mongo_codec import token_document
+from nutstate.storage.mongo.codec import token_document
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Token, TokenMetadata
-from nutstate.storage.sqlite_rows import token_row
-from nutstate.storage.testing import batch_for, make_operation, make_token
+from nutstate.storage.sqlite.rows import token_row
+from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.engine.test_token_edges import born, carried, carry
 from tests.support.everything import everything
 from tests.support.recording import Wallet, as_json, proofs

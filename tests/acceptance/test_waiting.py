@@ -8,11 +8,11 @@ import attrs
 import pytest
 
 from nutstate import Engine, Handle, MintError, Refused, Settings, SimulatedMint, Store
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.mint.port import Ambiguous, Unreachable
-from nutstate.engine.mint.port import Refused as Said
+from nutstate.engine.cashu.port import Ambiguous, Unreachable
+from nutstate.engine.cashu.port import Refused as Said
+from nutstate.engine.simulated import faults
 from nutstate.storage.port import OperationQuery, TokenQuery
-from nutstate.storage.testing import FaultyStore
+from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.everything import everything

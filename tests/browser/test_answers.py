@@ -12,9 +12,9 @@ import pytest
 from attrs import evolve
 
 from nutstate.diagrams.page import document, page
-from nutstate.machines.kit import Row, cells, matrix
 from nutstate.machines.registry import latest, names
 from nutstate.machines.spec import Machine, Transition
+from nutstate.review.kit import Row, cells, matrix
 from tests.browser.chromium import Shown
 
 MELT = latest("melt")

@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 from click.testing import CliRunner
 
 from nutstate.cli import app
-from nutstate.engine.mint.simulated import SimulatedMint
+from nutstate.engine.simulated.mint import SimulatedMint
 
 NPUB = "npub1u9290c2mtammza7d4arqpls8pt82w93gmwt5g70n87zeha5r4qwscarf9g"
 FUNDS = 1000

@@ -11,9 +11,9 @@ import pytest
 from nutstate.cli.demo import demo_npub
 from nutstate.cli.errors import redact
 from nutstate.cli.output import brief_age, clean, duration
-from nutstate.engine.engine import Engine
-from nutstate.engine.mint.simulated import SimulatedMint
-from nutstate.engine.mint.token_codec import encode_token
+from nutstate.engine.api.engine import Engine
+from nutstate.engine.cashu.token_codec import encode_token
+from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.memory import open_memory
 from nutstate.storage.port import TokenQuery
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nutstate.storage.port import OperationQuery
-from nutstate.storage.sqlite import SqliteStore
+from nutstate.storage.sqlite.store import SqliteStore
 from tests.servers.nutshell import Nutshell, start_or_skip
 
 from .conftest import NPUB, Wallet

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from nutstate import Engine
-from nutstate.engine import judging
-from nutstate.engine.mint.bolt11 import decode_invoice
-from nutstate.engine.mint.simulated import SimulatedMint
-from nutstate.engine.mint.simulated_faults import REQUEST_LOST, lie_about
+from nutstate.engine.cashu.bolt11 import decode_invoice
+from nutstate.engine.checks import reconcile_rules as judging
+from nutstate.engine.simulated.faults import REQUEST_LOST, lie_about
+from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.errors import CommitUnknown, StoreUnavailable
-from nutstate.storage.sqlite import SqliteStore
+from nutstate.storage.sqlite.store import SqliteStore
 
 from .conftest import FUNDS, Wallet
 
@@ -53,7 +53,7 @@ def test_a_live_operation_ends_with_3_and_goes_on(wallet: Wallet) -> None:
 
 
 def test_an_unpaid_invoice_of_ours_ends_with_3(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nutstate.engine.mint.simulated_ledger.Ledger.pay_mint_quote", lambda *_: None)
+    monkeypatch.setattr("nutstate.engine.simulated.ledger.Ledger.pay_mint_quote", lambda *_: None)
     monkeypatch.setattr(SimulatedMint, "auto_pay", False)
     original = SimulatedMint.__init__
 

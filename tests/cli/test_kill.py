@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
-from nutstate.engine import core
-from nutstate.engine.mint.bolt11 import decode_invoice
+from nutstate.engine.api import core
+from nutstate.engine.cashu.bolt11 import decode_invoice
 from nutstate.engine.settings import Settings
 
 from .conftest import FUNDS, Wallet

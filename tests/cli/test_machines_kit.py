@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from nutstate.cli import app
 from nutstate.machines import CHECK, MELT
-from nutstate.machines.kit import explain, paths, simulate, tours
 from nutstate.machines.registry import names
+from nutstate.review.kit import explain, paths, simulate, tours
 
 TOY = ("--from", "tests.machines.toy:ORDER")
 

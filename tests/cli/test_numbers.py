@@ -9,7 +9,7 @@ import pytest
 
 from nutstate import Engine, open_store
 from nutstate.cli.errors_page import page
-from nutstate.engine.mint import simulated_faults as faults
+from nutstate.engine.simulated import faults
 from nutstate.storage.catalogue import ERRORS, MELT_FAILURE
 from tests.cli.conftest import FUNDS, NPUB, Wallet
 from tests.support.clock import FakeClock

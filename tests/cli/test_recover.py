@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from nutstate.engine.mint.simulated_faults import REQUEST_LOST
+from nutstate.engine.simulated.faults import REQUEST_LOST
 
 from .conftest import Wallet
 from .test_exit_codes import parked, pending

@@ -17,7 +17,7 @@ from nutstate.diagrams.build import GOOD_PATH_WITHOUT
 from nutstate.diagrams.folded import folded
 from nutstate.diagrams.sketch import edges_of, guards_of, row_of, shared_of
 from nutstate.machines import MELT, MINT, TOKEN
-from nutstate.machines.facts import DepositFacts
+from nutstate.machines.deposit.facts import DepositFacts
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import NONE, Event, Machine, State, Transition, edges
 from tests.diagrams.reading import ends, flow_edges, state_edges

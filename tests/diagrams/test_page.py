@@ -19,10 +19,10 @@ from nutstate.diagrams.page.document import embedded
 from nutstate.diagrams.page.model import model
 from nutstate.diagrams.page.sheet import UnfitDrawing, sheet
 from nutstate.diagrams.svg import drawing
-from nutstate.machines.effects import ACTIONS, EFFECTS
 from nutstate.machines.refusals import CODES
 from nutstate.machines.registry import RELEASED, latest, names
 from nutstate.machines.spec import NONE, Event, Machine, State, edges
+from nutstate.machines.words import ACTIONS, EFFECTS
 
 MELT = latest("melt")
 

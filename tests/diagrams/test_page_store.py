@@ -10,7 +10,7 @@ import pytest
 
 from nutstate import Store, open_store
 from nutstate.diagrams.page import counted, trail_of
-from nutstate.engine.mint import simulated_faults as faults
+from nutstate.engine.simulated import faults
 from nutstate.machines.registry import latest
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import AuditRecord, Operation

@@ -10,9 +10,9 @@ import pytest
 from nutstate.diagrams.build import render
 from nutstate.diagrams.table import page, transition_rows
 from nutstate.machines import MELT, TOKEN
-from nutstate.machines.effects import EFFECTS
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Machine
+from nutstate.machines.words import EFFECTS
 
 every_machine = pytest.mark.parametrize("machine", RELEASED, ids=lambda machine: machine.name)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
-from nutstate.machines.compile import step
-from nutstate.machines.kit import switched
 from nutstate.machines.spec import Decision, Guard, Machine, Transition
+from nutstate.machines.step import step
+from nutstate.review.kit import switched
 from nutstate.storage.records import Operation
 from tests.support.everything import Everything
 

@@ -14,7 +14,7 @@ from bson import encode
 from pymongo import MongoClient
 
 from nutstate import Store, configure_logging, open_store
-from nutstate.storage.mongo_schema import COLLECTIONS
+from nutstate.storage.mongo.schema import COLLECTIONS
 from tests.servers.databases import Databases
 
 Content = dict[str, bytes]

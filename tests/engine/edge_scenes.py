@@ -8,17 +8,17 @@ from typing import Any
 
 import attrs
 
-from nutstate.engine import requests
-from nutstate.engine.draft import Draft
-from nutstate.engine.driver import Driver
-from nutstate.engine.evidence import Chosen, Evidence, Recorded, Selection
-from nutstate.engine.fences import fenced_amount
-from nutstate.engine.log import Log
-from nutstate.engine.mint import wire
-from nutstate.engine.mint.port import MeltQuote, ProofState, Refused
+from nutstate.engine.cashu import wire
+from nutstate.engine.cashu.port import MeltQuote, ProofState, Refused
+from nutstate.engine.loop import new_operation as requests
+from nutstate.engine.loop.draft import Draft
+from nutstate.engine.loop.drive import Happened, Run
+from nutstate.engine.loop.driver import Driver
+from nutstate.engine.loop.evidence import Chosen, Evidence, Recorded, Selection
+from nutstate.engine.loop.log import Log
+from nutstate.engine.operations.melt.fences import fenced_amount
 from nutstate.engine.ports import NoFaults, Worker
-from nutstate.engine.proofs import name_of, sent_keys, sent_secrets
-from nutstate.engine.run import Happened, Run
+from nutstate.engine.tokens.proofs import name_of, sent_keys, sent_secrets
 from nutstate.machines import MELT as MELT_MACHINE
 from nutstate.machines.spec import NONE, Transition
 from nutstate.storage.batch import proof_key

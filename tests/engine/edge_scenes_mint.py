@@ -8,10 +8,10 @@ from typing import Any
 
 import attrs
 
-from nutstate.engine.evidence import Chosen, Evidence, Selection
-from nutstate.engine.mint.port import MeltQuote, MintQuote, ProofState
-from nutstate.engine.proofs import name_of
-from nutstate.engine.run import Run
+from nutstate.engine.cashu.port import MeltQuote, MintQuote, ProofState
+from nutstate.engine.loop.drive import Run
+from nutstate.engine.loop.evidence import Chosen, Evidence, Selection
+from nutstate.engine.tokens.proofs import name_of
 from nutstate.machines.spec import Machine, Transition
 from nutstate.storage.secret import Secret
 from tests.engine.edge_scenes import (

@@ -11,14 +11,14 @@ import attrs
 import pytest
 
 from nutstate import Engine, NutstateError, Settings, SimulatedMint, Store
-from nutstate.engine import requests
-from nutstate.engine.draft import Draft
-from nutstate.engine.evidence import Evidence
-from nutstate.engine.run import Happened, Run
+from nutstate.engine.loop import new_operation as requests
+from nutstate.engine.loop.draft import Draft
+from nutstate.engine.loop.drive import Happened, Run
+from nutstate.engine.loop.evidence import Evidence
 from nutstate.machines import DEPOSIT, MELT
-from nutstate.machines.kit import cells
 from nutstate.machines.registry import RELEASED, latest
 from nutstate.machines.spec import NONE, Machine, Transition
+from nutstate.review.kit import cells
 from nutstate.storage.records import MachineRef, Policy, Quote
 from nutstate.storage.secret import Secret
 from tests.engine.edge_scenes import BLAMED

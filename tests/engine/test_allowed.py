@@ -9,11 +9,11 @@ import attrs
 import pytest
 
 from nutstate import Engine, HttpMint, Refused, Settings, SimulatedMint, Store, open_store
+from nutstate.engine.cashu import crypto
+from nutstate.engine.cashu.address import is_neighbour
+from nutstate.engine.cashu.port import Keyset, MintQuote
+from nutstate.engine.cashu.token_codec import encode_token
 from nutstate.engine.errors import InvalidArgument, MintError
-from nutstate.engine.mint import crypto
-from nutstate.engine.mint.address import is_neighbour
-from nutstate.engine.mint.port import Keyset, MintQuote
-from nutstate.engine.mint.token_codec import encode_token
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Dleq, Proof
 from nutstate.storage.secret import Secret

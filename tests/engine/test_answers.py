@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from nutstate import Engine, NutstateError, SimulatedMint, open_store
-from nutstate.engine.mint.simulated_faults import ANSWER_LOST, REQUEST_LOST
+from nutstate.engine.simulated.faults import ANSWER_LOST, REQUEST_LOST
 from nutstate.storage.port import AuditQuery, OperationQuery, Store, TokenQuery
 from tests.support import invariants
 from tests.support.clock import FakeClock

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nutstate import Engine, NutstateError, Refused, Store
-from nutstate.engine.mint.invoice import make_invoice
+from nutstate.engine.simulated.invoice import make_invoice
 from nutstate.storage.port import OperationQuery, TokenQuery
 from tests.support.clock import FakeClock
 from tests.support.everything import everything

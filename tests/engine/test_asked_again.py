@@ -10,10 +10,10 @@ import attrs
 import pytest
 
 from nutstate import Engine, Refused, SimulatedMint, Store
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.mint.port import MeltQuote, ProofState, Restored
-from nutstate.engine.mint.port import Refused as No
-from nutstate.engine.proofs import name_of
+from nutstate.engine.cashu.port import MeltQuote, ProofState, Restored
+from nutstate.engine.cashu.port import Refused as No
+from nutstate.engine.simulated import faults
+from nutstate.engine.tokens.proofs import name_of
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Proof
 from tests.support import invariants

@@ -8,9 +8,7 @@ import attrs
 import pytest
 
 from nutstate import Engine, SimulatedMint
-from nutstate.engine.asking import ANSWERS, Asking, Heard
-from nutstate.engine.log import Log
-from nutstate.engine.mint.port import (
+from nutstate.engine.cashu.port import (
     UNKNOWN,
     Ambiguous,
     BlindSignature,
@@ -22,7 +20,9 @@ from nutstate.engine.mint.port import (
     Restored,
     Unreachable,
 )
-from nutstate.engine.recovery import SILENT_MAX
+from nutstate.engine.loop.asking import ANSWERS, Asking, Heard
+from nutstate.engine.loop.log import Log
+from nutstate.engine.loop.recovery import SILENT_MAX
 from nutstate.storage.port import Store
 from nutstate.storage.secret import Secret
 from tests.support.wallet import NPUB, QUICK, funded, invoice

@@ -10,17 +10,17 @@ import attrs
 import pytest
 
 from nutstate import Engine, MintError, NutstateError, Refused, SimulatedMint, StorageError, Store
-from nutstate.engine.evidence import Selection
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.mint.outputs import BadSignature
-from nutstate.engine.mint.token_codec import encode_token
-from nutstate.engine.proofs import name_of
-from nutstate.engine.selection import choose
+from nutstate.engine.cashu.outputs import BadSignature
+from nutstate.engine.cashu.token_codec import encode_token
+from nutstate.engine.loop.evidence import Selection
+from nutstate.engine.simulated import faults
+from nutstate.engine.tokens.proofs import name_of
+from nutstate.engine.tokens.selection import choose
 from nutstate.machines.money import input_fee
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Proof
 from nutstate.storage.secret import Secret
-from nutstate.storage.testing import Fault, FaultyStore
+from nutstate.storage.testing.records import Fault, FaultyStore
 from tests.support import invariants
 from tests.support.crash import finish
 from tests.support.wallet import NPUB, QUICK, fake_proof, funded, invoice, npub_of, payment_hash
@@ -328,7 +328,7 @@ def test_a_fence_survives_refusals_that_pass(store: Store) -> None:
         def swap(self, url: str, body: Secret) -> Any:
             if busy["left"]:
                 busy["left"] -= 1
-                from nutstate.engine.mint.port import Refused as No
+                from nutstate.engine.cashu.port import Refused as No
 
                 return No(11000, "database is locked", False)
             return swap(url, body)
@@ -345,7 +345,7 @@ def test_a_fence_survives_refusals_that_pass(store: Store) -> None:
 
 @pytest.mark.parametrize("ppk", [0, 100, 200, 333, 999])
 def test_selection_finds_a_cover_whenever_there_is_one(ppk: int) -> None:
-    from nutstate.storage.testing import make_token
+    from nutstate.storage.testing.records import make_token
 
     draw = random.Random(ppk)
     for _ in range(150):

@@ -10,10 +10,10 @@ import attrs
 import pytest
 
 from nutstate import Engine, MintError, Refused, Settings, SimulatedMint, Store
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.mint.port import Unreachable
+from nutstate.engine.cashu.port import Unreachable
 from nutstate.engine.ports import Worker
-from nutstate.engine.proofs import name_of
+from nutstate.engine.simulated import faults
+from nutstate.engine.tokens.proofs import name_of
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Operation
 from tests.support import invariants
@@ -468,8 +468,8 @@ def test_an_older_signed_fence_is_found_behind_an_unreadable_one(store: Store) -
     run = engine._open(op, "test")
     bad = attrs.evolve(op.fences[0], generation=2, outputs=op.fences[0].outputs[:1])
     run.draft.operation = attrs.evolve(op, fences=(*op.fences, bad))
-    from nutstate.engine.actions.pay import find_fence
-    from nutstate.engine.run import Happened
+    from nutstate.engine.loop.drive import Happened
+    from nutstate.engine.operations.melt.find_fence import find_fence
 
     assert isinstance(find_fence(run), Happened)
 
@@ -487,7 +487,7 @@ def test_a_process_that_may_not_be_signalled_is_alive(monkeypatch: pytest.Monkey
 
 def test_unspent_coins_of_a_request_nobody_accepts_come_back(store: Store) -> None:
     """An honest mint that takes at most two inputs refuses the melt and its fence."""
-    from nutstate.engine.mint.port import Refused as No
+    from nutstate.engine.cashu.port import Refused as No
 
     engine, mint, clock = funded(store)
 
@@ -531,7 +531,7 @@ def test_release_needs_proof(store: Store) -> None:
 @pytest.mark.parametrize("used_meanwhile", [False, True])
 def test_a_late_request_after_an_operators_release(store: Store, used_meanwhile: bool) -> None:
     """Freed without a fence: either the late request is paid and corrected, or it finds its inputs gone."""
-    from nutstate.engine.mint.port import Refused as No
+    from nutstate.engine.cashu.port import Refused as No
 
     engine, mint, clock = funded(store)
 

@@ -8,9 +8,9 @@ import attrs
 import pytest
 
 from nutstate import Refused, Store
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.mint.port import Ambiguous, is_value
-from nutstate.engine.mint.port import Refused as No
+from nutstate.engine.cashu.port import Ambiguous, is_value
+from nutstate.engine.cashu.port import Refused as No
+from nutstate.engine.simulated import faults
 from nutstate.storage.port import TokenQuery
 from tests.engine.test_attacks_fourth import forced
 from tests.engine.test_exits import HOUR_S, in_flight, silent

@@ -8,10 +8,10 @@ import attrs
 import pytest
 
 from nutstate import Engine, MintError, Refused, SimulatedMint, Store
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.mint.port import Refused as No
-from nutstate.engine.mint.port import is_value
-from nutstate.engine.proofs import name_of
+from nutstate.engine.cashu.port import Refused as No
+from nutstate.engine.cashu.port import is_value
+from nutstate.engine.simulated import faults
+from nutstate.engine.tokens.proofs import name_of
 from nutstate.storage.port import TokenQuery
 from tests.engine.test_attacks_again import Between, on, silent
 from tests.support import invariants

@@ -14,22 +14,22 @@ import pytest
 from pymongo import MongoClient
 
 from nutstate import Engine, InvalidArgument, NotFound, Refused, Secret, SimulatedMint, Store
-from nutstate.engine import audit as building
-from nutstate.engine.trail import records_of
-from nutstate.engine.verdicts import VerifyReport
-from nutstate.machines.effects import EFFECTS
+from nutstate.engine.audit import records as building
+from nutstate.engine.audit.verdicts import VerifyReport
+from nutstate.engine.audit.verify import records_of
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Decision
-from nutstate.machines.token import STATUS_OF_STATE
-from nutstate.storage.audit_hash import audit_canonical, audit_hash
+from nutstate.machines.token.table import STATUS_OF_STATE
+from nutstate.machines.words import EFFECTS
 from nutstate.storage.errors import Duplicate, StoreUnavailable
-from nutstate.storage.mongo import MongoStore
-from nutstate.storage.mongo_codec import audit_document
-from nutstate.storage.mongo_schema import AUDIT, TOMBSTONES
+from nutstate.storage.mongo.codec import audit_document
+from nutstate.storage.mongo.schema import AUDIT, TOMBSTONES
+from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery, TombstoneQuery
 from nutstate.storage.records import AuditRecord
-from nutstate.storage.sqlite import SqliteStore
-from nutstate.storage.testing import FaultyStore
+from nutstate.storage.rules.audit_hash import audit_canonical, audit_hash
+from nutstate.storage.sqlite.store import SqliteStore
+from nutstate.storage.testing.records import FaultyStore
 from tests.engine.test_preflight import Saying
 from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, QUICK, funded, invoice
@@ -291,7 +291,7 @@ def test_an_export_of_many_pages_leaves_nothing_out(
     wallet: tuple[Engine, SimulatedMint, FakeClock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The record just behind the end of a page is the one that an auditor would miss."""
-    monkeypatch.setattr("nutstate.engine.audited._EXPORT_PAGE", 1)
+    monkeypatch.setattr("nutstate.engine.api.audit._EXPORT_PAGE", 1)
     lines: list[str] = []
     wallet[0].export_audit(lines.append)
     hashes = [json.loads(line)["hash"] for line in lines]

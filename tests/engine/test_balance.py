@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from nutstate import Balance, Engine, InvalidArgument, NutstateError, Store
-from nutstate.engine.handle import balances_of
+from nutstate.engine.api.handle import balances_of
 from nutstate.storage.port import TokenQuery
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 

@@ -13,7 +13,7 @@ import pytest
 
 from nutstate import Engine, NutstateError, Store
 from nutstate.storage.port import OperationQuery
-from nutstate.storage.testing import Fault, FaultyStore
+from nutstate.storage.testing.records import Fault, FaultyStore
 from tests.support import invariants
 from tests.support.crash import Crash, TickingMint, Ticks, finish
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from nutstate import Engine, SimulatedMint, Store
-from nutstate.engine.mint import simulated_faults as faults
 from nutstate.engine.ports import Worker
+from nutstate.engine.simulated import faults
 from nutstate.storage.port import OperationQuery
 from tests.support import invariants
 from tests.support.clock import FakeClock

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nutstate import Engine, SimulatedMint, Store, open_store
-from nutstate.engine.mint import simulated_faults as faults
+from nutstate.engine.simulated import faults
 from nutstate.storage.port import OperationQuery
 from tests.support import invariants
 from tests.support.crash import Crash, TickingMint, Ticks, finish

@@ -11,12 +11,12 @@ import attrs
 import pytest
 
 from nutstate import Engine, Secret, SimulatedMint, Store, open_store
-from nutstate.engine.trail import every_record, records_of
-from nutstate.machines.melt import MELT
-from nutstate.storage.audit_hash import UNBOUND, document_hash
+from nutstate.engine.audit.verify import every_record, records_of
+from nutstate.machines.melt.table import MELT
 from nutstate.storage.port import AuditQuery, OperationQuery
 from nutstate.storage.records import Lease, MachineRef, Operation, Output, Policy
-from nutstate.storage.testing import batch_for, make_operation, make_token
+from nutstate.storage.rules.audit_hash import UNBOUND, document_hash
+from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.engine.test_audit_trail import KEY, YEAR_MS
 from tests.support.clock import FakeClock
 from tests.support.foreign import Foreign

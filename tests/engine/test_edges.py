@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from nutstate import NutstateError
-from nutstate.engine.evidence import Evidence
-from nutstate.engine.facts import gather
-from nutstate.engine.run import Happened, Run
+from nutstate.engine.loop.drive import Happened, Run
+from nutstate.engine.loop.evidence import Evidence
+from nutstate.engine.loop.facts import gather
 from nutstate.machines import MELT
-from nutstate.machines.effects import EFFECTS
 from nutstate.machines.registry import latest
 from nutstate.machines.spec import NONE, Machine, Transition
+from nutstate.machines.words import EFFECTS
 from nutstate.storage.records import Policy
 from tests.engine.edge_checks import WRITES, Forced, check_written, guards_of
 from tests.engine.edge_places import Place, opened

@@ -13,10 +13,10 @@ import attrs
 import pytest
 
 from nutstate import Engine, NutstateError, open_store
-from nutstate.engine.evidence import Evidence
-from nutstate.engine.run import Happened
-from nutstate.machines.kit import Cell, matrix
+from nutstate.engine.loop.drive import Happened
+from nutstate.engine.loop.evidence import Evidence
 from nutstate.machines.spec import NONE, Machine, Transition
+from nutstate.review.kit import Cell, matrix
 from tests.engine.edge_places import Place, opened
 from tests.engine.edge_walks import OPERATIONS, Walk, leave, start, stories, walk_for
 from tests.support.stores import STORES

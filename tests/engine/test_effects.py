@@ -11,13 +11,13 @@ import attrs
 import pytest
 
 from nutstate import Store
-from nutstate.engine.evidence import Evidence, Selection
-from nutstate.engine.run import Happened
+from nutstate.engine.loop.drive import Happened
+from nutstate.engine.loop.evidence import Evidence, Selection
 from nutstate.machines import MELT
 from nutstate.machines.registry import latest
-from nutstate.storage.audit_hash import token_hash
 from nutstate.storage.port import AuditQuery
 from nutstate.storage.records import InputRef, Operation, Token
+from nutstate.storage.rules.audit_hash import token_hash
 from nutstate.storage.secret import Secret
 
 from .edge_scenes import AMOUNT, INPUT_FEE, RESERVE, WHY, quote, worth_of

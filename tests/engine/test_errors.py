@@ -9,12 +9,12 @@ import attrs
 import pytest
 
 from nutstate import Engine, NutstateError, Refused, StorageError, Store, TransitionEvent
-from nutstate.engine.mint import simulated_faults as faults
+from nutstate.engine.simulated import faults
 from nutstate.storage.batch import Batch
 from nutstate.storage.catalogue import DB_FAILURE_AFTER_SUCCESS, ERRORS, MELT_FAILURE
 from nutstate.storage.errors import CommitUnknown, Conflict, StoreUnavailable
 from nutstate.storage.port import OperationQuery
-from nutstate.storage.testing import FaultyStore
+from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
 from tests.support.everything import everything
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash

@@ -8,8 +8,8 @@ import attrs
 import pytest
 
 from nutstate import Engine, MintError, Refused, Store
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.mint.port import Unreachable, is_value
+from nutstate.engine.cashu.port import Unreachable, is_value
+from nutstate.engine.simulated import faults
 from nutstate.storage.port import TokenQuery
 from nutstate.testing import FaultyStore
 from tests.engine.test_fast_failure import Between, on

@@ -8,8 +8,8 @@ import attrs
 import pytest
 
 from nutstate import Engine, Refused, Store
-from nutstate.engine.mint.port import Failure, is_value
-from nutstate.engine.mint.port import Refused as No
+from nutstate.engine.cashu.port import Failure, is_value
+from nutstate.engine.cashu.port import Refused as No
 from tests.support import invariants
 from tests.support.crash import finish
 from tests.support.wallet import NPUB, QUICK, funded, invoice, npub_of, payment_hash

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from nutstate import Engine, MintError, Refused, Store
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.proofs import name_of
+from nutstate.engine.simulated import faults
+from nutstate.engine.tokens.proofs import name_of
 from nutstate.storage.errors import CommitUnknown
 from nutstate.storage.port import TokenQuery
-from nutstate.storage.testing import FaultyStore
+from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
 from tests.support.crash import finish
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash, silence

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from nutstate import Engine, SimulatedMint, Store
-from nutstate.engine.fences import done, fenced_amount
-from nutstate.engine.mint.port import Ambiguous, Failure, Refused
-from nutstate.engine.proofs import sent_secrets
+from nutstate.engine.cashu.port import Ambiguous, Failure, Refused
+from nutstate.engine.operations.melt.fences import done, fenced_amount
+from nutstate.engine.tokens.proofs import sent_secrets
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Operation
 from nutstate.storage.secret import Secret

@@ -9,14 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nutstate.engine.evidence import Selection
-from nutstate.engine.fences import alive, generations, keys_of, next_step, proofs_in_order, stored_bytes
-from nutstate.engine.limits import NO_LIMIT, InputLimits
-from nutstate.engine.mint import wire
-from nutstate.engine.selection import Shortfall, choose, request_bytes
+from nutstate.engine.cashu import wire
+from nutstate.engine.cashu.input_limits import NO_LIMIT, InputLimits
+from nutstate.engine.loop.evidence import Selection
+from nutstate.engine.operations.melt.fences import (
+    alive,
+    generations,
+    keys_of,
+    next_step,
+    proofs_in_order,
+    stored_bytes,
+)
 from nutstate.engine.settings import Settings
+from nutstate.engine.tokens.selection import Shortfall, choose, request_bytes
 from nutstate.storage.batch import proof_key
-from nutstate.storage.mongo_codec import operation_document
+from nutstate.storage.mongo.codec import operation_document
 from nutstate.storage.records import Fence, Operation, Output, Proof
 from nutstate.storage.secret import Secret
 from nutstate.testing import make_operation, make_token

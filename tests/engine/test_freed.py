@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nutstate import Engine, Refused, Store
-from nutstate.engine import freed
-from nutstate.engine.mint import simulated_faults as faults
+from nutstate.engine.operations.melt import freed
+from nutstate.engine.simulated import faults
 from nutstate.storage.port import TokenQuery
 from tests.support import invariants
 from tests.support.crash import finish

@@ -12,11 +12,11 @@ import attrs
 import pytest
 
 from nutstate import Engine, SimulatedMint, Store, open_store
+from nutstate.engine.api.handle import Handle
+from nutstate.engine.cashu.port import Ambiguous, Unreachable
+from nutstate.engine.cashu.port import Refused as MintRefused
 from nutstate.engine.errors import MintError, Refused
-from nutstate.engine.handle import Handle
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.mint.port import Ambiguous, Unreachable
-from nutstate.engine.mint.port import Refused as MintRefused
+from nutstate.engine.simulated import faults
 from nutstate.storage.secret import Secret
 from tests.support import invariants
 from tests.support.clock import FakeClock

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from nutstate import Engine, Store
 from nutstate.cli.app import app
-from nutstate.engine.effects import EFFECTS
+from nutstate.engine.operations.effects import EFFECTS
 from nutstate.machines import registry
-from nutstate.machines.melt import MELT
+from nutstate.machines.melt.table import MELT
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Machine, Transition
 from nutstate.storage.errors import StorageError

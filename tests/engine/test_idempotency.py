@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nutstate import Engine, Handle, NutstateError, Refused, Store
-from nutstate.engine import requests
+from nutstate.engine.loop import new_operation as requests
 from nutstate.storage.port import OperationQuery, TokenQuery
 from tests.support import invariants
 from tests.support.together import together

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nutstate import InvalidArgument, Refused, Store, operation_hash, validate_transaction_id
-from nutstate.engine import ids
+from nutstate.engine.tokens import ids
 from nutstate.storage.port import TokenQuery
 from tests.support.wallet import NPUB, funded, invoice
 

@@ -8,10 +8,10 @@ import pytest
 from attrs import evolve
 
 from nutstate import Engine, Refused, Settings, SimulatedMint, Store, open_store
+from nutstate.engine.cashu.keysets import Keysets, MintSilent, NoUsableKeyset
+from nutstate.engine.cashu.port import Ambiguous, KeysetInfo, MintQuote
 from nutstate.engine.errors import MintError
-from nutstate.engine.keysets import Keysets, MintSilent, NoUsableKeyset
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.mint.port import Ambiguous, KeysetInfo, MintQuote
+from nutstate.engine.simulated import faults
 from nutstate.storage.port import OperationQuery, TokenQuery
 from tests.support import invariants
 from tests.support.clock import FakeClock

@@ -11,10 +11,10 @@ import attrs
 import pytest
 
 from nutstate import Engine, Settings, SimulatedMint, Store, open_store
+from nutstate.engine.api.handle import Handle
+from nutstate.engine.cashu.bolt11 import decode_invoice
 from nutstate.engine.errors import MintError, Refused
-from nutstate.engine.handle import Handle
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.mint.bolt11 import decode_invoice
+from nutstate.engine.simulated import faults
 from nutstate.storage.secret import Secret
 from tests.support import invariants
 from tests.support.clock import FakeClock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nutstate import Refused, Store
-from nutstate.engine.mint import simulated_faults as faults
+from nutstate.engine.simulated import faults
 from tests.support import invariants
 from tests.support.wallet import NPUB, funded, invoice, payment_hash
 

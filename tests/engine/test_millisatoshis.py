@@ -8,8 +8,8 @@ import pytest
 from attrs import evolve
 
 from nutstate import Engine, NutstateError, Store
-from nutstate.engine.ids import operation_hash
-from nutstate.engine.mint.port import MeltQuote
+from nutstate.engine.cashu.port import MeltQuote
+from nutstate.engine.tokens.ids import operation_hash
 from tests.support import invariants
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 

@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from nutstate import AuditRecord, Engine, Handle, NutstateError, SimulatedMint, Store
-from nutstate.engine import outside
-from nutstate.engine.evidence import Evidence
-from nutstate.engine.mint import simulated_faults as faults
+from nutstate.engine.loop import command as outside
+from nutstate.engine.loop.evidence import Evidence
+from nutstate.engine.simulated import faults
 from nutstate.storage.port import OperationQuery
 from nutstate.storage.records import Reason
 

@@ -9,8 +9,8 @@ import attrs
 import pytest
 
 from nutstate import Engine, MintError, SimulatedMint, Store
-from nutstate.engine.mint.port import ProofState, Unreachable
-from nutstate.engine.proofs import name_of
+from nutstate.engine.cashu.port import ProofState, Unreachable
+from nutstate.engine.tokens.proofs import name_of
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Proof
 from tests.support import invariants

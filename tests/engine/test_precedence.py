@@ -9,15 +9,16 @@ import attrs
 import pytest
 
 from nutstate import NutstateError, Refused, Store
-from nutstate.engine import arguments, requests
-from nutstate.engine.draft import Draft
+from nutstate.engine.api import arguments
+from nutstate.engine.cashu.port import MeltQuote
 from nutstate.engine.errors import MintError
-from nutstate.engine.evidence import Evidence
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.mint.invoice import make_invoice
-from nutstate.engine.mint.port import MeltQuote
-from nutstate.engine.proofs import name_of
-from nutstate.engine.run import Happened
+from nutstate.engine.loop import new_operation as requests
+from nutstate.engine.loop.draft import Draft
+from nutstate.engine.loop.drive import Happened
+from nutstate.engine.loop.evidence import Evidence
+from nutstate.engine.simulated import faults
+from nutstate.engine.simulated.invoice import make_invoice
+from nutstate.engine.tokens.proofs import name_of
 from nutstate.machines.registry import latest
 from nutstate.storage.catalogue import ERRORS
 from nutstate.storage.port import TokenQuery

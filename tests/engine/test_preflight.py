@@ -9,9 +9,17 @@ import attrs
 import pytest
 
 from nutstate import Engine, NutstateError, SimulatedMint, Store
-from nutstate.engine.mint.port import Answer, ProofState, Unreachable
-from nutstate.engine.preflight import MINT_STATES, STORE_STATES, TABLE, Asked, classify, judge, store_state_of
-from nutstate.engine.proofs import name_of
+from nutstate.engine.cashu.port import Answer, ProofState, Unreachable
+from nutstate.engine.checks.preflight_table import (
+    MINT_STATES,
+    STORE_STATES,
+    TABLE,
+    Asked,
+    classify,
+    judge,
+    store_state_of,
+)
+from nutstate.engine.tokens.proofs import name_of
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
 from nutstate.storage.records import Token
 from tests.support import invariants
@@ -364,8 +372,8 @@ def test_r108_named_sources_that_lost_value(store: Store) -> None:
 
 
 def test_r108_sources_of_an_open_discrepancy(store: Store) -> None:
-    from nutstate.engine.lookover import Wallet, new_check, store_check
-    from nutstate.engine.reconcile import found_as_event
+    from nutstate.engine.checks.reconcile import found_as_event
+    from nutstate.engine.checks.wallet_preflight import Wallet, new_check, store_check
 
     engine, mint, clock, _ = wallet(store)
     token = the_token(store)

@@ -16,7 +16,7 @@ import pytest
 from attrs import define, field
 
 from nutstate import Engine, NutstateError, Refused, SimulatedMint, Store, open_store
-from nutstate.engine.token_ids import minted_id
+from nutstate.engine.tokens.token_ids import minted_id
 from nutstate.storage.port import OperationQuery
 from tests.support import invariants
 from tests.support.together import together

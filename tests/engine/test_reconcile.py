@@ -10,9 +10,9 @@ import attrs
 import pytest
 
 from nutstate import Engine, InvalidArgument, NotFound, NutstateError, Store
-from nutstate.engine.handle import Handle
-from nutstate.engine.mint.port import Unreachable
-from nutstate.engine.reconcile import ReconcileReport
+from nutstate.engine.api.handle import Handle
+from nutstate.engine.cashu.port import Unreachable
+from nutstate.engine.checks.reconcile import ReconcileReport
 from nutstate.storage.batch import proof_key
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
 from nutstate.storage.records import Token
@@ -370,10 +370,10 @@ def test_r117_more_than_a_thousand_operations(new_store: Callable[[], Store]) ->
 
 
 def _deposit(engine: Engine, mint_url: str, proof: Any, now: int) -> None:
-    from nutstate.engine import requests
-    from nutstate.engine.draft import Draft
-    from nutstate.engine.evidence import Evidence
-    from nutstate.engine.run import Happened
+    from nutstate.engine.loop import new_operation as requests
+    from nutstate.engine.loop.draft import Draft
+    from nutstate.engine.loop.drive import Happened
+    from nutstate.engine.loop.evidence import Evidence
     from nutstate.machines.registry import latest
 
     op = requests.new_operation(

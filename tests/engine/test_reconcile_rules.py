@@ -8,12 +8,12 @@ import attrs
 import pytest
 
 from nutstate import Engine, Store
-from nutstate.engine.documents import Born, Documents, read_documents
-from nutstate.engine.judging import CheckResult, Expected, KeyBook, judge_documents
+from nutstate.engine.checks.documents import Born, Documents, read_documents
+from nutstate.engine.checks.reconcile_rules import CheckResult, Expected, KeyBook, judge_documents
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Fence, InputRef, Operation, Output, Token
 from nutstate.storage.secret import Secret
-from nutstate.storage.testing import make_operation, make_token
+from nutstate.storage.testing.records import make_operation, make_token
 from tests.support.foreign import Foreign
 from tests.support.wallet import NPUB, fake_proof, funded, invoice
 

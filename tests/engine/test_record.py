@@ -10,10 +10,10 @@ import attrs
 import pytest
 
 from nutstate import Engine, NutstateError, Proof, Refused, Secret, StorageError, Store
-from nutstate.engine.mint.crypto import y_of
+from nutstate.engine.cashu.crypto import y_of
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Dleq
-from nutstate.storage.testing import FaultyStore
+from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
 from tests.support.everything import everything
 from tests.support.recording import Wallet, as_json, proofs

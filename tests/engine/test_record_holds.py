@@ -8,7 +8,7 @@ import pytest
 
 from nutstate import Store
 from nutstate.storage.batch import proof_key
-from nutstate.storage.testing import FaultyStore
+from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
 from tests.support.everything import everything
 from tests.support.foreign import Foreign

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from nutstate import Engine, Refused, Store
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.timing import MOST, Spent
+from nutstate.engine.loop.timing import MOST, Spent
+from nutstate.engine.simulated import faults
 from nutstate.storage.batch import Batch
-from nutstate.storage.testing import FaultyStore
+from nutstate.storage.testing.records import FaultyStore
 from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 

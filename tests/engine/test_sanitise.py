@@ -15,9 +15,9 @@ import rich.traceback
 import structlog
 
 from nutstate import Engine, NutstateError, Secret, Store, configure_logging
-from nutstate.engine import audit
-from nutstate.engine.log import Log
-from nutstate.engine.sanitise import HIDDEN, clean_text, sanitise
+from nutstate.engine.audit import records as audit
+from nutstate.engine.audit.sanitise import HIDDEN, clean_text, sanitise
+from nutstate.engine.loop.log import Log
 from nutstate.storage.port import AuditQuery
 from tests.engine.test_secrets import markers
 from tests.support.clock import FakeClock

@@ -12,8 +12,8 @@ import pytest
 import structlog
 
 from nutstate import Engine, NutstateError, Secret, Store, configure_logging
-from nutstate.engine import audit
-from nutstate.engine.mint import simulated_faults as faults
+from nutstate.engine.audit import records as audit
+from nutstate.engine.simulated import faults
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 

@@ -10,13 +10,13 @@ import pytest
 from attrs import define
 
 from nutstate import Engine, Refused, Store
-from nutstate.engine.evidence import Selection
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.selection import Shortfall, choose
-from nutstate.engine.token_ids import minted_id
+from nutstate.engine.loop.evidence import Selection
+from nutstate.engine.simulated import faults
+from nutstate.engine.tokens.selection import Shortfall, choose
+from nutstate.engine.tokens.token_ids import minted_id
 from nutstate.storage.port import Reader, TokenQuery
 from nutstate.storage.records import Token
-from nutstate.storage.testing import make_token
+from nutstate.storage.testing.records import make_token
 from tests.support import invariants
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from nutstate import Engine, NutstateError, SimulatedMint, Store
-from nutstate.engine.draft import Draft
-from nutstate.engine.lookover import Wallet, new_check
+from nutstate.engine.checks.wallet_preflight import Wallet, new_check
+from nutstate.engine.loop.draft import Draft
 from nutstate.machines.registry import latest
 from nutstate.storage.port import AuditQuery, TokenQuery
 from nutstate.storage.records import Token

@@ -10,14 +10,14 @@ import attrs
 import pytest
 
 from nutstate import NutstateError, Store
-from nutstate.engine.mint import simulated_faults as faults
-from nutstate.engine.mint.port import Ambiguous, ProofState
+from nutstate.engine.cashu.port import Ambiguous, ProofState
 from nutstate.engine.ports import Worker
-from nutstate.engine.proofs import name_of
+from nutstate.engine.simulated import faults
+from nutstate.engine.tokens.proofs import name_of
 from nutstate.storage.catalogue import DB_FAILURE_AFTER_SUCCESS
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Operation
-from nutstate.storage.testing import FaultyStore
+from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
 from tests.support.crash import Crash, finish
 from tests.support.recording import Wallet, proofs

@@ -12,14 +12,14 @@ import attrs
 import pytest
 
 from nutstate import Engine, NutstateError, SimulatedMint, Store
-from nutstate.engine import draft as drafts
-from nutstate.engine.draft import Draft
-from nutstate.engine.evidence import Evidence
-from nutstate.engine.run import Happened, Run
+from nutstate.engine.loop import draft as drafts
+from nutstate.engine.loop.draft import Draft
+from nutstate.engine.loop.drive import Happened, Run
+from nutstate.engine.loop.evidence import Evidence
 from nutstate.machines import TOKEN
-from nutstate.machines.compile import step
-from nutstate.machines.kit import cells, matrix, switched
 from nutstate.machines.spec import NONE, Transition
+from nutstate.machines.step import step
+from nutstate.review.kit import cells, matrix, switched
 from nutstate.storage.port import AuditQuery, TokenQuery
 from nutstate.storage.records import Policy, Proof, Token, TokenMetadata
 from tests.engine.edge_checks import Forced, guards_of

@@ -6,9 +6,9 @@ import attrs
 import pytest
 
 from nutstate import Store
-from nutstate.engine.trail import at_one_moment, chain_holds
-from nutstate.storage.audit_hash import audit_hash
+from nutstate.engine.audit.verify import at_one_moment, chain_holds
 from nutstate.storage.records import AuditRecord, Operation
+from nutstate.storage.rules.audit_hash import audit_hash
 from tests.support.wallet import NPUB, funded, invoice
 
 

@@ -13,12 +13,12 @@ import pytest
 from pymongo.errors import DuplicateKeyError
 
 from nutstate import Engine, Store, configure_logging
-from nutstate.engine import documents
-from nutstate.engine.log import TransitionEvent
-from nutstate.engine.sweep import Sweep
+from nutstate.engine.checks import documents
+from nutstate.engine.checks.sweep import Sweep
+from nutstate.engine.loop.log import TransitionEvent
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Lease, Operation
-from nutstate.storage.testing import make_proofs
+from nutstate.storage.testing.records import make_proofs
 from tests.engine.test_audit_trail import KEY
 from tests.support.foreign import Foreign
 from tests.support.wallet import NPUB, QUICK, funded, invoice

@@ -17,8 +17,8 @@ from typing import Any, Self
 
 from attrs import define, field
 
-from nutstate.storage.mongo import MongoStore
-from nutstate.storage.mongo_gateway import Transaction
+from nutstate.storage.mongo.gateway import Transaction
+from nutstate.storage.mongo.store import MongoStore
 
 from .footprint import Footprint
 from .history import History, Sent

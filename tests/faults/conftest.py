@@ -11,7 +11,7 @@ import pytest
 from pymongo import MongoClient
 
 from nutstate import configure_logging
-from nutstate.storage.mongod import ReplicaSet
+from nutstate.storage.local.replica_set import ReplicaSet
 from tests.faults.ledger import Verdict
 from tests.faults.scenarios import in_step
 from tests.servers.mongod import replica_set, require_mongod

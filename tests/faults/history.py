@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from attrs import define, field
 
-from nutstate.storage.mongo import MongoStore
-from nutstate.storage.mongo_gateway import GatewayUnknown, Transaction
+from nutstate.storage.mongo.gateway import GatewayUnknown, Transaction
+from nutstate.storage.mongo.store import MongoStore
 
 from .footprint import Footprint
 
@@ -107,7 +107,7 @@ class WatchedGateway:
         return getattr(self._gateway, name)
 
     def transaction(self, work: Callable[[Transaction], None]) -> None:
-        """As :meth:`nutstate.storage.mongo_gateway.Gateway.transaction`."""
+        """As :meth:`nutstate.storage.mongo.gateway.Gateway.transaction`."""
         sent = self._history.of_this_thread
         try:
             self._gateway.transaction(work)
@@ -119,7 +119,7 @@ class WatchedGateway:
             sent.in_doubt, sent.unknown_not = False, sent.unknown_not + 1
 
     def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
-        """As :meth:`nutstate.storage.mongo_gateway.Gateway.holds_for_good`."""
+        """As :meth:`nutstate.storage.mongo.gateway.Gateway.holds_for_good`."""
         held = bool(self._gateway.holds_for_good(audit_id, batch_id))
         sent = self._history.of_this_thread
         if sent is None or audit_id not in sent.mark.audit:

@@ -8,17 +8,17 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from nutstate.storage.audit_hash import audit_hash
 from nutstate.storage.batch import proof_key
-from nutstate.storage.mongo import MongoStore
-from nutstate.storage.mongo_codec import (
+from nutstate.storage.mongo.codec import (
     audit_from_document,
     dedup_from_document,
     operation_from_document,
     token_from_document,
 )
-from nutstate.storage.mongo_schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
+from nutstate.storage.mongo.schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
+from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.records import AuditRecord, DedupRecord, Operation, Token
+from nutstate.storage.rules.audit_hash import audit_hash
 
 from .footprint import Footprint
 from .history import History, Sent

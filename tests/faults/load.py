@@ -22,12 +22,12 @@ from attrs import define, evolve, field
 from nutstate import open_store
 from nutstate.storage.batch import Batch
 from nutstate.storage.errors import CommitUnknown, Conflict, Duplicate, StoreUnavailable
-from nutstate.storage.mongo import MongoStore
-from nutstate.storage.mongo_client import Budget
-from nutstate.storage.mongo_open import open_mongo
+from nutstate.storage.mongo.client import Budget
+from nutstate.storage.mongo.open import open_mongo
+from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.port import OperationQuery, Reader, Store, TokenQuery
 from nutstate.storage.records import DedupRecord, Idempotency, InputRef, Operation, Quote, Token
-from nutstate.storage.testing import NPUB, batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_proofs, make_token
 
 from .footprint import Footprint
 from .history import Expected, History, Outcome, Sent, watch

@@ -15,7 +15,7 @@ from nutstate.storage.batch import Batch, proof_key
 from nutstate.storage.errors import CommitUnknown, Conflict, Duplicate, StoreUnavailable
 from nutstate.storage.port import Store
 from nutstate.storage.records import DedupRecord, Idempotency, Token
-from nutstate.storage.testing import NPUB, batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_proofs, make_token
 
 from .load import PATIENCE_S
 

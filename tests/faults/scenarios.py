@@ -12,9 +12,9 @@ from bson import Timestamp
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from nutstate.storage.mongo_client import Budget
-from nutstate.storage.mongod import Node, ReplicaSet
-from nutstate.storage.testing import batch_for, make_operation, make_token
+from nutstate.storage.local.replica_set import Node, ReplicaSet
+from nutstate.storage.mongo.client import Budget
+from nutstate.storage.testing.records import batch_for, make_operation, make_token
 
 from .footprint import Footprint
 from .history import History

@@ -11,11 +11,11 @@ import pytest
 
 from nutstate.storage.batch import Batch
 from nutstate.storage.errors import StoreUnavailable
-from nutstate.storage.mongo import MongoStore, apply_batch
-from nutstate.storage.mongo_client import Budget
-from nutstate.storage.mongo_gateway import GatewayUnavailable, Transaction
-from nutstate.storage.mongo_schema import AUDIT
-from nutstate.storage.mongod import ReplicaSet
+from nutstate.storage.local.replica_set import ReplicaSet
+from nutstate.storage.mongo.client import Budget
+from nutstate.storage.mongo.gateway import GatewayUnavailable, Transaction
+from nutstate.storage.mongo.schema import AUDIT
+from nutstate.storage.mongo.store import MongoStore, apply_batch
 from tests.faults.children import Child, heard
 from tests.faults.conftest import mended
 from tests.faults.footprint import Footprint

@@ -13,16 +13,16 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import AutoReconnect, PyMongoError, WriteError
 from pymongo.read_concern import ReadConcern
 
-from nutstate.storage import mongo_client
-from nutstate.storage.mongo import MongoStore
-from nutstate.storage.mongo_client import Budget
-from nutstate.storage.mongo_codec import token_document
-from nutstate.storage.mongo_gateway import Document, GatewayUnavailable, GatewayUnknown
-from nutstate.storage.mongo_read import equal
-from nutstate.storage.mongo_schema import AUDIT, OPERATIONS, PROOFS, TOKENS
-from nutstate.storage.mongo_session import SessionWrites, asked
-from nutstate.storage.mongod import ReplicaSet
-from nutstate.storage.testing import make_token
+from nutstate.storage.local.replica_set import ReplicaSet
+from nutstate.storage.mongo import client as mongo_client
+from nutstate.storage.mongo.client import Budget
+from nutstate.storage.mongo.codec import token_document
+from nutstate.storage.mongo.gateway import Document, GatewayUnavailable, GatewayUnknown
+from nutstate.storage.mongo.read import equal
+from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, PROOFS, TOKENS
+from nutstate.storage.mongo.session import SessionWrites, asked
+from nutstate.storage.mongo.store import MongoStore
+from nutstate.storage.testing.records import make_token
 from tests.faults import scenarios as faults
 from tests.faults.history import History
 from tests.faults.ledger import Books, Ledger, Verdict
@@ -64,7 +64,7 @@ def forget_what_was_expected(monkeypatch: Plant) -> None:
     def blind(**fields: Any) -> Document:
         return equal(**{name: value for name, value in fields.items() if name not in ("state", "version")})
 
-    monkeypatch.setattr("nutstate.storage.mongo.equal", blind)
+    monkeypatch.setattr("nutstate.storage.mongo.store.equal", blind)
 
 
 def test_without_state_and_version_in_the_filter_losers_hear_nonsense(

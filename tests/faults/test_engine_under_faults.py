@@ -14,10 +14,10 @@ import pytest
 from attrs import define, field
 
 from nutstate import Engine, Handle, MintError, Refused, Settings, SimulatedMint, StorageError, open_store
-from nutstate.engine.mint.bolt11 import decode_invoice
-from nutstate.storage.mongo import MongoStore
-from nutstate.storage.mongo_client import Budget
-from nutstate.storage.mongod import ReplicaSet
+from nutstate.engine.cashu.bolt11 import decode_invoice
+from nutstate.storage.local.replica_set import ReplicaSet
+from nutstate.storage.mongo.client import Budget
+from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Proof
 from tests.faults import scenarios as faults

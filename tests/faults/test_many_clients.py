@@ -10,8 +10,8 @@ from functools import partial
 import pytest
 
 from nutstate import Engine, Handle, SimulatedMint
-from nutstate.storage.mongo import MongoStore
-from nutstate.storage.mongod import ReplicaSet
+from nutstate.storage.local.replica_set import ReplicaSet
+from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.port import OperationQuery
 from tests.faults.children import Child
 from tests.faults.history import History

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from nutstate.storage.errors import CommitUnknown
-from nutstate.storage.mongo import RESENDS
-from nutstate.storage.mongo_gateway import GatewayDuplicate, GatewayUnknown, Transaction
-from nutstate.storage.mongo_schema import ID_INDEX, OPERATIONS
-from nutstate.storage.mongod import ReplicaSet
-from nutstate.storage.testing import batch_for, make_operation
+from nutstate.storage.local.replica_set import ReplicaSet
+from nutstate.storage.mongo.gateway import GatewayDuplicate, GatewayUnknown, Transaction
+from nutstate.storage.mongo.schema import ID_INDEX, OPERATIONS
+from nutstate.storage.mongo.store import RESENDS
+from nutstate.storage.testing.records import batch_for, make_operation
 from tests.faults import scenarios as faults
 from tests.faults.ledger import (
     Verdict,

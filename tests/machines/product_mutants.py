@@ -9,10 +9,10 @@ import attrs
 from attrs import frozen
 
 from nutstate.machines import MELT, MINT, TOKEN
-from nutstate.machines.guards import melt as melt_guards
-from nutstate.machines.guards import mint as mint_guards
-from nutstate.machines.kit.product import SETTINGS, Setting, Tables
+from nutstate.machines.melt import guards as melt_guards
+from nutstate.machines.mint import guards as mint_guards
 from nutstate.machines.spec import Guard, Machine, Transition, edges
+from nutstate.review.explore import SETTINGS, Setting, Tables
 
 Edge = Transition[Any]
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from nutstate.machines import CHECK, DEPOSIT, MELT, MINT, TOKEN, step
-from nutstate.machines.effects import ACTIONS, EFFECTS
-from nutstate.machines.kit import cells, contradictions, endless, matrix, unreached
 from nutstate.machines.refusals import CODES
 from nutstate.machines.registry import RELEASED, UnknownMachine, latest, names, released
 from nutstate.machines.spec import Machine
+from nutstate.machines.words import ACTIONS, EFFECTS
+from nutstate.review.kit import cells, contradictions, endless, matrix, unreached
 
 MACHINES = [TOKEN, MELT, MINT, DEPOSIT, CHECK]
 
@@ -89,8 +89,8 @@ def test_every_state_is_reached_and_leads_to_an_end(spec: Machine[Any]) -> None:
 
 
 def test_effects_and_actions_are_all_used_and_all_implemented() -> None:
-    from nutstate.engine.actions import ACTIONS as DONE
-    from nutstate.engine.effects import EFFECTS as WRITTEN
+    from nutstate.engine.operations.actions import ACTIONS as DONE
+    from nutstate.engine.operations.effects import EFFECTS as WRITTEN
 
     used = {e for m in RELEASED for t in m.transitions for e in t.effects}
     assert used == set(EFFECTS)

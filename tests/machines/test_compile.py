@@ -12,8 +12,8 @@ import pytest
 import transitions
 from attrs import frozen
 
-from nutstate.machines.compile import compiled, step
 from nutstate.machines.spec import NONE, Event, Guard, Machine, Refuse, State, Transition, edges
+from nutstate.machines.step import compiled, step
 
 
 @frozen(kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from nutstate.machines.melt import MELT
+from nutstate.machines.melt.table import MELT
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Machine
 from tests.fixtures import tables

@@ -7,10 +7,20 @@ from typing import Any
 import attrs
 import pytest
 
-from nutstate.machines.facts import CheckFacts, DepositFacts, MeltFacts, MintFacts, TokenFacts
-from nutstate.machines.guards import check, deposit, fences, melt, mint, refusal, token
+from nutstate.machines.check import guards as check
+from nutstate.machines.check.facts import CheckFacts
+from nutstate.machines.deposit import guards as deposit
+from nutstate.machines.deposit.facts import DepositFacts
+from nutstate.machines.melt import guards as melt
+from nutstate.machines.melt import guards_fences as fences
+from nutstate.machines.melt import guards_refusal as refusal
+from nutstate.machines.melt.facts import MeltFacts
+from nutstate.machines.mint import guards as mint
+from nutstate.machines.mint.facts import MintFacts
 from nutstate.machines.money import AMOUNT_MAX
 from nutstate.machines.spec import Guard
+from nutstate.machines.token import guards as token
+from nutstate.machines.token.facts import TokenFacts
 
 T, M, I, D, C = TokenFacts, MeltFacts, MintFacts, DepositFacts, CheckFacts  # noqa: E741
 W = ("wallet", "https://mint", "sat")

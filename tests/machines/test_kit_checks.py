@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from nutstate.machines.kit import (
+from nutstate.machines.spec import Guard, Machine, Refusal, edges
+from nutstate.review.kit import (  # fmt: skip
     BadMachine,
     TooManyGuards,
     cells,
@@ -21,8 +22,7 @@ from nutstate.machines.kit import (
     simulate,
     tours,
     unreached,
-)  # fmt: skip
-from nutstate.machines.spec import Guard, Machine, Refusal, edges
+)
 from tests.machines.toy import ORDER, trapped, twins, two_faced, unreachable
 
 

@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from nutstate.machines import MELT, step
-from nutstate.machines.kit import UnknownName, cells, explain, matrix, switched
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Guard, Machine, edges
+from nutstate.review.kit import UnknownName, cells, explain, matrix, switched
 from tests.machines.toy import OLD, ORDER, PAID, Facts, twins
 
 MACHINES = [*RELEASED, ORDER]

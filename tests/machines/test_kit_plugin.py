@@ -171,7 +171,7 @@ def test_the_package_still_offers_everything() -> None:
         "assert 'nutstate.engine' not in sys.modules\n"
         "found = {name: getattr(nutstate, name) for name in nutstate.__all__}\n"
         "from nutstate import *\n"
-        "assert found['Engine'] is Engine is nutstate.engine.engine.Engine\n"
+        "assert found['Engine'] is Engine is nutstate.engine.api.engine.Engine\n"
         "assert set(nutstate.__all__) <= set(dir(nutstate)) and not hasattr(nutstate, 'Enginee')\n"
         "print(sorted(nutstate._WHERE) == sorted(nutstate.__all__))\n"
     )

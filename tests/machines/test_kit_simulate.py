@@ -8,10 +8,10 @@ from typing import Any
 import attrs
 import pytest
 
-from nutstate.machines.kit import Line, ScriptError, simulate
-from nutstate.machines.kit.script import Step
 from nutstate.machines.registry import RELEASED, latest
 from nutstate.machines.spec import Event, Machine, edges
+from nutstate.review.kit import Line, ScriptError, simulate
+from nutstate.review.kit.script import Step
 from tests.machines.toy import ORDER
 
 SCRIPT = """

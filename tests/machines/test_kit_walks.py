@@ -9,11 +9,11 @@ import attrs
 import pytest
 
 from nutstate.machines import step
-from nutstate.machines.kit import TooManySequences, paths, script_of, simulate, switched, tours
-from nutstate.machines.kit.graph import witness
-from nutstate.machines.kit.paths import Cover
 from nutstate.machines.registry import RELEASED, latest
 from nutstate.machines.spec import Machine, State, Transition, edges
+from nutstate.review.kit import TooManySequences, paths, script_of, simulate, switched, tours
+from nutstate.review.kit.graph import witness
+from nutstate.review.kit.paths import Cover
 from tests.machines.toy import ORDER, trapped, unreachable
 
 MACHINES = [*RELEASED, ORDER]

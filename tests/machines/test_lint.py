@@ -10,19 +10,19 @@ import attrs
 import pytest
 
 from nutstate.machines import MELT, MINT
-from nutstate.machines.effects import ACTIONS, EFFECTS
-from nutstate.machines.guards import check as check_guards
-from nutstate.machines.guards import deposit as deposit_guards
-from nutstate.machines.guards import fences as fence_guards
-from nutstate.machines.guards import melt as melt_guards
-from nutstate.machines.guards import mint as mint_guards
-from nutstate.machines.guards import refusal as refusal_guards
-from nutstate.machines.guards import token as token_guards
-from nutstate.machines.kit import switched
-from nutstate.machines.lint import RULES, Finding, lint, rules_table, unused_guards
+from nutstate.machines.check import guards as check_guards
+from nutstate.machines.deposit import guards as deposit_guards
+from nutstate.machines.melt import guards as melt_guards
+from nutstate.machines.melt import guards_fences as fence_guards
+from nutstate.machines.melt import guards_refusal as refusal_guards
+from nutstate.machines.mint import guards as mint_guards
 from nutstate.machines.refusals import CODES
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import NONE, Event, Guard, Machine, Refuse, State, edges
+from nutstate.machines.token import guards as token_guards
+from nutstate.machines.words import ACTIONS, EFFECTS
+from nutstate.review.kit import switched
+from nutstate.review.lint import RULES, Finding, lint, rules_table, unused_guards
 
 PAGE = Path(__file__).parents[2] / "docs" / "lint.md"
 

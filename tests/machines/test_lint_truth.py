@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nutstate.machines.kit import cells, matrix
-from nutstate.machines.lint import Gap, gaps, lint
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import NONE, Event, Guard, Machine, State, Transition
+from nutstate.review.kit import cells, matrix
+from nutstate.review.lint import Gap, gaps, lint
 
 NAMES = ("a", "b", "c", "d")
 GUARDS = {name: Guard[Any](name, f"{name} holds", "NO", bool) for name in NAMES}

@@ -15,9 +15,9 @@ import attrs
 import pytest
 
 from nutstate.machines import TOKEN
-from nutstate.machines.lint import lint
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Machine
+from nutstate.review.lint import lint
 from tests.machines.claims import broken
 from tests.machines.mutants import OPERATORS, Mutant, mutants
 from tests.machines.notation import differences

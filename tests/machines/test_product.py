@@ -9,9 +9,10 @@ import attrs
 import pytest
 
 from nutstate.machines import MELT, MINT, TOKEN
-from nutstate.machines.effects import ACTIONS, EFFECTS
-from nutstate.machines.kit import product
-from nutstate.machines.kit.product import (
+from nutstate.machines.spec import State
+from nutstate.machines.words import ACTIONS, EFFECTS
+from nutstate.review import explore as product
+from nutstate.review.explore import (
     BIG,
     DEFAULT,
     SETTINGS,
@@ -23,11 +24,10 @@ from nutstate.machines.kit.product import (
     replay,
     written,
 )
-from nutstate.machines.kit.product import effects as model_effects
-from nutstate.machines.kit.product import moves as model_moves
-from nutstate.machines.kit.product.explore import components
-from nutstate.machines.kit.product.programs import PROGRAMS
-from nutstate.machines.spec import State
+from nutstate.review.explore import effects as model_effects
+from nutstate.review.explore import moves as model_moves
+from nutstate.review.explore.explore import components
+from nutstate.review.explore.programs import PROGRAMS
 from tests.machines.product_mutants import PLANTED, Planted, without
 
 NEVER_TAKEN = {

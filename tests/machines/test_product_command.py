@@ -84,7 +84,7 @@ def test_a_script_of_other_coins_is_played_with_them(mutant: str) -> None:
         ("--setting", "pay", "--coins", "4,\N{SUPERSCRIPT TWO}"),
         ("--crashes", "-1"),
         ("--states", "0"),
-        ("--from", "nutstate.machines.guards"),
+        ("--from", "nutstate.machines.melt.guards"),
         ("--replay", "/nowhere"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from nutstate import Engine, SimulatedMint, Store, open_store
 from nutstate.engine.errors import Refused
-from nutstate.engine.mint import simulated_faults as faults
+from nutstate.engine.simulated import faults
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash

@@ -51,16 +51,20 @@ def test_the_checkers_see_every_file_once(project: dict[str, Any]) -> None:
 
 def test_the_engine_contract_names_every_adapter(project: dict[str, Any]) -> None:
     """A storage module is either part of the port, or the engine may not import it."""
-    port = {"__init__", "audit_hash", "batch", "catalogue", "errors", "port", "records", "secret"}
+    port = {"__init__", "batch", "catalogue", "errors", "port", "records", "rules", "secret"}
+    rules = {"__init__", "audit_hash"}
     contracts = {contract["id"]: contract for contract in project["tool"]["importlinter"]["contracts"]}
-    forbidden = {name.rpartition(".")[2] for name in contracts["port"]["forbidden_modules"]}
-    assert forbidden | port == {path.stem for path in (ROOT / "storage").glob("*.py")}
-    assert not forbidden & port
+    forbidden = {name.removeprefix("nutstate.storage.") for name in contracts["port"]["forbidden_modules"]}
+    of_rules = {name.partition(".")[2] for name in forbidden if "." in name}
+    assert of_rules | rules == {path.stem for path in (ROOT / "storage" / "rules").glob("*.py")}
+    own = {name for name in forbidden if "." not in name}
+    found = {path.stem for path in (ROOT / "storage").iterdir() if path.name != "__pycache__"}
+    assert own | port == found
+    assert not own & port
 
 
-def test_the_machine_contract_names_every_machine(project: dict[str, Any]) -> None:
+def test_the_machine_contracts_name_every_machine(project: dict[str, Any]) -> None:
+    """Each room of ``machines`` is apart from the others."""
     contracts = {contract["id"]: contract for contract in project["tool"]["importlinter"]["contracts"]}
-    guards = {path.stem for path in (ROOT / "machines" / "guards").glob("*.py")} - {"__init__"}
-    machines = {path.stem for path in (ROOT / "machines").glob("*.py")} & guards
-    assert {name.rpartition(".")[2] for name in contracts["apart"]["modules"]} == machines
-    assert {name.rpartition(".")[2] for name in contracts["guards-apart"]["modules"]} == guards
+    rooms = {path.parent.name for path in (ROOT / "machines").glob("*/table.py")}
+    assert {name.rpartition(".")[2] for name in contracts["apart"]["modules"]} == rooms

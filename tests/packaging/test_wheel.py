@@ -22,7 +22,7 @@ NEED_THE_TESTING_EXTRA = {
     "nutstate._machine_items",
     "nutstate.pytest_plugin",
     "nutstate.storage.memory",
-    "nutstate.storage.testing",
+    "nutstate.storage.testing.records",
 }
 """Modules that only work with ``nutstate[testing]``."""
 

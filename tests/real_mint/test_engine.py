@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nutstate import Engine, Handle, HttpMint, Settings, Store, configure_logging, open_store
-from nutstate.engine.mint.invoice import make_invoice
+from nutstate.engine.simulated.invoice import make_invoice
 from tests.servers.nutshell import Nutshell
 from tests.servers.proxy import FaultProxy
 from tests.support import invariants

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from nutstate.engine.mint import outputs, wire
-from nutstate.engine.mint.http import HttpMint
-from nutstate.engine.mint.invoice import make_invoice
-from nutstate.engine.mint.port import Ambiguous, Refused, is_value
+from nutstate.engine.cashu import outputs, wire
+from nutstate.engine.cashu.http import HttpMint
+from nutstate.engine.cashu.port import Ambiguous, Refused, is_value
+from nutstate.engine.simulated.invoice import make_invoice
 from nutstate.storage.secret import Secret
 from tests.contract.mint.purse import Purse, value
 from tests.servers.nutshell import Nutshell

@@ -8,11 +8,11 @@ import time
 import pytest
 from attrs import evolve, frozen
 
-from nutstate.engine.mint import outputs, wire
-from nutstate.engine.mint.http import HttpMint
-from nutstate.engine.mint.invoice import make_invoice
-from nutstate.engine.mint.port import Ambiguous, Answer, MeltQuote, MintPort, Refused, is_value
-from nutstate.engine.mint.simulated import SimulatedMint
+from nutstate.engine.cashu import outputs, wire
+from nutstate.engine.cashu.http import HttpMint
+from nutstate.engine.cashu.port import Ambiguous, Answer, MeltQuote, MintPort, Refused, is_value
+from nutstate.engine.simulated.invoice import make_invoice
+from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.records import Output, Proof
 from nutstate.storage.secret import Secret
 from tests.contract.mint.purse import Purse, value

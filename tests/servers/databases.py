@@ -7,9 +7,9 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from nutstate.storage.mongo_open import open_mongo
-from nutstate.storage.mongo_schema import COLLECTIONS
-from nutstate.storage.mongod import ReplicaSet
+from nutstate.storage.local.replica_set import ReplicaSet
+from nutstate.storage.mongo.open import open_mongo
+from nutstate.storage.mongo.schema import COLLECTIONS
 
 
 class Databases:

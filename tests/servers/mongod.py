@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import pytest
 
 from nutstate.storage.errors import StoreUnavailable, StoreUnsupported
-from nutstate.storage.mongod import ReplicaSet, find_mongod
+from nutstate.storage.local.replica_set import ReplicaSet, find_mongod
 
 
 def require_mongod() -> None:

@@ -14,7 +14,7 @@ FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 400
 PLAIN_LINES_MAX = 8
 
-LONG_FILES: dict[str, str] = {"machines/melt.py": "one machine is one table, read from top to bottom"}
+LONG_FILES: dict[str, str] = {"machines/melt/table.py": "one machine is one table, read from top to bottom"}
 """Files that may be longer, with the reason."""
 
 ENTRY_POINTS = {
@@ -31,7 +31,9 @@ WORDS_NOT_OURS = ("manager", "handler", "helper", "util", "utils")
 
 def test_there_is_something_to_look_at() -> None:
     assert len(modules()) > 60
-    assert {"nutstate.machines.melt", "nutstate.cli", "nutstate.storage.port"} <= {m.name for m in modules()}
+    assert {"nutstate.machines.melt.table", "nutstate.cli", "nutstate.storage.port"} <= {
+        m.name for m in modules()
+    }
 
 
 def test_functions_are_short() -> None:
@@ -116,8 +118,8 @@ def test_machines_import_only_what_is_pure() -> None:
         "itertools", "json", "math", "operator", "transitions", "types", "typing",
     }  # fmt: skip
     excused = {
-        ("nutstate.machines.compile", "logging"),  # it silences the library's logger
-        ("nutstate.machines.kit.simulate", "random"),  # always seeded by the caller
+        ("nutstate.machines.step", "logging"),  # it silences the library's logger
+        ("nutstate.review.kit.simulate", "random"),  # always seeded by the caller
     }
     impure = [
         f"{module.path}: {name}"

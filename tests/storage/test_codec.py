@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nutstate.storage import records
-from nutstate.storage.codec import AMOUNT_MAX, dump_json, from_plain, load_json, plain, to_plain
 from nutstate.storage.errors import CorruptRecord, InvalidBatch
-from nutstate.storage.mongo_codec import (
+from nutstate.storage.mongo.codec import (
     audit_document,
     audit_from_document,
     operation_document,
@@ -23,8 +22,9 @@ from nutstate.storage.mongo_codec import (
     token_from_document,
 )
 from nutstate.storage.records import AuditRecord, DedupRecord, Operation, Token, TokenMetadata
+from nutstate.storage.rules.codec import AMOUNT_MAX, dump_json, from_plain, load_json, plain, to_plain
 from nutstate.storage.secret import Secret
-from nutstate.storage.testing import batch_for, make_operation, make_token
+from nutstate.storage.testing.records import batch_for, make_operation, make_token
 
 KINDS: list[Any] = [Operation, Token, AuditRecord, DedupRecord]
 TIME_MAX = 253_402_300_799_999

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from nutstate.storage import sqlite_doctor
 from nutstate.storage.doctor import Finding, Report, examine
 from nutstate.storage.errors import StoreUnsupported
 from nutstate.storage.memory import LACKS
-from nutstate.storage.sqlite import SqliteStore
-from nutstate.storage.sqlite_doctor import file_system
-from nutstate.storage.testing import batch_for, make_operation, make_token
+from nutstate.storage.sqlite import doctor as sqlite_doctor
+from nutstate.storage.sqlite.doctor import file_system
+from nutstate.storage.sqlite.store import SqliteStore
+from nutstate.storage.testing.records import batch_for, make_operation, make_token
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="file modes are those of POSIX")
 
@@ -177,7 +177,7 @@ def test_a_damaged_file_is_found_and_not_touched(path: Path) -> None:
 
 def test_reading_through_has_a_limit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_doctor, "READ_THROUGH_S", -1.0)
-    monkeypatch.setattr("nutstate.storage.sqlite_file._PROGRESS_STEPS", 1)
+    monkeypatch.setattr("nutstate.storage.sqlite.file._PROGRESS_STEPS", 1)
     report = look(path)
     assert report.healthy and [f.check for f in report.of("unknown")] == ["integrity", "sums"]
 

@@ -24,9 +24,8 @@ from nutstate.storage.errors import (
     StoreUnavailable,
 )
 from nutstate.storage.memory import MockGateway, open_memory
-from nutstate.storage.mongo import RESENDS, MongoStore
-from nutstate.storage.mongo_client import ClientGateway
-from nutstate.storage.mongo_gateway import (
+from nutstate.storage.mongo.client import ClientGateway
+from nutstate.storage.mongo.gateway import (
     Gateway,
     GatewayDuplicate,
     GatewayRefused,
@@ -34,11 +33,12 @@ from nutstate.storage.mongo_gateway import (
     GatewayUnknown,
     Transaction,
 )
-from nutstate.storage.mongo_open import address, connect
-from nutstate.storage.mongo_schema import INDEXES, UNIQUE_KEYS
-from nutstate.storage.mongo_session import asked, duplicate_of, outcome_of
+from nutstate.storage.mongo.open import address, connect
+from nutstate.storage.mongo.schema import INDEXES, UNIQUE_KEYS
+from nutstate.storage.mongo.session import asked, duplicate_of, outcome_of
+from nutstate.storage.mongo.store import RESENDS, MongoStore
 from nutstate.storage.records import Span, Tombstone
-from nutstate.storage.testing import batch_for, make_operation
+from nutstate.storage.testing.records import batch_for, make_operation
 from tests.contract.store.steps import shown
 
 MARK = "MARKER-never-to-be-shown"

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from nutstate.storage import mongo_doctor, mongo_doctor_url
 from nutstate.storage.doctor import Finding, examine
-from nutstate.storage.mongo_doctor_server import Server, of_server
-from nutstate.storage.mongo_doctor_url import _reason, is_loopback, of_url
-from nutstate.storage.mongo_open import address
-from nutstate.storage.mongo_schema import COLLECTIONS
+from nutstate.storage.mongo import doctor as mongo_doctor
+from nutstate.storage.mongo import doctor_url as mongo_doctor_url
+from nutstate.storage.mongo.doctor_server import Server, of_server
+from nutstate.storage.mongo.doctor_url import _reason, is_loopback, of_url
+from nutstate.storage.mongo.open import address
+from nutstate.storage.mongo.schema import COLLECTIONS
 
 PASSWORD = "hunter22"
 MARK = "MARKER-never-to-be-shown"

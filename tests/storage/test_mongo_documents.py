@@ -11,12 +11,12 @@ from bson import ObjectId
 
 from nutstate.storage.errors import CorruptRecord
 from nutstate.storage.memory import MockGateway, open_memory
-from nutstate.storage.mongo import MongoStore
-from nutstate.storage.mongo_codec import operation_document, token_document, token_from_document
-from nutstate.storage.mongo_schema import INDEXES, TOKENS
+from nutstate.storage.mongo.codec import operation_document, token_document, token_from_document
+from nutstate.storage.mongo.schema import INDEXES, TOKENS
+from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import TokenMetadata
-from nutstate.storage.testing import batch_for, make_operation, make_token
+from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.contract.store.steps import put, reserved
 
 SOURCE_INDEXES = {

@@ -16,14 +16,14 @@ from attrs import evolve
 from pymongo import MongoClient
 
 from nutstate import open_store
-from nutstate.engine.trail import spans_of
+from nutstate.engine.audit.verify import spans_of
 from nutstate.storage.errors import CommitUnknown, Duplicate, InvalidBatch, StoreUnavailable
-from nutstate.storage.mongo import MongoStore
-from nutstate.storage.mongo_gateway import GatewayUnavailable
-from nutstate.storage.mongo_session import SessionWrites
+from nutstate.storage.mongo.gateway import GatewayUnavailable
+from nutstate.storage.mongo.session import SessionWrites
+from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.port import AuditQuery, Store, TokenQuery, TombstoneQuery
 from nutstate.storage.records import TokenMetadata, Tombstone
-from nutstate.storage.testing import NPUB, batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_proofs, make_token
 
 pytestmark = pytest.mark.real_mongo
 MARK = "ab5ec2e7"

@@ -12,7 +12,7 @@ from nutstate import open_store
 from nutstate.storage.errors import InvalidBatch, StorageError
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.secret import Secret
-from nutstate.storage.testing import batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.testing.records import batch_for, make_operation, make_proofs, make_token
 from nutstate.testing import LACKS, memory_store
 from tests.support.capabilities import PROVEN_BY, report
 

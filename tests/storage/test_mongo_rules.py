@@ -15,9 +15,9 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 
 from nutstate import open_store
 from nutstate.storage.batch import proof_key
-from nutstate.storage.codec import AMOUNT_MAX
 from nutstate.storage.port import TokenQuery
-from nutstate.storage.testing import batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.rules.codec import AMOUNT_MAX
+from nutstate.storage.testing.records import batch_for, make_operation, make_proofs, make_token
 
 pytestmark = pytest.mark.real_mongo
 

@@ -14,13 +14,13 @@ from pymongo.database import Database
 
 from nutstate import open_store
 from nutstate.storage.errors import StoreUnavailable, StoreUnsupported
-from nutstate.storage.mongo_client import DURABLE
-from nutstate.storage.mongo_open import address
-from nutstate.storage.mongo_rules import VALIDATORS
-from nutstate.storage.mongo_schema import COLLECTIONS, INDEXES
-from nutstate.storage.mongo_setup import check_server, problems
-from nutstate.storage.mongod import ReplicaSet
-from nutstate.storage.testing import NPUB, batch_for, make_operation, make_token
+from nutstate.storage.local.replica_set import ReplicaSet
+from nutstate.storage.mongo.client import DURABLE
+from nutstate.storage.mongo.open import address
+from nutstate.storage.mongo.rules import VALIDATORS
+from nutstate.storage.mongo.schema import COLLECTIONS, INDEXES
+from nutstate.storage.mongo.setup import check_server, problems
+from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_token
 
 real = pytest.mark.real_mongo
 

@@ -20,10 +20,10 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from nutstate.storage import mongod_binary
 from nutstate.storage.errors import StoreUnavailable, StoreUnsupported
-from nutstate.storage.mongod import ReplicaSet, find_mongod
-from nutstate.storage.mongod_node import last_word
+from nutstate.storage.local import binary as mongod_binary
+from nutstate.storage.local.node import last_word
+from nutstate.storage.local.replica_set import ReplicaSet, find_mongod
 from tests.servers.mongod import replica_set, require_mongod
 
 real = pytest.mark.real_mongo

@@ -10,9 +10,9 @@ import pytest
 
 from nutstate._open_store import open_store
 from nutstate.storage.errors import StoreUnsupported
-from nutstate.storage.mongo import MongoStore
-from nutstate.storage.sqlite import SqliteStore
-from nutstate.storage.testing import batch_for, make_operation
+from nutstate.storage.mongo.store import MongoStore
+from nutstate.storage.sqlite.store import SqliteStore
+from nutstate.storage.testing.records import batch_for, make_operation
 
 
 def test_sqlite(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from attrs import evolve
 
 from nutstate.storage.errors import CommitUnknown, StoreUnavailable
 from nutstate.storage.port import AuditQuery, OperationQuery
-from nutstate.storage.sqlite import SqliteStore
-from nutstate.storage.testing import NPUB, batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.sqlite.store import SqliteStore
+from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_proofs, make_token
 
 WRITER = """
 import sys
@@ -114,7 +114,7 @@ def test_a_commit_of_which_nobody_can_tell_is_unknown(failing: Failing, script: 
 def test_a_commit_is_unknown_while_another_program_blocks_the_answer(
     failing: Failing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nutstate.storage import sqlite_file
+    from nutstate.storage.sqlite import file as sqlite_file
 
     monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_S", 0.05)
     batch = batch_for(make_operation())

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from nutstate.storage import sqlite as module
 from nutstate.storage.errors import CorruptRecord, InvalidBatch, StoreUnavailable
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
 from nutstate.storage.records import DedupRecord
-from nutstate.storage.sqlite import SqliteStore
-from nutstate.storage.testing import NPUB, batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.sqlite import store as module
+from nutstate.storage.sqlite.store import SqliteStore
+from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_proofs, make_token
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import pytest
 from nutstate._open_store import open_store
 from nutstate.storage.errors import CorruptRecord, StoreUnavailable, StoreUnsupported
 from nutstate.storage.port import OperationQuery, TokenQuery
-from nutstate.storage.sqlite import SqliteStore
-from nutstate.storage.testing import batch_for, make_operation, make_token
+from nutstate.storage.sqlite.store import SqliteStore
+from nutstate.storage.testing.records import batch_for, make_operation, make_token
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
-from nutstate.storage.sqlite import SqliteStore
-from nutstate.storage.sqlite_read import audit_sql, operation_sql, token_sql
-from nutstate.storage.testing import MINT, NPUB, batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.sqlite.read import audit_sql, operation_sql, token_sql
+from nutstate.storage.sqlite.store import SqliteStore
+from nutstate.storage.testing.records import MINT, NPUB, batch_for, make_operation, make_proofs, make_token
 
 COINS = 10_000
 PER_BATCH = 500

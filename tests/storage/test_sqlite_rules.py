@@ -13,8 +13,8 @@ import pytest
 
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Span, Tombstone
-from nutstate.storage.sqlite import SqliteStore
-from nutstate.storage.testing import NOW, batch_for, make_operation, make_token
+from nutstate.storage.sqlite.store import SqliteStore
+from nutstate.storage.testing.records import NOW, batch_for, make_operation, make_token
 
 
 @pytest.fixture

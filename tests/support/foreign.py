@@ -11,13 +11,13 @@ from typing import Any
 from attrs import frozen
 from pymongo import MongoClient
 
-from nutstate.storage.audit_hash import audit_canonical
-from nutstate.storage.mongo_codec import audit_document, operation_document, token_document
-from nutstate.storage.mongo_schema import AUDIT, OPERATIONS, PROOFS, TOKENS
+from nutstate.storage.mongo.codec import audit_document, operation_document, token_document
+from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, PROOFS, TOKENS
 from nutstate.storage.port import Store
 from nutstate.storage.records import AuditRecord, Operation, Token
-from nutstate.storage.sqlite_rows import audit_row, operation_row, token_row
-from nutstate.storage.sqlite_schema import AUDIT_COLUMNS
+from nutstate.storage.rules.audit_hash import audit_canonical
+from nutstate.storage.sqlite.rows import audit_row, operation_row, token_row
+from nutstate.storage.sqlite.schema import AUDIT_COLUMNS
 
 
 @frozen

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 
-from nutstate.engine.documents import read_documents
-from nutstate.engine.effects import inputs_total_of
-from nutstate.engine.fences import fenced_keys
-from nutstate.engine.mint.port import MintPort, is_value
-from nutstate.engine.proofs import name_of
-from nutstate.engine.reconcile import NOTHING_EXPECTED, report_on
-from nutstate.engine.token_ids import fence_id, fenced_id
+from nutstate.engine.cashu.port import MintPort, is_value
+from nutstate.engine.checks.documents import read_documents
+from nutstate.engine.checks.reconcile import NOTHING_EXPECTED, report_on
+from nutstate.engine.operations.effects import inputs_total_of
+from nutstate.engine.operations.melt.fences import fenced_keys
+from nutstate.engine.tokens.proofs import name_of
+from nutstate.engine.tokens.token_ids import fence_id, fenced_id
 from nutstate.machines.money import owed_max
 from nutstate.machines.registry import released
-from nutstate.storage.audit_hash import audit_hash
 from nutstate.storage.batch import proof_key
 from nutstate.storage.port import AuditQuery, OperationQuery, Reader, TokenQuery
 from nutstate.storage.records import Operation, Token
+from nutstate.storage.rules.audit_hash import audit_hash
 
 LIMIT = 100_000
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 
 from nutstate import SimulatedMint
-from nutstate.engine.mint.http import HttpMint
-from nutstate.engine.mint.port import (
+from nutstate.engine.cashu.http import HttpMint
+from nutstate.engine.cashu.port import (
     Ambiguous,
     BlindedMessage,
     BlindSignature,

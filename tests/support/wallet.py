@@ -9,9 +9,9 @@ from typing import Any
 import bech32
 
 from nutstate import Engine, Settings, SimulatedMint
-from nutstate.engine.mint.bolt11 import decode_invoice
-from nutstate.engine.mint.invoice import make_invoice
-from nutstate.engine.mint.simulated_faults import UNREACHABLE
+from nutstate.engine.cashu.bolt11 import decode_invoice
+from nutstate.engine.simulated.faults import UNREACHABLE
+from nutstate.engine.simulated.invoice import make_invoice
 from nutstate.storage.port import Store
 from nutstate.storage.records import Proof
 from nutstate.storage.secret import Secret

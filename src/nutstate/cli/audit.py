@@ -12,8 +12,8 @@ from typing import Any, TextIO
 
 import click
 
-from ..engine.audit import LEVELS
-from ..engine.verdicts import VerifyReport
+from ..engine.audit.records import LEVELS
+from ..engine.audit.verdicts import VerifyReport
 from ..storage.secret import Secret
 from .context import Session, with_session
 from .empty import refuse_empty_variable

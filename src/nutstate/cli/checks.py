@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import click
 
-from ..engine import arguments
-from ..engine.preflight import ABORT, PreflightReport
-from ..engine.reconcile import ReconcileReport
-from ..engine.sweep import SweepReport
+from ..engine.api import arguments
+from ..engine.checks.preflight_table import ABORT, PreflightReport
+from ..engine.checks.reconcile import ReconcileReport
+from ..engine.checks.sweep import SweepReport
 from .context import Session, chosen_mint, mint_options, npub_option, with_session
 from .errors import Exit
 from .output import Output, Part, duration

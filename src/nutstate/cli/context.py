@@ -14,13 +14,13 @@ import platformdirs
 from attrs import define, field
 
 from .._open_store import open_store
-from ..engine.engine import Engine
-from ..engine.log import TransitionEvent, configure_logging
+from ..engine.api.engine import Engine
+from ..engine.loop.log import TransitionEvent, configure_logging
 from ..engine.settings import Settings
 from ..machines.registry import latest
 from ..storage.records import Operation
 from ..storage.secret import Secret
-from ..storage.sqlite import sqlite_path
+from ..storage.sqlite.store import sqlite_path
 from .empty import refuse_empty_variables
 from .errors import guarded
 from .mints import SIMULATED_URL, Mints, is_simulated

@@ -12,29 +12,23 @@ import bech32
 import click
 from attrs import define, field
 
-from ..engine import arguments
-from ..engine.engine import Engine
-from ..engine.handle import Handle
-from ..engine.log import TransitionEvent
-from ..engine.mint.bolt11 import decode_invoice
-from ..engine.mint.invoice import make_invoice
-from ..engine.mint.simulated import SimulatedMint
-from ..engine.mint.simulated_faults import ANSWER_LOST
+from ..engine.api import arguments
+from ..engine.api.engine import Engine
+from ..engine.api.handle import Handle
+from ..engine.audit.verify import chain_holds
+from ..engine.cashu.bolt11 import decode_invoice
+from ..engine.loop.log import TransitionEvent
 from ..engine.settings import Settings
-from ..engine.trail import chain_holds
+from ..engine.simulated.faults import ANSWER_LOST
+from ..engine.simulated.invoice import make_invoice
+from ..engine.simulated.mint import SimulatedMint
 from .context import Session, data_dir, sqlite_url, with_session
 from .demo_report import Story, document, report
 from .errors import Exit
 from .local_mongo import replica_set
 from .mints import SIMULATED_URL, Mints, is_simulated
 from .output import Part, Working, duration
-from .render import (
-    conservation,
-    mint_words,
-    now_ms,
-    shorten,
-    style_of,
-)
+from .render import conservation, mint_words, now_ms, shorten, style_of
 from .wallet import show_invoice_when_quoted
 
 AMOUNT_MAX = 1_000_000

@@ -12,8 +12,8 @@ from typing import Any
 
 from attrs import frozen
 
-from ..engine.handle import Handle
-from ..engine.trail import chain_holds
+from ..engine.api.handle import Handle
+from ..engine.audit.verify import chain_holds
 from .context import Session
 from .output import Part
 from .render import (

@@ -12,8 +12,8 @@ import click
 from .._open_store import open_store
 from ..diagrams.exports import NotExportable
 from ..diagrams.page import Counts, Trail, counted, page, trail_of
-from ..engine.audit import clean_text, sanitise
-from ..engine.log import configure_logging
+from ..engine.audit.records import clean_text, sanitise
+from ..engine.loop.log import configure_logging
 from ..machines.registry import latest, released
 from ..machines.spec import Machine
 from ..storage.records import AuditRecord, Operation

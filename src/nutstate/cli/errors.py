@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..engine.log import default_logger
+from ..engine.loop.log import default_logger
 from ..machines.registry import UnknownMachine
 from ..storage.catalogue import ERRORS
 from ..storage.errors import CommitUnknown, NutstateError, StorageError

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from ..engine.log import configure_logging
-from ..storage.mongod import ReplicaSet
+from ..engine.loop.log import configure_logging
+from ..storage.local.replica_set import ReplicaSet
 from .context import Session, data_dir, default_store
 from .errors import Exit, guarded
 from .output import Output, duration

@@ -6,11 +6,11 @@ import sys
 
 import click
 
-from ..engine import arguments
-from ..engine.engine import Engine
+from ..engine.api import arguments
+from ..engine.api.engine import Engine
+from ..engine.api.handle import Handle
+from ..engine.api.payments import ON_DUPLICATE
 from ..engine.errors import InvalidArgument
-from ..engine.handle import Handle
-from ..engine.payments import ON_DUPLICATE
 from ..engine.settings import ON_UNPAID, Settings
 from .context import Session, chosen_mint, mint_options, npub_option, wait_option, with_session
 from .operators import named, operator_option

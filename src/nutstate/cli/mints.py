@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from ..engine.mint.http import HttpMint
-from ..engine.mint.port import (
+from ..engine.cashu.http import HttpMint
+from ..engine.cashu.port import (
     Answer,
     BlindedMessage,
     BlindSignature,
@@ -22,7 +22,7 @@ from ..engine.mint.port import (
     ProofState,
     Restored,
 )
-from ..engine.mint.simulated import SimulatedMint
+from ..engine.simulated.mint import SimulatedMint
 from ..storage.errors import StoreUnavailable, StoreUnsupported
 from ..storage.secret import Secret
 
@@ -35,7 +35,7 @@ def is_simulated(mint_url: str) -> bool:
 
 
 class Mints:
-    """A :class:`~nutstate.engine.mint.port.MintPort` for every address. Opens what it needs when it is
+    """A :class:`~nutstate.engine.cashu.port.MintPort` for every address. Opens what it needs when it is
     needed first; ``state`` is the file in which the simulated mint keeps its books."""
 
     def __init__(self, state: Path | None) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from ..engine import arguments
-from ..engine.follow_up import follow_ups
-from ..engine.handle import Handle
-from ..engine.report import PerformanceReport
-from ..engine.trail import at_one_moment, chain_holds, purged
+from ..engine.api import arguments
+from ..engine.api.handle import Handle
+from ..engine.api.report import PerformanceReport
+from ..engine.audit.verify import at_one_moment, chain_holds, purged
+from ..engine.operations.mint.follow_up import follow_ups
 from ..machines.registry import operation_kinds, operation_states
 from .context import Session, wait_option, with_session
 from .diagrams_page import write_trail

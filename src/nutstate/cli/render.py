@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from ..engine.handle import Handle
+from ..engine.api.handle import Handle
 from ..machines.registry import released
 from ..storage.records import AuditRecord
 from .context import Session

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from ..engine import arguments
-from ..engine.engine import Engine
-from ..engine.handle import Handle
+from ..engine.api import arguments
+from ..engine.api.engine import Engine
+from ..engine.api.handle import Handle
 from .context import Session, chosen_mint, mint_options, npub_option, with_session
 from .errors import Exit
 from .operators import named, reason_option

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from ..engine import arguments
-from ..engine.engine import Engine
+from ..engine.api import arguments
+from ..engine.api.engine import Engine
+from ..engine.api.handle import owned_of
+from ..engine.cashu.token_codec import TOKEN_CHARS_MAX, InvalidToken, decode_token
 from ..engine.errors import InvalidArgument
-from ..engine.handle import owned_of
-from ..engine.ids import validate_transaction_id
-from ..engine.log import TransitionEvent
-from ..engine.mint.token_codec import TOKEN_CHARS_MAX, InvalidToken, decode_token
+from ..engine.loop.log import TransitionEvent
+from ..engine.tokens.ids import validate_transaction_id
 from .context import Session, chosen_mint, mint_options, npub_option, wait_option, with_session
 from .melt import follow_states
 from .mints import is_simulated

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from nutstate.engine.mint.http import HttpMint
-from nutstate.engine.mint.simulated import SimulatedMint
+from nutstate.engine.cashu.http import HttpMint
+from nutstate.engine.simulated.mint import SimulatedMint
 from tests.contract.mint.purse import Bench, Purse
 from tests.servers.nutshell import Nutshell, start_or_skip
 

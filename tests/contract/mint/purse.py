@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from attrs import define, field, frozen
 
-from nutstate.engine.mint import outputs, wire
-from nutstate.engine.mint.invoice import make_invoice
-from nutstate.engine.mint.port import Answer, Keyset, MeltQuote, MintPort, is_value
+from nutstate.engine.cashu import outputs, wire
+from nutstate.engine.cashu.port import Answer, Keyset, MeltQuote, MintPort, is_value
+from nutstate.engine.simulated.invoice import make_invoice
 from nutstate.machines import money
 from nutstate.storage.records import Output, Proof
 from nutstate.storage.secret import Secret

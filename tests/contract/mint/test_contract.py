@@ -6,8 +6,9 @@ import hashlib
 
 import pytest
 
-from nutstate.engine.mint import crypto, keysets, outputs, wire
-from nutstate.engine.mint.port import Refused, Unreachable
+from nutstate.engine.cashu import crypto, outputs, wire
+from nutstate.engine.cashu import keyset_ids as keysets
+from nutstate.engine.cashu.port import Refused, Unreachable
 from nutstate.storage.secret import Secret
 from tests.contract.mint.purse import Bench, known, price, value
 

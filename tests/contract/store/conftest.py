@@ -18,8 +18,8 @@ from pymongo import MongoClient
 
 from nutstate._open_store import open_store
 from nutstate.storage.memory import MockGateway
-from nutstate.storage.mongo import MongoStore
-from nutstate.storage.mongo_schema import COLLECTIONS
+from nutstate.storage.mongo.schema import COLLECTIONS
+from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.port import Store
 from tests.support.stores import STORES
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from attrs import evolve
 
-from nutstate.storage.audit_hash import audit_hash
 from nutstate.storage.batch import Batch
 from nutstate.storage.port import Store
 from nutstate.storage.records import AuditRecord, Operation, Token
-from nutstate.storage.testing import batch_for, make_operation
+from nutstate.storage.rules.audit_hash import audit_hash
+from nutstate.storage.testing.records import batch_for, make_operation
 
 
 def put(store: Store, *tokens: Token, operation: Operation | None = None) -> tuple[Operation, list[Token]]:

@@ -12,7 +12,7 @@ from nutstate.storage.batch import Batch, DedupTake, IndexInsert, IndexMove, pro
 from nutstate.storage.errors import CommitUnknown, Conflict, Duplicate, StorageError, StoreUnavailable
 from nutstate.storage.port import AuditQuery, Store, TokenQuery
 from nutstate.storage.records import DedupRecord, Idempotency, Quote, Token
-from nutstate.storage.testing import FaultyStore, batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.testing.records import FaultyStore, batch_for, make_operation, make_proofs, make_token
 from tests.contract.store.conftest import Place
 from tests.contract.store.steps import after, put, rechained, reserved, spent
 

@@ -14,7 +14,7 @@ from nutstate.storage.batch import DedupTake
 from nutstate.storage.errors import Conflict, Duplicate
 from nutstate.storage.port import AuditQuery, Store, TakeLease
 from nutstate.storage.records import DedupRecord, Idempotency
-from nutstate.storage.testing import NPUB, batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_proofs, make_token
 from tests.contract.store.conftest import Place
 from tests.contract.store.steps import after, put, reserved
 from tests.support.together import together

@@ -8,7 +8,7 @@ from attrs import evolve
 from nutstate.storage.errors import StoreUnavailable
 from nutstate.storage.port import DropLease, KeepLease, Note, Reschedule, Store, TakeLease
 from nutstate.storage.records import Lease
-from nutstate.storage.testing import FaultyStore, batch_for, make_operation
+from nutstate.storage.testing.records import FaultyStore, batch_for, make_operation
 from tests.contract.store.conftest import Place
 from tests.contract.store.steps import put
 

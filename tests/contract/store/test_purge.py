@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from nutstate.engine.trail import spans_of
-from nutstate.storage.audit_hash import tombstone_mac
+from nutstate.engine.audit.verify import spans_of
 from nutstate.storage.errors import CommitUnknown, Conflict, InvalidBatch, StoreUnavailable
-from nutstate.storage.mongo_gateway import GatewayUnknown
+from nutstate.storage.mongo.gateway import GatewayUnknown
 from nutstate.storage.port import AuditQuery, Chain, Store, TombstoneQuery
 from nutstate.storage.records import Operation, Span, Tombstone
-from nutstate.storage.sqlite import SqliteStore
-from nutstate.storage.testing import batch_for, make_operation, make_token
+from nutstate.storage.rules.audit_hash import tombstone_mac
+from nutstate.storage.sqlite.store import SqliteStore
+from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.contract.store.conftest import Place
 from tests.contract.store.steps import put, rechained
 

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from nutstate.storage.port import AuditQuery, Counted, Held, HeldCoins, OperationQuery, Store, TokenQuery
 from nutstate.storage.records import TokenMetadata
-from nutstate.storage.testing import MINT, NPUB, batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.testing.records import MINT, NPUB, batch_for, make_operation, make_proofs, make_token
 from tests.contract.store.steps import after, put, rechained, reserved, spent
 
 

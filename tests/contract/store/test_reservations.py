@@ -11,12 +11,12 @@ import pytest
 from attrs import evolve
 
 from nutstate.storage.batch import Advance, IndexMove, proof_key
-from nutstate.storage.check import _check_history, check_batch
 from nutstate.storage.errors import Conflict, InvalidBatch
-from nutstate.storage.legal import OPERATION_STEPS, TOKEN_STEPS
 from nutstate.storage.port import Store
 from nutstate.storage.records import Token, TokenMetadata
-from nutstate.storage.testing import NPUB, batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.rules.batch import _check_history, check_batch
+from nutstate.storage.rules.edges import OPERATION_STEPS, TOKEN_STEPS
+from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_proofs, make_token
 from tests.contract.store.conftest import Place, SqlitePlace
 from tests.contract.store.steps import put, rechained
 from tests.support.foreign import Foreign

@@ -13,7 +13,7 @@ from nutstate.storage.errors import InvalidBatch
 from nutstate.storage.port import Store
 from nutstate.storage.records import DedupRecord, TokenMetadata
 from nutstate.storage.secret import Secret
-from nutstate.storage.testing import NOW, batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.testing.records import NOW, batch_for, make_operation, make_proofs, make_token
 from tests.contract.store.conftest import Place
 from tests.contract.store.steps import put, rechained, shown
 

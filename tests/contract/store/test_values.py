@@ -23,7 +23,7 @@ from nutstate.storage.records import (
     TokenMetadata,
 )
 from nutstate.storage.secret import Secret
-from nutstate.storage.testing import NPUB, batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_proofs, make_token
 from tests.contract.store.conftest import Place
 from tests.contract.store.steps import after, put, rechained, reserved, shown
 

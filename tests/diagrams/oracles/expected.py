@@ -9,8 +9,8 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from nutstate.machines.kit import Row, cells
 from nutstate.machines.spec import Machine, Transition
+from nutstate.review.kit import Row, cells
 
 
 @frozen

@@ -13,8 +13,8 @@ from coincurve import PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nutstate.engine.mint.bolt11 import InvalidInvoice, Invoice, decode_invoice
-from nutstate.engine.mint.invoice import make_invoice
+from nutstate.engine.cashu.bolt11 import InvalidInvoice, Invoice, decode_invoice
+from nutstate.engine.simulated.invoice import make_invoice
 
 EXAMPLES: Any = json.loads((Path(__file__).parents[2] / "fixtures" / "vectors" / "bolt-11.json").read_text())
 NOW = 1_700_000_000

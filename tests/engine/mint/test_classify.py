@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nutstate.engine.mint.classify import (
+from nutstate.engine.cashu.classify import (
     DEFINITIVE,
     DETAIL_CHARS_MAX,
     classify_error,
     is_definitive,
     safe_detail,
 )
-from nutstate.engine.mint.port import Ambiguous, Refused
+from nutstate.engine.cashu.port import Ambiguous, Refused
 
 PROOF = [10001, *range(11005, 11016), 12001, 12002, 12003, *range(30001, 31005)]
 NO_PROOF = [0, 10000, 11000, 11001, 11002, 11003, 11004, 11016, 11017, 12000, 12004, 20000, 20001, 20002]

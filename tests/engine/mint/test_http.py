@@ -15,10 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nutstate.engine.asking import checked
-from nutstate.engine.mint import crypto, wire
-from nutstate.engine.mint.http import ITEMS_PER_REQUEST_MAX, HttpMint
-from nutstate.engine.mint.port import (
+from nutstate.engine.cashu import crypto, wire
+from nutstate.engine.cashu.http import ITEMS_PER_REQUEST_MAX, HttpMint
+from nutstate.engine.cashu.port import (
     Ambiguous,
     Answer,
     BlindedMessage,
@@ -29,6 +28,7 @@ from nutstate.engine.mint.port import (
     Unreachable,
     is_value,
 )
+from nutstate.engine.loop.asking import checked
 from nutstate.storage.secret import Secret
 
 G = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"

@@ -10,8 +10,8 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nutstate.engine.mint import crypto, nut13
-from nutstate.engine.mint.outputs import (
+from nutstate.engine.cashu import crypto, nut13
+from nutstate.engine.cashu.outputs import (
     BadSignature,
     blank_outputs,
     blinded,
@@ -21,7 +21,7 @@ from nutstate.engine.mint.outputs import (
     unblind_exact,
     unblind_restored,
 )
-from nutstate.engine.mint.port import BlindSignature, Keyset, Restored
+from nutstate.engine.cashu.port import BlindSignature, Keyset, Restored
 from nutstate.machines import money
 from nutstate.storage.records import Dleq, Output
 from nutstate.storage.secret import Secret

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nutstate.engine.mint.http import HttpMint
-from nutstate.engine.mint.port import (
+from nutstate.engine.cashu.http import HttpMint
+from nutstate.engine.cashu.port import (
     Ambiguous,
     Answer,
     BlindSignature,
@@ -17,7 +17,7 @@ from nutstate.engine.mint.port import (
     Unreachable,
     is_value,
 )
-from nutstate.engine.mint.simulated import SimulatedMint
+from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.records import Dleq
 from nutstate.storage.secret import Secret
 

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from nutstate.engine.mint import wire
-from nutstate.engine.mint.http import HttpMint
-from nutstate.engine.mint.port import (
+from nutstate.engine.cashu import wire
+from nutstate.engine.cashu.http import HttpMint
+from nutstate.engine.cashu.port import (
     Ambiguous,
     Answer,
     BlindedMessage,

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nutstate.engine.mint import outputs, wire
-from nutstate.engine.mint.bolt11 import decode_invoice
-from nutstate.engine.mint.invoice import make_invoice
-from nutstate.engine.mint.port import Answer, MeltQuote, Refused, Unreachable, is_value
-from nutstate.engine.mint.simulated import SimulatedMint
+from nutstate.engine.cashu import outputs, wire
+from nutstate.engine.cashu.bolt11 import decode_invoice
+from nutstate.engine.cashu.port import Answer, MeltQuote, Refused, Unreachable, is_value
+from nutstate.engine.simulated.invoice import make_invoice
+from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.records import Output, Proof
 from nutstate.storage.secret import Secret
 from tests.contract.mint.purse import Purse, known, price, value

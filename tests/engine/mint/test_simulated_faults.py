@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from nutstate.engine.mint import outputs, wire
-from nutstate.engine.mint.port import Ambiguous, Refused, Unreachable, is_value
-from nutstate.engine.mint.simulated import SimulatedMint
-from nutstate.engine.mint.simulated_faults import (
+from nutstate.engine.cashu import outputs, wire
+from nutstate.engine.cashu.port import Ambiguous, Refused, Unreachable, is_value
+from nutstate.engine.simulated.faults import (
     ANSWER_LOST,
     CHANGE_BAD_DLEQ,
     CHANGE_ROTATED,
@@ -31,6 +30,7 @@ from nutstate.engine.mint.simulated_faults import (
     quote_state,
     restore_partial,
 )
+from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.secret import Secret
 from tests.contract.mint.purse import Purse, known, value
 from tests.engine.mint.test_simulated import Melt

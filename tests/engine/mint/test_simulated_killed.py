@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nutstate.engine.mint.simulated import SimulatedMint
+from nutstate.engine.simulated.mint import SimulatedMint
 from tests.contract.mint.purse import Purse
 from tests.engine.mint.test_simulated import Melt
 

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from nutstate.engine.mint import outputs, wire
-from nutstate.engine.mint.bolt11 import decode_invoice
-from nutstate.engine.mint.invoice import make_invoice
-from nutstate.engine.mint.keysets import keys_belong
-from nutstate.engine.mint.port import UNKNOWN, Keyset, KeysetInfo, Refused
-from nutstate.engine.mint.simulated import SimulatedMint
-from nutstate.engine.mint.simulated_faults import (
+from nutstate.engine.cashu import outputs, wire
+from nutstate.engine.cashu.bolt11 import decode_invoice
+from nutstate.engine.cashu.keyset_ids import keys_belong
+from nutstate.engine.cashu.port import UNKNOWN, Keyset, KeysetInfo, Refused
+from nutstate.engine.simulated.faults import (
     CHANGE_GONE,
     KEYS_DO_NOT_FIT,
     LOCKED,
@@ -20,6 +18,8 @@ from nutstate.engine.mint.simulated_faults import (
     TOO_LARGE,
     quote_state,
 )
+from nutstate.engine.simulated.invoice import make_invoice
+from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.machines import money
 from nutstate.storage.secret import Secret
 from tests.contract.mint.purse import Purse, known, price, value

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from nutstate.engine.mint import keysets, wire
-from nutstate.engine.mint.fields import Notes
-from nutstate.engine.mint.port import UNKNOWN, BlindedMessage, KeysetInfo, MeltQuote, MintInfo, ProofState
-from nutstate.engine.mint.wire import Malformed
+from nutstate.engine.cashu import keyset_ids as keysets
+from nutstate.engine.cashu import wire
+from nutstate.engine.cashu.fields import Notes
+from nutstate.engine.cashu.port import UNKNOWN, BlindedMessage, KeysetInfo, MeltQuote, MintInfo, ProofState
+from nutstate.engine.cashu.wire import Malformed
 from nutstate.storage.records import Dleq, Output, Proof
 from nutstate.storage.secret import Secret
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import click
 
 from ..._declared import NotDeclared, declared
-from ...machines.kit import BadMachine, ScriptError, UnknownName, check_names
 from ...machines.registry import latest, names
 from ...machines.spec import Machine
+from ...review.kit import BadMachine, ScriptError, UnknownName, check_names
 
 C = TypeVar("C", bound=Callable[..., Any])
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from ...machines.kit import UnknownName
-from ...machines.kit import explain as explained
-from ...machines.kit.script import answer
+from ...review.kit import UnknownName
+from ...review.kit import explain as explained
+from ...review.kit.script import answer
 from ..errors import Exit
 from ..output import Output
 from .choose import from_option, json_option, machine_named, wrong

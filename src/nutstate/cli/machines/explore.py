@@ -10,7 +10,8 @@ from typing import Any
 import attrs
 import click
 
-from ...machines.kit.product import (
+from ...machines.registry import latest
+from ...review.explore import (
     BIG,
     DEFAULT,
     SETTINGS,
@@ -24,7 +25,6 @@ from ...machines.kit.product import (
     replay,
     written,
 )
-from ...machines.registry import latest
 from ..errors import Exit
 from ..output import Output, Part
 from .choose import available, from_option, json_option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import pkgutil
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -14,14 +15,13 @@ from typing import Any
 import attrs
 import click
 
+from ... import machines as our_machines
 from ..._declared import imported
 from ...diagrams.build import GOLDEN, NotACheckout, checkout
-from ...machines import guards as our_guards
-from ...machines.effects import ACTIONS, EFFECTS
-from ...machines.lint import SEVERITIES, Finding, Gap, gaps, lint, unused_guards
 from ...machines.refusals import CODES
-from ...machines.registry import names
 from ...machines.spec import Machine
+from ...machines.words import ACTIONS, EFFECTS
+from ...review.lint import SEVERITIES, Finding, Gap, gaps, lint, unused_guards
 from ..errors import Exit
 from ..output import Output
 from .choose import available, chosen, from_option, json_option
@@ -97,7 +97,7 @@ def _findings(specs: Sequence[Machine[Any]], origin: str | None, golden: Path | 
     words: dict[str, Any] = {"golden": _record(golden, ours=origin is None)}
     if origin is None:
         words |= {"effects": EFFECTS, "actions": ACTIONS, "codes": CODES}
-        modules = [importlib.import_module(f"{our_guards.__name__}.{name}") for name in names()]
+        modules = [importlib.import_module(name) for name in _guard_modules()]
     else:
         modules = [imported(origin.partition(":")[0])]
     try:
@@ -171,3 +171,9 @@ def _listed(spec: Machine[Any]) -> tuple[Gap, ...]:
 
 def _many(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _guard_modules() -> list[str]:
+    """Names of the modules that hold the guards of our own machines."""
+    found = pkgutil.walk_packages(our_machines.__path__, f"{our_machines.__name__}.")
+    return [module.name for module in found if module.name.rpartition(".")[2].startswith("guards")]

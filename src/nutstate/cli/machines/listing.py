@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from ...machines.kit import cells, matrix
 from ...machines.spec import Machine
+from ...review.kit import cells, matrix
 from ..errors import Exit
 from ..output import Output, Part
 from .choose import chosen, from_option, json_option

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import click
 
-from ...machines.kit import TooManySequences, Unwritable, script_of
-from ...machines.kit import paths as paths_of
-from ...machines.kit import tours as tours_of
-from ...machines.kit.graph import Path
-from ...machines.kit.paths import LENGTH_MAX, Cover
 from ...machines.spec import Machine
+from ...review.kit import TooManySequences, Unwritable, script_of
+from ...review.kit import paths as paths_of
+from ...review.kit import tours as tours_of
+from ...review.kit.graph import Path
+from ...review.kit.paths import LENGTH_MAX, Cover
 from ..errors import Exit
 from ..output import Output
 from .choose import from_option, json_option, machine_named

@@ -6,8 +6,8 @@ from typing import TextIO
 
 import click
 
-from ...machines.kit import ScriptError, Trace, Unwritable
-from ...machines.kit import simulate as played
+from ...review.kit import ScriptError, Trace, Unwritable
+from ...review.kit import simulate as played
 from ..errors import Exit
 from ..output import Output
 from .choose import from_option, json_option, machine_named, wrong

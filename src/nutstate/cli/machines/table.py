@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from ...diagrams import build, mermaid, table
-from ...machines.kit import cells, matrix
 from ...machines.spec import Machine
+from ...review.kit import cells, matrix
 from ..errors import Exit
 from ..output import Output
 from .choose import from_option, json_option, machine_named

@@ -1,0 +1,1 @@
+"""What callers call: the public engine, its handles, outcomes and reports."""

@@ -1,0 +1,211 @@
+"""Checks of what a caller hands in. They know nothing of stores or mints and write nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import bech32
+
+from ...machines.money import AMOUNT_MAX, is_amount
+from ...storage.secret import Secret
+from ..audit.records import clean_text
+from ..cashu.bolt11 import InvalidInvoice, Invoice, decode_invoice
+from ..cashu.spelling import one_spelling
+from ..errors import InvalidArgument
+
+UNITS = ("sat", "msat")
+AUDIT_KEY_LENGTH_MIN = 16
+KEY_LENGTH_MAX = 200
+REASON_LENGTH_MAX = 500
+OPERATOR_LENGTH_MAX = 100
+
+
+def npub(value: object) -> str:
+    """NIP-19 public key: bech32 with prefix ``npub`` and 32 bytes. Code INVALID_NPUB."""
+    if isinstance(value, str) and len(value) <= 100:
+        prefix, words = bech32.bech32_decode(value)
+        if prefix == "npub" and words is not None:
+            key = bech32.convertbits(words, 5, 8, False)
+            if key is not None and len(key) == 32 and value == value.lower():
+                return value
+    raise InvalidArgument("npub must be a bech32 public key starting with npub1", code="INVALID_NPUB")
+
+
+def mint_url(value: object) -> str:
+    """An http or https address without user, query, fragment or dot segments, in one spelling: lower
+    case host without trailing dot, no default port, no doubled or trailing slash.
+    Code INVALID_MINT_URL."""
+    try:
+        return one_spelling(value)
+    except ValueError:
+        error = InvalidArgument("mint_url must be an http or https address", code="INVALID_MINT_URL")
+    raise error
+
+
+def unit(value: object) -> str:
+    """``sat`` or ``msat``. Code INVALID_UNIT."""
+    if isinstance(value, str) and value in UNITS:
+        return value
+    raise InvalidArgument(f"unit must be one of {', '.join(UNITS)}", code="INVALID_UNIT")
+
+
+def amount(value: object, most: int = AMOUNT_MAX) -> int:
+    """A positive whole number up to ``most``. Code INVALID_AMOUNT."""
+    if is_amount(value) and value <= most:  # type: ignore[operator]
+        return value  # type: ignore[return-value]
+    raise InvalidArgument(f"amount must be a whole number from 1 to {most}", code="INVALID_AMOUNT")
+
+
+def invoice(value: object, unit_name: str) -> tuple[Secret, Invoice, int]:
+    """A BOLT-11 invoice with an amount: the text, what it says and its amount in the unit (rounded up).
+
+    Codes INVALID_INVOICE, INVOICE_WITHOUT_AMOUNT. Whether it has expired is asked later: an operation
+    that exists goes on whatever the invoice says now.
+    """
+    text, decoded = _decoded(value)
+    in_unit = _in_unit(decoded, unit_name)
+    if in_unit is None:
+        raise InvalidArgument("the invoice names no amount", code="INVOICE_WITHOUT_AMOUNT")
+    return text, decoded, in_unit
+
+
+def payment_request(value: object, unit_name: str) -> tuple[Secret | None, str | None, int | None]:
+    """A BOLT-11 invoice that the caller pays himself, or None: the text, its payment hash, and its
+    amount in the unit (rounded up; None when it names none). Code INVALID_INVOICE."""
+    if value is None:
+        return None, None, None
+    text, decoded = _decoded(value)
+    return text, decoded.payment_hash, _in_unit(decoded, unit_name)
+
+
+def _decoded(value: object) -> tuple[Secret, Invoice]:
+    text = value.reveal() if isinstance(value, Secret) else value
+    if not isinstance(text, str):
+        raise InvalidArgument("invoice must be text", code="INVALID_INVOICE")
+    text = text.strip().lower().removeprefix("lightning:")
+    try:
+        return Secret(text), decode_invoice(text)
+    except InvalidInvoice as error:
+        raise InvalidArgument(f"not a BOLT-11 invoice: {error}", code="INVALID_INVOICE") from None
+
+
+def _in_unit(decoded: Invoice, unit_name: str) -> int | None:
+    if not decoded.amount_msat:
+        return None
+    return decoded.amount_msat if unit_name == "msat" else -(-decoded.amount_msat // 1000)
+
+
+def idempotency_key(value: object) -> str | None:
+    """Up to 200 printable characters, or None. Code INVALID_IDEMPOTENCY_KEY."""
+    if value is None:
+        return None
+    if isinstance(value, str) and 0 < len(value) <= KEY_LENGTH_MAX and value.isprintable():
+        return value
+    raise InvalidArgument(
+        f"an idempotency key is 1 to {KEY_LENGTH_MAX} printable characters", code="INVALID_IDEMPOTENCY_KEY"
+    )
+
+
+def wallet_id(value: object, default: str) -> str:
+    """1 to 100 printable characters; the npub when not given. Code INVALID_WALLET_ID."""
+    if value is None:
+        return default
+    if isinstance(value, str) and 0 < len(value) <= 100 and value.isprintable():
+        return value
+    raise InvalidArgument("wallet_id is 1 to 100 printable characters", code="INVALID_WALLET_ID")
+
+
+def source_ids(value: object, most: int) -> tuple[str, ...]:
+    """Distinct token ids, or none. Code INVALID_SOURCES."""
+    if value is None:
+        return ()
+    error = InvalidArgument(f"sources is a list of 1 to {most} distinct token ids", code="INVALID_SOURCES")
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise error
+    ids = tuple(value)
+    if not 0 < len(ids) <= most or not all(isinstance(i, str) and 0 < len(i) <= 200 for i in ids):
+        raise error
+    if not all(name.isprintable() for name in ids):  # what is not, no store could hold
+        raise error
+    if len(set(ids)) != len(ids):
+        raise error
+    return ids
+
+
+def operation_id(value: object) -> str:
+    """The id of a stored operation: text of 1 to 100 characters. Code INVALID_FORMAT."""
+    if isinstance(value, str) and 0 < len(value) <= 100 and value.isprintable():
+        return value
+    raise InvalidArgument("an operation id is text of 1 to 100 characters", code="INVALID_FORMAT")
+
+
+def fee(value: object, most: int = AMOUNT_MAX) -> int:
+    """A fee, or the most one may be: a whole number from 0 to ``most``. Code INVALID_AMOUNT."""
+    if is_amount(value, 0) and value <= most:  # type: ignore[operator]
+        return value  # type: ignore[return-value]
+    raise InvalidArgument(f"fee must be a whole number from 0 to {most}", code="INVALID_AMOUNT")
+
+
+def ttl(value: object, most_h: float) -> int:
+    """How long a hold lasts, in ms: 1 second or more, ``most_h`` hours or less. Code INVALID_TTL."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= most_h * 3600:
+        return int(value * 1000)
+    raise InvalidArgument(f"ttl_s must be 1 to {most_h * 3600:g} seconds", code="INVALID_TTL")
+
+
+def seconds(value: object, name: str) -> float:
+    """A finite number of seconds, 0 or more. Code INVALID_DURATION."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 10**9:
+        return float(value)
+    raise InvalidArgument(f"{name} must be 0 or more seconds", code="INVALID_DURATION")
+
+
+def reason(value: object) -> str:
+    """What an operator says: 1 to 500 characters; invoices, tokens and keys in it are hidden.
+    Code OPERATOR_REASON_MISSING."""
+    if isinstance(value, str) and 0 < len(value.strip()) <= REASON_LENGTH_MAX:
+        return clean_text(value.strip())
+    raise InvalidArgument(
+        f"a reason of 1 to {REASON_LENGTH_MAX} characters is needed", code="OPERATOR_REASON_MISSING"
+    )
+
+
+def operator(value: object) -> str | None:
+    """Who decides: 1 to 100 printable characters, or None; invoices, tokens and keys in it are hidden.
+    Code INVALID_OPERATOR."""
+    if value is None:
+        return None
+    if isinstance(value, str) and 0 < len(value.strip()) <= OPERATOR_LENGTH_MAX and value.isprintable():
+        return clean_text(value.strip())
+    raise InvalidArgument(
+        f"operator is a name of 1 to {OPERATOR_LENGTH_MAX} printable characters", code="INVALID_OPERATOR"
+    )
+
+
+def choice(value: object, name: str, allowed: tuple[str, ...]) -> str:
+    """One of the allowed words. Code INVALID_CHOICE."""
+    if isinstance(value, str) and value in allowed:
+        return value
+    raise InvalidArgument(f"{name} must be one of {', '.join(allowed)}", code="INVALID_CHOICE")
+
+
+def words(value: object, name: str) -> tuple[str, ...]:
+    """A list of words, or none of them. Code INVALID_CHOICE."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise InvalidArgument(f"{name} must be a list of words", code="INVALID_CHOICE")
+    found = tuple(value)
+    if not all(isinstance(word, str) for word in found):
+        raise InvalidArgument(f"{name} must be a list of words", code="INVALID_CHOICE")
+    return found
+
+
+def audit_key(value: object) -> bytes | None:
+    """The key that proves tombstones: 16 bytes or more, or as many characters. Code INVALID_AUDIT_KEY."""
+    if value is None:
+        return None
+    key = value.reveal().encode() if isinstance(value, Secret) else value
+    if isinstance(key, bytes) and len(key) >= AUDIT_KEY_LENGTH_MIN:
+        return key
+    raise InvalidArgument(
+        f"the audit key is a Secret or bytes, {AUDIT_KEY_LENGTH_MIN} bytes or more", code="INVALID_AUDIT_KEY"
+    )

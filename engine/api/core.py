@@ -1,0 +1,138 @@
+"""What every call of the engine stands on: what it is made of, and how an operation is driven on."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, cast
+
+from ...storage.port import Store
+from ...storage.records import Operation
+from ...storage.secret import Secret
+from ..cashu.allowed import Judge
+from ..cashu.http import HttpMint
+from ..cashu.input_limits import InputLimits
+from ..cashu.keysets import Keysets
+from ..cashu.port import MintPort
+from ..errors import NotFound
+from ..loop.asking import Asking
+from ..loop.command import Outside
+from ..loop.draft import Draft
+from ..loop.drive import Run
+from ..loop.driver import Driver, Observer
+from ..loop.idempotency import Admission
+from ..loop.log import Log
+from ..loop.recovery import Recovery
+from ..loop.uptime import Uptime
+from ..operations.mint.follow_up import FollowUps
+from ..ports import Clock, Faults, NoFaults, SystemClock, Worker
+from ..settings import Settings
+from . import arguments
+from .handle import Handle
+from .outcome import raise_if_rejected
+
+
+class Core:
+    """The parts of an engine. Calls are added by classes that build on this one (``Payments`` and its
+    like), each in a file of its own; :class:`~nutstate.Engine` is all of them together."""
+
+    def __init__(
+        self,
+        store: Store,
+        mint: MintPort | None = None,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+        logger: Any = None,
+        faults: Faults | None = None,
+        rng: Callable[[int], bytes] = secrets.token_bytes,
+        audit_key: Secret | bytes | None = None,
+        mint_allowed: Judge | None = None,
+    ) -> None:
+        self.store = store
+        self._own_mint: HttpMint | None = None
+        if mint is None:
+            mint = self._own_mint = HttpMint()
+        log = Log(logger)
+        asked = Asking(mint, log)
+        self.mint: MintPort = cast(MintPort, asked)
+        self.settings = settings or Settings()
+        self.clock = clock or SystemClock()
+        self._uptime = Uptime.of(self.clock)
+        self._rng = rng
+        self._mint_allowed = mint_allowed
+        self._mints_allowed = frozenset(map(arguments.mint_url, self.settings.mints_allowed or ()))
+        self._audit_key = arguments.audit_key(audit_key)
+        self._limits = InputLimits(monotonic=self.clock.monotonic)
+        self._keysets = Keysets(self.mint, self.clock, self.settings)
+        self._driver = Driver(store, self.settings, self.clock, Worker(), faults or NoFaults(), log, observer)
+        self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open, asked.heard)
+        self._outside = Outside(self._driver, self.settings, self._stored, self._open)
+        self._follow_ups = FollowUps(store, self._driver, self._recovery, self.clock, self.mint, self._run)
+        self._admission = Admission(
+            store, self._driver, self._recovery, self.settings, self.clock, self._run, rng
+        )
+
+    def close(self) -> None:
+        """Close the HTTP client if the engine made it."""
+        if self._own_mint is not None:
+            self._own_mint.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def operation(self, operation_id: str, *, npub: str | None = None) -> Handle:
+        """The operation as stored. With ``npub`` only one of this owner: every call that takes an id takes
+        it, and a service for many users passes it, for ids are no secrets. Code NOT_FOUND."""
+        return Handle(self, self._stored(self._bound(operation_id, npub)))
+
+    def _wait(self, wait_s: float | None) -> float:
+        return self.settings.wait_s if wait_s is None else arguments.seconds(wait_s, "wait_s")
+
+    def _bound(self, operation_id: str, npub: str | None) -> str:
+        """The id, if the operation is this owner's or no owner was named. Another owner's is NOT_FOUND: an
+        answer that differs would tell that it exists."""
+        if npub is None:
+            return operation_id
+        owner, name = arguments.npub(npub), arguments.operation_id(operation_id)
+        op = self.store.operation(name)
+        if op is None or op.npub != owner:
+            raise NotFound("no such operation", operation_id=name)
+        return name
+
+    def _stored(self, operation_id: object) -> Operation:
+        name = arguments.operation_id(operation_id)
+        op = self.store.operation(name)
+        if op is None:
+            raise NotFound("no such operation", operation_id=name)
+        return op
+
+    def _run(self, draft: Draft) -> Run:
+        return Run(
+            draft,
+            self.store,
+            self.mint,
+            self._keysets,
+            self.settings,
+            self.clock,
+            self._rng,
+            self._limits,
+            worker=self._driver.worker.for_one_drive(),
+            uptime=self._uptime,
+        )
+
+    def _open(self, op: Operation, actor: str) -> Run:
+        return self._run(self._driver.open_draft(op, actor))
+
+    def _follow(self, op: Operation, wait: float) -> Handle:
+        return self._handle(self._recovery.follow(op, wait))
+
+    def _handle(self, op: Operation) -> Handle:
+        return Handle(self, raise_if_rejected(op))

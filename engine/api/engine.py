@@ -1,0 +1,181 @@
+"""The public engine: what a wallet service calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...machines.registry import operation_kinds, operation_states
+from ...storage.errors import page_of
+from ...storage.port import OperationQuery
+from ..errors import InvalidArgument
+from ..loop.command import operator_says
+from ..loop.evidence import Evidence
+from ..tokens.coins import balance_of
+from . import arguments
+from .audit import Audits
+from .checks import Checks
+from .handle import Balance, Handle, Recovered
+from .payments import Payments
+from .recording import Recordings
+from .reports import Reports
+from .stranded import Stranded
+
+
+class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
+    """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
+
+    ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine
+    closes neither; ``audit_key`` is needed to purge audit records, ``mint_allowed`` says of the address in a
+    token whether its mint may be asked. Every method raises
+    :class:`Refused`, :class:`MintError` or :class:`StorageError`, each with a stable ``code``.
+    """
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def operations(
+        self,
+        npub: str | None = None,
+        *,
+        kind: str | None = None,
+        mint_url: str | None = None,
+        states: Sequence[str] = (),
+        limit: int = 100,
+    ) -> tuple[Handle, ...]:
+        """Stored operations, newest first. Codes INVALID_CHOICE, INVALID_LIMIT, INVALID_NPUB,
+        INVALID_MINT_URL."""
+        if kind is not None:
+            arguments.choice(kind, "kind", operation_kinds())
+        if type(limit) is not int or not 1 <= limit <= 10_000:
+            raise InvalidArgument("limit must be a whole number from 1 to 10000", code="INVALID_LIMIT")
+        query = OperationQuery(
+            npub=None if npub is None else arguments.npub(npub),
+            kind=kind,
+            mint_url=None if mint_url is None else arguments.mint_url(mint_url),
+            states=tuple(
+                arguments.choice(state, "state", operation_states())
+                for state in arguments.words(states, "states")
+            ),
+            limit=limit,
+        )
+        page = page_of(lambda: self.store.operations(query), lambda op: op.id)
+        for error in page.unreadable:
+            self._driver.log.unreadable(error)
+        return tuple(Handle(self, op) for op in page.records)
+
+    def open_operations(self) -> tuple[Handle, ...]:
+        """The operations that :meth:`recover` looks after, the longest overdue first (10,000 at most). A
+        discrepancy that waits for ``resolve`` is left out."""
+        return tuple(Handle(self, op) for op in self._recovery.open_operations())
+
+    def balance(self, npub: str, mint_url: str | None = None, *, ask_mints: bool = False) -> Balance:
+        """Value by state, per mint and unit, read at one moment.
+
+        Unspent coins of keysets that their mint no longer honours (not listed any more, final expiry over)
+        count as ``stranded``. By default no mint is asked: what this engine remembers of the mints' lists
+        counts. With ``ask_mints`` the mints are asked; one that does not answer changes nothing."""
+        owner = arguments.npub(npub)
+        url = None if mint_url is None else arguments.mint_url(mint_url)
+        return Balance(balance_of(self.store, self._keysets, owner, url, ask_mints))
+
+    # -- going on --------------------------------------------------------------------------------
+
+    def recover(
+        self, *, wait_s: float = 0, force: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> Recovered:
+        """Go on with every open operation whose driver died or whose next look is due, and with every one
+        that becomes due within ``wait_s``. Returns those operations as they are afterwards.
+
+        ``force`` asks at once about the others too, whose next look is later. An operation that a living
+        worker drives is left to it in both cases. Each operation is waited for up to ``wait_s``
+        seconds. ``progress(done, total)`` is called after each. Running it twice, or in two processes, is
+        harmless. Documents that do not decode are left out, logged and named in ``unreadable``.
+        Code INVALID_DURATION. `nutstate recover` means the same (R306)."""
+        ended, unreadable = self._recovery.sweep(arguments.seconds(wait_s, "wait_s"), force, progress)
+        found = Recovered(Handle(self, op) for op in ended)
+        found.unreadable = tuple(error.message for error in unreadable)
+        return found
+
+    def cancel(
+        self,
+        operation_id: str,
+        reason: str | None = None,
+        *,
+        operator: str | None = None,
+        npub: str | None = None,
+    ) -> Handle:
+        """Stop an operation nothing was sent for. Cancelling again is harmless. With a ``reason`` an operator
+        does it, and the audit record says why and, with ``operator``, who.
+        Codes: NOT_FOUND, ALREADY_SENT, CHILD_RUNNING, ALREADY_FINAL, OPERATOR_REASON_MISSING,
+        INVALID_OPERATOR."""
+        by_operator = reason is not None or operator is not None
+        said = operator_says(reason, operator) if by_operator else Evidence()
+        return Handle(self, self._outside.apply(self._bound(operation_id, npub), "cancel", said))
+
+    def resume(
+        self,
+        operation_id: str,
+        reason: str,
+        wait_s: float | None = None,
+        *,
+        operator: str | None = None,
+        npub: str | None = None,
+    ) -> Handle:
+        """A parked operation goes back to work, and a funding that is waited for is looked at now.
+        ``operator`` names who wants it; the audit record keeps both.
+
+        A funding that ended ``expired`` is asked about once more. When the mint says PAID, a follow-up
+        operation (``record.parent_id`` names the first one) issues what was paid; its handle is returned, and
+        the same one when asked again. Codes: NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR,
+        UNDEFINED_TRANSITION, NOT_PROVEN_PAID, QUOTE_NOT_OURS and MINT_* (expired: nothing is written)."""
+        said, wait = operator_says(reason, operator), self._wait(wait_s)
+        op = self._bound(operation_id, npub)
+        stored = self._stored(op)
+        if stored.kind == "mint" and stored.state == "expired":
+            return self._handle(self._follow_ups.look_again(stored, said, wait))
+        return self._follow(self._outside.apply(op, "resume", said), wait)
+
+    def write_off(
+        self,
+        operation_id: str,
+        reason: str,
+        *,
+        force: bool = False,
+        operator: str | None = None,
+        npub: str | None = None,
+    ) -> Handle:
+        """An operator gives the rest of a parked operation up as lost; the loss is recorded. A watch whose
+        window is over, and in which nobody says what became of a fence, ends too.
+
+        The mint is asked a last time, and what turns up is kept: a fence or issued proofs end the
+        operation well, change that opens is stored, inputs that a dead request left are freed. A mint
+        that does not answer is MINT_UNREACHABLE (retryable) unless ``force``: then the inputs become
+        ``stranded``, as do those of a payment in flight and those that the mint calls UNSPENT; only what it
+        calls SPENT is lost. The audit record keeps the reason, and ``operator`` if named, whatever turns up.
+        Codes: NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR, PAYMENT_IN_FLIGHT, MINT_UNREACHABLE,
+        UNDEFINED_TRANSITION."""
+        return self._follow(
+            self._outside.write_off(self._bound(operation_id, npub), operator_says(reason, operator), force),
+            0,
+        )
+
+    def release(
+        self, operation_id: str, reason: str, *, operator: str | None = None, npub: str | None = None
+    ) -> Handle:
+        """An operator frees the inputs of a parked melt, because the mint says now that the quote is
+        UNPAID and every input UNSPENT. Trusting it is the operator's risk: no fence stands behind it, and
+        the quote is watched for watch_window_h. ``operator`` names who that is. Codes: NOT_FOUND,
+        OPERATOR_REASON_MISSING, INVALID_OPERATOR, NOT_PROVEN_UNPAID, MINT_UNREACHABLE,
+        UNDEFINED_TRANSITION."""
+        return self._follow(
+            self._outside.release(self._bound(operation_id, npub), operator_says(reason, operator)), 0
+        )
+
+    def resolve(
+        self, operation_id: str, reason: str, *, operator: str | None = None, npub: str | None = None
+    ) -> Handle:
+        """An operator declares a discrepancy settled. ``operator`` names who that is. Codes: NOT_FOUND,
+        OPERATOR_REASON_MISSING, INVALID_OPERATOR, UNDEFINED_TRANSITION."""
+        return Handle(
+            self,
+            self._outside.apply(self._bound(operation_id, npub), "resolve", operator_says(reason, operator)),
+        )

@@ -1,0 +1,292 @@
+"""What callers hold: an operation as it was last read, how it stands, and how to read it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs import frozen
+
+from ...machines.token.table import STATUS_OF_STATE
+from ...storage.records import AuditRecord, Operation, Reason
+from ...storage.secret import Secret
+from ..audit.verify import records_of
+from ..errors import InvalidArgument
+from ..loop.alarms import alarm_of
+from ..loop.known import machine_of
+from ..operations.effects import inputs_total_of
+from .outcome import cost_of, insist_on_paid, outcome_of
+
+if TYPE_CHECKING:
+    from .core import Core
+
+
+@frozen(eq=False)
+class Handle:
+    """An operation at one moment. Amounts are in ``unit``; :meth:`refresh` reads it again."""
+
+    _engine: Core
+    record: Operation
+
+    def __repr__(self) -> str:
+        return f"<{self.record.kind} {self.id} {self.state} {self.amount} {self.unit}>"
+
+    @property
+    def id(self) -> str:
+        """The transaction id."""
+        return self.record.id
+
+    @property
+    def kind(self) -> str:
+        """melt, mint or deposit."""
+        return self.record.kind
+
+    @property
+    def state(self) -> str:
+        """The state of its machine (docs/machines.md)."""
+        return self.record.state
+
+    @property
+    def unit(self) -> str:
+        """sat or msat."""
+        return self.record.unit
+
+    @property
+    def amount(self) -> int:
+        """What is paid (melt), issued (mint) or handed in (deposit)."""
+        return self.record.amount
+
+    def _kind_of_state(self) -> str:
+        return str(machine_of(self.record).state(self.state).kind)
+
+    @property
+    def is_final(self) -> bool:
+        """True when it has ended; nothing leaves a final state."""
+        return self._kind_of_state() == "final"
+
+    @property
+    def is_parked(self) -> bool:
+        """True when it waits for an operator."""
+        return self._kind_of_state() == "parked"
+
+    @property
+    def outcome(self) -> str:
+        """How it stands, in one of four words.
+
+        ``paid``: it did what was asked (a melt whose payment the mint has proven or the caller recorded,
+        also while its change is awaited; issued, deposited, checked). ``unpaid``: it ended without, or its
+        inputs are free again while the quote is still watched: a new attempt is allowed. ``open``: not known
+        yet, it goes on; pay nothing elsewhere. ``parked``: it needs a person, or a person gave it up without
+        knowing; pay nothing elsewhere.
+        """
+        return outcome_of(self.record)
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether ``outcome`` is ``paid``."""
+        return self.outcome == "paid"
+
+    def raise_unless_paid(self) -> Handle:
+        """This handle if ``outcome`` is ``paid``; else the typed error that says how it stands: NotPaid (code
+        NOT_PAID), StillOpen (OUTCOME_OPEN) or NeedsPerson (OUTCOME_PARKED), each with ``operation_id``."""
+        return insist_on_paid(self)
+
+    @property
+    def fee_reserve(self) -> int:
+        """The most Lightning may cost (NUT-05)."""
+        return self.record.fee_reserve
+
+    @property
+    def input_fee(self) -> int:
+        """The mint's fee for the inputs (NUT-02)."""
+        return self.record.input_fee
+
+    @property
+    def lightning_fee(self) -> int | None:
+        """What Lightning really cost; None until the change is known."""
+        return self.record.payment.lightning_fee if self.record.payment else None
+
+    @property
+    def cost(self) -> int | None:
+        """What the wallet lost to fees, in every end: Lightning and input fee of a payment, the mint's fee
+        for taking unpaid inputs back (the fence); None until that is known. What was given up is ``loss``:
+        balance before = balance after + amount (if paid) + cost + loss."""
+        return cost_of(self.record)
+
+    @property
+    def fee_paid(self) -> int | None:
+        """The same as ``cost``."""
+        return self.cost
+
+    @property
+    def inputs(self) -> int:
+        """Value locked or spent for this operation."""
+        return inputs_total_of(self.record)
+
+    @property
+    def change(self) -> int:
+        """Change that came back (NUT-08)."""
+        return self.record.change_amount
+
+    @property
+    def kept(self) -> int:
+        """Value of untouched proofs that were moved to ``<id>_keep``."""
+        return self.record.keep_total
+
+    @property
+    def preimage(self) -> Secret | None:
+        """Proof of payment; a mint may leave it out."""
+        return self.record.payment.preimage if self.record.payment else None
+
+    @property
+    def invoice(self) -> Secret | None:
+        """The invoice to be paid: by us (melt) or to us (mint)."""
+        quote = self.record.quote
+        return quote.request if self.kind == "mint" and quote is not None else self.record.request
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it ended early or waits."""
+        return self.record.reason
+
+    @property
+    def alarm(self) -> str | None:
+        """While it is parked: CRITICAL_MELT_FAILURE when its payment is proven or possible,
+        CRITICAL_FUNDING_FAILURE when its invoice was paid."""
+        return alarm_of(self.record)
+
+    def audit(self) -> tuple[AuditRecord, ...]:
+        """Every committed transition of this operation and of the tokens it changed, in order."""
+        return tuple(records_of(self._engine.store, self.id))
+
+    def refresh(self) -> Handle:
+        """The operation as it is now."""
+        return self._engine.operation(self.id)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready and free of secrets."""
+        record = self.record
+        return {
+            "id": record.id,
+            "kind": record.kind,
+            "state": record.state,
+            "outcome": self.outcome,
+            "paid": self.is_paid,
+            "final": self.is_final,
+            "parked": self.is_parked,
+            "version": record.version,
+            "npub": record.npub,
+            "mint_url": record.mint_url,
+            "unit": record.unit,
+            "amount": record.amount,
+            "fee_reserve": record.fee_reserve,
+            "input_fee": record.input_fee,
+            "lightning_fee": self.lightning_fee,
+            "fee_paid": self.fee_paid,
+            "cost": self.cost,
+            "inputs": self.inputs,
+            "kept": record.keep_total,
+            "change": record.change_amount,
+            "loss": record.loss,
+            "payment_hash": record.payment_hash,
+            "preimage_matches": record.payment.preimage_matches if record.payment else None,
+            "reason": attrs.asdict(record.reason) if record.reason else None,
+            "alarm": self.alarm,
+            "machine": f"{record.machine.name}@{record.machine.version}",
+            "created_at": record.created_at,
+            "updated_at": record.updated_at,
+            "finished_at": record.finished_at,
+        }
+
+
+class Recovered(tuple[Handle, ...]):
+    """The operations that a recovery looked after. ``unreadable`` names documents that do not decode."""
+
+    unreadable: tuple[str, ...] = ()
+
+
+@frozen
+class Balance:
+    """Value of a wallet by state, per mint and unit, all read at one moment.
+
+    ``owned()`` is what the user has. Units are never added: what counts over all mints takes a unit, and
+    without one a wallet that holds several is refused (code MIXED_UNITS).
+    """
+
+    by_wallet: dict[tuple[str, str], dict[str, int]]
+
+    def of(self, state: str, unit: str = "sat") -> int:
+        """Sum over all mints of the tokens in ``state``."""
+        return sum(states.get(state, 0) for (_, u), states in self.by_wallet.items() if u == unit)
+
+    @property
+    def unspent(self) -> int:
+        """Spendable, in sat."""
+        return self.of("unspent")
+
+    @property
+    def reserved(self) -> int:
+        """Locked by operations, in sat."""
+        return self.of("reserved")
+
+    @property
+    def stranded(self) -> int:
+        """Coins that their mint will not take, in sat: owned, but not spendable until an operator acts."""
+        return self.of("stranded")
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units the wallet has tokens of."""
+        return tuple(sorted({unit for _, unit in self.by_wallet}))
+
+    def owned(self, unit: str | None = None, mint_url: str | None = None) -> int:
+        """What the user owns, in one unit, over all mints or at one: everything but what is spent. Without a
+        unit the only one there is. Code MIXED_UNITS."""
+        return owned_of(self._states(unit, mint_url))
+
+    def legacy(self, unit: str | None = None, mint_url: str | None = None) -> dict[str, int]:
+        """The four numbers by the ``status`` of token documents: ``total_balance`` (spent money too),
+        ``unspent_balance``, ``pending_balance`` (awaiting, reserved, stranded, outstanding),
+        ``spent_balance``.
+        Without a unit of the only one there is. Code MIXED_UNITS."""
+        return balances_of(self._states(unit, mint_url))
+
+    def _states(self, unit: str | None, mint_url: str | None) -> list[dict[str, int]]:
+        if unit is None and len(self.units) > 1:
+            raise InvalidArgument(
+                f"the wallet holds {' and '.join(self.units)}, which are never added: name the unit",
+                code="MIXED_UNITS",
+                units=list(self.units),
+            )
+        return [
+            states
+            for (url, held), states in self.by_wallet.items()
+            if unit in (None, held) and mint_url in (None, url)
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready: one entry per mint and unit, with what is owned and the amount in each state."""
+        return {
+            "wallets": [
+                {"mint_url": mint_url, "unit": unit, "owned": owned_of([states]), **states}
+                for (mint_url, unit), states in sorted(self.by_wallet.items())
+            ]
+        }
+
+
+def owned_of(states: Iterable[Mapping[str, int]]) -> int:
+    """What of these amounts by state is not spent. All amounts are of one unit."""
+    return sum(
+        amount for amounts in states for state, amount in amounts.items() if STATUS_OF_STATE[state] != "spent"
+    )
+
+
+def balances_of(states: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The four balances of amounts by state. All amounts are of one unit."""
+    by_status = dict.fromkeys(STATUS_OF_STATE.values(), 0)
+    for amounts in states:
+        for state, amount in amounts.items():
+            by_status[STATUS_OF_STATE[state]] += amount
+    named = {f"{status}_balance": by_status[status] for status in ("unspent", "pending", "spent")}
+    return {"total_balance": sum(by_status.values()), **named}

@@ -1,0 +1,397 @@
+"""The calls for melts that the caller makes himself: hold, unhold and record_melt."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+
+import attrs
+from attrs import field, frozen
+
+from ...machines.melt.table import ENDED_UNPAID
+from ...machines.registry import latest
+from ...storage.batch import DedupTake
+from ...storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
+from ...storage.records import DedupRecord, Operation, Policy, Proof, Reason, Token
+from ..errors import InvalidArgument, Refused, refusal_error
+from ..loop import new_operation
+from ..loop.draft import Draft
+from ..loop.drive import Happened, Run
+from ..loop.evidence import Chosen, Evidence, Recorded, Selection
+from ..operations.effects import is_free
+from ..operations.melt.record import holds
+from ..operations.melt.record.recorded import (
+    KeepAndChange,
+    RecordedMelt,
+    check_new,
+    contested,
+    keep_and_change,
+    recorded_melt,
+    sort_out,
+)
+from ..tokens.ids import validate_transaction_id
+from . import arguments
+from .core import Core
+from .handle import Handle
+
+Proofs = Iterable[Proof | Mapping[str, object]]
+
+
+@frozen
+class _Wanted:
+    """A checked recording: the operation it would be, and what the caller says."""
+
+    op: Operation
+    said: Recorded
+    handed: KeepAndChange = field(repr=False)
+    hold: str | None = None
+
+
+class Recordings(Core):
+    """Melts that a service makes at the mint itself, with tokens of ours."""
+
+    def record_melt(
+        self,
+        sources: Iterable[str] | None,
+        keep: Proofs | None,
+        change: Proofs | None,
+        amount: int,
+        fee: int,
+        *,
+        transaction_id: str | None = None,
+        npub: str,
+        wallet_id: str | None = None,
+        mint_url: str,
+        unit: str = "sat",
+        payment_request: str | None = None,
+        parent_transaction_id: str | None = None,
+        idempotency_key: str | None = None,
+        hold: str | None = None,
+    ) -> RecordedMelt:
+        """Store a melt you made: the sources spent, keep and change as new money, all in one commit.
+
+        ``sources`` are whole tokens; sources = amount + fee + keep + change. Proofs in ``keep`` that are
+        a source's own were not used and are moved to ``<id>_keep``; all other keep and change proofs are
+        new. ``fee`` is all the mint took beside the amount. With ``hold`` exactly the held sources are
+        spent (``sources`` may be empty). The same recording inside the duplicate window, or with the
+        same key or id at any time, returns the first result. The mint is not asked.
+
+        When another operation holds or has spent a source, or claims the payment, keep and change are
+        stored all the same and CONCURRENT_OPERATION is raised, CRITICAL, with ``operation_id``: do not
+        pay again; it settles when the sources become free, or an operator decides. Every other refusal
+        writes nothing: keep the proofs until this returns or raises with ``operation_id``.
+
+        Codes: INVALID_*, TOO_MANY_PROOFS, DUPLICATE_SECRET, DUPLICATE_PROOF, SOURCE_UNTOUCHED,
+        NOT_CONSERVED, IDEMPOTENCY_KEY_REUSED, DUPLICATE_OPERATION, DUPLICATE_TRANSACTION_ID, NOT_FOUND,
+        TOKEN_NOT_FOUND, OWNER_MISMATCH, MINT_OR_UNIT_MISMATCH, HOLD_MISMATCH, NOT_HELD,
+        CONCURRENT_OPERATION.
+        """
+        wanted = self._wanted(
+            sources, keep, change, amount, fee, transaction_id, npub, wallet_id, mint_url, unit,
+            payment_request, parent_transaction_id, idempotency_key, hold,
+        )  # fmt: skip
+        return self._record(wanted)
+
+    def hold(
+        self,
+        sources: Iterable[str],
+        ttl_s: float,
+        *,
+        npub: str,
+        wallet_id: str | None = None,
+        mint_url: str,
+        unit: str = "sat",
+        transaction_id: str | None = None,
+        payment_request: str | None = None,
+    ) -> Handle:
+        """Reserve whole tokens for a melt you are about to make, from 1 second to ``hold_max_h``.
+
+        ``record_melt(hold=id)`` ends it when you paid, :meth:`unhold` when you did not. The end of the
+        time alone frees nothing: :meth:`recover` asks the mint, and only proofs it calls UNSPENT twice,
+        a settle window apart, are freed. Until it is recorded ``amount`` is what is held.
+
+        A ``payment_request`` is claimed for it, so the sources must cover its amount.
+
+        Codes: INVALID_*, DUPLICATE_TRANSACTION_ID, TOKEN_NOT_FOUND, OWNER_MISMATCH, INSUFFICIENT_BALANCE,
+        MINT_OR_UNIT_MISMATCH, CONCURRENT_OPERATION, PAYMENT_ALREADY_CLAIMED (nothing written).
+        """
+        limit = self.settings.proofs_per_operation_max
+        owner, url, unit = arguments.npub(npub), arguments.mint_url(mint_url), arguments.unit(unit)
+        request, hashed, asked = arguments.payment_request(payment_request, unit)
+        lasts = arguments.ttl(ttl_s, self.settings.hold_max_h)
+        named = arguments.source_ids(sources if sources is not None else (), limit)
+        op = new_operation.new_operation(
+            "melt",
+            now=self.clock.now(),
+            npub=owner,
+            mint_url=url,
+            unit=unit,
+            amount=1,  # until the sources are known
+            wallet_id=wallet_id,
+            transaction_id=transaction_id,
+            policy=Policy(sources=named),
+            request=request,
+            payment_hash=hashed,
+        )
+        taken: str | None = None
+        for _ in range(self._tries(op)):
+            stored = self.store.operation(op.id)
+            if stored is not None and holds.same_hold(stored, op):
+                return Handle(self, stored)
+            new_operation.check_id_free(self.store, op)
+            new_operation.check_claim(self.store, op)
+            tokens = new_operation.free_sources(self.store, op)
+            holds.check_covers(tokens, asked)
+            try:
+                return self._begin_hold(op, lasts, tokens)
+            except Conflict as conflict:
+                taken = conflict.entity
+            except Duplicate as duplicate:
+                _explained(duplicate)
+        new_operation.check_sources(self.store, op)
+        raise new_operation.lost_race(self.store, op, taken)
+
+    def unhold(self, operation_id: str, *, npub: str | None = None) -> Handle:
+        """Free what is held, on your word that you did not pay and will not. Unholding again changes
+        nothing. Codes: NOT_FOUND, NOT_HELD, ALREADY_FINAL, UNDEFINED_TRANSITION."""
+        return Handle(self, self._outside.apply(self._bound(operation_id, npub), "unhold", Evidence()))
+
+    # -- holding -------------------------------------------------------------------------------------
+
+    def _begin_hold(self, op: Operation, lasts: int, tokens: tuple[Token, ...]) -> Handle:
+        op = attrs.evolve(op, amount=sum(token.total_amount for token in tokens))
+        run = self._run(Draft(latest("melt"), op, stored=False, actor="caller"))
+        run.draft.set(hold_until=run.judged_at() + lasts, sources_total=op.amount)
+        selection = Selection(tuple(Chosen(token, token.proofs) for token in tokens), 0)
+        self._driver.take(
+            run, Happened("hold", Evidence(selection=selection, claim_holder=self._claimer(op)))
+        )
+        self._commit(run)
+        held = run.operation
+        with contextlib.suppress(StorageError):  # it is held; when to look again can be said later
+            held = self._driver.drive(run, 0)
+        return Handle(self, held)
+
+    # -- recording -----------------------------------------------------------------------------------
+
+    def _wanted(
+        self,
+        sources: Iterable[str] | None,
+        keep: Proofs | None,
+        change: Proofs | None,
+        amount: int,
+        fee: int,
+        transaction_id: str | None,
+        npub: str,
+        wallet_id: str | None,
+        mint_url: str,
+        unit: str,
+        payment_request: str | None,
+        parent_transaction_id: str | None,
+        idempotency_key: str | None,
+        hold: str | None,
+    ) -> _Wanted:
+        """The arguments checked; only a hold is looked at in the store."""
+        most = self.settings.proofs_per_operation_max
+        owner, url, unit = arguments.npub(npub), arguments.mint_url(mint_url), arguments.unit(unit)
+        wallet = arguments.wallet_id(wallet_id, owner)
+        paid = arguments.amount(amount, self.settings.amount_max)
+        cost = arguments.fee(fee, self.settings.amount_max)
+        handed = keep_and_change(keep, change, most)
+        parent = None if parent_transaction_id is None else arguments.operation_id(parent_transaction_id)
+        request = arguments.payment_request(payment_request, unit)
+        named = holds.named_sources(sources, hold, most)
+        if transaction_id is not None:
+            validate_transaction_id(transaction_id)
+        arguments.idempotency_key(idempotency_key)
+        if hold is not None:
+            held = holds.checked_hold(self._stored(self._bound(hold, owner)), wallet, url, unit)
+            named = holds.sources_of_hold(held, named, transaction_id)
+            request = holds.request_of_hold(held, request, unit)
+        text, hashed, asked = request
+        if asked is not None and asked != paid:
+            raise InvalidArgument(
+                "the invoice asks for another amount", code="INVALID_AMOUNT", invoice=asked, amount=paid
+            )
+        op = new_operation.new_operation(
+            "melt",
+            now=self.clock.now(),
+            npub=owner,
+            mint_url=url,
+            unit=unit,
+            amount=paid,
+            wallet_id=wallet,
+            transaction_id=transaction_id,
+            idempotency_key=idempotency_key,
+            policy=Policy(sources=named),
+            request=text,
+            payment_hash=hashed,
+            bound={"fee": cost, "parent": parent, "recorded": handed.fingerprint},
+        )
+        said = Recorded(
+            amount=paid, fee=cost, payment_hash=hashed, request=text, fingerprint=handed.fingerprint
+        )
+        return _Wanted(attrs.evolve(op, id=hold or op.id, parent_id=parent), said, handed, hold)
+
+    def _record(self, wanted: _Wanted) -> RecordedMelt:
+        for _ in range(self._tries(wanted.op)):
+            first, previous = self._first(wanted)
+            if first is not None:
+                return self._result(first)
+            try:
+                return self._result(self._store(wanted, previous))
+            except Conflict:
+                continue  # somebody was faster: what he did is decided about again
+            except Duplicate as duplicate:
+                _explained(duplicate)
+                continue  # if a proof is taken, the next look names who has it
+            except Refused as error:
+                if "operation_id" in error.details:
+                    raise
+                refused = error
+            # Whoever was faster may have been this very recording.
+            first, _previous = self._first(wanted)
+            if first is None:
+                raise refused
+            return self._result(first)
+        raise new_operation.concurrent(dict.fromkeys(wanted.op.policy.sources))  # nothing written: call again
+
+    def _first(self, wanted: _Wanted) -> tuple[Operation | None, DedupRecord | None]:
+        """The recording this one repeats: by key, by id or hold, or inside the duplicate window."""
+        op = wanted.op
+        found = new_operation.by_key(self.store, op)
+        if found is not None:
+            return found, None
+        stored = self.store.operation(op.id)
+        if stored is not None and stored.payment is not None:
+            if stored.npub != op.npub or stored.evidence != "caller":
+                raise new_operation.taken_id(op)
+            return _repeated(stored, op, wanted), None
+        if wanted.hold is None:
+            new_operation.check_id_free(self.store, op)
+        record = self.store.dedup(_dedup_key(op))
+        if record is None or record.expires_at <= self.clock.now():
+            return None, record
+        first = self.store.operation(record.operation_id)
+        if first is None or first.payment is None or first.state in ENDED_UNPAID:
+            return None, record
+        return _repeated(first, op, wanted), None
+
+    def _store(self, wanted: _Wanted, previous: DedupRecord | None) -> Operation:
+        """Decide and commit. Raises Conflict or Duplicate when somebody was faster."""
+        run = self._opened(wanted)
+        tokens = new_operation.sources_of(self.store, wanted.op)
+        chosen, fresh = sort_out(tokens, wanted.handed)
+        check_new(self.store, wanted.op.npub, (*fresh, *wanted.handed.change))
+        evidence = Evidence(
+            selection=Selection(chosen, 0),
+            recorded=wanted.said,
+            keep=fresh,
+            proofs=wanted.handed.change,
+            claim_holder=self._claimer(wanted.op),
+            reason=_parked(run.operation, tokens),
+        )
+        decision = run.decide("record", evidence)
+        if not decision.accepted:
+            self._driver.log.refused(run.operation, decision)
+            raise refusal_error(decision.refusals, **_account(wanted, tokens))
+        if decision.next_state == "settled":
+            evidence = attrs.evolve(evidence, reason=None)
+        self._driver.stage(run, Happened("record", evidence), decision)
+        run.draft.set(
+            operation_hash=wanted.op.operation_hash,
+            idempotency=wanted.op.idempotency or run.operation.idempotency,
+            parent_id=wanted.op.parent_id or run.operation.parent_id,
+        )
+        until = self.clock.now() + int(self.settings.dedup_window_s * 1000)
+        run.draft.dedup = DedupTake(DedupRecord(_dedup_key(wanted.op), run.operation.id, until), previous)
+        self._commit(run)
+        recorded = run.operation
+        with contextlib.suppress(StorageError):  # it is recorded; recovery makes the checks if this cannot
+            if wanted.hold is None:
+                return self._driver.drive(run, 0)
+            return self._recovery.follow(recorded, 0)
+        return recorded
+
+    def _opened(self, wanted: _Wanted) -> Run:
+        if wanted.hold is None:
+            run = self._run(Draft(latest("melt"), wanted.op, stored=False, actor="caller"))
+        else:
+            op = self._stored(wanted.hold)
+            if op.state in ENDED_UNPAID or op.state == "written_off":
+                raise Refused(
+                    "the hold has ended; record it with its sources and without the hold",
+                    code="NOT_HELD", hold=op.id, state=op.state,
+                )  # fmt: skip
+            run = self._open(op, "caller")
+        run.strict = True
+        return run
+
+    def _result(self, op: Operation) -> RecordedMelt:
+        if op.state == "contested":
+            raise contested(self.store, op)
+        return recorded_melt(self.store, Handle(self, op))
+
+    # -- both ----------------------------------------------------------------------------------------
+
+    def _commit(self, run: Run) -> None:
+        try:
+            self._driver.commit(run)
+        except CommitUnknown as error:
+            error.details = {**error.details, "operation_id": run.operation.id}
+            raise
+
+    def _claimer(self, op: Operation) -> str | None:
+        holder = self.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
+        return holder.id if holder else None
+
+    def _tries(self, op: Operation) -> int:
+        """Each source can be taken and freed by others while we decide; enough for all of them."""
+        return self.settings.selection_tries_max + 2 * len(op.policy.sources)
+
+
+def _dedup_key(op: Operation) -> str:
+    """The key of a recorded melt, apart from the keys of melts that the engine makes."""
+    return f"recorded|{new_operation.dedup_key(op)}"
+
+
+def _repeated(first: Operation, op: Operation, wanted: _Wanted) -> Operation:
+    """The first recording, if it is the same in every respect. Returning it for another keep or change
+    would drop proofs."""
+    same = new_operation.dedup_key(first) == new_operation.dedup_key(op)
+    if same and first.recorded_hash == wanted.said.fingerprint:
+        return first
+    if not same and wanted.hold is None:
+        raise new_operation.taken_id(op)
+    raise Refused(
+        "this melt was recorded before, with other amounts or another keep or change",
+        code="DUPLICATE_OPERATION",
+        first_operation=first.id,
+        age_s=round((op.created_at - first.created_at) / 1000, 3),
+    )
+
+
+def _parked(op: Operation, tokens: tuple[Token, ...]) -> Reason:
+    taken = sorted(token.transaction_id for token in tokens if not is_free(token, op))
+    return Reason(
+        "CONCURRENT_OPERATION",
+        "the payment is recorded, but a source or the invoice belongs to another operation",
+        details={"tokens": taken},
+    )
+
+
+def _account(wanted: _Wanted, tokens: tuple[Token, ...]) -> dict[str, object]:
+    """The sum as the store sees it, for a caller whose sources are not what he believed."""
+    return {
+        "sources": {token.transaction_id: token.total_amount for token in tokens},
+        "amount": wanted.said.amount,
+        "fee": wanted.said.fee,
+        "keep": sum(proof.amount for proof in wanted.handed.keep),
+        "change": sum(proof.amount for proof in wanted.handed.change),
+    }
+
+
+def _explained(duplicate: Duplicate) -> None:
+    """Whether to look again after a unique key was taken between our look and our commit."""
+    if duplicate.key not in ("idempotency_key", "dedup", "operation_id", "claim", "token_id", "proof"):
+        raise duplicate

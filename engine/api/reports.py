@@ -1,0 +1,16 @@
+"""What an engine can tell about an operation beside what it is."""
+
+from __future__ import annotations
+
+from ..audit.verify import records_of
+from .core import Core
+from .report import PerformanceReport, performance
+
+
+class Reports(Core):
+    """Reports about stored operations."""
+
+    def report(self, operation_id: str, *, npub: str | None = None) -> PerformanceReport:
+        """Where an operation's time went, and what to do about it. Codes: NOT_FOUND, INVALID_FORMAT."""
+        op = self._stored(self._bound(operation_id, npub))
+        return performance(op, records_of(self.store, op.id), self.clock.now())

@@ -1,0 +1,1 @@
+"""Audit records: building, sanitising and verifying them."""

@@ -1,0 +1,1 @@
+"""The hall of every operation: decide, commit, log, act, and take the answer as the next event."""

@@ -1,0 +1,266 @@
+"""A draft: transitions staged in memory until one commit makes them true together."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from ...machines import TOKEN, step
+from ...machines.money import is_amount
+from ...machines.spec import NONE, Decision, Machine
+from ...machines.token.facts import TokenFacts
+from ...storage.batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, proof_key
+from ...storage.errors import Duplicate
+from ...storage.records import AuditRecord, InputRef, Operation, Proof, Token
+from ...storage.rules.audit_hash import token_hash
+from ..audit import records as audit
+from ..errors import refusal_error
+
+
+def operation_entity(operation_id: str) -> str:
+    return f"operation:{operation_id}"
+
+
+def token_entity(token_id: str) -> str:
+    return f"token:{token_id}"
+
+
+class Draft:
+    """Everything the next commit will write for one operation. Dropping it undoes it."""
+
+    def __init__(self, machine: Machine[Any], operation: Operation, stored: bool, actor: str) -> None:
+        self.machine = machine
+        self.operation = operation
+        self.actor = actor
+        self._before = operation if stored else None
+        self._tokens_before: dict[str, Token] = {}
+        self._tokens: dict[str, Token] = {}
+        self._index: list[IndexInsert | IndexMove] = []
+        self._records: list[AuditRecord] = []
+        self.dedup: DedupTake | None = None
+        self.batch_id = f"b_{secrets.token_hex(12)}"
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._records)
+
+    @property
+    def stored(self) -> bool:
+        """Whether the operation exists in the store already."""
+        return self._before is not None
+
+    def load(self, tokens: Iterable[Token]) -> None:
+        """Make stored tokens known; their state and version become the commit's condition."""
+        for token in tokens:
+            if token.transaction_id not in self._tokens:
+                self._tokens_before[token.transaction_id] = token
+                self._tokens[token.transaction_id] = token
+
+    def token(self, token_id: str) -> Token:
+        """The token as it would be after the commit. Raises KeyError if it was not loaded."""
+        return self._tokens[token_id]
+
+    def left_inputs(self) -> tuple[InputRef, ...]:
+        """The inputs of the operation without those that fences of parts have spent."""
+        op = self.operation
+        if not any(fence.end == "done" for fence in op.fences):
+            return op.inputs
+        return tuple(ref for ref in op.inputs if self._tokens[ref.token_id].state != "spent")
+
+    def input_proofs(self) -> tuple[Proof, ...]:
+        """The proofs of these inputs."""
+        return tuple(proof for ref in self.left_inputs() for proof in self._tokens[ref.token_id].proofs)
+
+    def was_spent(self, token_id: str) -> bool:
+        """Whether the token is stored as spent already."""
+        before = self._tokens_before.get(token_id)
+        return before is not None and before.state == "spent"
+
+    def all_tokens(self) -> tuple[Token, ...]:
+        return tuple(self._tokens.values())
+
+    def adopt(self, **noted: Any) -> None:
+        """Take over lease and schedule as a note left them; they are not part of the next commit."""
+        self.operation = attrs.evolve(self.operation, **noted)
+        if self._before is not None:
+            self._before = attrs.evolve(self._before, **noted)
+
+    def known(self, token_id: str) -> bool:
+        return token_id in self._tokens
+
+    # -- the operation ---------------------------------------------------------------------------
+
+    def advance(self, decision: Decision, now: int, data: Mapping[str, Any]) -> None:
+        """Stage an accepted decision about the operation itself. Effects are staged after it."""
+        version = self.operation.version + 1
+        self._record(self.machine, decision, operation_entity(self.operation.id), version, now, data)
+        self.operation = attrs.evolve(
+            self.operation,
+            prev_state=None if decision.state == NONE else decision.state,
+            state=decision.next_state,
+            version=version,
+            updated_at=now,
+        )
+
+    def set(self, **changes: Any) -> None:
+        """Change fields of the operation that are not its state."""
+        self.operation = attrs.evolve(self.operation, **changes)
+
+    # -- tokens ----------------------------------------------------------------------------------
+
+    def create_token(
+        self,
+        event: str,
+        token: Token,
+        now: int,
+        moved_from: Mapping[str, tuple[Proof, ...]] | None = None,
+        **facts: Any,
+    ) -> None:
+        """Stage a new token born by ``event``. Proofs in ``moved_from`` were split off those stored
+        tokens in this draft and change place in the index; all others enter it."""
+        if token.transaction_id in self._tokens:
+            # an id that was free when the caller looked: another call has taken it meanwhile
+            raise Duplicate("token_id")
+        self._decide(event, NONE, token, now, facts)
+        moved = moved_from or {}
+        known = {proof.secret for proofs in moved.values() for proof in proofs}
+        for source_id, proofs in sorted(moved.items()):
+            self._index.append(IndexMove(self._keys(token, proofs), source_id, token.transaction_id))
+        fresh = tuple(proof for proof in token.proofs if proof.secret not in known)
+        if fresh:
+            self._index.append(IndexInsert(self._keys(token, fresh), token.transaction_id))
+
+    def split_token(self, token_id: str, moved: tuple[Proof, ...], now: int) -> None:
+        """Stage the removal of some proofs, which the caller puts into another token at once."""
+        token = self._tokens[token_id]
+        gone = {proof.secret for proof in moved}
+        rest = tuple(proof for proof in token.proofs if proof.secret not in gone)
+        after = attrs.evolve(token, proofs=rest, total_amount=sum(proof.amount for proof in rest))
+        self._decide("split", token.state, after, now, {"moved_count": len(moved)}, described=token)
+
+    def fill_token(self, token_id: str, proofs: tuple[Proof, ...], now: int) -> None:
+        """Stage the issue of an awaited token."""
+        token = self._tokens[token_id]
+        after = attrs.evolve(token, proofs=proofs, total_amount=sum(proof.amount for proof in proofs))
+        self._decide("issue", token.state, after, now, {})
+        self._index.append(IndexInsert(self._keys(token, proofs), token_id))
+
+    def change_token(self, token_id: str, event: str, now: int, **facts: Any) -> None:
+        """Stage a transition of a stored token that leaves its proofs alone."""
+        token = self._tokens[token_id]
+        self._decide(event, token.state, token, now, facts)
+
+    def _decide(
+        self,
+        event: str,
+        state: str,
+        after: Token,
+        now: int,
+        facts: Mapping[str, Any],
+        described: Token | None = None,
+    ) -> None:
+        decision = step(TOKEN, state, event, token_facts(described or after, self.operation, facts))
+        if not decision.accepted:
+            raise refusal_error(decision.refusals, token=after.transaction_id, event=event, state=state)
+        changes: dict[str, Any] = {}
+        if "set_reserved_by" in decision.effects:
+            changes["reserved_by"] = self.operation.id
+        if "clear_reserved_by" in decision.effects:
+            changes["reserved_by"] = None
+        if "set_spent_at" in decision.effects:
+            changes["spent_at"] = now
+        changed = attrs.evolve(
+            after,
+            prev_state=None if state == NONE else state,
+            state=decision.next_state,
+            version=after.version + 1,
+            updated_at=now,
+            **changes,
+        )
+        data = {
+            "amount": after.total_amount,
+            "proof_count": len(after.proofs),
+            "unit": after.unit,
+            "token_hash": token_hash(changed),
+        }
+        self._record(TOKEN, decision, token_entity(after.transaction_id), changed.version, now, data)
+        self._tokens[after.transaction_id] = changed
+
+    # -- the commit ------------------------------------------------------------------------------
+
+    def batch(self) -> Batch:
+        """The staged changes as plain data, the records chained and bound to the operation as it will be
+        stored. The same draft always gives the same batch."""
+        before = self._before
+        records, end = audit.chained(self._records, self.operation, before.audit_hash if before else "")
+        operation = attrs.evolve(self.operation, audit_hash=end)
+        tokens: list[Insert[Token] | Advance[Token]] = []
+        for token_id in sorted(self._tokens):
+            now, old = self._tokens[token_id], self._tokens_before.get(token_id)
+            if old is None:
+                tokens.append(Insert(now))
+            elif now is not old:
+                tokens.append(Advance(old, now))
+        return Batch(
+            id=self.batch_id,
+            operation=Insert(operation) if before is None else Advance(before, operation),
+            tokens=tuple(tokens),
+            index=tuple(self._index),
+            dedup=self.dedup,
+            audit=records,
+        )
+
+    def _record(
+        self,
+        machine: Machine[Any],
+        decision: Decision,
+        entity: str,
+        version: int,
+        now: int,
+        data: Mapping[str, Any],
+    ) -> None:
+        seq = self.operation.audit_seq + 1
+        record = audit.build(
+            machine=machine,
+            decision=decision,
+            operation_id=self.operation.id,
+            entity=entity,
+            version=version,
+            seq=seq,
+            actor=self.actor,
+            at=now,
+            batch_id=self.batch_id,
+            data=data,
+        )
+        self._records.append(record)
+        self.operation = attrs.evolve(self.operation, audit_seq=seq)
+
+    @staticmethod
+    def _keys(token: Token, proofs: Iterable[Proof]) -> tuple[str, ...]:
+        return tuple(proof_key(proof.secret) for proof in proofs)
+
+
+def token_facts(token: Token, operation: Operation, extra: Mapping[str, Any]) -> TokenFacts:
+    """What the token machine may ask about ``token`` on behalf of ``operation``."""
+    return TokenFacts(
+        **{
+            "type": token.transaction_type,
+            "parent": token.metadata.parent_transaction_id,
+            "proof_count": len(token.proofs),
+            "proofs_total": sum(proof.amount for proof in token.proofs),
+            "total_amount": token.total_amount,
+            "distinct_secrets": len({proof.secret for proof in token.proofs}),
+            "bad_amounts": sum(not is_amount(proof.amount) for proof in token.proofs),
+            "reserved_by": token.reserved_by,
+            "operation_id": operation.id,
+            "owner": token.npub,
+            "operation_owner": operation.npub,
+            "wallet": (token.wallet_id, token.mint_url, token.unit),
+            "operation_wallet": (operation.wallet_id, operation.mint_url, operation.unit),
+            **extra,
+        }
+    )

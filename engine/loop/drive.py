@@ -1,0 +1,190 @@
+"""One operation being driven: its draft, its evidence and what its actions may use."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field, frozen
+
+from ...machines import step
+from ...machines.spec import Decision
+from ...storage.port import Store
+from ...storage.records import Operation, Proof, Token
+from ..cashu.input_limits import InputLimits
+from ..cashu.keysets import Keysets
+from ..cashu.outputs import BadSignature
+from ..cashu.port import Keyset, MeltQuote, MintPort
+from ..ports import Clock
+from ..settings import Settings
+from .draft import Draft
+from .evidence import Evidence
+from .facts import Elapsed, gather
+from .timing import Spent, timed
+from .uptime import Uptime
+
+
+@frozen
+class Happened:
+    """An action's result: this event, resting on this evidence."""
+
+    event: str
+    evidence: Evidence = field(factory=Evidence, repr=False)
+
+
+@frozen
+class Pause:
+    """Nothing to decide now. None = until the caller or an operator acts."""
+
+    seconds: float | None
+
+
+class NotYet(Exception):
+    """A read failed while nothing of the operation is stored: the same may be asked again. ``happened`` is
+    what it means when there is no time left for that."""
+
+    def __init__(self, happened: Happened) -> None:
+        super().__init__(happened.event)
+        self.happened = happened
+
+
+@frozen
+class CommitFirst:
+    """The action needs everything staged so far to be committed; ask it again afterwards."""
+
+
+Result = Happened | Pause | CommitFirst
+
+
+@define(eq=False)
+class Run:
+    """The state of one drive. Actions read it and return a Result; only the driver changes it."""
+
+    draft: Draft
+    store: Store
+    mint: MintPort
+    keysets: Keysets
+    settings: Settings
+    clock: Clock
+    rng: Callable[[int], bytes] = secrets.token_bytes
+    limits: InputLimits = field(factory=InputLimits)
+    worker: str = ""
+    evidence: Evidence = field(factory=Evidence, repr=False)
+    staged: list[tuple[Happened, bool]] = field(factory=list, repr=False)  # and whether it was answered then
+    confirmed: bool = False
+    quoted: MeltQuote | None = field(default=None, repr=False)  # of this very request, received before
+    strict: bool = False  # what was decided holds for this very version only
+    sent_here: tuple[int, float] | None = None  # sent_at as stamped by this drive, monotonic
+    gone_sender: str | None = None  # of the request, found certainly dead when this drive began
+    answered: bool = False  # the action that just ran sent the stored request and has its answer
+    asked_from: float = field(init=False)  # monotonic: before the present action asked anything
+    loaded_monotonic: float = field(init=False)
+    loaded_wall: int = field(init=False)
+    idle_polls: int = 0
+    uptime: Uptime | None = None
+    spent: Spent = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.spent = Spent(self.clock)
+        self.mint = timed(self.mint, self.spent)
+        self.keysets = self.keysets.asking(self.mint)
+        self.loaded_monotonic = self.asked_from = self.clock.monotonic()
+        self.loaded_wall = self.clock.now()
+
+    @property
+    def operation(self) -> Operation:
+        return self.draft.operation
+
+    @property
+    def mint_url(self) -> str:
+        return self.draft.operation.mint_url
+
+    def now(self) -> int:
+        """Epoch ms: the wall clock when the operation was loaded plus what the monotonic clock counted
+        since, so that no decision of this drive depends on the wall clock being set."""
+        return self._at(self.clock.monotonic())
+
+    def _at(self, monotonic: float) -> int:
+        return self.loaded_wall + int((monotonic - self.loaded_monotonic) * 1000)
+
+    def judged_at(self) -> int:
+        """Epoch ms before the present action asked anything: what an answer permits because some time is
+        over, it permits only if that was so when it was asked for. Answers can be slow."""
+        return self._at(self.asked_from)
+
+    def elapsed(self) -> Elapsed:
+        """From the last request that was answered or sent to :meth:`judged_at`. If this drive has the
+        answer: by the monotonic clock. Else by the wall clock (if that went backwards, since the operation
+        was loaded), less the time the request may still be open unless its sender has the answer or is
+        certainly gone."""
+        return Elapsed(self._since_send(), self._since_watch())
+
+    def _since_send(self) -> int | None:
+        op = self.operation
+        if op.sent_at is None:
+            return None
+        if self.sent_here is not None and self.sent_here[0] == op.sent_at:
+            return max(0, int((self.asked_from - self.sent_here[1]) * 1000))
+        since_loaded = int((self.asked_from - self.loaded_monotonic) * 1000)
+        wall = self.judged_at() - op.sent_at
+        passed = wall if wall >= 0 else since_loaded
+        answered = op.sent_by in (None, self.gone_sender)
+        still_open = 0 if answered else int(self.settings.post_open_max_s * 1000)
+        return max(0, passed - still_open)
+
+    def _since_watch(self) -> int | None:
+        """Since the watch for a late payment was last counted; what no clock of ours proves counts as one
+        part of it at most. Negative when the clock was set back."""
+        since, uptime = self.operation.watch_since, self.uptime
+        if since is None:
+            return None
+        began = uptime or Uptime(self.loaded_wall, self.loaded_monotonic)
+        return began.passed(since, self.judged_at(), self.asked_from, self.settings.late_watch_part_ms)
+
+    def watched_ms(self) -> int:
+        """How long a late payment has been watched for, up to :meth:`judged_at`."""
+        return self.operation.watched_ms + max(0, self._since_watch() or 0)
+
+    def reloaded(self, draft: Draft) -> None:
+        """Go on from what somebody else stored meanwhile. What was asked before is older than that, so no
+        time since the first loading counts for a request that was sent after it."""
+        self.loaded_wall, self.loaded_monotonic = self.now(), self.clock.monotonic()
+        self.draft = draft
+        self.staged.clear()
+
+    def keys(self, keyset_id: str) -> Keyset:
+        """Keys of a keyset of this operation's unit. Raises MintSilent, or BadSignature for a keyset of
+        another unit: its signatures are not worth what they say."""
+        keyset = self.keysets.keys(self.mint_url, keyset_id)
+        if keyset.unit != self.operation.unit:
+            raise BadSignature("signed with a keyset of another unit")
+        return keyset
+
+    def decide(self, event: str, evidence: Evidence) -> Decision:
+        """What the machine says of an event now. Changes nothing."""
+        facts: Any = gather(self.draft, evidence, self.settings, self.judged_at(), self.elapsed())
+        return step(self.draft.machine, self.operation.state, event, facts)
+
+    def input_tokens(self) -> tuple[Token, ...]:
+        return tuple(self.draft.token(part.token_id) for part in self.operation.inputs)
+
+    def input_proofs(self) -> tuple[Proof, ...]:
+        """The proofs that are still held: without what fences of parts have spent."""
+        return self.draft.input_proofs()
+
+    def back_off(self) -> float:
+        """Seconds until the next look: doubling from poll_min_s to poll_max_s with jitter, but not
+        past the end of the settle window. A late payment is looked for ever more rarely."""
+        low, high = self.settings.poll_min_s, self.settings.poll_max_s
+        jitter = 0.5 + self.rng(1)[0] / 510
+        if self.operation.state == "lapsed":
+            slow = max(high, self.watched_ms() / 4000)  # the longer unpaid, the less likely
+            return min(slow, max(high, self.settings.late_poll_max_h * 3600)) * jitter
+        seconds = min(high, low * 2.0 ** min(self.idle_polls, 20)) * jitter
+        elapsed = self.elapsed().since_send_ms
+        if elapsed is not None and self.operation.state in ("unknown", "pending"):
+            left = self.settings.settle_window_s - elapsed / 1000
+            if left > 0:
+                seconds = min(seconds, left + 0.01)
+        return seconds

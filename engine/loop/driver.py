@@ -1,0 +1,390 @@
+"""The loop: decide, commit, log, act, and take the answer as the next event."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from attrs import define
+
+from ...machines.money import is_amount
+from ...machines.spec import Decision, State
+from ...storage.batch import Advance, proof_key
+from ...storage.catalogue import DB_FAILURE_AFTER_SUCCESS
+from ...storage.errors import CommitUnknown, Conflict, StorageError, StoreUnavailable
+from ...storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
+from ...storage.records import AuditRecord, Lease, Operation, Reason
+from ..errors import refusal_error
+from ..operations import effects
+from ..operations.actions import ACTIONS, READS_BEFORE_COMMIT
+from ..operations.melt.freed import spent_meanwhile
+from ..ports import Clock, Faults, Worker
+from ..settings import Settings
+from ..tokens.proofs import sent_secrets
+from ..tokens.token_ids import minted_id
+from .alarms import alarm_of
+from .draft import Draft, operation_entity
+from .drive import CommitFirst, Happened, Pause, Result, Run
+from .evidence import Evidence
+from .failures import failed
+from .known import machine_of
+from .log import Log, TransitionEvent, transition_event
+
+Observer = Callable[[TransitionEvent], None]
+
+TOO_OLD = Reason("UNRESOLVED_TOO_LONG", "the mint gave no final answer in time", retryable=True)
+
+
+@define(eq=False)
+class Driver:
+    """Drives operations. Holds no operation itself; many threads may use one driver."""
+
+    store: Store
+    settings: Settings
+    clock: Clock
+    worker: Worker
+    faults: Faults
+    log: Log
+    observer: Observer | None = None
+
+    def drive(self, run: Run, wait_s: float, poll_parked: bool = False) -> Operation:
+        """Run until the operation is final, parked, waits for the caller, or ``wait_s`` is over.
+        Everything decided is committed before this returns. If it raises, the lease is given up, so
+        that anybody can go on at once."""
+        try:
+            return self._drive(run, wait_s, poll_parked)
+        except Exception as error:
+            with contextlib.suppress(StorageError):
+                failed(self, run.operation, run.worker, error)
+            with contextlib.suppress(StorageError):
+                self._let_go(run, at_once=True)
+            if isinstance(error, StorageError) and (run.draft.stored or isinstance(error, CommitUnknown)):
+                _still_open(error, run)
+            raise
+
+    def _drive(self, run: Run, wait_s: float, poll_parked: bool) -> Operation:
+        deadline = self.clock.monotonic() + wait_s
+        entered = {run.operation.state}
+        polled = False
+        for _ in range(self.settings.steps_per_run_max):
+            state = run.draft.machine.state(run.operation.state)
+            if state.kind == "final" or state.action is None:
+                break
+            if state.kind == "parked":
+                if polled or not poll_parked:
+                    break
+                polled = True
+            if run.draft.dirty and state.action not in READS_BEFORE_COMMIT:
+                self.commit(run)
+                continue  # a conflict may have moved the operation
+            run.asked_from = self.clock.monotonic()
+            result = self._aged(run, state, ACTIONS[run.operation.kind, state.action](run))
+            run.answered = state.write_ahead
+            if isinstance(result, Happened):
+                polls = run.idle_polls
+                if self.take(run, result):
+                    if not self._been_there(run, entered):
+                        continue
+                    run.idle_polls = polls + 1
+                    if self._pause(run, run.back_off(), deadline):
+                        continue
+                    return run.operation
+                if polled and self._stays(run):
+                    continue
+                result = Pause(run.back_off())
+            elif isinstance(result, Pause):
+                run.idle_polls += 1  # the next look comes later, whatever the action was waiting for
+            if isinstance(result, CommitFirst):
+                self.commit(run)
+            elif not self._pause(run, result.seconds, deadline):
+                return run.operation
+        self.commit(run)
+        self._let_go(run)
+        return run.operation
+
+    @staticmethod
+    def _aged(run: Run, state: State, result: Result) -> Result:
+        """What an action found, or ``too_old`` in its place: when the wait that the state belongs to has
+        lasted too long, and what was found neither ends it nor leads to another wait."""
+        if not state.patience or isinstance(result, CommitFirst):
+            return result
+        if isinstance(result, Happened):
+            decision = run.decide(result.event, result.evidence)
+            if decision.accepted and run.draft.machine.state(decision.next_state).patience != state.patience:
+                return result
+        old = Happened("too_old", Evidence(reason=TOO_OLD))
+        return old if run.decide(old.event, old.evidence).accepted else result
+
+    @staticmethod
+    def _been_there(run: Run, entered: set[str]) -> bool:
+        """Whether the new state talks to the mint and was entered before in this drive: then slowly, so
+        that a mint that contradicts itself cannot make us ask without end."""
+        state = run.draft.machine.state(run.operation.state)
+        again = state.action not in READS_BEFORE_COMMIT and not state.write_ahead and state.name in entered
+        entered.add(state.name)
+        return again
+
+    @staticmethod
+    def _stays(run: Run) -> bool:
+        return run.draft.machine.state(run.operation.state).kind == "parked"
+
+    def take(self, run: Run, happened: Happened) -> bool:
+        """Decide an event and stage it. True if it was accepted; a refusal of an operation nobody has
+        stored yet is raised, any other one is logged and changes nothing."""
+        decision = run.decide(happened.event, happened.evidence)
+        if decision.accepted:
+            self.stage(run, happened, decision)
+            return True
+        if decision.outcome != "absorbed":
+            self.log.refused(run.operation, decision)
+            if not run.draft.stored:
+                raise refusal_error(decision.refusals)
+        run.idle_polls += 1
+        return False
+
+    def stage(self, run: Run, happened: Happened, decision: Decision) -> None:
+        """Stage an accepted decision with its effects."""
+        if decision.state in ("watching", "stuck") and not run.draft.dirty:
+            # what was freed is anybody's: it may have changed hands since this drive began
+            run.draft = self.open_draft(run.operation, run.draft.actor)
+        now = run.now()
+        evidence = happened.evidence
+        if effects.lets_go(decision) or "free_untouched" in decision.effects:
+            gone = spent_meanwhile(self.store, run.operation, run.draft.all_tokens())
+            evidence = attrs.evolve(evidence, spent_meanwhile=gone)
+        run.draft.advance(decision, now, _audit_data(run.operation, evidence))
+        effects.apply(effects.Scene(run.draft, decision, evidence, self.settings, now))
+        if "stamp_sent" in decision.effects:
+            run.draft.set(sent_by=run.worker)
+        elif run.answered and decision.state in ("paying", "fencing", "issuing"):
+            # our own request is answered, or was sent and may still arrive: from here the settle window
+            # counts, for everybody
+            run.draft.set(sent_at=now, sent_by=None)
+            run.sent_here = (now, self.clock.monotonic())
+        if (
+            run.draft.machine.state(decision.next_state).patience
+            != run.draft.machine.state(decision.state).patience
+        ):
+            run.draft.set(failures=0)
+        run.staged.append((happened, run.answered))
+        run.answered = False
+        run.evidence = evidence
+        run.idle_polls = 0
+
+    # -- committing ------------------------------------------------------------------------------
+
+    def commit(self, run: Run) -> None:
+        """Write what is staged, log it, and start a fresh draft. On a conflict the operation is
+        reloaded and the same events are decided again; those that no longer apply are dropped."""
+        if not run.draft.dirty:
+            return
+        for _ in range(self.settings.commit_tries_max):
+            self._complete(run)
+            run.draft.set(timings=run.spent.onto(run.draft.batch_id, run.operation.timings))
+            try:
+                self._write(run)
+            except Conflict:
+                if run.strict or not run.draft.stored:
+                    raise
+                self._again(run)
+                if not run.draft.dirty:
+                    return
+                continue
+            return
+        raise Conflict(f"operation:{run.operation.id}")
+
+    def _write(self, run: Run) -> None:
+        batch, started = run.draft.batch(), self.clock.monotonic()
+        state = run.operation.state
+        self.faults.reach(f"before_commit:{state}")
+        unknown: CommitUnknown | None = None
+        for left in reversed(range(self.settings.commit_tries_max)):
+            try:
+                with run.spent.commit():
+                    self.store.commit(batch)
+                break
+            except CommitUnknown as error:
+                if not left:
+                    raise
+                unknown = error
+                self.clock.sleep(0.05)
+            except StoreUnavailable as error:
+                if unknown is None:
+                    raise
+                raise unknown from error  # this try wrote nothing, an earlier one perhaps did
+        self.faults.reach(f"after_commit:{state}")
+        duration_ms = (self.clock.monotonic() - started) * 1000
+        run.draft = self.fresh(batch.operation.after, run.draft)
+        run.staged.clear()
+        run.spent.stored()
+        self.tell(run.operation, batch.audit, duration_ms)
+
+    def tell(self, operation: Operation, records: tuple[AuditRecord, ...], duration_ms: float) -> None:
+        """Log what was committed, and tell the observer."""
+        newest = (operation_entity(operation.id), operation.version)
+        for record in records:
+            alarm = alarm_of(operation) if (record.entity, record.version) == newest else None
+            event = transition_event(record, round(duration_ms, 3), alarm)
+            self.log.transition(event)
+            self._tell(event)
+
+    def _tell(self, event: TransitionEvent) -> None:
+        """An observer that fails must not look like a payment that failed."""
+        if self.observer is None:
+            return
+        try:
+            self.observer(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the observer's
+            self.log.note("observer_failed", operation_id=event.operation_id, error=type(error).__name__)
+
+    def fresh(self, operation: Operation, previous: Draft) -> Draft:
+        """A draft that starts from what was just committed."""
+        draft = Draft(previous.machine, operation, stored=True, actor=previous.actor)
+        draft.load(previous.all_tokens())
+        return draft
+
+    def _complete(self, run: Run) -> None:
+        """Fields that follow from the state: when it ended, who drives it, when to look again."""
+        op, now = run.operation, run.now()
+        state = run.draft.machine.state(op.state)
+        lease_ms = int(self.settings.lease_s * 1000)
+        if state.kind == "final":
+            run.draft.set(finished_at=op.finished_at or now, lease=None, next_check_at=None)
+            return
+        if not run.draft.stored and state.kind == "live":
+            run.draft.set(lease=Lease(run.worker, now + lease_ms, 1))
+        if state.action is None:
+            run.draft.set(next_check_at=None)
+        elif state.kind == "parked":
+            run.draft.set(next_check_at=now + int(self.settings.poll_max_s * 1000))
+        elif op.state == "prepared" and op.quote is not None:
+            run.draft.set(next_check_at=op.quote.expires_at)
+        else:
+            run.draft.set(next_check_at=now + lease_ms)
+
+    def _again(self, run: Run) -> None:
+        staged = list(run.staged)
+        stored = self.store.operation(run.operation.id)
+        if stored is None:
+            raise StorageError("the operation vanished from the store", operation_id=run.operation.id)
+        run.reloaded(self.open_draft(stored, run.draft.actor))
+        for happened, run.answered in staged:
+            decision = run.decide(happened.event, happened.evidence)
+            if not decision.accepted:
+                return
+            self.stage(run, happened, decision)
+
+    def open_draft(self, operation: Operation, actor: str) -> Draft:
+        """A draft of a stored operation with the tokens it holds. Code UNKNOWN_MACHINE."""
+        draft = Draft(machine_of(operation), operation, stored=True, actor=actor)
+        ids = {part.token_id for part in operation.inputs}
+        if operation.kind == "mint":
+            ids.add(minted_id(operation.id))
+        if operation.state in ("watching", "stuck", "contested"):
+            ids |= set(self.store.proof_owners(map(proof_key, sent_secrets(operation))).values())
+        if ids:
+            draft.load(self.store.tokens(TokenQuery(ids=tuple(sorted(ids)), limit=len(ids))))
+        return draft
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def _pause(self, run: Run, seconds: float | None, deadline: float) -> bool:
+        """Commit, then wait; False if the drive ends here (the operation stays open for later)."""
+        self.commit(run)
+        left = deadline - self.clock.monotonic()
+        self._reschedule(run, seconds)
+        told = run.draft.machine.state(run.operation.state).settles
+        if seconds is None or left <= 0 or told:
+            self._let_go(run)
+            return False
+        self.faults.reach(f"waiting:{run.operation.state}")
+        self.clock.sleep(min(seconds, left))
+        return True
+
+    def _reschedule(self, run: Run, seconds: float | None) -> None:
+        """Tell other workers when to look and keep our lease while we wait ourselves."""
+        op = run.operation
+        if op.lease is None or op.lease.worker != run.worker:
+            return
+        now, fence = run.now(), op.lease.fence
+        if seconds is not None:
+            due = now + int(seconds * 1000)
+            self._noted(run, Reschedule(op.id, run.worker, fence, due))
+        if op.lease.until - now < self.settings.lease_s * 500:
+            until = now + int(self.settings.lease_s * 1000)
+            self._noted(run, KeepLease(op.id, run.worker, fence, until))
+
+    def _let_go(self, run: Run, *, at_once: bool = False) -> None:
+        lease = run.operation.lease
+        if lease is not None and lease.worker == run.worker:
+            if at_once:
+                self._noted(run, Reschedule(run.operation.id, run.worker, lease.fence, run.now()))
+            self._noted(run, DropLease(run.operation.id, run.worker, lease.fence))
+
+    def _noted(self, run: Run, note: Reschedule | KeepLease | DropLease) -> None:
+        stored = self.store.note(note)
+        if stored is not None:
+            run.draft.adopt(lease=stored.lease, next_check_at=stored.next_check_at)
+
+
+def _still_open(error: StorageError, run: Run) -> None:
+    """The store failed in the middle: nothing is lost, but the caller must not pay elsewhere. Once the
+    request may have been sent the code says so, and ``cause`` is what the store said."""
+    op = run.operation
+    sent = _may_be_sent(error, run)
+    error.details = {**error.details, "operation_id": op.id, "state": op.state, "sent": sent}
+    if sent:
+        error.details = {**error.details, "cause": error.code}
+        error.recode(DB_FAILURE_AFTER_SUCCESS)
+    elif run.draft.machine.state(op.state).kind == "live":
+        error.severity = "CRITICAL"
+    else:
+        return
+    error.message += "; the operation stays open and recovery finishes it"
+    error.args = (error.message,)
+
+
+def _may_be_sent(error: StorageError, run: Run) -> bool:
+    """Whether a request was written ahead of being sent, as far as the store may know."""
+    if isinstance(error, CommitUnknown) and run.operation.sent_at is not None:
+        return True
+    written = run.draft.batch().operation
+    return isinstance(written, Advance) and written.before.sent_at is not None
+
+
+def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
+    """What an auditor wants beside the states: amounts, never anything that is money."""
+    data: dict[str, Any] = {"kind": op.kind, "amount": op.amount, "unit": op.unit, "npub": op.npub}
+    if op.payment_hash is not None:
+        data["payment_hash"] = op.payment_hash
+    if evidence.selection is not None:
+        data |= {
+            "inputs": evidence.selection.amount,
+            "input_fee": evidence.selection.input_fee,
+            "kept": sum(proof.amount for proof in evidence.selection.left_behind),
+        }
+    if evidence.quote is not None:
+        data["quote_state"] = evidence.quote.state
+        if is_amount(evidence.quote.fee_reserve, 0):
+            data["fee_reserve"] = evidence.quote.fee_reserve
+    if evidence.mint_quote is not None:
+        data["quote_state"] = evidence.mint_quote.state
+    for quote in (evidence.quote, evidence.mint_quote):
+        if quote is not None and (quote.said or quote.notes):
+            data |= {"quote_said": quote.said or "", "set_aside": list(quote.notes)}
+    if evidence.states is not None:
+        names = sorted({state.state for state in evidence.states})
+        data["input_states"] = {n: sum(s.state == n for s in evidence.states) for n in names}
+    if evidence.proofs is not None:
+        data["new_value"] = sum(proof.amount for proof in evidence.proofs)
+    if evidence.checks_performed:
+        data |= {"checks_performed": evidence.checks_performed, "discrepancies": list(evidence.discrepancies)}
+    if evidence.reason is not None:
+        data["reason"] = attrs.asdict(evidence.reason)
+    if evidence.operator_reason:
+        data["operator_reason"] = evidence.operator_reason
+    if evidence.operator is not None:
+        data["operator"] = evidence.operator
+    return data

@@ -1,0 +1,107 @@
+"""What an effect may look at, and the small steps that several effects share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import attrs
+from attrs import frozen
+
+from ...machines.money import owed_max, owed_min
+from ...machines.spec import Decision
+from ...storage.records import Operation, Proof, Token, TokenMetadata
+from ...storage.secret import Secret
+from ..settings import Settings
+from ..tokens.ids import legacy_operation_hash
+from .draft import Draft
+from .evidence import Evidence
+
+
+@frozen
+class Scene:
+    """What an effect may look at."""
+
+    draft: Draft
+    decision: Decision
+    evidence: Evidence
+    settings: Settings
+    now: int
+
+
+Effect = Callable[[Scene], None]
+
+
+def inputs_total_of(op: Operation) -> int:
+    return sum(part.amount for part in op.inputs)
+
+
+def inputs_total(scene: Scene) -> int:
+    return inputs_total_of(scene.draft.operation)
+
+
+def owed_bounds(amount: int, fee_reserve: int, input_fee: int, inputs: int) -> tuple[int, int]:
+    """(owed_min, owed_max) of the change, in the operation's unit."""
+    return owed_min(inputs, amount, input_fee, fee_reserve), owed_max(inputs, amount, input_fee)
+
+
+def new_token(scene: Scene, token_id: str, kind: str, source: str, proofs: tuple[Proof, ...]) -> Token:
+    """A token of this operation that does not exist yet. Only change names its parent here."""
+    op = scene.draft.operation
+    return Token(
+        transaction_id=token_id,
+        npub=op.npub,
+        wallet_id=op.wallet_id,
+        mint_url=op.mint_url,
+        unit=op.unit,
+        transaction_type=kind,
+        state="none",
+        version=0,
+        proofs=proofs,
+        total_amount=sum(proof.amount for proof in proofs),
+        metadata=TokenMetadata(
+            source=source,
+            parent_transaction_id=op.id if kind == "change" else None,
+            operation_hash=legacy_operation_hash(
+                npub=op.npub,
+                mint_url=op.mint_url,
+                amount=op.amount,
+                source_ids=op.policy.sources,
+                operation_type=op.kind,
+            ),
+            atomic_operation=True,
+            operation_timestamp=scene.now,
+        ),
+        created_at=scene.now,
+        updated_at=scene.now,
+    )
+
+
+def move_off(scene: Scene, token: Token, proofs: tuple[Proof, ...], new_id: str) -> Token:
+    """A new unspent token of the same kind with proofs that were just split off ``token``."""
+    draft = scene.draft
+    part = new_token(scene, new_id, token.transaction_type, token.metadata.source, proofs)
+    part = attrs.evolve(part, metadata=token.metadata)
+    draft.create_token("deposit", part, scene.now, moved_from={token.transaction_id: proofs})
+    return part
+
+
+def mark_spent(scene: Scene, token: Token, gone: frozenset[Secret], new_id: str) -> None:
+    """Split off those of the token's proofs that the mint calls SPENT, and mark them as spent; the rest stays
+    money."""
+    spent = tuple(proof for proof in token.proofs if proof.secret in gone)
+    if not spent:
+        return
+    if len(spent) < len(token.proofs):
+        scene.draft.split_token(token.transaction_id, spent, scene.now)
+        token = move_off(scene, token, spent, new_id)
+    scene.draft.change_token(token.transaction_id, "correct_spent", scene.now, mint_spent_count=len(spent))
+
+
+def consumed_tokens(tokens: Iterable[Token], secrets: frozenset[Secret]) -> tuple[Token, ...]:
+    """The tokens that hold any of these proofs."""
+    return tuple(token for token in tokens if any(proof.secret in secrets for proof in token.proofs))
+
+
+def is_free(token: Token, op: Operation) -> bool:
+    """Nobody but this operation has anything to do with the token."""
+    return token.state == "unspent" or (token.state == "reserved" and token.reserved_by == op.id)

@@ -1,0 +1,390 @@
+"""Facts: from the draft, the evidence and the clock to what the guards may ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from ...machines.check.facts import CheckFacts
+from ...machines.deposit.facts import DepositFacts
+from ...machines.melt.facts import MeltFacts
+from ...machines.mint.facts import MintFacts
+from ...storage.batch import proof_key
+from ...storage.records import Operation
+from ..cashu.bolt11 import InvalidInvoice, decode_invoice
+from ..cashu.classify import refusal_kind
+from ..cashu.port import Refused, named_expiry
+from ..operations.effects import consumed_tokens, is_free, owed_bounds
+from ..operations.melt.fences import done, fenced_amount, fenced_keys, generations, keys_of
+from ..settings import Settings
+from ..tokens.proofs import name_of, sent_keys, sent_secrets
+from .draft import Draft
+from .evidence import Evidence
+
+
+@frozen
+class Elapsed:
+    """Time since the last request, and of the watch for a late payment since it was last counted, as
+    :meth:`Run.elapsed` counts them."""
+
+    since_send_ms: int | None
+    since_watch_ms: int | None = None
+
+
+def _ms(value: float, unit: int = 1000) -> int:
+    return int(value * unit)
+
+
+def gather(draft: Draft, evidence: Evidence, settings: Settings, now: int, elapsed: Elapsed) -> Any:
+    """The facts for the draft's machine, as its ``facts`` class."""
+    if draft.machine.facts is MeltFacts:
+        return melt_facts(draft, evidence, settings, now, elapsed)
+    if draft.machine.facts is MintFacts:
+        return mint_facts(draft, evidence, settings, now, elapsed)
+    if draft.machine.facts is CheckFacts:
+        return check_facts(evidence)
+    return DepositFacts(
+        proof_count=len(evidence.proofs or ()),
+        proof_count_max=settings.proofs_per_operation_max,
+        total=sum(proof.amount for proof in evidence.proofs or ()),
+        amount_max=settings.amount_max,
+    )
+
+
+def fee_max_of(op: Operation, settings: Settings) -> int:
+    """The most this payment may cost beside its amount, in its unit: what the caller named, else the share
+    of the amount that the settings allow, and at least their floor."""
+    if op.policy.fee_max is not None:
+        return op.policy.fee_max
+    floor = settings.fee_max_floor_sat * (1000 if op.unit == "msat" else 1)
+    return max(floor, int(op.amount * settings.fee_max_percent / 100))
+
+
+def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, elapsed: Elapsed) -> MeltFacts:
+    """What the melt machine may ask: the operation as staged, the evidence in hand, and the clock."""
+    op = draft.operation
+    facts: dict[str, Any] = {
+        "now": now,
+        "unit": op.unit,
+        "owner": op.npub,
+        "wallet": (op.wallet_id, op.mint_url, op.unit),
+        "operation_id": op.id,
+        "two_step": op.policy.two_step,
+        "policy": op.policy.on_unpaid,
+        "amount": op.amount,
+        "invoice_amount": op.amount,
+        "fee_max": fee_max_of(op, settings),
+        "amount_max": settings.amount_max,
+        "sent_at": op.sent_at,
+        "since_last_send_ms": elapsed.since_send_ms,
+        "settle_window_ms": _ms(settings.settle_window_s),
+        "sendings": op.attempts,
+        "refusal_kind": refusal_kind(evidence.answer),
+        "refused_for": op.refused_for,
+        "refusal_window_ms": _ms(settings.refusal_window_s),
+        "unclear_told": op.reason is not None and op.reason.code == "MINT_STATE_UNKNOWN",
+        "claim_held": op.claim is not None,
+        "inputs_taken": _inputs_taken(draft, evidence),
+        "retries": max(0, op.attempts - 1),
+        "retries_max": settings.retries_max,
+        **_patience(op, settings),
+        "failures": op.failures,
+        "failures_max": settings.drive_failures_max,
+        "hold_until": op.hold_until,
+        "hold_max_ms": _ms(settings.hold_max_h, 3_600_000),
+        "held_unspent_since": op.held_unspent_since,
+        "watch_since": op.watch_since,
+        "watch_window_ms": _ms(settings.watch_window_h, 3_600_000),
+        "change_window_ms": _ms(settings.change_window_s),
+        "payment_recorded": op.payment is not None,
+        "change_awaited_since": max(op.payment.paid_at, op.resumed_at or 0) if op.payment else None,
+        "input_count_max": settings.proofs_per_operation_max,
+        "operator_reason": evidence.operator_reason,
+        "forced": evidence.forced,
+        "checks_performed": evidence.checks_performed,
+        "discrepancies": len(evidence.discrepancies),
+        "child_ended_unspent": evidence.child_ended_unspent,
+        "exact_inputs_wanted": evidence.exact_inputs_wanted,
+        **_quote(op, evidence, now),
+        **_inputs(draft, evidence),
+        **_mint_state(op, evidence),
+        **_fence(draft, evidence, settings),
+        **_change(op, evidence),
+        **_recorded(draft, evidence),
+    }
+    return MeltFacts(**facts)
+
+
+def _patience(op: Operation, settings: Settings) -> dict[str, int]:
+    """From when patience counts, and how long it lasts: from the payment, the sending or the beginning,
+    unless an operator sent it back to work since; a watch or a hold has its own time first. A fence counts
+    the settle window anew, not our patience."""
+    lasts = _ms(settings.unknown_age_max_h, 3_600_000)
+    if op.payment is not None:
+        since = op.payment.paid_at
+    elif op.watch_since is not None:
+        since, lasts = op.watch_since, lasts + _ms(settings.watch_window_h, 3_600_000)
+    elif op.hold_until is not None:
+        since, lasts = op.created_at, lasts + max(0, op.hold_until - op.created_at)
+    else:
+        since = op.created_at if op.sent_at is None or op.fences else op.sent_at
+    return {"unresolved_since": max(since, op.resumed_at or 0), "unknown_age_max_ms": lasts}
+
+
+def _quote(op: Operation, evidence: Evidence, now: int) -> dict[str, Any]:
+    quote = evidence.quote
+    if op.quote is not None:
+        return {"quote_expires_at": op.quote.expires_at, "fee_reserve": op.quote.fee_reserve}
+    if quote is None:
+        return {}
+    request = None if quote.request is None else quote.request.reveal().lower()
+    return {
+        "invoice_amount_floor": _invoice_floor(op),
+        "quoted_amount": quote.amount,
+        "quoted_unit": quote.unit or op.unit,
+        "quote_names_other_request": request is not None
+        and op.request is not None
+        and request != op.request.reveal(),
+        "quote_expires_at": named_expiry(quote.expires_at, now) or 2**62,
+        "fee_reserve": -1 if quote.fee_reserve is None else quote.fee_reserve,
+    }
+
+
+def _invoice_floor(op: Operation) -> int | None:
+    """The invoice's amount in whole units, rounded down: what a mint quotes that drops the millisatoshis.
+    None for a request that is no invoice with an amount: then only Operation.amount itself is a match."""
+    try:
+        msat = decode_invoice(op.request.reveal()).amount_msat if op.request is not None else None
+    except InvalidInvoice:
+        return None
+    return msat if msat is None or op.unit == "msat" else msat // 1000
+
+
+def _inputs(draft: Draft, evidence: Evidence) -> dict[str, Any]:
+    op, selection = draft.operation, evidence.selection
+    if selection is not None and not op.inputs:
+        tokens = [part.token for part in selection.chosen]
+        return {
+            "source_owners": frozenset(token.npub for token in tokens),
+            "source_wallets": frozenset((token.wallet_id, token.mint_url, token.unit) for token in tokens),
+            "source_states": frozenset(token.state for token in tokens),
+            "inputs_total": selection.amount,
+            "input_count": len(selection.proofs),
+            "input_fee": selection.input_fee,
+            "inputs_reserved": all(token.reserved_by == op.id for token in tokens),
+            "preflight_asked": evidence.preflight_spent is not None,
+            "preflight_blocked_count": len(evidence.preflight_spent or ()),
+            "claim_holder": evidence.claim_holder,
+        }
+    return {
+        "inputs_total": sum(part.amount for part in op.inputs),
+        "input_count": sum(part.proof_count for part in draft.left_inputs()),
+        "input_fee": op.input_fee,
+        "inputs_reserved": bool(op.inputs)
+        and all(
+            draft.known(part.token_id) and draft.token(part.token_id).reserved_by == op.id
+            for part in op.inputs
+        ),
+        "claim_holder": op.id if op.claim else evidence.claim_holder,
+        "preflight_asked": evidence.preflight_spent is not None,
+        "preflight_blocked_count": len(evidence.preflight_spent or ()),
+    }
+
+
+def _recorded(draft: Draft, evidence: Evidence) -> dict[str, Any]:
+    """Of a melt the caller made: what he says it was, and whether its sources are free."""
+    op, recorded, selection = draft.operation, evidence.recorded, evidence.selection
+    if recorded is None or selection is None:
+        return {"sources_contested": _still_contested(draft)} if op.state == "contested" else {}
+    tokens = [part.token for part in selection.chosen]
+    parts = (*selection.proofs, *selection.left_behind, *evidence.keep, *(evidence.proofs or ()))
+    kept = (*selection.left_behind, *evidence.keep)
+    return {
+        "amount": recorded.amount,
+        "source_owners": frozenset(token.npub for token in tokens),
+        "source_wallets": frozenset((token.wallet_id, token.mint_url, token.unit) for token in tokens),
+        "source_states": frozenset(token.state for token in tokens),
+        "sources_total": sum(token.total_amount for token in tokens),
+        "keep_total": sum(proof.amount for proof in kept),
+        "recorded_fee": recorded.fee,
+        "recorded_change": sum(proof.amount for proof in evidence.proofs or ()),
+        "secrets_distinct": len({proof.secret for proof in parts}) == len(parts),
+        "sources_touched": all(part.proofs for part in selection.chosen),
+        "sources_are_the_held": sorted(token.transaction_id for token in tokens)
+        == sorted(part.token_id for part in op.inputs),
+        "sources_contested": sum(not is_free(token, op) for token in tokens),
+    }
+
+
+def _still_contested(draft: Draft) -> int:
+    """How many tokens with consumed proofs are not free; consumed proofs in no known token count too."""
+    op = draft.operation
+    secrets = sent_secrets(op)
+    found = consumed_tokens(draft.all_tokens(), secrets)
+    seen = {proof.secret for token in found for proof in token.proofs}
+    return sum(not is_free(token, op) for token in found) + len(secrets - seen)
+
+
+def _mint_state(op: Operation, evidence: Evidence) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if evidence.quote is not None and op.quote is not None and evidence.quote.id == op.quote.id:
+        facts["quote_state"] = evidence.quote.state
+    if evidence.states is not None:
+        facts["input_states"] = frozenset(state.state for state in evidence.states)
+        facts["inputs_asked"] = len(evidence.states)
+    return facts
+
+
+def _inputs_taken(draft: Draft, evidence: Evidence) -> bool:
+    """Of inputs that were freed: whether the mint calls one SPENT that no operation of ours has spent since,
+    or signed change for the payment."""
+    if evidence.proofs:
+        return True
+    spent = {state.Y for state in evidence.states or () if state.state == "SPENT"}
+    sent = sent_secrets(draft.operation) if spent else frozenset()
+    return any(
+        proof.secret in sent and name_of(proof) in spent
+        for token in draft.all_tokens()
+        if token.state != "spent"
+        for proof in token.proofs
+    )
+
+
+def _unfenced(draft: Draft) -> frozenset[str]:
+    """The keys of the inputs that no fence spent yet and that are not stranded; after a release, when they
+    may be anywhere, of all that no fence spent."""
+    op = draft.operation
+    if op.state in ("watching", "stuck"):
+        return frozenset(sent_keys(op)) - fenced_keys(op)
+    return frozenset(proof_key(proof.secret) for proof in draft.input_proofs())
+
+
+def _fence(draft: Draft, evidence: Evidence, settings: Settings) -> dict[str, Any]:
+    op = draft.operation
+    proofs = evidence.proofs or ()
+    inputs = sum(part.amount for part in (*op.inputs, *op.stranded))
+    fence = evidence.fence
+    return {
+        "mint_can_swap": evidence.mint_can_swap,
+        "mint_can_restore": evidence.mint_can_restore,
+        "fence_generations": generations(op, evidence.fence.inputs or sent_keys(op)) if evidence.fence else 0,
+        "fence_generations_max": settings.fence_generations_max,
+        "own_outputs_asked": evidence.fence_outputs_asked,
+        "own_outputs_signed": evidence.fence_outputs_signed,
+        "fence_outputs_verified": evidence.proofs_verified,
+        "fence_total": sum(proof.amount for proof in proofs),
+        # a part's outputs were stored with what it is worth
+        "fence_owed": None
+        if fence is None
+        else fenced_amount(fence)
+        if fence.inputs
+        else inputs - fence.input_fee,
+        "fence_takes_all": fence is not None and keys_of(op, fence) >= _unfenced(draft),
+        "fence_refused_for_good": evidence.fence_end != "",
+        "fence_renewable": evidence.fence_renewable,
+        "fences_done": len(done(op)),
+        "strands": len(evidence.strand),
+        "strands_all": bool(evidence.strand) and frozenset(evidence.strand) >= _unfenced(draft),
+        "fence_refusal_means_inputs_gone": evidence.fence_refused_as_gone
+        or (isinstance(evidence.answer, Refused) and evidence.answer.code in (11001, 11002)),
+    }
+
+
+def _change(op: Operation, evidence: Evidence) -> dict[str, Any]:
+    if not op.inputs:
+        return {}
+    total = sum(part.amount for part in op.inputs)
+    least, most = owed_bounds(op.amount, op.fee_reserve, op.input_fee, total)
+    facts: dict[str, Any] = {
+        "owed_min": least,
+        "owed_max": most,
+        "change_empty_since": op.change_empty_since,
+        "change_seen_empty": evidence.change_seen_empty,
+    }
+    if evidence.proofs is not None:
+        change = sum(proof.amount for proof in evidence.proofs)
+        secrets = {proof.secret for proof in evidence.proofs}
+        facts |= {
+            "change_total": change,
+            "change_verified": evidence.proofs_verified,
+            "change_blanks_distinct": len(secrets) == len(evidence.proofs),
+            "change_is_complete": evidence.proofs_verified and change > 0 and least <= change <= most,
+        }
+    return facts
+
+
+def mint_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, elapsed: Elapsed) -> MintFacts:
+    """What the mint machine may ask."""
+    op, quote = draft.operation, evidence.mint_quote
+    if quote is not None and op.quote is not None and quote.id not in ("", op.quote.id):
+        quote = None  # an answer about another quote says nothing of this one
+    return MintFacts(
+        now=now,
+        amount=op.amount,
+        unit=op.unit,
+        amount_max=settings.amount_max,
+        quoted_amount=quote.amount if quote else None,
+        quoted_unit=quote.unit if quote else None,
+        quote_state=quote.state if quote else None,
+        quote_expires_at=op.quote.expires_at if op.quote else None,
+        outputs_verified=evidence.proofs_verified,
+        issued_total=sum(proof.amount for proof in evidence.proofs or ()),
+        restored_none=evidence.restored_none,
+        outputs_written=bool(op.blanks),
+        outputs_useless=evidence.outputs_useless,
+        paid_since=op.paid_seen_at,
+        blocked_max_ms=_ms(settings.issue_blocked_max_h, 3_600_000),
+        watch_passed_ms=elapsed.since_watch_ms,
+        watched_ms=op.watched_ms,
+        watch_part_ms=settings.late_watch_part_ms,
+        watch_window_ms=_ms(settings.late_payment_watch_h, 3_600_000),
+        unresolved_since=_issue_unresolved_since(op, settings, now, elapsed),
+        unknown_age_max_ms=_ms(settings.unknown_age_max_h, 3_600_000),
+        tries=op.attempts,
+        tries_max=settings.issue_tries_max,
+        sent_at=op.sent_at,
+        retry_after_ms=_retry_after(op, settings),
+        failures=op.failures,
+        failures_max=settings.drive_failures_max,
+        operator_reason=evidence.operator_reason,
+    )
+
+
+def _issue_unresolved_since(op: Operation, settings: Settings, now: int, elapsed: Elapsed) -> int | None:
+    """Since the first PAID; else since the watch should have ended, or the invoice ran out unanswered. An
+    operator who sent it on begins anew."""
+    since = op.paid_seen_at or op.sent_at
+    if since is None and op.state == "lapsed":
+        watched = op.watched_ms + max(0, elapsed.since_watch_ms or 0)
+        beyond = watched - _ms(settings.late_payment_watch_h, 3_600_000)
+        return now - beyond if beyond >= 0 else None
+    if since is None:
+        since = op.quote.expires_at if op.quote else op.created_at
+        if since > now:
+            return None
+    return since if op.resumed_at is None else max(since, op.resumed_at)
+
+
+def _retry_after(op: Operation, settings: Settings) -> int:
+    """How long a parked issue waits for its next try: doubling with every one that was refused."""
+    tried = min(max(0, op.attempts - settings.issue_tries_max), 20)
+    return min(_ms(settings.issue_retry_s) << tried, _ms(settings.issue_retry_max_s))
+
+
+def check_facts(evidence: Evidence) -> CheckFacts:
+    """What the check machine may ask. ``preflight_spent`` is what the mint called SPENT at first,
+    ``states`` what it said of these proofs when it was asked again."""
+    first = evidence.preflight_spent or frozenset()
+    again = {state.Y for state in evidence.states or () if state.state == "SPENT"}
+    chosen = evidence.selection.chosen if evidence.selection is not None else ()
+    return CheckFacts(
+        checks_performed=evidence.checks_performed,
+        discrepancies=len(evidence.discrepancies),
+        said_spent=len(first),
+        said_spent_again=len(first & again),
+        operator_reason=evidence.operator_reason,
+        quote_paid=evidence.quote is not None and evidence.quote.state == "PAID",
+        fence_signed=evidence.fence_outputs_signed,
+        stranded_tokens=sum(part.token.state == "stranded" for part in chosen),
+    )

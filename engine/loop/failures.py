@@ -1,0 +1,57 @@
+"""Drives that end in an exception: counted, and parked when there are too many of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...machines import step
+from ...storage.port import CountFailure
+from ...storage.records import Operation, Reason
+from ..operations import effects
+from .draft import Draft
+from .evidence import Evidence
+from .facts import Elapsed, gather
+from .known import machine_of
+
+if TYPE_CHECKING:
+    from .driver import Driver
+
+_OUTAGE = ("STORE_UNAVAILABLE", "COMMIT_UNKNOWN", "CONFLICT")
+"""Codes of errors that say nothing about the operation itself."""
+
+
+def failed(driver: Driver, operation: Operation, worker: str, error: Exception) -> None:
+    """Count a drive that ended in an exception. When that happens too often, park the operation by a commit
+    that holds nothing from outside. An outage of the store is no fault of the operation."""
+    lease = operation.lease
+    if lease is None or lease.worker != worker or getattr(error, "code", "") in _OUTAGE:
+        return
+    counted = driver.store.note(CountFailure(operation.id, worker, lease.fence))
+    if counted is None:
+        return
+    name = type(error).__name__
+    driver.log.note("drive_failed", operation_id=counted.id, failures=counted.failures, error=name)
+    draft = Draft(machine_of(counted), counted, stored=True, actor=f"worker:{worker}")
+    words = f"{counted.failures} drives of this operation failed, the last one with {name}"
+    evidence = Evidence(reason=Reason("DRIVE_FAILED", words))
+    now = driver.clock.now()
+    facts = gather(draft, evidence, driver.settings, now, Elapsed(None))
+    decision = step(draft.machine, counted.state, "drive_failed", facts)
+    if not decision.accepted:
+        return
+    draft.advance(
+        decision,
+        now,
+        {
+            "kind": counted.kind,
+            "amount": counted.amount,
+            "unit": counted.unit,
+            "npub": counted.npub,
+            "reason": {"code": "DRIVE_FAILED", "message": words},
+        },
+    )
+    effects.apply(effects.Scene(draft, decision, evidence, driver.settings, now))
+    draft.set(lease=None, next_check_at=now + int(driver.settings.poll_max_s * 1000))
+    batch = draft.batch()
+    driver.store.commit(batch)
+    driver.tell(draft.operation, batch.audit, 0.0)

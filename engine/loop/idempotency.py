@@ -1,0 +1,202 @@
+"""Admission: one request becomes one operation, whoever asks, however often, and at the same time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from attrs import define
+
+from ...machines.registry import latest
+from ...storage.errors import Conflict, Duplicate
+from ...storage.port import Store
+from ...storage.records import DedupRecord, Operation
+from ..api.outcome import quote_not_ours_reason, raise_if_rejected
+from ..errors import InvalidArgument, Refused
+from ..ports import Clock
+from ..settings import Settings
+from . import new_operation
+from .draft import Draft
+from .drive import Happened, NotYet, Run
+from .driver import Driver
+from .evidence import Evidence
+from .recovery import Recovery
+from .waiting import Waiting
+
+LOOK_AGAIN = ("idempotency_key", "dedup", "operation_id", "token_id")
+"""Unique keys that only a look can explain: this very request, or another one under its transaction id."""
+
+
+@define(eq=False)
+class Admission:
+    """Recognises a request that was made before and starts the others. Unique keys of the store
+    decide every race; what is found by looking first only makes the common case cheaper."""
+
+    store: Store
+    driver: Driver
+    recovery: Recovery
+    settings: Settings
+    clock: Clock
+    new_run: Callable[[Draft], Run]
+    rng: Callable[[int], bytes]
+
+    def melt(self, op: Operation, invoice_expires_at: int, on_duplicate: str, wait: float) -> Operation:
+        """The melt this request means: an earlier one, or a new one. ``wait`` seconds are there for all of
+        it: for money that others hold, for reads of the mint that fail, and for the payment."""
+        waiting = Waiting(self.clock, self.settings, self.rng, self.clock.monotonic() + wait)
+        while True:
+            first, previous = self._known(op, on_duplicate)
+            if first is not None:
+                return self._follow(op, first, waiting)
+            try:
+                self._take_over(op)
+                new_operation.check_claim(self.store, op)
+                if invoice_expires_at <= self.clock.now():
+                    raise InvalidArgument("the invoice has expired", code="INVOICE_EXPIRED")
+                new_operation.check_sources(self.store, op)
+                return raise_if_rejected(self._begin(op, previous, waiting))
+            except NotYet:
+                continue
+            except Conflict as conflict:
+                refused = new_operation.lost_race(self.store, op, conflict.entity)
+            except Duplicate as duplicate:
+                taken = self._explain(duplicate, op)
+                if duplicate.key == "quote" and not self._is_claimed(op):
+                    rejected = self._not_ours(op)
+                    if rejected is not None:
+                        return raise_if_rejected(rejected)
+                    taken = None
+                waiting.collisions += 1
+                if waiting.collisions >= self.settings.selection_tries_max:
+                    raise (taken or duplicate) from None
+                if taken is None:
+                    continue
+                refused = taken
+            except Refused as error:
+                if "operation_id" in error.details:
+                    raise
+                refused = error
+            # Whoever was first may have been this very request.
+            first, _previous = self._known(op, on_duplicate)
+            if first is not None:
+                return self._follow(op, first, waiting)
+            if not self._again(op, refused, waiting):
+                raise refused
+
+    def _take_over(self, op: Operation) -> None:
+        """An attempt of the same owner that the mint refused lets go of the invoice."""
+        holder = self.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
+        if holder is None or holder.npub != op.npub or not new_operation.was_refused(holder):
+            return
+        run = self.recovery.open_run(holder, "caller")
+        run.strict = True
+        with contextlib.suppress(Conflict):  # its driver goes on with it: the claim tells how
+            if self.driver.take(run, Happened("new_attempt")):
+                self.driver.commit(run)
+
+    def _again(self, op: Operation, refused: Refused, waiting: Waiting) -> bool:
+        """Whether what was refused may be decided otherwise now; if so, some time has passed."""
+        if refused.code == "FUNDS_RESERVED":
+            return waiting.pause()
+        if refused.code == "PAYMENT_ALREADY_CLAIMED":
+            new_operation.check_claim(self.store, op)  # says by whom
+            return waiting.lost_race()
+        if refused.code == "CONCURRENT_OPERATION":
+            new_operation.check_sources(self.store, op)  # if they were named: says who holds them
+            return waiting.lost_race()
+        return False
+
+    def once(self, op: Operation, begin: Callable[[], Happened], wait: float) -> Operation:
+        """A mint or deposit: by key the earlier operation, else a new one begun by ``begin()``."""
+        for _ in range(self.settings.commit_tries_max):
+            found = new_operation.by_key(self.store, op)
+            if found is not None:
+                return self.recovery.follow(found, wait)
+            new_operation.check_id_free(self.store, op)
+            event = begin()
+            run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+            try:
+                self.driver.take(run, event)
+                return self.driver.drive(run, wait)
+            except Duplicate as duplicate:
+                if duplicate.key == "proof":
+                    raise Refused(
+                        "the store already holds a proof of this token", code="DUPLICATE_PROOF"
+                    ) from None
+                rejected = None if self._explain(duplicate, op) is None else self._not_ours(op)
+                if rejected is not None:
+                    return rejected
+        raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
+
+    def _follow(self, op: Operation, first: Operation, waiting: Waiting) -> Operation:
+        if first.state == "prepared" and first.policy.two_step and not op.policy.two_step:
+            raise Refused(
+                "this payment is prepared already and waits for confirm or cancel",
+                code="WAITS_FOR_CALLER",
+                prepared=first.id,
+            )
+        return self.recovery.follow(first, 0 if op.policy.two_step else waiting.left)
+
+    def _known(self, op: Operation, on_duplicate: str) -> tuple[Operation | None, DedupRecord | None]:
+        """An earlier operation that this request means: by key, by its transaction id, or inside the
+        duplicate window."""
+        found = new_operation.by_key(self.store, op)
+        if found is None:
+            found = new_operation.by_id(self.store, op)
+            if found is not None and on_duplicate == "error":
+                raise new_operation.taken_id(op)
+        if found is not None:
+            return found, None
+        now = self.clock.now()
+        first, previous = new_operation.duplicate_of(self.store, op, now)
+        if first is None or op.idempotency is not None:
+            return None, previous
+        if on_duplicate == "error":
+            raise Refused(
+                "the same request was made before",
+                code="DUPLICATE_OPERATION",
+                first_operation=first.id,
+                age_s=round((now - first.created_at) / 1000, 3),
+            )
+        return first, None
+
+    def _explain(self, duplicate: Duplicate, op: Operation) -> Refused | None:
+        """A unique key was taken between our look and our commit: who has it, or None to look again."""
+        if duplicate.key in LOOK_AGAIN:
+            return None
+        if duplicate.key in ("claim", "quote"):
+            return new_operation.claimed(self.store, op)
+        raise duplicate
+
+    def _is_claimed(self, op: Operation) -> bool:
+        """Whether an operation claims the invoice of this melt."""
+        return op.payment_hash is not None and self.store.operation_by_claim(op.payment_hash) is not None
+
+    def _not_ours(self, op: Operation) -> Operation | None:
+        """The operation, stored as rejected: another one has the quote that the mint answered with. None
+        when a request with its key or id was stored meanwhile."""
+        run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+        self.driver.take(run, Happened("request"))
+        self.driver.take(run, Happened("quote_refused", Evidence(reason=quote_not_ours_reason())))
+        try:
+            self.driver.commit(run)
+        except Duplicate:
+            return None
+        return run.operation
+
+    def _begin(self, op: Operation, previous: DedupRecord | None, waiting: Waiting) -> Operation:
+        run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+        run.quoted = waiting.quoted
+        try:
+            self.driver.take(run, Happened("request"))
+            new_operation.take_dedup(run.draft, previous, self.settings, self.clock.now())
+            return self.driver.drive(run, waiting.left)
+        except NotYet as silent:
+            if waiting.read_failed():
+                raise
+            # it is told and stored as rejected, but burns no key: nothing was at stake
+            run.draft.set(idempotency=None)
+            self.driver.take(run, silent.happened)
+            return self.driver.drive(run, 0)
+        finally:
+            waiting.quoted = run.quoted

@@ -1,0 +1,314 @@
+"""From checked arguments to a new operation that nobody has stored yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+from ...machines.melt.table import ENDED_UNPAID
+from ...machines.registry import latest
+from ...storage.batch import DedupTake
+from ...storage.port import AuditQuery, OperationQuery, Reader, Store, TokenQuery
+from ...storage.records import DedupRecord, Idempotency, MachineRef, Operation, Policy, Token
+from ...storage.secret import Secret
+from ..api import arguments
+from ..audit.verify import every_record
+from ..errors import InvalidArgument, NotFound, Refused
+from ..settings import Settings
+from ..tokens.ids import new_transaction_id, operation_hash, request_hash, validate_transaction_id
+from ..tokens.token_ids import derived_ids
+from .draft import Draft
+
+KEYED_ON_UNPAID = "fence"
+"""What an idempotency key binds of a caller that says nothing about it, whatever the default is by now:
+a retry after an upgrade, or after a setting was changed, is the same request."""
+
+
+def new_operation(
+    kind: str,
+    *,
+    now: int,
+    npub: str,
+    mint_url: str,
+    unit: str,
+    amount: int,
+    wallet_id: str | None = None,
+    transaction_id: str | None = None,
+    idempotency_key: str | None = None,
+    policy: Policy | None = None,
+    request: Secret | None = None,
+    payment_hash: str | None = None,
+    bound: dict[str, Any] | None = None,
+) -> Operation:
+    """An operation in pseudo-state ``none``; ``bound`` is what its idempotency key also stands for. The key
+    binds what the caller said, never what a setting made of it."""
+    machine = latest(kind)
+    policy = policy or Policy()
+    text = request.reveal() if request else None
+    hashed = operation_hash(
+        npub=npub,
+        mint_url=mint_url,
+        amount=amount,
+        source_ids=policy.sources,
+        operation_type=kind,
+        payment_request=text,
+    )
+    key = arguments.idempotency_key(idempotency_key)
+    wallet = arguments.wallet_id(wallet_id, npub)
+    bound_to = {
+        "request": hashed,
+        "unit": unit,
+        "wallet_id": wallet,
+        "two_step": policy.two_step,
+        "on_unpaid": KEYED_ON_UNPAID,
+        **(bound or {}),
+    }
+    return Operation(
+        id=new_transaction_id(kind, now)
+        if transaction_id is None
+        else validate_transaction_id(transaction_id),
+        kind=kind,
+        machine=MachineRef(machine.name, machine.version, machine.content_hash),
+        state="none",
+        version=0,
+        npub=npub,
+        wallet_id=wallet,
+        mint_url=mint_url,
+        unit=unit,
+        method="bolt11",
+        amount=amount,
+        operation_hash=hashed,
+        created_at=now,
+        updated_at=now,
+        policy=policy,
+        request=request,
+        payment_hash=payment_hash,
+        idempotency=None if key is None else Idempotency(key, request_hash(**bound_to)),
+    )
+
+
+def by_key(store: Store, op: Operation) -> Operation | None:
+    """The operation this idempotency key already stands for. Raises IDEMPOTENCY_KEY_REUSED."""
+    if op.idempotency is None:
+        return None
+    found = store.operation_by_key(op.npub, op.idempotency.key)
+    if found is None:
+        return None
+    if found.idempotency is None or found.idempotency.hash != op.idempotency.hash:
+        raise InvalidArgument(
+            "the idempotency key was used for another request",
+            code="IDEMPOTENCY_KEY_REUSED",
+            first_operation=found.id,
+        )
+    return found
+
+
+def by_id(store: Store, op: Operation) -> Operation | None:
+    """The operation that made this very request under this transaction id, unless it ended unpaid. Raises
+    DUPLICATE_TRANSACTION_ID when anything else has the id, or one that is derived from it."""
+    stored = store.operation(op.id)
+    if stored is None:
+        check_id_free(store, op)
+        return None
+    same = (stored.kind, stored.policy.two_step) == (op.kind, op.policy.two_step)
+    same = same and dedup_key(stored) == dedup_key(op) and stored.hold_until is None
+    keyed = op.idempotency is None or stored.idempotency == op.idempotency
+    if not same or not keyed or stored.evidence == "caller" or stored.state in ENDED_UNPAID:
+        raise taken_id(op)
+    return stored
+
+
+def check_id_free(store: Store, op: Operation) -> None:
+    """No operation has the transaction id, and no token one that is derived from it. Code
+    DUPLICATE_TRANSACTION_ID."""
+    ids = derived_ids(op.id)
+    if store.operation(op.id) is not None or store.tokens(TokenQuery(ids=ids, limit=len(ids))):
+        raise taken_id(op)
+
+
+def taken_id(op: Operation) -> InvalidArgument:
+    return InvalidArgument(
+        "another operation has this transaction id", code="DUPLICATE_TRANSACTION_ID", id=op.id
+    )
+
+
+def dedup_key(op: Operation) -> str:
+    """What is the same request inside the window: owner, wallet, unit and operation hash."""
+    return f"{op.npub}|{op.wallet_id}|{op.unit}|{op.operation_hash}"
+
+
+def duplicate_of(store: Store, op: Operation, now: int) -> tuple[Operation | None, DedupRecord | None]:
+    """The operation that made the same request inside the window and did not end unpaid, and the
+    record to take over when there is none. One that was given up unpaid is none either, but it keeps
+    its claim: nobody knows whether its request was lost."""
+    record = store.dedup(dedup_key(op))
+    if record is None or record.expires_at <= now:
+        return None, record
+    first = store.operation(record.operation_id)
+    if first is None or first.state in ENDED_UNPAID or was_refused(first):
+        return None, record
+    if first.state == "written_off" and first.payment is None:
+        return None, record
+    return first, record
+
+
+def was_refused(op: Operation) -> bool:
+    """Whether the mint refused the payment, so that its owner may try the invoice again while what became of
+    the request is still watched."""
+    return op.refused_for is not None and op.state in ("watching", "stuck")
+
+
+def take_dedup(draft: Draft, previous: DedupRecord | None, settings: Settings, now: int) -> None:
+    until = now + int(settings.dedup_window_s * 1000)
+    draft.dedup = DedupTake(DedupRecord(dedup_key(draft.operation), draft.operation.id, until), previous)
+
+
+def check_claim(store: Store, op: Operation) -> None:
+    """Refuse at once what another operation already pays or has paid."""
+    holder = store.operation_by_claim(op.payment_hash) if op.payment_hash else None
+    if holder is not None and holder.id != op.id:
+        raise claimed(store, op)
+
+
+def claimed(store: Reader, op: Operation) -> Refused:
+    """PAYMENT_ALREADY_CLAIMED. Names the holder only to its own owner; retryable until it has paid, for
+    one that ends unpaid lets go of the invoice."""
+    holder = store.operation_by_claim(op.payment_hash) if op.payment_hash else None
+    paid = holder is not None and holder.payment is not None
+    return Refused(
+        "another operation has paid this invoice" if paid else "another operation pays this invoice",
+        code="PAYMENT_ALREADY_CLAIMED",
+        retryable=not paid,
+        holder=holder.id if holder is not None and holder.npub == op.npub else None,
+    )
+
+
+def sources_of(store: Reader, op: Operation) -> tuple[Token, ...]:
+    """The explicit sources in the order they were named, whoever holds them. Codes TOKEN_NOT_FOUND,
+    OWNER_MISMATCH, MINT_OR_UNIT_MISMATCH."""
+    if not op.policy.sources:
+        return ()
+    tokens = owned_sources(store, op, op.policy.sources)
+    return tuple(tokens[token_id] for token_id in op.policy.sources)
+
+
+def free_sources(store: Reader, op: Operation) -> tuple[Token, ...]:
+    """The explicit sources, all of them free. Code CONCURRENT_OPERATION too."""
+    tokens = sources_of(store, op)
+    held = {token.transaction_id: token.reserved_by for token in tokens if token.state != "unspent"}
+    if held:
+        raise concurrent(held)
+    return tokens
+
+
+def owned_sources(store: Reader, op: Operation, ids: tuple[str, ...]) -> dict[str, Token]:
+    """Named tokens, which exist, are the caller's, and of this wallet, mint and unit."""
+    query = TokenQuery(ids=ids, limit=len(ids))
+    tokens = {token.transaction_id: token for token in store.tokens(query)}
+    missing = [token_id for token_id in ids if token_id not in tokens]
+    if missing:
+        raise NotFound("no such token", code="TOKEN_NOT_FOUND", tokens=missing)
+    for token_id in ids:
+        if tokens[token_id].npub != op.npub:
+            raise Refused("a source belongs to another npub", code="OWNER_MISMATCH", token=token_id)
+    for token_id in ids:
+        token = tokens[token_id]
+        if (token.wallet_id, token.mint_url, token.unit) != (op.wallet_id, op.mint_url, op.unit):
+            raise Refused(
+                "a source is of another wallet, mint or unit", code="MINT_OR_UNIT_MISMATCH", token=token_id
+            )
+    return tokens
+
+
+def check_sources(store: Store, op: Operation) -> None:
+    """Explicit sources exist, are the caller's, of this wallet, mint and unit, not part of an open
+    discrepancy, and free."""
+    if not op.policy.sources:
+        return
+    tokens = owned_sources(store, op, op.policy.sources)
+    open_ones = open_discrepancies(store, op.npub)
+    if open_ones:
+        touching = sorted(
+            {o for token in tokens.values() for o in _touched_by(store, token) & open_ones.keys()}
+        )
+        if touching:
+            raise _blocked(tokens, sorted({open_ones[name] for name in touching}))
+    held = {t.transaction_id: t.reserved_by for t in tokens.values() if t.state != "unspent"}
+    lost = corrected_sources(
+        store, [i for i, t in tokens.items() if t.state == "spent" and t.reserved_by is None]
+    )
+    if lost:
+        raise _blocked(lost, [])
+    if held:
+        raise concurrent(held)
+
+
+def open_discrepancies(store: Store, npub: str) -> dict[str, str]:
+    """Operations of a wallet whose documents contradict one another, each with the parked operation
+    that says so: itself, or the check that looked at it."""
+    found: dict[str, str] = {}
+    query = OperationQuery(npub=npub, states=("discrepant",), limit=1000)
+    while True:
+        page = store.operations(query)
+        for op in page:
+            found[op.id] = op.id
+            if op.parent_id is not None:
+                found[op.parent_id] = op.id
+        if len(page) < query.limit:
+            return found
+        query = attrs.evolve(query, after=(page[-1].created_at, page[-1].id))
+
+
+def _touched_by(store: Store, token: Token) -> set[str]:
+    """Every operation that changed, holds, or is the parent of a token."""
+    trail = every_record(store, AuditQuery(entity=f"token:{token.transaction_id}"))
+    named = {token.reserved_by, token.metadata.parent_transaction_id} - {None}
+    return {record.operation_id for record in trail} | {str(name) for name in named}
+
+
+def corrected_sources(store: Store, ids: Iterable[str]) -> tuple[str, ...]:
+    """Those of the tokens that lost value because the mint called proofs SPENT."""
+    return tuple(token_id for token_id in ids if _was_corrected(store, token_id))
+
+
+def _was_corrected(store: Store, token_id: str) -> bool:
+    trail = list(every_record(store, AuditQuery(entity=f"token:{token_id}")))
+    if any(record.event == "correct_spent" for record in trail):
+        return True
+    batches = {record.batch_id for record in trail if record.event == "split"}
+    return any(
+        record.event == "correct_spent"
+        for batch_id in sorted(batches)
+        for record in every_record(store, AuditQuery(batch_id=batch_id))
+    )
+
+
+def _blocked(tokens: Iterable[str], operations: list[str]) -> Refused:
+    return Refused(
+        "a named source is part of an open discrepancy, or lost value to a correction",
+        code="MELT_BLOCKED_BY_RECONCILIATION",
+        tokens=sorted(tokens),
+        operations=operations,
+    )
+
+
+def lost_race(store: Store, op: Operation, entity: str | None) -> Refused:
+    """CONCURRENT_OPERATION after a lost race for tokens the engine chose: which one was taken
+    (``token:<id>``, as the store named it) and who has it now. Another owner's token is not named."""
+    kind, _, token_id = (entity or "").partition(":")
+    token = store.token(token_id) if kind == "token" and token_id else None
+    if token is None or token.npub != op.npub:
+        return concurrent({})
+    return concurrent({token_id: token.reserved_by})
+
+
+def concurrent(held: dict[str, str | None]) -> Refused:
+    """CONCURRENT_OPERATION that names the tokens and the operations that hold them."""
+    return Refused(
+        "another operation holds a token this one needs",
+        code="CONCURRENT_OPERATION",
+        tokens=sorted(held),
+        operations=sorted({holder for holder in held.values() if holder}),
+    )

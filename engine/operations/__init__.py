@@ -1,0 +1,1 @@
+"""One room per kind of operation: what the engine does in each of its states."""

@@ -1,0 +1,1 @@
+"""What a look at stored documents or proofs found."""

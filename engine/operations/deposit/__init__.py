@@ -1,0 +1,1 @@
+"""Proofs that the caller hands in."""

@@ -1,0 +1,1 @@
+"""Melts that the caller makes: hold, unhold and record."""

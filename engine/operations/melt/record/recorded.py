@@ -1,0 +1,270 @@
+"""What a caller hands in of a melt he made himself, and what he gets back: proofs checked, sorted into
+moved, consumed and fresh ones, and the result of recording them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from .....machines.money import is_amount
+from .....storage.batch import proof_key
+from .....storage.port import AuditQuery, Reader, TokenQuery
+from .....storage.records import Dleq, Operation, Proof, Token
+from .....storage.secret import Secret
+from ....api.handle import Handle
+from ....audit.verify import records_of
+from ....cashu.crypto import y_of
+from ....errors import InvalidArgument, Refused
+from ....loop.draft import token_entity
+from ....loop.evidence import Chosen
+from ....tokens.ids import request_hash
+from ....tokens.proofs import SECRET_CHARS_MAX, can_be_spent
+from ....tokens.token_ids import split_id
+
+_POINT = re.compile(r"0[23][0-9a-f]{64}")
+_FIELDS = ("id", "amount", "secret", "C")
+
+
+@frozen
+class KeepAndChange:
+    """The checked proofs of one recording."""
+
+    keep: tuple[Proof, ...] = field(repr=False)
+    change: tuple[Proof, ...] = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of both sets: equal for the same proofs in another order, else different."""
+        both = [*(("keep", p) for p in self.keep), *(("change", p) for p in self.change)]
+        names = sorted(
+            [role, p.id, p.amount, proof_key(p.secret), hashlib.sha256(p.C.reveal().encode()).hexdigest()]
+            for role, p in both
+        )
+        return request_hash(proofs=names)
+
+
+def keep_and_change(keep: object, change: object, most: int) -> KeepAndChange:
+    """Both lists, checked without asking anybody. Codes INVALID_TOKEN, INVALID_AMOUNT, TOO_MANY_PROOFS,
+    DUPLICATE_SECRET."""
+    found = KeepAndChange(_proofs(keep, "keep", most), _proofs(change, "change", most))
+    everything = (*found.keep, *found.change)
+    if len({proof.secret for proof in everything}) != len(everything):
+        raise InvalidArgument("the same proof occurs twice in keep and change", code="DUPLICATE_SECRET")
+    return found
+
+
+def _proofs(value: object, name: str, most: int) -> tuple[Proof, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise InvalidArgument(f"{name} is a list of proofs", code="INVALID_TOKEN")
+    given = tuple(value)
+    if len(given) > most:
+        raise InvalidArgument(f"{name} has more than {most} proofs", code="TOO_MANY_PROOFS")
+    return tuple(_proof(item, f"{name} proof {n}") for n, item in enumerate(given, 1))
+
+
+def _proof(item: object, name: str) -> Proof:
+    """One proof with the Y its secret really has."""
+    malformed = InvalidArgument(f"{name} is not a well-formed proof", code="INVALID_TOKEN")
+    fields = _fields_of(item)
+    if fields is None:
+        raise malformed
+    keyset, amount, secret, signature, witness, dleq = fields
+    if not isinstance(keyset, str) or not 0 < len(keyset) <= 100 or not keyset.isprintable():
+        raise malformed
+    if secret is None or not secret.reveal() or signature is None:
+        raise malformed
+    if not _POINT.fullmatch(signature.reveal().lower()):
+        raise malformed
+    if not is_amount(amount):
+        raise InvalidArgument(f"{name} has no positive whole amount", code="INVALID_AMOUNT")
+    try:
+        y: str | None = y_of(secret.reveal())
+    except ValueError:
+        y = None  # raised below, outside: the cause would show the secret
+    if y is None:
+        raise malformed
+    assert isinstance(amount, int)
+    return Proof(keyset, amount, secret, Secret(signature.reveal().lower()), witness, dleq, y)
+
+
+_Fields = tuple[object, object, Secret | None, Secret | None, Secret | None, Dleq | None]
+
+
+def _fields_of(item: object) -> _Fields | None:
+    """The fields of a Proof or of its JSON form, of the right types; None for anything else."""
+    given: Mapping[Any, Any]
+    if isinstance(item, Proof):
+        given = {name: getattr(item, name) for name in (*_FIELDS, "witness", "dleq")}
+    elif isinstance(item, Mapping) and all(name in item for name in _FIELDS):
+        given = item
+    else:
+        return None
+    witness, dleq = _secret(given.get("witness")), _dleq(given.get("dleq"))
+    if (witness is None) != (given.get("witness") is None) or (dleq is None) != (given.get("dleq") is None):
+        return None
+    return given["id"], given["amount"], _secret(given["secret"]), _secret(given["C"]), witness, dleq
+
+
+def _secret(value: object) -> Secret | None:
+    text = value.reveal() if isinstance(value, Secret) else value
+    return Secret(text) if isinstance(text, str) else None
+
+
+def _dleq(value: object) -> Dleq | None:
+    e: object
+    s: object
+    r: object
+    if isinstance(value, Dleq):
+        e, s, r = value.e, value.s, value.r
+    elif isinstance(value, Mapping):
+        e, s, r = value.get("e"), value.get("s"), _secret(value.get("r"))
+        if (r is None) != (value.get("r") is None):
+            return None
+    else:
+        return None
+    if not isinstance(e, str) or not isinstance(s, str) or not isinstance(r, Secret | None):
+        return None
+    return Dleq(e, s, r)
+
+
+def sort_out(tokens: Sequence[Token], handed: KeepAndChange) -> tuple[tuple[Chosen, ...], tuple[Proof, ...]]:
+    """What of each source was consumed, and the fresh ones in keep. A keep proof that is a source's own
+    in every respect was not used: it is moved. One that only has its secret is refused, and so is change
+    with a source's secret. Code DUPLICATE_SECRET."""
+    kept = {proof.secret: proof for proof in handed.keep}
+    own = {proof.secret: proof for token in tokens for proof in token.proofs}
+    for proof in handed.change:
+        if proof.secret in own:
+            raise Refused("a proof of change is also a proof of a source", code="DUPLICATE_SECRET")
+    for proof in handed.keep:
+        if proof.secret in own and not _same(proof, own[proof.secret]):
+            raise Refused(
+                "a keep proof has the secret of a source's proof but another id, amount or C",
+                code="DUPLICATE_SECRET",
+            )
+    chosen = tuple(
+        Chosen(token, tuple(proof for proof in token.proofs if proof.secret not in kept)) for token in tokens
+    )
+    return chosen, tuple(proof for proof in handed.keep if proof.secret not in own)
+
+
+def _same(one: Proof, other: Proof) -> bool:
+    return (one.id, one.amount, one.C.reveal().lower()) == (other.id, other.amount, other.C.reveal().lower())
+
+
+def check_new(store: Reader, npub: str, proofs: Iterable[Proof]) -> None:
+    """Refuse what could never be spent, and what lies in a stored token already; names the token if it is
+    this owner's, never the secret. Codes INVALID_TOKEN, DUPLICATE_PROOF."""
+    proofs = tuple(proofs)
+    if not all(can_be_spent(proof.secret) for proof in proofs):
+        raise InvalidArgument(
+            f"a secret of keep or change is not 1 to {SECRET_CHARS_MAX} printable characters: no mint need "
+            "take it",
+            code="INVALID_TOKEN",
+        )
+    found = tuple(set(store.proof_owners([proof_key(proof.secret) for proof in proofs]).values()))
+    if found:
+        tokens = store.tokens(TokenQuery(ids=found, limit=len(found)))
+        raise Refused(
+            "a proof of keep or change lies in another token already",
+            code="DUPLICATE_PROOF",
+            tokens=sorted(token.transaction_id for token in tokens if token.npub == npub),
+        )
+
+
+@frozen(eq=False)
+class RecordedMelt:
+    """A recorded melt. Amounts in the operation's unit; ``handle`` is its operation."""
+
+    success: bool
+    transaction_id: str
+    source_tokens_spent: int
+    keep_token_id: str | None
+    keep_amount: int
+    melt_change_token_id: str | None
+    melt_change_amount: int
+    operations: tuple[Mapping[str, Any], ...]
+    handle: Handle
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready and free of secrets."""
+        return {
+            "success": self.success,
+            "transaction_id": self.transaction_id,
+            "source_tokens_spent": self.source_tokens_spent,
+            "keep_token_id": self.keep_token_id,
+            "keep_amount": self.keep_amount,
+            "melt_change_token_id": self.melt_change_token_id,
+            "melt_change_amount": self.melt_change_amount,
+            "operations": [dict(made) for made in self.operations],
+        }
+
+
+def recorded_melt(store: Reader, handle: Handle) -> RecordedMelt:
+    """The result as it was when it was recorded, however its tokens were used since."""
+    op = handle.record
+    kept = [("keep_change", op.keep_token_id, op.keep_total), *_kept_later(store, op)]
+    named = [name for _, name, _ in kept if name is not None]
+    made = (*kept, ("melt_change", op.change_token_id, op.change_amount))
+    return RecordedMelt(
+        success=True,
+        transaction_id=op.id,
+        source_tokens_spent=len(op.inputs),
+        keep_token_id=named[0] if named else None,
+        keep_amount=sum(amount for _, _, amount in kept),
+        melt_change_token_id=op.change_token_id,
+        melt_change_amount=op.change_amount,
+        operations=tuple(
+            {"type": kind, "token_id": name, "amount": amount, "proof_count": _born_with(store, name)}
+            for kind, name, amount in made
+            if name is not None
+        ),
+        handle=handle,
+    )
+
+
+def _kept_later(store: Reader, op: Operation) -> list[tuple[str, str | None, int]]:
+    """What was kept of sources that were free only after the record: tokens of their own."""
+    born = [r for r in records_of(store, op.id) if r.version == 1]
+    return [
+        ("keep_change", record.entity.partition(":")[2], int(record.data.get("amount", 0)))
+        for record in born
+        if record.entity.startswith(token_entity(split_id(op.id, 0))[:-1])
+    ]
+
+
+def _born_with(store: Reader, token_id: str) -> int:
+    """How many proofs the token was made with: from its first audit record, for it may be split since."""
+    for record in store.audit(AuditQuery(entity=token_entity(token_id), limit=1)):
+        if record.version == 1 and "proof_count" in record.data:
+            return int(record.data["proof_count"])
+    token = store.token(token_id)
+    return len(token.proofs) if token is not None else 0
+
+
+def contested(store: Reader, op: Operation) -> Refused:
+    """The payment is stored, but not all its sources or its claim are free: who has them, as far as that
+    is this owner's."""
+    ids = tuple(part.token_id for part in op.contested)
+    tokens = store.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ()
+    holders = {token.reserved_by for token in tokens}
+    if op.payment_hash is not None:
+        claimer = store.operation_by_claim(op.payment_hash)
+        holders.add(claimer.id if claimer is not None and claimer.npub == op.npub else None)
+    return Refused(
+        "the payment is recorded with its keep and change, but another operation holds or has spent what it "
+        "was paid with; it waits for that, or for an operator",
+        code="CONCURRENT_OPERATION",
+        severity="CRITICAL",
+        retryable=False,
+        operation_id=op.id,
+        state=op.state,
+        tokens=sorted(ids),
+        operations=sorted(holder for holder in holders if holder not in (None, op.id)),
+    )

@@ -1,0 +1,1 @@
+"""Steps that more than one kind of operation takes."""

@@ -1,0 +1,133 @@
+"""Before an operator gives something up: what does the mint still hold of ours?"""
+
+from __future__ import annotations
+
+from ...cashu.keysets import MintSilent
+from ...cashu.port import Unreachable
+from ...errors import MintError, Refused
+from ...loop.drive import Happened, Run
+from ...loop.evidence import Evidence
+from ..melt.change import change_at_last, settled_states
+from ..melt.find_fence import find_fence
+from ..melt.pay import ask_state
+from ..mint.actions import restore_outputs
+
+_FOUND = frozenset({"signatures_restored", "invoice_paid"})
+_UNANSWERED = frozenset({"mint_refused", "reply_lost", "mint_unreachable", "mint_unclear", "too_old"})
+
+
+def look_or_refuse(run: Run, force: bool) -> Happened | Evidence:
+    """An event that ends the operation better than giving it up, or the evidence to give it up by.
+
+    What the mint does not answer is MINT_UNREACHABLE, because nobody can say what it holds; with
+    ``force`` only that part stays unknown. A paid invoice that can still be issued is MINT_CAN_ISSUE.
+    """
+    try:
+        return _outputs(run, force) if run.operation.kind == "mint" else _fence_or_change(run, force)
+    except MintSilent:
+        error = _unanswered()
+    raise error
+
+
+def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
+    op = run.operation
+    if op.state == "contested":
+        # a recorded payment stands; of a hold that nobody recorded, the mint says what is left
+        if op.payment is not None:
+            return Evidence(told_by_others=_told_by_others(run))
+        return Evidence(states=settled_states(run, force), forced=force)
+    if op.quote is None:
+        return Evidence()
+    if op.state == "stuck":
+        return _watched(run, force)
+    evidence = Evidence()
+    # twice, because a fence of ours may be executed between the questions
+    for ask in (True, False):
+        fence = find_fence(run)
+        if isinstance(fence, Happened):
+            return fence
+        if fence is None and not force:
+            raise MintSilent(Unreachable("no answer about our fence"))
+        if ask:
+            evidence = change_at_last(run, force)
+            if op.payment is None and run.decide("mint_paid", evidence).accepted:
+                return Happened("mint_paid", evidence)  # then its change is waited for, as after any payment
+    unspent = evidence.states is not None and {state.state for state in evidence.states} == {"UNSPENT"}
+    if unspent and not force:
+        raise Refused(
+            "the mint calls every input UNSPENT: free them with release, or give them up with force",
+            code="INPUTS_STILL_UNSPENT",
+        )
+    return evidence
+
+
+def _told_by_others(run: Run) -> frozenset[str]:
+    """Contested tokens whose end stands in another account: an operation wrote them off, or a check
+    corrected them or gave them up."""
+    found = set()
+    for token in run.draft.all_tokens():
+        holder = None if token.reserved_by is None else run.store.operation(token.reserved_by)
+        if token.state == "spent" and (holder is None or holder.state == "written_off"):
+            found.add(token.transaction_id)
+    return frozenset(found)
+
+
+def _watched(run: Run, force: bool) -> Happened | Evidence:
+    """What ends the watch by itself is better than an operator's word. While the mint does not say what
+    became of the payment or of a fence, only force ends it."""
+    found = ask_state(run)
+    assert isinstance(found, Happened)
+    if run.decide(found.event, found.evidence).accepted:
+        return found
+    if force:
+        return found.evidence
+    if found.event in _UNANSWERED:
+        raise MintSilent(Unreachable("no answer about what is watched"))
+    if found.event != "mint_unpaid":
+        raise Refused(
+            "the mint does not call the quote UNPAID: wait, or end it by force", code="PAYMENT_IN_FLIGHT"
+        )
+    fence = find_fence(run)
+    if fence is None:
+        raise MintSilent(Unreachable("no answer about our fence"))
+    return fence if isinstance(fence, Happened) else found.evidence
+
+
+def mint_says(run: Run) -> Evidence:
+    """Quote and input states as they are now, for an operator who would trust them. Raises what
+    :func:`look_or_refuse` raises when the mint does not answer."""
+    try:
+        fence = find_fence(run)
+        if fence is None:
+            raise MintSilent(Unreachable("no answer about our fence"))
+        return fence.evidence if isinstance(fence, Happened) else change_at_last(run, force=False)
+    except MintSilent:
+        error = _unanswered()
+    raise error
+
+
+def _unanswered() -> MintError:
+    error = MintError(
+        "the mint does not answer, so what it still holds for us is not known: try again, or use force",
+        code="MINT_UNREACHABLE",
+    )
+    error.retryable = True
+    return error
+
+
+def _outputs(run: Run, force: bool) -> Happened | Evidence:
+    result = restore_outputs(run)
+    if isinstance(result, Happened):
+        if result.event in _FOUND and run.decide(result.event, result.evidence).accepted:
+            return result
+        quote = result.evidence.mint_quote
+        if quote is not None and quote.state == "PAID" and not force:
+            raise Refused(
+                "the invoice is paid, the proofs are not issued yet: use resume, or force",
+                code="MINT_CAN_ISSUE",
+            )
+        if result.event not in _UNANSWERED:
+            return Evidence()
+    if not force:
+        raise MintSilent(Unreachable("no answer about our outputs"))
+    return Evidence()

@@ -1,0 +1,1 @@
+"""A whole Cashu mint that needs no network, for demos and tests."""

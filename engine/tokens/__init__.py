@@ -1,0 +1,1 @@
+"""Coins of a wallet: ids, proofs and the choice of inputs."""

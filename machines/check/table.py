@@ -1,0 +1,56 @@
+"""The check machine: what a look at stored documents or proofs found, in one step."""
+
+from __future__ import annotations
+
+from ..spec import NONE, Event, Machine, State, edges
+from . import guards as g
+from .facts import CheckFacts
+
+CHECK: Machine[CheckFacts] = Machine(
+    name="check",
+    version=1,
+    facts=CheckFacts,
+    good_path=(NONE, "clean"),
+    states=(
+        State(NONE, "does not exist yet", kind="pseudo"),
+        State("clean", "everything agreed", kind="final", group="final", absorbs=("recover",)),
+        State("corrected", "what the mint calls spent is marked spent", kind="final", group="final",
+              absorbs=("recover",)),
+        State("discrepant", "documents contradict one another; a person must look", kind="parked", group="parked",
+              absorbs=("recover",)),
+        State("resolved", "an operator settled the contradiction", kind="final", group="final",
+              absorbs=("recover", "resolve")),
+        State("retried", "an operator made stranded coins spendable again", kind="final", group="final",
+              absorbs=("recover",)),
+        State("collected", "a payment that was given up ended after all; what came back is ours", kind="final",
+              group="final", absorbs=("recover",)),
+        State("written_off", "an operator gave stranded coins up as lost", kind="final", group="final",
+              absorbs=("recover",)),
+    ),
+    events=(
+        Event("found_clean", "every document agrees", "engine"),
+        Event("found_spent", "the mint calls unspent proofs SPENT", "mint"),
+        Event("found_wrong", "documents contradict one another", "engine"),
+        Event("resolve", "an operator settled the contradiction", "operator"),
+        Event("retry", "an operator wants stranded coins tried again", "operator"),
+        Event("write_off", "an operator gives stranded coins up", "operator"),
+        Event("found_paid", "a payment that was given up is PAID, or a fence of it is signed", "mint"),
+        Event("recover", "a restart found the operation", "restart"),
+    ),
+    transitions=(
+        *edges("1", "found_clean", NONE, "clean", requires=(g.documents_agree,), reason="the look itself is on record"),
+        *edges("2", "found_spent", NONE, "corrected", requires=(g.spent_said_twice,),
+               effects=("correct_spent", "record_reason", "alarm"), reason="the mint is right about spent proofs"),
+        *edges("3", "found_wrong", NONE, "discrepant", forbids=(g.documents_agree,),
+               effects=("record_reason", "alarm"), reason="a person must look"),
+        *edges("4", "resolve", "discrepant", "resolved", requires=(g.operator_gave_reason,),
+               effects=("record_reason",), reason="an operator settled it"),
+        *edges("5", "retry", NONE, "retried", requires=(g.operator_gave_reason, g.something_stranded),
+               effects=("free_stranded", "record_reason", "alarm"), reason="the mint may take them now"),
+        *edges("6", "write_off", NONE, "written_off", requires=(g.operator_gave_reason, g.something_stranded),
+               effects=("drop_stranded", "record_reason", "record_loss", "alarm"), reason="an operator calls them lost"),
+        *edges("7", "found_paid", NONE, "collected", requires=(g.operator_gave_reason, g.paid_after_all),
+               effects=("correct_spent", "store_late_change", "record_reason", "alarm"),
+               reason="what it cost is spent, what came back is ours"),
+    ),
+)  # fmt: skip

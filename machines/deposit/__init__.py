@@ -1,0 +1,1 @@
+"""Proofs enter the store."""

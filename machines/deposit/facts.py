@@ -1,0 +1,19 @@
+"""What the guards may ask about proofs that the caller hands in.
+
+Frozen data that the engine gathers. The default of every field permits nothing. Times in epoch ms, amounts
+in the operation's unit.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class DepositFacts:
+    """Proofs somebody hands in."""
+
+    proof_count: int = 0
+    proof_count_max: int = 0
+    total: int = 0
+    amount_max: int = 0

@@ -1,0 +1,1 @@
+"""Paying a Lightning invoice with ecash."""

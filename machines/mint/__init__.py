@@ -1,0 +1,1 @@
+"""Ecash issued for a paid invoice."""

@@ -1,0 +1,1 @@
+"""Tools for reviewers of machines: kit, lint and exploration."""

@@ -1,0 +1,129 @@
+"""What one exploration is about: the machines, the coins, the operations, and what may go wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from ...machines.melt.table import MELT
+from ...machines.mint.table import MINT
+from ...machines.money import owed_max, owed_min
+from ...machines.spec import Machine
+from ...machines.token.table import TOKEN
+from .world import Op, Quote, Token, World
+
+
+@frozen
+class Tables:
+    """The machines whose decisions are explored. Every one may be replaced by a mutant or by the
+    variant of an embedding service that uses the same actions and effects."""
+
+    token: Machine[Any] = TOKEN
+    melt: Machine[Any] = MELT
+    mint: Machine[Any] = MINT
+
+    def of(self, kind: str) -> Machine[Any]:
+        """The machine of a kind of operation: ``melt`` or ``mint``."""
+        return self.melt if kind == "melt" else self.mint
+
+
+@frozen
+class Plan:
+    """One operation somebody may ask for. ``choices`` are the sets of coins a melt would take, best first;
+    ``policy`` is what it does once the mint proves it unpaid (fast, fence, retry_then_fence, trust).
+    ``follows``: it looks again at the quote of this funding, once that ended unpaid."""
+
+    name: str
+    kind: str = "melt"
+    amount: int = 0
+    invoice: str = ""
+    fee_reserve: int = 0
+    input_fee: int = 0
+    choices: tuple[tuple[str, ...], ...] = ()
+    policy: str = "fence"
+    two_step: bool = False
+    follows: str = ""
+
+    def owed(self, total: int) -> tuple[int, int]:
+        """(owed_min, owed_max) of the change when inputs are worth ``total``."""
+        return (
+            owed_min(total, self.amount, self.input_fee, self.fee_reserve),
+            owed_max(total, self.amount, self.input_fee),
+        )
+
+
+@frozen
+class Setting:
+    """A small configuration.
+
+    ``late``: a request may still arrive after the settle window (what only the fence survives).
+    ``unclear``: the mint may name a state of the quote that is none of those we know.
+    ``doubled``: the network may deliver a request more than once. ``fees``: what Lightning may cost (more
+    than the reserve is a mint that cheats). ``stolen``: coins somebody else may spend at the mint.
+    ``crashes``: how many; None = any number. ``workers`` 2: another worker may take over while the first
+    still waits for its answer. ``slow``: time may pass between the mint's last answer and the decision.
+    ``operator``: somebody looks after parked operations, and does so whenever it pleases. ``rotates``: the
+    mint may change its keyset. ``refuses``: coins it never takes, though it calls them UNSPENT.
+    ``withholds``: it may owe change past every window. ``late_pays``: an invoice
+    may be paid after it ran out, and is issued for. ``unsigned``: the mint may store the first outputs of an
+    issue and never sign them. ``closes``: it may say that it has no usable keyset. ``outputs_max``: how many
+    sets of outputs an issue makes because of refusals. ``restarts``: the settle window counts anew from the
+    end of every state that sends, as the engine has it; a model without that shows what it is for."""
+
+    name: str
+    about: str
+    plans: tuple[Plan, ...]
+    tokens: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
+    tables: Tables = Tables()
+    late: bool = False
+    unclear: bool = False
+    doubled: bool = False
+    fees: tuple[int, ...] = (0,)
+    stolen: tuple[str, ...] = ()
+    crashes: int | None = None
+    workers: int = 1
+    slow: bool = False
+    operator: bool = True
+    rotates: bool = False
+    cancels: bool = True
+    withholds: bool = False
+    refuses: tuple[str, ...] = ()
+    late_pays: bool = False
+    unsigned: bool = False
+    closes: bool = False
+    restarts: bool = True
+    retries_max: int = 1
+    fences_max: int = 2
+    outputs_max: int = 1
+
+    def index(self, name: str) -> int:
+        """The place of an operation. KeyError for a name no plan has."""
+        for n, plan in enumerate(self.plans):
+            if plan.name == name:
+                return n
+        raise KeyError(name)
+
+    def quote_index(self, index: int) -> int:
+        """The place of the quote of an operation: its own, or that of the funding it follows."""
+        follows = self.plans[index].follows
+        return self.index(follows) if follows else index
+
+    def start(self) -> World:
+        """The world before anything happened: every token unspent, no operation yet."""
+        tokens = tuple(
+            Token(token_id, "received", "", "unspent", "", tuple(coins)) for token_id, coins in self.tokens
+        )
+        coins = sorted((name, amount, "UNSPENT") for token in tokens for name, amount in token.coins)
+        return World(
+            tokens=tuple(sorted(tokens)),
+            ops=tuple(Op() for _ in self.plans),
+            quotes=tuple(Quote() for _ in self.plans),
+            coins=tuple(coins),
+            crashes=-1 if self.crashes is None else self.crashes,
+        )
+
+    def under(self, **machines: Machine[Any]) -> Setting:
+        """The same configuration under other machines: ``under(melt=mutant)``."""
+        return attrs.evolve(self, tables=attrs.evolve(self.tables, **machines))

@@ -1,0 +1,1 @@
+"""A MongoDB replica set on this machine, for tests and demos."""

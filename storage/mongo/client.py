@@ -1,0 +1,250 @@
+"""The MongoDB gateway over a pymongo client: sessions, durable transactions, honest outcomes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import pymongo
+from attrs import frozen
+from pymongo import MongoClient, ReadPreference, ReturnDocument, WriteConcern
+from pymongo.client_session import ClientSession
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from ..errors import StorageError, StoreUnavailable, StoreUnsupported
+from .calls import Calls, Left
+from .gateway import Document, GatewayUnavailable, Reads, Sort, Transaction
+from .schema import AUDIT, TOMBSTONES
+from .session import SessionReads, SessionWrites, asked, named, outcome_of
+from .setup import check_server, create, problems, refuse
+
+T = TypeVar("T")
+
+DURABLE: Final = WriteConcern(w="majority", j=True)
+_NO_RIGHTS: Final = (13, 18)  # Unauthorized, AuthenticationFailed
+_SNAPSHOT_UNAVAILABLE: Final = 246  # right after an election there is no common moment yet
+
+
+@frozen
+class Budget:
+    """How long each kind of call may take, in seconds; retries by the driver are part of it."""
+
+    start_s: float = 15.0  # looking at the server and making collections and indexes
+    transaction_s: float = 5.0  # the writes of one transaction with its re-runs
+    commit_s: float = 3.0  # on top of it: the commit itself, or the abort
+    settle_s: float = 5.0  # asking whether a batch was committed
+    read_s: float = 10.0
+    note_s: float = 5.0
+
+
+class ClientGateway:
+    """:class:`~nutstate.storage.mongo.gateway.Gateway` over ``client``, which it closes."""
+
+    def __init__(self, client: MongoClient[Document], database: str, budget: Budget | None = None) -> None:
+        self._client = client
+        self._budget = budget or Budget()
+        self._calls = Calls()
+        self._database = client.get_database(
+            database,
+            read_concern=ReadConcern("majority"),
+            write_concern=DURABLE,
+            read_preference=ReadPreference.PRIMARY,
+        )
+        # Inside a transaction concerns belong to the transaction; a snapshot session brings its own.
+        self._bare = client.get_database(
+            database,
+            read_concern=ReadConcern(),
+            write_concern=WriteConcern(),
+            read_preference=ReadPreference.PRIMARY,
+        )
+        self._linear = self._database.with_options(read_concern=ReadConcern("linearizable"))
+
+    def prepare(self, create_missing: bool) -> None:
+        """Check the server, the collections, indexes and validators, after making what is missing if
+        ``create_missing``. StoreUnsupported if anything is not as it must be."""
+        failure: StorageError
+        try:
+            with pymongo.timeout(self._budget.start_s):
+                hello = self._client.admin.command("hello")
+                check_server(hello, tuple(self._client.server_info()["versionArray"]))
+                wrong = problems(self._database)
+                if wrong and create_missing:
+                    create(self._database)
+                    wrong = problems(self._database)
+                refuse(wrong)
+            return
+        except PyMongoError as error:
+            failure = StoreUnavailable(named(error))
+            if isinstance(error, OperationFailure) and error.code in _NO_RIGHTS:
+                failure = StoreUnsupported(f"MongoDB refuses this user ({named(error)})")
+        raise failure
+
+    def _bounded(self, seconds: float, call: Callable[[], T]) -> T:
+        """``call`` with a deadline; the driver's error is told by name and never chained."""
+
+        def within(left: Left) -> T:
+            failure: GatewayUnavailable
+            try:
+                with pymongo.timeout(seconds):
+                    return call()
+            except PyMongoError as error:
+                failure = GatewayUnavailable(named(error))
+            raise failure
+
+        return self._calls.run(within)
+
+    def find(
+        self,
+        collection: str,
+        filter: Document,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        fields: Sequence[str] = (),
+    ) -> list[Document]:
+        reads = SessionReads(self._database, None)
+        return self._bounded(
+            self._budget.read_s,
+            lambda: reads.find(collection, filter, sort=sort, limit=limit, fields=fields),
+        )
+
+    def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
+        """All documents of one moment: a plain read may see a transfer between two of them."""
+
+        def read() -> list[Document]:
+            with self._client.start_session(snapshot=True) as session:
+                reads = SessionReads(self._bare, session)
+                return _when_there_is_a_snapshot(lambda: reads.aggregate(collection, pipeline))
+
+        return self._bounded(self._budget.read_s, read)
+
+    def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
+        found = self._for_good(AUDIT, {"_id": {"$eq": audit_id}}, ("batch_id",))
+        return [document.get("batch_id") for document in found] == [batch_id]
+
+    def buried_for_good(self, operation_id: str, batch_id: str) -> bool:
+        buried = {"_id": {"$eq": operation_id}, "spans.batches": {"$eq": batch_id}}
+        return bool(self._for_good(TOMBSTONES, buried, ("_id",)))
+
+    def _for_good(self, collection: str, filter: Document, fields: Sequence[str]) -> list[Document]:
+        # Linearizable: a majority read on a primary that just lost its peers, or has not heard of
+        # them yet, would miss a commit that is about to become durable.
+        reads = SessionReads(self._linear, None)
+        return self._bounded(self._budget.settle_s, lambda: reads.find(collection, filter, fields=fields))
+
+    def find_one_and_update(self, collection: str, filter: Document, update: Document) -> Document | None:
+        stored = self._database[collection]
+        after = ReturnDocument.AFTER
+
+        def write() -> Document | None:
+            return asked(
+                collection, lambda: stored.find_one_and_update(filter, update, return_document=after)
+            )
+
+        return self._bounded(self._budget.note_s, write)
+
+    def transaction(self, work: Callable[[Transaction], None]) -> None:
+        self._calls.run(lambda left: self._transaction(work, left))
+
+    def _transaction(self, work: Callable[[Transaction], None], left: Left) -> None:
+        failure: Exception
+        commit_tried = False
+        last_start = time.monotonic() + self._budget.transaction_s
+
+        def run(session: ClientSession) -> None:
+            nonlocal commit_tried
+            commit_tried = False
+            rest = last_start - time.monotonic()
+            if rest <= 0:
+                raise GatewayUnavailable("the store is busy: the transaction found no gap in time")
+            # The work has less time than the whole, so that an abort can still be sent: what the
+            # server is not told to abort holds its locks until the lifetime limit.
+            with pymongo.timeout(rest):
+                work(SessionWrites(self._bare, session))
+            if left.is_set() or self._calls.closed:
+                raise GatewayUnavailable("interrupted or closed before the commit")
+            commit_tried = True
+
+        try:
+            with (
+                pymongo.timeout(self._budget.transaction_s + self._budget.commit_s),
+                self._client.start_session() as session,
+            ):
+                session.with_transaction(
+                    run,
+                    read_concern=ReadConcern("snapshot"),
+                    write_concern=DURABLE,
+                    read_preference=ReadPreference.PRIMARY,
+                )
+            return
+        except PyMongoError as error:
+            failure = outcome_of(error, commit_tried)
+        raise failure
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reads]:
+        with self._client.start_session(snapshot=True) as session:
+            reads = _Snapshot(self._bounded, SessionReads(self._bare, session), self._budget.read_s)
+            reads.fix_the_moment()
+            yield reads
+
+    def close(self) -> None:
+        """Wait for what runs, end the sessions on the server and close the connections."""
+        self._calls.close(self._budget.transaction_s + self._budget.commit_s)
+        self._client.close()
+
+
+class _Snapshot:
+    """Reads of a snapshot session, each with the deadline of a read."""
+
+    def __init__(
+        self,
+        bounded: Callable[[float, Callable[[], list[Document]]], list[Document]],
+        reads: SessionReads,
+        read_s: float,
+    ) -> None:
+        self._bounded = bounded
+        self._reads = reads
+        self._read_s = read_s
+
+    def fix_the_moment(self) -> None:
+        """The first read of the session does."""
+
+        def first() -> list[Document]:
+            return _when_there_is_a_snapshot(lambda: self._reads.find(AUDIT, {"_id": ""}, limit=1))
+
+        self._bounded(self._read_s, first)
+
+    def find(
+        self,
+        collection: str,
+        filter: Document,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        fields: Sequence[str] = (),
+    ) -> list[Document]:
+        return self._bounded(
+            self._read_s,
+            lambda: self._reads.find(collection, filter, sort=sort, limit=limit, fields=fields),
+        )
+
+    def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
+        return self._bounded(self._read_s, lambda: self._reads.aggregate(collection, pipeline))
+
+
+_SNAPSHOT_PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
+
+
+def _when_there_is_a_snapshot(read: Callable[[], T]) -> T:
+    for pause in _SNAPSHOT_PAUSES_S:
+        try:
+            return read()
+        except OperationFailure as error:
+            if error.code != _SNAPSHOT_UNAVAILABLE:
+                raise
+        time.sleep(pause)
+    return read()

@@ -1,0 +1,199 @@
+"""Records to MongoDB documents and back. Tokens keep the field names and BSON dates of existing
+deployments, so that their programs read our documents and we read theirs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from bson import DBRef, ObjectId
+
+from ...machines.melt.table import ENDED_UNPAID
+from ...machines.token.table import STATUS_OF_STATE
+from ..errors import InvalidBatch
+from ..records import AuditRecord, DedupRecord, Operation, Token, Tombstone
+from ..rules.codec import DEPTH_MAX, METADATA_KNOWN, corrupt, from_plain, metadata_to_plain, to_plain
+
+Document = dict[str, Any]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+# Token field -> its name in the collection, for the three that are BSON dates there.
+_DATES: Final = {"created_at": "createdAt", "updated_at": "updatedAt", "spent_at": "spent_at"}
+AUDIT_NAMES: Final = {"id": "_id", "from_state": "from", "to_state": "to"}
+NO_LEASE: Final[Document] = {"worker": None, "until": 0, "fence": 0}
+
+
+def _to_date(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else _EPOCH + milliseconds * _MILLISECOND
+
+
+def _from_date(value: Any, name: str, field: str) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise corrupt(name, field)
+    aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // _MILLISECOND
+
+
+def _copy(value: Any, depth: int = 0) -> Any:
+    # metadata of other programs may hold dates and ObjectIds: keep them as they are.
+    if depth > DEPTH_MAX:
+        raise TypeError("nested too deeply")
+    if isinstance(value, Mapping):
+        return {key: _copy(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_copy(item, depth + 1) for item in value]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    # What a foreign program put into metadata must not stop a read: show it as text.
+    if isinstance(value, DBRef):  # {"$ref", "$id"} of ours, which the driver takes for a reference
+        value = dict(value.as_doc())
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
+
+
+def token_document(token: Token) -> Document:
+    """The ``cashu_tokens`` document."""
+    document = to_plain(token)
+    try:
+        document["metadata"] = metadata_to_plain(token.metadata, _copy)
+        for field, stored in _DATES.items():
+            document[stored] = _to_date(document.pop(field))
+    except (TypeError, OverflowError):
+        refusal = InvalidBatch(f"token:{token.transaction_id} holds a value that cannot be stored")
+    else:
+        document["_id"] = token.transaction_id
+        document["status"] = STATUS_OF_STATE[token.state]
+        return document
+    raise refusal
+
+
+def token_from_document(document: Document) -> Token:
+    """The token; CorruptRecord if the document is not exactly one of ours."""
+    name = f"token:{document.get('transaction_id')}"
+    fields = {key: value for key, value in document.items() if key not in ("_id", "status")}
+    for field, stored in _DATES.items():
+        if stored not in fields:
+            raise corrupt(name, stored)
+        fields[field] = _from_date(fields.pop(stored), name, stored)
+    if isinstance(fields.get("wallet_id"), ObjectId):
+        fields["wallet_id"] = str(fields["wallet_id"])
+    fields["metadata"] = _plain(fields.get("metadata"))
+    stamp = fields["metadata"].get("operation_timestamp") if isinstance(fields["metadata"], dict) else None
+    if isinstance(stamp, float) and stamp == int(stamp):  # as JavaScript stores numbers
+        fields["metadata"]["operation_timestamp"] = int(stamp)
+    token = from_plain(Token, fields, name)
+    if document.get("status") != STATUS_OF_STATE.get(token.state):
+        raise corrupt(name, "status")
+    return token
+
+
+def quote_is_open(operation: Operation) -> bool:
+    """Whether no other operation may have the same quote: not once it ended unpaid, nor once it was refused
+    and let go of the invoice for another attempt (a mint may answer that with the same quote)."""
+    let_go = operation.refused_for is not None and operation.claim is None
+    return operation.state not in ENDED_UNPAID and not let_go
+
+
+def operation_document(operation: Operation) -> Document:
+    """The ``operations`` document. ``lease`` is always there: its fence outlives the lease. ``quote_open``
+    is a projection of the state: the quote may still be paid, or was."""
+    document = to_plain(operation)
+    document["_id"] = document.pop("id")
+    document["quote_open"] = quote_is_open(operation)
+    if document["lease"] is None:
+        document["lease"] = dict(NO_LEASE)
+    return document
+
+
+def operation_from_document(document: Document) -> Operation:
+    """The operation; CorruptRecord if the document is not exactly one of ours."""
+    fields = dict(document)
+    fields["id"] = fields.pop("_id", None)
+    if isinstance(fields.get("reason"), dict):
+        fields["reason"] = _plain(fields["reason"])
+    lease = fields.get("lease")
+    if isinstance(lease, dict) and lease.get("worker") is None:
+        fields["lease"] = None
+    quote_open = fields.pop("quote_open", None)
+    operation = from_plain(Operation, fields, f"operation:{fields['id']}")
+    if quote_open is not quote_is_open(operation):
+        raise corrupt(f"operation:{operation.id}", "quote_open")
+    return operation
+
+
+def audit_document(record: AuditRecord) -> Document:
+    """The ``audit_log`` document: ``_id``, ``from`` and ``to`` instead of our field names."""
+    return {AUDIT_NAMES.get(field, field): value for field, value in to_plain(record).items()}
+
+
+def audit_from_document(document: Document) -> AuditRecord:
+    """The audit record; CorruptRecord if the document is not exactly one."""
+    ours = {stored: field for field, stored in AUDIT_NAMES.items()}
+    fields = {ours.get(key, key): value for key, value in document.items()}
+    fields["data"] = _plain(fields.get("data"))
+    return from_plain(AuditRecord, fields, f"audit record {document.get('_id')}")
+
+
+def dedup_document(record: DedupRecord) -> Document:
+    """The ``dedup`` document: its key is ``_id``."""
+    return {"_id": record.key, "operation_id": record.operation_id, "expires_at": record.expires_at}
+
+
+def dedup_from_document(document: Document) -> DedupRecord:
+    """The dedup record."""
+    fields = dict(document)
+    fields["key"] = fields.pop("_id", None)
+    return from_plain(DedupRecord, fields, "dedup record")
+
+
+def tombstone_document(tombstone: Tombstone) -> Document:
+    """The ``tombstones`` document: its key is ``_id``."""
+    document = to_plain(tombstone)
+    document["_id"] = document.pop("operation_id")
+    return document
+
+
+def tombstone_from_document(document: Document) -> Tombstone:
+    """The tombstone; CorruptRecord if the document is not exactly one."""
+    fields = dict(document)
+    fields["operation_id"] = fields.pop("_id", None)
+    return from_plain(Tombstone, fields, f"tombstone {document.get('_id')}")
+
+
+def token_changes(before: Token, after: Token) -> Document:
+    """What ``$set`` must write. Known metadata fields are written one by one, so that what other
+    programs keep beside them is neither replaced nor converted."""
+    changed = _changes(token_document(before), token_document(after))
+    if "metadata" in changed and before.metadata.extra == after.metadata.extra:
+        del changed["metadata"]
+        for field in METADATA_KNOWN:
+            if getattr(before.metadata, field) != getattr(after.metadata, field):
+                changed[f"metadata.{field}"] = getattr(after.metadata, field)
+    return changed
+
+
+def operation_changes(before: Operation, after: Operation) -> Document:
+    """What ``$set`` must write. Dropping the lease leaves its fence: it only grows."""
+    changed = _changes(operation_document(before), operation_document(after))
+    if "lease" in changed and after.lease is None:
+        del changed["lease"]
+        changed |= {"lease.worker": None, "lease.until": 0}
+    return changed
+
+
+def _changes(before: Document, after: Document) -> Document:
+    return {field: value for field, value in after.items() if before[field] != value}

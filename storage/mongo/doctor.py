@@ -1,0 +1,202 @@
+"""Is this MongoDB database fit to keep money in? Looking changes nothing; fixing only adds what is
+declared, through :mod:`nutstate.storage.mongo.setup`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import pymongo
+from bson import ObjectId
+from bson.errors import BSONError
+from pymongo import MongoClient, ReadPreference
+from pymongo.database import Database
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from ..doctor import Finding, Report
+from ..errors import StoreUnsupported
+from .client import DURABLE
+from .doctor_server import Server, is_logged_in, of_server
+from .doctor_url import of_url, standalone, why_not_reached
+from .gateway import Document
+from .open import Address, address, connect
+from .rules import VALIDATORS
+from .schema import COLLECTIONS, INDEXES, MONGO_SCHEMA_VERSION
+from .session import named
+from .setup import Problem, create, problems
+
+CONNECT_S: Final = 5.0
+LOOK_S: Final = 15.0
+READ_THROUGH_S: Final = 20.0  # how long reading through one collection may take
+FIX_S: Final = 600.0  # an index of a large collection takes its time
+_SHOWN_MAX: Final = 5
+_SHOWN_ID_MAX: Final = 100
+_UNAUTHORIZED: Final = 13
+_CHECKS: Final = {
+    "collection": "collections",
+    "validator": "validators",
+    "index": "indexes",
+    "schema": "schema version",
+    "documents": "documents",
+}
+
+
+def examine_mongo(url: str, *, fix: bool = False) -> Report:
+    """The report on the database of ``url``; with ``fix``, after putting right what can be."""
+    place = address(url)
+    findings = list(of_url(place))
+    fixed: list[str] = []
+    with connect(place) as client:
+        try:
+            with pymongo.timeout(CONNECT_S):
+                server = Server(client)
+        except PyMongoError as error:
+            return Report(place.shown, (why_not_reached(place, error), *findings))
+        unfit = standalone(server.hello, server.version or (99,))
+        if unfit.status == "error":
+            return Report(place.shown, (unfit, *findings))
+        try:
+            for finding in of_server(server, place):
+                findings.append(finding)
+            in_the_way = [finding for finding in findings if finding.status == "error"]
+            if fix and in_the_way:
+                fix = False
+                text = f"nothing was changed, because of this: {in_the_way[0].check}: {in_the_way[0].text}"
+                findings.append(Finding("fix", "error", text))
+            for finding in _of_database(client, server, place, fixed if fix else None):
+                findings.append(finding)
+        except PyMongoError as error:
+            text = f"the connection was lost while looking ({named(error)}); what follows was not looked at"
+            findings.append(Finding("connection", "error", text, "Run it again."))
+    return Report(place.shown, tuple(findings), tuple(fixed))
+
+
+def _of_database(
+    client: MongoClient[Document], server: Server, place: Address, fixed: list[str] | None
+) -> Iterator[Finding]:
+    database = client.get_database(
+        place.database,
+        read_concern=ReadConcern("majority"),
+        write_concern=DURABLE,
+        read_preference=ReadPreference.PRIMARY,
+    )
+    try:
+        wrong = _problems(database)
+    except OperationFailure as error:
+        if error.code != _UNAUTHORIZED:
+            raise
+        yield _refused(server, place)
+        return
+    if wrong and fixed is not None:
+        yield from _fix(database, place)
+        before, wrong = wrong, _problems(database)
+        fixed += [_what_was_done(problem) for problem in before if problem not in wrong]
+    broken = list(_documents(database))
+    named_already = {finding.text.partition(":")[0] for finding in broken if finding.status == "error"}
+    yield from _shapes([p for p in wrong if p.kind != "documents" or p.name not in named_already])
+    yield from broken
+
+
+def _problems(database: Database[Document]) -> list[Problem]:
+    with pymongo.timeout(LOOK_S):
+        return problems(database)
+
+
+def _refused(server: Server, place: Address) -> Finding:
+    if is_logged_in(server) is False:
+        text = "the server wants a user and a password, and the URL has none"
+        return Finding("login", "error", text, "mongodb://user:password@host:port/database?…")
+    text = f"this user may not read the database {place.database}"
+    return Finding("rights", "error", text, f"Grant it the role readWrite on {place.database}.")
+
+
+def _shapes(wrong: Sequence[Problem]) -> Iterator[Finding]:
+    for problem in wrong:
+        text = problem.text if problem.kind == "schema" else f"{problem.name} {problem.text}"
+        yield Finding(_CHECKS[problem.kind], "error", text, fixable=problem.fixable)
+    kinds = {problem.kind for problem in wrong}
+    if "collection" not in kinds:
+        yield Finding("collections", "ok", f"{len(COLLECTIONS)}, all there")
+        if "validator" not in kinds:
+            text = "the server itself refuses documents that break our rules"
+            yield Finding("validators", "ok", text)
+        if "index" not in kinds:
+            yield Finding("indexes", "ok", f"{len(INDEXES)}, all as declared")
+    if "schema" not in kinds:
+        yield Finding("schema version", "ok", str(MONGO_SCHEMA_VERSION))
+
+
+# -- documents -----------------------------------------------------------------------------------
+
+
+def _documents(database: Database[Document]) -> Iterator[Finding]:
+    """Documents that their validator would refuse: from another program, or from a time without it."""
+    all_good = True
+    for name, rule in VALIDATORS.items():
+        finding = _rule_breakers(database, name, rule)
+        if finding is not None:
+            all_good = False
+            yield finding
+    if all_good:
+        yield Finding("documents", "ok", "every document keeps the rules of its collection")
+
+
+def _rule_breakers(database: Database[Document], name: str, rule: Document) -> Finding | None:
+    try:
+        with pymongo.timeout(READ_THROUGH_S):
+            breakers = database[name].find({"$nor": [rule]}, {"_id": 1}, limit=_SHOWN_MAX + 1)
+            ids = [_shown(document["_id"]) for document in breakers]
+    except (PyMongoError, BSONError) as error:
+        if isinstance(error, PyMongoError) and error.timeout:
+            text = (
+                f"{name}: looking at every document takes longer than {READ_THROUGH_S:.0f} s and was stopped"
+            )
+            return Finding("documents", "unknown", text, "Run it again at a quiet time.")
+        if isinstance(error, PyMongoError) and not isinstance(error, OperationFailure):
+            raise
+        return Finding("documents", "unknown", f"{name}: the documents cannot be compared with the rules")
+    if not ids:
+        return None
+    many = f"more than {_SHOWN_MAX} documents break" if len(ids) > _SHOWN_MAX else _count(len(ids))
+    text = f"{name}: {many} the rules: {', '.join(ids[:_SHOWN_MAX])}"
+    hint = (
+        "Another program wrote them, or somebody wrote past the rules. Nothing is changed here: repair, "
+        "migrate or remove them before nutstate works on this database."
+    )
+    return Finding("documents", "error", text, hint)
+
+
+def _count(number: int) -> str:
+    return "1 document breaks" if number == 1 else f"{number} documents break"
+
+
+def _shown(value: Any) -> str:
+    """An id for people; of one that is no plain id only the kind."""
+    if isinstance(value, str | int | ObjectId):
+        text = str(value)
+        return text if len(text) <= _SHOWN_ID_MAX else f"{text[:_SHOWN_ID_MAX]}…"
+    return f"(an id of type {type(value).__name__})"
+
+
+# -- putting right -------------------------------------------------------------------------------
+
+
+def _fix(database: Database[Document], place: Address) -> Iterator[Finding]:
+    try:
+        with pymongo.timeout(FIX_S):
+            create(database)
+    except StoreUnsupported as error:
+        yield Finding("fix", "error", f"not everything was put right: {error.message}")
+    except OperationFailure as error:
+        why = "this user may not" if error.code == _UNAUTHORIZED else named(error)
+        text = f"not everything was put right: {why}"
+        yield Finding("fix", "error", text, f"Run it as a user with the role dbAdmin on {place.database}.")
+
+
+def _what_was_done(problem: Problem) -> str:
+    if problem.kind == "validator":
+        return f"set the rules of {problem.name}"
+    if problem.kind == "schema":
+        return f"recorded schema version {MONGO_SCHEMA_VERSION}"
+    return f"made the {problem.kind} {problem.name}"

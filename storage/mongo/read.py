@@ -1,0 +1,350 @@
+"""The reads of the port over a gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import attrs
+from bson import ObjectId
+
+from ...machines.token.table import STATUS_OF_STATE
+from ..errors import CorruptRecord, StorageError, StoreUnavailable, decoded
+from ..port import AuditQuery, Chain, Counted, Held, HeldCoins, OperationQuery, TokenQuery, TombstoneQuery
+from ..records import AuditRecord, DedupRecord, Operation, Token, Tombstone
+from ..rules.batch import TOKEN_TYPES
+from ..rules.codec import corrupt
+from .codec import (
+    Document,
+    audit_from_document,
+    dedup_from_document,
+    operation_from_document,
+    token_from_document,
+    tombstone_from_document,
+)
+from .gateway import GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads, Sort
+from .schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
+
+T = TypeVar("T")
+
+
+def equal(**fields: Any) -> Document:
+    """A filter for the given values; None means "any". ``$eq`` keeps a value from being read as
+    an operator, whatever it holds. Two underscores stand for a dot."""
+    return {field.replace("__", "."): {"$eq": value} for field, value in fields.items() if value is not None}
+
+
+def token_filter(query: TokenQuery) -> Document:
+    """The filter of a token query."""
+    filter = equal(
+        npub=query.npub,
+        mint_url=query.mint_url,
+        unit=query.unit,
+        reserved_by=query.reserved_by,
+        metadata__parent_transaction_id=query.parent,
+    )
+    if query.wallet_id is not None:
+        # Existing deployments store the wallet's ObjectId, we its string.
+        ids: list[Any] = [query.wallet_id]
+        if ObjectId.is_valid(query.wallet_id):
+            ids.append(ObjectId(query.wallet_id))
+        filter["wallet_id"] = {"$in": ids}
+    if query.states:
+        filter["state"] = {"$in": list(query.states)}
+    name: Document = {}
+    if query.ids:
+        name["$in"] = list(query.ids)
+    if query.after is not None:
+        name["$gt"] = query.after
+    if name:
+        filter["transaction_id"] = name
+    total: Document = {}
+    if query.min_total is not None:
+        total["$gte"] = query.min_total
+    if query.max_total is not None:
+        total["$lte"] = query.max_total
+    return filter | ({"total_amount": total} if total else {})
+
+
+def _between(since: int | None, until: int | None) -> Document:
+    bounds: Document = {}
+    if since is not None:
+        bounds["$gte"] = since
+    if until is not None:
+        bounds["$lt"] = until
+    return bounds
+
+
+def operation_filter(query: OperationQuery) -> Document:
+    """The filter of an operation query."""
+    filter = equal(npub=query.npub, kind=query.kind, mint_url=query.mint_url, parent_id=query.parent_id)
+    if query.states:
+        filter["state"] = {"$in": list(query.states)}
+    if bounds := _between(query.since, query.until):
+        filter["created_at"] = bounds
+    if query.after is not None:
+        moment, name = query.after
+        filter["$or"] = [
+            {"created_at": {"$lt": moment}},
+            {"created_at": {"$eq": moment}, "_id": {"$lt": name}},
+        ]
+    return filter
+
+
+def audit_filter(query: AuditQuery) -> Document:
+    """The filter of an audit query."""
+    filter = equal(operation_id=query.operation_id, entity=query.entity, batch_id=query.batch_id)
+    if query.levels:
+        filter["compliance_level"] = {"$in": list(query.levels)}
+    if bounds := _between(query.since, query.until):
+        filter["at"] = bounds
+    if query.expired_before is not None:
+        filter["expires_at"] = {"$lt": query.expired_before}
+    if query.after is not None:
+        name, seq = query.after
+        filter["$or"] = [
+            {"operation_id": {"$gt": name}},
+            {"operation_id": {"$eq": name}, "seq": {"$gt": seq}},
+        ]
+    if query.above is not None:
+        filter["version"] = {"$gt": query.above}
+    return filter
+
+
+class MongoReads:
+    """Implements :class:`~nutstate.storage.port.Reader` over the reads of a gateway."""
+
+    _reads: Reads
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    def _asked(self, call: Callable[[], T]) -> T:
+        failure: StorageError
+        try:
+            return call()
+        except GatewayUnavailable as error:
+            failure = StoreUnavailable(str(error))
+        except GatewayRefused:
+            failure = StoreUnavailable("the query holds a value that cannot be stored")
+        except GatewayCorrupt as error:
+            failure = CorruptRecord(str(error))
+        raise failure  # outside the handlers: what a driver says may show a document
+
+    def _find(
+        self,
+        collection: str,
+        filter: Document,
+        make: Callable[[Document], T],
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        cursor: Callable[[Document], Any] | None = None,
+    ) -> list[T]:
+        try:
+            documents = self._asked(lambda: self._reads.find(collection, filter, sort=sort, limit=limit))
+        except CorruptRecord:
+            if limit == 1:
+                raise
+            return self._one_by_one(collection, filter, make, sort, limit, cursor)
+        return decoded(documents, make, cursor)
+
+    def _one_by_one(
+        self,
+        collection: str,
+        filter: Document,
+        make: Callable[[Document], T],
+        sort: Sort,
+        limit: int,
+        cursor: Callable[[Document], Any] | None,
+    ) -> list[T]:
+        """A page in which the driver stumbles over a document: it then gives none of them."""
+        fields = ("_id", *(name for name, _ in sort))
+        keys = self._asked(
+            lambda: self._reads.find(collection, filter, sort=sort, limit=limit, fields=fields)
+        )
+
+        def read(key: Document) -> T:
+            found = self._find(collection, {"_id": {"$eq": key["_id"]}}, make, limit=1)
+            if not found:
+                raise corrupt(f"{collection} {key['_id']}", "_id")
+            return found[0]
+
+        return decoded(keys, read, cursor)
+
+    def _one(self, collection: str, filter: Document, make: Callable[[Document], T]) -> T | None:
+        found = self._find(collection, filter, make, limit=1)
+        return found[0] if found else None
+
+    def operation(self, operation_id: str) -> Operation | None:
+        return self._one(OPERATIONS, equal(_id=operation_id), operation_from_document)
+
+    def operation_by_key(self, npub: str, key: str) -> Operation | None:
+        return self._one(OPERATIONS, equal(npub=npub, idempotency__key=key), operation_from_document)
+
+    def operation_by_claim(self, claim: str) -> Operation | None:
+        return self._one(OPERATIONS, equal(claim=claim), operation_from_document)
+
+    def operations(self, query: OperationQuery) -> Sequence[Operation]:
+        if query.limit <= 0:
+            return []
+        newest = (("created_at", -1), ("_id", -1))
+        return self._find(
+            OPERATIONS, operation_filter(query), operation_from_document, sort=newest, limit=query.limit,
+            cursor=lambda document: (document.get("created_at"), document["_id"]),
+        )  # fmt: skip
+
+    def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
+        group = {"_id": {"kind": "$kind", "state": "$state"}, "number": {"$sum": 1}}
+        pipeline = [{"$match": equal(npub=npub)}, {"$group": group}]
+        rows = self._asked(lambda: self._reads.aggregate(OPERATIONS, pipeline))
+        found = [(row["_id"].get("kind"), row["_id"].get("state"), int(row["number"])) for row in rows]
+        # A document without a kind or a state is told of where it is read (R214).
+        counted = [Counted(kind, state, n) for kind, state, n in found if type(kind) is type(state) is str]
+        return sorted(counted, key=lambda c: (c.kind, c.state))
+
+    def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
+        if limit <= 0:
+            return []
+        overdue = (("next_check_at", 1), ("_id", 1))
+        filter = {"next_check_at": {"$lte": due_before}}
+        return self._find(OPERATIONS, filter, operation_from_document, sort=overdue, limit=limit)
+
+    def dedup(self, key: str) -> DedupRecord | None:
+        return self._one(DEDUP, equal(_id=key), dedup_from_document)
+
+    def token(self, transaction_id: str) -> Token | None:
+        return self._one(TOKENS, equal(transaction_id=transaction_id), token_from_document)
+
+    def tokens(self, query: TokenQuery) -> Sequence[Token]:
+        if query.limit <= 0:
+            return []
+        by_id = ("transaction_id", 1)
+        sort: Sort = (by_id,)
+        if query.largest_first or query.smallest_first:
+            sort = (("total_amount", -1 if query.largest_first else 1), by_id)
+        return self._find(
+            TOKENS, token_filter(query), token_from_document, sort=sort, limit=query.limit,
+            cursor=lambda document: document.get("transaction_id"),
+        )  # fmt: skip
+
+    def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
+        filter = {"_id": {"$in": list(keys)}}
+        found = self._asked(lambda: self._reads.find(PROOFS, filter, fields=("_id", "token_id")))
+        return {document["_id"]: document["token_id"] for document in found}
+
+    def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
+        group = {
+            "_id": {"mint_url": "$mint_url", "unit": "$unit", "state": "$state"},
+            "amount": {"$sum": "$total_amount"},
+            "tokens": {"$sum": 1},
+        }
+        # A document of another type or state was forced past the rules, and counts as nothing (R212).
+        money = {"transaction_type": {"$in": sorted(TOKEN_TYPES)}, "state": {"$in": sorted(STATUS_OF_STATE)}}
+        pipeline = [{"$match": equal(npub=npub, mint_url=mint_url) | money}, {"$group": group}]
+        rows = self._asked(lambda: self._reads.aggregate(TOKENS, pipeline))
+        held = [_held(row) for row in rows]
+        return sorted(held, key=lambda h: (h.mint_url, h.unit, h.state))
+
+    def coins_by_keyset(
+        self, npub: str, mint_url: str | None = None, wallet_id: str | None = None
+    ) -> Sequence[HeldCoins]:
+        wallet = equal(npub=npub, mint_url=mint_url, wallet_id=wallet_id)
+        pipeline: list[Document] = [
+            {"$match": {**wallet, "state": {"$in": ["unspent", "stranded"]}}},
+            {"$unwind": "$proofs"},
+            {
+                "$group": {
+                    "_id": {
+                        "mint_url": "$mint_url", "unit": "$unit", "state": "$state", "keyset_id": "$proofs.id"
+                    },
+                    "amount": {"$sum": "$proofs.amount"},
+                }
+            },
+        ]  # fmt: skip
+        rows = self._asked(lambda: self._reads.aggregate(TOKENS, pipeline))
+        held = [_held_coins(row) for row in rows]
+        return sorted(held, key=lambda h: (h.mint_url, h.unit, h.state, h.keyset_id))
+
+    def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
+        if query.limit <= 0:
+            return []
+        by_entity = (("entity", 1), ("version", 1))
+        sort = by_entity if query.entity is not None else (("operation_id", 1), ("seq", 1))
+        return self._find(AUDIT, audit_filter(query), audit_from_document, sort=sort, limit=query.limit)
+
+    def audit_operations(self, after: str = "", limit: int = 1000) -> Sequence[Chain]:
+        if limit <= 0:
+            return []
+        size = _PER_CHAIN * limit
+        rows = self._ends({"operation_id": {"$gt": after}}, size)
+        chains = _chains(rows)
+        if len(rows) < size:
+            return chains[:limit]
+        if len(chains) > 1:
+            return chains[:-1][:limit]  # the last one may be cut
+        return _chains(self._ends({"operation_id": {"$eq": chains[0].operation_id}}, 0))
+
+    def _ends(self, filter: Document, limit: int) -> list[Document]:
+        order = (("operation_id", 1), ("seq", 1))
+        return self._asked(
+            lambda: self._reads.find(AUDIT, filter, sort=order, limit=limit, fields=_END_FIELDS)
+        )
+
+    def tombstones(self, query: TombstoneQuery) -> Sequence[Tombstone]:
+        if query.limit <= 0:
+            return []
+        name: Document = {}
+        if query.operation_ids:
+            name["$in"] = list(query.operation_ids)
+        if query.after is not None:
+            name["$gt"] = query.after
+        filter = ({"_id": name} if name else {}) | equal(spans__entity=query.entity)
+        return self._find(
+            TOMBSTONES, filter, tombstone_from_document, sort=(("_id", 1),), limit=query.limit,
+            cursor=lambda document: document["_id"],
+        )  # fmt: skip
+
+
+_PER_CHAIN: Final = 16  # records of one operation, more or less
+_END_FIELDS: Final = ("_id", "operation_id", "seq", "hash", "expires_at")
+
+
+def _chains(rows: Sequence[Document]) -> list[Chain]:
+    """The ends of records, ordered by operation and seq, folded by operation."""
+    found: list[Chain] = []
+    for row in rows:
+        name, seq, expires_at = row.get("operation_id"), row.get("seq"), row.get("expires_at")
+        if not isinstance(name, str):
+            raise corrupt(f"audit record {row.get('_id')}", "operation_id")
+        if not isinstance(seq, int):
+            seq = 0  # told of where the record itself is read; its chain must not hide the others
+        last = Chain(name, 1, seq, seq, str(row.get("hash")), expires_at)
+        if found and found[-1].operation_id == name:
+            before = found.pop()
+            ends = (before.expires_at, expires_at)
+            last = attrs.evolve(
+                last,
+                records=before.records + 1,
+                first_seq=before.first_seq,
+                expires_at=None if None in ends else max(n for n in ends if n is not None),
+            )
+        found.append(last)
+    return found
+
+
+def _held_coins(row: Document) -> HeldCoins:
+    key, amount = row["_id"], row["amount"]
+    if not isinstance(amount, int) or not isinstance(key.get("keyset_id"), str):
+        raise CorruptRecord("a stored proof is not as it must be", document="tokens", field="proofs")
+    return HeldCoins(key["mint_url"], key["unit"], key["state"], key["keyset_id"], int(amount))
+
+
+def _held(row: Document) -> Held:
+    amount = row["amount"]
+    if not isinstance(amount, int):  # a double sneaked into total_amount, or the sum left 64 bits
+        raise CorruptRecord(
+            "a stored total_amount is not an integer", document="tokens", field="total_amount"
+        )
+    key = row["_id"]
+    return Held(key["mint_url"], key["unit"], key["state"], int(amount), int(row["tokens"]))

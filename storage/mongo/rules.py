@@ -1,0 +1,291 @@
+"""Validators: what MongoDB itself refuses to store, whoever writes. A validator sees one document
+as it would become and nothing else: a program that changes the owner, or that forges state, previous
+state, version and stamps together, passes. Nothing but the engine should be allowed to write. That an
+audit record was changed or removed is found by ``nutstate audit verify``, not here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+import attrs
+
+from ...machines.melt.table import ENDED_UNPAID
+from ...machines.token.table import STATUS_OF_STATE
+from ..records import AuditRecord, Operation
+from ..rules.batch import NONE, TOKEN_TYPES
+from ..rules.codec import AMOUNT_MAX
+from ..rules.edges import OPERATION_STEPS, TOKEN_STEPS
+from .codec import AUDIT_NAMES
+from .schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
+
+Rule = dict[str, Any]
+
+_INTEGER: Final = ["int", "long"]
+_HEX_64: Final = "^[0-9a-f]{64}$"
+
+
+def _integer(lowest: int = 0) -> Rule:
+    return {"bsonType": _INTEGER, "minimum": lowest, "maximum": AMOUNT_MAX}
+
+
+_INTEGER_OR_NULL: Final[Rule] = _integer() | {"bsonType": [*_INTEGER, "null"]}
+_TEXT: Final[Rule] = {"bsonType": "string"}
+_NAME: Final[Rule] = {"bsonType": "string", "minLength": 1}
+_TEXT_OR_NULL: Final[Rule] = {"bsonType": ["string", "null"]}
+_OBJECT_OR_NULL: Final[Rule] = {"bsonType": ["object", "null"]}
+
+
+def _one_of(words: Iterable[str]) -> Rule:
+    return {"enum": sorted(words)}
+
+
+def _object(
+    required: dict[str, Rule], optional: dict[str, Rule] | None = None, *, closed: bool = False
+) -> Rule:
+    """The shape of an object; ``closed``: our strict reader knows no other field."""
+    properties = required | (optional or {})
+    shape: Rule = {"bsonType": "object", "required": sorted(required), "properties": properties}
+    return shape | ({"additionalProperties": False} if closed else {})
+
+
+_FROM: Final[Rule] = {"$ifNull": ["$prev_state", NONE]}
+
+
+def _unless(condition: Rule, *rules: Rule) -> Rule:
+    return {"$or": [{"$not": [condition]}, *([{"$and": list(rules)}] if len(rules) > 1 else rules)]}
+
+
+def _pairs(steps: Iterable[tuple[str, ...]]) -> list[list[str]]:
+    return [list(step) for step in sorted(steps)]
+
+
+_DLEQ: Final = _object({"e": _TEXT, "s": _TEXT}, {"r": _TEXT}, closed=True)
+_PROOF: Final = _object(
+    {"id": _TEXT, "amount": _integer(1), "secret": _TEXT, "C": _TEXT},
+    {"witness": _TEXT, "dleq": _DLEQ, "Y": _TEXT},
+    closed=True,
+)
+_METADATA: Final = _object(
+    {"source": _TEXT},
+    {
+        "parent_transaction_id": _TEXT_OR_NULL,
+        "operation_hash": _TEXT_OR_NULL,
+        "atomic_operation": {"bsonType": ["bool", "null"]},
+        "operation_timestamp": {"bsonType": [*_INTEGER, "null"]},
+    },
+)
+
+
+def _every_field(
+    record: type, names: dict[str, str], shaped: dict[str, Rule], projected: dict[str, Rule] | None = None
+) -> Rule:
+    """The shape of a document that holds every field of the record (and what is projected from them) and
+    no other, as our reader wants."""
+    fields = [names.get(field.name, field.name) for field in attrs.fields(record)]
+    return _object({name: shaped.get(name, {}) for name in fields} | (projected or {}), closed=True)
+
+
+_LAST_DATE: Final = datetime(9999, 12, 31, 23, 59, 59, 999_000)
+
+
+def _readable(date: str) -> Rule:
+    # BSON dates reach further than the calendars of the programs that read them.
+    return {"$and": [{"$gte": [date, datetime(1, 1, 2)]}, {"$lte": [date, _LAST_DATE]}]}
+
+
+_TOKEN: Final = _object(
+    {
+        "_id": _NAME,
+        "transaction_id": _NAME,
+        "npub": _TEXT,
+        "wallet_id": {"bsonType": ["string", "objectId"]},
+        "mint_url": _TEXT,
+        "unit": _TEXT,
+        "transaction_type": _one_of(TOKEN_TYPES),
+        "state": _one_of(STATUS_OF_STATE),
+        "status": _one_of(set(STATUS_OF_STATE.values())),
+        "version": _integer(1),
+        "total_amount": _integer(),
+        "proofs": {"bsonType": "array", "items": _PROOF},
+        "metadata": _METADATA,
+        "createdAt": {"bsonType": "date"},
+        "updatedAt": {"bsonType": "date"},
+        "schema_version": _integer(1),
+        "spent_at": {"bsonType": ["date", "null"]},
+        "prev_state": _TEXT_OR_NULL,
+        "reserved_by": _TEXT_OR_NULL,
+    },
+    closed=True,
+)
+
+_IS_CHANGE: Final[Rule] = {"$eq": ["$transaction_type", "change"]}
+_SECRETS: Final[Rule] = {"$cond": [{"$isArray": "$proofs"}, "$proofs.secret", []]}
+
+_TOKEN_TRUTHS: Final[tuple[Rule, ...]] = (
+    {"$eq": ["$_id", "$transaction_id"]},
+    # status is the projection of state
+    {"$in": [["$state", "$status"], _pairs(STATUS_OF_STATE.items())]},
+    # the last step is an edge of the machine; a birth is version 1 and nothing else is
+    {"$in": [[_FROM, "$state"], _pairs(TOKEN_STEPS)]},
+    {"$eq": [{"$eq": ["$version", 1]}, {"$eq": [_FROM, NONE]}]},
+    {"$eq": ["$total_amount", {"$sum": "$proofs.amount"}]},
+    {"$eq": [{"$size": _SECRETS}, {"$size": {"$setUnion": [_SECRETS]}}]},
+    _unless(_IS_CHANGE, {"$eq": [{"$type": "$metadata.parent_transaction_id"}, "string"]}),
+    _unless(_IS_CHANGE, {"$ne": ["$metadata.parent_transaction_id", ""]}),
+    # change is never born spent
+    _unless({"$and": [_IS_CHANGE, {"$eq": ["$state", "spent"]}]}, {"$ne": [_FROM, NONE]}),
+    {"$eq": [{"$eq": ["$state", "spent"]}, {"$eq": [{"$type": "$spent_at"}, "date"]}]},
+    _readable("$createdAt"),
+    _readable("$updatedAt"),
+    _unless({"$eq": [{"$type": "$spent_at"}, "date"]}, _readable("$spent_at")),
+    _unless({"$eq": ["$state", "reserved"]}, {"$gt": ["$reserved_by", ""]}),
+    _unless({"$eq": ["$state", "unspent"]}, {"$not": [{"$gt": ["$reserved_by", None]}]}),
+    _unless({"$in": ["$state", ["awaiting", "failed"]]}, {"$eq": ["$total_amount", 0]}),
+)
+
+_INPUT: Final = _object({"token_id": _NAME, "amount": _integer(), "proof_count": _integer()})
+_MACHINE: Final = _object({"name": _TEXT, "version": _integer(1), "hash": _TEXT})
+
+_OPERATION: Final = _every_field(
+    Operation,
+    {"id": "_id"},
+    {
+        "_id": _NAME,
+        "kind": _one_of(OPERATION_STEPS),
+        "machine": _MACHINE,
+        "state": _TEXT,
+        "version": _integer(1),
+        "npub": _TEXT,
+        "wallet_id": {"bsonType": "string"},
+        "mint_url": _TEXT,
+        "unit": _TEXT,
+        "amount": _integer(),
+        "operation_hash": {"bsonType": "string"},
+        "inputs": {"bsonType": "array", "items": _INPUT},
+        "audit_seq": _integer(1),
+        "audit_hash": {"bsonType": "string", "pattern": _HEX_64},
+        "created_at": _integer(),
+        "updated_at": _integer(),
+        "lease": _object({"worker": _TEXT_OR_NULL, "until": _integer(), "fence": _integer()}),
+        "schema_version": _integer(1),
+        **{field: _integer() for field in ("fee_reserve", "input_fee", "sources_total", "keep_total")},
+        **{
+            field: _integer()
+            for field in ("loss", "surplus", "change_amount", "attempts", "failures", "fence_fee")
+        },
+        **{field: _integer() for field in ("watched_ms", "refusals")},
+        "contested": {"bsonType": "array", "items": _INPUT},
+        "stranded": {"bsonType": "array", "items": _INPUT},
+        "evidence": {"enum": ["caller", "mint", None]},
+        **dict.fromkeys(("hold_until", "held_unspent_since", "paid_seen_at", "resumed_at"), _INTEGER_OR_NULL),
+        **dict.fromkeys(("recorded_hash", "refused_for"), _TEXT_OR_NULL),
+        **dict.fromkeys(("prev_state", "claim", "payment_hash", "change_token_id"), _TEXT_OR_NULL),
+        **dict.fromkeys(("quote", "payment", "idempotency", "reason"), _OBJECT_OR_NULL),
+    },
+    {"quote_open": {"bsonType": "bool"}},
+)
+
+_LET_GO: Final[Rule] = {
+    "$and": [{"$gt": ["$refused_for", None]}, {"$eq": [{"$ifNull": ["$claim", None]}, None]}]
+}
+
+_OPERATION_TRUTHS: Final[tuple[Rule, ...]] = (
+    # quote_open is a projection of state, refusal and claim
+    {"$ne": ["$quote_open", {"$or": [{"$in": ["$state", sorted(ENDED_UNPAID)]}, _LET_GO]}]},
+    {
+        "$in": [
+            ["$kind", _FROM, "$state"],
+            _pairs((kind, *step) for kind, steps in OPERATION_STEPS.items() for step in steps),
+        ]
+    },
+    {"$eq": [{"$eq": ["$version", 1]}, {"$eq": [_FROM, NONE]}]},
+)
+
+_RECORD: Final = _every_field(
+    AuditRecord,
+    AUDIT_NAMES,
+    {
+        "_id": _NAME,
+        "operation_id": _NAME,
+        "seq": _integer(1),
+        "entity": {"bsonType": "string", "pattern": "^(operation|token):"},
+        "version": _integer(1),
+        "machine": _TEXT,
+        "event": _TEXT,
+        "from": _TEXT,
+        "to": _TEXT,
+        "transition": _TEXT,
+        "actor": _TEXT,
+        "at": _integer(),
+        "batch_id": _NAME,
+        "compliance_level": _one_of(("CRITICAL", "HIGH", "STANDARD")),
+        "retention_policy": _TEXT,
+        "expires_at": _INTEGER_OR_NULL,
+        "data": {"bsonType": "object"},
+        "verdicts": {"bsonType": "object"},
+        "prev_hash": {"bsonType": "string", "pattern": "^([0-9a-f]{64})?$"},
+        "hash": {"bsonType": "string", "pattern": _HEX_64},
+    },
+)
+
+_RECORD_TRUTHS: Final[tuple[Rule, ...]] = (
+    {"$eq": [{"$eq": ["$seq", 1]}, {"$eq": ["$prev_hash", ""]}]},
+    {"$eq": [{"$eq": ["$version", 1]}, {"$eq": ["$from", NONE]}]},
+    # nothing is born expired
+    {"$or": [{"$eq": ["$expires_at", None]}, {"$gt": ["$expires_at", "$at"]}]},
+)
+
+_SPAN: Final = _object(
+    {
+        "entity": _NAME,
+        "first": _integer(1),
+        "last": _integer(1),
+        "from_state": _TEXT,
+        "to_state": _TEXT,
+    },
+    {
+        "token_hash": {"bsonType": ["string", "null"], "pattern": _HEX_64},
+        "document_hash": {"bsonType": "string", "pattern": _HEX_64},
+        "batches": {"bsonType": "array", "items": _NAME},
+    },
+    closed=True,
+)
+
+_TOMBSTONE: Final = _object(
+    {
+        "_id": _NAME,
+        "last_seq": _integer(1),
+        "last_hash": {"bsonType": "string", "pattern": _HEX_64},
+        "records": _integer(1),
+        "spans": {"bsonType": "array", "minItems": 1, "items": _SPAN},
+        "purged_at": _integer(1),
+        "mac": {"bsonType": "string", "pattern": _HEX_64},
+    },
+    closed=True,
+)
+
+_INDEX_ENTRY: Final = _object(
+    {"_id": {"bsonType": "string", "pattern": _HEX_64}, "token_id": _NAME, "operation_id": _NAME},
+    closed=True,
+)
+
+_DEDUP: Final = _object({"_id": _NAME, "operation_id": _NAME, "expires_at": _integer()}, closed=True)
+
+
+def _rule(shape: Rule, truths: Iterable[Rule] = ()) -> Rule:
+    rule: Rule = {"$jsonSchema": shape}
+    conditions = list(truths)
+    return rule | ({"$expr": {"$and": conditions}} if conditions else {})
+
+
+VALIDATORS: Final[dict[str, Rule]] = {
+    TOKENS: _rule(_TOKEN, _TOKEN_TRUTHS),
+    OPERATIONS: _rule(_OPERATION, _OPERATION_TRUTHS),
+    AUDIT: _rule(_RECORD, _RECORD_TRUTHS),
+    PROOFS: _rule(_INDEX_ENTRY),
+    DEDUP: _rule(_DEDUP),
+    TOMBSTONES: _rule(_TOMBSTONE, [{"$eq": ["$records", "$last_seq"]}]),
+}
+"""Collection -> its validator, level ``strict``, action ``error``."""

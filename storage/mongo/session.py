@@ -1,0 +1,172 @@
+"""Reads and writes that carry one session, and what the driver's errors mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from bson.errors import BSONError, InvalidBSON
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError, WriteError
+
+from .gateway import (
+    Document,
+    GatewayCorrupt,
+    GatewayDuplicate,
+    GatewayRefused,
+    GatewayTooLarge,
+    GatewayUnavailable,
+    GatewayUnknown,
+    Sort,
+)
+from .schema import ID_INDEX
+
+T = TypeVar("T")
+
+_DUPLICATE_KEY: Final = 11000
+_RULE_BROKEN: Final = 121  # DocumentValidationFailure
+_TOO_LARGE: Final = (10334, 17419, 17420)  # a document beyond 16 MB, inserted or grown
+# BadValue, FailedToParse, Overflow (nested too deeply), InvalidBSON, a field's name: no retry helps
+_NEVER: Final = (2, 9, 15, 22, 52, 55, 56, 57)
+_TRANSACTION_TOO_LARGE: Final = (257, 388)  # TransactionTooLarge, TransactionTooLargeForCache
+_LABELS: Final = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
+_NOT_ENCODABLE: Final = (BSONError, UnicodeError, OverflowError, TypeError, ValueError)
+
+
+class SessionReads:
+    """Everything the gateway asks a database inside or outside a session. The only place that
+    passes ``session=``: what forgets it writes outside the transaction and survives its abort."""
+
+    def __init__(self, database: Database[Document], session: ClientSession | None) -> None:
+        self._database = database
+        self._session = session
+
+    def find(
+        self,
+        collection: str,
+        filter: Document,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        fields: Sequence[str] = (),
+    ) -> list[Document]:
+        return asked(
+            collection,
+            lambda: list(
+                self._database[collection].find(
+                    filter,
+                    dict.fromkeys(fields, 1) or None,
+                    sort=list(sort) or None,
+                    limit=limit,
+                    session=self._session,
+                )
+            ),
+        )
+
+    def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
+        stored = self._database[collection]
+        return asked(collection, lambda: list(stored.aggregate(list(pipeline), session=self._session)))
+
+
+class SessionWrites(SessionReads):
+    """Writes of one transaction."""
+
+    def insert_many(self, collection: str, documents: Sequence[Document]) -> None:
+        stored = self._database[collection]
+        asked(collection, lambda: stored.insert_many(list(documents), session=self._session))
+
+    def update_many(self, collection: str, filter: Document, update: Document) -> int:
+        stored = self._database[collection]
+        done = asked(collection, lambda: stored.update_many(filter, update, session=self._session))
+        return done.matched_count
+
+    def delete_many(self, collection: str, filter: Document) -> int:
+        stored = self._database[collection]
+        return asked(collection, lambda: stored.delete_many(filter, session=self._session)).deleted_count
+
+
+def asked(collection: str, call: Callable[[], T]) -> T:
+    """``call``, with the errors that show values replaced. What is left of a driver's error are its
+    class, its code and its labels, which tell ``with_transaction`` what to do."""
+    failure: Exception
+    try:
+        return call()
+    except PyMongoError as error:
+        failure = (
+            duplicate_of(error, collection)
+            or refused_of(error, collection)
+            or too_large_of(error)
+            or bare(error)
+        )
+    except InvalidBSON:
+        failure = GatewayCorrupt(collection)
+    except _NOT_ENCODABLE:
+        failure = GatewayRefused("a value that BSON cannot hold")
+    raise failure  # outside the handlers: the causes show the values
+
+
+def bare(error: PyMongoError) -> PyMongoError:
+    """The error without what the server sent with it: a failed write shows its whole document."""
+    if not isinstance(error, OperationFailure):
+        return error
+    labels = [label for label in _LABELS if error.has_error_label(label)]
+    return OperationFailure(named(error), error.code, {"errorLabels": labels, "code": error.code})
+
+
+def _details(error: PyMongoError) -> dict[str, Any]:
+    details: Any = getattr(error, "details", None) or {}
+    if isinstance(error, BulkWriteError):
+        details = next(iter(details.get("writeErrors") or [{}]))
+    return dict(details)
+
+
+def duplicate_of(error: PyMongoError, collection: str) -> GatewayDuplicate | None:
+    """Which unique index refused, or None if the error is another. The server's text shows the
+    value, so only the name of the index is taken from it."""
+    details = _details(error)
+    if details.get("code") != _DUPLICATE_KEY:
+        return None
+    found = re.search(r" index: (\S+) dup key", str(details.get("errmsg", "")))
+    return GatewayDuplicate(collection, found[1] if found else ID_INDEX)
+
+
+def refused_of(error: PyMongoError, collection: str) -> GatewayRefused | None:
+    """A document that the server will never take, or None. Its details show the document."""
+    code = _details(error).get("code")
+    if code == _RULE_BROKEN:
+        return GatewayRefused(f"the rules of {collection} refuse the document")
+    if code in _TOO_LARGE or isinstance(error, DocumentTooLarge):
+        return GatewayRefused(f"the document for {collection} is beyond 16 MB")
+    if code in _NEVER and isinstance(error, BulkWriteError | WriteError):
+        return GatewayRefused(f"MongoDB cannot hold the document for {collection} (code {code})")
+    return None
+
+
+def too_large_of(error: PyMongoError) -> GatewayTooLarge | None:
+    """That a transaction of this size can never be written, or None: trying again would not help."""
+    code = _details(error).get("code", getattr(error, "code", None))
+    return GatewayTooLarge(code) if code in _TRANSACTION_TOO_LARGE else None
+
+
+def outcome_of(
+    error: PyMongoError, commit_tried: bool
+) -> GatewayUnknown | GatewayUnavailable | GatewayTooLarge:
+    """What a failed transaction means, read from the labels and never from the class: without
+    proof that nothing was committed, the outcome of a tried commit is unknown. A server that calls the
+    transaction too large has not committed it."""
+    text = named(error)
+    if error.has_error_label("UnknownTransactionCommitResult"):
+        return GatewayUnknown(text)
+    if (too_large := too_large_of(error)) is not None:
+        return too_large
+    if commit_tried and not error.has_error_label("TransientTransactionError"):
+        return GatewayUnknown(text)
+    return GatewayUnavailable(text)
+
+
+def named(error: PyMongoError) -> str:
+    """The error without its text, which may show values or addresses."""
+    code = f" {error.code}" if isinstance(error, OperationFailure) and error.code is not None else ""
+    return f"MongoDB: {type(error).__name__}{code}"

@@ -1,0 +1,124 @@
+"""The hash that chains an operation's audit records, those that tie operation and tokens to them, and the
+proof on a tombstone. Pure."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from ..batch import proof_key
+from ..records import AuditRecord, Operation, Token, Tombstone
+from ..secret import Secret
+
+_HASHED = tuple(sorted(set(AuditRecord.__annotations__) - {"hash"}))
+UNBOUND = frozenset(
+    {"lease", "next_check_at", "failures", "timings", "audit_seq", "audit_hash", "schema_version"}
+)
+"""Fields of an operation that :func:`document_hash` leaves out: notes write the first three between commits,
+timings are no fact of the operation, and the chain and the form of the document are judged by themselves."""
+
+
+def _mapping(value: object) -> dict[Any, Any]:
+    # json knows dict only; records may hold any Mapping. The value stays out of the text.
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_mapping
+)
+
+
+def audit_canonical(record: AuditRecord) -> str:
+    """Canonical JSON of ``record`` without ``hash``: field names as in :class:`AuditRecord`, keys
+    sorted at every depth, no spaces, nothing escaped that UTF-8 can carry."""
+    return _ENCODER.encode({name: getattr(record, name) for name in _HASHED})
+
+
+def audit_hash(record: AuditRecord) -> str:
+    """Hex SHA-256 of :func:`audit_canonical`. ``record.hash`` itself does not matter."""
+    return hashlib.sha256(audit_canonical(record).encode()).hexdigest()
+
+
+def token_hash(token: Token) -> str:
+    """Hex SHA-256 of whose money ``token`` is and of what it consists: owner, wallet, mint, unit, type,
+    parent, reservation and, of each proof, key, amount, keyset and (hashed) signature. It stands in the
+    token's audit records, so that a document changed behind their back is seen; no secret can be had
+    from it."""
+    proofs = sorted([proof_key(p.secret), p.amount, p.id, proof_key(p.C)] for p in token.proofs)
+    parts = [
+        *(token.transaction_id, token.npub, token.wallet_id, token.mint_url, token.unit),
+        *(token.transaction_type, token.metadata.parent_transaction_id, token.reserved_by, proofs),
+    ]
+    return hashlib.sha256(_ENCODER.encode(parts).encode()).hexdigest()
+
+
+def document_hash(operation: Operation) -> str:
+    """Hex SHA-256 of the stored operation: every field but ``UNBOUND``, secrets hashed. It stands in the
+    operation's last audit record of each commit, so that a document changed behind its back is seen; no
+    secret can be had from it.
+
+    A field that holds its empty default is left out, at every depth: a release that adds such a field
+    finds the hashes of what an earlier one stored unchanged."""
+    document = {name: value for name, value in _bound(operation).items() if name not in UNBOUND}
+    return hashlib.sha256(_ENCODER.encode(document).encode()).hexdigest()
+
+
+def _bound(record: Any) -> dict[str, Any]:
+    document = {}
+    kind: Any = type(record)
+    for name, empty in _fields_of(kind):
+        value = getattr(record, name)
+        if empty is None or not _same(value, empty[0]):
+            document[name] = _hashed(value)
+    return document
+
+
+def _same(value: Any, empty: Any) -> bool:
+    # 0, False and None are three different things to say; mappings are of many types.
+    return bool(value == empty) and (type(value) is type(empty) or isinstance(value, Mapping))
+
+
+def _hashed(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return proof_key(value)
+    if isinstance(value, tuple):
+        return [_hashed(item) for item in value]
+    return _bound(value) if attrs.has(type(value)) else value
+
+
+@functools.cache
+def _fields_of(kind: Any) -> tuple[tuple[str, tuple[Any] | None], ...]:
+    """Name and empty default of each field; None for a field without a default, or with one that says
+    something."""
+    found: list[tuple[str, tuple[Any] | None]] = []
+    for field in attrs.fields(kind):
+        default: Any = field.default
+        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+            default = default.factory()
+        is_empty = default is not attrs.NOTHING and not default and not attrs.has(type(default))
+        found.append((field.name, (default,) if is_empty else None))
+    return tuple(found)
+
+
+def tombstone_canonical(tombstone: Tombstone) -> str:
+    """Canonical JSON of ``tombstone`` without ``mac``, in the form of :func:`audit_canonical`. What a span
+    does not tell (``document_hash``, ``batches``) is left out, as tombstones of earlier releases have it."""
+    document = {k: v for k, v in attrs.asdict(tombstone).items() if k != "mac"}
+    for span in document["spans"]:
+        for name in ("document_hash", "batches"):
+            if not span[name]:
+                del span[name]
+    return _ENCODER.encode(document)
+
+
+def tombstone_mac(tombstone: Tombstone, key: bytes) -> str:
+    """Hex HMAC-SHA256 of :func:`tombstone_canonical`. ``tombstone.mac`` itself does not matter."""
+    return hmac.new(key, tombstone_canonical(tombstone).encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,244 @@
+"""The reads of the port in SQL. Where the rows come from is the subclass's business."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from ...machines.token.table import STATUS_OF_STATE
+from ..errors import decoded
+from ..port import AuditQuery, Chain, Counted, Held, HeldCoins, OperationQuery, TokenQuery, TombstoneQuery
+from ..records import AuditRecord, DedupRecord, Operation, Token, Tombstone
+from ..rules.batch import TOKEN_TYPES
+from ..rules.codec import from_plain
+from .rows import (
+    AUDIT_SELECT,
+    OPERATION_SELECT,
+    TOKEN_SELECT,
+    TOMBSTONE_SELECT,
+    audit_from_row,
+    operation_from_row,
+    token_from_row,
+    tombstone_from_row,
+)
+from .schema import OPERATION_COLUMNS, listed
+
+# A document of another type or state was forced past the rules, and counts as nothing (R212).
+_IS_MONEY: Final = f"transaction_type IN ({listed(TOKEN_TYPES)}) AND state IN ({listed(STATUS_OF_STATE)})"
+
+
+_CREATED_AT: Final = OPERATION_COLUMNS.index("created_at")
+
+
+class _Where:
+    """Conditions that must all hold, with their values."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.values: list[Any] = []
+
+    def add(self, condition: str, *values: Any) -> None:
+        self.parts.append(condition)
+        self.values.extend(values)
+
+    def equal(self, **columns: Any) -> None:
+        for column, value in columns.items():
+            if value is not None:
+                self.add(f"{column} = ?", value)
+
+    def between(self, column: str, since: int | None, until: int | None) -> None:
+        if since is not None:
+            self.add(f"{column} >= ?", since)
+        if until is not None:
+            self.add(f"{column} < ?", until)
+
+    def __str__(self) -> str:
+        return f" WHERE {' AND '.join(self.parts)}" if self.parts else ""
+
+
+def token_sql(query: TokenQuery) -> tuple[str, list[Any]]:
+    """The token query. Ids come first, from the index alone; only those few rows are then read."""
+    where = _Where()
+    where.equal(
+        npub=query.npub,
+        mint_url=query.mint_url,
+        unit=query.unit,
+        wallet_id=query.wallet_id,
+        reserved_by=query.reserved_by,
+        parent=query.parent,
+    )
+    if query.states:
+        where.add(f"state IN ({', '.join('?' * len(query.states))})", *query.states)
+    if query.ids:
+        where.add("transaction_id IN (SELECT value FROM json_each(?))", json.dumps(query.ids))
+    if query.min_total is not None:
+        where.add("total_amount >= ?", query.min_total)
+    if query.max_total is not None:
+        where.add("total_amount <= ?", query.max_total)
+    if query.after is not None:
+        where.add("transaction_id > ?", query.after)
+    order = "transaction_id"
+    if query.largest_first:
+        order = "total_amount DESC, transaction_id"
+    elif query.smallest_first:
+        order = "total_amount, transaction_id"
+    chosen = f"SELECT transaction_id AS chosen FROM tokens{where} ORDER BY {order} LIMIT ?"
+    # CROSS JOIN keeps SQLite from reading tokens first.
+    sql = (
+        f"SELECT {TOKEN_SELECT} FROM ({chosen}) CROSS JOIN tokens ON transaction_id = chosen ORDER BY {order}"
+    )
+    return sql, [*where.values, max(query.limit, 0)]
+
+
+def operation_sql(query: OperationQuery) -> tuple[str, list[Any]]:
+    """The operation query, newest first."""
+    where = _Where()
+    where.equal(npub=query.npub, kind=query.kind, mint_url=query.mint_url, parent_id=query.parent_id)
+    if query.states:
+        where.add(f"state IN ({', '.join('?' * len(query.states))})", *query.states)
+    where.between("created_at", query.since, query.until)
+    if query.after is not None:
+        where.add("(created_at, id) < (?, ?)", *query.after)
+    sql = f"SELECT {OPERATION_SELECT} FROM operations{where} ORDER BY created_at DESC, id DESC LIMIT ?"
+    return sql, [*where.values, max(query.limit, 0)]
+
+
+def audit_sql(query: AuditQuery) -> tuple[str, list[Any]]:
+    """The audit query: an entity by version, anything else by operation and seq."""
+    where = _Where()
+    where.equal(operation_id=query.operation_id, entity=query.entity, batch_id=query.batch_id)
+    if query.levels:
+        where.add(f"compliance_level IN ({', '.join('?' * len(query.levels))})", *query.levels)
+    where.between("at", query.since, query.until)
+    where.between("expires_at", None, query.expired_before)
+    if query.after is not None:
+        where.add("(operation_id, seq) > (?, ?)", *query.after)
+    if query.above is not None:
+        where.add("version > ?", query.above)
+    order = "entity, version" if query.entity is not None else "operation_id, seq"
+    return f"SELECT {AUDIT_SELECT} FROM audit{where} ORDER BY {order} LIMIT ?", [
+        *where.values,
+        max(query.limit, 0),
+    ]
+
+
+class SqliteReads(ABC):
+    """Implements :class:`~nutstate.storage.port.Reader` over :meth:`_rows`."""
+
+    @abstractmethod
+    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """All rows; StoreUnavailable or CorruptRecord, never sqlite3.Error."""
+
+    def _operation_where(self, condition: str, *values: Any) -> Operation | None:
+        rows = self._rows(f"SELECT {OPERATION_SELECT} FROM operations WHERE {condition}", values)
+        return operation_from_row(rows[0]) if rows else None
+
+    def operation(self, operation_id: str) -> Operation | None:
+        return self._operation_where("id = ?", operation_id)
+
+    def operation_by_key(self, npub: str, key: str) -> Operation | None:
+        return self._operation_where("npub = ? AND idempotency_key = ?", npub, key)
+
+    def operation_by_claim(self, claim: str) -> Operation | None:
+        return self._operation_where("claim = ?", claim)
+
+    def operations(self, query: OperationQuery) -> Sequence[Operation]:
+        rows = self._rows(*operation_sql(query))
+        return decoded(rows, operation_from_row, lambda row: (row[_CREATED_AT], row[0]))
+
+    def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
+        where = _Where()
+        where.equal(npub=npub)
+        rows = self._rows(
+            f"SELECT kind, state, count(*) FROM operations{where} GROUP BY kind, state ORDER BY kind, state",
+            where.values,
+        )
+        return [Counted(*row) for row in rows]
+
+    def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
+        rows = self._rows(
+            f"SELECT {OPERATION_SELECT} FROM operations WHERE next_check_at <= ?"
+            " ORDER BY next_check_at, id LIMIT ?",
+            (due_before, max(limit, 0)),
+        )
+        return decoded(rows, operation_from_row)
+
+    def dedup(self, key: str) -> DedupRecord | None:
+        rows = self._rows("SELECT key, operation_id, expires_at FROM dedup WHERE key = ?", (key,))
+        if not rows:
+            return None
+        names = ("key", "operation_id", "expires_at")
+        return from_plain(DedupRecord, dict(zip(names, rows[0], strict=True)), "dedup record")
+
+    def token(self, transaction_id: str) -> Token | None:
+        rows = self._rows(f"SELECT {TOKEN_SELECT} FROM tokens WHERE transaction_id = ?", (transaction_id,))
+        return token_from_row(rows[0]) if rows else None
+
+    def tokens(self, query: TokenQuery) -> Sequence[Token]:
+        return decoded(self._rows(*token_sql(query)), token_from_row, lambda row: row[0])
+
+    def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
+        rows = self._rows(
+            "SELECT key, token_id FROM proof_index WHERE key IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(keys)),),
+        )
+        return dict(rows)
+
+    def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
+        where = _Where()
+        where.equal(npub=npub, mint_url=mint_url)
+        where.add(_IS_MONEY)
+        # Two halves: the sum of a few thousand 53-bit amounts would not fit SQLite's 64 bits.
+        rows = self._rows(
+            "SELECT mint_url, unit, state, sum(total_amount >> 32), sum(total_amount & 4294967295), count(*)"
+            f" FROM tokens{where} GROUP BY mint_url, unit, state ORDER BY mint_url, unit, state",
+            where.values,
+        )
+        return [Held(mint, unit, state, (high << 32) + low, n) for mint, unit, state, high, low, n in rows]
+
+    def coins_by_keyset(
+        self, npub: str, mint_url: str | None = None, wallet_id: str | None = None
+    ) -> Sequence[HeldCoins]:
+        where = _Where()
+        where.equal(npub=npub, mint_url=mint_url, wallet_id=wallet_id)
+        where.add("state IN ('unspent', 'stranded')")
+        amount = "json_extract(value, '$.amount')"
+        rows = self._rows(
+            "SELECT mint_url, unit, state, json_extract(value, '$.id') AS keyset_id,"
+            f" sum({amount} >> 32), sum({amount} & 4294967295) FROM tokens, json_each(tokens.proofs){where}"
+            " GROUP BY mint_url, unit, state, keyset_id ORDER BY mint_url, unit, state, keyset_id",
+            where.values,
+        )
+        return [
+            HeldCoins(mint, unit, state, keyset_id, (high << 32) + low)
+            for mint, unit, state, keyset_id, high, low in rows
+        ]
+
+    def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
+        return decoded(self._rows(*audit_sql(query)), audit_from_row)
+
+    def audit_operations(self, after: str = "", limit: int = 1000) -> Sequence[Chain]:
+        end = "(SELECT hash FROM audit WHERE operation_id = name AND seq = last)"
+        never = "CASE WHEN count(expires_at) = count(*) THEN max(expires_at) END"
+        rows = self._rows(
+            f"SELECT name, records, first, last, {end}, expiry FROM (SELECT operation_id AS name,"
+            f" count(*) AS records, min(seq) AS first, max(seq) AS last, {never} AS expiry FROM audit"
+            " WHERE operation_id > ? GROUP BY operation_id ORDER BY operation_id LIMIT ?)",
+            (after, max(limit, 0)),
+        )
+        return [Chain(*row) for row in rows]
+
+    def tombstones(self, query: TombstoneQuery) -> Sequence[Tombstone]:
+        where = _Where()
+        if query.operation_ids:
+            where.add("operation_id IN (SELECT value FROM json_each(?))", json.dumps(query.operation_ids))
+        if query.entity is not None:
+            found = "SELECT operation_id FROM tombstone_entities WHERE entity = ?"
+            where.add(f"operation_id IN ({found})", query.entity)
+        if query.after is not None:
+            where.add("operation_id > ?", query.after)
+        sql = f"SELECT {TOMBSTONE_SELECT} FROM tombstones{where} ORDER BY operation_id LIMIT ?"
+        rows = self._rows(sql, (*where.values, max(query.limit, 0)))
+        return decoded(rows, tombstone_from_row, lambda row: row[0])

@@ -1,0 +1,101 @@
+"""Records to SQLite rows and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ...machines.token.table import STATUS_OF_STATE
+from ..records import AuditRecord, Operation, Token, Tombstone
+from ..rules.codec import corrupt, dump_json, from_plain, load_json, to_plain
+from .schema import AUDIT_COLUMNS, LEASE_COLUMNS, OPERATION_COLUMNS, TOKEN_COLUMNS, TOMBSTONE_COLUMNS
+
+OPERATION_SELECT: Final = ", ".join((*OPERATION_COLUMNS, *LEASE_COLUMNS, "doc"))
+TOKEN_SELECT: Final = ", ".join((*TOKEN_COLUMNS, "proofs", "metadata"))
+AUDIT_SELECT: Final = ", ".join((*AUDIT_COLUMNS, "doc"))
+TOMBSTONE_SELECT: Final = ", ".join((*TOMBSTONE_COLUMNS, "spans"))
+
+
+def operation_row(operation: Operation) -> dict[str, Any]:
+    """Column -> value for a whole operation."""
+    document = to_plain(operation)
+    lease = document.pop("lease")
+    row = {name: document.pop(name) for name in OPERATION_COLUMNS}
+    row |= lease_row(lease)
+    row["doc"] = dump_json(document)
+    return row
+
+
+def lease_row(lease: dict[str, Any] | None) -> dict[str, Any]:
+    """Column -> value of a lease. Without one the fence stays as it is: it only grows."""
+    if lease is None:
+        return {"lease_worker": None, "lease_until": None}
+    return {
+        "lease_worker": lease["worker"],
+        "lease_until": lease["until"],
+        "lease_fence": lease["fence"],
+    }
+
+
+def operation_from_row(row: Sequence[Any]) -> Operation:
+    """The operation; CorruptRecord if the row does not hold exactly one."""
+    name = f"operation:{row[0]}"
+    document = load_json(row[-1], name, "doc")
+    if not isinstance(document, dict):
+        raise corrupt(name, "doc")
+    columns = dict(zip((*OPERATION_COLUMNS, *LEASE_COLUMNS), row, strict=False))
+    worker, until, fence = (columns.pop(column) for column in LEASE_COLUMNS)
+    columns["lease"] = None if worker is None else {"worker": worker, "until": until, "fence": fence}
+    return from_plain(Operation, document | columns, name)
+
+
+def token_row(token: Token) -> dict[str, Any]:
+    """Column -> value for a whole token."""
+    row = to_plain(token)
+    row["status"] = STATUS_OF_STATE[token.state]
+    row["proofs"] = dump_json(row["proofs"])
+    row["metadata"] = dump_json(row["metadata"])
+    return row
+
+
+def token_from_row(row: Sequence[Any]) -> Token:
+    """The token; CorruptRecord if the row does not hold exactly one."""
+    name = f"token:{row[0]}"
+    document = dict(zip(TOKEN_COLUMNS, row, strict=False))
+    document["proofs"] = load_json(row[-2], name, "proofs")
+    document["metadata"] = load_json(row[-1], name, "metadata")
+    return from_plain(Token, document, name)
+
+
+def audit_row(record: AuditRecord, canonical: str) -> tuple[Any, ...]:
+    """Values of AUDIT_COLUMNS and the document, which is kept as the very text that was hashed."""
+    return (*(getattr(record, name) for name in AUDIT_COLUMNS), canonical)
+
+
+def audit_from_row(row: Sequence[Any]) -> AuditRecord:
+    """The audit record; CorruptRecord if the columns and the hashed text disagree."""
+    columns = dict(zip(AUDIT_COLUMNS, row, strict=False))
+    name = f"audit record {columns['id']}"
+    document = load_json(row[-1], name, "doc")
+    if not isinstance(document, dict):
+        raise corrupt(name, "doc")
+    document["hash"] = columns["hash"]
+    for column, value in columns.items():
+        if document.get(column) != value:
+            raise corrupt(name, column)
+    return from_plain(AuditRecord, document, name)
+
+
+def tombstone_row(tombstone: Tombstone) -> dict[str, Any]:
+    """Column -> value for a whole tombstone."""
+    row = to_plain(tombstone)
+    row["spans"] = dump_json(row["spans"])
+    return row
+
+
+def tombstone_from_row(row: Sequence[Any]) -> Tombstone:
+    """The tombstone; CorruptRecord if the row does not hold exactly one."""
+    name = f"tombstone {row[0]}"
+    document = dict(zip(TOMBSTONE_COLUMNS, row, strict=False))
+    document["spans"] = load_json(row[-1], name, "spans")
+    return from_plain(Tombstone, document, name)

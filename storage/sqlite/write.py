@@ -1,0 +1,191 @@
+"""Applies one batch to an open SQLite transaction: compare-and-set updates, then inserts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from ...machines.token.table import STATUS_OF_STATE
+from ..batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
+from ..errors import Conflict
+from ..port import CountFailure, DropLease, KeepLease, Note, Reschedule, TakeLease
+from ..records import Operation, Token, Tombstone
+from ..rules.batch import gains_proofs
+from ..rules.codec import dump_json, to_plain
+from .rows import audit_row, lease_row, operation_row, token_row, tombstone_row
+from .schema import AUDIT_COLUMNS, OPERATION_COLUMNS, TOKEN_COLUMNS
+
+_AUDIT_INSERT: Final = (
+    f"INSERT INTO audit ({', '.join(AUDIT_COLUMNS)}, doc)"
+    f" VALUES ({', '.join('?' * (len(AUDIT_COLUMNS) + 1))})"
+)
+
+
+def apply_batch(connection: sqlite3.Connection, batch: Batch, audit_texts: Sequence[str]) -> None:
+    """Every change of the batch; raises Conflict or sqlite3.Error, the caller rolls back.
+
+    Proofs leave a token before another one takes them, and operation and dedup come first, so
+    that a lost race is named by what it was about.
+    """
+    operation_id = batch.operation.after.id
+    if isinstance(batch.operation, Insert):
+        _insert(connection, "operations", operation_row(batch.operation.after))
+    else:
+        _advance_operation(connection, batch.operation)
+    if batch.dedup is not None:
+        _take_dedup(connection, batch.dedup)
+    changes = sorted(batch.tokens, key=lambda change: change.after.transaction_id)
+    stored = [change for change in changes if isinstance(change, Advance)]
+    for advance in sorted(stored, key=gains_proofs):  # what loses proofs first
+        _advance_token(connection, advance)
+    for move in batch.index:
+        if isinstance(move, IndexMove):
+            _move_proofs(connection, move, operation_id)
+    for change in changes:
+        if isinstance(change, Insert):
+            _insert(connection, "tokens", token_row(change.after))
+    for entry in batch.index:
+        if isinstance(entry, IndexInsert):
+            connection.executemany(
+                "INSERT INTO proof_index (key, token_id, operation_id) VALUES (?, ?, ?)",
+                [(key, entry.token_id, operation_id) for key in sorted(entry.keys)],
+            )
+    connection.executemany(
+        _AUDIT_INSERT, [audit_row(r, text) for r, text in zip(batch.audit, audit_texts, strict=True)]
+    )
+
+
+def _insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
+    connection.execute(
+        f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
+    )
+
+
+def _update(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> bool:
+    return connection.execute(sql, values).rowcount == 1
+
+
+def _advance_operation(connection: sqlite3.Connection, change: Advance[Operation]) -> None:
+    before, after = change.before, change.after
+    row = operation_row(after)
+    written = {name: row[name] for name in OPERATION_COLUMNS if getattr(before, name) != row[name]}
+    written["doc"] = row["doc"]
+    if before.lease != after.lease:
+        written |= lease_row(None if after.lease is None else attrs.asdict(after.lease))
+    if not _update(
+        connection,
+        f"UPDATE operations SET {', '.join(f'{name} = ?' for name in written)}"
+        " WHERE id = ? AND state = ? AND version = ?",
+        (*written.values(), before.id, before.state, before.version),
+    ):
+        raise Conflict(f"operation:{before.id}")
+
+
+def _advance_token(connection: sqlite3.Connection, change: Advance[Token]) -> None:
+    before, after = change.before, change.after
+    written = {
+        name: getattr(after, name) for name in TOKEN_COLUMNS if getattr(before, name) != getattr(after, name)
+    }
+    if "state" in written:
+        written["status"] = STATUS_OF_STATE[after.state]
+    if before.proofs != after.proofs or before.metadata != after.metadata:
+        document = to_plain(after)
+        written |= {name: dump_json(document[name]) for name in ("proofs", "metadata")}
+    if not _update(
+        connection,
+        f"UPDATE tokens SET {', '.join(f'{name} = ?' for name in written)}"
+        " WHERE transaction_id = ? AND state = ? AND version = ?",
+        (*written.values(), before.transaction_id, before.state, before.version),
+    ):
+        raise Conflict(f"token:{before.transaction_id}")
+
+
+def _move_proofs(connection: sqlite3.Connection, move: IndexMove, operation_id: str) -> None:
+    moved = connection.executemany(
+        "UPDATE proof_index SET token_id = ?, operation_id = ? WHERE key = ? AND token_id = ?",
+        [(move.to_token, operation_id, key, move.from_token) for key in sorted(move.keys)],
+    ).rowcount
+    if move.keys and moved != len(move.keys):
+        raise Conflict(f"token:{move.from_token}")
+
+
+def _take_dedup(connection: sqlite3.Connection, take: DedupTake) -> None:
+    record, previous = take.record, take.previous
+    if previous is None:
+        _insert(connection, "dedup", to_plain(record))
+    elif not _update(
+        connection,
+        "UPDATE dedup SET operation_id = ?, expires_at = ?"
+        " WHERE key = ? AND operation_id = ? AND expires_at = ?",
+        (record.operation_id, record.expires_at, record.key, previous.operation_id, previous.expires_at),
+    ):
+        raise Conflict(f"dedup:{record.key}")
+
+
+def apply_note(connection: sqlite3.Connection, note: Note) -> bool:
+    """Apply a note to an open transaction; False when its fence does not hold."""
+    held = " WHERE id = ? AND lease_worker = ? AND lease_fence = ?"
+    match note:
+        case TakeLease():
+            worker, fence = note.breaking or (None, None)
+            return _update(
+                connection,
+                "UPDATE operations SET lease_worker = ?, lease_until = ?, lease_fence = lease_fence + 1"
+                " WHERE id = ? AND (lease_worker IS NULL OR lease_until <= ? OR lease_until > ?"
+                " OR (lease_worker = ? AND lease_fence = ?))",
+                (note.worker, note.until, note.operation_id, note.now, note.beyond, worker, fence),
+            )
+        case KeepLease():
+            return _update(
+                connection,
+                "UPDATE operations SET lease_until = ?" + held,
+                (note.until, note.operation_id, note.worker, note.fence),
+            )
+        case DropLease():
+            return _update(
+                connection,
+                "UPDATE operations SET lease_worker = NULL, lease_until = NULL" + held,
+                (note.operation_id, note.worker, note.fence),
+            )
+        case Reschedule():
+            return _update(
+                connection,
+                "UPDATE operations SET next_check_at = ?" + held,
+                (note.next_check_at, note.operation_id, note.worker, note.fence),
+            )
+        case CountFailure():
+            return _update(
+                connection,
+                "UPDATE operations SET doc = json_set(doc, '$.failures', json_extract(doc, '$.failures') + 1)"
+                + held,
+                (note.operation_id, note.worker, note.fence),
+            )
+
+
+def bury(connection: sqlite3.Connection, tombstone: Tombstone) -> int:
+    """The tombstone in place of the records; how many went. Conflict if the trail is another one."""
+    name, end = tombstone.operation_id, (tombstone.last_seq, tombstone.last_hash)
+    there = connection.execute(
+        "SELECT last_seq, last_hash FROM tombstones WHERE operation_id = ?", (name,)
+    ).fetchone()
+    if there is not None:
+        if there != end:
+            raise Conflict(f"tombstone:{name}")
+        return 0
+    ended = connection.execute(
+        "SELECT json_extract(doc, '$.audit_seq'), json_extract(doc, '$.audit_hash') FROM operations"
+        " WHERE id = ? AND json_extract(doc, '$.finished_at') IS NOT NULL",
+        (name,),
+    ).fetchone()
+    if ended != end:
+        raise Conflict(f"operation:{name}")
+    _insert(connection, "tombstones", tombstone_row(tombstone))
+    gone = connection.execute(
+        "DELETE FROM audit WHERE operation_id = ? AND seq <= ?", (name, tombstone.last_seq)
+    ).rowcount
+    if gone != tombstone.records:
+        raise Conflict(f"operation:{name}")
+    return gone

@@ -15,13 +15,13 @@ from . import arguments
 from .audit import Audits
 from .checks import Checks
 from .handle import Balance, Handle, Recovered
-from .payments import Payments
+from .own import OwnKinds
 from .recording import Recordings
 from .reports import Reports
 from .stranded import Stranded
 
 
-class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
+class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine

@@ -13,9 +13,7 @@ from ...storage.records import AuditRecord, Operation, Reason
 from ...storage.secret import Secret
 from ..audit.verify import records_of
 from ..errors import InvalidArgument
-from ..loop.alarms import alarm_of
-from ..loop.known import machine_of
-from ..operations.effects import inputs_total_of
+from ..loop.effect_context import inputs_total_of
 from .outcome import cost_of, insist_on_paid, outcome_of
 
 if TYPE_CHECKING:
@@ -58,7 +56,7 @@ class Handle:
         return self.record.amount
 
     def _kind_of_state(self) -> str:
-        return str(machine_of(self.record).state(self.state).kind)
+        return str(self._engine.kinds.machine_of(self.record).state(self.state).kind)
 
     @property
     def is_final(self) -> bool:
@@ -154,7 +152,7 @@ class Handle:
     def alarm(self) -> str | None:
         """While it is parked: CRITICAL_MELT_FAILURE when its payment is proven or possible,
         CRITICAL_FUNDING_FAILURE when its invoice was paid."""
-        return alarm_of(self.record)
+        return self._engine.kinds.alarm_of(self.record)
 
     def audit(self) -> tuple[AuditRecord, ...]:
         """Every committed transition of this operation and of the tokens it changed, in order."""

@@ -10,8 +10,8 @@ from attrs import frozen
 from ...machines.money import owed_max
 from ...storage.port import OperationQuery, Reader, TokenQuery
 from ...storage.records import Operation, Token
+from ..loop.effect_context import inputs_total_of
 from ..loop.known import machine_of
-from ..operations.effects import inputs_total_of
 
 HOLDERS_MAX = 100
 _PAGE = 1000

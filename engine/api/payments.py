@@ -40,6 +40,7 @@ class Payments(Core):
         on_unpaid: str | None = None,
         fee_max: int | None = None,
         wait_s: float | None = None,
+        _parent_id: str | None = None,
     ) -> Handle:
         """Pay a BOLT-11 invoice with ecash and store the change.
 
@@ -61,7 +62,7 @@ class Payments(Core):
         """
         return self._melt(
             False, npub, mint_url, invoice, unit, wallet_id, sources, transaction_id, idempotency_key,
-            on_duplicate, on_unpaid, fee_max, wait_s,
+            on_duplicate, on_unpaid, fee_max, wait_s, _parent_id,
         )  # fmt: skip
 
     def prepare_melt(
@@ -117,6 +118,7 @@ class Payments(Core):
         on_unpaid: str | None,
         fee_max: int | None,
         wait_s: float | None,
+        parent_id: str | None = None,
     ) -> Handle:
         limit = self.settings.proofs_per_operation_max
         owner, url, unit = arguments.npub(npub), arguments.mint_url(mint_url), arguments.unit(unit)
@@ -128,7 +130,7 @@ class Payments(Core):
         most = None if fee_max is None else arguments.fee(fee_max, self.settings.amount_max)
         said = {"on_unpaid": on_unpaid, "fee_max": most}
         op = new_operation.new_operation(
-            "melt",
+            self.kinds.named("melt").latest,
             now=self.clock.now(),
             npub=owner,
             mint_url=url,
@@ -140,6 +142,7 @@ class Payments(Core):
             policy=Policy(two_step, unpaid, arguments.source_ids(sources, limit), most),
             request=request,
             payment_hash=decoded.payment_hash,
+            parent_id=parent_id,
             bound={name: value for name, value in said.items() if value is not None},
         )
         return self._handle(self._admission.melt(op, decoded.expires_at, on_duplicate, wait))
@@ -164,7 +167,7 @@ class Payments(Core):
         what must be paid. Codes: INVALID_*, IDEMPOTENCY_KEY_REUSED, DUPLICATE_TRANSACTION_ID, MINT_*.
         """
         op = new_operation.new_operation(
-            "mint",
+            self.kinds.named("mint").latest,
             now=self.clock.now(),
             npub=arguments.npub(npub),
             mint_url=arguments.mint_url(mint_url),
@@ -203,7 +206,7 @@ class Payments(Core):
         owner = arguments.npub(npub)
         parsed = parse_token(token, proofs, mint_url, unit)
         op = new_operation.new_operation(
-            "deposit",
+            self.kinds.named("deposit").latest,
             now=self.clock.now(),
             npub=owner,
             mint_url=parsed.mint_url,

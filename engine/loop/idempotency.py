@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from attrs import define
 
-from ...machines.registry import latest
 from ...storage.errors import Conflict, Duplicate
 from ...storage.port import Store
 from ...storage.records import DedupRecord, Operation
@@ -16,7 +15,6 @@ from ..errors import InvalidArgument, Refused
 from ..ports import Clock
 from ..settings import Settings
 from . import new_operation
-from .draft import Draft
 from .drive import Happened, NotYet, Run
 from .driver import Driver
 from .evidence import Evidence
@@ -37,7 +35,7 @@ class Admission:
     recovery: Recovery
     settings: Settings
     clock: Clock
-    new_run: Callable[[Draft], Run]
+    new_run: Callable[[Operation, str], Run]
     rng: Callable[[int], bytes]
 
     def melt(self, op: Operation, invoice_expires_at: int, on_duplicate: str, wait: float) -> Operation:
@@ -114,7 +112,7 @@ class Admission:
                 return self.recovery.follow(found, wait)
             new_operation.check_id_free(self.store, op)
             event = begin()
-            run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+            run = self.new_run(op, "caller")
             try:
                 self.driver.take(run, event)
                 return self.driver.drive(run, wait)
@@ -175,7 +173,7 @@ class Admission:
     def _not_ours(self, op: Operation) -> Operation | None:
         """The operation, stored as rejected: another one has the quote that the mint answered with. None
         when a request with its key or id was stored meanwhile."""
-        run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+        run = self.new_run(op, "caller")
         self.driver.take(run, Happened("request"))
         self.driver.take(run, Happened("quote_refused", Evidence(reason=quote_not_ours_reason())))
         try:
@@ -185,7 +183,7 @@ class Admission:
         return run.operation
 
     def _begin(self, op: Operation, previous: DedupRecord | None, waiting: Waiting) -> Operation:
-        run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+        run = self.new_run(op, "caller")
         run.quoted = waiting.quoted
         try:
             self.driver.take(run, Happened("request"))

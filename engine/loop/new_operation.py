@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from ...machines.melt.table import ENDED_UNPAID
-from ...machines.registry import latest
+from ...machines.spec import Machine
 from ...storage.batch import DedupTake
 from ...storage.port import AuditQuery, OperationQuery, Reader, Store, TokenQuery
 from ...storage.records import DedupRecord, Idempotency, MachineRef, Operation, Policy, Token
@@ -27,7 +27,7 @@ a retry after an upgrade, or after a setting was changed, is the same request.""
 
 
 def new_operation(
-    kind: str,
+    machine: Machine[Any],
     *,
     now: int,
     npub: str,
@@ -40,11 +40,12 @@ def new_operation(
     policy: Policy | None = None,
     request: Secret | None = None,
     payment_hash: str | None = None,
+    parent_id: str | None = None,
     bound: dict[str, Any] | None = None,
 ) -> Operation:
     """An operation in pseudo-state ``none``; ``bound`` is what its idempotency key also stands for. The key
     binds what the caller said, never what a setting made of it."""
-    machine = latest(kind)
+    kind = machine.name
     policy = policy or Policy()
     text = request.reveal() if request else None
     hashed = operation_hash(
@@ -85,6 +86,7 @@ def new_operation(
         policy=policy,
         request=request,
         payment_hash=payment_hash,
+        parent_id=parent_id,
         idempotency=None if key is None else Idempotency(key, request_hash(**bound_to)),
     )
 

@@ -18,7 +18,6 @@ from .asking import Heard
 from .drive import Happened, Run
 from .driver import Driver
 from .failures import failed
-from .known import machine_of
 
 SWEEP_MAX = 10_000
 FAR_FUTURE = 2**62
@@ -160,10 +159,9 @@ class Recovery:
             run.idle_polls = 0
         return self.driver.drive(run, wait_s, poll_parked), True
 
-    @staticmethod
-    def _is_done(op: Operation, confirmed: bool) -> bool:
+    def _is_done(self, op: Operation, confirmed: bool) -> bool:
         waits_for_caller = Recovery._waits_for_caller(op) and not (confirmed and op.state == "prepared")
-        state = machine_of(op).state(op.state)
+        state = self.driver.kinds.machine_of(op).state(op.state)
         return state.kind != "live" or state.settles or waits_for_caller
 
     @staticmethod

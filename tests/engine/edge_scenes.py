@@ -16,6 +16,7 @@ from nutstate.engine.loop.drive import Happened, Run
 from nutstate.engine.loop.driver import Driver
 from nutstate.engine.loop.evidence import Chosen, Evidence, Recorded, Selection
 from nutstate.engine.loop.log import Log
+from nutstate.engine.operations.built_in import BUILT_IN
 from nutstate.engine.operations.melt.fences import fenced_amount
 from nutstate.engine.ports import NoFaults, Worker
 from nutstate.engine.tokens.proofs import name_of, sent_keys, sent_secrets
@@ -313,7 +314,13 @@ def somebody_else(run: Run) -> None:
         transaction_id=OTHER, request=Secret("lnbc1other"), payment_hash=OTHER_HASH,
     )  # fmt: skip
     other = Run(
-        Draft(MELT_MACHINE, op, False, "test"), run.store, run.mint, run.keysets, run.settings, run.clock
+        BUILT_IN.of(op),
+        Draft(MELT_MACHINE, op, False, "test"),
+        run.store,
+        run.mint,
+        run.keysets,
+        run.settings,
+        run.clock,
     )
     driver = driver_of(run)
     second = run.store.token("tx_deposit_2_deposit")
@@ -337,7 +344,9 @@ def strand(run: Run, token_id: str) -> None:
         transaction_id="tx_melt_that_strands", request=Secret("lnbc1strands"), payment_hash="ef" * 32,
     )  # fmt: skip
     draft = Draft(MELT_MACHINE, op, False, "test")
-    other = Run(draft, run.store, run.mint, run.keysets, run.settings, run.clock)
+    other = Run(
+        BUILT_IN.of(draft.operation), draft, run.store, run.mint, run.keysets, run.settings, run.clock
+    )
     driver = driver_of(run)
     token = run.store.token(token_id)
     assert token is not None
@@ -354,14 +363,22 @@ def somebody_else_ends(run: Run) -> None:
     assert stored is not None
     driver = driver_of(run)
     draft = driver.open_draft(stored, "test")
-    other = Run(draft, run.store, run.mint, run.keysets, run.settings, run.clock)
+    other = Run(
+        BUILT_IN.of(draft.operation), draft, run.store, run.mint, run.keysets, run.settings, run.clock
+    )
     assert driver.take(other, Happened("cancel"))
     driver.commit(other)
     run.draft = driver.open_draft(run.operation, "test")
 
 
+def beside(run: Run, draft: Draft) -> Run:
+    """A drive of another operation at the same store and mint."""
+    kind = BUILT_IN.of(draft.operation)
+    return Run(kind, draft, run.store, run.mint, run.keysets, run.settings, run.clock)
+
+
 def driver_of(run: Run) -> Driver:
-    return Driver(run.store, run.settings, run.clock, Worker(), NoFaults(), Log(None))
+    return Driver(BUILT_IN, run.store, run.settings, run.clock, Worker(), NoFaults(), Log(None))
 
 
 def recorded(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:

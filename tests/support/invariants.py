@@ -7,7 +7,7 @@ from collections import Counter
 from nutstate.engine.cashu.port import MintPort, is_value
 from nutstate.engine.checks.documents import read_documents
 from nutstate.engine.checks.reconcile import NOTHING_EXPECTED, report_on
-from nutstate.engine.operations.effects import inputs_total_of
+from nutstate.engine.loop.effect_context import inputs_total_of
 from nutstate.engine.operations.melt.fences import fenced_keys
 from nutstate.engine.tokens.proofs import name_of
 from nutstate.engine.tokens.token_ids import fence_id, fenced_id

@@ -19,13 +19,13 @@ from ...cashu.port import Failure, ProofState, Refused
 from ...checks.preflight_table import OURS, UNSPENT, Asked, PreflightReport, judge
 from ...loop.drive import Happened, NotYet, Pause, Result, Run
 from ...loop.evidence import Chosen, Evidence, Selection
-from ...loop.facts import fee_max_of
 from ...loop.new_operation import corrected_sources
 from ...tokens.coins import stranded_value
 from ...tokens.proofs import name_of, named
 from ...tokens.selection import Shortfall, select
 from ..shared.answers import reason_of
 from .change import ask_inputs
+from .facts import fee_max_of
 
 NO_FOR_A_READ = frozenset({20003, 20006})
 """Disabled, and invoice already paid: a no to a read, though they prove nothing of what was sent."""

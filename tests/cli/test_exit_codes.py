@@ -118,7 +118,7 @@ def test_a_store_that_goes_away_before_the_first_commit_is_1(
 GONE = """
 from nutstate.cli import main
 from nutstate.storage.errors import StoreUnavailable
-from nutstate.storage.sqlite import SqliteStore
+from nutstate.storage.sqlite.store import SqliteStore
 original, count = SqliteStore.commit, [0]
 def commit(self, batch):
     count[0] += 1

@@ -93,7 +93,7 @@ def test_a_password_in_the_url_is_never_repeated() -> None:
 
 WAITS = """
 import sys, threading
-from nutstate.storage.mongo_session import SessionWrites
+from nutstate.storage.mongo.session import SessionWrites
 original = SessionWrites.insert_many
 def insert_many(self, collection, documents):
     original(self, collection, documents)

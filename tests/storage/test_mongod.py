@@ -301,7 +301,7 @@ def test_ctrl_c_at_the_terminal_does_not_reach_the_servers(tmp_path: Path) -> No
 OWNER = """
 import sys, time
 from pathlib import Path
-from nutstate.storage.mongod import ReplicaSet
+from nutstate.storage.local.replica_set import ReplicaSet
 servers = ReplicaSet(Path(sys.argv[1])).start()
 if sys.argv[2] == "freeze":
     servers.nodes[0].freeze()

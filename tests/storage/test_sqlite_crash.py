@@ -23,7 +23,7 @@ from nutstate.storage.testing.records import NPUB, batch_for, make_operation, ma
 WRITER = """
 import sys
 from nutstate._open_store import open_store
-from nutstate.storage.testing import batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.testing.records import batch_for, make_operation, make_proofs, make_token
 store, run = open_store(sys.argv[1]), sys.argv[2]
 for n in range(100_000):
     name = f"{run}-{n}"

@@ -170,7 +170,7 @@ READ_ONLY = """
 import os, sys, tempfile
 from nutstate._open_store import open_store
 from nutstate.storage.errors import StoreUnavailable
-from nutstate.storage.testing import batch_for, make_operation
+from nutstate.storage.testing.records import batch_for, make_operation
 with tempfile.TemporaryDirectory() as ours, open_store(f"sqlite:///{ours}/wallet.db") as store:
     store.commit(batch_for(make_operation("tx-new")))  # all modules are loaded while we may read them
 if os.geteuid() == 0:

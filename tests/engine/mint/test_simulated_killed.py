@@ -17,8 +17,8 @@ from tests.engine.mint.test_simulated import Melt
 
 CHILD = """
     import os, signal, sys
-    from nutstate.engine.mint.simulated import SimulatedMint
-    from nutstate.engine.mint.simulated_state import SimulatedState
+    from nutstate.engine.simulated.mint import SimulatedMint
+    from nutstate.engine.simulated.state import SimulatedState
     from nutstate.storage.secret import Secret
     path, when, body = sys.argv[1], sys.argv[2], sys.stdin.read()
     mint = SimulatedMint(path=path)

@@ -10,8 +10,10 @@ MAKEFLAGS += --no-print-directory
 # `make demo ARGS="--outcome lost"`, `make test ARGS="-k fence"`
 ARGS ?=
 JOBS ?= 2
-COVERAGE_MIN ?= 92
+# `make test ALL=1`: every test. `make test SHARE=7`: what a commit with share 7 runs (docs/testing.md)
+export ALL SHARE SINCE
 
+CHOOSE = .venv/bin/python -m tests.selection.choose
 PYTEST = .venv/bin/python -m pytest -n $(JOBS) --dist worksteal --benchmark-disable
 MINT_PINS := cashu==0.20.2 marshmallow<4 limits<5
 FIND_MONGOD := .venv/bin/python -c 'from nutstate.storage.local.binary import find_mongod; find_mongod()'
@@ -38,7 +40,7 @@ help: ## show this list
 demo: $(if $(filter --mongo,$(ARGS)),.venv/.mongod mongod-if-possible,.venv/.run) ## pay an invoice with ecash, no network or money needed
 	@.venv/bin/nutstate demo --dir .cache/demo $(ARGS) </dev/null
 
-test: .venv/.dev mint-if-possible mongod-if-possible chromium-if-possible spin-if-possible static ## everything: format, lint, types, contracts, diagrams, all tests, a real mint, a real MongoDB, a browser, oracles, coverage
+test: .venv/.dev mint-if-possible mongod-if-possible chromium-if-possible spin-if-possible ## the tests of a commit, with a real mint, a real MongoDB, a browser; ALL=1: every test
 	@if [ -x "$(NUTSTATE_MINT_VENV)/bin/mint" ]; then lane=""; else lane="not real_mint"; \
 	  echo "NOT RUN: the tests marked real_mint, because there is no mint in $(NUTSTATE_MINT_VENV)"; fi; \
 	if [ -z "$$CI" ] && ! why=$$($(FIND_MONGOD) 2>&1); then \
@@ -46,13 +48,23 @@ test: .venv/.dev mint-if-possible mongod-if-possible chromium-if-possible spin-i
 	  echo "NOT RUN: the tests marked real_mongo or faults, because of $${why##*Unsupported: }"; fi; \
 	if [ -z "$$CI" ] && ! $(FIND_CHROMIUM); then lane="$${lane:+$$lane and }not browser"; \
 	  echo "NOT RUN: the tests marked browser, because there is no Chromium on the path"; fi; \
-	$(if $(strip $(ARGS)),$(PYTEST) -m "$$lane" $(ARGS) </dev/null,$(PYTEST) -m "$$lane" --half measured \
-	  --cov --cov-report=term --cov-fail-under=$(COVERAGE_MIN) </dev/null; first=$$?; \
-	$(PYTEST) -m "$$lane" --half rest --durations=15 </dev/null && exit $$first)
+	chosen=$$($(if $(strip $(ARGS)),echo,$(CHOOSE) measured)) || exit 1; \
+	$(call beside,$(PYTEST) -m "$$lane" $$chosen --durations=15 $(ARGS))
 
-check: .venv/.dev static ## the quick local round: no real mint, no real MongoDB, no browser, no oracles, nothing slow
-	@$(PYTEST) -q \
-	  -m "not real_mint and not real_mongo and not faults and not browser and not oracle and not slow" $(ARGS) </dev/null
+check: .venv/.dev ## the quick local round: a share, without real mint, real MongoDB, browser, oracles and what is slow
+	@chosen=$$($(if $(strip $(ARGS)),echo,$(CHOOSE))) || exit 1; \
+	$(call beside,$(PYTEST) -q $$chosen \
+	  -m "not real_mint and not real_mongo and not faults and not browser and not oracle and not slow" $(ARGS))
+
+# $(call beside,COMMAND): the static checks run beside the tests. What they say is shown when the tests are done.
+define beside
+mkdir -p .cache; $(MAKE) static >.cache/static.txt 2>&1 </dev/null & static=$$!; \
+$(1) </dev/null; tests=$$?; \
+wait $$static; static=$$?; cat .cache/static.txt; \
+[ $$static = 0 ] || echo "FAILED: the static checks, see above"; \
+[ $$tests = 0 ] || echo "FAILED: the tests, see above the static checks"; \
+exit $$((tests ? tests : static))
+endef
 
 static: .venv/.dev
 	.venv/bin/ruff format --check .

@@ -14,11 +14,14 @@ from nutstate.storage.local.replica_set import ReplicaSet
 from tests.servers.databases import Databases
 from tests.servers.mongod import mongo_servers
 from tests.support.capabilities import report
+from tests.support.folders import on_disk, use_memory
 
 __all__ = ["mongo_databases", "mongo_servers", "mongo_urls"]
 
 
-HERE = Path(__file__).parent
+pytest_plugins = ["tests.selection.plugin"]
+
+use_memory()
 
 # A shell that runs the tests in the background ignores Ctrl-C for them, and so would every program
 # they start: what Ctrl-C does could not be tested.
@@ -31,31 +34,14 @@ settings.register_profile("nutstate", deadline=None, suppress_health_check=[Heal
 settings.load_profile("nutstate")
 
 
-UNMEASURED = frozenset({"real_mint", "faults", "browser", "oracle", "slow"})
-"""Markers of tests that run without measuring coverage: measuring doubles the time of a test."""
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """``make test`` runs the two halves one after the other; together they are every test, each once."""
-    words = "the half whose coverage is measured, or the rest"
-    parser.addoption("--half", choices=("measured", "rest"), default=None, help=f"run only {words}")
-
-
-def is_measured(item: pytest.Item) -> bool:
-    """One way through everything: on SQLite, and on a real MongoDB what is about the store itself."""
-    markers = {marker.name for marker in item.iter_markers()}
-    if markers & UNMEASURED or "[memory" in item.name or "-memory" in item.name:
-        return False
-    return "real_mongo" not in markers or item.path.relative_to(HERE).parts[0] in ("storage", "contract")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the other half out."""
-    half = config.getoption("--half")
-    if half is not None:
-        kept = [item for item in items if is_measured(item) == (half == "measured")]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-        items[:] = kept
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A folder of the test's own: in memory if there is room, on the disk for a test marked ``disk``."""
+    if request.node.get_closest_marker("disk") is None:
+        yield tmp_path
+    else:
+        with on_disk() as folder:
+            yield folder
 
 
 @pytest.fixture(scope="session")

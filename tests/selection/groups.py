@@ -1,0 +1,112 @@
+"""What of the tests a commit may leave out, in which parts, and which part a commit runs.
+
+A test that belongs to no group runs in every commit. A group is cut into ``parts``: the part of a test is a
+hash of its id, so it does not depend on what else is collected. A commit runs one part of every group: the
+share, a number below ``SHARES``. Every part of every group is met on the way through all shares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Set
+from pathlib import PurePosixPath
+from typing import Any
+
+from attrs import frozen
+
+SHARES = 20
+"""A multiple of the parts of every group: the shares 0 to 19 together run everything."""
+
+TWICE = ("engine", "acceptance")
+"""Folders whose tests run on SQLite in every commit, and are repeated on other stores."""
+
+MUTANTS = ("tests/machines/test_mutants.py",)
+EXPLORATION = ("tests/machines/test_product.py",)
+
+
+@frozen
+class Case:
+    """One collected test, as far as the choice depends on it."""
+
+    id: str
+    file: str
+    markers: Set[str] = frozenset()
+    params: tuple[Any, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """The folder below ``tests/``; empty for a file outside of it."""
+        parts = PurePosixPath(self.file).parts
+        return parts[1] if len(parts) > 2 and parts[0] == "tests" else ""
+
+
+@frozen
+class Group:
+    """Tests of which a commit runs one part."""
+
+    name: str
+    about: str
+    parts: int
+    in_full_after: tuple[str, ...] = ()
+    """Folders and files: after a change in one of them the commit runs the group in full."""
+
+    def part_of(self, case: Case) -> int:
+        """The part that the test is in, from 0."""
+        return int.from_bytes(hashlib.sha256(case.id.encode()).digest()[:8]) % self.parts
+
+    def runs(self, case: Case, share: int) -> bool:
+        """Whether a commit with this share runs a test of this group."""
+        return self.part_of(case) == share % self.parts
+
+
+_RULES = ("machines", "src/nutstate/review", "tests/machines")
+
+MEMORY = Group("memory", "engine and acceptance tests again on the store in memory", 5)
+MONGODB = Group("mongodb", "engine and acceptance tests again on a real MongoDB", 5)
+MUTANT = Group("mutants", "small mistakes in the tables, each of which must be noticed", 4, _RULES)
+EXPLORED = Group("exploration", "the long explorations and the faults planted in them", 4, _RULES)
+ORACLE = Group(
+    "oracles", "foreign programs that run the exports", 4,
+    ("machines", "diagrams", "tests/diagrams/oracles", "tests/diagrams/test_export_promela.py",
+     "tests/diagrams/test_export_scxml.py", "tests/diagrams/test_export_xstate.py"),
+)  # fmt: skip
+
+GROUPS: Mapping[str, Group] = {g.name: g for g in (MEMORY, MONGODB, MUTANT, EXPLORED, ORACLE)}
+
+
+def group_of(case: Case) -> Group | None:
+    """The group of the test; None for a test that every commit runs."""
+    if "oracle" in case.markers:
+        return ORACLE
+    if case.file in MUTANTS:
+        return MUTANT
+    if case.file in EXPLORATION:
+        return EXPLORED
+    if case.folder in TWICE and "every_store" not in case.markers:
+        if "memory" in case.params:
+            return MEMORY
+        if "mongodb" in case.params:
+            return MONGODB
+    return None
+
+
+def left_out(case: Case, share: int | None, in_full: Set[str] = frozenset()) -> Group | None:
+    """The group for whose sake the test does not run; None if it runs. Without a share every test runs."""
+    group = group_of(case)
+    if share is None or group is None or group.name in in_full or group.runs(case, share):
+        return None
+    return group
+
+
+def in_full(changed: Set[str] | None) -> frozenset[str]:
+    """Names of the groups to run in full after these files changed; with None, of all that name folders."""
+    return frozenset(
+        group.name
+        for group in GROUPS.values()
+        if group.in_full_after
+        and (changed is None or any(_lies_in(file, group.in_full_after) for file in changed))
+    )
+
+
+def _lies_in(file: str, places: tuple[str, ...]) -> bool:
+    return any(file == place or file.startswith(place + "/") for place in places)

@@ -54,7 +54,7 @@ class Checks(Core):
         )
         if sources is not None and proofs is not None:
             raise InvalidArgument("name sources or give proofs, not both", code="INVALID_SOURCES")
-        look = Lookover(wallet, self.store, self.mint, self._driver, self.settings, self._run)
+        look = Lookover(wallet, self.store, self.mint, self._driver, self.settings, self._new_run)
         if proofs is not None:
             given = parse_token(None, proofs, wallet.mint_url, wallet.unit)
             return look.foreign(given.proofs)
@@ -118,4 +118,4 @@ class Checks(Core):
         return self._sweep().run(query, progress)
 
     def _sweep(self) -> Sweep:
-        return Sweep(self.store, self._driver, self.settings, self._keysets, self._run)
+        return Sweep(self.store, self._driver, self.settings, self._keysets, self._new_run)

@@ -78,7 +78,9 @@ class Core:
         )
         self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open, asked.heard)
         self._outside = Outside(self._driver, self.settings, self._stored, self._open)
-        self._follow_ups = FollowUps(store, self._driver, self._recovery, self.clock, self.mint, self._new_run)
+        self._follow_ups = FollowUps(
+            store, self._driver, self._recovery, self.clock, self.mint, self._new_run
+        )
         self._admission = Admission(
             store, self._driver, self._recovery, self.settings, self.clock, self._new_run, rng
         )

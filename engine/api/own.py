@@ -48,10 +48,10 @@ class OwnKinds(Payments):
     ) -> Handle:
         """Start an operation of a kind of one's own and drive it for up to ``wait_s`` seconds.
 
-        ``data`` is an instance of the kind's data class. ``event`` is the caller's event that begins it; it may
-        be left out when the machine has only one. ``evidence`` is what its guards and effects find as
-        ``look.own`` and ``context.own``. The same ``transaction_id`` or ``idempotency_key`` with the same request
-        returns the first operation.
+        ``data`` is an instance of the kind's data class. ``event`` is the caller's event that begins it; it
+        may be left out when the machine has only one. Its guards and effects find ``evidence`` as ``look.own``
+        and ``context.own``. The same ``transaction_id`` or ``idempotency_key`` with the same request returns
+        the first operation.
 
         Codes: UNKNOWN_KIND, INVALID_EVENT, INVALID_DATA, INVALID_*, IDEMPOTENCY_KEY_REUSED,
         DUPLICATE_TRANSACTION_ID, and those of the machine's guards; nothing is written then.
@@ -75,10 +75,10 @@ class OwnKinds(Payments):
     ) -> Handle:
         """Tell a stored operation what happened, and drive it on for up to ``wait_s`` seconds.
 
-        The event is one that a caller can cause. An operator's event needs a ``reason``; ``operator`` names who
-        decides. An event that the state absorbs changes nothing. Codes: NOT_FOUND, UNKNOWN_MACHINE,
-        INVALID_EVENT, OPERATOR_REASON_MISSING, INVALID_OPERATOR, UNDEFINED_TRANSITION and those of the machine's
-        guards; nothing is written then.
+        The event is one that a caller or an operator causes. An operator's event needs a ``reason``;
+        ``operator`` names who decides. An event that the state absorbs changes nothing. Codes: NOT_FOUND,
+        UNKNOWN_MACHINE, INVALID_EVENT, OPERATOR_REASON_MISSING, INVALID_OPERATOR, UNDEFINED_TRANSITION and
+        those of the machine's guards; nothing is written then.
         """
         name = self._bound(operation_id, npub)
         machine = self.kinds.machine_of(self._stored(name))
@@ -159,10 +159,11 @@ class OwnKinds(Payments):
         def start() -> Operation:
             given = {"mint_url": parent.mint_url, "unit": parent.unit, **options}
             began = given.pop("event", None), given.pop("evidence", None)
+            amount, data = given.get("amount", 0), given.get("data")
+            url, unit = given["mint_url"], given["unit"]
             op = self._new_own(
-                kind, parent.npub, given["mint_url"], given["unit"], given.get("amount", 0), given.get("data"),
-                parent.wallet_id, child, None,
-            )  # fmt: skip
+                kind, parent.npub, url, unit, amount, data, parent.wallet_id, child, None
+            )
             event = Happened(_first_event(self.kinds.named(kind).latest, began[0]), Evidence(own=began[1]))
             return self._begin(attrs.evolve(op, parent_id=parent.id), event, 0)
 

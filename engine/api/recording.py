@@ -14,7 +14,6 @@ from ...storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
 from ...storage.records import DedupRecord, Operation, Policy, Proof, Reason, Token
 from ..errors import InvalidArgument, Refused, refusal_error
 from ..loop import new_operation
-from ..loop.draft import Draft
 from ..loop.drive import Happened, Run
 from ..loop.effect_context import is_free
 from ..loop.evidence import Chosen, Evidence, Recorded, Selection

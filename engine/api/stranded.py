@@ -137,7 +137,7 @@ class Stranded(Core):
         selection = Selection(tuple(Chosen(token, token.proofs) for token in tokens), 0)
         op = new_check(wallet, selection.amount, self.clock.now())
         evidence = evolve(said, selection=selection)
-        return store_check(self._driver, self._run, op, Happened(event, evidence), actor="operator")
+        return store_check(self._driver, self._new_run, op, Happened(event, evidence), actor="operator")
 
     def _givers(self, tokens: Sequence[Token]) -> list[Operation]:
         """The payments these coins were given up with, or that ended without them."""
@@ -215,7 +215,9 @@ class Stranded(Core):
             operator_reason=said.operator_reason,
             operator=said.operator,
         )
-        return store_check(self._driver, self._run, op, Happened("found_paid", evidence), actor="operator")
+        return store_check(
+            self._driver, self._new_run, op, Happened("found_paid", evidence), actor="operator"
+        )
 
     def _spent(self, wallet: Wallet, tokens: Sequence[Token], sent: frozenset[Secret]) -> frozenset[str]:
         """Names of those proofs in these tokens that were sent and that the mint calls SPENT."""

@@ -15,7 +15,6 @@ from ...storage.errors import CorruptRecord, Duplicate, page_of
 from ...storage.port import OperationQuery, Store
 from ...storage.records import Operation
 from ..cashu.keysets import Keysets
-from ..loop.draft import Draft
 from ..loop.drive import Run
 from ..loop.driver import Driver
 from ..settings import Settings
@@ -94,7 +93,7 @@ class Sweep:
     driver: Driver
     settings: Settings
     keysets: Keysets
-    new_run: Callable[[Draft], Run]
+    new_run: Callable[[Operation, str], Run]
     done: int = 0
     checks: int = 0
     snapshot_ms: float = 0.0

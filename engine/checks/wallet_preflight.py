@@ -10,15 +10,14 @@ from functools import partial
 import attrs
 from attrs import define, field, frozen
 
-from ...machines.registry import latest
+from ...machines.check.table import CHECK
 from ...storage.batch import proof_key
 from ...storage.errors import Conflict, page_of
 from ...storage.port import Store, TokenQuery
 from ...storage.records import Operation, Proof, Reason, Token
 from ..cashu.port import Failure, MintPort, ProofState
 from ..errors import MintError
-from ..loop import new_operation as requests
-from ..loop.draft import Draft
+from ..loop import new_operation
 from ..loop.drive import Happened, Run
 from ..loop.driver import Driver
 from ..loop.evidence import Chosen, Evidence, Selection
@@ -65,7 +64,7 @@ class Lookover:
     mint: MintPort
     driver: Driver
     settings: Settings
-    new_run: Callable[[Draft], Run]
+    new_run: Callable[[Operation, str], Run]
     found: list[Discrepancy] = field(factory=list)
     actions: Counter[str] = field(factory=Counter)
     proofs: int = 0
@@ -223,8 +222,8 @@ class Lookover:
 
 def new_check(wallet: Wallet, amount: int, now: int, parent_id: str | None = None) -> Operation:
     """A check that nobody has stored yet."""
-    op = requests.new_operation(
-        "check", now=now, npub=wallet.npub, mint_url=wallet.mint_url, unit=wallet.unit, amount=amount,
+    op = new_operation.new_operation(
+        CHECK, now=now, npub=wallet.npub, mint_url=wallet.mint_url, unit=wallet.unit, amount=amount,
         wallet_id=wallet.wallet_id,
     )  # fmt: skip
     return attrs.evolve(op, method=None, parent_id=parent_id)
@@ -232,13 +231,13 @@ def new_check(wallet: Wallet, amount: int, now: int, parent_id: str | None = Non
 
 def store_check(
     driver: Driver,
-    new_run: Callable[[Draft], Run],
+    new_run: Callable[[Operation, str], Run],
     op: Operation,
     happened: Happened,
     actor: str = "engine",
 ) -> Operation:
     """Commit the one step of a check."""
-    run = new_run(Draft(latest("check"), op, stored=False, actor=actor))
+    run = new_run(op, actor)
     driver.take(run, happened)
     return driver.drive(run, 0)
 

@@ -44,8 +44,8 @@ class Children:
 
     def melt(self, parent: Operation, *, invoice: object, name: str = "melt", **options: Any) -> Child:
         """Pay an invoice from the parent's wallet: the child melt as it stands. The same call again returns
-        the same child. ``options`` are those of :meth:`Engine.melt` (``fee_max``, ``sources``, ``on_unpaid``);
-        owner, mint, unit and wallet are the parent's."""
+        the same child. ``options`` are those of :meth:`Engine.melt` (``fee_max``, ``sources``,
+        ``on_unpaid``); owner, mint, unit and wallet are the parent's."""
         return self.melt_with(parent, name, {"invoice": invoice, **options})
 
     def start(self, parent: Operation, kind: str, *, name: str = "", **options: Any) -> Child:

@@ -10,7 +10,7 @@ from attrs import define
 from ...storage.errors import Conflict
 from ...storage.records import Operation
 from ..api import arguments
-from ..errors import Refused, refusal_error
+from ..errors import Refused
 from ..settings import Settings
 from .drive import Happened, Run
 from .driver import TOO_OLD, Driver
@@ -80,8 +80,8 @@ class Outside:
             return run.operation
         if not decision.accepted:
             self.driver.log.refused(run.operation, decision)
-            raise refusal_error(
-                decision.refusals, state=decision.state, operation=run.operation.id, event=happened.event
+            raise run.refusal(
+                decision, state=decision.state, operation=run.operation.id, event=happened.event
             )
         self.driver.stage(run, happened, decision)
         self.driver.commit(run)

@@ -16,6 +16,7 @@ from ..cashu.input_limits import InputLimits
 from ..cashu.keysets import Keysets
 from ..cashu.outputs import BadSignature
 from ..cashu.port import Keyset, MeltQuote, MintPort
+from ..errors import Refused, refusal_error
 from ..ports import Clock
 from ..settings import Settings
 from .children import Children
@@ -178,6 +179,13 @@ class Run:
             Look(self.kind, self.draft, evidence, self.settings, self.judged_at(), self.elapsed())
         )
         return step(self.draft.machine, self.operation.state, event, facts)
+
+    def refusal(self, decision: Decision, **details: Any) -> Refused:
+        """The refused decision as an error, graded by the kind where the code is its own."""
+        error = refusal_error(decision.refusals, **details)
+        if error.code in self.kind.codes:
+            error.severity = self.kind.codes[error.code][0]
+        return error
 
     def input_tokens(self) -> tuple[Token, ...]:
         return tuple(self.draft.token(part.token_id) for part in self.operation.inputs)

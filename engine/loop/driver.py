@@ -16,7 +16,6 @@ from ...storage.catalogue import DB_FAILURE_AFTER_SUCCESS
 from ...storage.errors import CommitUnknown, Conflict, StorageError, StoreUnavailable
 from ...storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
 from ...storage.records import AuditRecord, Lease, Operation, Reason
-from ..errors import refusal_error
 from ..ports import Clock, Faults, Worker
 from ..settings import Settings
 from .draft import Draft, operation_entity
@@ -137,7 +136,7 @@ class Driver:
         if decision.outcome != "absorbed":
             self.log.refused(run.operation, decision)
             if not run.draft.stored:
-                raise refusal_error(decision.refusals)
+                raise run.refusal(decision)
         run.idle_polls += 1
         return False
 

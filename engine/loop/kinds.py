@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from attrs import field, frozen
+from attrs import field, frozen, has
 
 from ...machines.registry import UnknownMachine
 from ...machines.spec import Decision, Machine
 from ...machines.token.table import TOKEN
+from ...storage.catalogue import ERRORS, SEVERITIES
 from ...storage.errors import StoreUnsupported
 from ...storage.port import Reader
 from ...storage.records import MachineRef, Operation
+from ..errors import InvalidArgument
 from .drive import Happened, Result, Run
 from .effect_context import EffectContext
 from .evidence import Evidence
@@ -26,7 +28,7 @@ EffectCode = Callable[[EffectContext], None]
 OperatorLook = Callable[[Run, bool], Happened | Evidence]
 
 
-class KindInvalid(ValueError):
+class KindInvalid(InvalidArgument):
     """A kind does not fit its machines. The message names the place and what to do."""
 
     code = "KIND_INVALID"
@@ -79,6 +81,7 @@ class Kind(Generic[F]):
     | ``pause`` | seconds until the next look, from the engine's own back-off |
     | ``operator_looks`` | by event of an operator: what is asked of the mint before the event is decided |
     | ``alarm`` | code of the alarm while the operation is parked |
+    | ``codes`` | its own refusal codes: severity (LOW to CRITICAL) and a sentence |
     | ``started_by`` | the call that starts it, where ``Engine.start`` must not |
     | ``audit`` | what the audit record of a transition tells beside the common data; no secret |
 
@@ -97,6 +100,7 @@ class Kind(Generic[F]):
     operator_looks: Mapping[str, OperatorLook] = field(factory=dict, repr=False)
     alarm: Callable[[Operation], str | None] = field(default=no_alarm, repr=False)
     audit: Callable[[Operation, Evidence], Mapping[str, Any]] = field(default=nothing_more, repr=False)
+    codes: Mapping[str, tuple[str, str]] = field(factory=dict, repr=False)
     started_by: str = ""
 
     def __attrs_post_init__(self) -> None:
@@ -105,6 +109,13 @@ class Kind(Generic[F]):
         names = sorted({machine.name for machine in self.machines})
         if len(names) > 1:
             raise KindInvalid(f"the machines of one kind have one name, not {' and '.join(names)}")
+        if not has(self.data):
+            raise KindInvalid(f"data of kind {self.name!r} is a frozen attrs class, not {self.data.__name__}")
+        for code, (severity, _) in self.codes.items():
+            if code in ERRORS:
+                raise KindInvalid(f"the code {code!r} of kind {self.name!r} has a grade already: choose another")
+            if severity not in SEVERITIES:
+                raise KindInvalid(f"severity of {code!r} is one of {', '.join(SEVERITIES)}, not {severity!r}")
         versions = [machine.version for machine in self.machines]
         for version in versions:
             if versions.count(version) > 1:
@@ -127,6 +138,17 @@ class Kind(Generic[F]):
                         f"transition {edge.id!r} of {named} names the effect {effect!r}, for which the kind "
                         "has no code: add it to effects"
                     )
+
+        graded = ERRORS.keys() | self.codes.keys()
+        refusals = [(f"guard {guard.name!r}", guard.code) for guard in machine.guards.values()]
+        for state in machine.states:
+            refusals += [(f"state {state.name!r}", refuse.code) for refuse in state.refuses]
+        for place, code in refusals:
+            if code not in graded:
+                raise KindInvalid(
+                    f"{place} of {named} refuses with {code!r}, which has no grade: add it to codes, such as "
+                    f'codes={{"{code}": ("LOW", "what it means")}}'
+                )
 
     @property
     def name(self) -> str:
@@ -151,12 +173,14 @@ class Kind(Generic[F]):
 class Kinds:
     """The kinds an engine knows, by name. ``kinds | other`` is both together.
 
-    KindInvalid (code KIND_INVALID) when two of them have one name, or one is named like the token's machine.
+    KindInvalid (code KIND_INVALID) when two of them have one name, one is named like the token's machine, or
+    the lint finds an error in a table of one's own.
     """
 
     def __init__(self, *kinds: Kind[Any]) -> None:
         self._by_name: dict[str, Kind[Any]] = {}
         for kind in kinds:
+            _check_tables(kind)
             if kind.name == TOKEN.name:
                 raise KindInvalid(f"{kind.name!r} is the machine of tokens: choose another name")
             if self._by_name.setdefault(kind.name, kind) is not kind:
@@ -212,6 +236,18 @@ class Kinds:
                     raise UnknownMachine(f"machine {named} was changed without a new version")
                 return machine
         raise UnknownMachine(f"machine {named} is not known to this release")
+
+
+def _check_tables(kind: Kind[Any]) -> None:
+    """Lint the machines of a service's own kind; those of the package are linted by its tests."""
+    if kind.started_by:
+        return
+    from ...review.lint import lint
+
+    for finding in lint(kind.machines):
+        if finding.severity == "error":
+            place = f"{finding.machine} {finding.where}".strip()
+            raise KindInvalid(f"{place}: {finding.sentence} ({finding.code}); {finding.fix}")
 
 
 def _unknown(op: Operation, why: str) -> StoreUnsupported:

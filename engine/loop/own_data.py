@@ -25,7 +25,9 @@ class NoData:
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
     converter.register_unstructure_hook(Secret, lambda secret: secret.reveal())
-    converter.register_structure_hook(Secret, lambda text, _: text if isinstance(text, Secret) else Secret(text))
+    converter.register_structure_hook(
+        Secret, lambda text, _: text if isinstance(text, Secret) else Secret(text)
+    )
     return converter
 
 
@@ -36,9 +38,7 @@ def stored_data(data: object, kind: type) -> Mapping[str, Any]:
     """The data as the store keeps it: names of fields to JSON values, a Secret as its text. Code
     INVALID_DATA for an instance of another class, or values that JSON has no word for."""
     if type(data) is not kind:
-        raise InvalidArgument(
-            f"data is a {kind.__name__}, not a {type(data).__name__}", code="INVALID_DATA"
-        )
+        raise InvalidArgument(f"data is a {kind.__name__}, not a {type(data).__name__}", code="INVALID_DATA")
     try:
         found: dict[str, Any] = _CONVERTER.unstructure(data)
         _CONVERTER.structure(found, kind)  # a value that would not be read is not written
@@ -57,6 +57,8 @@ def data_of(op: Operation, kind: type[D]) -> D:
         return _CONVERTER.structure(dict(op.data), kind)
     except (BaseValidationError, ForbiddenExtraKeysError, TypeError, ValueError, AttributeError):
         error = CorruptRecord(
-            f"operation {op.id}: its data is not a {kind.__name__}", document=f"operation:{op.id}", field="data"
+            f"operation {op.id}: its data is not a {kind.__name__}",
+            document=f"operation:{op.id}",
+            field="data",
         )
     raise error  # outside: the cause may show a secret

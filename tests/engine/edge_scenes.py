@@ -21,6 +21,7 @@ from nutstate.engine.operations.melt.fences import fenced_amount
 from nutstate.engine.ports import NoFaults, Worker
 from nutstate.engine.tokens.proofs import name_of, sent_keys, sent_secrets
 from nutstate.machines import MELT as MELT_MACHINE
+from nutstate.machines.registry import latest
 from nutstate.machines.spec import NONE, Transition
 from nutstate.storage.batch import proof_key
 from nutstate.storage.port import TokenQuery
@@ -310,7 +311,7 @@ OTHER_HASH = "cd" * 32
 def somebody_else(run: Run) -> None:
     """Another melt prepares to pay with the small token; it claims a payment hash of its own."""
     op = requests.new_operation(
-        "melt", now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
+        latest("melt"), now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
         transaction_id=OTHER, request=Secret("lnbc1other"), payment_hash=OTHER_HASH,
     )  # fmt: skip
     other = Run(
@@ -340,7 +341,7 @@ def somebody_else(run: Run) -> None:
 def strand(run: Run, token_id: str) -> None:
     """Another melt finds that the mint will not take this token."""
     op = requests.new_operation(
-        "melt", now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
+        latest("melt"), now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
         transaction_id="tx_melt_that_strands", request=Secret("lnbc1strands"), payment_hash="ef" * 32,
     )  # fmt: skip
     draft = Draft(MELT_MACHINE, op, False, "test")

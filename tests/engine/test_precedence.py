@@ -118,7 +118,8 @@ class Wrong:
         engine, request = self.engine, self.request
         text, decoded, amount = arguments.invoice(request["invoice"], "sat")
         op = requests.new_operation(
-            "melt", now=self.clock.now(), npub=NPUB, mint_url=self.mint.url, unit="sat", amount=amount,
+            latest("melt"), now=self.clock.now(), npub=NPUB, mint_url=self.mint.url, unit="sat",
+            amount=amount,
             wallet_id=wallet_id, policy=Policy(sources=tuple(request.get("sources", ()))),
             request=text, payment_hash=decoded.payment_hash,
         )  # fmt: skip

@@ -7,4 +7,9 @@ from ...loop.kinds import Kind
 from .effects import store_deposit
 from .facts import deposit_facts
 
-DEPOSIT_KIND = Kind(machines=(DEPOSIT,), started_by="Engine.deposit", facts=deposit_facts, effects={"store_deposit": store_deposit})
+DEPOSIT_KIND = Kind(
+    machines=(DEPOSIT,),
+    started_by="Engine.deposit",
+    facts=deposit_facts,
+    effects={"store_deposit": store_deposit},
+)

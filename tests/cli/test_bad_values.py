@@ -12,6 +12,7 @@ from nutstate.engine.cashu.token_codec import encode_token
 from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.records import Proof
 from nutstate.storage.secret import Secret
+from tests.support.cases import every
 
 from .conftest import NPUB, Wallet, dump
 from .test_help import OURS
@@ -122,9 +123,13 @@ LOOKED_UP_FIRST = ("confirm", "cancel", *NEEDS_REASON)
 LATER = ("--wait", "--reason", "--operator")
 
 
-def cases() -> list[tuple[str, str, str, tuple[int, str | None]]]:
+Bad = tuple[str, str, str, tuple[int, str | None]]
+"""Command, option, value, and what it must end with."""
+
+
+def cases() -> list[Bad]:
     """Every option of every command with every bad value we know for it."""
-    found: list[tuple[str, str, str, tuple[int, str | None]]] = []
+    found: list[Bad] = []
     for path, command in OURS:
         name = " ".join(path)
         for option in command.params:
@@ -226,28 +231,40 @@ def with_base(name: str, option: str, value: str, invoice: str, folder: Path) ->
     return [*name.split(), *args, f"{option}={value}"]
 
 
-@pytest.mark.parametrize(("name", "option", "value", "expected"), cases())
-def test_bad_flag_on_a_store_that_exists(
-    wallet: Wallet, invoice: str, name: str, option: str, value: str, expected: tuple[int, str | None]
-) -> None:
-    check(wallet, with_base(name, option, value, invoice, wallet.folder), expected)
+BY_COMMAND = [[case for case in cases() if case[0] == name] for name in BASE]
+by_command = pytest.mark.parametrize("bad", BY_COMMAND, ids=BASE)
 
 
-@pytest.mark.parametrize(("name", "option", "value", "expected"), cases())
-def test_bad_flag_makes_no_store(
-    empty: Wallet, invoice: str, name: str, option: str, value: str, expected: tuple[int, str | None]
-) -> None:
-    looks_first = (
-        name not in ("mint", "deposit", "demo") and expected[0] == 1
-    )  # "there is no store" comes first
-    check(
-        empty,
-        with_base(name, option, value, invoice, empty.folder),
-        (expected[0], None if looks_first else expected[1]),
-    )
+@by_command
+def test_bad_flag_on_a_store_that_exists(wallet: Wallet, invoice: str, bad: list[Bad]) -> None:
+    """Each case leaves the store as it was, so all of a command share one."""
+
+    @every(("name", "option", "value", "expected"), bad)
+    def test(name: str, option: str, value: str, expected: tuple[int, str | None]) -> None:
+        check(wallet, with_base(name, option, value, invoice, wallet.folder), expected)
+
+    test()
 
 
-@pytest.mark.parametrize(("name", "args", "expected"), POSITIONAL)
+@by_command
+def test_bad_flag_makes_no_store(empty: Wallet, invoice: str, bad: list[Bad]) -> None:
+    @every(("name", "option", "value", "expected"), bad)
+    def test(name: str, option: str, value: str, expected: tuple[int, str | None]) -> None:
+        # "there is no store" comes first
+        looks_first = name not in ("mint", "deposit", "demo") and expected[0] == 1
+        code = None if looks_first else expected[1]
+        check(empty, with_base(name, option, value, invoice, empty.folder), (expected[0], code))
+
+    test()
+
+
+def test_every_command_has_bad_values() -> None:
+    """A command that is not in the list would be tested by no case."""
+    assert sum(len(bad) for bad in BY_COMMAND) == len(cases())
+    assert all(BY_COMMAND)
+
+
+@every(("name", "args", "expected"), POSITIONAL)
 def test_bad_arguments(wallet: Wallet, name: str, args: list[str], expected: tuple[int, str | None]) -> None:
     check(wallet, [name, *args], expected)
 

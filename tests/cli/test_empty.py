@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 import pytest
 
+from tests.support.cases import every
+
 from .conftest import Wallet
 from .test_help import ALL
 
@@ -19,8 +21,8 @@ PLACES = sorted(
 )
 
 
-@pytest.mark.parametrize(("name", "option"), PLACES)
-@pytest.mark.parametrize("form", ["=", " ", "= "])
+@every(("name", "option"), PLACES)
+@every("form", ["=", " ", "= "])
 def test_an_empty_place_is_wrong_usage(empty: Wallet, name: str, option: str, form: str) -> None:
     """R309: it is not taken for "not given", which would open the default wallet or write here."""
     words = [f"{option}={form[1:]}"] if form[0] == "=" else [option, ""]

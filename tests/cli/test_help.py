@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from nutstate import __version__
 from nutstate.cli import app
 from nutstate.cli.errors import HINTS
+from tests.support.cases import every
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +32,7 @@ ALL = tuple(commands(app))
 OURS = tuple((path, command) for path, command in ALL if path[0] not in ("machines", "diagrams", "errors"))
 
 
-@pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) for path, _ in ALL])
+@every(("path", "command"), ALL, ids=[" ".join(path) for path, _ in ALL])
 def test_help_names_every_option(path: tuple[str, ...], command: click.Command) -> None:
     shown = CliRunner().invoke(app, [*path, "--help"])
     assert shown.exit_code == 0
@@ -44,7 +45,7 @@ def test_help_names_every_option(path: tuple[str, ...], command: click.Command) 
             assert str(parameter.human_readable_name) in shown.stdout
 
 
-@pytest.mark.parametrize(("path", "command"), OURS, ids=[" ".join(path) for path, _ in OURS])
+@every(("path", "command"), OURS, ids=[" ".join(path) for path, _ in OURS])
 def test_every_command_has_an_example_and_the_common_options(
     path: tuple[str, ...], command: click.Command
 ) -> None:
@@ -102,7 +103,7 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@every("name", TEXTS)
 def test_texts_name_only_what_exists(name: str) -> None:
     """R308: every command and option that a help text, a hint or a page names can be run."""
     wrong = [words for words in named_commands(TEXTS[name]) if missing(words)]

@@ -19,6 +19,7 @@ from nutstate.machines import CHECK
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Machine, State, edges
 from tests.diagrams.oracles.odd import ODD
+from tests.support.cases import every
 
 
 @given(st.lists(st.text(max_size=6)), st.frozensets(st.sampled_from(["x", "a", "if", "x_2"])))
@@ -66,8 +67,8 @@ def test_the_texts_do_not_depend_on_the_run() -> None:
     assert len(runs) == 1 and runs != {b""}
 
 
-@pytest.mark.parametrize("machine", [*RELEASED, ODD], ids=lambda machine: machine.name[:7])
-@pytest.mark.parametrize("name", FORMATS)
+@every("machine", [*RELEASED, ODD], ids=lambda machine: machine.name[:7])
+@every("name", FORMATS)
 def test_every_export_is_text_that_ends_with_a_line(name: str, machine: Machine[Any]) -> None:
     text = export(machine, name)
     assert text.endswith("\n") and not text.endswith("\n\n")

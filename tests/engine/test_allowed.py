@@ -17,6 +17,7 @@ from nutstate.engine.errors import InvalidArgument, MintError
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Dleq, Proof
 from nutstate.storage.secret import Secret
+from tests.support.cases import every
 from tests.support.everything import everything
 from tests.support.wallet import NPUB, QUICK, funded, npub_of
 
@@ -65,7 +66,7 @@ def gift(engine: Engine, mint: SimulatedMint) -> str:
     return encode_token(mint.url, "sat", found.proofs).reveal()
 
 
-@pytest.mark.parametrize("url", NEIGHBOURS)
+@every("url", NEIGHBOURS)
 def test_neighbours_are_known_in_every_spelling(url: str) -> None:
     """R237: private, loopback, link-local and other reserved addresses, and names of local networks."""
     assert is_neighbour(url)
@@ -115,7 +116,7 @@ def test_what_is_allowed(store: Store) -> None:
     assert refused.value.code == "MINT_NOT_ALLOWED", "another wallet's mint is not this wallet's"
 
 
-@pytest.mark.parametrize("url", NEIGHBOURS)
+@every("url", NEIGHBOURS)
 def test_no_callback_allows_a_neighbour(store: Store, url: str) -> None:
     """R237: only the caller's own word, in mint_url or in the settings, lets a private address be asked."""
     mint = SimulatedMint("https://mint.simulated")

@@ -25,6 +25,7 @@ from nutstate.engine.loop.log import Log
 from nutstate.engine.loop.recovery import SILENT_MAX
 from nutstate.storage.port import Store
 from nutstate.storage.secret import Secret
+from tests.support.cases import every
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 
 URL = "https://mint.example"
@@ -68,8 +69,8 @@ def ask(answer: Any, call: str = "melt_quote_state") -> tuple[Any, list[str]]:
     return getattr(asked, call)(URL, "x"), [name for name, _ in lines.told]
 
 
-@pytest.mark.parametrize("call", ANSWERS)
-@pytest.mark.parametrize("error", [RuntimeError("secret"), ValueError("x"), MemoryError(), RecursionError()])
+@every("call", ANSWERS)
+@every("error", [RuntimeError("secret"), ValueError("x"), MemoryError(), RecursionError()])
 def test_a_port_that_raises_is_ambiguous(call: str, error: Exception) -> None:
     """R196: and it is noted, without what the error says."""
     answer, told = ask(error, call)
@@ -83,15 +84,15 @@ def test_a_crash_is_no_answer() -> None:
         ask(KeyboardInterrupt())
 
 
-@pytest.mark.parametrize("call", ANSWERS)
-@pytest.mark.parametrize("answer", [None, 7, "PAID", {}, [], (None,), (7,), object()], ids=range(8))
+@every("call", ANSWERS)
+@every("answer", [None, 7, "PAID", {}, [], (None,), (7,), object()], ids=range(8))
 def test_what_the_port_does_not_promise(call: str, answer: Any) -> None:
     """R196: is no answer."""
     given, told = ask(answer, call)
     assert isinstance(given, Ambiguous) and told == ["mint_answer_unusable"]
 
 
-@pytest.mark.parametrize(
+@every(
     "changes",
     [
         {"id": "\ud800"},

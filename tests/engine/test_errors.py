@@ -16,13 +16,14 @@ from nutstate.storage.errors import CommitUnknown, Conflict, StoreUnavailable
 from nutstate.storage.port import OperationQuery
 from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
+from tests.support.cases import every
 from tests.support.everything import everything
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
 # -- the catalogue in the errors -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", sorted(ERRORS))
+@every("code", sorted(ERRORS))
 def test_r150_r151_an_error_takes_severity_and_retryable_from_the_catalogue(code: str) -> None:
     entry = ERRORS[code]
     error = NutstateError("words", code=code, detail=1)

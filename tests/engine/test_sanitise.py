@@ -20,6 +20,7 @@ from nutstate.engine.audit.sanitise import HIDDEN, clean_text, sanitise
 from nutstate.engine.loop.log import Log
 from nutstate.storage.port import AuditQuery
 from tests.engine.test_secrets import markers
+from tests.support.cases import every
 from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
@@ -43,8 +44,8 @@ def shown(value: Any) -> str:
     return json.dumps(sanitise(value), ensure_ascii=False)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("depth", range(8))
+@every("name", NAMES)
+@every("depth", range(8))
 def test_a_telling_name_hides_its_value(name: str, depth: int) -> None:
     """R137, R140: whatever form it has, at every depth, and the caller's object stays as it was."""
     for secret in (
@@ -66,7 +67,7 @@ def test_a_telling_name_hides_its_value(name: str, depth: int) -> None:
         assert value == before
 
 
-@pytest.mark.parametrize(
+@every(
     "secret",
     [
         HEX,

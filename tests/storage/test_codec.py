@@ -25,6 +25,7 @@ from nutstate.storage.records import AuditRecord, DedupRecord, Operation, Token,
 from nutstate.storage.rules.codec import AMOUNT_MAX, dump_json, from_plain, load_json, plain, to_plain
 from nutstate.storage.secret import Secret
 from nutstate.storage.testing.records import batch_for, make_operation, make_token
+from tests.support.cases import every
 
 KINDS: list[Any] = [Operation, Token, AuditRecord, DedupRecord]
 TIME_MAX = 253_402_300_799_999
@@ -162,7 +163,7 @@ def ids(case: tuple[Any, Any, tuple[Any, ...]]) -> str:
 MARK = "MARKER-never-to-be-shown"
 
 
-@pytest.mark.parametrize("case", CASES, ids=ids)
+@every("case", CASES, ids=ids)
 def test_every_missing_field_is_refused(case: tuple[Any, dict[str, Any], tuple[Any, ...]]) -> None:
     kind, document, path = case
     if path[0] in FREE and len(path) > 1:
@@ -177,8 +178,8 @@ def test_every_missing_field_is_refused(case: tuple[Any, dict[str, Any], tuple[A
     assert caught.value.details == {"document": "document:1", "field": named(path)}
 
 
-@pytest.mark.parametrize("wrong", [MARK, 7, True, 1.5, None, [], {}, [MARK], {MARK: MARK}, 2**53])
-@pytest.mark.parametrize("case", CASES, ids=ids)
+@every("wrong", [MARK, 7, True, 1.5, None, [], {}, [MARK], {MARK: MARK}, 2**53])
+@every("case", CASES, ids=ids)
 def test_every_value_of_another_type_is_refused(
     case: tuple[Any, dict[str, Any], tuple[Any, ...]], wrong: Any
 ) -> None:

@@ -14,18 +14,19 @@ from nutstate.engine.cashu.classify import (
     safe_detail,
 )
 from nutstate.engine.cashu.port import Ambiguous, Refused
+from tests.support.cases import every
 
 PROOF = [10001, *range(11005, 11016), 12001, 12002, 12003, *range(30001, 31005)]
 NO_PROOF = [0, 10000, 11000, 11001, 11002, 11003, 11004, 11016, 11017, 12000, 12004, 20000, 20001, 20002]
 NO_PROOF += [20003, 20004, 20005, 20006, 20008, 20009, 31005, 40001, 80001, 10**9, 2**53 - 1]
 
 
-@pytest.mark.parametrize("code", PROOF)
+@every("code", PROOF)
 def test_codes_that_prove_nothing_was_executed(code: int) -> None:
     assert classify_error(400, {"code": code, "detail": "no"}) == Refused(code, "no", True)
 
 
-@pytest.mark.parametrize("code", NO_PROOF)
+@every("code", NO_PROOF)
 def test_codes_that_prove_nothing(code: int) -> None:
     assert classify_error(400, {"code": code, "detail": "no"}) == Refused(code, "no", False)
 
@@ -48,16 +49,16 @@ def test_an_expired_quote_is_a_proof_only_if_nothing_was_sent() -> None:
     assert not is_definitive(None, nothing_sent=True)
 
 
-@pytest.mark.parametrize("status", [300, 302, 304, 308, 408, 429, 500, 502, 503, 504, 520, 599, 100, 199])
-@pytest.mark.parametrize("payload", [None, {}, {"code": 10001, "detail": "no"}, [], "text"])
+@every("status", [300, 302, 304, 308, 408, 429, 500, 502, 503, 504, 520, 599, 100, 199])
+@every("payload", [None, {}, {"code": 10001, "detail": "no"}, [], "text"])
 def test_statuses_that_prove_nothing_whatever_they_say(status: int, payload: object) -> None:
     answer = classify_error(status, payload)
     assert isinstance(answer, Ambiguous)
     assert str(status) in answer.detail
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 422, 451])
-@pytest.mark.parametrize("payload", [None, [], "<html>", 7, True])
+@every("status", [400, 401, 403, 404, 405, 409, 422, 451])
+@every("payload", [None, [], "<html>", 7, True])
 def test_a_refusal_without_a_json_object_may_be_anybodys(status: int, payload: object) -> None:
     assert isinstance(classify_error(status, payload), Ambiguous)
 

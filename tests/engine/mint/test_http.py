@@ -30,6 +30,7 @@ from nutstate.engine.cashu.port import (
 )
 from nutstate.engine.loop.asking import checked
 from nutstate.storage.secret import Secret
+from tests.support.cases import every
 
 G = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 ID = "009a1f293253e41e"
@@ -68,8 +69,8 @@ def raising(error: type[Exception]) -> Callable[[httpx.Request], httpx.Response]
     return answer
 
 
-@pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize(
+@every("name", CALLS)
+@every(
     ("error", "kind"),
     [
         (httpx.ConnectError, Unreachable),
@@ -95,8 +96,8 @@ def test_transport_errors(name: str, error: type[Exception], kind: type) -> None
     assert "marker" not in repr(answer)
 
 
-@pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize(
+@every("name", CALLS)
+@every(
     "response",
     [
         {"status_code": 200, "html": "<html>welcome</html>"},

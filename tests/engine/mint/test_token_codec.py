@@ -21,6 +21,7 @@ from nutstate.engine.cashu.token_codec import (
 )
 from nutstate.storage.records import Dleq, Proof
 from nutstate.storage.secret import Secret
+from tests.support.cases import every
 
 G = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 V1, V2 = "009a1f293253e41e", "01" + "ab" * 32
@@ -87,7 +88,7 @@ def test_unknown_versions_are_not_written() -> None:
     assert decode_token(encode_token(URL, "sat", [proof(0, "yjzQhxghPdrr")], version=3)).proofs[0].id
 
 
-@pytest.mark.parametrize(
+@every(
     "body",
     [
         v3(amount=0),
@@ -126,7 +127,7 @@ def test_version_3_that_is_no_token(body: Any) -> None:
         decode_token(cashu_a(body))
 
 
-@pytest.mark.parametrize(
+@every(
     "body",
     [
         v4(a=0),
@@ -154,7 +155,7 @@ def test_version_4_that_is_no_token(body: Any) -> None:
         decode_token(cashu_b(body))
 
 
-@pytest.mark.parametrize(
+@every(
     "text",
     [
         "",

@@ -15,6 +15,7 @@ from nutstate.engine.cashu.port import UNKNOWN, BlindedMessage, KeysetInfo, Melt
 from nutstate.engine.cashu.wire import Malformed
 from nutstate.storage.records import Dleq, Output, Proof
 from nutstate.storage.secret import Secret
+from tests.support.cases import every
 
 G = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 H = "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5"
@@ -85,8 +86,8 @@ def test_an_expiry_that_names_none(expiry: object) -> None:
     assert read_state(expiry=2**43).expires_at == 2**43 * 1000 < 2**53
 
 
-@pytest.mark.parametrize("name", ["amount", "fee_reserve"])
-@pytest.mark.parametrize("value", WRONG_INTEGERS)
+@every("name", ["amount", "fee_reserve"])
+@every("value", WRONG_INTEGERS)
 def test_amounts_are_integers_that_can_be_stored(name: str, value: object) -> None:
     """R185, R195: a quote that is asked for needs them; beside a state they are set aside."""
     with pytest.raises(Malformed, match=name):
@@ -120,8 +121,8 @@ UNREADABLE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("changes", UNREADABLE, ids=lambda c: repr(c)[:40])
-@pytest.mark.parametrize("state", ["UNPAID", "PENDING", "PAID"])
+@every("changes", UNREADABLE, ids=lambda c: repr(c)[:40])
+@every("state", ["UNPAID", "PENDING", "PAID"])
 def test_nothing_hides_the_state(changes: dict[str, Any], state: str) -> None:
     """R185: what cannot be read beside a state is set aside and named, without its value."""
     read = read_state(state=state, **changes)
@@ -131,8 +132,8 @@ def test_nothing_hides_the_state(changes: dict[str, Any], state: str) -> None:
     assert name == "quote" or getattr(read, field) is None
 
 
-@pytest.mark.parametrize("changes", UNREADABLE[:10], ids=lambda c: repr(c)[:40])
-@pytest.mark.parametrize("state", ["UNPAID", "PAID", "ISSUED"])
+@every("changes", UNREADABLE[:10], ids=lambda c: repr(c)[:40])
+@every("state", ["UNPAID", "PAID", "ISSUED"])
 def test_nothing_hides_the_state_of_funding(changes: dict[str, Any], state: str) -> None:
     """R185: the same of mint quotes."""
     body = {"quote": "q", "request": "ln", "state": state, "amount": 5, "unit": "sat", "expiry": 9}

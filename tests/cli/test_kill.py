@@ -13,6 +13,8 @@ from nutstate.engine.settings import Settings
 
 from .conftest import FUNDS, Wallet
 
+pytestmark = pytest.mark.disk
+
 # The mint of this process never answers: it says so and hangs, before or after doing what it was asked.
 HANGS = """
 import sys, time

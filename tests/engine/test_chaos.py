@@ -18,6 +18,8 @@ from tests.support import invariants
 from tests.support.crash import Crash, TickingMint, Ticks, finish
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
+pytestmark = pytest.mark.every_store
+
 SEEDS = [int(seed) for seed in os.environ.get("NUTSTATE_SEEDS", "1,2,3,4").split(",")]
 OUTCOMES = ("PAID", "PAID", "PAID", "PENDING", "FAILED", "UNKNOWN")
 MELTS = 12

@@ -22,6 +22,8 @@ from tests.support.clock import FakeClock
 from tests.support.foreign import Foreign
 from tests.support.wallet import NPUB, funded, invoice
 
+pytestmark = pytest.mark.every_store
+
 Wallet = tuple[Engine, SimulatedMint, FakeClock]
 
 FORGERIES: dict[str, dict[str, Any]] = {

@@ -69,6 +69,7 @@ def test_an_edge_without_a_scene_is_named() -> None:
         scene_of(spec, unknown)
 
 
+@pytest.mark.every_store
 @pytest.mark.parametrize("story", stories(), ids=str)
 def test_every_edge(place: Place, story: Story) -> None:
     """Accepted: state, version, one record with the token records that belong to it, a chain that holds,

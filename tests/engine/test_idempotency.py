@@ -11,6 +11,8 @@ from tests.support import invariants
 from tests.support.together import together
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
+pytestmark = pytest.mark.every_store
+
 
 def melts(store: Store) -> int:
     return len(store.operations(OperationQuery(kind="melt", limit=1000)))

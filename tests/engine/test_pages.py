@@ -17,6 +17,8 @@ from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 
+pytestmark = pytest.mark.every_store
+
 PAGE = 3
 
 

@@ -22,6 +22,8 @@ from tests.support.wallet import NPUB, invoice
 
 from .test_record import TX, refused
 
+pytestmark = pytest.mark.every_store
+
 
 def record(wallet: Wallet) -> None:
     wallet.record([100], proofs(8, tag="k"), proofs(2, tag="c"), 90, transaction_id=TX)

@@ -17,6 +17,8 @@ from nutstate.storage.records import Token
 from tests.support.foreign import Foreign
 from tests.support.wallet import NPUB, fake_proof, funded, invoice, npub_of
 
+pytestmark = pytest.mark.every_store
+
 
 def stray(store: Store, name: str, worth: int, told: int, **fields: Any) -> Token:
     """A token that no operation made, worth something else than it says."""

@@ -25,6 +25,8 @@ from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
 from .test_attacks_again import Between, on
 
+pytestmark = pytest.mark.every_store
+
 
 class OnlyOurs(Worker):
     """Every other worker's process is gone."""

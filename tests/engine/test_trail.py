@@ -11,6 +11,8 @@ from nutstate.storage.records import AuditRecord, Operation
 from nutstate.storage.rules.audit_hash import audit_hash
 from tests.support.wallet import NPUB, funded, invoice
 
+pytestmark = pytest.mark.every_store
+
 
 @pytest.fixture
 def trail(store: Store) -> tuple[Operation, tuple[AuditRecord, ...]]:

@@ -23,6 +23,8 @@ from tests.engine.test_audit_trail import KEY
 from tests.support.foreign import Foreign
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 
+pytestmark = pytest.mark.every_store
+
 
 def spoil_operation(store: Store, operation_id: str) -> None:
     """Make it undecodable."""

@@ -1,5 +1,5 @@
-"""Replica sets for the fault tests: one of one node and one of three for each process, mended before
-every test. A test has a database of its own on them."""
+"""Replica sets for the fault tests: one of one node and one of three for each process, on the disk, mended
+before every test. A test has a database of its own on them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nutstate.storage.local.replica_set import ReplicaSet
 from tests.faults.ledger import Verdict
 from tests.faults.scenarios import in_step
 from tests.servers.mongod import replica_set, require_mongod
+from tests.support.folders import on_disk
 
 ELECTION_TIMEOUT_MS = 1_500
 PREFIX = "faults"
@@ -34,15 +35,17 @@ def database() -> str:
 
 
 @pytest.fixture(scope="session")
-def one_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
-    with replica_set(tmp_path_factory.mktemp("one")) as servers:
+def one_node() -> Iterator[ReplicaSet]:
+    with on_disk() as folder, replica_set(folder) as servers:
         yield servers
 
 
 @pytest.fixture(scope="session")
-def three_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
-    folder = tmp_path_factory.mktemp("three")
-    with replica_set(folder, nodes=3, election_timeout_ms=ELECTION_TIMEOUT_MS) as servers:
+def three_nodes() -> Iterator[ReplicaSet]:
+    with (
+        on_disk() as folder,
+        replica_set(folder, nodes=3, election_timeout_ms=ELECTION_TIMEOUT_MS) as servers,
+    ):
         yield servers
 
 

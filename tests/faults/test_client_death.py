@@ -24,6 +24,7 @@ from tests.faults.ledger import Books, Ledger, Verdict, assert_nothing_wrong, as
 from tests.faults.load import PATIENCE_S, SECONDS, Writers, mongo_store, watched_store
 from tests.faults.rivals import KINDS, Kind, everything_of, holder, lay_out, result_of, rival
 from tests.servers.mongod import replica_set
+from tests.support.folders import on_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.real_mongo]
 Report = Callable[[str, Verdict], Verdict]
@@ -37,9 +38,9 @@ BRIEF = Budget(transaction_s=0.5, commit_s=2.0, settle_s=2.0)
 
 
 @pytest.fixture(scope="module")
-def short_lived_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
+def short_lived_set() -> Iterator[ReplicaSet]:
     limit = {"transactionLifetimeLimitSeconds": str(LIFETIME_S)}
-    with replica_set(tmp_path_factory.mktemp("short"), parameters=limit) as servers:
+    with on_disk() as folder, replica_set(folder, parameters=limit) as servers:
         yield servers
 
 

@@ -20,6 +20,8 @@ from nutstate.storage.port import AuditQuery, OperationQuery
 from nutstate.storage.sqlite.store import SqliteStore
 from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_proofs, make_token
 
+pytestmark = pytest.mark.disk
+
 WRITER = """
 import sys
 from nutstate._open_store import open_store

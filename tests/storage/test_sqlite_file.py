@@ -20,6 +20,8 @@ from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.sqlite.store import SqliteStore
 from nutstate.storage.testing.records import batch_for, make_operation, make_token
 
+pytestmark = pytest.mark.disk
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

@@ -17,7 +17,7 @@ NEEDED = 3 * 2**30
 _DISK = "NUTSTATE_TESTS_DISK"
 
 
-def is_large_enough(folder: Path, needed: int = NEEDED) -> bool:
+def is_large_enough(folder: Path, needed: int) -> bool:
     """Whether it exists, may be written and has that many bytes free."""
     return (
         folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) and shutil.disk_usage(folder).free >= needed
@@ -27,7 +27,7 @@ def is_large_enough(folder: Path, needed: int = NEEDED) -> bool:
 def use_memory(folder: Path = MEMORY) -> None:
     """From now on temporary files lie in memory, also those of child processes. Who sets ``TMPDIR`` has
     chosen a place, and it stays."""
-    if "TMPDIR" not in os.environ and is_large_enough(folder):
+    if "TMPDIR" not in os.environ and is_large_enough(folder, NEEDED):
         os.environ[_DISK] = tempfile.gettempdir()
         os.environ["TMPDIR"] = str(folder)
         tempfile.tempdir = None

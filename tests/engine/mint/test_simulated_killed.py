@@ -15,6 +15,8 @@ from nutstate.engine.simulated.mint import SimulatedMint
 from tests.contract.mint.purse import Purse
 from tests.engine.mint.test_simulated import Melt
 
+pytestmark = pytest.mark.disk
+
 CHILD = """
     import os, signal, sys
     from nutstate.engine.simulated.mint import SimulatedMint

@@ -4,8 +4,8 @@
     python examples/own_operation.py mongodb://localhost/shop?replicaSet=rs0
 
 A clerk asks for a payment. Another person approves or declines it. After the approval a child melt pays the
-invoice, and the approval ends as the melt ends. Everything that the engine promises for its own operations holds
-here too: each step is one commit with its audit record, and a process that is killed at any moment is recovered.
+invoice, and the approval ends as the melt ends. The engine's promises hold here too: each step is one commit
+with its audit record, and a process that is killed at any moment is recovered.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import attrs
 from attrs import field, frozen
@@ -78,7 +77,8 @@ APPROVAL: Machine[ApprovalFacts] = Machine(
         State("attention", "the child melt waits for a person", kind="parked", action="pay_invoice",
               absorbs=("recover", "melt_parked"), refuses=(_PAYING,)),
         State("done", "paid", kind="final", ends="good", absorbs=("recover",)),
-        State("declined", "the second person said no", kind="final", ends="unpaid", absorbs=("recover", "decline")),
+        State("declined", "the second person said no", kind="final", ends="unpaid",
+              absorbs=("recover", "decline")),
         State("failed", "the melt ended and paid nothing", kind="final", ends="unpaid", absorbs=("recover",)),
     ),
     events=(
@@ -101,8 +101,8 @@ APPROVAL: Machine[ApprovalFacts] = Machine(
                reason="a new attempt is a new approval"),
         *edges("6", "melt_parked", "paying", "attention", effects=("record_reason", "alarm"),
                reason="a person must look at the melt"),
-        *edges("7", "give_up", "attention", "failed", requires=(operator_gave_reason,), effects="record_reason",
-               reason="the person decided"),
+        *edges("7", "give_up", "attention", "failed", requires=(operator_gave_reason,),
+               effects="record_reason", reason="the person decided"),
     ),
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ import attrs
 
 from ...storage.port import OperationQuery
 from ...storage.records import Proof
+from .. import arguments
 from ..checks.documents import read_documents
 from ..checks.preflight_table import PreflightReport
 from ..checks.reconcile import ReconcileReport, has_ended, parse_expected, report_on
@@ -18,7 +19,6 @@ from ..checks.wallet_preflight import Lookover, Wallet, new_check
 from ..errors import InvalidArgument, NotFound
 from ..loop import new_operation as requests
 from ..operations.deposit.proofs import parse_token
-from . import arguments
 from .core import Core
 
 

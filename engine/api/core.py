@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 from ...storage.port import Store
 from ...storage.records import Operation
 from ...storage.secret import Secret
+from .. import arguments
 from ..cashu.allowed import Judge
 from ..cashu.http import HttpMint
 from ..cashu.input_limits import InputLimits
@@ -31,7 +32,6 @@ from ..operations.built_in import BUILT_IN
 from ..operations.mint.follow_up import FollowUps
 from ..ports import Clock, Faults, NoFaults, SystemClock, Worker
 from ..settings import Settings
-from . import arguments
 from .handle import Handle
 from .outcome import raise_if_rejected
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from ...machines.registry import operation_kinds, operation_states
 from ...storage.errors import page_of
 from ...storage.port import OperationQuery
+from .. import arguments
 from ..errors import InvalidArgument
 from ..loop.command import operator_says
 from ..loop.evidence import Evidence
 from ..tokens.coins import balance_of
-from . import arguments
 from .audit import Audits
 from .checks import Checks
 from .handle import Balance, Handle, Recovered

@@ -10,6 +10,7 @@ import attrs
 from ...machines.spec import NONE, Machine
 from ...storage.errors import NutstateError
 from ...storage.records import Operation, Reason
+from .. import arguments
 from ..errors import InvalidArgument, Refused
 from ..loop import new_operation
 from ..loop.children import Child, Children, child_id
@@ -17,7 +18,6 @@ from ..loop.command import operator_says
 from ..loop.drive import Happened
 from ..loop.evidence import Evidence
 from ..loop.own_data import stored_data
-from . import arguments
 from .handle import Handle
 from .outcome import outcome_of
 from .payments import Payments
@@ -49,8 +49,8 @@ class OwnKinds(Payments):
         """Start an operation of a kind of one's own and drive it for up to ``wait_s`` seconds.
 
         ``data`` is an instance of the kind's data class. ``event`` is the caller's event that begins it; it
-        may be left out when the machine has only one. Its guards and effects find ``evidence`` as ``look.own``
-        and ``context.own``. The same ``transaction_id`` or ``idempotency_key`` with the same request returns
+        may be left out when the machine has only one. Guards and effects find ``evidence`` as ``look.own`` and
+        ``context.own``. The same ``transaction_id`` or ``idempotency_key`` with the same request returns
         the first operation.
 
         Codes: UNKNOWN_KIND, INVALID_EVENT, INVALID_DATA, INVALID_*, IDEMPOTENCY_KEY_REUSED,
@@ -161,9 +161,7 @@ class OwnKinds(Payments):
             began = given.pop("event", None), given.pop("evidence", None)
             amount, data = given.get("amount", 0), given.get("data")
             url, unit = given["mint_url"], given["unit"]
-            op = self._new_own(
-                kind, parent.npub, url, unit, amount, data, parent.wallet_id, child, None
-            )
+            op = self._new_own(kind, parent.npub, url, unit, amount, data, parent.wallet_id, child, None)
             event = Happened(_first_event(self.kinds.named(kind).latest, began[0]), Evidence(own=began[1]))
             return self._begin(attrs.evolve(op, parent_id=parent.id), event, 0)
 

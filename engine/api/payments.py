@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ...machines.melt.table import ENDED_UNPAID
 from ...storage.records import Policy, Proof
+from .. import arguments
 from ..cashu.allowed import check_allowed
 from ..errors import Refused
 from ..loop import new_operation
@@ -13,7 +14,6 @@ from ..loop.drive import Happened
 from ..loop.evidence import Evidence
 from ..operations.deposit.proofs import check_deposit, parse_token
 from ..settings import ON_UNPAID
-from . import arguments
 from .core import Core
 from .handle import Handle
 

@@ -12,6 +12,7 @@ from ...machines.melt.table import ENDED_UNPAID
 from ...storage.batch import DedupTake
 from ...storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
 from ...storage.records import DedupRecord, Operation, Policy, Proof, Reason, Token
+from .. import arguments
 from ..errors import InvalidArgument, Refused, refusal_error
 from ..loop import new_operation
 from ..loop.drive import Happened, Run
@@ -28,7 +29,6 @@ from ..operations.melt.record.recorded import (
     sort_out,
 )
 from ..tokens.ids import validate_transaction_id
-from . import arguments
 from .core import Core
 from .handle import Handle
 

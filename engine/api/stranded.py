@@ -11,6 +11,7 @@ from ...storage.errors import Conflict, Duplicate, page_of
 from ...storage.port import OperationQuery, TokenQuery
 from ...storage.records import Operation, Token
 from ...storage.secret import Secret
+from .. import arguments
 from ..cashu.port import Failure, ProofState
 from ..cashu.port import Refused as NotShown
 from ..checks.wallet_preflight import Wallet, new_check, silent, store_check
@@ -22,7 +23,6 @@ from ..loop.evidence import Chosen, Evidence, Selection
 from ..operations.melt.change import change_at_last
 from ..operations.melt.find_fence import signed_fences
 from ..tokens.proofs import name_of, sent_secrets
-from . import arguments
 from .core import Core
 from .handle import Handle
 

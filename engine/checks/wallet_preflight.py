@@ -15,13 +15,13 @@ from ...storage.batch import proof_key
 from ...storage.errors import Conflict, page_of
 from ...storage.port import Store, TokenQuery
 from ...storage.records import Operation, Proof, Reason, Token
+from ..cashu.answers import reason_of
 from ..cashu.port import Failure, MintPort, ProofState
 from ..errors import MintError
 from ..loop import new_operation
 from ..loop.drive import Happened, Run
 from ..loop.driver import Driver
 from ..loop.evidence import Chosen, Evidence, Selection
-from ..operations.shared.answers import reason_of
 from ..settings import Settings
 from ..tokens.proofs import name_of, named
 from .preflight_table import (

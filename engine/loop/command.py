@@ -9,7 +9,7 @@ from attrs import define
 
 from ...storage.errors import Conflict
 from ...storage.records import Operation
-from ..api import arguments
+from .. import arguments
 from ..errors import Refused
 from ..settings import Settings
 from .drive import Happened, Run

@@ -113,7 +113,9 @@ class Kind(Generic[F]):
             raise KindInvalid(f"data of kind {self.name!r} is a frozen attrs class, not {self.data.__name__}")
         for code, (severity, _) in self.codes.items():
             if code in ERRORS:
-                raise KindInvalid(f"the code {code!r} of kind {self.name!r} has a grade already: choose another")
+                raise KindInvalid(
+                    f"the code {code!r} of kind {self.name!r} has a grade already: choose another"
+                )
             if severity not in SEVERITIES:
                 raise KindInvalid(f"severity of {code!r} is one of {', '.join(SEVERITIES)}, not {severity!r}")
         versions = [machine.version for machine in self.machines]

@@ -13,7 +13,7 @@ from ...storage.batch import DedupTake
 from ...storage.port import AuditQuery, OperationQuery, Reader, Store, TokenQuery
 from ...storage.records import DedupRecord, Idempotency, MachineRef, Operation, Policy, Token
 from ...storage.secret import Secret
-from ..api import arguments
+from .. import arguments
 from ..audit.verify import every_record
 from ..errors import InvalidArgument, NotFound, Refused
 from ..settings import Settings

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from nutstate import NutstateError, Refused, Store
-from nutstate.engine.api import arguments
+from nutstate.engine import arguments
 from nutstate.engine.cashu.port import MeltQuote
 from nutstate.engine.errors import MintError
 from nutstate.engine.loop import new_operation as requests

@@ -13,6 +13,7 @@ from ....storage.secret import Secret
 from ... import errors as caller
 from ...api.owned import expected_release
 from ...cashu import wire
+from ...cashu.answers import reason_of
 from ...cashu.keysets import MintSilent, NoUsableKeyset
 from ...cashu.outputs import blank_outputs
 from ...cashu.port import Failure, ProofState, Refused
@@ -23,7 +24,6 @@ from ...loop.new_operation import corrected_sources
 from ...tokens.coins import stranded_value
 from ...tokens.proofs import name_of, named
 from ...tokens.selection import Shortfall, select
-from ..shared.answers import reason_of
 from .change import ask_inputs
 from .facts import fee_max_of
 

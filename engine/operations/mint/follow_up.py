@@ -14,6 +14,7 @@ from ....storage.errors import Duplicate
 from ....storage.port import OperationQuery, Reader, Store
 from ....storage.records import Operation
 from ...api.outcome import quote_not_ours
+from ...cashu.answers import reason_of
 from ...cashu.port import Failure, MintPort, MintQuote
 from ...errors import MintError, Refused
 from ...loop import new_operation
@@ -22,7 +23,6 @@ from ...loop.driver import Driver
 from ...loop.evidence import Evidence
 from ...loop.recovery import Recovery
 from ...ports import Clock
-from ..shared.answers import reason_of
 
 
 def follow_ups(store: Reader, op: Operation) -> tuple[Operation, ...]:

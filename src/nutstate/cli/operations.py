@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..engine.api import arguments
+from ..engine import arguments
 from ..engine.api.handle import Handle
 from ..engine.api.report import PerformanceReport
 from ..engine.audit.verify import at_one_moment, chain_holds, purged

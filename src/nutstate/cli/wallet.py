@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..engine.api import arguments
+from ..engine import arguments
 from ..engine.api.engine import Engine
 from ..engine.api.handle import owned_of
 from ..engine.cashu.token_codec import TOKEN_CHARS_MAX, InvalidToken, decode_token

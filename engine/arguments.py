@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 import bech32
 
-from ...machines.money import AMOUNT_MAX, is_amount
-from ...storage.secret import Secret
-from ..audit.records import clean_text
-from ..cashu.bolt11 import InvalidInvoice, Invoice, decode_invoice
-from ..cashu.spelling import one_spelling
-from ..errors import InvalidArgument
+from ..machines.money import AMOUNT_MAX, is_amount
+from ..storage.secret import Secret
+from .audit.records import clean_text
+from .cashu.bolt11 import InvalidInvoice, Invoice, decode_invoice
+from .cashu.spelling import one_spelling
+from .errors import InvalidArgument
 
 UNITS = ("sat", "msat")
 AUDIT_KEY_LENGTH_MIN = 16

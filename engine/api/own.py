@@ -49,8 +49,8 @@ class OwnKinds(Payments):
         """Start an operation of a kind of one's own and drive it for up to ``wait_s`` seconds.
 
         ``data`` is an instance of the kind's data class. ``event`` is the caller's event that begins it; it
-        may be left out when the machine has only one. Guards and effects find ``evidence`` as ``look.own`` and
-        ``context.own``. The same ``transaction_id`` or ``idempotency_key`` with the same request returns
+        may be left out when the machine has only one. Guards and effects find ``evidence`` as ``look.own``
+        and ``context.own``. The same ``transaction_id`` or ``idempotency_key`` with the same request returns
         the first operation.
 
         Codes: UNKNOWN_KIND, INVALID_EVENT, INVALID_DATA, INVALID_*, IDEMPOTENCY_KEY_REUSED,
@@ -179,7 +179,7 @@ class OwnKinds(Payments):
                 why = Reason(error.code, error.message, error.retryable)
                 return Child("open" if error.retryable else "unpaid", None, why)
             op = stored
-        outcome: Any = outcome_of(op, self.kinds)
+        outcome: Any = outcome_of(op)
         return Child(outcome, op, op.reason)
 
 

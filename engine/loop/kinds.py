@@ -8,13 +8,13 @@ from typing import Any, Generic, TypeVar
 from attrs import field, frozen, has
 
 from ...machines.registry import UnknownMachine
-from ...machines.spec import Decision, Machine
+from ...machines.spec import Decision, Machine, State
 from ...machines.token.table import TOKEN
 from ...storage.catalogue import ERRORS, SEVERITIES
 from ...storage.errors import StoreUnsupported
 from ...storage.port import Reader
 from ...storage.records import MachineRef, Operation
-from ..errors import InvalidArgument
+from ..errors import KindInvalid
 from .drive import Happened, Result, Run
 from .effect_context import EffectContext
 from .evidence import Evidence
@@ -26,12 +26,6 @@ F = TypeVar("F")
 ActionCode = Callable[[Run], Result]
 EffectCode = Callable[[EffectContext], None]
 OperatorLook = Callable[[Run, bool], Happened | Evidence]
-
-
-class KindInvalid(InvalidArgument):
-    """A kind does not fit its machines. The message names the place and what to do."""
-
-    code = "KIND_INVALID"
 
 
 def no_tokens(op: Operation, reader: Reader) -> Iterable[str]:
@@ -223,11 +217,19 @@ class Kinds:
         except UnknownMachine as error:
             raise _unknown(op, str(error.args[0])) from None
 
+    def state_of(self, op: Operation) -> State | None:
+        """The declaration of the operation's state; None if this engine lacks its kind, machine or state."""
+        try:
+            return self.machine_of(op).by_name.get(op.state)
+        except StoreUnsupported:
+            return None
+
     def alarm_of(self, op: Operation) -> str | None:
         """The alarm of a parked operation (a code of the catalogue), else None."""
         kind = self._by_name.get(op.kind)
         alarm = None if kind is None else kind.alarm(op)
-        return alarm if alarm and self.machine_of(op).state(op.state).kind == "parked" else None
+        state = self.state_of(op)
+        return alarm if state is not None and state.kind == "parked" else None
 
     @staticmethod
     def _released(kind: Kind[Any], ref: MachineRef) -> Machine[Any]:

@@ -45,16 +45,14 @@ def new_operation(
 ) -> Operation:
     """An operation in pseudo-state ``none``; ``bound`` is what its idempotency key also stands for. The key
     binds what the caller said, never what a setting made of it."""
-    kind = machine.name
-    policy = policy or Policy()
-    text = request.reveal() if request else None
+    kind, policy = machine.name, policy or Policy()
     hashed = operation_hash(
         npub=npub,
         mint_url=mint_url,
         amount=amount,
         source_ids=policy.sources,
         operation_type=kind,
-        payment_request=text,
+        payment_request=request.reveal() if request else None,
     )
     key = arguments.idempotency_key(idempotency_key)
     wallet = arguments.wallet_id(wallet_id, npub)

@@ -8,11 +8,12 @@ docs/own-operation.md is the guide, and ``examples/own_operation.py`` a whole ki
 
 from __future__ import annotations
 
+from .engine.errors import KindInvalid
 from .engine.loop.children import Child, Children
 from .engine.loop.drive import CommitFirst, Happened, Pause, Result, Run
 from .engine.loop.effect_context import EffectContext, new_token
 from .engine.loop.evidence import Evidence
-from .engine.loop.kinds import Kind, KindInvalid, Kinds
+from .engine.loop.kinds import Kind, Kinds
 from .engine.loop.look import Elapsed, Look
 from .engine.loop.own_data import NoData
 from .engine.operations.built_in import BUILT_IN

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..machines.refusals import CODES
 from ..machines.spec import Guard, Machine, State, Transition
-from ..machines.words import ACTIONS, EFFECTS
 from .sketch import row_of
 
 _STAYS = "stays"
@@ -115,18 +114,27 @@ def _head(machine: Machine[Any]) -> str:
 
 
 def _states(machine: Machine[Any]) -> str:
-    rows = [(f"`{s.name}`", s.meaning, _kind(s), _action(s), _codes(s.absorbs)) for s in machine.states]
+    rows = [
+        (f"`{s.name}`", s.meaning, _kind(s), _action(machine, s), _codes(s.absorbs)) for s in machine.states
+    ]
     return _table(("state", "meaning", "kind", "action", "absorbs"), rows)
 
 
 def _kind(state: State) -> str:
-    return f"{state.kind}, **written ahead**" if state.write_ahead else state.kind
+    """The kind of a state and what else the declaration says of it."""
+    said = (
+        (state.write_ahead, "**written ahead**"),
+        (state.settles, "settles"),
+        (state.frees, "inputs free"),
+        (state.waits_for, f"waits for {state.waits_for}"),
+        (state.ends, f"ends {state.ends}"),
+    )
+    return ", ".join([state.kind, *(words for holds, words in said if holds)])
 
 
-def _action(state: State) -> str:
-    if state.action is None:
-        return ""
-    return ": ".join(filter(None, (f"`{state.action}`", ACTIONS.get(state.action, ""))))
+def _action(machine: Machine[Any], state: State) -> str:
+    word = machine.action_in(state.name)
+    return "" if word is None else ": ".join(filter(None, (f"`{word.name}`", word.sentence)))
 
 
 def _transitions(machine: Machine[Any]) -> str:
@@ -158,7 +166,8 @@ def _fixed_refusals(machine: Machine[Any]) -> tuple[str, ...]:
 
 def _effects(machine: Machine[Any]) -> str:
     used = dict.fromkeys(effect for edge in machine.transitions for effect in edge.effects)
-    return _table(("effect", "meaning"), [(f"`{name}`", EFFECTS.get(name, "")) for name in used])
+    words = [machine.effect(name) for name in used]
+    return _table(("effect", "meaning", "level"), [(f"`{w.name}`", w.sentence, w.level) for w in words])
 
 
 def _refusal_codes(machine: Machine[Any]) -> str:

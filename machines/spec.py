@@ -18,6 +18,10 @@ NONE = "none"
 Kind = Literal["pseudo", "live", "parked", "final"]
 Origin = Literal["caller", "engine", "mint", "clock", "operator", "restart"]
 Outcome = Literal["accepted", "refused", "absorbed", "undefined"]
+Ends = Literal["", "good", "unpaid", "lost"]
+WaitsFor = Literal["", "caller", "confirmation"]
+Level = Literal["STANDARD", "HIGH", "CRITICAL"]
+_LEVELS: tuple[Level, ...] = get_args(Level)
 
 
 def _one_of(known: tuple[str, ...]) -> Callable[[Any, Attribute[Any], Any], None]:
@@ -26,7 +30,8 @@ def _one_of(known: tuple[str, ...]) -> Callable[[Any, Attribute[Any], Any], None
     def check(declared: Any, named: Attribute[Any], value: Any) -> None:
         if value not in known:
             where = f"{type(declared).__name__} {declared.name!r}"
-            raise ValueError(f"{where}: {named.name} is one of {', '.join(known)}, not {value!r}")
+            words = ", ".join(word or "''" for word in known)
+            raise ValueError(f"{where}: {named.name} is one of {words}, not {value!r}")
 
     return check
 
@@ -71,13 +76,54 @@ class Refuse:
 
 
 @frozen
+class Action:
+    """The word for what the engine performs while an entity is in a state. ``sentence`` says what it does.
+
+    - ``reads_only``: it may run while transitions are still staged. Every other action waits for the commit.
+    - ``asks_no_mint``: it asks no mint, so a sweep may run it while the mint is silent.
+    """
+
+    name: str
+    sentence: str
+    reads_only: bool = False
+    asks_no_mint: bool = False
+
+
+@frozen
+class Effect:
+    """The word for what the engine writes when a transition is accepted. ``sentence`` says what is written.
+
+    ``level`` is the compliance level of the transition's audit record: STANDARD (kept 1 year), HIGH (money
+    moves; 7 years) or CRITICAL (an alarm: a person must look; 10 years). The highest level of a transition's
+    effects counts. ValueError for another level."""
+
+    name: str
+    sentence: str
+    level: Level = field(default="HIGH", validator=_one_of(get_args(Level)))
+
+    @property
+    def alarms(self) -> bool:
+        """Whether the effect calls a person: its level is CRITICAL."""
+        return self.level == "CRITICAL"
+
+
+@frozen
 class State:
-    """One state. ``action`` is what the engine performs while the entity is in it; with
-    ``write_ahead`` it runs only after the state is committed. ``absorbs`` names the answers that
-    change nothing here (edges of the same cell are tried first). ``patience`` names the wait whose length is
-    judged here: too old is taken in place of any event that stays within the same wait. Where it
-    ``settles``, the caller knows the outcome: no call waits for what may still come. ValueError for another
-    kind, TypeError for a text where a tuple belongs."""
+    """One state of a machine. ValueError for an unknown word, TypeError for a text where a tuple belongs.
+
+    - ``action``: the name of what the engine performs while the entity is in the state. With ``write_ahead``
+      the action runs only after the state is committed.
+    - ``absorbs``: events that change nothing here. Edges of the same cell are tried first.
+    - ``patience``: the name of the wait whose length is judged here. When the wait is too long, ``too_old``
+      takes the place of every event that stays within the same wait.
+    - ``settles``: the caller knows the outcome here. No call waits for what may still come.
+    - ``ends``: how a final state ends. "good": the operation did what it was for. "unpaid": nothing was paid;
+      claim, quote and duplicate window are free again. "lost": an operator gave it up. "": not declared;
+      claim and quote stay taken.
+    - ``waits_for``: "caller": only the caller's next call moves it. "confirmation": the same, but only for an
+      operation in two steps. "": the engine goes on by itself.
+    - ``frees``: the inputs are free here. Another operation may have taken or spent them.
+    """
 
     name: str
     meaning: str
@@ -89,6 +135,9 @@ class State:
     group: str = ""
     patience: str = ""
     settles: bool = False
+    ends: Ends = field(default="", validator=_one_of(get_args(Ends)))
+    waits_for: WaitsFor = field(default="", validator=_one_of(get_args(WaitsFor)))
+    frees: bool = False
 
 
 @frozen
@@ -139,7 +188,10 @@ def edges(
 
 @frozen(slots=False, eq=False)
 class Machine(Generic[F]):
-    """A declared finite-state machine. ``version`` grows with every released change of the table."""
+    """A declared finite-state machine. ``version`` grows with every released change of the table.
+
+    ``actions`` and ``effects`` are the words that states and edges name. A name without a word counts as an
+    action that may write and ask the mint, or as an effect that moves money."""
 
     name: str
     version: int
@@ -148,6 +200,8 @@ class Machine(Generic[F]):
     events: tuple[Event, ...]
     transitions: tuple[Transition[F], ...]
     good_path: tuple[str, ...] = ()
+    actions: tuple[Action, ...] = ()
+    effects: tuple[Effect, ...] = ()
 
     @cached_property
     def by_name(self) -> Mapping[str, State]:
@@ -167,7 +221,37 @@ class Machine(Generic[F]):
         return {g.name: g for t in self.transitions for g in (*t.requires, *t.forbids)}
 
     def state(self, name: str) -> State:
+        """The state of this name. KeyError when the machine has none."""
         return self.by_name[name]
+
+    def action_in(self, state: str) -> Action | None:
+        """The word of the state's action, or None for a state without one. KeyError for an unknown state."""
+        name = self.by_name[state].action
+        return None if name is None else self._actions.get(name, Action(name, ""))
+
+    def effect(self, name: str) -> Effect:
+        """The word of an effect. A name that the machine has no word for moves money (level HIGH)."""
+        return self._effects.get(name) or Effect(name, "")
+
+    def level(self, effects: Iterable[str]) -> Level:
+        """The compliance level of a transition with these effects: the highest of theirs."""
+        return max((self.effect(name).level for name in effects), key=_LEVELS.index, default=_LEVELS[0])
+
+    def ended(self, *ends: Ends) -> frozenset[str]:
+        """The names of the final states that end in one of these ways."""
+        return frozenset(s.name for s in self.states if s.kind == "final" and s.ends in ends)
+
+    def offered(self, state: str, *origins: Origin) -> tuple[str, ...]:
+        """The events of these origins that have an edge in the state, in the order of the declaration."""
+        return tuple(e.name for e in self.events if e.origin in origins and (state, e.name) in self.cells)
+
+    @cached_property
+    def _actions(self) -> Mapping[str, Action]:
+        return {action.name: action for action in self.actions}
+
+    @cached_property
+    def _effects(self) -> Mapping[str, Effect]:
+        return {effect.name: effect for effect in self.effects}
 
     def as_data(self) -> dict[str, Any]:
         """The whole declaration as JSON-ready data (predicates are represented by their names)."""
@@ -187,6 +271,9 @@ class Machine(Generic[F]):
                     "group": s.group,
                     "patience": s.patience,
                     "settles": s.settles,
+                    "ends": s.ends,
+                    "waits_for": s.waits_for,
+                    "frees": s.frees,
                 }
                 for s in self.states
             ],
@@ -207,6 +294,18 @@ class Machine(Generic[F]):
                     "reason": t.reason,
                 }
                 for t in self.transitions
+            ],
+            "action_words": [
+                {
+                    "name": a.name,
+                    "sentence": a.sentence,
+                    "reads_only": a.reads_only,
+                    "asks_no_mint": a.asks_no_mint,
+                }
+                for a in self.actions
+            ],
+            "effect_words": [
+                {"name": e.name, "sentence": e.sentence, "level": e.level} for e in self.effects
             ],
         }
 

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from .stored import Stored, machine_of, whole
 
 How = Literal["added", "removed", "changed"]
-Of = Literal["machine", "state", "event", "guard", "edge", "cell"]
+Of = Literal["machine", "state", "event", "guard", "edge", "cell", "action", "effect"]
 
 WORDS: Final = frozenset({"meaning", "sentence", "reason", "group", "order in the table"})
 """Changes that a person reads and nothing else does."""
@@ -63,7 +63,10 @@ def compare(old: object, new: object) -> Changes:
         *_named("event", before["events"], after["events"], ("meaning", "origin")),
         *_named("guard", before["guards"], after["guards"], ("sentence", "code")),
         *_edges(before, after),
-    ]
+        *_named("action", before["action_words"], after["action_words"],
+                ("sentence", "reads_only", "asks_no_mint")),
+        *_named("effect", before["effect_words"], after["effect_words"], ("sentence", "level")),
+    ]  # fmt: skip
     if not found and before != after:
         found.append(Change("changed", "machine", after["name"], "other parts", None, None))
     return Changes(after["name"], before, after, tuple(found))
@@ -142,7 +145,8 @@ def _order(of: Of, before: Sequence[str], after: Sequence[str]) -> Iterator[Chan
 
 
 def _states(old: Stored, new: Stored) -> Iterator[Change]:
-    plain = ("meaning", "kind", "action", "write_ahead", "group", "patience", "settles")
+    plain = ("meaning", "kind", "action", "write_ahead", "group", "patience", "settles",
+             "ends", "waits_for", "frees")  # fmt: skip
     yield from _named("state", old["states"], new["states"], plain)
     before = {state["name"]: state for state in old["states"]}
     for state in new["states"]:

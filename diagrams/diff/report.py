@@ -101,7 +101,9 @@ def _about(change: Change) -> str:
         return f": {item['source']} → {item['dest']} at {item['event']}{told}{effects}"
     if change.of in ("state", "event"):
         return f": {item['meaning']}"
-    return f": {item['sentence']} ({item['code']})" if change.of == "guard" else ""
+    if change.of == "guard":
+        return f": {item['sentence']} ({item['code']})"
+    return f": {item['sentence']}" if change.of in ("action", "effect") else ""
 
 
 def _row(change: Change) -> str:

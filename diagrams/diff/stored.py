@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...machines.spec import Event, Guard, Machine, Refuse, State, Transition
+from ...machines.spec import Action, Effect, Event, Guard, Machine, Refuse, State, Transition
 
 Stored = Mapping[str, Any]
 """What ``Machine.as_data`` gave, now or long ago."""
@@ -30,6 +30,8 @@ def whole(stored: object) -> dict[str, Any]:
             {**_TRANSITION, **edge, **{key: edge[key] for key in ("id", "event", "source", "dest")}}
             for edge in stored["transitions"]
         ]
+        found["action_words"] = [{**_ACTION, **a, "name": a["name"]} for a in stored.get("action_words", ())]
+        found["effect_words"] = [{**_EFFECT, **e, "name": e["name"]} for e in stored.get("effect_words", ())]
         machine_of(found)
     except KeyError as error:
         raise NotAMachine(f"not the data of a machine: {error} is missing") from None
@@ -62,6 +64,11 @@ def machine_of(stored: Stored) -> Machine[Any]:
             for t in stored["transitions"]
         ),
         tuple(stored["good_path"]),
+        tuple(
+            Action(a["name"], a["sentence"], a["reads_only"], a["asks_no_mint"])
+            for a in stored["action_words"]
+        ),
+        tuple(Effect(e["name"], e["sentence"], e["level"]) for e in stored["effect_words"]),
     )  # fmt: skip
 
 
@@ -77,6 +84,9 @@ def _state(stored: Stored) -> State:
         stored["group"],
         stored["patience"],
         stored["settles"],
+        stored["ends"],
+        stored["waits_for"],
+        stored["frees"],
     )
 
 
@@ -86,8 +96,10 @@ def _unasked(_facts: object) -> bool:
 
 _STATE: Stored = {
     "meaning": "", "kind": "live", "action": None, "write_ahead": False, "absorbs": [], "refuses": [],
-    "group": "", "patience": "", "settles": False,
+    "group": "", "patience": "", "settles": False, "ends": "", "waits_for": "", "frees": False,
 }  # fmt: skip
 _EVENT: Stored = {"meaning": "", "origin": "engine"}
+_ACTION: Stored = {"sentence": "", "reads_only": False, "asks_no_mint": False}
+_EFFECT: Stored = {"sentence": "", "level": "HIGH"}
 _GUARD: Stored = {"sentence": "", "code": ""}
 _TRANSITION: Stored = {"requires": [], "forbids": [], "effects": [], "reason": ""}

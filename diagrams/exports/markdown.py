@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from ...machines.spec import Event, Guard, Machine, Refuse, State, Transition
+from ...machines.spec import Action, Effect, Event, Guard, Machine, Refuse, State, Transition
 from .. import table
 from . import mermaid
 from .names import visible
@@ -25,23 +25,30 @@ def export(machine: Machine[Any]) -> str:
         events=tuple(_event(event) for event in machine.events),
         transitions=tuple(_edge(edge) for edge in machine.transitions),
         good_path=tuple(map(_name, machine.good_path)),
+        actions=tuple(_action(word) for word in machine.actions),
+        effects=tuple(_effect(word) for word in machine.effects),
     )
     return table.page(safe, mermaid.export(machine)).replace(safe.content_hash, machine.content_hash)
 
 
 def _state(state: State) -> State:
-    return State(
-        _name(state.name),
-        _words(state.meaning),
-        state.kind,
-        None if state.action is None else _name(state.action),
-        state.write_ahead,
-        tuple(map(_name, state.absorbs)),
-        tuple(Refuse(_name(r.event), _name(r.code), _words(r.sentence)) for r in state.refuses),
-        state.group,
-        _words(state.patience),
-        state.settles,
+    return attrs.evolve(
+        state,
+        name=_name(state.name),
+        meaning=_words(state.meaning),
+        action=None if state.action is None else _name(state.action),
+        absorbs=tuple(map(_name, state.absorbs)),
+        refuses=tuple(Refuse(_name(r.event), _name(r.code), _words(r.sentence)) for r in state.refuses),
+        patience=_words(state.patience),
     )
+
+
+def _action(word: Action) -> Action:
+    return attrs.evolve(word, name=_name(word.name), sentence=_words(word.sentence))
+
+
+def _effect(word: Effect) -> Effect:
+    return attrs.evolve(word, name=_name(word.name), sentence=_words(word.sentence))
 
 
 def _event(event: Event) -> Event:

@@ -97,6 +97,9 @@ def _state(machine: Machine[Any], names: _Names, state: State) -> list[str]:
     said |= {"nut:write_ahead": "true"} if state.write_ahead else {}
     said |= {"nut:patience": state.patience} if state.patience else {}
     said |= {"nut:settles": "true"} if state.settles else {}
+    said |= {"nut:ends": state.ends} if state.ends else {}
+    said |= {"nut:waits_for": state.waits_for} if state.waits_for else {}
+    said |= {"nut:frees": "true"} if state.frees else {}
     tag = "final" if halts(machine, state) else "state"
     rules = rules_of(machine, state)
     if tag == "final":

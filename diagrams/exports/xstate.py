@@ -65,6 +65,9 @@ def _state(machine: Machine[Any], state: State, ids: _Identifiers) -> dict[str, 
         "write_ahead": state.write_ahead,
         "patience": state.patience,
         "settles": state.settles,
+        "ends": state.ends,
+        "waits_for": state.waits_for,
+        "frees": state.frees,
     }
     rules = rules_of(machine, state)
     if halts(machine, state):

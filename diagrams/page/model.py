@@ -7,17 +7,16 @@ from typing import Any
 
 from ...machines.refusals import CODES
 from ...machines.spec import Machine
-from ...machines.words import ACTIONS, EFFECTS
 
 
 def model(machine: Machine[Any]) -> dict[str, Any]:
     """The declaration as :meth:`Machine.as_data` gives it, its content hash, and ``actions``, ``effects`` and
-    ``codes``: name to sentence, "" where this release has no sentence for a name of somebody else."""
+    ``codes``: name to sentence, "" where the machine declares no word for a name."""
     return {
         **machine.as_data(),
         "content_hash": machine.content_hash,
-        "actions": _told(ACTIONS, (state.action for state in machine.states if state.action)),
-        "effects": _told(EFFECTS, (name for edge in machine.transitions for name in edge.effects)),
+        "actions": _told({word.name: word.sentence for word in machine.actions}, _done(machine)),
+        "effects": _told({word.name: word.sentence for word in machine.effects}, _written(machine)),
         "codes": _told(CODES, _codes(machine)),
     }
 
@@ -25,6 +24,14 @@ def model(machine: Machine[Any]) -> dict[str, Any]:
 def _codes(machine: Machine[Any]) -> Iterable[str]:
     yield from (guard.code for guard in machine.guards.values())
     yield from (refuse.code for state in machine.states for refuse in state.refuses)
+
+
+def _done(machine: Machine[Any]) -> Iterable[str]:
+    return (state.action for state in machine.states if state.action)
+
+
+def _written(machine: Machine[Any]) -> Iterable[str]:
+    return (name for edge in machine.transitions for name in edge.effects)
 
 
 def _told(sentences: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

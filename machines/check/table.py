@@ -5,27 +5,29 @@ from __future__ import annotations
 from ..spec import NONE, Event, Machine, State, edges
 from . import guards as g
 from .facts import CheckFacts
+from .words import EFFECTS
 
 CHECK: Machine[CheckFacts] = Machine(
     name="check",
     version=1,
     facts=CheckFacts,
     good_path=(NONE, "clean"),
+    effects=EFFECTS,
     states=(
         State(NONE, "does not exist yet", kind="pseudo"),
-        State("clean", "everything agreed", kind="final", group="final", absorbs=("recover",)),
+        State("clean", "everything agreed", kind="final", group="final", absorbs=("recover",), ends="good"),
         State("corrected", "what the mint calls spent is marked spent", kind="final", group="final",
-              absorbs=("recover",)),
+              absorbs=("recover",), ends="good"),
         State("discrepant", "documents contradict one another; a person must look", kind="parked", group="parked",
               absorbs=("recover",)),
         State("resolved", "an operator settled the contradiction", kind="final", group="final",
-              absorbs=("recover", "resolve")),
+              absorbs=("recover", "resolve"), ends="good"),
         State("retried", "an operator made stranded coins spendable again", kind="final", group="final",
-              absorbs=("recover",)),
+              absorbs=("recover",), ends="good"),
         State("collected", "a payment that was given up ended after all; what came back is ours", kind="final",
-              group="final", absorbs=("recover",)),
+              group="final", absorbs=("recover",), ends="good"),
         State("written_off", "an operator gave stranded coins up as lost", kind="final", group="final",
-              absorbs=("recover",)),
+              absorbs=("recover",), ends="lost"),
     ),
     events=(
         Event("found_clean", "every document agrees", "engine"),

@@ -5,15 +5,17 @@ from __future__ import annotations
 from ..spec import NONE, Event, Machine, State, edges
 from . import guards as g
 from .facts import DepositFacts
+from .words import EFFECTS
 
 DEPOSIT: Machine[DepositFacts] = Machine(
     name="deposit",
     version=1,
     facts=DepositFacts,
     good_path=(NONE, "deposited"),
+    effects=EFFECTS,
     states=(
         State(NONE, "does not exist yet", kind="pseudo"),
-        State("deposited", "the proofs are in the store", kind="final", group="final", absorbs=("recover",)),
+        State("deposited", "the proofs are in the store", kind="final", group="final", absorbs=("recover",), ends="good"),
     ),
     events=(
         Event("deposit", "a caller hands proofs in", "caller"),

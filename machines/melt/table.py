@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from ..spec import NONE, Event, Machine, Refuse, State, edges
+from ..spec import NONE, Ends, Event, Machine, Refuse, State, edges
 from . import guards as g
 from . import guards_fences as f
 from . import guards_refusal as r
 from .facts import MeltFacts
-
-ENDED_UNPAID = frozenset({"rejected", "cancelled", "expired", "released"})
-"""Final states in which nothing was paid: claim, quote and duplicate window are free again."""
+from .words import ACTIONS, EFFECTS
 
 _POST_ANSWERS = ("mint_refused", "reply_lost", "mint_unreachable")
 _QUOTE_ANSWERS = ("mint_paid", "mint_pending", "mint_unpaid", "mint_unclear")
@@ -51,9 +49,11 @@ _UNHELD = Refuse("unhold", "ALREADY_FINAL", "the operation has ended")
 _ENDED = Refuse("cancel", "ALREADY_FINAL", "the operation has ended")
 
 
-def _final(name: str, meaning: str, *absorbs: str) -> State:
+def _final(name: str, ends: Ends, meaning: str, *absorbs: str) -> State:
     refuses = tuple(refusal for refusal in (_ENDED, _UNHELD) if refusal.event not in absorbs)
-    return State(name, meaning, kind="final", group="final", absorbs=(*_LATE, *absorbs), refuses=refuses)
+    return State(
+        name, meaning, kind="final", group="final", absorbs=(*_LATE, *absorbs), refuses=refuses, ends=ends
+    )
 
 
 MELT: Machine[MeltFacts] = Machine(
@@ -61,6 +61,8 @@ MELT: Machine[MeltFacts] = Machine(
     version=1,
     facts=MeltFacts,
     good_path=(NONE, "requested", "quoted", "prepared", "paying", "paid", "settled", "reconciled"),
+    actions=ACTIONS,
+    effects=EFFECTS,
     states=(
         State(NONE, "does not exist yet", kind="pseudo"),
         State("requested", "intent, not yet priced", action="ask_quote", group="before payment"),
@@ -68,9 +70,10 @@ MELT: Machine[MeltFacts] = Machine(
         State("splitting", "a child swap makes exact inputs", action="run_child", group="before payment",
               patience="child", absorbs=("recover",), refuses=(_CHILD,)),
         State("prepared", "inputs reserved, blanks and exact request bytes written", action="start",
-              group="before payment", absorbs=("recover",)),
+              group="before payment", absorbs=("recover",), waits_for="confirmation"),
         State("held", "the caller pays it himself; the sources are reserved for it", action="watch_hold",
-              group="before payment", patience="hold", absorbs=("hold_seen_pending", "mint_unreachable", "recover"), refuses=(_HELD,)),
+              group="before payment", patience="hold", absorbs=("hold_seen_pending", "mint_unreachable", "recover"), refuses=(_HELD,),
+              waits_for="caller"),
         State("paying", "the request may have been sent", action="post_melt", write_ahead=True,
               group="in flight", patience="payment", absorbs=(*_FENCE_ANSWERS, "inputs_spent_elsewhere"), refuses=(_SENT,)),
         State("pending", "the mint says the payment is in flight", action="ask_state", group="in flight",
@@ -95,7 +98,7 @@ MELT: Machine[MeltFacts] = Machine(
                        "recover"),
               refuses=(_SENT,)),
         State("watching", "unpaid by the mint's word: inputs are free again, the quote is still watched",
-              action="ask_state", group="in flight", patience="watch", settles=True,
+              action="ask_state", group="in flight", patience="watch", settles=True, frees=True,
               absorbs=(*_QUOTE_ANSWERS, *_POST_ANSWERS, "fence_refused", "inputs_spent_elsewhere", "recover"),
               refuses=(_SENT, _WATCHED)),
         State("settled", "change stored", action="reconcile", group="after payment", patience="checks",
@@ -111,19 +114,19 @@ MELT: Machine[MeltFacts] = Machine(
               absorbs=("hold_seen_unspent", "hold_seen_pending", "hold_spent", "hold_over", "mint_unreachable",
                        "too_old", "recover"), refuses=_CONTESTED),
         State("stuck", "inputs are free again, and the mint does not say what became of the request; still polled",
-              kind="parked", action="ask_state", group="parked",
+              kind="parked", action="ask_state", group="parked", frees=True,
               absorbs=(*_QUOTE_ANSWERS, *_POST_ANSWERS, "fence_refused", "inputs_spent_elsewhere", "too_old",
                        "recover"), refuses=(_SENT,)),
         State("discrepant", "the stored documents contradict one another", kind="parked", group="parked",
               absorbs=(*_QUOTE_ANSWERS, *_POST_ANSWERS, *_FENCE_ANSWERS, *_CHANGE_ANSWERS, "recover"),
               refuses=(_SENT,)),
-        _final("reconciled", "paid, change stored, every document checked"),
-        _final("released", "proven unpaid; the value is ours again"),
-        _final("rejected", "refused before anything was sent"),
-        _final("cancelled", "the caller stopped it before anything was sent, or did not pay what he held for", "cancel",
+        _final("reconciled", "good", "paid, change stored, every document checked"),
+        _final("released", "unpaid", "proven unpaid; the value is ours again"),
+        _final("rejected", "unpaid", "refused before anything was sent"),
+        _final("cancelled", "unpaid", "the caller stopped it before anything was sent, or did not pay what he held for", "cancel",
                "unhold"),
-        _final("expired", "the quote ran out before anything was sent"),
-        _final("written_off", "an operator gave it up; each input is freed, stranded or lost"),
+        _final("expired", "unpaid", "the quote ran out before anything was sent"),
+        _final("written_off", "lost", "an operator gave it up; each input is freed, stranded or lost"),
     ),
     events=(
         Event("request", "a caller wants an invoice paid", "caller"),
@@ -425,3 +428,6 @@ MELT: Machine[MeltFacts] = Machine(
                effects=("record_reason", "alarm"), reason="something in it makes every drive fail"),
     ),
 )  # fmt: skip
+
+ENDED_UNPAID = MELT.ended("unpaid")
+"""The final states in which nothing was paid: claim, quote and duplicate window are free again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..spec import NONE, Event, Machine, Refuse, State, edges
 from . import guards as g
 from .facts import MintFacts
+from .words import ACTIONS, EFFECTS
 
 _POST_ANSWERS = ("mint_refused", "reply_lost", "mint_unreachable")
 _QUOTE_ANSWERS = ("invoice_paid", "issue_blocked", "invoice_unpaid", "invoice_issued", "mint_unclear")
@@ -20,6 +21,8 @@ MINT: Machine[MintFacts] = Machine(
     version=1,
     facts=MintFacts,
     good_path=(NONE, "requested", "quoted", "issuing", "issued"),
+    actions=ACTIONS,
+    effects=EFFECTS,
     states=(
         State(NONE, "does not exist yet", kind="pseudo"),
         State("requested", "intent, not yet quoted", action="ask_quote", group="before payment"),
@@ -32,17 +35,20 @@ MINT: Machine[MintFacts] = Machine(
         State("restoring", "ask the mint for the signatures on our outputs", action="restore_outputs",
               group="in flight", patience="issue", absorbs=("restore_empty", *_QUOTE_ANSWERS, *_POST_ANSWERS, "recover", "resume"),
               refuses=(_MAY_BE_PAID,)),
-        State("issued", "the proofs are ours", kind="final", group="final", absorbs=_LATE, refuses=(_ENDED,)),
-        State("rejected", "refused before anybody paid", kind="final", group="final", absorbs=_LATE, refuses=(_ENDED,)),
+        State("issued", "the proofs are ours", kind="final", group="final", absorbs=_LATE, refuses=(_ENDED,),
+              ends="good"),
+        State("rejected", "refused before anybody paid", kind="final", group="final", absorbs=_LATE, refuses=(_ENDED,),
+              ends="unpaid"),
         State("expired", "nobody paid while it was watched", kind="final", group="final", absorbs=_LATE,
-              refuses=(_ENDED,)),
+              refuses=(_ENDED,), ends="unpaid"),
         State("cancelled", "stopped before there was an invoice", kind="final", group="final",
-              absorbs=(*_LATE, "cancel")),
+              absorbs=(*_LATE, "cancel"), ends="unpaid"),
         State("attention", "paid, but the mint does not hand our proofs over; a person must look", kind="parked",
               action="restore_outputs", group="parked",
               absorbs=("restore_empty", *_QUOTE_ANSWERS, *_POST_ANSWERS, "too_old", "recover"),
               refuses=(_MAY_BE_PAID,)),
-        State("written_off", "an operator gave it up", kind="final", group="final", absorbs=_LATE, refuses=(_ENDED,)),
+        State("written_off", "an operator gave it up", kind="final", group="final", absorbs=_LATE, refuses=(_ENDED,),
+              ends="lost"),
     ),
     events=(
         Event("request", "a caller wants ecash", "caller"),

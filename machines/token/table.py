@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ..spec import NONE, Event, Machine, State, edges
 from . import guards as g
 from .facts import TokenFacts
+from .words import EFFECTS
 
 STATUS_OF_STATE: Mapping[str, str] = {
     "awaiting": "pending",
@@ -26,6 +27,7 @@ TOKEN: Machine[TokenFacts] = Machine(
     version=1,
     facts=TokenFacts,
     good_path=(NONE, "unspent", "reserved", "spent"),
+    effects=EFFECTS,
     states=(
         State(NONE, "does not exist yet", kind="pseudo"),
         State("awaiting", "a minted token whose proofs are not issued yet; no proofs, total 0", group="owned"),
@@ -33,8 +35,8 @@ TOKEN: Machine[TokenFacts] = Machine(
         State("reserved", "locked by exactly one operation", group="owned"),
         State("stranded", "the mint will not take it; never selectable, waits for an operator", group="owned"),
         State("outstanding", "handed to somebody, not yet claimed; never selectable", group="given"),
-        State("spent", "consumed for ever", kind="final", group="final"),
-        State("failed", "never became money", kind="final", group="final"),
+        State("spent", "consumed for ever", kind="final", group="final", ends="good"),
+        State("failed", "never became money", kind="final", group="final", ends="unpaid"),
     ),
     events=(
         Event("expect", "a minted token is awaited", "engine"),

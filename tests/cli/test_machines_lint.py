@@ -94,7 +94,7 @@ def test_machines_of_a_module(shop: str) -> None:
     ran = run("--from", shop)
     assert ran.exit_code == 1
     assert "L11 trap  stuck" in ran.stdout and "L44 unused-guard  lint_shop.sent" in ran.stdout
-    assert ran.stdout.splitlines()[-1].startswith("1 error, 1 warning, ")
+    assert ran.stdout.splitlines()[-1].startswith("1 error, 3 warnings, ")
     fine = run("order", "--from", f"{shop}:ORDER")
     assert fine.exit_code == 0 and "bad@1" not in fine.stdout
 

@@ -51,7 +51,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def plant(root: Path) -> None:
-    file = root / "machines" / "check.py"
+    file = root / "machines" / "check" / "table.py"
     text = file.read_text()
     assert PLANTED[0] in text
     file.write_text(text.replace(*PLANTED))
@@ -205,7 +205,7 @@ def test_a_file_that_holds_no_machine_is_usage(nutstate: Run, tmp_path: Path, te
 
 
 def test_machines_that_cannot_be_read_are_told_with_the_reason(nutstate: Run, checkout: Path) -> None:
-    (checkout / "machines" / "melt.py").write_text("this is no Python\n")
+    (checkout / "machines" / "melt" / "table.py").write_text("this is no Python\n")
     ran = nutstate("diagrams", "diff")
     assert ran.exit_code == 2
     assert "the working tree: its machines cannot be read: SyntaxError" in ran.stderr

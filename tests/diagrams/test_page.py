@@ -52,9 +52,9 @@ def test_the_model_is_the_declaration_and_its_sentences(machine: Machine[Any]) -
     assert machine.as_data().items() <= told.items()
     assert told["content_hash"] == machine.content_hash
     for edge in machine.transitions:
-        assert {name: EFFECTS[name] for name in edge.effects}.items() <= told["effects"].items()
+        assert {name: EFFECTS[name].sentence for name in edge.effects}.items() <= told["effects"].items()
     for state in machine.states:
-        assert state.action is None or told["actions"][state.action] == ACTIONS[state.action]
+        assert state.action is None or told["actions"][state.action] == ACTIONS[state.action].sentence
         for refuse in state.refuses:
             assert told["codes"][refuse.code] == CODES[refuse.code]
     assert {guard.code for guard in machine.guards.values()} <= told["codes"].keys()

@@ -41,7 +41,7 @@ def test_guards_come_with_sentence_and_code(machine: Machine[Any]) -> None:
     for edge in machine.transitions:
         assert edge.reason in text
         for effect in edge.effects:
-            assert f"| `{effect}` | {EFFECTS[effect]} |" in text
+            assert f"| `{effect}` | {EFFECTS[effect].sentence} | {EFFECTS[effect].level} |" in text
 
 
 @every_machine

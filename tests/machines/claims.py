@@ -4,6 +4,7 @@ declaration: sentences about money and answers, not a list of rows. A claim that
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -405,11 +406,49 @@ def check_changes_only_what_was_found(spec: Machine[Any]) -> Iterator[object]:
             yield t.id
 
 
+MONEY_MOVES = re.compile(
+    "spend_|store_(?!quote)|reserve_|release_|strand_|free_|drop_stranded|park_|split_|adopt_|move_|index_|"
+    "set_|clear_|issue_|correct_|record_(?!reason)|stamp_sent"
+)
+
+
+def facets_are_what_the_edges_say(spec: Machine[Any]) -> Iterator[object]:
+    """R430: inputs are free exactly where an edge freed them and none took them again; only there the outcome
+    is known before the end. An alarm is CRITICAL, money HIGH, all else STANDARD. What is written ahead or
+    fetched from the mint in flight is no mere look."""
+    free = {
+        t.dest
+        for t in spec.transitions
+        if {"release_inputs", "free_untouched"} & set(t.effects) and spec.state(t.dest).kind != "final"
+    }
+    free |= {
+        t.dest
+        for t in spec.transitions
+        if t.source in free and t.event == "too_old" and spec.state(t.dest).kind == "parked"
+    }
+    for s in spec.states:
+        if s.frees != (s.name in free) or s.settles != (s.frees and s.kind == "live"):
+            yield s.name
+    for effect in spec.effects:
+        money = "HIGH" if MONEY_MOVES.match(effect.name) else "STANDARD"
+        if effect.level != ("CRITICAL" if effect.name == "alarm" else money):
+            yield effect.name
+    origins = {event.name: event.origin for event in spec.events}
+    for s in spec.states:
+        action = spec.action_in(s.name)
+        patient = s.patience in ("payment", "issue", "invoice", "late payment", "watch", "hold", "child")
+        if action is not None and (action.reads_only or action.asks_no_mint) and (s.write_ahead or patient):
+            yield s.name, action.name
+        asked = any(origins.get(t.event) == "mint" for t in spec.transitions if t.source == s.name)
+        if action is not None and action.asks_no_mint and asked and not s.waits_for:
+            yield s.name, action.name
+
+
 CLAIMS: tuple[Claim, ...] = (
     nothing_known_moves_nothing, written_ahead_where_requests_leave, a_person_is_told, what_has_ended_stays,
     a_restart_is_answered, melt_frees_only_with_proof, melt_fails_fast_only_on_a_refusal_that_stands,
     melt_pays_only_what_is_its_own, melt_after_sending, what_waits_has_an_end, token_is_stamped, mint_issues_once,
-    check_changes_only_what_was_found,
+    check_changes_only_what_was_found, facets_are_what_the_edges_say,
 )  # fmt: skip
 
 

@@ -217,12 +217,57 @@ def drop_event(spec: Machine[Any]) -> Iterator[Change]:
         yield event.name, attrs.evolve(spec, events=_without(spec.events, n))
 
 
+def change_end(spec: Machine[Any]) -> Iterator[Change]:
+    """To every other end; of states that are not final to each of them."""
+    for n, state in enumerate(spec.states):
+        for ends in ("", "good", "unpaid", "lost"):
+            if ends != state.ends:
+                yield f"{state.name} {ends}", _state(spec, n, ends=ends)
+
+
+def change_waits_for(spec: Machine[Any]) -> Iterator[Change]:
+    for n, state in enumerate(spec.states):
+        for waits_for in ("", "caller", "confirmation"):
+            if waits_for != state.waits_for:
+                yield f"{state.name} {waits_for}", _state(spec, n, waits_for=waits_for)
+
+
+def flip_settles(spec: Machine[Any]) -> Iterator[Change]:
+    for n, state in enumerate(spec.states):
+        yield state.name, _state(spec, n, settles=not state.settles)
+
+
+def flip_frees(spec: Machine[Any]) -> Iterator[Change]:
+    for n, state in enumerate(spec.states):
+        yield state.name, _state(spec, n, frees=not state.frees)
+
+
+def change_level(spec: Machine[Any]) -> Iterator[Change]:
+    """Every effect with every other level."""
+    for n, effect in enumerate(spec.effects):
+        for level in ("STANDARD", "HIGH", "CRITICAL"):
+            if level != effect.level:
+                changed: Any = attrs.evolve(effect, level=level)
+                words = (*spec.effects[:n], changed, *spec.effects[n + 1 :])
+                yield f"{effect.name} {level}", attrs.evolve(spec, effects=words)
+
+
+def flip_action_facet(spec: Machine[Any]) -> Iterator[Change]:
+    for n, action in enumerate(spec.actions):
+        for facet in ("reads_only", "asks_no_mint"):
+            flipped: dict[str, Any] = {facet: not getattr(action, facet)}
+            changed = attrs.evolve(action, **flipped)
+            words = (*spec.actions[:n], changed, *spec.actions[n + 1 :])
+            yield f"{action.name} {facet}", attrs.evolve(spec, actions=words)
+
+
 OPERATORS: tuple[Callable[[Machine[Any]], Iterator[Change]], ...] = (
     drop_edge, redirect_edge, move_edge, rename_event, unguarded_twin, swap_edges,
     swap_polarity, drop_guard, other_guard, swap_guards,
     drop_effect, add_effect, swap_effects,
     drop_absorb, add_absorb, drop_refusal, other_code, other_guard_code,
     flip_write_ahead, change_kind, change_action, change_origin, drop_event,
+    change_end, change_waits_for, flip_settles, flip_frees, change_level, flip_action_facet,
 )  # fmt: skip
 
 

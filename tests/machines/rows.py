@@ -19,8 +19,8 @@ TOKEN = Rows(
         reserved    | live   ||
         stranded    | live   ||
         outstanding | live   ||
-        spent       | final  ||
-        failed      | final  ||
+        spent       | final +good ||
+        failed      | final +unpaid ||
     """,
     origins="""engine | expect deposit deposit_reserved import_spent hand_out issue fail reserve split release \
                         spend correct_spent strand retry write_off claim reclaim""",
@@ -67,6 +67,10 @@ TOKEN = Rows(
         RELEASE_NOT_PROVEN | release_is_proven
         NOT_PROVEN_SPENT | consumption_is_proven mint_says_all_spent
     """,
+    said="""
+        HIGH     | index_proofs move_proofs set_reserved_by clear_reserved_by set_spent_at
+        CRITICAL | alarm
+    """,
 )
 
 MELT = Rows(
@@ -84,8 +88,8 @@ MELT = Rows(
         requested   | live ask_quote ||
         quoted      | live choose_inputs ||
         splitting   | live run_child | recover | cancel=CHILD_RUNNING
-        prepared    | live start | recover |
-        held        | live watch_hold | hold_seen_pending mint_unreachable recover | cancel=HOLD_NOT_OVER
+        prepared    | live start +confirmation | recover |
+        held        | live watch_hold +caller | hold_seen_pending mint_unreachable recover | cancel=HOLD_NOT_OVER
         paying      | live post_melt ahead | FENCE inputs_spent_elsewhere | cancel=ALREADY_SENT
         pending     | live ask_state | mint_pending ANSWERS fence_refused paid_otherwise recover | cancel=ALREADY_SENT
         unknown     | live ask_state | mint_unpaid mint_unclear ANSWERS fence_refused paid_otherwise recover | cancel=ALREADY_SENT
@@ -93,18 +97,18 @@ MELT = Rows(
         paid        | live collect_change | QUOTE ANSWERS FENCE inputs_spent_elsewhere change_missing change_seen_empty recover | cancel=ALREADY_SENT
         unpaid      | live resolve_unpaid | mint_unpaid ANSWERS fence_refused inputs_spent_elsewhere recover | cancel=ALREADY_SENT
         fencing     | live post_fence ahead | mint_pending mint_unpaid mint_unclear ANSWERS inputs_spent_elsewhere recover | cancel=ALREADY_SENT
-        watching    | live ask_state | QUOTE ANSWERS fence_refused inputs_spent_elsewhere recover | cancel=ALREADY_SENT write_off=WATCH_NOT_OVER
+        watching    | live ask_state +settles +frees | QUOTE ANSWERS fence_refused inputs_spent_elsewhere recover | cancel=ALREADY_SENT write_off=WATCH_NOT_OVER
         settled     | live reconcile | QUOTE ANSWERS FENCE CHANGE recover | cancel=ALREADY_SENT
         attention   | parked ask_state | QUOTE ANSWERS FENCE inputs_spent_elsewhere paid_otherwise too_old change_missing change_seen_empty recover | cancel=ALREADY_SENT
         contested   | parked watch_sources | hold_seen_unspent hold_seen_pending hold_over hold_spent mint_unreachable too_old recover | cancel=ALREADY_SENT unhold=NOT_HELD
-        stuck       | parked ask_state | QUOTE ANSWERS fence_refused inputs_spent_elsewhere too_old recover | cancel=ALREADY_SENT
+        stuck       | parked ask_state +frees | QUOTE ANSWERS fence_refused inputs_spent_elsewhere too_old recover | cancel=ALREADY_SENT
         discrepant  | parked | QUOTE ANSWERS FENCE CHANGE recover | cancel=ALREADY_SENT
-        reconciled  | final | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
-        released    | final | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
-        rejected    | final | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
-        expired     | final | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
-        written_off | final | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
-        cancelled   | final | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover cancel unhold |
+        reconciled  | final +good | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
+        released    | final +unpaid | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
+        rejected    | final +unpaid | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
+        expired     | final +unpaid | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
+        written_off | final +lost | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
+        cancelled   | final +unpaid | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover cancel unhold |
     """,
     origins="""
         caller   | request record hold unhold cancel new_attempt
@@ -257,6 +261,16 @@ MELT = Rows(
         HOLD_NOT_OVER | hold_is_over
         RELEASE_NOT_PROVEN | held_first_seen_unspent held_was_unspent held_proven_unspent
     """,
+    said="""
+        STANDARD | store_quote record_reason take_claim drop_claim write_blanks write_request write_fence end_fence \
+                   note_refusal stamp_empty stamp_watch stamp_refusal restart_patience stamp_unspent forget_unspent
+        HIGH     | reserve_inputs release_inputs split_off_keep adopt_split stamp_sent spend_inputs store_payment \
+                   store_fenced spend_part strand_part store_change correct_spent strand_inputs free_untouched \
+                   record_loss record_melt park_record spend_contested
+        CRITICAL | alarm
+        reads_only   | ask_quote choose_inputs start collect_change
+        asks_no_mint | start watch_sources reconcile
+    """,
 )
 
 MINT = Rows(
@@ -275,11 +289,11 @@ MINT = Rows(
         issuing     | live post_mint ahead | INVOICE resume | cancel=ALREADY_SENT
         restoring   | live restore_outputs | restore_empty INVOICE ANSWERS recover resume | cancel=ALREADY_SENT
         attention   | parked restore_outputs | restore_empty INVOICE ANSWERS too_old recover | cancel=ALREADY_SENT
-        issued      | final | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
-        rejected    | final | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
-        expired     | final | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
-        written_off | final | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
-        cancelled   | final | ANSWERS INVOICE PROOFS too_old recover cancel |
+        issued      | final +good | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
+        rejected    | final +unpaid | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
+        expired     | final +unpaid | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
+        written_off | final +lost | ANSWERS INVOICE PROOFS too_old recover | cancel=ALREADY_FINAL
+        cancelled   | final +unpaid | ANSWERS INVOICE PROOFS too_old recover cancel |
     """,
     origins="""
         caller   | request look_again cancel
@@ -332,13 +346,20 @@ MINT = Rows(
         OPERATOR_REASON_MISSING | operator_gave_reason
         NOT_TOO_OLD | unresolved_too_long blocked_too_long drives_fail
     """,
+    said="""
+        STANDARD | store_quote record_reason stamp_watch restart_patience reset_tries expect_token fail_token \
+                   write_outputs stamp_paid count_watch count_refusal
+        HIGH     | stamp_sent record_loss issue_token
+        CRITICAL | alarm
+        reads_only | ask_quote
+    """,
 )
 
 DEPOSIT = Rows(
     good_path="none deposited",
     states="""
         none      | pseudo ||
-        deposited | final | recover |
+        deposited | final +good | recover |
     """,
     origins="""
         caller  | deposit
@@ -349,19 +370,22 @@ DEPOSIT = Rows(
         TOO_MANY_PROOFS | proofs_few_enough
         AMOUNT_OUT_OF_LIMITS | amount_in_limits
     """,
+    said="""
+        HIGH | store_deposit
+    """,
 )
 
 CHECK = Rows(
     good_path="none clean",
     states="""
         none       | pseudo ||
-        clean      | final  | recover |
-        corrected  | final  | recover |
+        clean      | final +good | recover |
+        corrected  | final +good | recover |
         discrepant | parked | recover |
-        resolved   | final  | recover resolve |
-        retried    | final  | recover |
-        written_off | final | recover |
-        collected  | final  | recover |
+        resolved   | final +good | recover resolve |
+        retried    | final +good | recover |
+        written_off | final +lost | recover |
+        collected  | final +good | recover |
     """,
     origins="""
         engine   | found_clean found_wrong
@@ -384,6 +408,11 @@ CHECK = Rows(
         NOT_PROVEN_SPENT | spent_said_twice
         NOTHING_STRANDED | something_stranded
         OPERATOR_REASON_MISSING | operator_gave_reason
+    """,
+    said="""
+        STANDARD | record_reason
+        HIGH     | correct_spent store_late_change free_stranded drop_stranded record_loss
+        CRITICAL | alarm
     """,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +19,7 @@ from nutstate.machines.melt import guards_refusal as refusal_guards
 from nutstate.machines.mint import guards as mint_guards
 from nutstate.machines.refusals import CODES
 from nutstate.machines.registry import RELEASED
-from nutstate.machines.spec import NONE, Event, Guard, Machine, Refuse, State, edges
+from nutstate.machines.spec import NONE, Action, Effect, Event, Guard, Machine, Refuse, State, edges
 from nutstate.machines.token import guards as token_guards
 from nutstate.machines.words import ACTIONS, EFFECTS
 from nutstate.review.kit import switched
@@ -44,7 +45,7 @@ SOUND: Machine[Any] = Machine(
         State("asking", "asked", action="ask", write_ahead=True, absorbs=("restart",),
               refuses=(Refuse("stop", "NEVER", "it never stops"),)),
         State("parked", "a person looks", kind="parked", absorbs=("restart", "yes", "no")),
-        State("done", "done", kind="final", absorbs=("yes", "no", "restart")),
+        State("done", "done", kind="final", absorbs=("yes", "no", "restart"), ends="good"),
     ),
     events=(
         Event("begin", "begins", "caller"), Event("stop", "shall stop", "caller"),
@@ -118,6 +119,10 @@ BROKEN: list[tuple[str, str, Machine[Any]]] = [
     ("L17", "parked", state("parked", write_ahead=True, action="ask")),
     ("L18", "lost", plus(edges("8", "go", "parked", "lost"), edges("9", "made", "lost", "done"),
                          states=added(LOST), events=(*GO, Event("made", "made", "engine")))),
+    ("L19", "done", state("done", ends="")),
+    ("L19", "parked", state("parked", ends="lost")),
+    ("L35", "parked", state("parked", waits_for="caller")),
+    ("L35", "asking", state("asking", waits_for="confirmation")),
     ("L33", "asking", plus(edges("9", "late", "parked", "done"),
                            events=(*SOUND.events, Event("late", "it lasts too long", "clock")))),
     ("L34", "parked", attrs.evolve(less("5.mend.parked"), transitions=(
@@ -163,7 +168,7 @@ ALSO: dict[str, set[str]] = {
     "L04": {"L42"},  # the action that is meant is used nowhere
     "L05": {"L43"},
     "L07": {"L43"},
-    "L12": {"L34"},  # what cannot end at all, no operator can end
+    "L12": {"L19", "L34"},  # what cannot end at all, no operator can end
     "L20": {"L21"},  # what is shadowed overlaps
     "L32": {"L33"},
     "L33": {"L32"},
@@ -191,6 +196,63 @@ def test_what_is_unknown_is_judged_only_with_a_vocabulary() -> None:
     assert {f.code for f in lint((odd,))} <= {"L24"}
     assert {f.code for f in lint((odd,), **WORDS)} >= {"L03", "L04", "L42"}
     assert {f.code for f in lint((odd,), effects=())} >= {"L03"}
+
+
+def test_r430_a_machine_is_held_to_the_words_it_declares() -> None:
+    """R430: unknown, unused and doubled words of a machine are found without any vocabulary."""
+    words: dict[str, Any] = {
+        "actions": (Action("ask", "asks"),),
+        "effects": (Effect("take", "taken"), Effect("give", "given")),
+    }
+    assert {f.code for f in lint((attrs.evolve(SOUND, **words),))} == {"L24"}
+    odd = attrs.evolve(
+        SOUND,
+        actions=(Action("dance", "dances"),),
+        effects=(Effect("take", "taken"), Effect("take", "again"), Effect("sing", "sung")),
+    )
+    found = [(f.code, f.where) for f in lint((odd,)) if f.code != "L24"]
+    assert sorted(found) == [
+        ("L03", "2.yes.asking"), ("L04", "asking"), ("L06", "take"), ("L41", "sing"), ("L42", "dance"),
+    ]  # fmt: skip
+
+
+def test_r430_a_word_outside_of_its_choice_is_refused_at_once() -> None:
+    """R430: an unknown way to end, to wait, or level names the state or effect, the field and the choice."""
+    odd: Any = "well"
+    for made, told in (
+        (
+            lambda: State("over", "ended", kind="final", ends=odd),
+            "State 'over': ends is one of '', good, unpaid, lost",
+        ),
+        (
+            lambda: State("open", "waits", waits_for=odd),
+            "State 'open': waits_for is one of '', caller, confirmation",
+        ),
+        (
+            lambda: Effect("take", "taken", level=odd),
+            "Effect 'take': level is one of STANDARD, HIGH, CRITICAL",
+        ),
+    ):
+        with pytest.raises(ValueError, match=re.escape(f"{told}, not 'well'")):
+            made()
+
+
+def test_r430_a_machine_without_words_and_facets_works() -> None:
+    """R430: without words an effect moves money, an action may write and ask; an end frees nothing."""
+    bare = state("done", ends="")
+    action = bare.action_in("asking")
+    assert action == Action("ask", "") and not action.reads_only and not action.asks_no_mint
+    assert bare.action_in("done") is None
+    assert bare.effect("take") == Effect("take", "", level="HIGH") and not bare.effect("take").alarms
+    assert (bare.level(()), bare.level(("take", "give"))) == ("STANDARD", "HIGH")
+    assert bare.ended("unpaid") == frozenset() and bare.ended("") == {"done"}
+
+
+def test_r431_what_is_offered_are_the_events_of_an_origin_with_an_edge_here() -> None:
+    """R431: in the order of the declaration; what is only absorbed or refused is not offered."""
+    assert SOUND.offered("asking", "caller") == ()
+    assert SOUND.offered("parked", "caller", "operator") == ("mend",)
+    assert SOUND.offered(NONE, "caller", "operator") == ("begin",)
 
 
 def test_what_no_machine_uses() -> None:

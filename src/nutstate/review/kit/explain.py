@@ -8,7 +8,6 @@ from typing import Any, Literal
 from attrs import frozen
 
 from ...machines.spec import Event, Machine, Outcome, Refusal, State, Transition
-from ...machines.words import ACTIONS, EFFECTS
 from .explain_text import text_of
 from .graph import check_names, witness
 
@@ -72,7 +71,8 @@ class Possibility:
 class Explanation:
     """What a machine says about one event in one state, with the answers that were given. There is one
     possibility when they decide it, else several, in the order of the edges. ``next_states`` are the
-    declared states they lead to; ``not_asked`` names answers that make no difference here."""
+    declared states they lead to; ``not_asked`` names answers that make no difference here;
+    ``action_sentences`` tells what the actions of the machine do."""
 
     machine: str
     version: int
@@ -83,6 +83,7 @@ class Explanation:
     possibilities: tuple[Possibility, ...]
     next_states: tuple[State, ...]
     not_asked: tuple[str, ...] = ()
+    action_sentences: tuple[tuple[str, str], ...] = ()
 
     @property
     def outcome(self) -> Outcome | None:
@@ -111,11 +112,15 @@ class Explanation:
             "next_states": [
                 {
                     "name": state.name, "meaning": state.meaning, "kind": state.kind, "action": state.action,
-                    "action_sentence": action_sentence(state), "write_ahead": state.write_ahead,
+                    "action_sentence": self.action_sentence(state), "write_ahead": state.write_ahead,
                 }
                 for state in self.next_states
             ],
         }  # fmt: skip
+
+    def action_sentence(self, state: State) -> str:
+        """What the action of a state does. Empty for a state without one and for an action without a word."""
+        return dict(self.action_sentences).get(state.action or "", "")
 
 
 def explain(spec: Machine[Any], state: str, event: str, facts: Any = None) -> Explanation:
@@ -157,18 +162,14 @@ def explain(spec: Machine[Any], state: str, event: str, facts: Any = None) -> Ex
         states[state],
         events[event],
         tuple(known.items()),
-        tuple(_edge(edge, known, can_be[id(edge)] is not None, len(possible) == 1) for edge in cell),
+        tuple(_edge(spec, edge, known, can_be[id(edge)] is not None, len(possible) == 1) for edge in cell),
         possible,
         tuple(
             states[name] for name in dict.fromkeys(p.next_state for p in possible if p.outcome == "accepted")
         ),
         not_asked,
+        tuple((word.name, word.sentence) for word in spec.actions),
     )
-
-
-def action_sentence(state: State) -> str:
-    """What the action of a state does, empty where that is not known or there is none."""
-    return ACTIONS.get(state.action or "", "")
 
 
 def _checked(spec: Machine[Any], facts: Any) -> dict[str, bool]:
@@ -216,14 +217,16 @@ def _reasons(cell: tuple[Transition[Any], ...], known: Mapping[str, bool]) -> tu
     return tuple(found.values())
 
 
-def _edge(edge: Transition[Any], known: Mapping[str, bool], can_be: bool, decided: bool) -> EdgeSaid:
+def _edge(
+    spec: Machine[Any], edge: Transition[Any], known: Mapping[str, bool], can_be: bool, decided: bool
+) -> EdgeSaid:
     return EdgeSaid(
         edge.id,
         edge.dest,
         edge.reason,
         can_be if decided or not can_be else None,
         _asked(edge, known),
-        tuple((name, EFFECTS.get(name, "")) for name in edge.effects),
+        tuple((name, spec.effect(name).sentence) for name in edge.effects),
     )
 
 

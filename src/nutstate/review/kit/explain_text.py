@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ...machines.words import ACTIONS
-
 if TYPE_CHECKING:
     from ...machines.spec import State
     from .explain import Asked, EdgeSaid, Explanation, Possibility
@@ -28,7 +26,7 @@ def text_of(told: Explanation) -> str:
         lines.append("What happens depends on the answers that are open:")
         lines += (f"  - {_possible(told, possible)}" for possible in told.possibilities)
     for state in told.next_states:
-        lines += _rests(state)
+        lines += _rests(told, state)
     for number, edge in enumerate(told.edges, 1):
         lines += ["", *_edge(number, edge, told.outcome == "refused")]
     if told.not_asked:
@@ -66,10 +64,10 @@ def _possible(told: Explanation, possible: Possibility) -> str:
     return f"{possible.outcome}{reasons}{such_as}"
 
 
-def _rests(state: State) -> Iterator[str]:
+def _rests(told: Explanation, state: State) -> Iterator[str]:
     yield f"In {state.name}: {state.meaning}."
     if state.action is not None:
-        sentence = ACTIONS.get(state.action)
+        sentence = told.action_sentence(state)
         ahead = ", only after the state is committed" if state.write_ahead else ""
         yield f"  Next{ahead}: {state.action}" + (f", {sentence}." if sentence else ".")
     elif state.kind == "final":

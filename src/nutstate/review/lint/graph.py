@@ -119,6 +119,24 @@ def resting(spec: Machine[Any]) -> Iterator[Finding]:
             yield finding("L18", spec.name, state.name, words, "name the action that asks")
 
 
+def facets(spec: Machine[Any]) -> Iterator[Finding]:
+    """L19 and L35: how final states end, and states that wait for a caller."""
+    for state in spec.states:
+        if state.kind == "final" and not state.ends:
+            words = "it is final and does not say how it ends"
+            yield finding("L19", spec.name, state.name, words, "name its end: good, unpaid or lost")
+        if state.ends and state.kind != "final":
+            words = f"it ends {state.ends}, but is {state.kind}"
+            yield finding("L19", spec.name, state.name, words, "make it final, or drop the end", "error")
+        if state.waits_for and (state.kind != "live" or not spec.offered(state.name, "caller")):
+            words = f"it waits for {state.waits_for}, but " + (
+                f"is {state.kind}" if state.kind != "live" else "no event of a caller has an edge here"
+            )
+            yield finding(
+                "L35", spec.name, state.name, words, "add what the caller can say there, or let it go on"
+            )
+
+
 def exits(spec: Machine[Any]) -> Iterator[Finding]:
     """L33 and L34: live states that only an answer ends, and parked states that no operator can end."""
     origins = {event.name: event.origin for event in spec.events}

@@ -38,7 +38,10 @@ def unknown_words(
     actions: Collection[str] | None,
     codes: Collection[str] | None,
 ) -> Iterator[Finding]:
-    """L03 to L05: effects, actions and codes outside of the vocabularies that are given."""
+    """L03 to L05: effects, actions and codes outside of the vocabularies that are given, and effects and
+    actions outside of the words that the machine itself declares."""
+    effects = _known(effects, [word.name for word in spec.effects])
+    actions = _known(actions, [word.name for word in spec.actions])
     for edge in spec.transitions:
         for effect in edge.effects:
             if effects is not None and effect not in effects:
@@ -55,12 +58,21 @@ def unknown_words(
             yield finding("L05", spec.name, guard.name, f"{guard.code!r} is no refusal code", _ADD)
 
 
+def _known(given: Collection[str] | None, declared: Collection[str]) -> Collection[str] | None:
+    """The names that may be used: given and declared, or None when neither says anything."""
+    if not declared:
+        return given
+    return set(declared) if given is None else set(declared) & set(given)
+
+
 def duplicates(spec: Machine[Any]) -> Iterator[Finding]:
     """L06 inside one machine."""
     for what, named in (
         ("states", [state.name for state in spec.states]),
         ("events", [event.name for event in spec.events]),
         ("edges", [edge.id for edge in spec.transitions]),
+        ("actions", [word.name for word in spec.actions]),
+        ("effects", [word.name for word in spec.effects]),
     ):
         for name, times in twice(named):
             yield finding("L06", spec.name, name, f"{times} {what} are called {name!r}", _ONE)

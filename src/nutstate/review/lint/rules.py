@@ -56,12 +56,12 @@ _TABLE = (
     ),
     Rule(
         "L03", "unknown-effect", "error",
-        "an edge names an effect that is not in the vocabulary",
+        "an edge names an effect that is neither in the vocabulary nor among the declared words",
         "nothing would write it",
     ),
     Rule(
         "L04", "unknown-action", "error",
-        "a state names an action that is not in the vocabulary",
+        "a state names an action that is neither in the vocabulary nor among the declared words",
         "nothing would perform it; the entity would rest there for ever",
     ),
     Rule(
@@ -71,8 +71,8 @@ _TABLE = (
     ),
     Rule(
         "L06", "duplicate", "error",
-        "two machines of one name and version, two states or events of one name, two edges of one id, or a "
-        "name twice in one list",
+        "two machines of one name and version, two states, events or words of one name, two edges of one id, "
+        "or a name twice in one list",
         "the later one hides the earlier one, or an audit record names two edges",
     ),
     Rule(
@@ -125,6 +125,17 @@ _TABLE = (
         "L18", "waits-for-nobody", "warning",
         "in a machine with actions, a state without one, all of whose edges wait for the engine or the mint",
         "nobody asks, so no answer ever comes",
+    ),
+    Rule(
+        "L19", "end-untold", "warning",
+        "a final state does not say how it `ends`",
+        "the engine treats it as an end in which something may have been paid: claim and quote stay taken",
+        "error for a state that says how it ends and is not final",
+    ),
+    Rule(
+        "L35", "waits-in-vain", "error",
+        "a state `waits_for` its caller and is not live, or no event of origin `caller` has an edge there",
+        "no call of the caller moves it, and the engine does not go on by itself",
     ),
     Rule(
         "L33", "needs-an-answer", "error",
@@ -204,12 +215,12 @@ _TABLE = (
     ),
     Rule(
         "L41", "unused-effect", "warning",
-        "an effect of the vocabulary that no edge names",
+        "an effect of the vocabulary, or a word of the machine, that no edge names",
         "dead code writes it, or the edge that should name it does not",
     ),
     Rule(
         "L42", "unused-action", "warning",
-        "an action of the vocabulary that no state names",
+        "an action of the vocabulary, or a word of the machine, that no state names",
         "dead code performs it, or the state that should name it does not",
     ),
     Rule(

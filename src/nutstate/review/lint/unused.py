@@ -20,6 +20,19 @@ def unused_events(spec: Machine[Any]) -> Iterator[Finding]:
             yield finding("L40", spec.name, event.name, "no state says anything about it", _DROP)
 
 
+def unused_own_words(spec: Machine[Any]) -> Iterator[Finding]:
+    """L41 and L42 for the words that the machine itself declares."""
+    written = {effect for edge in spec.transitions for effect in edge.effects}
+    done = {state.action for state in spec.states}
+    for code, words, used, what in (
+        ("L41", spec.effects, written, "no edge names this effect"),
+        ("L42", spec.actions, done, "no state names this action"),
+    ):
+        for word in words:
+            if word.name not in used:
+                yield finding(code, spec.name, word.name, what, _DROP)
+
+
 def unused_words(
     specs: Collection[Machine[Any]],
     effects: Iterable[str] | None,

@@ -1,4 +1,4 @@
-"""What the pytest plugin collects: the tests of one machine. Imported only when there is one to test."""
+"""The items that the pytest plugin collects: the tests of one machine. Imported only for a machine."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class MachineTest(pytest.Item):
             raise Wrong(found)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The sentences alone: where in this file it was noticed helps nobody."""
+        """The sentences alone. The place in this file says nothing about the machine."""
         if isinstance(excinfo.value, Wrong):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)

@@ -22,7 +22,7 @@ SETTING = "nutstate_machines"
 
 
 class EntryPoint:
-    """What pytest finds by itself. It registers the module, unless ``-p`` or a conftest has done so."""
+    """The entry point that pytest finds by itself. It registers the module unless that is done already."""
 
     def pytest_addoption(self, parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
         """Called as soon as this is registered, so the module's own hooks miss nothing."""

@@ -3,7 +3,7 @@ and records that are valid in one line. Never for money.
 
     from nutstate.testing import FaultyStore, memory_store
 
-    with memory_store() as store:                       # nobody else sees it
+    with memory_store() as store:                       # only this program sees it
         engine = Engine(FaultyStore(store, ["ok", "lost"]), SimulatedMint())
 
 ``memory_store`` is the MongoDB adapter itself over mongomock (``pip install 'nutstate[testing]'``);

@@ -58,8 +58,8 @@ def test_machines_of_somebody_else(empty: Wallet, monkeypatch: pytest.MonkeyPatc
             ("diagrams", "page", "--from", "tests.diagrams.test_export_command:BROKEN"),
             "does not declare the state",
         ),
-        (("show", "tx", "--html", "x.html", "--report"), "--html goes without --report"),
-        (("show", "tx", "--html", "x.html", "--show-preimage"), "never"),
+        (("show", "tx", "--html", "x.html", "--report"), "--html cannot be combined with --report"),
+        (("show", "tx", "--html", "x.html", "--show-preimage"), "cannot be combined"),
     ],
 )
 def test_wrong_usage(

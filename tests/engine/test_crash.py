@@ -17,8 +17,6 @@ from tests.support import invariants
 from tests.support.crash import Crash, TickingMint, Ticks, finish
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
-pytestmark = pytest.mark.every_store
-
 
 def paid(mint: SimulatedMint, hashed: str) -> None:
     """The good case."""

@@ -20,12 +20,12 @@ def is_long(case: Case) -> bool:
     return bool(case.markers & {"slow", "oracle", "browser"}) or case.file in (*MUTANTS, *EXPLORATION)
 
 
-def in_order(cases: Sequence[tuple[Case, Item]]) -> list[Item]:
-    """Two workers begin with one half each, and a worker that is done takes from the end of the other's half
-    (``--dist worksteal``). So one half begins with what waits, the other with what computes; neighbours stay
-    together, since they share servers and what they have explored."""
+def in_order(cases: Sequence[tuple[Case, Item]], workers: int = 2) -> list[Item]:
+    """Every worker begins with a slice of the list, and a worker that is done takes from the end of another's
+    slice (``--dist worksteal``). So the first slice begins with what waits, the second with what computes.
+    Neighbours stay together, since they share servers and what they have explored."""
     outside = [item for case, item in cases if is_outside(case)]
     long = [item for case, item in cases if is_long(case) and not is_outside(case)]
     short = [item for case, item in cases if not is_long(case) and not is_outside(case)]
-    first = max(0, len(cases) // 2 - len(outside))
+    first = max(0, len(cases) // max(2, workers) - len(outside))
     return [*outside, *short[:first], *long, *short[first:]]

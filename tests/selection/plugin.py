@@ -75,7 +75,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             gone.append(item)
     if gone:
         config.hook.pytest_deselected(items=gone)
-    items[:] = in_order(kept)
+    items[:] = in_order(kept, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "2")))
 
 
 class Measuring:

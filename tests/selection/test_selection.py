@@ -222,7 +222,7 @@ def test_r406_what_waits_or_repeats_is_not_measured() -> None:
 
 
 def test_r407_long_tests_come_first_and_none_is_lost() -> None:
-    """R407: what waits for servers opens one half of the run, what computes opens the other."""
+    """R407: what waits for servers opens the first worker's slice, what computes the second's."""
     short = [Case(f"short{n}", "tests/engine/test_it.py") for n in range(40)]
     outside = [Case(f"fault{n}", "tests/faults/test_it.py", frozenset({"faults"})) for n in range(4)]
     long = [Case(f"long{n}", "tests/machines/test_mutants.py") for n in range(4)]
@@ -231,6 +231,7 @@ def test_r407_long_tests_come_first_and_none_is_lost() -> None:
     assert Counter(ordered) == Counter(every)
     assert ordered[:4] == outside
     assert ordered[24:28] == long
+    assert in_order([(case, case) for case in every], workers=3)[16:20] == long
     assert [case for case in ordered if case in short] == short
 
 

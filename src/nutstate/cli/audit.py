@@ -1,4 +1,4 @@
-"""``audit``: list, verify, export and purge what every transition left in the log."""
+"""``audit``: list, verify, export and purge the records of all transitions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ _LEVEL_STYLES = {"CRITICAL": "bold red", "HIGH": "yellow", "STANDARD": ""}
 
 @click.group(short_help="List, verify, export and purge the audit trail.")
 def audit() -> None:
-    """The audit trail: one record per transition, chained by hashes, never a secret in it.
+    """List, verify, export and purge the audit trail: one record per transition, chained by hashes, without
+    secrets.
 
     \b
     Examples:
@@ -50,7 +51,7 @@ def _ms(moment: datetime | None) -> int | None:
 _operation = click.option("--operation", metavar="ID", help="Only this operation.")
 _level = click.option(
     "--level", "levels", type=click.Choice(LEVELS), multiple=True,
-    help="Only of this compliance level; may be given several times.",
+    help="Only records of this compliance level. Repeat it for several levels.",
 )  # fmt: skip
 _since = _date("--since", "Only from this day or moment on, such as 2026-01-31 or 2026-01-31T12:00:00")
 _until = _date("--until", "Only before this day or moment")
@@ -73,16 +74,18 @@ def _key(file: Path | None) -> Secret | None:
 
 @audit.command(
     "list",
-    short_help="Records, by operation and place in its chain.",
+    short_help="List records, by operation and place in its chain.",
     epilog=f"\b\nExamples:\n  nutstate audit list --operation {_ID}\n"
     "  nutstate audit list --level CRITICAL --since 2026-01-01 --json",
 )
 @_operation
-@click.option("--entity", metavar="NAME", help="Only this one: token:ID or operation:ID.")
+@click.option("--entity", metavar="NAME", help="Only this token or operation: token:ID or operation:ID.")
 @_level
 @_since
 @_until
-@click.option("--limit", type=int, default=100, show_default=True, metavar="N", help="At most so many.")
+@click.option(
+    "--limit", type=int, default=100, show_default=True, metavar="N", help="Show at most N records."
+)
 @with_session
 def list_records(
     session: Session,
@@ -93,7 +96,7 @@ def list_records(
     until: datetime | None,
     limit: int,
 ) -> int:
-    """Audit records; with --entity the history of one token or operation over all operations."""
+    """List audit records. With --entity: the history of one token or operation over all operations."""
     with session.engine() as (engine, _):
         found = engine.audit(
             operation, entity=entity, levels=levels, since=_ms(since), until=_ms(until), limit=limit
@@ -118,15 +121,15 @@ def list_records(
 
 
 @audit.command(
-    short_help="Is the trail whole and unchanged?",
+    short_help="Check that the trail is whole and unchanged.",
     epilog=f"\b\nExamples:\n  nutstate audit verify\n  nutstate audit verify {_ID} --json",
 )
 @click.argument("operation_id", metavar="ID", required=False)
 @_key_file
 @with_session
 def verify(session: Session, operation_id: str | None, key_file: Path | None) -> int:
-    """Compare every record, or those of one operation, with its hash, its chain, and with the operations
-    and tokens in the store. Ends with 1 if a record was changed, is missing or was added.
+    """Compare every record, or those of one operation, with its hash, its chain, and the operations and
+    tokens in the store. Ends with 1 if a record was changed, is missing or was added.
 
     Tombstones of purged records are proven only with the audit key.
     """
@@ -162,7 +165,7 @@ def _verdict(session: Session, report: VerifyReport) -> None:
 
 
 @audit.command(
-    short_help="Records as JSON lines that can be verified elsewhere.",
+    short_help="Write records as JSON lines, to be verified elsewhere.",
     epilog="\b\nExamples:\n  nutstate audit export --file audit.jsonl\n"
     "  nutstate audit export --since 2026-01-01 > audit.jsonl",
 )
@@ -183,7 +186,7 @@ def export(
     since: datetime | None,
     until: datetime | None,
 ) -> int:
-    """One JSON object per line: the hash of a record, then exactly the text that was hashed."""
+    """Write one JSON object per line: the hash of a record, then exactly the text that was hashed."""
     lines: list[str] = []
     with session.engine() as (engine, _):
         stream = None if file is None else _new_file(file)
@@ -219,14 +222,15 @@ def _new_file(path: Path) -> TextIO:
     epilog="\b\nExamples:\n  nutstate audit purge --dry-run --key-file audit.key\n"
     f"  {_KEY_VARIABLE}=… nutstate audit purge --before 2030-01-01",
 )
-@_date("--before", "Only what expired before this day or moment")
-@click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")
+@_date("--before", "Only trails that expired before this day or moment")
+@click.option("--dry-run", is_flag=True, help="Count the records that would be deleted, and delete nothing.")
 @_key_file
 @with_session
 def purge(session: Session, before: datetime | None, dry_run: bool, key_file: Path | None) -> int:
     """Delete the records of ended operations whose whole trail has expired: 1 year for STANDARD, 7 for
-    HIGH, 10 for CRITICAL, as long as the longest of them. Each trail leaves a tombstone, so that
-    `nutstate audit verify` still holds. Ends with 1 if a trail was kept because it is not whole.
+    HIGH, 10 for CRITICAL; the longest time counts for the whole trail. A tombstone takes the place of each
+    trail, so that `nutstate audit verify` still holds. Ends with 1 if a trail was kept because it is not
+    whole.
     """
     with session.engine(audit_key=_key(key_file)) as (engine, _), session.out.progress("purging") as bar:
         report = engine.purge_audit(before=_ms(before), dry_run=dry_run, progress=bar)

@@ -1,4 +1,4 @@
-"""``preflight`` and ``reconcile``: is what is stored true, and does it agree with the mint?"""
+"""``preflight`` and ``reconcile``: do the stored documents agree with the mint, and with one another?"""
 
 from __future__ import annotations
 
@@ -32,9 +32,12 @@ Examples:
 @click.option("--unit", default="sat", show_default=True, metavar="UNIT", help="sat or msat.")
 @click.option("--wallet", metavar="ID", help="Wallet id inside the store.  [default: the npub]")
 @click.option(
-    "--sources", multiple=True, metavar="TOKEN", help="Only this token's proofs; may be given several times."
+    "--sources",
+    multiple=True,
+    metavar="TOKEN",
+    help="Only this token's proofs. Repeat it for several tokens.",
 )
-@click.option("--correct", is_flag=True, help="Mark as spent what the mint calls SPENT, asked twice.")
+@click.option("--correct", is_flag=True, help="Mark proofs as spent that the mint calls SPENT twice.")
 @with_session
 def preflight(
     session: Session,
@@ -46,7 +49,7 @@ def preflight(
     sources: tuple[str, ...],
     correct: bool,
 ) -> int:
-    """Compare what the store says of every proof with what the mint says.
+    """Compare the store's state of every proof with the mint's.
 
     Ends with 1 if a proof that should be spendable is SPENT at the mint (ABORT_OPERATION). --correct splits
     such proofs off and marks them as spent, so that the rest stays money; the next run is then clean.
@@ -86,7 +89,7 @@ def _preflight_words(out: Output, report: PreflightReport, unit: str) -> None:
     if rows:
         out.table(("severity", "store", "mint", unit, "action", "token"), rows, right=(3,))
     if len(report.discrepancies) > SHOWN_MAX:
-        out.line((f"The gravest {SHOWN_MAX} of {len(report.discrepancies)}; --json shows all.", "dim"))
+        out.line((f"The most severe {SHOWN_MAX} of {len(report.discrepancies)}; --json shows all.", "dim"))
     if report.operations:
         out.line(f"{report.corrected} {unit} corrected to spent in {len(report.operations)} operations.")
 
@@ -129,10 +132,10 @@ def reconcile(
     since: int | None,
     until: int | None,
 ) -> int:
-    """Check every document of an operation, or of all: completeness, sums, sources, change, audit chain.
+    """Check every document of one operation, or of all: completeness, sums, sources, change, audit chain.
 
-    What is wrong is stored as a check in state discrepant, which waits for `nutstate resolve`. Ends with 1
-    if something was found.
+    Discrepancies are stored as a check in state discrepant, which waits for `nutstate resolve`. Ends with 1
+    if there are any.
     """
     if every == (operation_id is not None):
         raise click.UsageError("give either an ID or --all")

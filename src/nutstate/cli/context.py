@@ -1,4 +1,4 @@
-"""What every command starts with: the common options, the store, the mint, and what it has seen happen."""
+"""The common start of every command: options, store, mint, and the transitions it has seen."""
 
 from __future__ import annotations
 
@@ -147,17 +147,17 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     options: tuple[Decorator, ...] = (
         click.option(
             "--store", envvar="NUTSTATE_STORE", show_envvar=True, metavar="URL",
-            help="Where the wallet lives, such as sqlite:///wallet.db.  "
+            help="The store of the wallet, such as sqlite:///wallet.db.  "
             "[default: wallet.db in the user's data directory]",
         ),
         click.option(
             "--mint-state", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-            help="Where the simulated mint keeps its state.  [default: beside the store, wallet.mint.db]",
+            help="The file of the simulated mint.  [default: beside the store, wallet.mint.db]",
         ),
         click.option(
             "--log", type=click.Choice(LOGS), envvar="NUTSTATE_LOG", show_envvar=True, default="alarms",
             show_default=True,
-            help="What to log on standard error: nothing, only what a person must look at, or every "
+            help="Log on standard error: nothing, only alarms, which a person must look at, or every "
             "transition, as text or as JSON lines.",
         ),
         click.option("--json", "as_json", is_flag=True, help="Exactly one JSON document on standard output."),
@@ -191,7 +191,7 @@ def _level(log: str) -> str:
 def npub_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--npub", envvar="NUTSTATE_NPUB", show_envvar=True, required=True, metavar="NPUB",
-        help="Whose wallet: a Nostr public key, npub1….",
+        help="The owner of the wallet: a Nostr public key, npub1….",
     )(command)  # fmt: skip
 
 

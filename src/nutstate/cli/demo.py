@@ -40,7 +40,7 @@ STORIES = {
     "settle window the inputs are swapped to ourselves, so that the old request can never be paid late.",
     "lost": "The payment succeeds, but the mint's answer is lost on the way back.",
 }
-# Short, so that nobody has to wait; the defaults are 30 s, 1 s and 60 s.
+# Short, so that the demo does not wait; the defaults are 30 s, 1 s and 60 s.
 SHORT = Settings(settle_window_s=1, poll_min_s=0.2, poll_max_s=1)
 PENDING_WAIT_S = 1.0
 END_WAIT_S = 20.0
@@ -50,7 +50,7 @@ LIVE_MAX = 100
 
 
 def demo_npub() -> str:
-    """The same wallet owner every time. Nobody has the key."""
+    """The same wallet owner every time. No private key of it exists."""
     words = bech32.convertbits(hashlib.sha256(b"nutstate demo wallet").digest(), 8, 5, True)
     text: str = bech32.bech32_encode("npub", words or [])
     return text
@@ -82,7 +82,7 @@ class Demo:
         """The simulated mint, if this run uses it."""
         return self.mints.simulated() if is_simulated(self.url) else None
 
-    # -- what commits ----------------------------------------------------------------------------
+    # -- transitions ----------------------------------------------------------------------------
 
     def committed(self, event: TransitionEvent) -> None:
         """Show one committed transition: operations to the left, their tokens under them."""
@@ -102,7 +102,7 @@ class Demo:
     # -- the steps -------------------------------------------------------------------------------
 
     def finish_earlier(self) -> None:
-        """Go on with what an interrupted run left open."""
+        """Go on with the operations that an interrupted run left open."""
         live = [op for op in self.engine.store.live_operations(2**62, LIVE_MAX) if op.npub == self.npub]
         if not live:
             return
@@ -221,15 +221,15 @@ Examples:
 )
 @click.option(
     "--dir", "folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-    help="Where the demo keeps its wallet and its mint.  [default: demo in the user's data directory]",
+    help="The folder of the demo's wallet and mint.  [default: demo in the user's data directory]",
 )  # fmt: skip
 @click.option(
     "--amount", type=click.IntRange(1, AMOUNT_MAX), default=100, show_default=True, metavar="SAT",
-    help="What to pay.",
+    help="The amount to pay.",
 )  # fmt: skip
 @click.option(
     "--outcome", type=click.Choice(tuple(EXPECTED)), default="paid", show_default=True,
-    help="What becomes of the payment at the simulated mint: paid at once, pending at first, failed, or "
+    help="The end of the payment at the simulated mint: paid at once, pending at first, failed, or "
     "paid with the answer lost.",
 )  # fmt: skip
 @click.option(

@@ -1,4 +1,4 @@
-"""What the demo says at its end: the payment in numbers, the audit trail, and where everything is."""
+"""The report at the end of the demo: the payment in numbers, the audit trail, and the place of each file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .render import (
 
 @frozen
 class Story:
-    """What the demo has to tell about its payment."""
+    """The facts of one demo payment that the report tells."""
 
     session: Session
     handle: Handle
@@ -51,7 +51,7 @@ def _diagram() -> Path | None:
 
 
 def _next(story: Story) -> list[str]:
-    """Commands to look around in the demo wallet with."""
+    """The commands to look around in the demo wallet."""
     name, place = _program(), {"NUTSTATE_STORE": story.session.store_shown}
     if story.session.store_shown != story.session.store_url:
         place = {}  # the caller knows the password, we do not repeat it
@@ -63,7 +63,7 @@ def _next(story: Story) -> list[str]:
 
 
 def _program() -> str:
-    """What to type: the program's name if it is on PATH, else its path."""
+    """The word to type: the program's name if it is on PATH, else its path."""
     typed = Path(sys.argv[0])
     if shutil.which("nutstate") or typed.name != "nutstate":
         return "nutstate"

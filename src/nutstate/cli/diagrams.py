@@ -30,8 +30,8 @@ def diagrams() -> None:
 )  # fmt: skip
 @click.option(
     "--theme", type=click.Choice(svg.THEMES), default="auto", show_default=True,
-    help="Colours of the SVG files: as the reader prefers, or one of both. Only with --out: what is "
-    "committed follows the reader.",
+    help="Colours of the SVG files: as the reader prefers, or one of both. Only with --out: committed "
+    "files follow the reader.",
 )  # fmt: skip
 @click.option(
     "--store", metavar="URL",

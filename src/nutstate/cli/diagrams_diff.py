@@ -22,7 +22,7 @@ _STYLES = {"added": "green", "removed": "red", "changed": "yellow", None: "bold"
 
 @click.command(
     "diff",
-    short_help="What changed in the machines.",
+    short_help="Show the changes of the machines.",
     epilog="\b\nExamples:\n  nutstate diagrams diff\n  nutstate diagrams diff main . melt --markdown\n"
     "  nutstate diagrams diff v1.json v2.json --svg changes.svg",
 )
@@ -52,7 +52,7 @@ def diff_machines(
     theme: svg.Theme,
     as_json: bool,
 ) -> int:
-    """What B changes in the machines of A: states, edges, guards, effects, precedence, words.
+    """Show the changes from A to B in the machines: states, edges, guards, effects, precedence, words.
 
     A and B are git revisions of the checkout, "." (its files as they are) or JSON files with machines as
     data (`machines export --format json`); without them the last commit and the files as they are. Nothing

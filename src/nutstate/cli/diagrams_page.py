@@ -28,7 +28,7 @@ DEFAULT = "nutstate-machines.html"
 
 
 @click.command(
-    short_help="The machines as one page to walk through.",
+    short_help="Write the machines as one page to walk through.",
     epilog="\b\nExamples:\n  nutstate diagrams page\n  nutstate diagrams page melt token -o review.html"
     "\n  nutstate diagrams page --from myservice.machines"
     "\n  nutstate diagrams page --store sqlite:///wallet.db -o today.html",
@@ -36,7 +36,7 @@ DEFAULT = "nutstate-machines.html"
 @click.argument("names", nargs=-1, metavar="[MACHINE]...")
 @click.option(
     "-o", "--output", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-    default=DEFAULT, show_default=True, help="Write it there; a file of that name is replaced.",
+    default=DEFAULT, show_default=True, help="The file to write. An existing file is replaced.",
 )  # fmt: skip
 @from_option
 @click.option(
@@ -48,7 +48,7 @@ DEFAULT = "nutstate-machines.html"
 def diagrams_page(
     names: tuple[str, ...], file: Path, origin: str | None, store: str | None, as_json: bool
 ) -> int:
-    """One HTML file, to be opened in a browser: drawings to walk through, every state, event and guard to
+    """Write one HTML file for the browser: drawings to walk through, every state, event and guard to
     try, and what the machine answers. It loads nothing from anywhere and sends nothing.
     """
     machines = chosen(names, origin)
@@ -83,9 +83,9 @@ def write_counted(file: Path, store: str, out: Output) -> int:
 
 
 def write_trail(file: Path, operation: Operation, records: Sequence[AuditRecord], *, verified: bool) -> None:
-    """The page with the replay of one operation, readable by its owner only; it replaces the file. Everything
-    that is or opens money is taken out once more, whoever wrote the records. UsageError when it cannot be
-    written, UnknownMachine for an operation of a machine this release does not have."""
+    """The page with the replay of one operation, readable by its owner only; it replaces the file. The
+    page holds nothing that is money or opens it: the records are sanitised once more. UsageError when the
+    file cannot be written, UnknownMachine for an operation of a machine this release does not have."""
     ref = operation.machine
     machines = [released(ref.name, ref.version, ref.hash)]
     if any(record.entity.startswith("token:") for record in records):

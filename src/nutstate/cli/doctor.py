@@ -1,4 +1,4 @@
-"""``doctor``: is this store fit to keep money in?"""
+"""``doctor``: checks that a store is fit for money."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MARKS: Final[Mapping[Status, tuple[str, str]]] = {
 
 
 @click.command(
-    short_help="Whether the store is fit to keep money in.",
+    short_help="Check that the store is fit for money.",
     epilog="""\b
 Examples:
   nutstate doctor
@@ -36,10 +36,10 @@ Examples:
 )  # fmt: skip
 @with_session
 def doctor(session: Session, fix: bool) -> int:
-    """Look at the store, and at the server or disk it lives on: is it fit to keep money in?
+    """Check that the store, and its server or disk, is fit for money.
 
-    Without --fix nothing is changed. Exit code 0: fit, perhaps with warnings; 1: not fit. What this user
-    is not allowed to read is shown as unknown.
+    Without --fix nothing is changed. Exit code 0: fit, perhaps with warnings; 1: not fit. A fact
+    that this user may not read is shown as unknown.
     """
     with session.out.working("looking at the store"):
         report = examine(session.store_url, fix=fix)

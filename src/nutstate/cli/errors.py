@@ -1,4 +1,4 @@
-"""Exit codes, and errors as one clear sentence with what to do next. Never a traceback, never a secret."""
+"""Exit codes, and errors as one clear sentence with the next step. Never a traceback, never a secret."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Exit(IntEnum):
-    """What the program ends with."""
+    """The exit codes of the program."""
 
     DONE = 0
     REFUSED = 1  # refused or failed, with a clear reason
@@ -34,7 +34,7 @@ HINTS: Mapping[str, str] = {
     "STORE_UNSUPPORTED": "Check --store.",
     "INVALID_NPUB": "Check --npub: 63 characters that start with npub1.",
     "INVALID_MINT_URL": "Check --mint: it looks like https://mint.example.",
-    "MINT_NOT_ALLOWED": "If you want this mint to be asked, name it: --mint URL.",
+    "MINT_NOT_ALLOWED": "To have this mint asked, name it: --mint URL.",
     "NO_USABLE_KEYSET": "Pay with tokens of another mint; this one cannot give change now.",
     "INVALID_INVOICE": "Copy the whole invoice; it starts with lnbc.",
     "INVALID_TOKEN": "Copy the whole token; it starts with cashuA or cashuB.",
@@ -63,12 +63,12 @@ _BEARER = re.compile(r"(?i)(?:cashu[ab]|ln(?:bc|tb)|nsec1)[^\s'\")]*|[0-9a-z_+=-
 
 
 def redact(text: str) -> str:
-    """What was typed, without anything that could be money, a key or a password."""
+    """The text without anything that could be money, a key or a password."""
     return _BEARER.sub("…", text)
 
 
 def guarded(session: Session, work: Callable[[], int]) -> int:
-    """Run a command and turn whatever it raises into a message and an exit code."""
+    """Run a command; turn every exception into a message and an exit code."""
     try:
         return work()
     except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
@@ -87,7 +87,7 @@ def guarded(session: Session, work: Callable[[], int]) -> int:
 def _failed(session: Session, error: NutstateError) -> int:
     seen = session.seen
     unknown = isinstance(error, CommitUnknown)
-    # an error of the store, or "somebody pays this already", says nothing about the open operation's end
+    # an error of the store, or PAYMENT_ALREADY_CLAIMED, does not tell the end of the open operation
     says_nothing = isinstance(error, StorageError) or error.code == "PAYMENT_ALREADY_CLAIMED"
     still_open = unknown or (seen.is_open and (seen.committed or says_nothing))
     content = error.as_dict()
@@ -106,7 +106,7 @@ def _hint(session: Session, error: NutstateError) -> str:
     if error.code == "STORE_UNAVAILABLE" and "there is no store" in error.message:
         return "Check --store; `nutstate mint` and `nutstate deposit` make a new one."
     if error.code == "STORE_UNAVAILABLE" and "cannot open" in error.message:
-        return "Check --store and who may write there."
+        return "Check --store and the rights to write there."
     hint = HINTS.get(error.code, "")
     if not hint and error.retryable:
         hint = "Run the same command again later."
@@ -126,7 +126,7 @@ def _interrupted(session: Session) -> int:
     if about is not None:
         message = f"interrupted; operation {about} stays open and nothing is lost"
     else:
-        message = "interrupted; whatever was begun stays open and nothing is lost"
+        message = "interrupted; a begun operation stays open and nothing is lost"
     details = {} if about is None else {"operation_id": about}
     content = _content("Interrupted", "INTERRUPTED", message, details)
     return _say(session, content, _go_on(session), Exit.INTERRUPTED)

@@ -1,4 +1,4 @@
-"""``errors``: what a code means."""
+"""``errors``: the meaning of a code."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _STYLES = {"LOW": "", "MEDIUM": "yellow", "HIGH": "red", "CRITICAL": "bold red"}
 
 @click.command(
     "errors",
-    short_help="What an error code means.",
+    short_help="Explain an error code.",
     epilog="\b\nExamples:\n  nutstate errors CONCURRENT_OPERATION\n  nutstate errors --json",
 )
 @click.argument("code", required=False)
 @click.option("--markdown", is_flag=True, help="The whole catalogue as the page docs/errors.md.")
 @click.option("--json", "as_json", is_flag=True, help="Exactly one JSON document on standard output.")
 def errors(code: str | None, markdown: bool, as_json: bool) -> int:
-    """Every error code, or CODE alone: its family, how severe it is, whether the same call may succeed
-    later, and what it means. No store is opened."""
+    """Explain every error code, or CODE alone: its family, its severity, whether the same call may succeed
+    later, and its meaning. No store is opened."""
     out = Output(as_json)
     if markdown:
         if code is not None or as_json:

@@ -1,4 +1,4 @@
-"""Files a command was told to write."""
+"""Writing the files that a command line names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_text(path: Path, text: str, option: str, *, private: bool = False) -> 
 
 
 def make_folder(path: Path, option: str) -> None:
-    """The folder and those above it, where they are not there yet. ``UsageError`` as above."""
+    """Make the folder and its missing parents. ``UsageError`` when they cannot be made."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -31,5 +31,5 @@ def make_folder(path: Path, option: str) -> None:
 
 
 def unwritable(option: str, path: Path, error: OSError) -> click.UsageError:
-    """What is said when it cannot be written."""
+    """The error for a file or folder that cannot be written."""
     return click.UsageError(f"{option}: {error.strerror or type(error).__name__}: {str(path)!r}")

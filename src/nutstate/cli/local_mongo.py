@@ -1,4 +1,4 @@
-"""A MongoDB replica set on this computer: for ``demo --mongo``, and ``mongod`` to have one around."""
+"""A MongoDB replica set on this computer, for ``demo --mongo`` and for the command ``mongod``."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ Examples:
 )
 @click.option(
     "--dir", "folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-    help="Where its data are kept.  [default: mongodb in the user's data directory]",
+    help="The folder of its data.  [default: mongodb in the user's data directory]",
 )  # fmt: skip
 @click.option(
     "--nodes", type=click.Choice(("1", "3")), default="1", show_default=True,
-    help="One node is enough for transactions; three stay available when one dies.",
+    help="One node is enough for transactions; three nodes go on working when one dies.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Say where it is as one JSON document.")
+@click.option("--json", "as_json", is_flag=True, help="Print its URL and folder as one JSON document.")
 def mongod(folder: Path | None, nodes: str, as_json: bool) -> int:
     """Start a MongoDB replica set on loopback, print its URL, and run until it is interrupted.
 

@@ -18,12 +18,14 @@ from .output import Working, duration
 from .render import GOOD_ENDS, exit_code, now_ms, result
 
 show_preimage = click.option(
-    "--show-preimage", is_flag=True, help="Show the proof of payment; whoever sees it can claim to have paid."
+    "--show-preimage",
+    is_flag=True,
+    help="Show the proof of payment. Every reader of it can claim to have paid.",
 )
 
 
 def follow_states(session: Session, working: Working) -> None:
-    """Let the moving sign name each state as it commits."""
+    """Let the moving sign name each state when it is committed."""
     session.observers.append(
         lambda event: working.now(f"{event.to_state} …") if event.entity.startswith("operation:") else None
     )
@@ -39,7 +41,7 @@ def _read_invoice(text: str) -> str:
 
 
 def _prime(session: Session, engine: Engine, invoice: str, unit: str, npub: str) -> None:
-    """Remember which operation of this owner pays this invoice already: an interruption can name it."""
+    """Remember the operation of this owner that pays this invoice already: an interruption can name it."""
     try:
         _, decoded, _ = arguments.invoice(invoice, unit)
     except InvalidArgument:
@@ -67,16 +69,18 @@ Examples:
 @npub_option
 @mint_options
 @click.option("--unit", default="sat", show_default=True, metavar="UNIT", help="sat or msat.")
-@click.option("--prepare", is_flag=True, help="Quote, choose and reserve only; `nutstate confirm ID` pays.")
+@click.option("--prepare", is_flag=True, help="Only quote, choose and reserve; `nutstate confirm ID` pays.")
 @wait_option(60, "How long to wait for the end; the operation goes on afterwards.")
 @click.option(
     "--source", "sources", multiple=True, metavar="TOKEN-ID",
-    help="Pay with this token only; may be given several times.  [default: the engine chooses]",
+    help="Pay with this token only. Repeat it for several tokens.  [default: the engine chooses]",
 )  # fmt: skip
 @click.option("--wallet", metavar="ID", help="Wallet id inside the store.  [default: the npub]")
 @click.option("--id", "transaction_id", metavar="ID", help="Your own id for the operation.")
 @click.option(
-    "--key", metavar="TEXT", help="Idempotency key: the same key never pays twice, however often it is run."
+    "--key",
+    metavar="TEXT",
+    help="Idempotency key: however often you run the command, the same key never pays twice.",
 )
 @click.option(
     "--on-duplicate", type=click.Choice(ON_DUPLICATE), default="return", show_default=True,
@@ -84,14 +88,14 @@ Examples:
 )  # fmt: skip
 @click.option(
     "--on-unpaid", type=click.Choice(ON_UNPAID),
-    help="What to do when the payment failed. fast: free the inputs at once if the mint itself answered with "
-    "an error, else as fence. fence: swap the inputs first, so that a late payment is impossible. "
+    help="The way back after a failed payment. fast: free the inputs at once if the mint itself answered "
+    "with an error, else as fence. fence: swap the inputs first, so that a late payment is impossible. "
     "retry_then_fence: send the same request once more before that. trust: free the inputs on the mint's "
     "word.  [default: fast]",
 )  # fmt: skip
 @click.option(
     "--fee-max", type=int, metavar="AMOUNT",
-    help="The most it may cost beside the amount, in the unit; above it nothing is reserved.  "
+    help="The highest cost beside the amount, in the unit. Above it nothing is reserved.  "
     f"[default: {Settings().fee_max_percent:g} % of the amount, at least {Settings().fee_max_floor_sat} sat]",
 )  # fmt: skip
 @show_preimage
@@ -116,9 +120,9 @@ def melt(
 ) -> int:
     """Pay a Lightning INVOICE (BOLT-11; - reads it from standard input) with ecash.
 
-    Running the same command again is safe: an invoice is never paid twice, and within five minutes (with
-    the same --key at any time) it finds the first operation and goes on with it. Ends with 3 if the
-    outcome is not known after --wait; the operation stays open and `nutstate recover` goes on.
+    It is safe to run the same command again: an invoice is never paid twice. Within five minutes (with the
+    same --key at any time) the command finds the first operation and goes on with it. Ends with 3 if the
+    outcome is not known after --wait; the operation stays open and `nutstate recover` goes on with it.
     """
     url = chosen_mint(mint, simulated)
     text = _read_invoice(invoice)
@@ -155,7 +159,7 @@ def melt(
 @show_preimage
 @with_session
 def confirm(session: Session, operation_id: str, wait: float, show_preimage: bool) -> int:
-    """Pay what `nutstate melt --prepare` prepared. Confirming again only shows the operation."""
+    """Pay a melt that `nutstate melt --prepare` prepared. Confirming again only shows the operation."""
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
         with session.out.working("paying …") as working:
@@ -165,7 +169,7 @@ def confirm(session: Session, operation_id: str, wait: float, show_preimage: boo
 
 
 @click.command(
-    short_help="Stop an operation nothing was sent for.",
+    short_help="Stop an operation before its request is sent.",
     epilog="\b\nExample:\n  nutstate cancel tx_melt_1732264000000_0123456789abcdef01234567",
 )
 @click.argument("operation_id", metavar="ID")
@@ -173,9 +177,9 @@ def confirm(session: Session, operation_id: str, wait: float, show_preimage: boo
 @operator_option
 @with_session
 def cancel(session: Session, operation_id: str, reason: str | None, operator: str | None) -> int:
-    """Stop an operation nothing was sent for and free what it reserved. Refused (1) once the request may
-    have been sent: then only the mint's answer can end it. With --reason it is recorded as an operator's
-    decision."""
+    """Stop an operation before its request is sent, and free its tokens. Refused (1) once the request may
+    have been sent: then only the mint's answer can end the operation. With --reason it is recorded as an
+    operator's decision."""
     source = click.get_current_context().get_parameter_source("operator")
     if reason is None and source is click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("--operator needs --reason")

@@ -35,8 +35,8 @@ def is_simulated(mint_url: str) -> bool:
 
 
 class Mints:
-    """A :class:`~nutstate.engine.cashu.port.MintPort` for every address. Opens what it needs when it is
-    needed first; ``state`` is the file in which the simulated mint keeps its books."""
+    """A :class:`~nutstate.engine.cashu.port.MintPort` for every address. Each is
+    opened at its first use; ``state`` is the file in which the simulated mint keeps its books."""
 
     def __init__(self, state: Path | None) -> None:
         self.state = state
@@ -57,7 +57,7 @@ class Mints:
         return self._simulated
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close every mint that was opened."""
         for mint in (self._simulated, self._http):
             if mint is not None:
                 mint.close()

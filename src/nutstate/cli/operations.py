@@ -1,4 +1,4 @@
-"""``show``, ``history``, ``recover`` and what an operator can do with a parked operation."""
+"""``show``, ``history``, ``recover``, and the commands of an operator for a parked operation."""
 
 from __future__ import annotations
 
@@ -40,29 +40,29 @@ _ID = "tx_melt_1732264000000_0123456789abcdef01234567"
 
 
 @click.command(
-    short_help="One operation and its audit trail.",
+    short_help="Show one operation and its audit trail.",
     epilog=f"\b\nExamples:\n  nutstate show {_ID}\n  nutstate show {_ID} --verbose"
     f"\n  nutstate show {_ID} --report\n  nutstate show {_ID} --html trail.html",
 )
 @click.argument("operation_id", metavar="ID")
 @click.option(
-    "--verbose", "-v", is_flag=True, help="Also every condition (guard) of each step, and whether it held."
+    "--verbose", "-v", is_flag=True, help="Show also every condition (guard) of each step, and its answer."
 )
 @click.option(
-    "--report", is_flag=True, help="Show where the time went instead: states, calls to the mint, commits."
+    "--report", is_flag=True, help="Show the times instead: in each state, in calls to the mint, in commits."
 )
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-    help="Write a page that replays the trail over the drawing instead; a file of that name is replaced.",
+    help="Write a page that replays the trail over the drawing instead. An existing file is replaced.",
 )  # fmt: skip
 @show_preimage
 @with_session
 def show(
     session: Session, operation_id: str, verbose: bool, report: bool, html: Path | None, show_preimage: bool
 ) -> int:
-    """One operation: its numbers, and its audit trail as a timeline with the hash chain verified."""
+    """Show one operation: its numbers, and its audit trail as a timeline with the hash chain verified."""
     if html is not None and (report or show_preimage):
-        raise click.UsageError("--html goes without --report, and never shows a preimage")
+        raise click.UsageError("--html cannot be combined with --report or --show-preimage")
     with session.engine() as (engine, _):
         if report:
             return _reported(session, engine.report(operation_id))
@@ -135,7 +135,7 @@ def _reported(session: Session, report: PerformanceReport) -> int:
 
 
 @click.command(
-    short_help="The operations, newest first.",
+    short_help="List the operations, newest first.",
     epilog="""\b
 Examples:
   nutstate history --limit 10
@@ -153,9 +153,11 @@ Examples:
 @click.option("--kind", type=click.Choice(operation_kinds()), help="Only this kind of operation.")
 @click.option(
     "--state", "states", type=click.Choice(operation_states()), multiple=True, metavar="STATE",
-    help="Only in this state, such as pending, attention or reconciled; may be given several times.",
+    help="Only in this state, such as pending, attention or reconciled. Repeat it for several states.",
 )  # fmt: skip
-@click.option("--limit", type=int, default=20, show_default=True, metavar="N", help="At most so many.")
+@click.option(
+    "--limit", type=int, default=20, show_default=True, metavar="N", help="Show at most N operations."
+)
 @with_session
 def history(
     session: Session,
@@ -165,7 +167,7 @@ def history(
     states: tuple[str, ...],
     limit: int,
 ) -> int:
-    """The operations in the store, newest first."""
+    """List the operations in the store, newest first."""
     with session.engine() as (engine, _):
         found = engine.operations(npub, kind=kind, mint_url=mint, states=states, limit=limit)
     if session.out.as_json:
@@ -210,12 +212,13 @@ Examples:
 @click.option("--force", is_flag=True, help="Ask at once about every open operation, due or not.")
 @with_session
 def recover(session: Session, wait: float, force: bool) -> int:
-    """Go on with every open operation that is due or whose program died: ask the mints what became of it
-    and finish it.
+    """Go on with every open operation that is due or whose program died: ask the mints about it, and
+    finish it.
 
-    An operation that was asked about a moment ago is due a little later; --wait 60 waits for that, --force
-    asks at once. Running it twice, or in two places at once, is harmless. Ends with 3 if something is still
-    open; prepared melts that wait for `nutstate confirm` and holds whose time is not over do not count.
+    An operation that the mint was asked about a moment ago is due a little later. --wait 60 waits for that
+    time, --force asks at once. It is safe to run the command twice, or in two places at once. Ends with 3
+    if an operation is still open. Prepared melts that wait for `nutstate confirm`, and holds whose time is
+    not over, do not count.
     """
     arguments.seconds(wait, "wait")
     with session.engine() as (engine, _):
@@ -254,7 +257,7 @@ def recover(session: Session, wait: float, force: bool) -> int:
 
 
 def _not_due(session: Session, handles: list[Handle]) -> None:
-    """What was not asked about, because its time has not come."""
+    """Name the operations that were not asked about, because they are not due."""
     if not handles:
         return
     _listed(session, tuple(handles))
@@ -284,8 +287,8 @@ def _waits_for_caller(handle: Handle) -> bool:
 def resume(session: Session, operation_id: str, reason: str, operator: str | None, wait: float) -> int:
     """Send a parked operation (state attention) back to work: the mint is asked again.
 
-    Of a funding that expired the mint is asked once more; what was paid late goes on as an operation of its
-    own.
+    For an expired funding the mint is asked once more. If the invoice was paid late, a new operation issues
+    the ecash.
     """
     arguments.seconds(wait, "wait")
     with session.engine() as (engine, _):
@@ -304,10 +307,11 @@ def resume(session: Session, operation_id: str, reason: str, operator: str | Non
 @reason_option
 @with_session
 def release(session: Session, operation_id: str, reason: str, operator: str | None) -> int:
-    """Free the inputs of a parked melt that the mint proves unpaid but whose fence it will not sign.
+    """Free the inputs of a parked melt. The mint says that it is unpaid, and refuses to sign its fence.
 
-    The mint must say UNPAID and UNSPENT now, and you trust it: if it pays the old request after all, the
-    freed inputs are gone. The quote is watched, so that you would know. Better than giving the inputs up.
+    The mint must say UNPAID and UNSPENT now, and you trust it: if it executes the old request later, the
+    freed inputs are gone. The quote is watched, so such a payment is told. Use this before write-off, which
+    gives the inputs up.
     """
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
@@ -323,14 +327,15 @@ def release(session: Session, operation_id: str, reason: str, operator: str | No
 @click.argument("operation_id", metavar="ID")
 @reason_option
 @click.option(
-    "--force", is_flag=True, help="End it even if the mint does not answer; its coins are set aside."
+    "--force", is_flag=True, help="End it even if the mint does not answer. Its coins are set aside."
 )
 @with_session
 def write_off(session: Session, operation_id: str, reason: str, operator: str | None, force: bool) -> int:
-    """Give the rest of a parked operation up as lost; the loss is recorded and cannot be taken back.
+    """Give the rest of a parked operation up as lost. The loss is recorded and cannot be taken back.
 
-    The mint is asked a last time. What it still holds of yours is kept: a signed fence, issued proofs,
-    change, and inputs that a dead request left. If it does not answer, nothing is given up without --force.
+    The mint is asked a last time. Value that the mint still holds for you is kept: a signed fence, issued
+    proofs, change, and inputs that a dead request left. Without an answer nothing is given up, unless --force
+    is given.
     With --force, inputs that may still be in flight, or that the mint calls unspent, become stranded.
     `retry-stranded` makes them money again, `write-off-stranded` gives them up.
     """
@@ -348,7 +353,7 @@ def write_off(session: Session, operation_id: str, reason: str, operator: str | 
 @reason_option
 @with_session
 def resolve(session: Session, operation_id: str, reason: str, operator: str | None) -> int:
-    """Say that the contradiction of an operation in state discrepant is settled. Nothing else is changed."""
+    """Declare the contradiction of an operation in state discrepant settled. Nothing else is changed."""
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
         handle = engine.resolve(operation_id, reason, operator=named(operator))

@@ -1,4 +1,4 @@
-"""``--reason`` and ``--operator``: what a person decides, why, and who that is."""
+"""``--reason`` and ``--operator``: the reason of a person's decision, and the person's name."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..engine.api.arguments import OPERATOR_LENGTH_MAX
 
 operator_option = click.option(
     "--operator", envvar="NUTSTATE_OPERATOR", show_envvar=True, metavar="NAME",
-    help="Who decides this; it goes into the audit trail.  [default: your login name]",
+    help="The person who decides; the name goes into the audit trail.  [default: your login name]",
 )  # fmt: skip
 
 
 def reason_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--reason``, which a decision needs, and ``--operator``."""
     command = operator_option(command)
-    return click.option("--reason", required=True, metavar="TEXT", help="Why; it goes into the audit trail.")(
-        command
-    )
+    return click.option(
+        "--reason", required=True, metavar="TEXT", help="The reason; it goes into the audit trail."
+    )(command)
 
 
 def named(operator: str | None) -> str | None:

@@ -132,13 +132,13 @@ class Output:
 
 
 class Working:
-    """What is being done now."""
+    """The line that tells the current work."""
 
     def __init__(self, status: Any) -> None:
         self._status = status
 
     def now(self, what: str) -> None:
-        """Say what is being done from now on."""
+        """Name the work that begins now."""
         if self._status is not None:
             self._status.update(Text(clean(what)))
 
@@ -149,7 +149,7 @@ class Working:
 
 
 class Bar:
-    """How much of long work is done; call it with (done, total)."""
+    """The progress of long work; call it with (done, total)."""
 
     def __init__(self, progress: Progress, task: Any) -> None:
         self._progress, self._task = progress, task

@@ -26,7 +26,7 @@ OPTIONAL = (
 
 
 def _read(file: Path) -> Mapping[str, Any]:
-    """The arguments of one recording. What is wrong is said without repeating any of it: it is money."""
+    """The arguments of one recording. Errors never repeat the content of the file: it is money."""
     try:
         if str(file) == "-":
             text = sys.stdin.read(FILE_CHARS_MAX + 1)
@@ -89,12 +89,12 @@ Examples:
 )  # fmt: skip
 @with_session
 def record_melt(session: Session, file: Path) -> int:
-    """Store a melt that a program of yours made at the mint itself: in one commit its sources become
-    spent, and what it kept and got back becomes money of the wallet.
+    """Store a melt that a program of yours made at the mint itself. In one commit its sources become
+    spent, and its kept and returned proofs become money of the wallet.
 
-    The file holds bearer money; delete it afterwards. Running the same command again is safe. If another
-    operation holds or has spent a source, keep and change are stored all the same and it ends with 3:
-    pay nothing again, `nutstate recover` settles it when the source becomes free.
+    The file holds bearer money; delete it afterwards. It is safe to run the same command again. If another
+    operation holds or has spent a source, keep and change are stored all the same, and the command ends
+    with 3: pay nothing again. `nutstate recover` settles it when the source becomes free.
     """
     given = _read(file)
     with session.engine() as (engine, _):
@@ -121,7 +121,7 @@ Examples:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 @click.option(
     "--ttl", type=float, required=True, metavar="SECONDS",
-    help="How long you need to pay: 1 second to 24 hours. Nothing is freed by its end alone.",
+    help="The time you need to pay: 1 second to 24 hours. Its end alone frees nothing.",
 )  # fmt: skip
 @npub_option
 @mint_options
@@ -147,7 +147,8 @@ def hold(
     """Reserve the tokens SOURCE… while a program of yours pays with them at the mint itself.
 
     If you paid, `nutstate record-melt` with "hold" in its file ends the hold. If you did not, `nutstate
-    unhold` ends it. After --ttl `nutstate recover` asks the mint, and frees only what it calls UNSPENT twice.
+    unhold` ends it. After --ttl `nutstate recover` asks the mint, and frees the tokens when the mint calls
+    every proof UNSPENT twice.
     """
     url = chosen_mint(mint, simulated)
     with session.engine(mint_url=url) as (engine, _):
@@ -171,8 +172,9 @@ def hold(
 @click.argument("operation_id", metavar="ID")
 @with_session
 def unhold(session: Session, operation_id: str) -> int:
-    """Free what `nutstate hold` reserved. You say that nothing was paid with it and nothing will be; no mint
-    is asked. If you are not sure, wait until the hold is over: then `nutstate recover` asks the mint."""
+    """Free the tokens that `nutstate hold` reserved. You say that no payment was or will be made with them;
+    no mint is asked. If you are not sure, wait until the hold is over: then `nutstate recover` asks the
+    mint."""
     arguments.operation_id(operation_id)
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)

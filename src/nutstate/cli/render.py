@@ -1,4 +1,4 @@
-"""What an operation looks like: headline, numbers, conservation, timeline."""
+"""An operation for people: headline, numbers, conservation, timeline."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def shorten(entity_id: str) -> str:
 
 
 def meaning(handle: Handle) -> str:
-    """What the machine's table says about the state."""
+    """The meaning of the state in the machine's table."""
     ref = handle.record.machine
     return str(released(ref.name, ref.version, ref.hash).state(handle.state).meaning)
 
@@ -64,7 +64,7 @@ def exit_code(handle: Handle, *good: str) -> Exit:
 
 
 def conservation(handle: Handle, records: Sequence[AuditRecord]) -> dict[str, Any] | None:
-    """Where the value of the sources went, checked; None while that is not decided yet."""
+    """The parts into which the value of the sources went, and whether they add up. None: not decided yet."""
     op = handle.record
     if (
         op.kind != "melt"
@@ -120,7 +120,7 @@ def as_document(handle: Handle, *, preimage: bool = False) -> dict[str, Any]:
     if preimage:
         document["preimage"] = handle.preimage.reveal() if handle.preimage else None
     if handle.kind == "mint" and handle.state == "quoted" and handle.invoice is not None:
-        document["invoice"] = handle.invoice.reveal()  # to be paid by whoever reads this
+        document["invoice"] = handle.invoice.reveal()  # the reader is to pay it
     return document
 
 
@@ -185,7 +185,7 @@ def _preimage_row(handle: Handle, shown: bool) -> list[tuple[str, str]]:
 
 
 def next_steps(session: Session, handle: Handle) -> list[str]:
-    """Commands that make sense now."""
+    """The commands that make sense now."""
     command, about = session.command, handle.id
     if handle.kind == "mint" and handle.state == "expired":
         return [command(f"show {about}"), command(f"resume {about} --reason 'it was paid late'")]
@@ -208,7 +208,7 @@ def step_rows(steps: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def result(session: Session, handle: Handle, code: Exit, *, preimage: bool = False, note: str = "") -> Exit:
-    """Everything a command says about the operation it leaves behind."""
+    """Print the operation at the end of a command, and return the exit code."""
     out, steps = session.out, next_steps(session, handle)
     if out.as_json:
         document = {"operation": as_document(handle, preimage=preimage), "note": note or None, "next": steps}
@@ -261,7 +261,7 @@ def timeline(out: Output, records: Sequence[AuditRecord], verbose: bool) -> None
 
 
 def _by(record: AuditRecord) -> str:
-    """Who decided it, if that is worth a word, and why."""
+    """The person or part that decided, where it is not the caller or the engine, and the reason."""
     actor = record.actor.partition(":")[0]
     words = "" if actor in ("caller", "engine") else f" by {actor}"
     if isinstance(record.data.get("operator"), str):

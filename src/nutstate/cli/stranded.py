@@ -1,4 +1,4 @@
-"""``retry-stranded`` and ``write-off-stranded``: what becomes of coins that their mint will not take."""
+"""``retry-stranded`` and ``write-off-stranded``: an operator decides about coins that their mint refuses."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _TOKEN = "tx_melt_1732264000000_0123456789abcdef01234567_stranded_2"
 
 
 def _which(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say which stranded coins are meant."""
+    """The options that choose stranded coins."""
     for option in (
         click.option("--token", "tokens", multiple=True, metavar="TOKEN",
-                     help="Only this token; may be given several times.  [default: all of the wallet]"),
+                     help="Only this token. Repeat it for several tokens.  [default: all of the wallet]"),
         click.option("--wallet", metavar="ID", help="Wallet id inside the store.  [default: the npub]"),
         click.option("--unit", default="sat", show_default=True, metavar="UNIT", help="sat or msat."),
         reason_option,
@@ -35,7 +35,7 @@ def _which(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command(
     "retry-stranded",
-    short_help="Make coins spendable that the mint refused.",
+    short_help="Make refused coins spendable again.",
     epilog=f"""\b
 Examples:
   nutstate retry-stranded --npub npub1… --mint https://mint.example --reason 'the mint was mended'
@@ -53,7 +53,7 @@ def retry_stranded(session: Session, /, **given: Any) -> int:
 
 @click.command(
     "write-off-stranded",
-    short_help="Give coins up that the mint refused.",
+    short_help="Give refused coins up as lost.",
     epilog="""\b
 Example:
   nutstate write-off-stranded --npub npub1… --mint https://mint.example --reason 'the mint is gone'""",
@@ -61,7 +61,7 @@ Example:
 @_which
 @with_session
 def write_off_stranded(session: Session, /, **given: Any) -> int:
-    """Give stranded coins up as lost; the loss is recorded and cannot be taken back."""
+    """Give stranded coins up as lost. The loss is recorded and cannot be taken back."""
     return _done(session, "given up", lambda engine, more: engine.write_off_stranded(**more), given)
 
 

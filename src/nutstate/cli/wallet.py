@@ -1,4 +1,4 @@
-"""``mint``, ``deposit`` and ``balance``: what comes into the wallet and what is in it."""
+"""``mint``, ``deposit`` and ``balance``: paying money in, and counting it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN_STATES = ("unspent", "reserved", "stranded")
 
 
 def _check_common(npub: str, wallet: str | None, transaction_id: str | None, key: str | None) -> None:
-    """What the engine checks too, but before a store is made for nothing."""
+    """The checks of the engine, made before a store is created for nothing."""
     arguments.npub(npub)
     arguments.wallet_id(wallet, npub)
     arguments.idempotency_key(key)
@@ -148,7 +148,7 @@ Examples:
 @click.option(
     "--allow-unverified",
     is_flag=True,
-    help="Take proofs without DLEQ too: you trust whoever gave you the token.",
+    help="Take proofs without DLEQ too: you trust the giver of the token.",
 )
 @with_session
 def deposit(
@@ -165,8 +165,8 @@ def deposit(
     """Store the proofs of a Cashu TOKEN (cashuA… or cashuB…) after asking its mint about them.
 
     A token is money: as an argument it ends up in the shell's history and in the list of processes, so
-    prefer - (standard input) or --file. Whoever made the token can still spend it. Proofs that do not
-    show that the mint signed them (DLEQ) are refused: one bad coin spoils every payment it is used in.
+    prefer - (standard input) or --file. The maker of the token can still spend it. Proofs that do not show
+    that the mint signed them (DLEQ) are refused: one bad coin spoils every payment that uses it.
     """
     text = _read_token(token, file)
     _check_common(npub, wallet, transaction_id, key)
@@ -190,13 +190,15 @@ def deposit(
         return result(session, handle, exit_code(handle))
 
 
-@click.command(short_help="What the wallet holds.", epilog="\b\nExample:\n  nutstate balance --npub npub1…")
+@click.command(
+    short_help="Show the money in the wallet.", epilog="\b\nExample:\n  nutstate balance --npub npub1…"
+)
 @npub_option
 @click.option("--mint", metavar="URL", help="Only this mint.  [default: every mint]")
 @click.option("--ask-mints", is_flag=True, help="Ask the mints which coins they still take.")
 @with_session
 def balance(session: Session, npub: str, mint: str | None, ask_mints: bool) -> int:
-    """What the wallet holds, by mint and unit: spendable, held by open operations, refused by the mint."""
+    """Show the money by mint and unit: spendable, held by open operations, refused by the mint."""
     with session.engine() as (engine, _):
         every = engine.balance(npub, mint, ask_mints=ask_mints).by_wallet
         wallets = {where: states for where, states in every.items() if any(states.values())}

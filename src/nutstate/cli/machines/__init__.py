@@ -16,7 +16,7 @@ from .table import show_table
 
 @click.group()
 def machines() -> None:
-    """Look at the machines: what may happen, when, and why not."""
+    """Look at the machines: their states, events, guards and refusals."""
 
 
 _COMMANDS = (

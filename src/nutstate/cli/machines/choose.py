@@ -1,5 +1,5 @@
-"""Which machines a command looks at: those of this release, or those of a module the caller names; and what
-is said about a name that is not there."""
+"""Choosing the machines of a command: those of this release, or those of a module that the caller names; and
+the message about an unknown name."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def available(origin: str | None) -> tuple[Machine[Any], ...]:
 
 
 def near(name: str, known: Collection[str]) -> str:
-    """What to say after "there is no such name": those close to it, else all, if they are few."""
+    """The end of a message about an unknown name: similar names, else all names if they are few."""
     close = difflib.get_close_matches(name, known, n=3)
     close += [other for other in sorted(known) if name and name in other and other not in close][:3]
     if close:

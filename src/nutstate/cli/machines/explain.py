@@ -25,10 +25,10 @@ from .choose import from_option, json_option, machine_named, wrong
 def explain_cell(
     machine: str, state: str, event: str, answers: tuple[str, ...], origin: str | None, as_json: bool
 ) -> int:
-    """Why an EVENT does what it does in a STATE of a MACHINE.
+    """Explain the answer to an EVENT in a STATE of a MACHINE.
 
-    Every edge and guard in a sentence: what is taken, refused with which codes, absorbed or undefined,
-    and what is done next. Guards that are not answered stay open; then every possibility is told.
+    Every edge and guard in a sentence: the edge that is taken, or the codes of the refusal, or absorbed, or
+    undefined; and the next action. A guard without an answer stays open: then every possibility is told.
     """
     out = Output(as_json)
     spec = machine_named(machine, origin)

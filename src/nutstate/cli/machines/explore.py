@@ -1,4 +1,4 @@
-"""``machines explore``: every reachable state of small worlds, and the shortest way to what breaks."""
+"""``machines explore``: every reachable state of small worlds, and the shortest way to a broken invariant."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ _MODELLED = ("melt", "mint", "token")
 )
 @click.argument("kinds", nargs=-1, metavar="[melt|mint]...")
 @click.option(
-    "--setting", "wanted", multiple=True, metavar="NAME", help="Only this configuration; may be repeated."
+    "--setting",
+    "wanted",
+    multiple=True,
+    metavar="NAME",
+    help="Only this configuration. Repeat it for several.",
 )
 @click.option("--list", "only_list", is_flag=True, help="Name the configurations and explore nothing.")
 @click.option("--big", is_flag=True, help="Also the large configurations: many minutes.")
@@ -52,7 +56,9 @@ _MODELLED = ("melt", "mint", "token")
     help="Amounts of the proofs of the first token, instead of the configuration's.",
 )
 @click.option(
-    "--crashes", type=click.IntRange(0), help="At most so many crashes.  [default: the configuration's]"
+    "--crashes",
+    type=click.IntRange(0),
+    help="At most this number of crashes.  [default: the configuration's]",
 )
 @click.option(
     "--states",
@@ -60,7 +66,7 @@ _MODELLED = ("melt", "mint", "token")
     type=click.IntRange(1),
     default=STATES_MAX,
     show_default=True,
-    help="Stop a configuration after so many states.",
+    help="Stop a configuration after this number of states.",
 )
 @click.option(
     "--script",

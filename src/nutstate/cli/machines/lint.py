@@ -56,10 +56,10 @@ def lint_machines(
     strict: bool,
     as_json: bool,
 ) -> int:
-    """Look for what is wrong with the tables, before anything runs.
+    """Look for mistakes in the tables, before anything runs.
 
-    Errors are wrong; warnings are probably wrong, or lean on something the table does not say; notes ask
-    whether something is meant. docs/lint.md explains every rule. Exit code 1 when there are errors.
+    An error is wrong. A warning is probably wrong, or depends on something that the table does not say. A
+    note asks whether something is meant. docs/lint.md explains every rule. Exit code 1 when there are errors.
     """
     out = Output(as_json)
     specs = chosen(wanted, origin)
@@ -89,8 +89,8 @@ def lint_machines(
 
 
 def _findings(specs: Sequence[Machine[Any]], origin: str | None, golden: Path | None) -> tuple[Finding, ...]:
-    """Our machines are held to our vocabularies, guards and record; those of a module to its guards. What
-    is unused is judged over all machines, so it is told only when all were chosen."""
+    """Our machines are checked against our vocabularies, guards and record; those of a module against
+    its guards. Unused words can be judged over all machines only, so they are told when all were chosen."""
     everything = available(origin)
     every_one = len(specs) == len(everything)
     wanted = {spec.name for spec in specs}
@@ -150,7 +150,7 @@ def _show(out: Output, found: Sequence[Finding], with_gaps: bool) -> None:
 
 
 def _show_gaps(out: Output, spec: Machine[Any]) -> None:
-    out.line("  ", ("gaps: what no edge accepts, by the least that must be so", "dim"))
+    out.line("  ", ("gaps: the smallest conditions under which no edge of a cell is taken", "dim"))
     for gap in _listed(spec):
         _indented(out, gap.sentence, 4)
 

@@ -41,7 +41,7 @@ def _cover(context: click.Context, parameter: click.Parameter, value: str) -> Co
 @click.argument("machine")
 @click.option(
     "--cover", callback=_cover, default="edges", show_default=True, metavar="states|edges|pairs|N",
-    help="What the paths cover together: all states, all edges, all pairs of edges that follow one another, "
+    help="The paths together cover this: all states, all edges, all pairs of edges that follow one another, "
     "or all sequences of up to N edges.",
 )  # fmt: skip
 @_script_option

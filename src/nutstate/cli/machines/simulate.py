@@ -44,8 +44,8 @@ def play(
 ) -> int:
     """Play a MACHINE: a script, or a random walk.
 
-    Every guard is a switch; those a line does not name say no. What is printed is itself a script. Nothing
-    of an engine runs: no store, no mint, no money.
+    Every guard is a switch; a guard that a line does not name says no. The output is a script again. Only
+    the machine runs: no store, no mint, no money.
     """
     out = Output(as_json)
     spec = machine_named(machine, origin)

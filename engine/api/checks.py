@@ -10,8 +10,8 @@ import attrs
 from ...storage.port import OperationQuery
 from ...storage.records import Proof
 from .. import arguments
-from ..checks.documents import read_documents
 from ..checks.preflight_table import PreflightReport
+from ..checks.read_documents import read_documents
 from ..checks.reconcile import ReconcileReport, has_ended, parse_expected, report_on
 from ..checks.reconcile_rules import KeyBook
 from ..checks.sweep import EVERYBODY, Sweep, SweepReport
@@ -85,7 +85,7 @@ class Checks(Core):
             op = reader.operation(operation_id)
             if op is None:
                 raise NotFound("no such operation", operation_id=operation_id)
-            docs = read_documents(reader, op, with_wallet=op.npub != EVERYBODY)
+            docs = read_documents(reader, op, self.kinds.checks_of(op), with_wallet=op.npub != EVERYBODY)
         report = report_on(docs, KeyBook(self._keysets).of(op.mint_url), wanted)
         if not has_ended(op):
             return report

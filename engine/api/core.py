@@ -30,10 +30,10 @@ from ..loop.recovery import Recovery
 from ..loop.uptime import Uptime
 from ..operations.built_in import BUILT_IN
 from ..operations.mint.follow_up import FollowUps
+from ..operations.shared.rejected import raise_if_rejected
 from ..ports import Clock, Faults, NoFaults, SystemClock, Worker
 from ..settings import Settings
 from .handle import Handle
-from .outcome import raise_if_rejected
 
 
 class Core:
@@ -126,7 +126,7 @@ class Core:
 
     def _run(self, draft: Draft) -> Run:
         return Run(
-            self.kinds.of(draft.operation),
+            self.kinds,
             draft,
             self.store,
             self.mint,

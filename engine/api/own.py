@@ -179,7 +179,7 @@ class OwnKinds(Payments):
                 why = Reason(error.code, error.message, error.retryable)
                 return Child("open" if error.retryable else "unpaid", None, why)
             op = stored
-        outcome: Any = outcome_of(op)
+        outcome: Any = outcome_of(op, self.kinds)
         return Child(outcome, op, op.reason)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ...machines.melt.table import ENDED_UNPAID
+from ...machines.deposit.table import DEPOSIT
+from ...machines.melt.table import ENDED_UNPAID, MELT
+from ...machines.mint.table import MINT
 from ...storage.records import Policy, Proof
 from .. import arguments
 from ..cashu.allowed import check_allowed
@@ -130,7 +132,7 @@ class Payments(Core):
         most = None if fee_max is None else arguments.fee(fee_max, self.settings.amount_max)
         said = {"on_unpaid": on_unpaid, "fee_max": most}
         op = new_operation.new_operation(
-            self.kinds.named("melt").latest,
+            self.kinds.named(MELT.name).latest,
             now=self.clock.now(),
             npub=owner,
             mint_url=url,
@@ -167,7 +169,7 @@ class Payments(Core):
         what must be paid. Codes: INVALID_*, IDEMPOTENCY_KEY_REUSED, DUPLICATE_TRANSACTION_ID, MINT_*.
         """
         op = new_operation.new_operation(
-            self.kinds.named("mint").latest,
+            self.kinds.named(MINT.name).latest,
             now=self.clock.now(),
             npub=arguments.npub(npub),
             mint_url=arguments.mint_url(mint_url),
@@ -206,7 +208,7 @@ class Payments(Core):
         owner = arguments.npub(npub)
         parsed = parse_token(token, proofs, mint_url, unit)
         op = new_operation.new_operation(
-            self.kinds.named("deposit").latest,
+            self.kinds.named(DEPOSIT.name).latest,
             now=self.clock.now(),
             npub=owner,
             mint_url=parsed.mint_url,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 from attrs import field, frozen
 
-from ...machines.melt.table import ENDED_UNPAID
+from ...machines.melt.table import ENDED_UNPAID, MELT
 from ...storage.batch import DedupTake
 from ...storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
 from ...storage.records import DedupRecord, Operation, Policy, Proof, Reason, Token
@@ -24,6 +24,7 @@ from ..operations.melt.record.recorded import (
     RecordedMelt,
     check_new,
     contested,
+    is_contested,
     keep_and_change,
     recorded_melt,
     sort_out,
@@ -119,7 +120,7 @@ class Recordings(Core):
         lasts = arguments.ttl(ttl_s, self.settings.hold_max_h)
         named = arguments.source_ids(sources if sources is not None else (), limit)
         op = new_operation.new_operation(
-            self.kinds.named("melt").latest,
+            self.kinds.named(MELT.name).latest,
             now=self.clock.now(),
             npub=owner,
             mint_url=url,
@@ -212,7 +213,7 @@ class Recordings(Core):
                 "the invoice asks for another amount", code="INVALID_AMOUNT", invoice=asked, amount=paid
             )
         op = new_operation.new_operation(
-            self.kinds.named("melt").latest,
+            self.kinds.named(MELT.name).latest,
             now=self.clock.now(),
             npub=owner,
             mint_url=url,
@@ -293,7 +294,7 @@ class Recordings(Core):
         if not decision.accepted:
             self._driver.log.refused(run.operation, decision)
             raise refusal_error(decision.refusals, **_account(wanted, tokens))
-        if decision.next_state == "settled":
+        if run.draft.machine.state(decision.next_state).kind != "parked":
             evidence = attrs.evolve(evidence, reason=None)
         self._driver.stage(run, Happened("record", evidence), decision)
         run.draft.set(
@@ -316,7 +317,7 @@ class Recordings(Core):
             run = self._new_run(wanted.op, "caller")
         else:
             op = self._stored(wanted.hold)
-            if op.state in ENDED_UNPAID or op.state == "written_off":
+            if op.state in MELT.ended("unpaid", "lost"):
                 raise Refused(
                     "the hold has ended; record it with its sources and without the hold",
                     code="NOT_HELD", hold=op.id, state=op.state,
@@ -326,7 +327,7 @@ class Recordings(Core):
         return run
 
     def _result(self, op: Operation) -> RecordedMelt:
-        if op.state == "contested":
+        if is_contested(op):
             raise contested(self.store, op)
         return recorded_melt(self.store, Handle(self, op))
 

@@ -12,8 +12,10 @@ from ...storage.records import Operation, Reason
 from ..errors import InvalidArgument
 from ..loop.drive import Happened, Result, Run
 from ..loop.evidence import Evidence
-from .documents import Documents, read_documents
-from .reconcile_rules import CheckResult, Expected, KeyBook, KeysOf, judge_documents
+from .documents import Documents
+from .read_documents import read_documents
+from .reconcile_rules import Expected, KeyBook, KeysOf, judge_documents
+from .tally import CheckResult
 
 NOTHING_EXPECTED = Expected()
 
@@ -83,7 +85,7 @@ def reconcile(run: Run) -> Result:
     """The action of ``settled``: check from one snapshot and say what was found."""
     with run.store.snapshot() as reader:
         op = reader.operation(run.operation.id) or run.operation
-        docs = read_documents(reader, op, with_wallet=False)
+        docs = read_documents(reader, op, run.kind.checks, with_wallet=False)
     return happened(report_on(docs, KeyBook(run.keysets).of(op.mint_url), NOTHING_EXPECTED), "reconcile_")
 
 

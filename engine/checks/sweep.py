@@ -17,8 +17,10 @@ from ...storage.records import Operation
 from ..cashu.keysets import Keysets
 from ..loop.drive import Run
 from ..loop.driver import Driver
+from ..operations.shared.discrepancy import settled_before, told_of
 from ..settings import Settings
-from .documents import Documents, read_documents, wallet_sums
+from .documents import Documents
+from .read_documents import read_documents, wallet_sums
 from .reconcile import NOTHING_EXPECTED, ReconcileReport, found_as_event, happened, has_ended, report_on
 from .reconcile_rules import KeyBook
 from .wallet_preflight import Progress, Wallet, new_check, store_check
@@ -129,7 +131,10 @@ class Sweep:
         while True:
             with self.store.snapshot() as reader:
                 page = page_of(partial(reader.operations, query), lambda op: (op.created_at, op.id))
-                documents = [read_documents(reader, op, with_wallet=False) for op in page.records]
+                documents = [
+                    read_documents(reader, op, self.driver.kinds.checks_of(op), with_wallet=False)
+                    for op in page.records
+                ]
             for error in page.unreadable:  # R214: told, and no reason to leave out the others
                 self.driver.log.unreadable(error)
                 self.unreadable.append(f"transaction_completeness: {error.message}")
@@ -146,11 +151,10 @@ class Sweep:
         if report.validation_passed:
             return
         with self.store.snapshot() as reader:
-            told = reader.operations(OperationQuery(parent_id=op.id, states=("discrepant",), limit=1))
-            settled = reader.operations(OperationQuery(parent_id=op.id, states=("resolved",), limit=1))
-        known = told[0].id if told else op.id if op.state == "discrepant" else None
+            told, settled = told_of(reader, op), settled_before(reader, op)
+        known = None if told is None else told.id
         if known is None and has_ended(op):
-            name = _check_id(op.id, settled[0].id if settled else "")
+            name = _check_id(op.id, settled)
             try:
                 report = attrs.evolve(report, check_id=self.store_report(op, report, name).id)
             except Duplicate:

@@ -11,6 +11,7 @@ import attrs
 from attrs import define, field, frozen
 
 from ...machines.check.table import CHECK
+from ...machines.token.states import OUTSTANDING, RESERVED, SPENT, STRANDED, UNSPENT
 from ...storage.batch import proof_key
 from ...storage.errors import Conflict, page_of
 from ...storage.port import Store, TokenQuery
@@ -37,7 +38,7 @@ from .preflight_table import (
     store_state_of,
 )
 
-LOOKED_AT = ("unspent", "reserved", "stranded", "outstanding", "spent")
+LOOKED_AT = (UNSPENT, RESERVED, STRANDED, OUTSTANDING, SPENT)
 Progress = Callable[[int, int], None]
 
 
@@ -262,9 +263,7 @@ def _unspent_parts(
 ) -> tuple[Chosen, ...]:
     """What can be corrected in one commit: of a token that the index does not name nothing is split off,
     and of two that hold the same proof the one that the index names goes first."""
-    tokens = {
-        token.transaction_id: token for _, (_, token) in where if token.state in ("unspent", "stranded")
-    }
+    tokens = {token.transaction_id: token for _, (_, token) in where if token.state in (UNSPENT, STRANDED)}
     parts, taken = [], set[str]()
     for token_id, token in sorted(tokens.items(), key=lambda t: (t[0] not in owners.values(), t[0])):
         wanted = {proof.secret: name for name, (proof, holder) in where if holder.transaction_id == token_id}

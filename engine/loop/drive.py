@@ -27,7 +27,7 @@ from .timing import Spent, timed
 from .uptime import Uptime
 
 if TYPE_CHECKING:
-    from .kinds import Kind
+    from .kinds import Kind, Kinds
 
 
 @frozen
@@ -66,7 +66,7 @@ Result = Happened | Pause | CommitFirst
 class Run:
     """The state of one drive. Actions read it and return a Result; only the driver changes it."""
 
-    kind: Kind[Any]
+    kinds: Kinds
     draft: Draft
     store: Store
     mint: MintPort
@@ -84,6 +84,7 @@ class Run:
     sent_here: tuple[int, float] | None = None  # sent_at as stamped by this drive, monotonic
     gone_sender: str | None = None  # of the request, found certainly dead when this drive began
     answered: bool = False  # the action that just ran sent the stored request and has its answer
+    kind: Kind[Any] = field(init=False, repr=False)
     asked_from: float = field(init=False)  # monotonic: before the present action asked anything
     loaded_monotonic: float = field(init=False)
     loaded_wall: int = field(init=False)
@@ -93,6 +94,7 @@ class Run:
     spent: Spent = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self.kind = self.kinds.of(self.draft.operation)
         self.spent = Spent(self.clock)
         self.mint = timed(self.mint, self.spent)
         self.keysets = self.keysets.asking(self.mint)

@@ -10,8 +10,8 @@ from attrs import define
 from ...storage.errors import Conflict, Duplicate
 from ...storage.port import Store
 from ...storage.records import DedupRecord, Operation
-from ..api.outcome import quote_not_ours_reason, raise_if_rejected
 from ..errors import InvalidArgument, Refused
+from ..operations.shared.rejected import quote_not_ours_reason, raise_if_rejected
 from ..ports import Clock
 from ..settings import Settings
 from . import new_operation
@@ -84,7 +84,11 @@ class Admission:
     def _take_over(self, op: Operation) -> None:
         """An attempt of the same owner that the mint refused lets go of the invoice."""
         holder = self.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
-        if holder is None or holder.npub != op.npub or not new_operation.was_refused(holder):
+        if (
+            holder is None
+            or holder.npub != op.npub
+            or not new_operation.was_refused(holder, self.driver.kinds)
+        ):
             return
         run = self.recovery.open_run(holder, "caller")
         run.strict = True
@@ -127,7 +131,7 @@ class Admission:
         raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
 
     def _follow(self, op: Operation, first: Operation, waiting: Waiting) -> Operation:
-        if first.state == "prepared" and first.policy.two_step and not op.policy.two_step:
+        if self.driver.kinds.waits_for_confirmation(first) and not op.policy.two_step:
             raise Refused(
                 "this payment is prepared already and waits for confirm or cancel",
                 code="WAITS_FOR_CALLER",
@@ -140,13 +144,13 @@ class Admission:
         duplicate window."""
         found = new_operation.by_key(self.store, op)
         if found is None:
-            found = new_operation.by_id(self.store, op)
+            found = new_operation.by_id(self.store, self.driver.kinds, op)
             if found is not None and on_duplicate == "error":
                 raise new_operation.taken_id(op)
         if found is not None:
             return found, None
         now = self.clock.now()
-        first, previous = new_operation.duplicate_of(self.store, op, now)
+        first, previous = new_operation.duplicate_of(self.store, self.driver.kinds, op, now)
         if first is None or op.idempotency is not None:
             return None, previous
         if on_duplicate == "error":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import field, frozen, has
 
@@ -20,6 +20,9 @@ from .effect_context import EffectContext
 from .evidence import Evidence
 from .look import Look
 from .own_data import NoData, data_of
+
+if TYPE_CHECKING:
+    from ..checks.tally import KindChecks
 
 F = TypeVar("F")
 
@@ -53,6 +56,11 @@ def no_alarm(op: Operation) -> str | None:
     return None
 
 
+def no_cost(op: Operation) -> int | None:
+    """0: it costs nothing."""
+    return 0
+
+
 def nothing_more(op: Operation, evidence: Evidence) -> Mapping[str, Any]:
     """Nothing beside the common data."""
     return {}
@@ -77,6 +85,8 @@ class Kind(Generic[F]):
     | ``alarm`` | code of the alarm while the operation is parked |
     | ``codes`` | its own refusal codes: severity (LOW to CRITICAL) and a sentence |
     | ``started_by`` | the call that starts it, where ``Engine.start`` must not |
+    | ``cost`` | what the wallet lost to fees, in its unit; None until that is known |
+    | ``checks`` | what it adds to the checks of a reconciliation |
     | ``audit`` | what the audit record of a transition tells beside the common data; no secret |
 
     KindInvalid (code KIND_INVALID) when an action or effect has no code, or two machines are one version.
@@ -93,6 +103,8 @@ class Kind(Generic[F]):
     pause: Callable[[Run, float], float] = field(default=same_pause, repr=False)
     operator_looks: Mapping[str, OperatorLook] = field(factory=dict, repr=False)
     alarm: Callable[[Operation], str | None] = field(default=no_alarm, repr=False)
+    cost: Callable[[Operation], int | None] = field(default=no_cost, repr=False)
+    checks: KindChecks | None = field(default=None, repr=False)
     audit: Callable[[Operation, Evidence], Mapping[str, Any]] = field(default=nothing_more, repr=False)
     codes: Mapping[str, tuple[str, str]] = field(factory=dict, repr=False)
     started_by: str = ""
@@ -223,6 +235,27 @@ class Kinds:
             return self.machine_of(op).by_name.get(op.state)
         except StoreUnsupported:
             return None
+
+    def waits_for_confirmation(self, op: Operation) -> bool:
+        """Whether the operation was asked for in two steps and waits for the second one."""
+        state = self.state_of(op)
+        return op.policy.two_step and state is not None and state.waits_for == "confirmation"
+
+    def waits_for_caller(self, op: Operation) -> bool:
+        """Whether only the next call of the caller moves the operation."""
+        state = self.state_of(op)
+        alone = state is not None and state.waits_for == "caller"
+        return alone or self.waits_for_confirmation(op)
+
+    def checks_of(self, op: Operation) -> KindChecks | None:
+        """What the operation's kind adds to the checks of a reconciliation."""
+        kind = self._by_name.get(op.kind)
+        return None if kind is None else kind.checks
+
+    def cost_of(self, op: Operation) -> int | None:
+        """What the wallet lost to fees (unit of the operation); None until that is known."""
+        kind = self._by_name.get(op.kind)
+        return None if kind is None else kind.cost(op)
 
     def alarm_of(self, op: Operation) -> str | None:
         """The alarm of a parked operation (a code of the catalogue), else None."""

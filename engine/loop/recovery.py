@@ -48,7 +48,7 @@ class Recovery:
         found = [
             op
             for op in page.records
-            if force or self._due_in(op) <= (0 if self._waits_for_caller(op) else wait_s)
+            if force or self._due_in(op) <= (0 if self.driver.kinds.waits_for_caller(op) else wait_s)
         ]
         ended = []
         silent: Counter[str] = Counter()
@@ -86,7 +86,7 @@ class Recovery:
 
     def _one(self, op: Operation, wait_s: float, due_in_s: float) -> Operation:
         """One operation of a sweep; its trouble must not keep the others from being looked after."""
-        holding = self._waits_for_caller(op) and self.clock.now() < (op.hold_until or 0)
+        holding = self.driver.kinds.waits_for_caller(op) and self.clock.now() < (op.hold_until or 0)
         try:
             if due_in_s > 0:  # the mint was asked a moment ago: it is not asked again before its time
                 self.clock.sleep(due_in_s)
@@ -160,15 +160,11 @@ class Recovery:
         return self.driver.drive(run, wait_s, poll_parked), True
 
     def _is_done(self, op: Operation, confirmed: bool) -> bool:
-        waits_for_caller = self._waits_for_caller(op) and not (confirmed and self._needs_confirmation(op))
+        waits_for_caller = self.driver.kinds.waits_for_caller(op) and not (
+            confirmed and self._needs_confirmation(op)
+        )
         state = self.driver.kinds.machine_of(op).state(op.state)
         return state.kind != "live" or state.settles or waits_for_caller
-
-    def _waits_for_caller(self, op: Operation) -> bool:
-        state = self.driver.kinds.state_of(op)
-        if state is None:
-            return False
-        return state.waits_for == "caller" or (state.waits_for == "confirmation" and op.policy.two_step)
 
     def _needs_confirmation(self, op: Operation) -> bool:
         state = self.driver.kinds.state_of(op)

@@ -315,7 +315,7 @@ def somebody_else(run: Run) -> None:
         transaction_id=OTHER, request=Secret("lnbc1other"), payment_hash=OTHER_HASH,
     )  # fmt: skip
     other = Run(
-        BUILT_IN.of(op),
+        BUILT_IN,
         Draft(MELT_MACHINE, op, False, "test"),
         run.store,
         run.mint,
@@ -345,9 +345,7 @@ def strand(run: Run, token_id: str) -> None:
         transaction_id="tx_melt_that_strands", request=Secret("lnbc1strands"), payment_hash="ef" * 32,
     )  # fmt: skip
     draft = Draft(MELT_MACHINE, op, False, "test")
-    other = Run(
-        BUILT_IN.of(draft.operation), draft, run.store, run.mint, run.keysets, run.settings, run.clock
-    )
+    other = Run(BUILT_IN, draft, run.store, run.mint, run.keysets, run.settings, run.clock)
     driver = driver_of(run)
     token = run.store.token(token_id)
     assert token is not None
@@ -364,9 +362,7 @@ def somebody_else_ends(run: Run) -> None:
     assert stored is not None
     driver = driver_of(run)
     draft = driver.open_draft(stored, "test")
-    other = Run(
-        BUILT_IN.of(draft.operation), draft, run.store, run.mint, run.keysets, run.settings, run.clock
-    )
+    other = Run(BUILT_IN, draft, run.store, run.mint, run.keysets, run.settings, run.clock)
     assert driver.take(other, Happened("cancel"))
     driver.commit(other)
     run.draft = driver.open_draft(run.operation, "test")
@@ -374,8 +370,7 @@ def somebody_else_ends(run: Run) -> None:
 
 def beside(run: Run, draft: Draft) -> Run:
     """A drive of another operation at the same store and mint."""
-    kind = BUILT_IN.of(draft.operation)
-    return Run(kind, draft, run.store, run.mint, run.keysets, run.settings, run.clock)
+    return Run(BUILT_IN, draft, run.store, run.mint, run.keysets, run.settings, run.clock)
 
 
 def driver_of(run: Run) -> Driver:

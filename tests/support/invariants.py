@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from nutstate.engine.cashu.port import MintPort, is_value
-from nutstate.engine.checks.documents import read_documents
+from nutstate.engine.checks.read_documents import read_documents
 from nutstate.engine.checks.reconcile import NOTHING_EXPECTED, report_on
 from nutstate.engine.loop.effect_context import inputs_total_of
+from nutstate.engine.operations.built_in import BUILT_IN
 from nutstate.engine.operations.melt.fences import fenced_keys
 from nutstate.engine.tokens.proofs import name_of
 from nutstate.engine.tokens.token_ids import fence_id, fenced_id
@@ -37,7 +38,7 @@ def check(store: Reader, mint: MintPort | None = None) -> None:
 def _reconciles(store: Reader, operations: list[Operation]) -> None:
     """What reconciliation says of documents that nobody tampered with: nothing (R118 to R123)."""
     for op in operations:
-        docs = read_documents(store, op, with_wallet=False)
+        docs = read_documents(store, op, BUILT_IN.checks_of(op), with_wallet=False)
         report = report_on(docs, lambda keyset_id: None, NOTHING_EXPECTED)
         assert report.validation_passed or op.state == "discrepant", str(report)
 

@@ -7,6 +7,7 @@ from ...loop.kinds import Kind
 from ..melt.corrections import correct_spent
 from ..shared import effects as shared
 from . import effects as own
+from . import reconcile as reconciled
 from .facts import check_facts
 
 CHECK_KIND = Kind(
@@ -22,4 +23,5 @@ CHECK_KIND = Kind(
         "record_reason": shared.record_reason,
         "store_late_change": own.store_late_change,
     },
+    checks=reconciled.CHECKS,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ....machines.deposit.table import DEPOSIT
 from ...loop.kinds import Kind
+from . import reconcile as reconciled
 from .effects import store_deposit
 from .facts import deposit_facts
 
@@ -12,4 +13,5 @@ DEPOSIT_KIND = Kind(
     started_by="Engine.deposit",
     facts=deposit_facts,
     effects={"store_deposit": store_deposit},
+    checks=reconciled.CHECKS,
 )

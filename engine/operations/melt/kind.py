@@ -9,7 +9,6 @@ import attrs
 from ....machines.melt.table import MELT
 from ....machines.spec import Decision
 from ....storage.batch import proof_key
-from ....storage.catalogue import MELT_FAILURE
 from ....storage.port import Reader
 from ....storage.records import Operation
 from ...checks.reconcile import reconcile
@@ -21,10 +20,12 @@ from ..shared import effects as shared
 from . import change, fence, pay, quote, refusal
 from . import effects_inputs as inputs
 from . import effects_money as money
+from . import reconcile as reconciled
 from .corrections import correct_spent
 from .facts import melt_facts
 from .freed import spent_meanwhile
 from .last_look import look_before_release, look_before_write_off
+from .outcome import alarm_of, cost_of
 from .record import effects as record
 from .record import holding
 
@@ -56,12 +57,6 @@ def _pause(run: Run, seconds: float) -> float:
         return seconds
     left = run.settings.settle_window_s - elapsed / 1000
     return min(seconds, left + 0.01) if left > 0 else seconds
-
-
-def _alarm(op: Operation) -> str | None:
-    """CRITICAL_MELT_FAILURE once the payment is proven or possible: the request may have been sent, or the
-    caller recorded that it paid."""
-    return MELT_FAILURE if op.payment is not None or op.sent_at is not None else None
 
 
 MELT_KIND = Kind(
@@ -124,5 +119,7 @@ MELT_KIND = Kind(
     due_at=_due_at,
     pause=_pause,
     operator_looks={"release": look_before_release, "write_off": look_before_write_off},
-    alarm=_alarm,
+    alarm=alarm_of,
+    cost=cost_of,
+    checks=reconciled.CHECKS,
 )

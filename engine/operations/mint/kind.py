@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ....machines.mint.table import MINT
-from ....storage.catalogue import FUNDING_FAILURE
 from ....storage.port import Reader
 from ....storage.records import Operation
 from ...loop.drive import Run
@@ -14,8 +13,10 @@ from ...tokens.token_ids import minted_id
 from ..shared import effects as shared
 from . import actions
 from . import effects as own
+from . import reconcile as reconciled
 from .facts import mint_facts
 from .last_look import look_at_outputs
+from .outcome import alarm_of
 
 
 def _awaited(op: Operation, reader: Reader) -> Iterable[str]:
@@ -30,11 +31,6 @@ def _pause(run: Run, seconds: float) -> float:
         return seconds
     slow = max(settings.poll_max_s, run.watched_ms() / 4000)
     return min(slow, max(settings.poll_max_s, settings.late_poll_max_h * 3600)) * run.jitter()
-
-
-def _alarm(op: Operation) -> str | None:
-    """CRITICAL_FUNDING_FAILURE once the mint called the invoice PAID."""
-    return FUNDING_FAILURE if op.paid_seen_at is not None else None
 
 
 MINT_KIND = Kind(
@@ -67,5 +63,6 @@ MINT_KIND = Kind(
     tokens=_awaited,
     pause=_pause,
     operator_looks={"write_off": look_at_outputs},
-    alarm=_alarm,
+    alarm=alarm_of,
+    checks=reconciled.CHECKS,
 )

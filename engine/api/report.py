@@ -25,6 +25,7 @@ class PerformanceReport:
 
     transaction_id: str
     kind: str
+    machine: str
     state: str
     total_ms: int
     state_ms: Mapping[str, int]
@@ -71,6 +72,7 @@ def performance(op: Operation, records: Sequence[AuditRecord], now: int) -> Perf
     found = PerformanceReport(
         transaction_id=op.id,
         kind=op.kind,
+        machine=f"{op.machine.name}@{op.machine.version}",
         state=op.state,
         total_ms=max(0, ended - begun),
         state_ms=states,

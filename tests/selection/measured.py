@@ -27,7 +27,8 @@ class Room:
 
 
 ROOMS = (
-    Room("machines", ("nutstate.machines", "nutstate.review"), frozenset({"machines"}), 90),
+    Room("machines", ("nutstate.machines",), frozenset({"machines"}), 99),
+    Room("review", ("nutstate.review",), frozenset({"machines"}), 85),
     Room("storage", ("nutstate.storage",), frozenset({"storage", "contract"}), 90),
     Room("engine", ("nutstate.engine",), frozenset({"engine", "acceptance", "contract"}), 90),
     Room("tools", ("nutstate.cli", "nutstate.diagrams"), frozenset({"cli", "diagrams"}), 90),

@@ -7,24 +7,20 @@ from typing import TYPE_CHECKING, Any
 from ...storage.catalogue import ERRORS, MINT
 from ...storage.records import Operation, Reason
 from ..errors import MintError, NeedsPerson, NotPaid, Refused, StillOpen
-from ..loop.known import machine_of
 
 if TYPE_CHECKING:
     from .handle import Handle
 
-DONE = frozenset({"issued", "deposited", "clean", "corrected", "resolved"})
-"""Ends in which an operation that pays nothing did what was asked."""
-
 
 def outcome_of(op: Operation) -> str:
-    """paid, unpaid, open or parked (see :attr:`Handle.outcome`)."""
-    if op.payment is not None or op.state in DONE:
+    """paid, unpaid, open or parked (see :attr:`Handle.outcome`). It needs no machine: what an operation
+    stores of its state is enough."""
+    if op.payment is not None or op.ends == "good":
         return "paid"
-    kind = machine_of(op).state(op.state).kind
-    if kind == "parked" or op.state == "written_off":
-        return "parked"
     # watched: what was sent is still looked at, but its inputs are free
-    return "unpaid" if kind == "final" or op.state == "watching" else "open"
+    if op.ends == "unpaid" or op.state == "watching":
+        return "unpaid"
+    return "open" if op.kind_of_state == "live" else "parked"
 
 
 def cost_of(op: Operation) -> int | None:

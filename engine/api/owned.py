@@ -10,7 +10,6 @@ from attrs import frozen
 from ...machines.money import owed_max
 from ...storage.port import OperationQuery, Reader, TokenQuery
 from ...storage.records import Operation, Token
-from ..loop.known import machine_of
 from ..operations.effects import inputs_total_of
 
 HOLDERS_MAX = 100
@@ -45,7 +44,7 @@ def expected_release(reader: Reader, holders: tuple[str, ...], now: int) -> int 
 
 
 def _release_of(op: Operation, now: int) -> int | None:
-    if machine_of(op).state(op.state).kind == "parked":
+    if op.kind_of_state == "parked":
         return None
     if op.state == "held":
         return op.hold_until

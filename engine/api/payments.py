@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ...machines.melt.table import ENDED_UNPAID
 from ...storage.records import Policy, Proof
 from ..cashu.allowed import check_allowed
 from ..errors import Refused
@@ -93,7 +92,7 @@ class Payments(Core):
         """Pay a prepared melt. Confirming again returns the operation as it is.
         Codes: NOT_FOUND, QUOTE_EXPIRED (nothing was sent), ALREADY_FINAL."""
         op = self._stored(self._bound(operation_id, npub))
-        if op.state in ENDED_UNPAID:
+        if op.ends == "unpaid":
             raise Refused(
                 f"the operation is {op.state}; only a prepared melt can be confirmed",
                 code="ALREADY_FINAL",

@@ -16,6 +16,7 @@ from ..audit.verify import chain_holds
 from ..cashu import crypto
 from ..cashu.keysets import Keysets, MintSilent
 from ..cashu.port import Keyset
+from ..loop.known import is_known
 from ..operations.melt.fences import done, fenced_amount
 from ..tokens.token_ids import deposit_id, fence_id, fenced_id, minted_id
 from .documents import Documents
@@ -105,10 +106,17 @@ class KeyBook:
 
 
 def judge_documents(docs: Documents, keys: KeysOf, expected: Expected) -> tuple[CheckResult, ...]:
-    """Every check, by name; only the first when something cannot even be read."""
+    """Every check, by name; only the first when something cannot even be read, and only what holds of any
+    operation when this program does not have its machine."""
     if docs.unreadable is not None:
         return (
             _timed("transaction_completeness", lambda t: t.that("every document decodes", docs.unreadable)),
+        )
+    if not is_known(docs.operation):
+        return (
+            _timed("transaction_completeness", lambda t: _indexed(t, docs)),
+            _timed("balance_consistency", lambda t: _added_up(t, docs)),
+            _timed("audit_chain", lambda t: _audited(t, docs)),
         )
     return (
         _timed("transaction_completeness", lambda t: _complete(t, docs)),
@@ -147,6 +155,15 @@ def _complete(tally: Tally, docs: Documents) -> None:
     for token_id in docs.made:
         tally.that(f"{token_id} exists", token_id in docs.tokens)
     tally.that("tokens nothing accounts for", list(docs.strays), [])
+    _indexed(tally, docs)
+
+
+def _indexed(tally: Tally, docs: Documents) -> None:
+    if not is_known(docs.operation):
+        ref = docs.operation.machine
+        tally.not_checked.append(
+            f"what only its machine tells: this program does not have {ref.name}@{ref.version}"
+        )
     for token_id, token in sorted(docs.tokens.items()):
         keys = [proof_key(proof.secret) for proof in token.proofs]
         wrong = sum(docs.owners.get(key) != token_id for key in keys)
@@ -158,10 +175,7 @@ def _complete(tally: Tally, docs: Documents) -> None:
 
 def _balanced(tally: Tally, docs: Documents, expected: Expected) -> None:
     op = docs.operation
-    for token_id, token in sorted(docs.tokens.items()):
-        tally.that(f"{token_id}: total", token.total_amount, _value(token.proofs))
-        bad = sum(not is_amount(proof.amount) for proof in token.proofs)
-        tally.that(f"{token_id}: proofs without a whole positive amount", bad, 0)
+    _added_up(tally, docs)
     if op.kind == "melt":
         _melt_sums(tally, docs)
     else:
@@ -171,6 +185,13 @@ def _balanced(tally: Tally, docs: Documents, expected: Expected) -> None:
         if expected.unspent_balance is not None:
             counted = docs.wallet.counted.get("unspent", 0)
             tally.that("the wallet's unspent balance", counted, expected.unspent_balance)
+
+
+def _added_up(tally: Tally, docs: Documents) -> None:
+    for token_id, token in sorted(docs.tokens.items()):
+        tally.that(f"{token_id}: total", token.total_amount, _value(token.proofs))
+        bad = sum(not is_amount(proof.amount) for proof in token.proofs)
+        tally.that(f"{token_id}: proofs without a whole positive amount", bad, 0)
 
 
 def _melt_sums(tally: Tally, docs: Documents) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ...storage.catalogue import FUNDING_FAILURE, MELT_FAILURE
 from ...storage.records import Operation
-from .known import machine_of
 
 
 def alarm_of(op: Operation) -> str | None:
@@ -17,4 +16,4 @@ def alarm_of(op: Operation) -> str | None:
         alarm = MELT_FAILURE if op.payment is not None or op.sent_at is not None else None
     else:
         alarm = None
-    return alarm if alarm and machine_of(op).state(op.state).kind == "parked" else None
+    return alarm if alarm and op.kind_of_state == "parked" else None

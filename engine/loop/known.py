@@ -10,8 +10,19 @@ from ...storage.errors import StoreUnsupported
 from ...storage.records import Operation
 
 
+def is_known(op: Operation) -> bool:
+    """Whether this program has the machine that the operation runs under. Only then can it be driven; it can
+    be read in any case."""
+    try:
+        machine_of(op)
+    except StoreUnsupported:
+        return False
+    return True
+
+
 def machine_of(op: Operation) -> Machine[Any]:
-    """Exactly the version the operation was started under. Code UNKNOWN_MACHINE: a newer release made it."""
+    """Exactly the version that the operation was started under. Code UNKNOWN_MACHINE when this program does
+    not have it: another release, or another service, made the operation."""
     ref = op.machine
     try:
         return released(ref.name, ref.version, ref.hash)

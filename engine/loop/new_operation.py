@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 
-from ...machines.melt.table import ENDED_UNPAID
 from ...machines.registry import latest
 from ...storage.batch import DedupTake
 from ...storage.port import AuditQuery, OperationQuery, Reader, Store, TokenQuery
@@ -115,7 +114,7 @@ def by_id(store: Store, op: Operation) -> Operation | None:
     same = (stored.kind, stored.policy.two_step) == (op.kind, op.policy.two_step)
     same = same and dedup_key(stored) == dedup_key(op) and stored.hold_until is None
     keyed = op.idempotency is None or stored.idempotency == op.idempotency
-    if not same or not keyed or stored.evidence == "caller" or stored.state in ENDED_UNPAID:
+    if not same or not keyed or stored.evidence == "caller" or stored.ends == "unpaid":
         raise taken_id(op)
     return stored
 
@@ -147,7 +146,7 @@ def duplicate_of(store: Store, op: Operation, now: int) -> tuple[Operation | Non
     if record is None or record.expires_at <= now:
         return None, record
     first = store.operation(record.operation_id)
-    if first is None or first.state in ENDED_UNPAID or was_refused(first):
+    if first is None or first.ends == "unpaid" or was_refused(first):
         return None, record
     if first.state == "written_off" and first.payment is None:
         return None, record

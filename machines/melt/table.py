@@ -428,6 +428,3 @@ MELT: Machine[MeltFacts] = Machine(
                effects=("record_reason", "alarm"), reason="something in it makes every drive fail"),
     ),
 )  # fmt: skip
-
-ENDED_UNPAID = MELT.ended("unpaid")
-"""The final states in which nothing was paid: claim, quote and duplicate window are free again."""

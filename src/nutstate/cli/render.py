@@ -11,7 +11,8 @@ from typing import Any
 import attrs
 
 from ..engine.api.handle import Handle
-from ..machines.registry import released
+from ..engine.loop.known import is_known
+from ..machines.registry import UnknownMachine, released
 from ..storage.records import AuditRecord
 from .context import Session
 from .errors import Exit
@@ -39,9 +40,13 @@ def shorten(entity_id: str) -> str:
 
 
 def meaning(handle: Handle) -> str:
-    """The meaning of the state in the machine's table."""
+    """The meaning of the state in the table of its machine, or that this program does not have the
+    machine."""
     ref = handle.record.machine
-    return str(released(ref.name, ref.version, ref.hash).state(handle.state).meaning)
+    try:
+        return str(released(ref.name, ref.version, ref.hash).state(handle.state).meaning)
+    except UnknownMachine:
+        return f"this program does not have its machine {ref.name}@{ref.version}, so it cannot go on with it"
 
 
 def style_of(state: str, kind: str = "") -> str:
@@ -187,6 +192,8 @@ def _preimage_row(handle: Handle, shown: bool) -> list[tuple[str, str]]:
 def next_steps(session: Session, handle: Handle) -> list[str]:
     """The commands that make sense now."""
     command, about = session.command, handle.id
+    if not is_known(handle.record):
+        return [command(f"show {about}")]
     if handle.kind == "mint" and handle.state == "expired":
         return [command(f"show {about}"), command(f"resume {about} --reason 'it was paid late'")]
     if handle.is_final:

@@ -15,7 +15,6 @@ from ...storage.secret import Secret
 from ..audit.verify import records_of
 from ..errors import InvalidArgument
 from ..loop.alarms import alarm_of
-from ..loop.known import machine_of
 from ..operations.effects import inputs_total_of
 from ..operations.hooks import cost_of
 from .outcome import insist_on_paid, outcome_of
@@ -59,18 +58,15 @@ class Handle:
         """What is paid (melt), issued (mint) or handed in (deposit)."""
         return self.record.amount
 
-    def _kind_of_state(self) -> str:
-        return str(machine_of(self.record).state(self.state).kind)
-
     @property
     def is_final(self) -> bool:
         """True when it has ended; nothing leaves a final state."""
-        return self._kind_of_state() == "final"
+        return self.record.kind_of_state == "final"
 
     @property
     def is_parked(self) -> bool:
         """True when it waits for an operator."""
-        return self._kind_of_state() == "parked"
+        return self.record.kind_of_state == "parked"
 
     @property
     def outcome(self) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...storage.records import Operation
 from ..errors import NeedsPerson, NotPaid, StillOpen
-from ..loop.known import machine_of
+from ..loop.known import state_of
 
 if TYPE_CHECKING:
     from .handle import Handle
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def outcome_of(op: Operation) -> str:
     """paid, unpaid, open or parked (see :attr:`Handle.outcome`)."""
-    state = machine_of(op).state(op.state)
+    state = state_of(op)
     if op.payment is not None or state.ends == "good":
         return "paid"
     if state.ends == "unpaid" or (state.kind == "live" and state.frees):

@@ -11,7 +11,7 @@ from ...machines.money import owed_max
 from ...machines.token.states import RESERVED
 from ...storage.port import Reader, TokenQuery
 from ...storage.records import Operation, Token
-from ..loop.known import machine_of
+from ..loop.known import state_of
 from ..operations.effects import inputs_total_of
 from ..operations.melt.owed import without_change
 
@@ -47,7 +47,7 @@ def expected_release(reader: Reader, holders: tuple[str, ...], now: int) -> int 
 
 
 def _release_of(op: Operation, now: int) -> int | None:
-    state = machine_of(op).state(op.state)
+    state = state_of(op)
     if state.kind == "parked":
         return None
     if state.waits_for == "caller":

@@ -8,7 +8,6 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from ...machines.registry import released
 from ...storage.records import AuditRecord, Operation
 from ..loop.draft import operation_entity
 
@@ -114,8 +113,7 @@ def _advised(found: PerformanceReport, op: Operation) -> PerformanceReport:
 
 
 def _where_the_time_went(found: PerformanceReport, op: Operation) -> list[str]:
-    spec = released(op.machine.name, op.machine.version, op.machine.hash)
-    if spec.state(op.state).kind == "parked":
+    if op.kind_of_state == "parked":
         return [f"It waits for a person: state {op.state} for {found.state_ms.get(op.state, 0)} ms."]
     longest = max(found.state_ms.items(), key=lambda item: item[1], default=("", 0))
     if longest[1] > SLOW_MINT_CALL_MS and longest[1] * 2 > found.total_ms:

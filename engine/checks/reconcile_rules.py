@@ -16,6 +16,7 @@ from ..audit.verify import chain_holds
 from ..cashu import crypto
 from ..cashu.keysets import Keysets, MintSilent
 from ..cashu.port import Keyset
+from ..loop.known import is_known
 from ..operations.hooks import checks_of
 from .documents import Documents
 from .tally import CheckResult, Tally, made_token, value_of
@@ -86,6 +87,9 @@ def _timed(name: str, check: Callable[[Tally], None]) -> CheckResult:
 def _complete(tally: Tally, docs: Documents) -> None:
     op = docs.operation
     checks_of(op).completes(tally, docs)
+    if not is_known(op):
+        ref = op.machine
+        tally.not_checked.append(f"what only {ref.name}@{ref.version} tells: this program does not have it")
     tally.that("keep is named exactly when it has value", op.keep_token_id is not None, op.keep_total > 0)
     tally.that(
         "change is named exactly when it has value", op.change_token_id is not None, op.change_amount > 0

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from ...storage.records import Operation
 from ..operations import hooks
-from .known import machine_of
 
 
 def alarm_of(op: Operation) -> str | None:
     """The alarm of a parked operation, else None. CRITICAL_MELT_FAILURE: its payment is proven or possible.
     CRITICAL_FUNDING_FAILURE: the mint called its invoice PAID."""
     alarm = hooks.alarm_of(op)
-    return alarm if alarm and machine_of(op).state(op.state).kind == "parked" else None
+    return alarm if alarm and op.kind_of_state == "parked" else None

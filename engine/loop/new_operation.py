@@ -18,7 +18,7 @@ from ..settings import Settings
 from ..tokens.ids import new_transaction_id, operation_hash, request_hash, validate_transaction_id
 from ..tokens.token_ids import derived_ids
 from .draft import Draft, token_entity
-from .known import ended, machine_of
+from .known import state_of
 
 KEYED_ON_UNPAID = "fence"
 """What an idempotency key binds of a caller that says nothing about it, whatever the default is by now:
@@ -114,7 +114,7 @@ def by_id(store: Store, op: Operation) -> Operation | None:
     same = (stored.kind, stored.policy.two_step) == (op.kind, op.policy.two_step)
     same = same and dedup_key(stored) == dedup_key(op) and stored.hold_until is None
     keyed = op.idempotency is None or stored.idempotency == op.idempotency
-    if not same or not keyed or stored.evidence == "caller" or ended(stored) == "unpaid":
+    if not same or not keyed or stored.evidence == "caller" or stored.ends == "unpaid":
         raise taken_id(op)
     return stored
 
@@ -146,9 +146,9 @@ def duplicate_of(store: Store, op: Operation, now: int) -> tuple[Operation | Non
     if record is None or record.expires_at <= now:
         return None, record
     first = store.operation(record.operation_id)
-    if first is None or ended(first) == "unpaid" or was_refused(first):
+    if first is None or first.ends == "unpaid" or was_refused(first):
         return None, record
-    if ended(first) == "lost" and first.payment is None:
+    if first.ends == "lost" and first.payment is None:
         return None, record
     return first, record
 
@@ -156,7 +156,7 @@ def duplicate_of(store: Store, op: Operation, now: int) -> tuple[Operation | Non
 def was_refused(op: Operation) -> bool:
     """Whether the mint refused the payment, so that its owner may try the invoice again while what became of
     the request is still watched."""
-    return op.refused_for is not None and machine_of(op).state(op.state).frees
+    return op.refused_for is not None and state_of(op).frees
 
 
 def take_dedup(draft: Draft, previous: DedupRecord | None, settings: Settings, now: int) -> None:

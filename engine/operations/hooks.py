@@ -13,6 +13,7 @@ from ...machines.mint.table import MINT
 from ...storage.records import AuditRecord, Operation
 from ...storage.secret import Secret
 from ..checks.tally import NO_CHECKS, KindChecks
+from ..loop.known import is_known
 from .check import reconcile as check_reconcile
 from .deposit import reconcile as deposit_reconcile
 from .melt import outcome as melt_outcome
@@ -40,8 +41,9 @@ TO_PAY: Mapping[str, Callable[[Operation], Secret | None]] = {MINT.name: mint_ou
 
 
 def checks_of(op: Operation) -> KindChecks:
-    """What the operation's kind adds to the checks of a reconciliation."""
-    return CHECKS.get(op.kind, NO_CHECKS)
+    """What the operation's kind adds to the checks of a reconciliation; nothing for an operation of a machine
+    that this program does not have."""
+    return NO_CHECKS if not is_known(op) else CHECKS.get(op.kind, NO_CHECKS)
 
 
 def cost_of(op: Operation) -> int | None:

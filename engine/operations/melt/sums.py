@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ....machines.melt.table import MELT
 from ....storage.records import AuditRecord, Operation
 from ..effects import inputs_total_of
 
@@ -29,7 +28,7 @@ def sums_of(op: Operation, records: Sequence[AuditRecord]) -> dict[str, int] | N
         if op.finished_at is None:
             parts["held"] = inputs_total_of(op) - back - op.fence_fee
     else:
-        returned = 0 if op.state in MELT.ended("lost") else inputs_total_of(op)
+        returned = 0 if op.ends == "lost" else inputs_total_of(op)
         parts = {"returned": returned, "kept": op.keep_total}
     if op.stranded:
         parts["stranded"] = sum(part.amount for part in op.stranded)

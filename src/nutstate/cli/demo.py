@@ -28,7 +28,7 @@ from .errors import Exit
 from .local_mongo import replica_set
 from .mints import SIMULATED_URL, Mints, is_simulated
 from .output import Part, Working, duration
-from .render import conservation, declared, mint_words, now_ms, shorten, style_of
+from .render import conservation, mint_words, now_ms, shorten, style_of
 from .wallet import show_invoice_when_quoted
 
 AMOUNT_MAX = 1_000_000
@@ -180,7 +180,7 @@ def _verdict(demo: Demo, handle: Handle, moved: int) -> Exit:
     sound = (
         terms is not None and bool(terms["holds"]) and chain_holds(handle.record, records) and moved == cost
     )
-    return Exit.DONE if sound and declared(handle).ends == EXPECTED[demo.outcome] else Exit.REFUSED
+    return Exit.DONE if sound and handle.record.ends == EXPECTED[demo.outcome] else Exit.REFUSED
 
 
 def _run(session: Session, url: str, amount: int, outcome: str, mongo: Path | None = None) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from ..engine.api.handle import Handle
-from ..engine.loop.known import machine_of, waits_for_caller, waits_for_confirmation
+from ..engine.loop.known import is_known, machine_of, state_of, waits_for_caller, waits_for_confirmation
 from ..engine.operations import hooks
 from ..engine.operations.mint.follow_up import can_look_again
 from ..machines.melt.table import MELT
@@ -52,37 +52,37 @@ def shorten(entity_id: str) -> str:
     return _GENERATED.sub(r"\1_…\2", entity_id)
 
 
-def declared(handle: Handle) -> State:
-    """The state of the operation, as its machine declares it."""
-    return machine_of(handle.record).state(handle.state)
-
-
 def meaning(handle: Handle) -> str:
-    """The meaning of the state in the machine's table."""
-    return declared(handle).meaning
+    """The meaning of the state in the table of its machine, or that this program does not have the
+    machine."""
+    ref = handle.record.machine
+    if not is_known(handle.record):
+        return f"this program does not have its machine {ref.name}@{ref.version}, so it cannot go on with it"
+    return state_of(handle.record).meaning
 
 
 def style_of(machine: str, state: str) -> str:
     """The colour of a state of the machine ``name@version``."""
     table = known(machine)
     found = None if table is None else table.by_name.get(state)
-    if found is None:
-        return "cyan"
-    if found.kind == "parked":
+    return "cyan" if found is None else _colour(found)
+
+
+def _colour(state: State) -> str:
+    if state.kind == "parked":
         return "red"
-    return {"good": "green", "lost": "red", "unpaid": "yellow"}.get(found.ends, "cyan")
+    return {"good": "green", "lost": "red", "unpaid": "yellow"}.get(state.ends, "cyan")
 
 
 def style_of_state(handle: Handle) -> str:
     """The colour of the operation's state."""
-    ref = handle.record.machine
-    return style_of(f"{ref.name}@{ref.version}", handle.state)
+    return _colour(state_of(handle.record))
 
 
 def exit_code(handle: Handle, *ends: Ends, waiting: bool = False) -> Exit:
     """How a command ends with this operation: well at one of these ``ends`` (by default a good one), with
     ``waiting`` also where the operation waits for its caller."""
-    if declared(handle).ends in (ends or ("good",)) or (waiting and waits_for_caller(handle.record)):
+    if handle.record.ends in (ends or ("good",)) or (waiting and waits_for_caller(handle.record)):
         return Exit.DONE
     return Exit.REFUSED if handle.is_final else Exit.OPEN
 
@@ -170,7 +170,7 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
     if op.loss:
         rows.append(("loss", f"{op.loss} {unit}"))
     if op.reason is not None:
-        label = "on the way" if declared(handle).ends == "good" else "reason"
+        label = "on the way" if handle.record.ends == "good" else "reason"
         rows.append((label, f"{op.reason.message} [{op.reason.code}]"))
     return rows
 
@@ -190,6 +190,8 @@ def _preimage_row(handle: Handle, shown: bool) -> list[tuple[str, str]]:
 def next_steps(session: Session, handle: Handle) -> list[str]:
     """The commands that make sense now."""
     command, about = session.command, handle.id
+    if not is_known(handle.record):
+        return [command(f"show {about}")]
     if can_look_again(handle.record):
         return [command(f"show {about}"), command(f"resume {about} --reason 'it was paid late'")]
     if handle.is_final:

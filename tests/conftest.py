@@ -30,7 +30,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 # The only profile, on CI and elsewhere. How long an example takes says how busy the machine is, and
-# nothing of what a test is about. A failure prints what repeats it anywhere. Examples are drawn anew in every run.
+# nothing of what a test is about. A failure prints what repeats it anywhere. Each run draws its own examples.
 settings.register_profile(
     "nutstate", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )

@@ -85,7 +85,7 @@ class Checks(Core):
             op = reader.operation(operation_id)
             if op is None:
                 raise NotFound("no such operation", operation_id=operation_id)
-            docs = read_documents(reader, op, self.kinds.checks_of(op), with_wallet=op.npub != EVERYBODY)
+            docs = read_documents(reader, op, self.kinds, with_wallet=op.npub != EVERYBODY)
         report = report_on(docs, KeyBook(self._keysets).of(op.mint_url), wanted)
         if not has_ended(op):
             return report

@@ -15,6 +15,7 @@ from ...storage.secret import Secret
 from ..audit.verify import records_of
 from ..errors import InvalidArgument
 from ..loop.effect_context import inputs_total_of
+from ..loop.kinds import Kinds
 from .outcome import insist_on_paid, outcome_of
 
 if TYPE_CHECKING:
@@ -56,18 +57,15 @@ class Handle:
         """What is paid (melt), issued (mint) or handed in (deposit)."""
         return self.record.amount
 
-    def _kind_of_state(self) -> str:
-        return str(self._engine.kinds.machine_of(self.record).state(self.state).kind)
-
     @property
     def is_final(self) -> bool:
         """True when it has ended; nothing leaves a final state."""
-        return self._kind_of_state() == "final"
+        return self.record.kind_of_state == "final"
 
     @property
     def is_parked(self) -> bool:
         """True when it waits for an operator."""
-        return self._kind_of_state() == "parked"
+        return self.record.kind_of_state == "parked"
 
     @property
     def outcome(self) -> str:
@@ -154,6 +152,11 @@ class Handle:
         """While it is parked: CRITICAL_MELT_FAILURE when its payment is proven or possible,
         CRITICAL_FUNDING_FAILURE when its invoice was paid."""
         return self._engine.kinds.alarm_of(self.record)
+
+    @property
+    def kinds(self) -> Kinds:
+        """The kinds of operation that the engine of this handle knows."""
+        return self._engine.kinds
 
     def audit(self) -> tuple[AuditRecord, ...]:
         """Every committed transition of this operation and of the tokens it changed, in order."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def outcome_of(op: Operation, kinds: Kinds) -> str:
     """paid, unpaid, open or parked (see :attr:`Handle.outcome`)."""
-    state = kinds.machine_of(op).state(op.state)
+    state = kinds.state_of(op)
     if op.payment is not None or state.ends == "good":
         return "paid"
     if state.ends == "unpaid" or (state.kind == "live" and state.frees):

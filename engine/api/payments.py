@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ...machines.deposit.table import DEPOSIT
-from ...machines.melt.table import ENDED_UNPAID, MELT
+from ...machines.melt.table import MELT
 from ...machines.mint.table import MINT
 from ...storage.records import Policy, Proof
 from .. import arguments
@@ -96,7 +96,7 @@ class Payments(Core):
         """Pay a prepared melt. Confirming again returns the operation as it is.
         Codes: NOT_FOUND, QUOTE_EXPIRED (nothing was sent), ALREADY_FINAL."""
         op = self._stored(self._bound(operation_id, npub))
-        if op.state in ENDED_UNPAID:
+        if op.ends == "unpaid":
             raise Refused(
                 f"the operation is {op.state}; only a prepared melt can be confirmed",
                 code="ALREADY_FINAL",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 from attrs import field, frozen
 
-from ...machines.melt.table import ENDED_UNPAID, MELT
+from ...machines.melt.table import MELT
 from ...storage.batch import DedupTake
 from ...storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
 from ...storage.records import DedupRecord, Operation, Policy, Proof, Reason, Token
@@ -272,7 +272,7 @@ class Recordings(Core):
         if record is None or record.expires_at <= self.clock.now():
             return None, record
         first = self.store.operation(record.operation_id)
-        if first is None or first.payment is None or first.state in ENDED_UNPAID:
+        if first is None or first.payment is None or first.ends == "unpaid":
             return None, record
         return _repeated(first, op, wanted), None
 
@@ -317,7 +317,7 @@ class Recordings(Core):
             run = self._new_run(wanted.op, "caller")
         else:
             op = self._stored(wanted.hold)
-            if op.state in MELT.ended("unpaid", "lost"):
+            if op.ends in ("unpaid", "lost"):
                 raise Refused(
                     "the hold has ended; record it with its sources and without the hold",
                     code="NOT_HELD", hold=op.id, state=op.state,

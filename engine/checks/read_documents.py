@@ -13,9 +13,10 @@ from ...storage.errors import CorruptRecord
 from ...storage.port import AuditQuery, Reader, TokenQuery, TombstoneQuery
 from ...storage.records import AuditRecord, Operation, Token
 from ..audit.verify import purged, records_of
+from ..loop.kinds import Kinds
 from ..tokens.token_ids import derived_ids
 from .documents import Born, Documents, WalletSums
-from .tally import NO_CHECKS, KindChecks
+from .tally import NO_CHECKS, UNKNOWN_KIND, KindChecks
 
 PAGE = 1000
 OWNED = tuple(state.name for state in TOKEN.states if state.kind == "live")
@@ -23,15 +24,14 @@ OWNED = tuple(state.name for state in TOKEN.states if state.kind == "live")
 (R216), a sweep does."""
 
 
-def read_documents(
-    reader: Reader, op: Operation, checks: KindChecks | None, *, with_wallet: bool
-) -> Documents:
+def read_documents(reader: Reader, op: Operation, kinds: Kinds, *, with_wallet: bool) -> Documents:
     """Read all of them from one snapshot. ``with_wallet`` also adds up the whole wallet. A document that
     does not decode is something to report, so it is not raised."""
+    checks = (kinds.of(op).checks or NO_CHECKS) if kinds.knows(op) else UNKNOWN_KIND
     try:
-        return _read(reader, op, checks or NO_CHECKS, with_wallet)
+        return _read(reader, op, checks, with_wallet)
     except CorruptRecord as error:
-        return Documents(op, (), {}, (), (), {}, {}, checks or NO_CHECKS, unreadable=error.message)
+        return Documents(op, (), {}, (), (), {}, {}, checks, unreadable=error.message)
 
 
 def _read(reader: Reader, op: Operation, checks: KindChecks, with_wallet: bool) -> Documents:

@@ -17,7 +17,7 @@ from ..cashu import crypto
 from ..cashu.keysets import Keysets, MintSilent
 from ..cashu.port import Keyset
 from .documents import Documents
-from .tally import CheckResult, Tally, made_token, value_of
+from .tally import UNKNOWN_KIND, CheckResult, Tally, made_token, value_of
 
 KeysOf = Callable[[str], Keyset | None]
 """The keys of a keyset; None when the mint does not answer."""
@@ -85,6 +85,9 @@ def _timed(name: str, check: Callable[[Tally], None]) -> CheckResult:
 def _complete(tally: Tally, docs: Documents) -> None:
     op = docs.operation
     docs.checks.completes(tally, docs)
+    if docs.checks is UNKNOWN_KIND:
+        ref = op.machine
+        tally.not_checked.append(f"what only {ref.name}@{ref.version} tells: this program does not have it")
     tally.that("keep is named exactly when it has value", op.keep_token_id is not None, op.keep_total > 0)
     tally.that(
         "change is named exactly when it has value", op.change_token_id is not None, op.change_amount > 0

@@ -132,8 +132,7 @@ class Sweep:
             with self.store.snapshot() as reader:
                 page = page_of(partial(reader.operations, query), lambda op: (op.created_at, op.id))
                 documents = [
-                    read_documents(reader, op, self.driver.kinds.checks_of(op), with_wallet=False)
-                    for op in page.records
+                    read_documents(reader, op, self.driver.kinds, with_wallet=False) for op in page.records
                 ]
             for error in page.unreadable:  # R214: told, and no reason to leave out the others
                 self.driver.log.unreadable(error)

@@ -144,7 +144,7 @@ class Admission:
         duplicate window."""
         found = new_operation.by_key(self.store, op)
         if found is None:
-            found = new_operation.by_id(self.store, self.driver.kinds, op)
+            found = new_operation.by_id(self.store, op)
             if found is not None and on_duplicate == "error":
                 raise new_operation.taken_id(op)
         if found is not None:

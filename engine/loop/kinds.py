@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from attrs import field, frozen, has
 
@@ -13,7 +13,8 @@ from ...machines.token.table import TOKEN
 from ...storage.catalogue import ERRORS, SEVERITIES
 from ...storage.errors import StoreUnsupported
 from ...storage.port import Reader
-from ...storage.records import MachineRef, Operation
+from ...storage.records import AuditRecord, MachineRef, Operation
+from ...storage.secret import Secret
 from ..errors import KindInvalid
 from .drive import Happened, Result, Run
 from .effect_context import EffectContext
@@ -61,6 +62,16 @@ def no_cost(op: Operation) -> int | None:
     return 0
 
 
+def no_sums(op: Operation, records: Sequence[AuditRecord]) -> dict[str, int] | None:
+    """None: it has no sources."""
+    return None
+
+
+def nothing_to_pay(op: Operation) -> Secret | None:
+    """None: a person has nothing to pay."""
+    return None
+
+
 def nothing_more(op: Operation, evidence: Evidence) -> Mapping[str, Any]:
     """Nothing beside the common data."""
     return {}
@@ -87,6 +98,8 @@ class Kind(Generic[F]):
     | ``started_by`` | the call that starts it, where ``Engine.start`` must not |
     | ``cost`` | what the wallet lost to fees, in its unit; None until that is known |
     | ``checks`` | what it adds to the checks of a reconciliation |
+    | ``sums`` | the parts into which the value of its sources went; None until that is decided |
+    | ``to_pay`` | the invoice that a person has to pay now, so that it goes on |
     | ``audit`` | what the audit record of a transition tells beside the common data; no secret |
 
     KindInvalid (code KIND_INVALID) when an action or effect has no code, or two machines are one version.
@@ -105,6 +118,10 @@ class Kind(Generic[F]):
     alarm: Callable[[Operation], str | None] = field(default=no_alarm, repr=False)
     cost: Callable[[Operation], int | None] = field(default=no_cost, repr=False)
     checks: KindChecks | None = field(default=None, repr=False)
+    sums: Callable[[Operation, Sequence[AuditRecord]], dict[str, int] | None] = field(
+        default=no_sums, repr=False
+    )
+    to_pay: Callable[[Operation], Secret | None] = field(default=nothing_to_pay, repr=False)
     audit: Callable[[Operation, Evidence], Mapping[str, Any]] = field(default=nothing_more, repr=False)
     codes: Mapping[str, tuple[str, str]] = field(factory=dict, repr=False)
     started_by: str = ""
@@ -229,40 +246,53 @@ class Kinds:
         except UnknownMachine as error:
             raise _unknown(op, str(error.args[0])) from None
 
-    def state_of(self, op: Operation) -> State | None:
-        """The declaration of the operation's state; None if this engine lacks its kind, machine or state."""
+    def knows(self, op: Operation) -> bool:
+        """Whether this engine has the machine that the operation runs under. Only then can it be driven; it
+        can be read in any case."""
         try:
-            return self.machine_of(op).by_name.get(op.state)
+            self.machine_of(op)
         except StoreUnsupported:
-            return None
+            return False
+        return True
+
+    def state_of(self, op: Operation) -> State:
+        """The declaration of the operation's state. Of a machine that this engine lacks: the kind of the
+        state and how it ends, as they are stored with the operation."""
+        try:
+            return self.machine_of(op).state(op.state)
+        except StoreUnsupported:
+            return State(op.state, "", cast(Any, op.kind_of_state), ends=cast(Any, op.ends))
 
     def waits_for_confirmation(self, op: Operation) -> bool:
         """Whether the operation was asked for in two steps and waits for the second one."""
         state = self.state_of(op)
-        return op.policy.two_step and state is not None and state.waits_for == "confirmation"
+        return op.policy.two_step and state.waits_for == "confirmation"
 
     def waits_for_caller(self, op: Operation) -> bool:
         """Whether only the next call of the caller moves the operation."""
-        state = self.state_of(op)
-        alone = state is not None and state.waits_for == "caller"
-        return alone or self.waits_for_confirmation(op)
-
-    def checks_of(self, op: Operation) -> KindChecks | None:
-        """What the operation's kind adds to the checks of a reconciliation."""
-        kind = self._by_name.get(op.kind)
-        return None if kind is None else kind.checks
+        return self.state_of(op).waits_for == "caller" or self.waits_for_confirmation(op)
 
     def cost_of(self, op: Operation) -> int | None:
         """What the wallet lost to fees (unit of the operation); None until that is known."""
         kind = self._by_name.get(op.kind)
         return None if kind is None else kind.cost(op)
 
+    def sums_of(self, op: Operation, records: Sequence[AuditRecord]) -> dict[str, int] | None:
+        """The parts into which the value of the operation's sources went (its unit). None while that is not
+        decided, and for a kind without sources."""
+        kind = self._by_name.get(op.kind)
+        return None if kind is None else kind.sums(op, records)
+
+    def to_pay(self, op: Operation) -> Secret | None:
+        """The invoice that a person has to pay now so that the operation goes on; None when there is none."""
+        kind = self._by_name.get(op.kind)
+        return None if kind is None else kind.to_pay(op)
+
     def alarm_of(self, op: Operation) -> str | None:
         """The alarm of a parked operation (a code of the catalogue), else None."""
         kind = self._by_name.get(op.kind)
         alarm = None if kind is None else kind.alarm(op)
-        state = self.state_of(op)
-        return alarm if state is not None and state.kind == "parked" else None
+        return alarm if self.state_of(op).kind == "parked" else None
 
     @staticmethod
     def _released(kind: Kind[Any], ref: MachineRef) -> Machine[Any]:

@@ -104,7 +104,7 @@ def by_key(store: Store, op: Operation) -> Operation | None:
     return found
 
 
-def by_id(store: Store, kinds: Kinds, op: Operation) -> Operation | None:
+def by_id(store: Store, op: Operation) -> Operation | None:
     """The operation that made this very request under this transaction id, unless it ended unpaid. Raises
     DUPLICATE_TRANSACTION_ID when anything else has the id, or one that is derived from it."""
     stored = store.operation(op.id)
@@ -114,14 +114,9 @@ def by_id(store: Store, kinds: Kinds, op: Operation) -> Operation | None:
     same = (stored.kind, stored.policy.two_step) == (op.kind, op.policy.two_step)
     same = same and dedup_key(stored) == dedup_key(op) and stored.hold_until is None
     keyed = op.idempotency is None or stored.idempotency == op.idempotency
-    if not same or not keyed or stored.evidence == "caller" or _ended_unpaid(stored, kinds):
+    if not same or not keyed or stored.evidence == "caller" or stored.ends == "unpaid":
         raise taken_id(op)
     return stored
-
-
-def _ended_unpaid(op: Operation, kinds: Kinds) -> bool:
-    state = kinds.state_of(op)
-    return state is not None and state.ends == "unpaid"
 
 
 def check_id_free(store: Store, op: Operation) -> None:
@@ -153,10 +148,9 @@ def duplicate_of(
     if record is None or record.expires_at <= now:
         return None, record
     first = store.operation(record.operation_id)
-    state = None if first is None else kinds.state_of(first)
-    if first is None or state is None or state.ends == "unpaid" or was_refused(first, kinds):
+    if first is None or first.ends == "unpaid" or was_refused(first, kinds):
         return None, record
-    if state.ends == "lost" and first.payment is None:
+    if first.ends == "lost" and first.payment is None:
         return None, record
     return first, record
 
@@ -164,8 +158,7 @@ def duplicate_of(
 def was_refused(op: Operation, kinds: Kinds) -> bool:
     """Whether the mint refused the payment, so that its owner may try the invoice again while what became of
     the request is still watched."""
-    state = kinds.state_of(op)
-    return op.refused_for is not None and state is not None and state.frees
+    return op.refused_for is not None and kinds.state_of(op).frees
 
 
 def take_dedup(draft: Draft, previous: DedupRecord | None, settings: Settings, now: int) -> None:

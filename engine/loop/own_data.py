@@ -41,14 +41,14 @@ def stored_data(data: object, kind: type) -> Mapping[str, Any]:
         raise InvalidArgument(f"data is a {kind.__name__}, not a {type(data).__name__}", code="INVALID_DATA")
     try:
         found: dict[str, Any] = _CONVERTER.unstructure(data)
-        _CONVERTER.structure(found, kind)  # a value that would not be read is not written
+        same = _CONVERTER.structure(found, kind) == data
     except (BaseValidationError, ForbiddenExtraKeysError, TypeError, ValueError, AttributeError):
-        error = InvalidArgument(
+        same = False  # raised below, outside: the cause may show a secret
+    if not same:
+        raise InvalidArgument(
             f"a field of {kind.__name__} does not hold what its type says", code="INVALID_DATA"
         )
-    else:
-        return found
-    raise error  # outside: the cause may show a secret
+    return found
 
 
 def data_of(op: Operation, kind: type[D]) -> D:

@@ -102,8 +102,7 @@ class Recovery:
         asks no mint."""
         if op.lease is not None and self.driver.worker.certainly_dead(op.lease.worker):
             return 0
-        state = self.driver.kinds.state_of(op)
-        if state is not None and state.kind == "parked" and self._asks_no_mint(op):
+        if self.driver.kinds.state_of(op).kind == "parked" and self._asks_no_mint(op):
             return 0
         now = self.clock.now()
         written = op.updated_at if op.lease is None else max(op.updated_at, op.lease.until)
@@ -133,7 +132,9 @@ class Recovery:
     def resume(
         self, op: Operation, wait_s: float, *, confirmed: bool = False, poll_parked: bool = False
     ) -> tuple[Operation, bool]:
-        """Become the driver if nobody else is, and go on. Otherwise (False) it is as it is stored."""
+        """Become the driver if nobody else is, and go on. Otherwise (False) it is as it is stored. Code
+        UNKNOWN_MACHINE before the lease is taken: a program that has the machine must not find it taken."""
+        self.driver.kinds.machine_of(op)
         worker = self.driver.worker
         lease, breaking = op.lease, None
         if lease is not None and worker.certainly_dead(lease.worker):
@@ -163,17 +164,14 @@ class Recovery:
         waits_for_caller = self.driver.kinds.waits_for_caller(op) and not (
             confirmed and self._needs_confirmation(op)
         )
-        state = self.driver.kinds.machine_of(op).state(op.state)
+        state = self.driver.kinds.state_of(op)
         return state.kind != "live" or state.settles or waits_for_caller
 
     def _needs_confirmation(self, op: Operation) -> bool:
-        state = self.driver.kinds.state_of(op)
-        return state is not None and state.waits_for == "confirmation"
+        return self.driver.kinds.state_of(op).waits_for == "confirmation"
 
     def _asks_no_mint(self, op: Operation) -> bool:
         """Whether a look at the operation asks no mint."""
-        state = self.driver.kinds.state_of(op)
-        if state is None:
-            return False
-        action = self.driver.kinds.machine_of(op).action_in(state.name)
+        kinds = self.driver.kinds
+        action = kinds.machine_of(op).action_in(op.state) if kinds.knows(op) else None
         return action is not None and action.asks_no_mint

@@ -429,5 +429,5 @@ MELT: Machine[MeltFacts] = Machine(
     ),
 )  # fmt: skip
 
-ENDED_UNPAID = MELT.ended("unpaid")
-"""The final states in which nothing was paid: claim, quote and duplicate window are free again."""
+DETOURS = ("splitting", "held", "contested")
+"""States beside the good path that a small drawing leaves out."""

@@ -47,7 +47,9 @@ def test_a_good_wallet(wallet: Wallet) -> None:
 def test_a_good_wallet_as_json(wallet: Wallet) -> None:
     ran = wallet.run("doctor", "--json")
     document = ran.json
-    assert ran.code == 0 and document.keys() == {"url", "healthy", "findings", "fixed", "verdict"}
+    assert ran.code == 0 and document.keys() == {
+        *("url", "healthy", "findings", "fixed", "migration", "verdict")
+    }
     assert document["healthy"] is True and document["fixed"] == []
     for finding in document["findings"]:
         assert finding.keys() == {"check", "status", "text", "hint", "fixable"}

@@ -48,7 +48,7 @@ def expected_release(reader: Reader, kinds: Kinds, holders: tuple[str, ...], now
 
 def _release_of(op: Operation, kinds: Kinds, now: int) -> int | None:
     state = kinds.state_of(op)
-    if state is None or state.kind == "parked":
+    if state.kind == "parked":
         return None
     if state.waits_for == "caller":
         return op.hold_until

@@ -28,6 +28,7 @@ from .last_look import look_before_release, look_before_write_off
 from .outcome import alarm_of, cost_of
 from .record import effects as record
 from .record import holding
+from .sums import sums_of
 
 
 def _sent(op: Operation, reader: Reader) -> Iterable[str]:
@@ -121,5 +122,6 @@ MELT_KIND = Kind(
     operator_looks={"release": look_before_release, "write_off": look_before_write_off},
     alarm=alarm_of,
     cost=cost_of,
+    sums=sums_of,
     checks=reconciled.CHECKS,
 )

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import attrs
 from attrs import define
 
-from ....machines.melt.table import ENDED_UNPAID
 from ....machines.mint.table import MINT
 from ....storage.errors import Duplicate
 from ....storage.port import OperationQuery, Reader, Store
@@ -87,7 +86,7 @@ class FollowUps:
 
     def _going_on(self, expired: Operation) -> Operation | None:
         for op in follow_ups(self.store, expired):
-            if op.state not in ENDED_UNPAID:
+            if op.ends != "unpaid":
                 return op
         return None
 

@@ -240,6 +240,7 @@ def test_words_are_told_apart_from_behaviour() -> None:
              if not any(c.is_behaviour for c in compare(melt(), planted(plant)).changes)}  # fmt: skip
     assert words == {
         "meaning",
+        "effect's sentence",
         "group",
         "order of states",
         "guard's sentence",

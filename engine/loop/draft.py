@@ -31,6 +31,9 @@ def token_entity(token_id: str) -> str:
 class Draft:
     """Everything the next commit will write for one operation. Dropping it undoes it."""
 
+    token_machine: Machine[Any] = TOKEN
+    """What decides about tokens; the exploration puts other tables in its place."""
+
     def __init__(self, machine: Machine[Any], operation: Operation, stored: bool, actor: str) -> None:
         self.machine = machine
         self.operation = operation
@@ -166,7 +169,8 @@ class Draft:
         facts: Mapping[str, Any],
         described: Token | None = None,
     ) -> None:
-        decision = step(TOKEN, state, event, token_facts(described or after, self.operation, facts))
+        facts_of = token_facts(described or after, self.operation, facts)
+        decision = step(self.token_machine, state, event, facts_of)
         if not decision.accepted:
             raise refusal_error(decision.refusals, token=after.transaction_id, event=event, state=state)
         changes: dict[str, Any] = {}
@@ -190,7 +194,7 @@ class Draft:
             "unit": after.unit,
             "token_hash": token_hash(changed),
         }
-        self._record(TOKEN, decision, token_entity(after.transaction_id), changed.version, now, data)
+        self._record(self.token_machine, decision, token_entity(after.transaction_id), changed.version, now, data)
         self._tokens[after.transaction_id] = changed
 
     # -- the commit ------------------------------------------------------------------------------

@@ -96,11 +96,11 @@ FREES = ("release_inputs", "drop_claim")
 
 
 def melt(name: str, machine: Machine[Any], setting: str, *finds: str) -> Planted:
-    return Planted(name, Tables(melt=machine), setting, finds)
+    return Planted(name, Tables().under(machine), setting, finds)
 
 
 def mint(name: str, machine: Machine[Any], setting: str, *finds: str) -> Planted:
-    return Planted(name, Tables(mint=machine), setting, finds)
+    return Planted(name, Tables().under(machine), setting, finds)
 
 
 PLANTED = (
@@ -117,7 +117,7 @@ PLANTED = (
     melt("row 5 does not ask claim_free", no_guard(MELT, "5", "claim_free"), "same-invoice", "I3"),
     melt("row 5 takes no claim", no_effect(MELT, "5", "take_claim"), "same-invoice", "I3"),
     melt("row 5 writes no blanks", no_effect(MELT, "5", "write_blanks"), "pay", "I6"),
-    melt("row 5 writes no request", no_effect(MELT, "5", "write_request"), "pay", "I6"),
+    melt("row 5 writes no request", no_effect(MELT, "5", "write_request"), "pay", "I8"),
     melt("row 5 reserves nothing, row 9 does not ask",
          no_guard(no_effect(MELT, "5", "reserve_inputs"), "9", "inputs_reserved_by_operation"), "pay", "I6", "I10"),
     melt("row 24 stays in paid", leads_to(MELT, "24", "paid"), "pay", "I2"),
@@ -127,14 +127,14 @@ PLANTED = (
     melt("a cancelled melt keeps its inputs", no_effect(MELT, "3", "release_inputs"), "keep", "I2"),
     melt("a released melt keeps its claim", no_effect(MELT, "22", "drop_claim"), "pay", "I3"),
     melt("row 22 does not store the fence", no_effect(MELT, "22", "store_fenced"), "late", "I10", "I12"),
-    melt("row 19 writes no fence", no_effect(MELT, "19", "write_fence"), "late", "I6"),
+    melt("row 19 writes no fence", no_effect(MELT, "19", "write_fence"), "late", "I8"),
     melt("cancel is possible while paying",
          first(MELT, *edges("x", "cancel", "paying", "cancelled", effects=FREES)), "pay", "I10", "I4"),
     melt("age frees the inputs", first(without(MELT, "17"), *edges("17", "too_old", "unknown", "expired", effects=FREES)),
          "late", "I4", "I10"),
     melt("nothing is too old in pending", without(MELT, "17.too_old.pending"), "pay", "I11"),
     melt("nothing is too old while watching", without(MELT, "17c"), "trust", "I11"),
-    melt("nothing is too old while change is owed", without(MELT, "17.too_old.paid"), "overpaid", "I11"),
+    melt("nothing is too old while change is owed", without(MELT, "17.too_old.paid"), "pay", "I11"),
     melt("fencing has no place for PAID", without(MELT, "10.mint_paid.fencing"), "late", "I8"),
     melt("broken trust is not seen", without(MELT, "32"),
          "broken-trust", "I11"),
@@ -149,13 +149,13 @@ PLANTED = (
     melt("row 16 does not leave pending", without(MELT, "16.inputs_spent_elsewhere.pending"), "stolen", "I8"),
     melt("nothing leaves unknown but age", without(without(MELT, "12.mint_unpaid.unknown"), "17"), "rotate", "I11"),
     melt("an ended melt goes on", first(MELT, *edges("x", "mint_paid", "reconciled", "paid")), "workers", "I3"),
-    Planted("a token forgets who reserved it", Tables(token=no_effect(TOKEN, "8", "set_reserved_by")), "pay", ("I4",)),
-    Planted("a spent token is unspent again", Tables(token=leads_to(TOKEN, "11", "unspent")), "pay", ("I4",)),
+    Planted("a token forgets who reserved it", Tables().under(no_effect(TOKEN, "8", "set_reserved_by")), "pay", ("I4",)),
+    Planted("a spent token is unspent again", Tables().under(leads_to(TOKEN, "11", "unspent")), "pay", ("I4",)),
     Planted("only a trusted release is proven",
-            Tables(token=asks(TOKEN, "release_is_proven", lambda f: f.release == "trusted")), "keep", ("I8",)),
-    Planted("issuing is not written ahead", Tables(mint=not_written_ahead(MINT, "issuing")), "issue", ("I6",)),
+            Tables().under(asks(TOKEN, "release_is_proven", lambda f: f.release == "trusted")), "keep", ("I8",)),
+    Planted("issuing is not written ahead", Tables().under(not_written_ahead(MINT, "issuing")), "issue", ("I6",)),
     Planted("a restart gives the issue up",
-            Tables(mint=leads_to(MINT, "8.recover.issuing", "expired", "fail_token")), "issue", ("I12",)),
+            Tables().under(leads_to(MINT, "8.recover.issuing", "expired", "fail_token")), "issue", ("I12",)),
     mint("an invoice that ran out is forgotten",
          no_effect(leads_to(MINT, "5", "expired", "fail_token"), "5", "stamp_watch"), "issue", "I12"),
     mint("the watch for a late payment ends at once", no_guard(MINT, "5b", "late_watch_over"), "issue", "I12"),

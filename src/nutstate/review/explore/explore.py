@@ -9,8 +9,8 @@ from typing import NamedTuple
 from attrs import define, field, frozen
 
 from .invariants import broken, broken_by
-from .moves import Move, check_words, moves
-from .scene import Decider
+from .code import Code, code_for
+from .moves import Move, moves, start
 from .setting import Setting
 from .world import World
 
@@ -57,11 +57,9 @@ def explore(setting: Setting, states_max: int = STATES_MAX) -> Exploration:
     When all hold, the graph is walked backwards: from every world some way without faults must lead to
     one in which every operation has ended or is parked (I11), also when the mint never gives a useful answer,
     and with an operator to the end of all.
-    Deterministic: the same setting gives the same answer. Raises ValueError for machines that name an
-    action or an effect the model does not know."""
-    check_words(setting)
-    search = _Search(setting)
-    complete = search.run(states_max, setting.start())
+    Deterministic: the same setting gives the same answer."""
+    search = _Search(setting, code_for(setting))
+    complete = search.run(states_max, start(search.code, setting))
     if complete and search.violation is None:
         search.violation = search.trap()
     return search.result(complete)
@@ -70,7 +68,7 @@ def explore(setting: Setting, states_max: int = STATES_MAX) -> Exploration:
 def stuck(setting: Setting, world: World, states_max: int = STATES_MAX) -> str | None:
     """I11 of one world: why nothing ends it or why it goes round for ever, or None. Everything it can
     reach is explored for that; what breaks another invariant on the way is not followed."""
-    search = _Search(setting)
+    search = _Search(setting, code_for(setting))
     search.run(states_max, world, stop=False)
     trap = search.trap(only_first=True)
     return trap.what if trap else None
@@ -81,6 +79,7 @@ class _Search:
     """The graph found so far. Worlds are numbered in the order in which they were found."""
 
     setting: Setting
+    code: Code
     worlds: list[World] = field(factory=list, repr=False)
     came: list[tuple[int, Step | None]] = field(factory=list, repr=False)
     depths: list[int] = field(factory=list, repr=False)
@@ -92,13 +91,12 @@ class _Search:
     def run(self, states_max: int, first: World, stop: bool = True) -> bool:
         """Search; True when everything was reached. Without ``stop`` a world that breaks an invariant is
         left aside."""
-        decider = Decider(self.setting)
         numbers = {first: 0}
         self._add(first, -1, None, 0)
         here = 0
         while here < len(self.worlds):
             world = self.worlds[here]
-            for move in moves(decider, world):
+            for move in moves(self.code, self.setting, world):
                 if move.edge:
                     self.transitions.add(move.edge)
                 number = numbers.setdefault(move.world, len(self.worlds))
@@ -155,8 +153,7 @@ class _Search:
         ends: dict[str, int] = {}
         for world in self.worlds:
             if self._rests(world, ("pseudo", "final")):
-                named = zip(self.setting.plans, world.ops, strict=True)
-                key = ", ".join(f"{plan.name} {op.state}" for plan, op in named if op.state != "none")
+                key = ", ".join(f"{op.id} {op.state}" for op in world.ops if op is not None)
                 ends[key or "nothing asked"] = ends.get(key or "nothing asked", 0) + 1
         return Exploration(
             setting=self.setting,
@@ -183,9 +180,10 @@ class _Search:
         return tuple(reversed(steps))
 
     def _rests(self, world: World, kinds: Iterable[str]) -> bool:
-        tables = self.setting.tables
         return all(
-            tables.of(plan.kind).state(op.state).kind in kinds or (plan.two_step and op.state == "prepared")
+            op is None
+            or op.declared.kind in kinds
+            or (plan.two_step and op.declared.waits_for == "confirmation")
             for plan, op in zip(self.setting.plans, world.ops, strict=True)
         )
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .labels import keyset, label
+from .ports import REFUSED, request_of
 from .setting import Setting
-from .view import REFUSED
-from .world import Op, Quote, Request, World
+from .stored import NOW
+from .world import Question, Quote, Request, World
 
 TAKEN = "TAKEN"
 """The state of a proof that somebody else spent; to us the mint calls it SPENT."""
@@ -18,22 +20,17 @@ Event = tuple[str, str, World]
 """Label, kind of the move, and the world after it."""
 
 
-def answer(setting: Setting, world: World, index: int, what: str, chosen: tuple[str, ...] = ()) -> Any:
-    """The mint's true answer to a question a program asks; ``chosen`` are the coins asked about before
-    any are stored with the operation."""
-    plan, op, quote = setting.plans[index], world.ops[index], world.quotes[setting.quote_index(index)]
-    if what == "keysets":
+def answer(setting: Setting, world: World, index: int, question: Question) -> Any:
+    """The mint's true answer to a question that changes nothing."""
+    quote = world.quotes[setting.quote_index(index)]
+    if question.call == "keysets":
         return "usable"
-    if what == "quote":
-        return quote.state, world.signed(f"{plan.name}.change")
-    if what == "inputs":
-        return tuple((name, _said(world.coin_state(name))) for name in op.left or chosen)
-    if what == "fences":
-        return _newest_fence(world, plan.name, op)
-    if what == "outputs":
-        return _newest(world, f"{plan.name}.mint", len(op.outputs))
-    if what == "change":
-        return world.signed(f"{plan.name}.change")
+    if question.call == "quote":
+        return quote.state, _change(world, quote)
+    if question.call == "inputs":
+        return tuple(_said(world.coin_state(name)) for name in question.args)
+    if question.call == "signatures":
+        return tuple(world.signed(name) for name in question.args)
     return quote.state  # an invoice, or a quote that is new
 
 
@@ -41,61 +38,62 @@ def _said(state: str) -> str:
     return "SPENT" if state == TAKEN else state
 
 
-def _newest(world: World, prefix: str, generations: int) -> int:
-    return next((n for n in range(generations, 0, -1) if world.signed(f"{prefix}{n}")), 0)
+def _change(world: World, quote: Quote) -> tuple[str, int, str] | None:
+    """The signature on the first blank, once there is one."""
+    if quote.by is None or not quote.by.outputs:
+        return None
+    amount = world.signed(quote.by.outputs[0])
+    return _signature(quote.by, 0, amount) if amount else None
 
 
-def _newest_fence(world: World, name: str, op: Op) -> int:
-    """The newest fence that is signed and not stored yet."""
-    numbers = range(len(op.fences), 0, -1)
-    return next((n for n in numbers if op.ends[n - 1] != "done" and world.signed(f"{name}.fence{n}")), 0)
+def _signature(request: Request, at: int, amount: int) -> tuple[str, int, str]:
+    return label(request.outputs[at]).B_, amount, keyset(request.epoch).id
 
 
-def replies(setting: Setting, world: World, index: int, kind: str) -> Iterator[tuple[str, str, Any]]:
+def replies(setting: Setting, world: World, index: int, question: Question) -> Iterator[tuple[str, str, Any]]:
     """What a worker that waits for the answer to a request may get: words, kind of the move, answer."""
-    plan, op, quote = setting.plans[index], world.ops[index], world.quotes[setting.quote_index(index)]
-    if kind == "melt":
-        yield quote.state, "mint", (quote.state, world.signed(f"{plan.name}.change"))
+    plan, quote = setting.plans[index], world.quotes[setting.quote_index(index)]
+    request = request_of(plan.name, question)
+    signed = bool(request.outputs) and all(map(world.signed, request.outputs))
+    if request.call == "melt":
+        yield quote.state, "mint", (quote.state, _change(world, quote))
         yield "reply_lost", "clock", "reply_lost"  # every request has a deadline
         if quote.state == "UNPAID" and plan.policy == "fast":
             yield "the mint refuses it", "mint", REFUSED
         for event in ("mint_refused", "mint_unreachable"):
             yield event, "fault", event
-    elif kind == "fence":
-        newest = len(op.fences)
-        if world.signed(f"{plan.name}.fence{newest}"):
-            yield "signed", "mint", newest
-        if set(op.newest_part) & set(setting.refuses):
+        return
+    if signed:
+        amounts = enumerate(request.amounts)
+        yield "signed", "mint", tuple(_signature(request, at, amount) for at, amount in amounts)
+    yield "reply_lost", "clock", "reply_lost"
+    if request.call == "swap":
+        if set(request.inputs) & set(setting.refuses):
             yield "refused for good", "mint", "refused"
-        if any(world.coin_state(name) != "UNSPENT" for name in op.newest_part):
+        if any(world.coin_state(name) != "UNSPENT" for name in request.inputs):
             yield "inputs are gone", "mint", "gone"
-        elif op.fences and op.fences[-1] != world.epoch:
+        elif request.epoch != world.epoch:
             yield "keyset is outdated", "mint", "keyset"
-        yield "reply_lost", "clock", "reply_lost"
     else:
-        if generation := _newest(world, f"{plan.name}.mint", len(op.outputs)):
-            yield "signed", "mint", generation
-        yield "reply_lost", "clock", "reply_lost"
-        stuck = f"{plan.name}.mint{len(op.outputs)}" in world.stuck
-        yield "mint_refused", "mint" if stuck else "fault", "mint_refused"
+        yield "mint_refused", "mint" if request.name in world.stuck else "fault", "stuck"
 
 
 def happens(setting: Setting, world: World) -> Iterator[Event]:
     """What the mint, Lightning, the network and strangers may do now. A request that can never be executed
     any more is as good as dropped."""
-    for label, kind, after in _happens(setting, world):
-        yield label, kind, after._replace(net=tuple(r for r in after.net if not _dead(setting, after, r)))
+    for words, kind, after in _happens(setting, world):
+        yield words, kind, after._replace(net=tuple(r for r in after.net if not _dead(setting, after, r)))
 
 
 def _dead(setting: Setting, world: World, request: Request) -> bool:
     quote = world.quotes[setting.quote_index(setting.index(request.op))].state
-    if request.kind == "mint":
+    if request.call == "mint":
         return quote == "ISSUED" or request.epoch != world.epoch or request.name in world.stuck
-    if request.kind == "fence" and request.epoch != world.epoch:
+    if request.call == "swap" and request.epoch != world.epoch:
         return True
-    if set(request.coins) & set(setting.refuses):
+    if set(request.inputs) & set(setting.refuses):
         return True
-    return any(world.coin_state(name) in ("SPENT", TAKEN) for name in request.coins)
+    return any(world.coin_state(name) in ("SPENT", TAKEN) for name in request.inputs)
 
 
 def _happens(setting: Setting, world: World) -> Iterator[Event]:
@@ -106,8 +104,8 @@ def _happens(setting: Setting, world: World) -> Iterator[Event]:
         if plan.kind == "melt":
             yield from _lightning(setting, world, index, quote)
         elif not plan.follows and quote.state == "UNPAID" and _payable(setting, world, index):
-            over = "watch" in world.ops[index].over
-            late = over and (setting.slow or world.ops[index].state == "expired")
+            op = world.ops[index]
+            late = op is not None and op.watched and (setting.slow or op.state == "expired")
             after = world.with_quote(index, Quote("PAID", late=late))
             yield f"somebody pays the invoice of {plan.name}", "mint", after
     for name in setting.stolen:
@@ -120,10 +118,12 @@ def _happens(setting: Setting, world: World) -> Iterator[Event]:
 def _payable(setting: Setting, world: World, index: int) -> bool:
     """Whether an invoice can be paid. What is paid after its watch is over can only be followed up."""
     plan, op = setting.plans[index], world.ops[index]
-    if not op.quote or ("quote" in op.over and not setting.late_pays):
+    if op is None or op.record.quote is None:
+        return False
+    if op.record.quote.expires_at <= NOW and not setting.late_pays:
         return False
     followed = any(other.follows == plan.name for other in setting.plans)
-    return op.state != "expired" or "watch" not in op.over or followed
+    return op.state != "expired" or not op.watched or followed
 
 
 def _request(setting: Setting, world: World, request: Request) -> Iterator[Event]:
@@ -133,7 +133,8 @@ def _request(setting: Setting, world: World, request: Request) -> Iterator[Event
     if done is not None:
         kept = done._replace(net=world.net) if setting.doubled else done
         yield f"the mint executes {request.name}", "mint", kept
-    if setting.unsigned and request.kind == "mint" and request.number == 1 and done is not None:
+    first = request.call == "mint" and request.outputs[:1] == (f"{request.op}.1",)
+    if setting.unsigned and first and done is not None:
         stored = gone._replace(stuck=gone.stuck | {request.name})
         yield f"the mint stores the outputs of {request.name} and never signs them", "fault", stored
 
@@ -141,53 +142,48 @@ def _request(setting: Setting, world: World, request: Request) -> Iterator[Event
 def can_execute(setting: Setting, world: World, request: Request, index: int) -> bool:
     """Whether the mint would take the request as things are now."""
     quote = world.quotes[setting.quote_index(index)].state
-    if request.kind == "mint":
+    if request.call == "mint":
         return quote == "PAID" and request.epoch == world.epoch and request.name not in world.stuck
-    if request.kind == "fence" and request.epoch != world.epoch:
+    if request.call == "swap" and request.epoch != world.epoch:
         return False
-    if set(request.coins) & set(setting.refuses):
+    if set(request.inputs) & set(setting.refuses):
         return False
-    free = bool(request.coins) and all(world.coin_state(name) == "UNSPENT" for name in request.coins)
-    return free and (request.kind == "fence" or quote == "UNPAID")
+    free = bool(request.inputs) and all(world.coin_state(name) == "UNSPENT" for name in request.inputs)
+    return free and (request.call == "swap" or quote == "UNPAID")
 
 
 def _executed(setting: Setting, world: World, request: Request) -> World | None:
     index = setting.index(request.op)
     if not can_execute(setting, world, request, index):
         return None
-    plan = setting.plans[index]
-    if request.kind == "melt":
-        return world.with_coins(request.coins, "PENDING").with_quote(index, Quote("PENDING"))
-    if request.kind == "fence":
-        worth = sum(world.signed(name) for name in request.coins) - plan.input_fee
-        return world.with_coins(request.coins, "SPENT").with_signed(request.name, worth)
+    if request.call == "melt":
+        return world.with_coins(request.inputs, "PENDING").with_quote(index, Quote("PENDING", by=request))
+    signed = zip(request.outputs, request.amounts, strict=True)
+    if request.call == "swap":
+        return world.with_coins(request.inputs, "SPENT").with_signed(*signed)
     at = setting.quote_index(index)
-    issued = world.with_quote(at, world.quotes[at]._replace(state="ISSUED"))
-    return issued.with_signed(request.name, plan.amount)
+    return world.with_quote(at, world.quotes[at]._replace(state="ISSUED")).with_signed(*signed)
 
 
 def _lightning(setting: Setting, world: World, index: int, quote: Quote) -> Iterator[Event]:
-    plan, op = setting.plans[index], world.ops[index]
-    name, coins = plan.name, op.request
-    if quote.state == "PENDING":
+    name = setting.plans[index].name
+    if quote.state == "PENDING" and quote.by is not None:
+        coins = quote.by.inputs
         for fee in setting.fees:
-            paid = world.with_coins(coins, "SPENT").with_quote(index, Quote("PAID", fee))
+            paid = world.with_coins(coins, "SPENT").with_quote(index, quote._replace(state="PAID", fee=fee))
             yield f"Lightning pays {name} for a fee of {fee}", "mint", paid
-        failed = world.with_coins(coins, "UNSPENT").with_quote(index, Quote("UNPAID"))
+        failed = world.with_coins(coins, "UNSPENT").with_quote(index, Quote())
         yield f"Lightning fails {name}", "mint", failed
-    if due := change_owed(setting, world, index):
-        yield f"the mint signs the change of {name}", "mint", world.with_signed(f"{name}.change", due)
+    due = change_owed(setting, world, index)
+    if due and quote.by is not None:
+        signed = world.with_signed((quote.by.outputs[0], due))
+        yield f"the mint signs the change of {name}", "mint", signed
 
 
 def change_owed(setting: Setting, world: World, index: int) -> int:
     """What the mint owes for a paid melt and has not signed yet."""
-    name = f"{setting.plans[index].name}.change"
-    paid = world.quotes[index].state == "PAID"
-    return change_due(setting, world, index) if paid and not world.signed(name) else 0
-
-
-def change_due(setting: Setting, world: World, index: int) -> int:
-    """What the mint owes for a paid melt."""
-    plan, coins = setting.plans[index], world.ops[index].request
-    total = sum(amount for name, amount, _ in world.coins if name in coins)
-    return max(0, plan.owed(total)[1] - world.quotes[index].fee)
+    quote = world.quotes[index]
+    if quote.state != "PAID" or quote.by is None or not quote.by.outputs or world.signed(quote.by.outputs[0]):
+        return 0
+    total = sum(map(world.signed, quote.by.inputs))
+    return max(0, setting.plans[index].owed(total)[1] - quote.fee)

@@ -9,8 +9,8 @@ import attrs
 from attrs import frozen
 
 from .explore import Exploration, Step, stuck, verdict
-from .moves import moves
-from .scene import Decider
+from .code import code_for
+from .moves import moves, start
 from .setting import Setting, Tables
 from .settings import SETTINGS
 
@@ -61,11 +61,12 @@ def replay(script: str, tables: Tables | None = None, settings: Mapping[str, Set
 
 
 def _play(setting: Setting, lines: list[tuple[int, str]], stays: bool) -> Replayed:
-    decider, world = Decider(setting), setting.start()
+    code = code_for(setting)
+    world = start(code, setting)
     played: list[Step] = []
     number = 0
     for number, label in lines:
-        found = {move.label: move for move in moves(decider, world)}
+        found = {move.label: move for move in moves(code, setting, world)}
         move = found.get(label)
         if move is None:
             return Replayed("impossible", tuple(played), number, label, tuple(found))

@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 from attrs import frozen
 
-from ...machines.melt.table import MELT
-from ...machines.mint.table import MINT
+from ...engine.loop.drive import Result, Run
+from ...engine.loop.kinds import Kinds
+from ...engine.operations.built_in import BUILT_IN
 from ...machines.money import owed_max, owed_min
 from ...machines.spec import Machine
 from ...machines.token.table import TOKEN
-from .world import Op, Quote, Token, World
 
 
 @frozen
 class Tables:
-    """The machines whose decisions are explored. Every one may be replaced by a mutant or by the
-    variant of an embedding service that uses the same actions and effects."""
+    """The machines whose decisions are explored, with the code of their kinds. Every one may be replaced by a
+    mutant or by the variant of an embedding service that uses the same actions and effects."""
 
     token: Machine[Any] = TOKEN
-    melt: Machine[Any] = MELT
-    mint: Machine[Any] = MINT
+    kinds: Kinds = BUILT_IN
 
     def of(self, kind: str) -> Machine[Any]:
-        """The machine of a kind of operation: ``melt`` or ``mint``."""
-        return self.melt if kind == "melt" else self.mint
+        """The newest machine of a kind of operation."""
+        return self.kinds.named(kind).latest
+
+    def under(self, *machines: Machine[Any]) -> Tables:
+        """The same with these machines in place of those of their names. KindInvalid (code KIND_INVALID) for one
+        whose kind has no code for an action or an effect."""
+        token, kinds = self.token, {kind.name: kind for kind in self.kinds}
+        for machine in machines:
+            if machine.name == token.name:
+                token = machine
+            elif machine != kinds[machine.name].latest:
+                kinds[machine.name] = attrs.evolve(kinds[machine.name], machines=(machine,))
+        return Tables(token, Kinds(*kinds.values()))
+
+    def kinds_with(self, actions: Mapping[str, Callable[[Run], Result]]) -> Kinds:
+        """The kinds with this code for some of their actions."""
+        return Kinds(*(
+            attrs.evolve(kind, actions={**kind.actions, **{n: a for n, a in actions.items() if n in kind.actions}})
+            for kind in self.kinds
+        ))  # fmt: skip
 
 
 @frozen
 class Plan:
-    """One operation somebody may ask for. ``choices`` are the sets of coins a melt would take, best first;
-    ``policy`` is what it does once the mint proves it unpaid (fast, fence, retry_then_fence, trust).
+    """One operation somebody may ask for. ``sources`` are the tokens a melt must take (the engine chooses if none is
+    named); ``policy`` is what it does once the mint proves it unpaid (fast, fence, retry_then_fence, trust).
     ``follows``: it looks again at the quote of this funding, once that ended unpaid."""
 
     name: str
@@ -41,7 +59,7 @@ class Plan:
     invoice: str = ""
     fee_reserve: int = 0
     input_fee: int = 0
-    choices: tuple[tuple[str, ...], ...] = ()
+    sources: tuple[str, ...] = ()
     policy: str = "fence"
     two_step: bool = False
     follows: str = ""
@@ -110,20 +128,6 @@ class Setting:
         follows = self.plans[index].follows
         return self.index(follows) if follows else index
 
-    def start(self) -> World:
-        """The world before anything happened: every token unspent, no operation yet."""
-        tokens = tuple(
-            Token(token_id, "received", "", "unspent", "", tuple(coins)) for token_id, coins in self.tokens
-        )
-        coins = sorted((name, amount, "UNSPENT") for token in tokens for name, amount in token.coins)
-        return World(
-            tokens=tuple(sorted(tokens)),
-            ops=tuple(Op() for _ in self.plans),
-            quotes=tuple(Quote() for _ in self.plans),
-            coins=tuple(coins),
-            crashes=-1 if self.crashes is None else self.crashes,
-        )
-
-    def under(self, **machines: Machine[Any]) -> Setting:
-        """The same configuration under other machines: ``under(melt=mutant)``."""
-        return attrs.evolve(self, tables=attrs.evolve(self.tables, **machines))
+    def under(self, *machines: Machine[Any]) -> Setting:
+        """The same configuration under other machines: ``under(MUTANT)``."""
+        return attrs.evolve(self, tables=self.tables.under(*machines))

@@ -19,7 +19,6 @@ def _melt(name: str = "m1", **changes: Any) -> Plan:
         "invoice": "invoice",
         "fee_reserve": 1,
         "input_fee": 1,
-        "choices": (("a", "b"),),
         **changes,
     }
     return Plan(**plan)
@@ -50,14 +49,14 @@ DEFAULT: tuple[Setting, ...] = (
     _single(
         "overpaid",
         "change is owed whatever Lightning costs",
-        _melt(choices=(("c",),)),
+        _melt(),
         tokens=_BIG,
         fees=(0, 1),
     ),
     _single(
         "withheld",
         "the mint owes change and does not sign it in time",
-        _melt(choices=(("c",),)),
+        _melt(),
         tokens=_BIG,
         fees=(0, 1),
         withholds=True,
@@ -65,7 +64,7 @@ DEFAULT: tuple[Setting, ...] = (
     _single(
         "keep",
         "two steps, and a proof that stays behind",
-        _melt(choices=(("a",),), amount=2, two_step=True),
+        _melt(amount=2, two_step=True),
         fees=(0, 1),
     ),
     _single("trust", "inputs are released on the mint's word", _melt(policy="trust"), fees=(0, 1)),
@@ -211,7 +210,7 @@ DEFAULT: tuple[Setting, ...] = (
         "fund-and-pay",
         "a melt with proofs that are still to be issued",
         _issue(),
-        _melt(choices=(("f1.mint1",),), amount=2),
+        _melt(amount=2),
         tokens=(),
         operator=False,
         cancels=False,
@@ -229,8 +228,8 @@ DEFAULT: tuple[Setting, ...] = (
     _single(
         "same-invoice",
         "two melts want to pay the same invoice",
-        _melt(choices=(("a",),), amount=2),
-        _melt("m2", choices=(("c",),), amount=2),
+        _melt(amount=2, sources=("A",)),
+        _melt("m2", amount=2, sources=("C",)),
         tokens=(*_TWO, *_BIG),
         operator=False,
         cancels=False,
@@ -243,7 +242,7 @@ BIG: tuple[Setting, ...] = (
     _single(
         "refused-coin-big",
         "the mint will not take one of three coins, in two tokens; requests arrive late",
-        _melt(choices=(("a", "b", "c"),), amount=8),
+        _melt(amount=8),
         tokens=(("A", (("a", 4), ("b", 4))), ("C", (("c", 4),))),
         refuses=("b",),
         late=True,
@@ -260,8 +259,8 @@ BIG: tuple[Setting, ...] = (
     _single(
         "same-invoice-big",
         "two melts want to pay the same invoice; any crash, an operator",
-        _melt(choices=(("a",),), amount=2),
-        _melt("m2", choices=(("c",),), amount=2),
+        _melt(amount=2, sources=("A",)),
+        _melt("m2", amount=2, sources=("C",)),
         tokens=(*_TWO, *_BIG),
     ),
     _single(

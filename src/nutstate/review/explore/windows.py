@@ -1,39 +1,92 @@
-"""The stretches of time that matter to an operation of the model."""
+"""The stretches of time that matter to an operation: time passes in its document, which is dated back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import attrs
+
+from ...storage.records import Operation
 from . import mint
-from .scene import Decider
+from .setting import Setting
+from .stored import LONG, NOW, SHORT, Stored
 from .world import World
 
 
-def windows(decider: Decider, world: World, index: int) -> Iterator[tuple[str, bool, str]]:
-    """Each stretch of time: its name, whether it has begun, and its words for a label."""
-    setting = decider.setting
-    plan, op = setting.plans[index], world.ops[index]
-    if plan.kind == "mint":
-        yield "quote", op.state == "quoted" and not op.paid, "the invoice"
-        yield "watch", op.state == "lapsed" and not op.paid, "the watch"
-        unanswered = op.state == "quoted" and "quote" in op.over
-        yield "age", unanswered or "watch" in op.over or op.paid, "patience"
-        yield "settle", op.sent and op.state == "attention", "the wait for the next try"
-        return
-    arrived = all(request.op != plan.name for request in world.net)
-    yield (
-        "quote",
-        op.quote and (not op.sent or plan.policy == "retry_then_fence") and not op.payment,
-        "the quote",
-    )
+Changes = Callable[[Operation], dict[str, Any]]
+Window = tuple[str, bool, Changes]
+"""Its words for a label, whether it has begun and can end now, and what its end changes in the operation."""
+
+
+def windows(setting: Setting, world: World, index: int, op: Stored) -> Iterator[tuple[str, Changes]]:
+    """Each stretch of time that can end now, by its words. One that is over already changes nothing."""
+    issue = op.kind == "mint"
+    for words, begun, changes in _of_issue(op) if issue else _of_melt(setting, world, index, op):
+        if begun:
+            yield words, changes
+
+
+def _back(at: int | None, by: int) -> int | None:
+    """At least so long ago, if ever."""
+    return None if at is None else min(at, NOW - by)
+
+
+def _dated(*names: str, by: int) -> Changes:
+    """These times lie at least so long back."""
+    return lambda op: {name: _back(getattr(op, name), by) for name in names}
+
+
+def _run_out(op: Operation, by: int = 0) -> dict[str, Any]:
+    quote = op.quote
+    return {"quote": quote and attrs.evolve(quote, expires_at=_back(quote.expires_at, by))}
+
+
+def _of_issue(op: Stored) -> Iterator[Window]:
+    record = op.record
+    paid = record.paid_seen_at is not None
+    yield "the invoice", op.state == "quoted" and not paid, _run_out
+    yield "the watch", op.state == "lapsed" and not paid, _dated("watch_since", "resumed_at", by=LONG)
+    run_out = op.state == "quoted" and record.quote is not None and record.quote.expires_at <= NOW
+    yield "patience", bool(op.declared.patience) and (run_out or paid), _unissued
+    parked = op.state == "attention" and record.sent_at is not None
+    yield "the wait for the next try", parked, _dated("sent_at", by=SHORT)
+
+
+def _unissued(op: Operation) -> dict[str, Any]:
+    """Everything that the patience of an issue may count from lies long ago."""
+    expiry = {} if op.paid_seen_at else _run_out(op, LONG)
+    return expiry | _dated("paid_seen_at", "sent_at", "resumed_at", by=LONG)(op)
+
+
+def _of_melt(setting: Setting, world: World, index: int, op: Stored) -> Iterator[Window]:
+    record, state = op.record, op.state
+    arrived = all(request.op != op.id for request in world.net)
+    starts = record.sent_at is None or record.policy.on_unpaid == "retry_then_fence"
+    yield "the quote", starts and not op.paid and record.quote is not None, _run_out
     # an answer to our own request starts the settle window anew, so it cannot end before
-    waits = op.state == "paying" or op.payment
-    yield "settle", op.sent and not waits and (setting.late or arrived), "the settle window"
-    freed = op.state in ("watching", "stuck")
-    begun = ("watch" if freed else "settle") in op.over and not op.payment
-    yield "age", begun or op.state == "paid", "patience"
-    yield "refusal", op.state == "refused" and op.confirmed_unspent, "the refusal window"
-    yield "watch", freed and arrived, "the watch window"
-    late = setting.withholds or not mint.change_owed(setting, world, index)
-    yield "change", op.state == "paid" and late, "the change window"
-    yield "empty", op.state == "paid" and op.empty and late, "the wait for empty change"
+    waits = state == "paying" or op.paid or op.declared.frees
+    settles = record.sent_at is not None and not waits and (setting.late or arrived)
+    yield "the settle window", settles, _dated("sent_at", by=SHORT)
+    first = record.watch_since if op.declared.frees else record.sent_at
+    begun = first is not None and first <= NOW - (LONG if op.declared.frees else SHORT)
+    # no request is open for as long as patience lasts
+    tired = bool(op.declared.patience) and world.workers[index].stale is None
+    yield "patience", tired and ((begun and not op.paid) or state == "paid"), _unresolved
+    confirmed = state == "refused" and record.held_unspent_since is not None
+    yield "the refusal window", confirmed, _dated("held_unspent_since", by=SHORT)
+    yield "the watch window", op.declared.frees and arrived, _dated("watch_since", by=LONG)
+    if state != "paid" or (mint.change_owed(setting, world, index) and not setting.withholds):
+        return
+    yield "the change window", True, lambda op: _paid(op, SHORT) | _dated("resumed_at", by=SHORT)(op)
+    yield "the wait for empty change", True, _dated("change_empty_since", by=SHORT)
+
+
+def _paid(op: Operation, by: int) -> dict[str, Any]:
+    return {"payment": op.payment and attrs.evolve(op.payment, paid_at=_back(op.payment.paid_at, by))}
+
+
+def _unresolved(op: Operation) -> dict[str, Any]:
+    """Everything that the patience of a melt may count from lies long ago."""
+    times = _dated("created_at", "sent_at", by=LONG)(op) | _dated("watch_since", "resumed_at", by=2 * LONG)(op)
+    return times | _paid(op, LONG)

@@ -1,133 +1,91 @@
 """One state of the model: what is stored, what the mint knows, what is on the way, what a worker has seen.
 
-Everything is a tuple of tuples, so that states are cheap to hash and to compare; nothing in it grows
-without end (no clock, no version, no record of the past)."""
+Stored documents are the engine's own records, interned (:mod:`.stored`), so that states are cheap to hash and
+to compare; nothing in them grows without end (no clock, no version, no record of the past)."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-Coin = tuple[str, int]
-"""A proof: its name and its amount."""
-
-Answers = tuple[Any, ...]
-"""What a worker saw since it last decided: its :class:`Look`, then answer by answer."""
+from .stored import Stored, StoredToken
 
 
-class Look(NamedTuple):
-    """Who asks, and which windows were over before the first question. ``program`` is what an operator
-    wants; a worker follows the action of the state and names none."""
+class Question(NamedTuple):
+    """What the engine's code asks: of the mint (``to`` is ``mint``; ``post`` for a request that changes something
+    there) or of the store."""
 
-    program: str = ""
-    over: frozenset[str] = frozenset()
-
-
-class Token(NamedTuple):
-    """A stored token document."""
-
-    id: str
-    type: str
-    parent: str
-    state: str
-    holder: str
-    coins: tuple[Coin, ...]
-
-    @property
-    def total(self) -> int:
-        return sum(amount for _, amount in self.coins)
+    to: str
+    call: str
+    args: tuple[Any, ...] = ()
 
 
-class Op(NamedTuple):
-    """An operation. Up to ``over`` it is stored; what follows is forgotten by a crash."""
+class Seen:
+    """What a worker saw since it last decided: the document it began with and what it runs, then answer by
+    answer. Equal ones are one object."""
 
-    state: str = "none"
-    quote: bool = False
-    claim: bool = False
-    blanks: bool = False
-    request: tuple[str, ...] = ()
-    inputs: tuple[str, ...] = ()
-    total: int = 0
-    keep: int = 0
-    sources: int = 0
-    sent: bool = False
-    tries: int = 0
-    fences: tuple[int, ...] = ()
-    parts: tuple[tuple[str, ...], ...] = ()
-    ends: tuple[str, ...] = ()
-    stranded: tuple[str, ...] = ()
-    outputs: tuple[int, ...] = ()
-    paid: bool = False
-    declined: bool = False
-    payment: bool = False
-    watch: bool = False
-    refused: bool = False
-    confirmed_unspent: bool = False
-    empty: bool = False
-    change: int = -1
-    fee: int = -1
-    loss: int = 0
-    fenced: bool = False
-    trusted: bool = False
-    given_up: bool = False
-    aged: bool = False
-    over: frozenset[str] = frozenset()
+    __slots__ = ("asked", "got", "later", "loaded", "parent", "program")
+
+    def __init__(
+        self, loaded: Stored, program: str, parent: Seen | None = None, asked: Question | None = None, got: Any = None
+    ) -> None:
+        self.loaded, self.program, self.parent, self.asked, self.got = loaded, program, parent, asked, got
+        self.later: dict[tuple[Question, Any], Seen] = {}
+
+    def told(self, asked: Question, got: Any) -> Seen:
+        """The same with one answer more."""
+        found = self.later.get((asked, got))
+        if found is None:
+            found = self.later[asked, got] = Seen(self.loaded, self.program, self, asked, got)
+        return found
+
+    def answers(self) -> list[tuple[Question, Any]]:
+        """Question and answer, the first ones first."""
+        found = []
+        seen = self
+        while seen.parent is not None and seen.asked is not None:
+            found.append((seen.asked, seen.got))
+            seen = seen.parent
+        found.reverse()
+        return found
+
+
+class Worker(NamedTuple):
+    """What a crash takes from an operation. ``waiting`` is the call whose answer it waits for, ``stale`` what
+    a worker saw that lost its lease while it waited. ``aged`` belongs to no program: it says that the change
+    was waited for longer than patience lasts."""
+
     up: bool = True
     confirmed: bool = False
+    seen: Seen | None = None
     waiting: str = ""
-    stale: bool = False
-    seen: Answers = ()
-
-    @property
-    def program(self) -> str:
-        return str(self.seen[0].program) if self.seen else ""
-
-    @property
-    def fenced_coins(self) -> frozenset[str]:
-        """What fences of ours have spent, as far as it is stored."""
-        return frozenset(
-            c for part, end in zip(self.parts, self.ends, strict=True) if end == "done" for c in part
-        )
-
-    @property
-    def newest_part(self) -> tuple[str, ...]:
-        """What the newest fence spends; all inputs where a table forgets to write one."""
-        return self.parts[-1] if self.parts else self.request
-
-    @property
-    def left(self) -> tuple[str, ...]:
-        """The inputs that no fence spent and that are not stranded."""
-        gone = self.fenced_coins | set(self.stranded)
-        return tuple(name for name in self.request if name not in gone)
-
-    @property
-    def judged(self) -> frozenset[str]:
-        """The windows that count as over: answers can be slow, and permit nothing by a window that was
-        not over when they were asked for."""
-        return self.seen[0].over if self.seen else self.over
-
-
-class Quote(NamedTuple):
-    """The mint's truth about one quote: of a melt (with the Lightning fee once paid) or of an invoice.
-    ``late``: it was paid after the watch for a late payment was over and the mint was asked a last time."""
-
-    state: str = "UNPAID"
-    fee: int = 0
-    late: bool = False
+    stale: Seen | None = None
+    aged: bool = False
 
 
 class Request(NamedTuple):
-    """A request on its way to the mint."""
+    """A request on its way to the mint, or executed there."""
 
     op: str
-    kind: str
-    number: int
-    coins: tuple[str, ...]
-    blanks: bool
+    call: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    amounts: tuple[int, ...]
     epoch: int
 
     @property
     def name(self) -> str:
-        return f"{self.op}.{self.kind}{self.number or ''}"
+        return f"{self.call} of {self.op}" + (f" ({self.outputs[0]})" if self.call != "melt" and self.outputs else "")
+
+
+class Quote(NamedTuple):
+    """The mint's truth about one quote: of a melt (with the Lightning fee once paid, and the request that is
+    executed) or of an invoice. ``late``: it was paid after the watch for a late payment was over and the mint
+    was asked a last time."""
+
+    state: str = "UNPAID"
+    fee: int = 0
+    late: bool = False
+    by: Request | None = None
 
 
 class World(NamedTuple):
@@ -136,8 +94,9 @@ class World(NamedTuple):
 
     ``stuck``: issue requests whose outputs the mint stored and never signs (code 11004)."""
 
-    tokens: tuple[Token, ...]
-    ops: tuple[Op, ...]
+    ops: tuple[Stored | None, ...]
+    tokens: tuple[StoredToken, ...]
+    workers: tuple[Worker, ...]
     quotes: tuple[Quote, ...]
     coins: tuple[tuple[str, int, str], ...]
     net: tuple[Request, ...] = ()
@@ -145,22 +104,35 @@ class World(NamedTuple):
     crashes: int = -1
     stuck: frozenset[str] = frozenset()
 
-    def token(self, token_id: str) -> Token:
+    def token(self, token_id: str) -> StoredToken:
         """The stored token. KeyError when there is none."""
         for token in self.tokens:
             if token.id == token_id:
                 return token
         raise KeyError(token_id)
 
-    def with_token(self, token: Token) -> World:
-        """The same world with this token stored under its id."""
-        others = [t for t in self.tokens if t.id != token.id]
-        return self._replace(tokens=tuple(sorted((*others, token))))
+    def state(self, index: int) -> str:
+        """The state of an operation; ``none`` before it is asked for."""
+        op = self.ops[index]
+        return "none" if op is None else op.state
 
-    def with_op(self, index: int, **changes: Any) -> World:
-        """The same world with some fields of one operation changed."""
-        op = self.ops[index]._replace(**changes)
+    def with_op(self, index: int, op: Stored | None) -> World:
+        """The same world with another document of one operation."""
         return self._replace(ops=(*self.ops[:index], op, *self.ops[index + 1 :]))
+
+    def with_tokens(self, changed: tuple[StoredToken, ...]) -> World:
+        """The same world with these tokens stored under their ids."""
+        if not changed:
+            return self
+        tokens = {token.id: token for token in self.tokens} | {token.id: token for token in changed}
+        return self._replace(tokens=tuple(tokens[token_id] for token_id in sorted(tokens)))
+
+    def with_worker(self, index: int, **changes: Any) -> World:
+        """The same world with another worker of one operation."""
+        worker = self.workers[index]._replace(**changes)
+        if worker == self.workers[index]:
+            return self
+        return self._replace(workers=(*self.workers[:index], worker, *self.workers[index + 1 :]))
 
     def with_quote(self, index: int, quote: Quote) -> World:
         """The same world with another truth about one quote."""
@@ -184,10 +156,10 @@ class World(NamedTuple):
         """The same world in which the mint has these proofs in another state."""
         return self._replace(coins=tuple((n, a, state if n in names else s) for n, a, s in self.coins))
 
-    def with_signed(self, name: str, amount: int) -> World:
-        """The same world in which the mint has signed one more proof."""
-        return self._replace(coins=tuple(sorted((*self.coins, (name, amount, "UNSPENT")))))
+    def with_signed(self, *signed: tuple[str, int]) -> World:
+        """The same world in which the mint has signed these proofs as well."""
+        return self._replace(coins=tuple(sorted((*self.coins, *((n, a, "UNSPENT") for n, a in signed)))))
 
 
-FORGOTTEN: dict[str, Any] = {"confirmed": False, "waiting": "", "stale": False, "seen": ()}
+FORGOTTEN: dict[str, Any] = {"confirmed": False, "waiting": "", "stale": None, "seen": None}
 """What a crash takes from an operation."""

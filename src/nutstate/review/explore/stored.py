@@ -1,0 +1,237 @@
+"""Stored documents as the model keeps them: the engine's records, without what grows or is never asked.
+
+Equal documents are one object, which knows what the rest of the model asks of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import Any
+
+import attrs
+
+from ...machines.spec import State
+from ...storage.records import Operation, Reason, Token
+from ...storage.secret import Secret
+from .labels import name_of
+
+NOW = 1_800_000_000_000
+SHORT, LONG = 1_000, 3_600_000
+"""Milliseconds of the windows of seconds, and of those of hours: what is over lies so far back."""
+FAR = 24 * LONG
+
+REASONS_ASKED = frozenset({"MINT_STATE_UNKNOWN", "FENCE_REFUSED"})
+"""Codes of stored reasons that decide something; words are no part of the model."""
+
+
+class Stored:
+    """The document of an operation."""
+
+    def __init__(self, record: Operation, declared: State) -> None:
+        self.record, self.declared = record, declared
+        self.later: dict[str, Stored] = {}  # by the stretch of time that is over
+        self.id, self.kind, self.state = record.id, record.kind, record.state
+        self.ended = declared.kind in ("final", "pseudo")
+        self.live = declared.kind == "live"
+        self.paid = record.payment is not None
+        self.input_ids = tuple(part.token_id for part in record.inputs)
+        self.total = sum(part.amount for part in record.inputs)
+
+    def __repr__(self) -> str:
+        return f"<{self.id} {self.state}>"
+
+    @cached_property
+    def request(self) -> tuple[str, ...]:
+        """The coins in the stored request, in its order."""
+        body = self.record.request_body
+        sent = () if body is None else json.loads(body.reveal()).get("inputs", ())
+        return tuple(name_of(item["secret"]) for item in sent)
+
+    @cached_property
+    def blanks(self) -> tuple[str, ...]:
+        """The outputs that are stored beside the request."""
+        return tuple(name_of(output.B_) for output in self.record.blanks)
+
+    @cached_property
+    def later_outputs(self) -> tuple[str, ...]:
+        """Those of all its fences, or of earlier generations."""
+        return tuple(name_of(output.B_) for fence in self.record.fences for output in fence.outputs)
+
+    @cached_property
+    def outputs(self) -> frozenset[str]:
+        """Every output that is stored."""
+        return frozenset((*self.blanks, *self.later_outputs))
+
+    @cached_property
+    def fenced(self) -> frozenset[str]:
+        """The coins that fences of ours have spent, as far as it is stored."""
+        done = [fence for fence in self.record.fences if fence.end == "done"]
+        return frozenset(
+            name for fence in done for name in (map(name_of, fence.inputs) if fence.inputs else self.request)
+        )
+
+    @cached_property
+    def has_fenced(self) -> bool:
+        """Whether a fence was signed and what it brought is stored."""
+        return any(fence.end == "done" for fence in self.record.fences)
+
+    @property
+    def watched(self) -> bool:
+        """Whether the watch for a late payment has lasted as long as it must."""
+        return _watch_is_over(self.record)
+
+    @property
+    def believed(self) -> bool:
+        """Whether its inputs were freed on the mint's word."""
+        return self.record.watch_since is not None
+
+
+class StoredToken:
+    """The document of a token. ``touched`` are the operations that changed it, or one it was split off."""
+
+    def __init__(self, record: Token, touched: frozenset[str]) -> None:
+        self.record, self.touched = record, touched
+        self.id, self.state = record.transaction_id, record.state
+        self.holder = record.reserved_by or ""
+        self.total = sum(proof.amount for proof in record.proofs)
+        self.coins = tuple((name_of(proof.secret.reveal()), proof.amount) for proof in record.proofs)
+        self.names = frozenset(name for name, _ in self.coins)
+
+    def __repr__(self) -> str:
+        return f"<{self.id} {self.state}>"
+
+
+class Documents:
+    """Every document that was ever stored, once."""
+
+    def __init__(self, attempts_max: int, refusals_max: int) -> None:
+        self._attempts_max, self._refusals_max = attempts_max, refusals_max
+        self._keys = _Keys()
+        self._operations: dict[Any, Stored] = {}
+        self._tokens: dict[Any, StoredToken] = {}
+
+    def operation(self, record: Operation, declared: State) -> Stored:
+        """The document of this operation."""
+        record = self._kept(record, declared)
+        key = self._keys.of(record)
+        found = self._operations.get(key)
+        if found is None:
+            found = self._operations[key] = Stored(record, declared)
+        return found
+
+    def token(self, record: Token, touched: frozenset[str]) -> StoredToken:
+        """The document of this token."""
+        spent = None if record.spent_at is None else NOW
+        record = attrs.evolve(record, version=0, prev_state=None, spent_at=spent, created_at=NOW, updated_at=NOW)
+        key = (self._keys.of(record), touched)
+        found = self._tokens.get(key)
+        if found is None:
+            found = self._tokens[key] = StoredToken(record, touched)
+        return found
+
+    def _kept(self, op: Operation, declared: State) -> Operation:
+        reason = None if op.reason is None or op.reason.code not in REASONS_ASKED else Reason(op.reason.code, "")
+        changes: dict[str, Any] = {
+            "version": 0, "updated_at": NOW, "prev_state": None, "audit_seq": 0, "audit_hash": "", "timings": {},
+            "lease": None, "next_check_at": None, "sent_by": None, "reason": reason,
+            "attempts": min(op.attempts, self._attempts_max), "refusals": min(op.refusals, self._refusals_max),
+            "finished_at": None,
+        }  # fmt: skip
+        if op.kind == "melt":
+            changes |= _times_of_melt(op, declared)
+        elif op.kind == "mint":
+            changes |= _times_of_issue(op, declared)
+        if declared.kind == "final":
+            # what an operation that has ended does not ask any more
+            changes |= {
+                "attempts": 0, "reason": None, "created_at": NOW, "resumed_at": None, "change_empty_since": None,
+                "held_unspent_since": None, "finished_at": NOW, "paid_seen_at": None, "refusals": 0, "watched_ms": 0,
+                "sent_at": op.sent_at and NOW,
+                "watch_since": op.watch_since and (NOW - LONG if _watch_is_over(op) else NOW),
+                "payment": op.payment and attrs.evolve(op.payment, paid_at=NOW),
+            }  # fmt: skip
+        return attrs.evolve(op, **changes)
+
+
+def _times_of_melt(op: Operation, declared: State) -> dict[str, Any]:
+    """The times of a melt, less what can decide nothing any more (see ``melt_facts``, ``_patience``): of two from
+    which the same patience counts the later one; once it is paid, or its inputs are free, when it was sent."""
+    resumed = op.resumed_at or 0
+    if op.payment is not None:
+        paid = attrs.evolve(op.payment, paid_at=max(op.payment.paid_at, resumed))
+        watched = None if op.watch_since is None else NOW
+        empty = op.change_empty_since if declared.name in ("paid", "attention") else None
+        return {"payment": paid, "resumed_at": None, "created_at": NOW, "sent_at": op.sent_at and NOW - SHORT,
+                "watch_since": watched, "held_unspent_since": None, "change_empty_since": empty}  # fmt: skip
+    if op.watch_since is not None:
+        newer = None if resumed <= op.watch_since else op.resumed_at
+        return {"resumed_at": newer, "created_at": NOW, "sent_at": op.sent_at and NOW - SHORT}
+    if op.sent_at is None:
+        return {}
+    settled = max(op.sent_at, NOW - SHORT)  # the settle window counts from it, patience does not
+    if declared.kind == "parked":
+        # who goes on from there begins a new wait
+        return {"resumed_at": None, "created_at": NOW, "sent_at": settled}
+    begun = max(op.created_at, resumed)
+    sent = settled if op.fences or resumed > op.sent_at else op.sent_at
+    return {"resumed_at": None, "created_at": begun, "sent_at": sent}
+
+
+def _times_of_issue(op: Operation, declared: State) -> dict[str, Any]:
+    """The times of an issue, in the same way (see ``mint_facts``)."""
+    resumed, expiry = op.resumed_at or 0, op.quote.expires_at if op.quote else 0
+    if op.paid_seen_at is not None:
+        forgotten = {"watch_since": None, "watched_ms": 0, "quote": _expiring(op, NOW), "resumed_at": None}
+        forgotten["sent_at"] = op.sent_at and max(op.sent_at, NOW - SHORT)
+        if not op.blanks:
+            return {**forgotten, "resumed_at": op.resumed_at if resumed > op.paid_seen_at else None}
+        return {**forgotten, "paid_seen_at": NOW if declared.kind == "parked" else max(op.paid_seen_at, resumed)}
+    watched = {"watched_ms": min(op.watched_ms, 2 * LONG)}
+    if declared.name == "quoted" and op.sent_at is None:
+        later = expiry if expiry > NOW else max(expiry, resumed)
+        return {**watched, "watch_since": None, "quote": _expiring(op, later), "resumed_at": None}
+    if declared.name == "lapsed":
+        return {**watched, "quote": _expiring(op, NOW), "resumed_at": NOW if resumed == NOW else None}
+    return {**watched, "resumed_at": None} if declared.kind == "parked" else watched
+
+
+def _watch_is_over(op: Operation) -> bool:
+    return op.watch_since is not None and op.watched_ms + NOW - op.watch_since >= LONG
+
+
+def _expiring(op: Operation, at: int) -> Any:
+    return op.quote and attrs.evolve(op.quote, expires_at=at)
+
+
+class _Keys:
+    """Keys that are equal for equal records. Those of their parts are made once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, Any]] = {}  # the part is kept, so that its id stays its own
+
+    def of(self, record: Any) -> tuple[Any, ...]:
+        """The key of a record."""
+        return tuple(self._part(getattr(record, name)) for name in _names(type(record)))
+
+    def _part(self, value: Any) -> Any:
+        if value is None or isinstance(value, str | int):
+            return value
+        known = self._known.get(id(value))
+        if known is None:
+            known = self._known[id(value)] = (value, self._key(value))
+        return known[1]
+
+    def _key(self, value: Any) -> Any:
+        if isinstance(value, Secret):
+            return value.reveal()
+        if isinstance(value, tuple):
+            return tuple(map(self._part, value))
+        if isinstance(value, Mapping):
+            return tuple(sorted((key, self._part(inner)) for key, inner in value.items()))
+        return self.of(value) if attrs.has(type(value)) else value
+
+
+@lru_cache(maxsize=None)
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(kind))

@@ -1,0 +1,45 @@
+"""Places that programs of several releases open at the same time."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pymongo import MongoClient
+
+from nutstate.storage.local.replica_set import ReplicaSet
+from tests.support.stores import STORES
+
+_NAMES = itertools.count()
+
+
+@pytest.fixture
+def fresh_database(mongo_servers: ReplicaSet) -> Iterator[str]:
+    """The URL of a database that does not exist yet; dropped afterwards."""
+    url = mongo_servers.url(f"versions-{uuid.uuid4().hex[:12]}")
+    yield url
+    with MongoClient[dict[str, object]](url) as client:
+        client.drop_database(client.get_default_database().name)
+
+
+@pytest.fixture(params=STORES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a store that does not exist yet, of each kind."""
+    if request.param == "mongodb":
+        found: str = request.getfixturevalue("fresh_database")
+        return found
+    return (
+        f"sqlite:///{tmp_path}/wallet.db" if request.param == "sqlite" else f"memory://versions{next(_NAMES)}"
+    )
+
+
+@pytest.fixture(params=[store for store in STORES if store != "memory"])
+def ruled_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same without the double in memory, which has no rules of its own."""
+    if request.param == "mongodb":
+        found: str = request.getfixturevalue("fresh_database")
+        return found
+    return f"sqlite:///{tmp_path}/wallet.db"

@@ -85,8 +85,10 @@ def _defaults() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field in fields(Operation):
         default: Any = field.default
+        if isinstance(default, Factory):  # type: ignore[arg-type]
+            default = default.factory()
         if default is not NOTHING:
-            found[field.name] = default.factory() if isinstance(default, Factory) else default  # type: ignore[arg-type]
+            found[field.name] = asdict(default) if has(type(default)) else default
     defaults: dict[str, Any] = plain(
         {name: asdict(value) if has(type(value)) else value for name, value in found.items()}
     )

@@ -40,6 +40,9 @@ MELT_2: Final = _next(MELT, NEW_EDGE)
 TOKEN_2: Final = _next(TOKEN, NEW_TOKEN_EDGE)
 N: Final = BUILT_IN
 NEXT: Final = Machines.of((*RELEASED, MELT_2, TOKEN_2))
+GIFT: Final = attrs.evolve(MELT, name="gift")
+"""A kind of operation that another service added."""
+ANOTHER: Final = Machines.of((*RELEASED, GIFT))
 CHANGED: Final = Machines.of(
     (*(m for m in RELEASED if m is not MELT), attrs.evolve(MELT_2, version=MELT.version))
 )

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pymongo import MongoClient
 
-from nutstate.storage.local.replica_set import ReplicaSet
 from tests.support.stores import STORES
 
 _NAMES = itertools.count()
-
-
-@pytest.fixture
-def fresh_database(mongo_servers: ReplicaSet) -> Iterator[str]:
-    """The URL of a database that does not exist yet; dropped afterwards."""
-    url = mongo_servers.url(f"versions-{uuid.uuid4().hex[:12]}")
-    yield url
-    with MongoClient[dict[str, object]](url) as client:
-        client.drop_database(client.get_default_database().name)
 
 
 @pytest.fixture(params=STORES)

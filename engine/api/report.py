@@ -24,6 +24,7 @@ class PerformanceReport:
 
     transaction_id: str
     kind: str
+    machine: str
     state: str
     total_ms: int
     state_ms: Mapping[str, int]
@@ -70,6 +71,7 @@ def performance(op: Operation, records: Sequence[AuditRecord], now: int) -> Perf
     found = PerformanceReport(
         transaction_id=op.id,
         kind=op.kind,
+        machine=f"{op.machine.name}@{op.machine.version}",
         state=op.state,
         total_ms=max(0, ended - begun),
         state_ms=states,

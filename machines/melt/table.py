@@ -428,3 +428,6 @@ MELT: Machine[MeltFacts] = Machine(
                effects=("record_reason", "alarm"), reason="something in it makes every drive fail"),
     ),
 )  # fmt: skip
+
+DETOURS = ("splitting", "held", "contested")
+"""States beside the good path that a small drawing leaves out."""

@@ -114,6 +114,7 @@ def test_a_password_is_never_shown(args: tuple[str, ...], monkeypatch: pytest.Mo
         assert json.loads(ran.out)["url"] == "mongodb://127.0.0.1:1/db?replicaSet=rs0"
 
 
+@pytest.mark.disk
 def test_a_terminal_that_is_narrow_and_hostile_text(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
     change(wallet.file, 'CREATE TRIGGER "evil\x1b[2J" AFTER INSERT ON dedup BEGIN SELECT 1; END')
     ran = wallet.run("doctor")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ....machines.deposit.table import DEPOSIT
 from ....storage.records import Operation
 from ...checks.documents import Documents
 from ...checks.tally import KindChecks, Tally, made_token
@@ -15,13 +14,13 @@ def _makes(op: Operation) -> tuple[str, ...]:
 
 def _sums(tally: Tally, docs: Documents) -> None:
     op, name = docs.operation, deposit_id(docs.operation.id)
-    if op.state in DEPOSIT.ended("good") and name in docs.born:
+    if op.ends == "good" and name in docs.born:
         tally.that(f"{name}: value at birth", docs.born[name].amount, op.amount)
 
 
 def _made(tally: Tally, docs: Documents) -> None:
     op = docs.operation
-    if op.state in DEPOSIT.ended("good"):
+    if op.ends == "good":
         made_token(tally, docs, deposit_id(op.id), "received", op.amount)
 
 

@@ -10,7 +10,7 @@ from ....storage.records import Operation
 def was_given_up(op: Operation) -> bool:
     """Whether it is a payment that was sent and that an operator gave up: its quote can still be asked."""
     sent = op.quote is not None and bool(op.request_body)
-    return op.kind == MELT.name and MELT.state(op.state).ends == "lost" and sent
+    return op.kind == MELT.name and op.ends == "lost" and sent
 
 
 def ended_without(op: Operation) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ....machines.melt.table import MELT
 from ....machines.money import conserved
 from ....machines.token.states import SPENT
 from ....storage.records import Operation
@@ -14,7 +13,7 @@ from .fences import done, fenced_amount
 
 def _is_settled(op: Operation) -> bool:
     """Whether a payment is stored with everything that belongs to it."""
-    return op.state in ("settled", "discrepant") or op.state in MELT.ended("good")
+    return op.state in ("settled", "discrepant") or op.ends == "good"
 
 
 def _completes(tally: Tally, docs: Documents) -> None:
@@ -38,7 +37,7 @@ def _sums(tally: Tally, docs: Documents) -> None:
     elif op.payment is None and op.inputs:
         stranded = sum(part.amount for part in op.stranded)
         tally.that("sources = inputs + stranded + keep", op.sources_total, inputs + stranded + op.keep_total)
-    if op.state in MELT.ended("lost"):
+    if op.ends == "lost":
         lost = [t for t in docs.tokens.values() if t.reserved_by == op.id and t.state == SPENT]
         fenced = sum(fenced_amount(fence) + fence.input_fee for fence in done(op))
         tally.that("the loss", op.loss, sum(token.total_amount for token in lost) - fenced)

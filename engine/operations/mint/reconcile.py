@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ....machines.mint.table import MINT
 from ....machines.token.states import FAILED
 from ....storage.records import Operation
 from ...checks.documents import Documents
@@ -16,13 +15,13 @@ def _makes(op: Operation) -> tuple[str, ...]:
 
 def _sums(tally: Tally, docs: Documents) -> None:
     op, name = docs.operation, minted_id(docs.operation.id)
-    if op.state in MINT.ended("good") and name in docs.born:
+    if op.ends == "good" and name in docs.born:
         tally.that(f"{name}: value at birth", docs.born[name].amount, op.amount)
 
 
 def _made(tally: Tally, docs: Documents) -> None:
     op = docs.operation
-    if op.state in MINT.ended("good"):
+    if op.ends == "good":
         made_token(tally, docs, minted_id(op.id), "minted", op.amount)
     elif op.finished_at is not None:
         token = docs.tokens.get(minted_id(op.id))

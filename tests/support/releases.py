@@ -12,6 +12,8 @@ import attrs
 from bson import json_util
 from pymongo.database import Database
 
+from nutstate.engine.loop.kinds import Kinds
+from nutstate.engine.operations.built_in import BUILT_IN as KINDS
 from nutstate.machines.melt.table import MELT
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Machine, Transition, edges
@@ -117,3 +119,13 @@ def restore_schema_1(database: Database[dict[str, Any]]) -> None:
                 database[name].create_index(list(index["key"].items()), **options)
         if stored["documents"]:
             database[name].insert_many(stored["documents"])
+
+
+def kinds_of_next() -> Kinds:
+    """The kinds of N+1: melt has both versions, and a new melt takes the higher one."""
+    return Kinds(
+        *(
+            attrs.evolve(kind, machines=(*kind.machines, MELT_2)) if kind.name == MELT.name else kind
+            for kind in KINDS
+        )
+    )

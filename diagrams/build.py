@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from ..machines.melt.table import DETOURS, MELT
 from ..machines.registry import RELEASED, latest, names
 from ..machines.spec import Machine
 from . import mermaid, svg, table
@@ -27,7 +28,7 @@ HOW_TO_FIX: Final = "run `nutstate diagrams build` (or `make diagrams`) and comm
 FLOWCHART_EDGES_MIN: Final = 20
 """From so many edges on, a flowchart is easier to read than a stateDiagram-v2."""
 
-GOOD_PATH_WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {"melt": ("splitting", "held", "contested")}
+GOOD_PATH_WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {MELT.name: DETOURS}
 """Machines that get a small drawing of their good path, and the detours left out of it."""
 
 STATES_MAX: Final = 14
@@ -123,7 +124,7 @@ def with_diagram(readme: str) -> str | None:
     _, end, after = rest.partition(_END)
     if not begin or not end:
         return None
-    drawing = mermaid.good_path(latest("melt"), GOOD_PATH_WITHOUT["melt"])
+    drawing = mermaid.good_path(latest(MELT.name), DETOURS)
     shown = f"[![How a melt runs]({OUT}/melt-good-path.svg)]({OUT}/melt-overview.svg)"
     text = f"<details><summary>The same as Mermaid text</summary>\n\n```mermaid\n{drawing}```\n\n</details>"
     return f"{before}{_BEGIN}\n{shown}\n\n{text}\n{_END}{after}"

@@ -53,3 +53,8 @@ def released(name: str, version: int, content_hash: str) -> Machine[Any]:
     if machine.content_hash != content_hash:
         raise UnknownMachine(f"machine {name}@{version} was changed without a new version")
     return machine
+
+
+def known(label: str) -> Machine[Any] | None:
+    """The machine of a label ``name@version``, or None for one this release does not have."""
+    return next((machine for machine in RELEASED if f"{machine.name}@{machine.version}" == label), None)

@@ -132,7 +132,9 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
     "COMMIT_UNKNOWN": (STORE, "CRITICAL *", "it is not known whether the commit was written; the same batch may be sent again"),
     "STORE_UNAVAILABLE": (STORE, "HIGH *", "the store is not reachable, busy, full or read-only; nothing was written"),
     "STORE_UNSUPPORTED": (STORE, "HIGH", "this release cannot work with the URL, the server or the schema"),
-    "UNKNOWN_MACHINE": (STORE, "HIGH", "a newer release made the operation"),
+    "UNKNOWN_MACHINE": (STORE, "HIGH", "the operation runs under a machine that this program does not have: it can be read, "
+        "but not driven"),
+    "MACHINE_CHANGED": (STORE, "CRITICAL", "the store holds another machine under the same name and version; it is not opened"),
     "CORRUPT_RECORD": (STORE, "CRITICAL", "a stored document does not decode"),
     "BATCH_TOO_LARGE": (STORE, "HIGH", "the server cannot hold a transaction of this size; nothing was written"),
     "INVALID_BATCH": (STORE, "CRITICAL", "a batch breaks a rule every store enforces: a bug; nothing was written"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 import attrs
 from attrs import frozen
 
 from .errors import StoreUnsupported
+from .migration import Migration
+from .rules.machines import BUILT_IN, Machines
 
 Status = Literal["ok", "info", "warning", "error", "unknown"]
 
@@ -29,11 +32,12 @@ class Finding:
 @frozen
 class Report:
     """Everything found about one store, after putting right what ``fixed`` names. ``url`` has no
-    credentials."""
+    credentials. ``migration`` is what a store of an older schema needs, or what was done."""
 
     url: str
     findings: tuple[Finding, ...]
     fixed: tuple[str, ...] = ()
+    migration: Migration | None = None
 
     @property
     def healthy(self) -> bool:
@@ -51,26 +55,53 @@ class Report:
             "healthy": self.healthy,
             "findings": [attrs.asdict(finding) for finding in self.findings],
             "fixed": list(self.fixed),
+            "migration": self.migration.as_dict() if self.migration else None,
         }
 
 
-def examine(url: str, *, fix: bool = False) -> Report:
-    """Look at the store at ``url``, and put right what can be if ``fix``. A store that is missing, broken
-    or out of reach is a finding; StoreUnsupported is raised only for a URL that names no store."""
+def examine(url: str, *, fix: bool = False, machines: Machines | None = None) -> Report:
+    """Look at the store at ``url``, and put right what can be if ``fix``; ``machines`` are those of the
+    program (default: those of this release). A store of an older schema is migrated by ``fix``. A store that
+    is missing, broken or out of reach is a finding; StoreUnsupported is raised only for a URL that names no
+    store."""
+    known = machines or BUILT_IN
     scheme = url.partition("://")[0] if isinstance(url, str) and "://" in url else ""
     if scheme == "sqlite":
         from .sqlite.doctor import examine_sqlite
 
-        return examine_sqlite(url, fix=fix)
+        return examine_sqlite(url, fix=fix, machines=known)
     if scheme == "memory":
         return _examine_memory(url)
     if scheme in ("mongodb", "mongodb+srv"):
         from .mongo.doctor import examine_mongo
 
-        return examine_mongo(url, fix=fix)
+        return examine_mongo(url, fix=fix, machines=known)
     # Only the scheme is shown: the rest of an unknown URL may hold a password.
     shown = scheme if scheme.replace("+", "").isalnum() and len(scheme) <= 20 else "no known scheme"
     raise StoreUnsupported(f"cannot examine a store with {shown!r}; known are {_KNOWN}")
+
+
+def of_machines(stored: Machines, own: Machines) -> Iterator[Finding]:
+    """Whether a store holds the machines of this program as they are, and which others."""
+    sound = True
+    for label, version in own.by_label.items():
+        there = stored.by_label.get(label)
+        if there is None:
+            sound = False
+            yield Finding(
+                "machines", "error", f"{label} is not stored: nothing can run under it", fixable=True
+            )
+        elif there != version:
+            sound = False
+            hint = "Run the release that made the store, or give the changed machine the next version."
+            text = f"{label} is stored with another content than this program declares [MACHINE_CHANGED]"
+            yield Finding("machines", "error", text, hint)
+    others = sorted(stored.by_label.keys() - own.by_label.keys())
+    if others:
+        text = f"also holds {', '.join(others)}: this program can read operations under them, not drive them"
+        yield Finding("machines", "info", text)
+    if sound:
+        yield Finding("machines", "ok", ", ".join(own.by_label))
 
 
 def _examine_memory(url: str) -> Report:

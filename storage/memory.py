@@ -26,6 +26,7 @@ from .mongo.gateway import (
 )
 from .mongo.schema import AUDIT, COLLECTIONS, ID_INDEX, INDEXES, TOMBSTONES, Index
 from .mongo.store import MongoStore
+from .rules.machines import BUILT_IN, Machines
 
 
 @frozen
@@ -47,17 +48,21 @@ LACKS: Final = (
 )
 
 
-def open_memory(url: str) -> MongoStore:
-    """``memory://`` is a fresh private store, ``memory://name`` one shared inside this process."""
+def open_memory(url: str, *, machines: Machines = BUILT_IN) -> MongoStore:
+    """``memory://`` is a fresh private store, ``memory://name`` one shared inside this process. Code
+    MACHINE_CHANGED for one that knows another machine under the same name and version."""
     name = url.removeprefix("memory://")
     if name and not name.replace("-", "").replace("_", "").isalnum():
         raise StoreUnsupported("memory://name: letters, digits, - and _ only")
     if not name:
-        return MongoStore(url, MockGateway(_Database()))
+        return MongoStore(url, MockGateway(_Database()), machines)
     with _SHARED_GUARD:
         if name not in _SHARED:
             _SHARED[name] = _Database()
-        return MongoStore(url, MockGateway(_SHARED[name]))
+        shared = _SHARED[name]
+        machines.missing_in(shared.hashes)
+        shared.hashes |= machines.hashes
+        return MongoStore(url, MockGateway(shared), machines)
 
 
 class _Database:
@@ -70,6 +75,7 @@ class _Database:
             raise StoreUnsupported("memory:// needs mongomock: pip install 'nutstate[testing]'") from None
         self.collections: Any = mongomock.MongoClient().get_database("nutstate")
         self.lock = threading.RLock()
+        self.hashes: dict[str, str] = {}  # of the machines it knows, by label
         for index in INDEXES:
             if not index.multikey:
                 self.collections[index.collection].create_index(list(index.keys), **index.options())
@@ -192,6 +198,11 @@ class MockGateway(_MockReads):
                 filter, update, return_document=ReturnDocument.AFTER
             )
             return found
+
+    lacking: Final = frozenset[str]()
+
+    def restore_rules(self) -> bool:
+        return False  # it has none
 
     def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
         return bool(self.find(AUDIT, {"_id": {"$eq": audit_id}, "batch_id": {"$eq": batch_id}}, limit=1))

@@ -10,7 +10,8 @@ from attrs import field, frozen
 
 from .secret import Secret
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""The form of stored operations and tokens. 1: without ``kind_of_state`` and ``ends``."""
 
 
 @frozen
@@ -192,6 +193,8 @@ class Operation:
     created_at: int
     updated_at: int
     prev_state: str | None = None
+    kind_of_state: str = "live"  # live | parked | final: what its machine says of its state, for every reader
+    ends: str = ""  # "" | good | unpaid | lost: how it ends in this state
     method: str | None = None
     request: Secret | None = None
     payment_hash: str | None = None

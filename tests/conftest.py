@@ -29,8 +29,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# How long an example takes says how busy the machine is, and nothing of what a test is about.
-settings.register_profile("nutstate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The only profile, on CI and elsewhere. How long an example takes says how busy the machine is, and
+# nothing of what a test is about. A failure prints what repeats it anywhere. Each run draws its own examples.
+settings.register_profile(
+    "nutstate", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
 settings.load_profile("nutstate")
 
 

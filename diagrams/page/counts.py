@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from ...machines.token.table import TOKEN
 from ...storage.port import Reader, TokenQuery
 
-TOKEN: Final = "token"
 _PAGE: Final = 1000
 
 
@@ -51,7 +51,7 @@ def counted(reader: Reader, *, store: str, at: int, progress: Callable[[int], No
         if progress is not None:
             progress(tokens.total())
     if tokens:
-        numbers[TOKEN] = dict(tokens)
+        numbers[TOKEN.name] = dict(tokens)
     return Counts(
         store,
         at,

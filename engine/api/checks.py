@@ -9,8 +9,8 @@ import attrs
 
 from ...storage.port import OperationQuery
 from ...storage.records import Proof
-from ..checks.documents import read_documents
 from ..checks.preflight_table import PreflightReport
+from ..checks.read_documents import read_documents
 from ..checks.reconcile import ReconcileReport, has_ended, parse_expected, report_on
 from ..checks.reconcile_rules import KeyBook
 from ..checks.sweep import EVERYBODY, Sweep, SweepReport

@@ -26,11 +26,11 @@ from ..loop.log import Log
 from ..loop.recovery import Recovery
 from ..loop.uptime import Uptime
 from ..operations.mint.follow_up import FollowUps
+from ..operations.shared.rejected import raise_if_rejected
 from ..ports import Clock, Faults, NoFaults, SystemClock, Worker
 from ..settings import Settings
 from . import arguments
 from .handle import Handle
-from .outcome import raise_if_rejected
 
 
 class Core:

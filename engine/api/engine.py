@@ -10,6 +10,7 @@ from ...storage.port import OperationQuery
 from ..errors import InvalidArgument
 from ..loop.command import operator_says
 from ..loop.evidence import Evidence
+from ..operations.mint.follow_up import can_look_again
 from ..tokens.coins import balance_of
 from . import arguments
 from .audit import Audits
@@ -130,7 +131,7 @@ class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
         said, wait = operator_says(reason, operator), self._wait(wait_s)
         op = self._bound(operation_id, npub)
         stored = self._stored(op)
-        if stored.kind == "mint" and stored.state == "expired":
+        if can_look_again(stored):
             return self._handle(self._follow_ups.look_again(stored, said, wait))
         return self._follow(self._outside.apply(op, "resume", said), wait)
 

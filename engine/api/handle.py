@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import frozen
 
-from ...machines.token.table import STATUS_OF_STATE
+from ...machines.token.states import BALANCES, RESERVED, STRANDED, UNSPENT
+from ...machines.token.table import STATUS_OF_STATE, TOKEN
 from ...storage.records import AuditRecord, Operation, Reason
 from ...storage.secret import Secret
 from ..audit.verify import records_of
 from ..errors import InvalidArgument
 from ..loop.alarms import alarm_of
-from ..loop.known import machine_of
 from ..operations.effects import inputs_total_of
-from .outcome import cost_of, insist_on_paid, outcome_of
+from ..operations.hooks import cost_of
+from .outcome import insist_on_paid, outcome_of
 
 if TYPE_CHECKING:
     from .core import Core
@@ -57,18 +58,15 @@ class Handle:
         """What is paid (melt), issued (mint) or handed in (deposit)."""
         return self.record.amount
 
-    def _kind_of_state(self) -> str:
-        return str(machine_of(self.record).state(self.state).kind)
-
     @property
     def is_final(self) -> bool:
         """True when it has ended; nothing leaves a final state."""
-        return self._kind_of_state() == "final"
+        return self.record.kind_of_state == "final"
 
     @property
     def is_parked(self) -> bool:
         """True when it waits for an operator."""
-        return self._kind_of_state() == "parked"
+        return self.record.kind_of_state == "parked"
 
     @property
     def outcome(self) -> str:
@@ -141,9 +139,9 @@ class Handle:
 
     @property
     def invoice(self) -> Secret | None:
-        """The invoice to be paid: by us (melt) or to us (mint)."""
-        quote = self.record.quote
-        return quote.request if self.kind == "mint" and quote is not None else self.record.request
+        """The invoice to be paid: by us (it came with the request) or to us (the mint's quote names it)."""
+        request, quote = self.record.request, self.record.quote
+        return quote.request if request is None and quote is not None else request
 
     @property
     def reason(self) -> Reason | None:
@@ -223,17 +221,17 @@ class Balance:
     @property
     def unspent(self) -> int:
         """Spendable, in sat."""
-        return self.of("unspent")
+        return self.of(UNSPENT)
 
     @property
     def reserved(self) -> int:
         """Locked by operations, in sat."""
-        return self.of("reserved")
+        return self.of(RESERVED)
 
     @property
     def stranded(self) -> int:
         """Coins that their mint will not take, in sat: owned, but not spendable until an operator acts."""
-        return self.of("stranded")
+        return self.of(STRANDED)
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -278,7 +276,7 @@ class Balance:
 def owned_of(states: Iterable[Mapping[str, int]]) -> int:
     """What of these amounts by state is not spent. All amounts are of one unit."""
     return sum(
-        amount for amounts in states for state, amount in amounts.items() if STATUS_OF_STATE[state] != "spent"
+        amount for amounts in states for state, amount in amounts.items() if TOKEN.state(state).kind == "live"
     )
 
 
@@ -288,5 +286,5 @@ def balances_of(states: Iterable[Mapping[str, int]]) -> dict[str, int]:
     for amounts in states:
         for state, amount in amounts.items():
             by_status[STATUS_OF_STATE[state]] += amount
-    named = {f"{status}_balance": by_status[status] for status in ("unspent", "pending", "spent")}
+    named = {f"{status}_balance": by_status[status] for status in BALANCES}
     return {"total_balance": sum(by_status.values()), **named}

@@ -8,10 +8,12 @@ import attrs
 from attrs import frozen
 
 from ...machines.money import owed_max
-from ...storage.port import OperationQuery, Reader, TokenQuery
+from ...machines.token.states import RESERVED
+from ...storage.port import Reader, TokenQuery
 from ...storage.records import Operation, Token
-from ..loop.known import machine_of
+from ..loop.known import state_of
 from ..operations.effects import inputs_total_of
+from ..operations.melt.owed import without_change
 
 HOLDERS_MAX = 100
 _PAGE = 1000
@@ -30,26 +32,27 @@ class HeldMoney:
 def held_money(moment: Reader, op: Operation) -> HeldMoney:
     """What the wallet of this operation owns but cannot spend at this moment."""
     tokens = tuple(_reserved(moment, op))
-    waiting = [paid for paid in _without_change(moment, op) if paid.id != op.id]
+    waiting = [paid for paid in without_change(moment, op) if paid.id != op.id]
     holders = {token.reserved_by for token in tokens} | {paid.id for paid in waiting}
     owed = sum(owed_max(inputs_total_of(paid), paid.amount, paid.input_fee) for paid in waiting)
     return HeldMoney(tokens, owed, tuple(sorted(name for name in holders if name is not None)))
 
 
 def expected_release(reader: Reader, holders: tuple[str, ...], now: int) -> int | None:
-    """When the first of these operations may let go of its money (epoch ms): a hold or a prepared melt at
-    its end, a running one when it is looked at next; None if all of them wait for a person."""
+    """When the first of these operations may let go of its money (epoch ms): one that waits for its caller
+    at its end, a running one when it is looked at next. None if all of them wait for a person."""
     found = [reader.operation(name) for name in holders[:HOLDERS_MAX]]
     moments = [_release_of(op, now) for op in found if op is not None]
     return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _release_of(op: Operation, now: int) -> int | None:
-    if machine_of(op).state(op.state).kind == "parked":
+    state = state_of(op)
+    if state.kind == "parked":
         return None
-    if op.state == "held":
+    if state.waits_for == "caller":
         return op.hold_until
-    if op.state == "prepared" and op.quote is not None:
+    if state.waits_for == "confirmation" and op.quote is not None:
         return op.quote.expires_at
     return max(now, op.next_check_at or now)
 
@@ -57,7 +60,7 @@ def _release_of(op: Operation, now: int) -> int | None:
 def _reserved(moment: Reader, op: Operation) -> Iterator[Token]:
     query = TokenQuery(
         npub=op.npub, wallet_id=op.wallet_id, mint_url=op.mint_url, unit=op.unit,
-        states=("reserved",), limit=_PAGE,
+        states=(RESERVED,), limit=_PAGE,
     )  # fmt: skip
     while True:
         page = moment.tokens(query)
@@ -65,15 +68,3 @@ def _reserved(moment: Reader, op: Operation) -> Iterator[Token]:
         if len(page) < query.limit:
             return
         query = attrs.evolve(query, after=page[-1].transaction_id)
-
-
-def _without_change(moment: Reader, op: Operation) -> Iterator[Operation]:
-    """Melts of the wallet that the mint has proven paid and whose change is not stored yet: their inputs
-    are spent, and what comes back of them is no token."""
-    query = OperationQuery(
-        npub=op.npub, kind="melt", mint_url=op.mint_url, states=("paid", "attention"), limit=_PAGE
-    )
-    for paid in moment.operations(query):
-        same = (paid.wallet_id, paid.unit) == (op.wallet_id, op.unit)
-        if same and paid.payment is not None and paid.change_token_id is None:
-            yield paid

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ...machines.melt.table import ENDED_UNPAID
+from ...machines.deposit.table import DEPOSIT
+from ...machines.melt.table import MELT
+from ...machines.mint.table import MINT
 from ...storage.records import Policy, Proof
 from ..cashu.allowed import check_allowed
 from ..errors import Refused
@@ -93,7 +95,7 @@ class Payments(Core):
         """Pay a prepared melt. Confirming again returns the operation as it is.
         Codes: NOT_FOUND, QUOTE_EXPIRED (nothing was sent), ALREADY_FINAL."""
         op = self._stored(self._bound(operation_id, npub))
-        if op.state in ENDED_UNPAID:
+        if op.ends == "unpaid":
             raise Refused(
                 f"the operation is {op.state}; only a prepared melt can be confirmed",
                 code="ALREADY_FINAL",
@@ -128,7 +130,7 @@ class Payments(Core):
         most = None if fee_max is None else arguments.fee(fee_max, self.settings.amount_max)
         said = {"on_unpaid": on_unpaid, "fee_max": most}
         op = new_operation.new_operation(
-            "melt",
+            MELT.name,
             now=self.clock.now(),
             npub=owner,
             mint_url=url,
@@ -164,7 +166,7 @@ class Payments(Core):
         what must be paid. Codes: INVALID_*, IDEMPOTENCY_KEY_REUSED, DUPLICATE_TRANSACTION_ID, MINT_*.
         """
         op = new_operation.new_operation(
-            "mint",
+            MINT.name,
             now=self.clock.now(),
             npub=arguments.npub(npub),
             mint_url=arguments.mint_url(mint_url),
@@ -203,7 +205,7 @@ class Payments(Core):
         owner = arguments.npub(npub)
         parsed = parse_token(token, proofs, mint_url, unit)
         op = new_operation.new_operation(
-            "deposit",
+            DEPOSIT.name,
             now=self.clock.now(),
             npub=owner,
             mint_url=parsed.mint_url,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 from attrs import field, frozen
 
-from ...machines.melt.table import ENDED_UNPAID
+from ...machines.melt.table import MELT
 from ...machines.registry import latest
 from ...storage.batch import DedupTake
 from ...storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
@@ -25,6 +25,7 @@ from ..operations.melt.record.recorded import (
     RecordedMelt,
     check_new,
     contested,
+    is_contested,
     keep_and_change,
     recorded_melt,
     sort_out,
@@ -121,7 +122,7 @@ class Recordings(Core):
         lasts = arguments.ttl(ttl_s, self.settings.hold_max_h)
         named = arguments.source_ids(sources if sources is not None else (), limit)
         op = new_operation.new_operation(
-            "melt",
+            MELT.name,
             now=self.clock.now(),
             npub=owner,
             mint_url=url,
@@ -160,7 +161,7 @@ class Recordings(Core):
 
     def _begin_hold(self, op: Operation, lasts: int, tokens: tuple[Token, ...]) -> Handle:
         op = attrs.evolve(op, amount=sum(token.total_amount for token in tokens))
-        run = self._run(Draft(latest("melt"), op, stored=False, actor="caller"))
+        run = self._run(Draft(latest(MELT.name), op, stored=False, actor="caller"))
         run.draft.set(hold_until=run.judged_at() + lasts, sources_total=op.amount)
         selection = Selection(tuple(Chosen(token, token.proofs) for token in tokens), 0)
         self._driver.take(
@@ -214,7 +215,7 @@ class Recordings(Core):
                 "the invoice asks for another amount", code="INVALID_AMOUNT", invoice=asked, amount=paid
             )
         op = new_operation.new_operation(
-            "melt",
+            MELT.name,
             now=self.clock.now(),
             npub=owner,
             mint_url=url,
@@ -273,7 +274,7 @@ class Recordings(Core):
         if record is None or record.expires_at <= self.clock.now():
             return None, record
         first = self.store.operation(record.operation_id)
-        if first is None or first.payment is None or first.state in ENDED_UNPAID:
+        if first is None or first.payment is None or first.ends == "unpaid":
             return None, record
         return _repeated(first, op, wanted), None
 
@@ -295,7 +296,7 @@ class Recordings(Core):
         if not decision.accepted:
             self._driver.log.refused(run.operation, decision)
             raise refusal_error(decision.refusals, **_account(wanted, tokens))
-        if decision.next_state == "settled":
+        if run.draft.machine.state(decision.next_state).kind != "parked":
             evidence = attrs.evolve(evidence, reason=None)
         self._driver.stage(run, Happened("record", evidence), decision)
         run.draft.set(
@@ -315,10 +316,10 @@ class Recordings(Core):
 
     def _opened(self, wanted: _Wanted) -> Run:
         if wanted.hold is None:
-            run = self._run(Draft(latest("melt"), wanted.op, stored=False, actor="caller"))
+            run = self._run(Draft(latest(MELT.name), wanted.op, stored=False, actor="caller"))
         else:
             op = self._stored(wanted.hold)
-            if op.state in ENDED_UNPAID or op.state == "written_off":
+            if op.ends in ("unpaid", "lost"):
                 raise Refused(
                     "the hold has ended; record it with its sources and without the hold",
                     code="NOT_HELD", hold=op.id, state=op.state,
@@ -328,7 +329,7 @@ class Recordings(Core):
         return run
 
     def _result(self, op: Operation) -> RecordedMelt:
-        if op.state == "contested":
+        if is_contested(op):
             raise contested(self.store, op)
         return recorded_melt(self.store, Handle(self, op))
 

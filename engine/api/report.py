@@ -8,7 +8,6 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from ...machines.registry import released
 from ...storage.records import AuditRecord, Operation
 from ..loop.draft import operation_entity
 
@@ -25,6 +24,7 @@ class PerformanceReport:
 
     transaction_id: str
     kind: str
+    machine: str
     state: str
     total_ms: int
     state_ms: Mapping[str, int]
@@ -71,6 +71,7 @@ def performance(op: Operation, records: Sequence[AuditRecord], now: int) -> Perf
     found = PerformanceReport(
         transaction_id=op.id,
         kind=op.kind,
+        machine=f"{op.machine.name}@{op.machine.version}",
         state=op.state,
         total_ms=max(0, ended - begun),
         state_ms=states,
@@ -112,8 +113,7 @@ def _advised(found: PerformanceReport, op: Operation) -> PerformanceReport:
 
 
 def _where_the_time_went(found: PerformanceReport, op: Operation) -> list[str]:
-    spec = released(op.machine.name, op.machine.version, op.machine.hash)
-    if spec.state(op.state).kind == "parked":
+    if op.kind_of_state == "parked":
         return [f"It waits for a person: state {op.state} for {found.state_ms.get(op.state, 0)} ms."]
     longest = max(found.state_ms.items(), key=lambda item: item[1], default=("", 0))
     if longest[1] > SLOW_MINT_CALL_MS and longest[1] * 2 > found.total_ms:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import evolve
 
+from ...machines.token.states import STRANDED, UNSPENT
 from ...storage.batch import proof_key
 from ...storage.errors import Conflict, Duplicate, page_of
-from ...storage.port import OperationQuery, TokenQuery
+from ...storage.port import TokenQuery
 from ...storage.records import Operation, Token
 from ...storage.secret import Secret
 from ..cashu.port import Failure, ProofState
@@ -21,6 +22,7 @@ from ..loop.drive import Happened
 from ..loop.evidence import Chosen, Evidence, Selection
 from ..operations.melt.change import change_at_last
 from ..operations.melt.find_fence import signed_fences
+from ..operations.melt.given_up import ended_without, given_up_of, was_given_up
 from ..tokens.proofs import name_of, sent_secrets
 from . import arguments
 from .core import Core
@@ -110,18 +112,18 @@ class Stranded(Core):
     def _named(self, wallet: Wallet, ids: tuple[str, ...]) -> Sequence[Token]:
         if ids:
             owned = requests.owned_sources(self.store, new_check(wallet, 0, self.clock.now()), ids)
-            return [token for token in owned.values() if token.state == "stranded"][: self.settings.page_size]
+            return [token for token in owned.values() if token.state == STRANDED][: self.settings.page_size]
         return self.store.tokens(
             TokenQuery(
                 npub=wallet.npub, wallet_id=wallet.wallet_id, mint_url=wallet.mint_url, unit=wallet.unit,
-                states=("stranded",), limit=self.settings.page_size,
+                states=(STRANDED,), limit=self.settings.page_size,
             )
         )  # fmt: skip
 
     def _one(self, event: str, wallet: Wallet, tokens: Sequence[Token], said: Evidence) -> Operation:
         """Decide about the tokens; about those of one payment that is paid after all before the others."""
         for giver in self._givers(tokens) if event == "retry" else ():
-            paid = giver.state == "written_off" and self._is_paid(giver)
+            paid = was_given_up(giver) and self._is_paid(giver)
             found = self._collected(wallet, giver, paid, said)
             if found is not None:
                 return found
@@ -143,7 +145,7 @@ class Stranded(Core):
         """The payments these coins were given up with, or that ended without them."""
         names = dict.fromkeys(token.reserved_by for token in tokens)
         found = [self.store.operation(name) for name in names if name is not None]
-        return [op for op in found if op is not None and (_was_given_up(op) or _ended_without(op))]
+        return [op for op in found if op is not None and (was_given_up(op) or ended_without(op))]
 
     def _is_paid(self, giver: Operation) -> bool:
         """What the mint says of a payment that was given up. One that may still be in flight is
@@ -166,17 +168,11 @@ class Stranded(Core):
         """Payments that were given up and ended after that, whose coins are not stranded any more: what the
         mint took of them is spent, and what came back is ours. One that the mint says nothing of is left
         alone."""
-        query = OperationQuery(
-            npub=wallet.npub,
-            kind="melt",
-            mint_url=wallet.mint_url,
-            states=("written_off",),
-            limit=_GIVEN_UP_MAX,
-        )
+        query = given_up_of(wallet.npub, wallet.mint_url, _GIVEN_UP_MAX)
         for giver in page_of(lambda: self.store.operations(query), lambda op: op.id).records:
             coins = {part.token_id for part in (*giver.stranded, *giver.inputs)}
             same = (giver.wallet_id, giver.unit) == (wallet.wallet_id, wallet.unit)
-            if not same or not _was_given_up(giver) or (ids and not coins & set(ids)):
+            if not same or not was_given_up(giver) or (ids and not coins & set(ids)):
                 continue
             assert giver.quote is not None
             quote = self.mint.melt_quote_state(giver.mint_url, giver.quote.id)
@@ -199,7 +195,7 @@ class Stranded(Core):
         sent = sent_secrets(giver)
         ids = tuple(sorted(set(self.store.proof_owners(map(proof_key, sent)).values())))
         tokens = self.store.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ()
-        tokens = [token for token in tokens if token.state in ("unspent", "stranded") and wallet.holds(token)]
+        tokens = [token for token in tokens if token.state in (UNSPENT, STRANDED) and wallet.holds(token)]
         spent = self._spent(wallet, tokens, sent)
         parts = [Chosen(token, tuple(p for p in token.proofs if name_of(p) in spent)) for token in tokens]
         selection = Selection(tuple(part for part in parts if part.proofs), 0)
@@ -241,13 +237,3 @@ class Stranded(Core):
                 raise silent(answer)
             said += answer
         return said
-
-
-def _was_given_up(op: Operation) -> bool:
-    """Whether it is a payment that was sent and that an operator gave up: its quote can still be asked."""
-    return op.kind == "melt" and op.state == "written_off" and op.quote is not None and bool(op.request_body)
-
-
-def _ended_without(op: Operation) -> bool:
-    """Whether its other inputs came back: a fence of what the mint refused may be signed late."""
-    return op.kind == "melt" and op.state == "released" and bool(op.stranded) and bool(op.request_body)

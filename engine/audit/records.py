@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 
-from ...machines.spec import Decision, Machine
+from ...machines.spec import Decision, Level, Machine
 from ...storage.records import AuditRecord, Operation
 from ...storage.rules.audit_hash import audit_hash, document_hash
 from .sanitise import HIDDEN, clean_text, sanitise, short
 
-_MONEY_MOVES = frozenset(
-    {"spend_inputs", "store_change", "store_fenced", "issue_token", "store_deposit", "record_melt",
-     "adopt_split", "index_proofs", "set_spent_at", "move_proofs", "set_reserved_by", "clear_reserved_by",
-     "reserve_inputs", "release_inputs", "stamp_sent", "park_record", "spend_contested", "correct_spent",
-     "free_untouched", "split_off_keep", "store_payment", "record_loss", "spend_part",
-     "strand_part", "strand_inputs", "store_late_change", "free_stranded", "drop_stranded"}
-)  # fmt: skip
-LEVELS = ("STANDARD", "HIGH", "CRITICAL")
+LEVELS: tuple[str, ...] = get_args(Level)
 _RETENTION = {"STANDARD": "1y", "HIGH": "7y", "CRITICAL": "10y"}
 _YEAR_MS = 365 * 24 * 3600 * 1000
 
 
-def compliance_level(decision: Decision) -> str:
-    """CRITICAL for an alarm, HIGH where money moves, else STANDARD."""
-    if "alarm" in decision.effects:
-        return "CRITICAL"
-    return "HIGH" if _MONEY_MOVES & set(decision.effects) else "STANDARD"
-
-
-__all__ = ["HIDDEN", "LEVELS", "build", "chained", "clean_text", "compliance_level", "sanitise", "short"]
+__all__ = ["HIDDEN", "LEVELS", "build", "chained", "clean_text", "sanitise", "short"]
 
 
 def build(
@@ -49,7 +35,7 @@ def build(
 ) -> AuditRecord:
     """The record of one accepted decision, not yet part of a chain (:func:`chained`). ``version`` is the
     entity's new version."""
-    level = compliance_level(decision)
+    level = machine.level(decision.effects)
     years = int(_RETENTION[level].removesuffix("y"))
     return AuditRecord(
         id=f"{operation_id}#{seq}",

@@ -13,14 +13,13 @@ from typing import Any
 
 from attrs import field, frozen
 
+from ...machines.token.states import OUTSTANDING, RESERVED, SPENT, STRANDED, UNSPENT
 from ..audit.records import short
 
 HIGH, MEDIUM, LOW = "HIGH", "MEDIUM", "LOW"
 SEVERITIES = (HIGH, MEDIUM, LOW)
 MINT_STATES = ("UNSPENT", "SPENT", "PENDING")
-UNSPENT, OURS, OTHERS, STRANDED, OUTSTANDING, SPENT, UNKNOWN = (
-    "unspent", "reserved_by_this", "reserved_by_other", "stranded", "outstanding", "spent", "not_in_store",
-)  # fmt: skip
+OURS, OTHERS, UNKNOWN = "reserved_by_this", "reserved_by_other", "not_in_store"
 STORE_STATES = (UNSPENT, OURS, OTHERS, STRANDED, OUTSTANDING, SPENT, UNKNOWN)
 
 ABORT, FULL, MONITOR, PROCEED = (
@@ -139,7 +138,7 @@ def classify(store_state: str, mint_state: str) -> Pair:
 
 def store_state_of(state: str, reserved_by: str | None, operation_id: str | None) -> str | None:
     """The column of the table for a token's state; None for one that holds no proofs."""
-    if state == "reserved":
+    if state == RESERVED:
         return OURS if operation_id is not None and reserved_by == operation_id else OTHERS
     return state if state in (UNSPENT, STRANDED, OUTSTANDING, SPENT) else None
 

@@ -12,8 +12,10 @@ from ...storage.records import Operation, Reason
 from ..errors import InvalidArgument
 from ..loop.drive import Happened, Result, Run
 from ..loop.evidence import Evidence
-from .documents import Documents, read_documents
-from .reconcile_rules import CheckResult, Expected, KeyBook, KeysOf, judge_documents
+from .documents import Documents
+from .read_documents import read_documents
+from .reconcile_rules import Expected, KeyBook, KeysOf, judge_documents
+from .tally import CheckResult
 
 NOTHING_EXPECTED = Expected()
 

@@ -4,72 +4,25 @@ texts name documents and numbers, never secrets."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from attrs import define, field, frozen
 
-from ...machines.money import conserved, is_amount
+from ...machines.money import is_amount
+from ...machines.token.states import RESERVED, SPENT, UNSPENT
 from ...storage.batch import proof_key
-from ...storage.records import InputRef, Operation, Proof
+from ...storage.records import InputRef, Proof
 from ..audit.verify import chain_holds
 from ..cashu import crypto
 from ..cashu.keysets import Keysets, MintSilent
 from ..cashu.port import Keyset
-from ..operations.melt.fences import done, fenced_amount
-from ..tokens.token_ids import deposit_id, fence_id, fenced_id, minted_id
+from ..loop.known import is_known
+from ..operations.hooks import checks_of
 from .documents import Documents
+from .tally import CheckResult, Tally, made_token, value_of
 
 KeysOf = Callable[[str], Keyset | None]
 """The keys of a keyset; None when the mint does not answer."""
-
-
-@frozen
-class CheckResult:
-    """One named check. ``expected`` and ``found`` hold what differed, by what it is about."""
-
-    name: str
-    passed: bool
-    compared: int
-    expected: Mapping[str, Any]
-    found: Mapping[str, Any]
-    not_checked: tuple[str, ...]
-    duration_ms: float
-
-    def texts(self) -> tuple[str, ...]:
-        """One sentence per difference."""
-        return tuple(
-            f"{self.name}: {what}: expected {self.expected[what]}, found {self.found[what]}"
-            for what in self.expected
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            "name": self.name,
-            "passed": self.passed,
-            "compared": self.compared,
-            "expected": dict(self.expected),
-            "found": dict(self.found),
-            "not_checked": list(self.not_checked),
-            "duration_ms": round(self.duration_ms, 3),
-        }
-
-
-@define
-class Tally:
-    """What one check compared and what differed."""
-
-    compared: int = 0
-    expected: dict[str, Any] = field(factory=dict)
-    found: dict[str, Any] = field(factory=dict)
-    not_checked: list[str] = field(factory=list)
-
-    def that(self, what: str, found: Any, expected: Any = True) -> None:
-        """Compare one thing."""
-        self.compared += 1
-        if found != expected:
-            self.expected[what], self.found[what] = expected, found
 
 
 @frozen
@@ -128,18 +81,15 @@ def _timed(name: str, check: Callable[[Tally], None]) -> CheckResult:
     )
 
 
-def is_settled(op: Operation) -> bool:
-    """Whether a payment is stored with everything that belongs to it."""
-    return op.kind == "melt" and op.state in ("settled", "reconciled", "discrepant")
-
-
 # -- transaction_completeness: what must exist, and nothing else ---------------------------------------
 
 
 def _complete(tally: Tally, docs: Documents) -> None:
     op = docs.operation
-    if is_settled(op):
-        tally.that("the payment is recorded", op.payment is not None)
+    checks_of(op).completes(tally, docs)
+    if not is_known(op):
+        ref = op.machine
+        tally.not_checked.append(f"what only {ref.name}@{ref.version} tells: this program does not have it")
     tally.that("keep is named exactly when it has value", op.keep_token_id is not None, op.keep_total > 0)
     tally.that(
         "change is named exactly when it has value", op.change_token_id is not None, op.change_amount > 0
@@ -159,63 +109,15 @@ def _complete(tally: Tally, docs: Documents) -> None:
 def _balanced(tally: Tally, docs: Documents, expected: Expected) -> None:
     op = docs.operation
     for token_id, token in sorted(docs.tokens.items()):
-        tally.that(f"{token_id}: total", token.total_amount, _value(token.proofs))
+        tally.that(f"{token_id}: total", token.total_amount, value_of(token.proofs))
         bad = sum(not is_amount(proof.amount) for proof in token.proofs)
         tally.that(f"{token_id}: proofs without a whole positive amount", bad, 0)
-    if op.kind == "melt":
-        _melt_sums(tally, docs)
-    else:
-        _other_sums(tally, docs)
+    checks_of(op).sums(tally, docs)
     if docs.wallet is not None:
         tally.that("the wallet's balance", dict(docs.wallet.told), dict(docs.wallet.counted))
         if expected.unspent_balance is not None:
-            counted = docs.wallet.counted.get("unspent", 0)
+            counted = docs.wallet.counted.get(UNSPENT, 0)
             tally.that("the wallet's unspent balance", counted, expected.unspent_balance)
-
-
-def _melt_sums(tally: Tally, docs: Documents) -> None:
-    op, inputs = docs.operation, sum(part.amount for part in docs.operation.inputs)
-    if is_settled(op):
-        fee = op.payment.lightning_fee if op.payment else None
-        loss = 0 if op.evidence == "caller" else op.loss  # sources that others used are theirs to account for
-        parts = (op.amount, fee or 0, op.input_fee, op.keep_total, op.change_amount, loss)
-        tally.that("the Lightning fee is known", fee is not None)
-        tally.that(
-            "sources + surplus = amount + fees + keep + change + loss",
-            op.sources_total + op.surplus,
-            sum(parts),
-        )
-        tally.that("no part is negative", conserved(sum(parts), *parts))
-    elif op.payment is None and op.inputs:
-        stranded = sum(part.amount for part in op.stranded)
-        tally.that("sources = inputs + stranded + keep", op.sources_total, inputs + stranded + op.keep_total)
-    if op.state == "written_off":
-        lost = [t for t in docs.tokens.values() if t.reserved_by == op.id and t.state == "spent"]
-        fenced = sum(fenced_amount(fence) + fence.input_fee for fence in done(op))
-        tally.that("the loss", op.loss, sum(token.total_amount for token in lost) - fenced)
-    back = 0
-    for fence in done(op):
-        name = fence_id(op.id, fence.generation) if fence.inputs else fenced_id(op.id)
-        back += fenced_amount(fence) + fence.input_fee
-        if name in docs.born:
-            tally.that(f"{name}: value at birth", docs.born[name].amount, fenced_amount(fence))
-    if back and op.state == "released" and op.watch_since is None:
-        tally.that("inputs = fences + their fees", inputs, back)
-
-
-def _other_sums(tally: Tally, docs: Documents) -> None:
-    op = docs.operation
-    own = f"operation:{op.id}"
-    name = {"issued": minted_id(op.id), "deposited": deposit_id(op.id)}.get(op.state)
-    if name is not None and name in docs.born:
-        tally.that(f"{name}: value at birth", docs.born[name].amount, op.amount)
-    if op.kind == "check" and op.state == "corrected" and docs.tombstone is None:
-        gone = sum(r.data.get("amount", 0) for r in docs.trail if r.event == "correct_spent")
-        tally.that("value that was corrected", gone, op.amount)
-    event = {"retried": "retry", "written_off": "write_off"}.get(op.state)
-    if op.kind == "check" and event is not None and docs.tombstone is None:
-        changed = sum(r.data.get("amount", 0) for r in docs.trail if r.entity != own and r.event == event)
-        tally.that("value of the stranded tokens", changed, op.amount)
 
 
 # -- source_token_status: every source is spent --------------------------------------------------------
@@ -238,15 +140,12 @@ def _source(tally: Tally, docs: Documents, part: InputRef) -> None:
     if token is None:
         return
     tally.that(f"{part.token_id}: owner", token.npub == op.npub)
-    fences = done(op)  # after a release a part may have come back, and the rest been used
-    whole = op.watch_since is None or any(not fence.inputs for fence in fences)
-    fenced = bool(fences) and op.state == "released" and whole
-    if is_settled(op) or fenced:
-        tally.that(f"{part.token_id}: state", token.state, "spent")
+    if checks_of(op).spends(op):
+        tally.that(f"{part.token_id}: state", token.state, SPENT)
         tally.that(f"{part.token_id}: the time it was spent is stored", token.spent_at is not None)
         if op.watch_since is None:  # once freed, others may have split it
             tally.that(f"{part.token_id}: value", token.total_amount, part.amount)
-    elif op.finished_at is not None and token.state == "reserved":
+    elif op.finished_at is not None and token.state == RESERVED:
         tally.that(
             f"{part.token_id}: is held by an operation that has ended", token.reserved_by == op.id, False
         )
@@ -258,42 +157,13 @@ def _source(tally: Tally, docs: Documents, part: InputRef) -> None:
 def _change(tally: Tally, docs: Documents, keys: KeysOf, expected: Expected) -> None:
     op = docs.operation
     if op.keep_token_id is not None:
-        _made_token(tally, docs, op.keep_token_id, "change", op.keep_total)
+        made_token(tally, docs, op.keep_token_id, "change", op.keep_total)
     if op.change_token_id is not None:
-        _made_token(tally, docs, op.change_token_id, "change", op.change_amount)
-    for fence in done(op):
-        name = fence_id(op.id, fence.generation) if fence.inputs else fenced_id(op.id)
-        _made_token(tally, docs, name, "change", None)
-    if op.state == "issued":
-        _made_token(tally, docs, minted_id(op.id), "minted", op.amount)
-    if op.state == "deposited":
-        _made_token(tally, docs, deposit_id(op.id), "received", op.amount)
-    if op.kind == "mint" and op.finished_at is not None and op.state != "issued":
-        token = docs.tokens.get(minted_id(op.id))
-        if token is not None:
-            tally.that(f"{token.transaction_id}: state", token.state, "failed")
+        made_token(tally, docs, op.change_token_id, "change", op.change_amount)
+    checks_of(op).made(tally, docs)
     _counted(tally, docs, "keep proofs", op.keep_token_id, expected.keep_proofs_count)
     _counted(tally, docs, "change proofs", op.change_token_id, expected.melt_change_proofs_count)
     _signatures(tally, docs, keys)
-
-
-def _made_token(tally: Tally, docs: Documents, token_id: str, kind: str, amount: int | None) -> None:
-    """A token this operation made; it may have been used since, but has no other origin."""
-    op, token = docs.operation, docs.tokens.get(token_id)
-    if token is None:
-        return  # transaction_completeness says so
-    tally.that(f"{token_id}: type", token.transaction_type, kind)
-    if kind == "change":
-        tally.that(f"{token_id}: parent", token.metadata.parent_transaction_id, op.id)
-    same = (token.npub, token.mint_url, token.unit) == (op.npub, op.mint_url, op.unit)
-    tally.that(f"{token_id}: owner, mint and unit are the operation's", same)
-    born = docs.born.get(token_id)
-    if amount is not None and born is not None and kind == "change":
-        tally.that(f"{token_id}: value at birth", born.amount, amount)
-    if token.version == (2 if kind == "minted" else 1):
-        tally.that(f"{token_id}: state", token.state, "unspent")
-        if amount is not None:
-            tally.that(f"{token_id}: value", _value(token.proofs), amount)
 
 
 def _counted(tally: Tally, docs: Documents, what: str, token_id: str | None, wanted: int | None) -> None:
@@ -350,7 +220,3 @@ def _audited(tally: Tally, docs: Documents) -> None:
     counted = sum(span.last - span.first + 1 for span in spans)
     counted += sum(record.entity == own for record in docs.trail)
     tally.that("records of the operation itself", counted, op.version)
-
-
-def _value(proofs: Iterable[Proof]) -> int:
-    return sum(proof.amount for proof in proofs)

@@ -18,8 +18,10 @@ from ..cashu.keysets import Keysets
 from ..loop.draft import Draft
 from ..loop.drive import Run
 from ..loop.driver import Driver
+from ..operations.shared.discrepancy import settled_before, told_of
 from ..settings import Settings
-from .documents import Documents, read_documents, wallet_sums
+from .documents import Documents
+from .read_documents import read_documents, wallet_sums
 from .reconcile import NOTHING_EXPECTED, ReconcileReport, found_as_event, happened, has_ended, report_on
 from .reconcile_rules import KeyBook
 from .wallet_preflight import Progress, Wallet, new_check, store_check
@@ -147,11 +149,10 @@ class Sweep:
         if report.validation_passed:
             return
         with self.store.snapshot() as reader:
-            told = reader.operations(OperationQuery(parent_id=op.id, states=("discrepant",), limit=1))
-            settled = reader.operations(OperationQuery(parent_id=op.id, states=("resolved",), limit=1))
-        known = told[0].id if told else op.id if op.state == "discrepant" else None
+            told, settled = told_of(reader, op), settled_before(reader, op)
+        known = None if told is None else told.id
         if known is None and has_ended(op):
-            name = _check_id(op.id, settled[0].id if settled else "")
+            name = _check_id(op.id, settled)
             try:
                 report = attrs.evolve(report, check_id=self.store_report(op, report, name).id)
             except Duplicate:

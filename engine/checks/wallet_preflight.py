@@ -10,7 +10,9 @@ from functools import partial
 import attrs
 from attrs import define, field, frozen
 
+from ...machines.check.table import CHECK
 from ...machines.registry import latest
+from ...machines.token.states import OUTSTANDING, RESERVED, SPENT, STRANDED, UNSPENT
 from ...storage.batch import proof_key
 from ...storage.errors import Conflict, page_of
 from ...storage.port import Store, TokenQuery
@@ -38,7 +40,7 @@ from .preflight_table import (
     store_state_of,
 )
 
-LOOKED_AT = ("unspent", "reserved", "stranded", "outstanding", "spent")
+LOOKED_AT = (UNSPENT, RESERVED, STRANDED, OUTSTANDING, SPENT)
 Progress = Callable[[int, int], None]
 
 
@@ -224,7 +226,7 @@ class Lookover:
 def new_check(wallet: Wallet, amount: int, now: int, parent_id: str | None = None) -> Operation:
     """A check that nobody has stored yet."""
     op = requests.new_operation(
-        "check", now=now, npub=wallet.npub, mint_url=wallet.mint_url, unit=wallet.unit, amount=amount,
+        CHECK.name, now=now, npub=wallet.npub, mint_url=wallet.mint_url, unit=wallet.unit, amount=amount,
         wallet_id=wallet.wallet_id,
     )  # fmt: skip
     return attrs.evolve(op, method=None, parent_id=parent_id)
@@ -238,7 +240,7 @@ def store_check(
     actor: str = "engine",
 ) -> Operation:
     """Commit the one step of a check."""
-    run = new_run(Draft(latest("check"), op, stored=False, actor=actor))
+    run = new_run(Draft(latest(CHECK.name), op, stored=False, actor=actor))
     driver.take(run, happened)
     return driver.drive(run, 0)
 
@@ -263,9 +265,7 @@ def _unspent_parts(
 ) -> tuple[Chosen, ...]:
     """What can be corrected in one commit: of a token that the index does not name nothing is split off,
     and of two that hold the same proof the one that the index names goes first."""
-    tokens = {
-        token.transaction_id: token for _, (_, token) in where if token.state in ("unspent", "stranded")
-    }
+    tokens = {token.transaction_id: token for _, (_, token) in where if token.state in (UNSPENT, STRANDED)}
     parts, taken = [], set[str]()
     for token_id, token in sorted(tokens.items(), key=lambda t: (t[0] not in owners.values(), t[0])):
         wanted = {proof.secret: name for name, (proof, holder) in where if holder.transaction_id == token_id}

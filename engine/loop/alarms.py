@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from ...storage.catalogue import FUNDING_FAILURE, MELT_FAILURE
 from ...storage.records import Operation
-from .known import machine_of
+from ..operations import hooks
 
 
 def alarm_of(op: Operation) -> str | None:
-    """The alarm of a parked operation, else None. CRITICAL_MELT_FAILURE: its payment is proven or possible,
-    that is, its request may have been sent, or the caller recorded that it paid. CRITICAL_FUNDING_FAILURE:
-    the mint called its invoice PAID."""
-    if op.kind == "mint":
-        alarm = FUNDING_FAILURE if op.paid_seen_at is not None else None
-    elif op.kind == "melt":
-        alarm = MELT_FAILURE if op.payment is not None or op.sent_at is not None else None
-    else:
-        alarm = None
-    return alarm if alarm and machine_of(op).state(op.state).kind == "parked" else None
+    """The alarm of a parked operation, else None. CRITICAL_MELT_FAILURE: its payment is proven or possible.
+    CRITICAL_FUNDING_FAILURE: the mint called its invoice PAID."""
+    alarm = hooks.alarm_of(op)
+    return alarm if alarm and op.kind_of_state == "parked" else None

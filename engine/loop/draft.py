@@ -97,11 +97,14 @@ class Draft:
     def advance(self, decision: Decision, now: int, data: Mapping[str, Any]) -> None:
         """Stage an accepted decision about the operation itself. Effects are staged after it."""
         version = self.operation.version + 1
+        state = self.machine.state(decision.next_state)
         self._record(self.machine, decision, operation_entity(self.operation.id), version, now, data)
         self.operation = attrs.evolve(
             self.operation,
             prev_state=None if decision.state == NONE else decision.state,
             state=decision.next_state,
+            kind_of_state=state.kind,
+            ends=state.ends,
             version=version,
             updated_at=now,
         )

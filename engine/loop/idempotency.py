@@ -11,11 +11,11 @@ from ...machines.registry import latest
 from ...storage.errors import Conflict, Duplicate
 from ...storage.port import Store
 from ...storage.records import DedupRecord, Operation
-from ..api.outcome import quote_not_ours_reason, raise_if_rejected
 from ..errors import InvalidArgument, Refused
+from ..operations.shared.rejected import quote_not_ours_reason, raise_if_rejected
 from ..ports import Clock
 from ..settings import Settings
-from . import new_operation
+from . import known, new_operation
 from .draft import Draft
 from .drive import Happened, NotYet, Run
 from .driver import Driver
@@ -129,7 +129,7 @@ class Admission:
         raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
 
     def _follow(self, op: Operation, first: Operation, waiting: Waiting) -> Operation:
-        if first.state == "prepared" and first.policy.two_step and not op.policy.two_step:
+        if known.waits_for_confirmation(first) and not op.policy.two_step:
             raise Refused(
                 "this payment is prepared already and waits for confirm or cancel",
                 code="WAITS_FOR_CALLER",

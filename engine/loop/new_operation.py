@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import attrs
-
-from ...machines.melt.table import ENDED_UNPAID
 from ...machines.registry import latest
+from ...machines.token.states import SPENT, UNSPENT
 from ...storage.batch import DedupTake
-from ...storage.port import AuditQuery, OperationQuery, Reader, Store, TokenQuery
+from ...storage.port import Reader, Store, TokenQuery
 from ...storage.records import DedupRecord, Idempotency, MachineRef, Operation, Policy, Token
 from ...storage.secret import Secret
 from ..api import arguments
-from ..audit.verify import every_record
 from ..errors import InvalidArgument, NotFound, Refused
+from ..operations.shared.discrepancy import corrected_sources, open_discrepancies, touched_by
 from ..settings import Settings
 from ..tokens.ids import new_transaction_id, operation_hash, request_hash, validate_transaction_id
 from ..tokens.token_ids import derived_ids
-from .draft import Draft
+from .draft import Draft, token_entity
+from .known import state_of
 
 KEYED_ON_UNPAID = "fence"
 """What an idempotency key binds of a caller that says nothing about it, whatever the default is by now:
@@ -115,7 +114,7 @@ def by_id(store: Store, op: Operation) -> Operation | None:
     same = (stored.kind, stored.policy.two_step) == (op.kind, op.policy.two_step)
     same = same and dedup_key(stored) == dedup_key(op) and stored.hold_until is None
     keyed = op.idempotency is None or stored.idempotency == op.idempotency
-    if not same or not keyed or stored.evidence == "caller" or stored.state in ENDED_UNPAID:
+    if not same or not keyed or stored.evidence == "caller" or stored.ends == "unpaid":
         raise taken_id(op)
     return stored
 
@@ -147,9 +146,9 @@ def duplicate_of(store: Store, op: Operation, now: int) -> tuple[Operation | Non
     if record is None or record.expires_at <= now:
         return None, record
     first = store.operation(record.operation_id)
-    if first is None or first.state in ENDED_UNPAID or was_refused(first):
+    if first is None or first.ends == "unpaid" or was_refused(first):
         return None, record
-    if first.state == "written_off" and first.payment is None:
+    if first.ends == "lost" and first.payment is None:
         return None, record
     return first, record
 
@@ -157,7 +156,7 @@ def duplicate_of(store: Store, op: Operation, now: int) -> tuple[Operation | Non
 def was_refused(op: Operation) -> bool:
     """Whether the mint refused the payment, so that its owner may try the invoice again while what became of
     the request is still watched."""
-    return op.refused_for is not None and op.state in ("watching", "stuck")
+    return op.refused_for is not None and state_of(op).frees
 
 
 def take_dedup(draft: Draft, previous: DedupRecord | None, settings: Settings, now: int) -> None:
@@ -197,7 +196,7 @@ def sources_of(store: Reader, op: Operation) -> tuple[Token, ...]:
 def free_sources(store: Reader, op: Operation) -> tuple[Token, ...]:
     """The explicit sources, all of them free. Code CONCURRENT_OPERATION too."""
     tokens = sources_of(store, op)
-    held = {token.transaction_id: token.reserved_by for token in tokens if token.state != "unspent"}
+    held = {token.transaction_id: token.reserved_by for token in tokens if token.state != UNSPENT}
     if held:
         raise concurrent(held)
     return tokens
@@ -231,58 +230,18 @@ def check_sources(store: Store, op: Operation) -> None:
     open_ones = open_discrepancies(store, op.npub)
     if open_ones:
         touching = sorted(
-            {o for token in tokens.values() for o in _touched_by(store, token) & open_ones.keys()}
+            {o for token in tokens.values() for o in touched_by(store, token) & open_ones.keys()}
         )
         if touching:
             raise _blocked(tokens, sorted({open_ones[name] for name in touching}))
-    held = {t.transaction_id: t.reserved_by for t in tokens.values() if t.state != "unspent"}
+    held = {t.transaction_id: t.reserved_by for t in tokens.values() if t.state != UNSPENT}
     lost = corrected_sources(
-        store, [i for i, t in tokens.items() if t.state == "spent" and t.reserved_by is None]
+        store, [i for i, t in tokens.items() if t.state == SPENT and t.reserved_by is None]
     )
     if lost:
         raise _blocked(lost, [])
     if held:
         raise concurrent(held)
-
-
-def open_discrepancies(store: Store, npub: str) -> dict[str, str]:
-    """Operations of a wallet whose documents contradict one another, each with the parked operation
-    that says so: itself, or the check that looked at it."""
-    found: dict[str, str] = {}
-    query = OperationQuery(npub=npub, states=("discrepant",), limit=1000)
-    while True:
-        page = store.operations(query)
-        for op in page:
-            found[op.id] = op.id
-            if op.parent_id is not None:
-                found[op.parent_id] = op.id
-        if len(page) < query.limit:
-            return found
-        query = attrs.evolve(query, after=(page[-1].created_at, page[-1].id))
-
-
-def _touched_by(store: Store, token: Token) -> set[str]:
-    """Every operation that changed, holds, or is the parent of a token."""
-    trail = every_record(store, AuditQuery(entity=f"token:{token.transaction_id}"))
-    named = {token.reserved_by, token.metadata.parent_transaction_id} - {None}
-    return {record.operation_id for record in trail} | {str(name) for name in named}
-
-
-def corrected_sources(store: Store, ids: Iterable[str]) -> tuple[str, ...]:
-    """Those of the tokens that lost value because the mint called proofs SPENT."""
-    return tuple(token_id for token_id in ids if _was_corrected(store, token_id))
-
-
-def _was_corrected(store: Store, token_id: str) -> bool:
-    trail = list(every_record(store, AuditQuery(entity=f"token:{token_id}")))
-    if any(record.event == "correct_spent" for record in trail):
-        return True
-    batches = {record.batch_id for record in trail if record.event == "split"}
-    return any(
-        record.event == "correct_spent"
-        for batch_id in sorted(batches)
-        for record in every_record(store, AuditQuery(batch_id=batch_id))
-    )
 
 
 def _blocked(tokens: Iterable[str], operations: list[str]) -> Refused:
@@ -297,8 +256,8 @@ def _blocked(tokens: Iterable[str], operations: list[str]) -> Refused:
 def lost_race(store: Store, op: Operation, entity: str | None) -> Refused:
     """CONCURRENT_OPERATION after a lost race for tokens the engine chose: which one was taken
     (``token:<id>``, as the store named it) and who has it now. Another owner's token is not named."""
-    kind, _, token_id = (entity or "").partition(":")
-    token = store.token(token_id) if kind == "token" and token_id else None
+    token_id = (entity or "").removeprefix(token_entity(""))
+    token = store.token(token_id) if entity == token_entity(token_id) and token_id else None
     if token is None or token.npub != op.npub:
         return concurrent({})
     return concurrent({token_id: token.reserved_by})

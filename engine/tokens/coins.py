@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...machines.token.states import STRANDED, UNSPENT
 from ...storage.port import Held, HeldCoins, Reader, Store
 from ...storage.records import Operation
 from ..cashu.keysets import Keysets, MintSilent
@@ -17,14 +18,14 @@ def balance_of(
     not answer what is remembered counts."""
     with store.snapshot() as moment:
         held = moment.balance(npub, mint_url)
-        mints = {h.mint_url for h in held if h.state == "unspent" and h.amount}
+        mints = {h.mint_url for h in held if h.state == UNSPENT and h.amount}
         telling = ask_mints or any(keysets.knows_refused(name) for name in mints)
         coins = moment.coins_by_keyset(npub, mint_url) if mints and telling else ()
     asked = {name for name in mints if ask_mints and _answers(keysets, name)}
     refused = [
         coin
         for coin in coins
-        if coin.state == "unspent"
+        if coin.state == UNSPENT
         and keysets.known_refused(coin.mint_url, coin.unit, coin.keyset_id, just_read=coin.mint_url in asked)
     ]
     return _by_wallet(held, refused)
@@ -37,8 +38,8 @@ def _by_wallet(held: Sequence[Held], refused: Sequence[HeldCoins]) -> dict[tuple
         states[h.state] = states.get(h.state, 0) + h.amount
     for coin in refused:
         states = wallets[coin.mint_url, coin.unit]
-        states["unspent"] -= coin.amount
-        states["stranded"] = states.get("stranded", 0) + coin.amount
+        states[UNSPENT] -= coin.amount
+        states[STRANDED] = states.get(STRANDED, 0) + coin.amount
     return wallets
 
 
@@ -57,4 +58,4 @@ def stranded_value(reader: Reader, keysets: Keysets, op: Operation) -> int:
         coin for coin in reader.coins_by_keyset(op.npub, op.mint_url, op.wallet_id) if coin.unit == op.unit
     ]
     honoured = keysets.honoured_fees(op.mint_url, op.unit, [coin.keyset_id for coin in coins])
-    return sum(coin.amount for coin in coins if coin.state == "stranded" or coin.keyset_id not in honoured)
+    return sum(coin.amount for coin in coins if coin.state == STRANDED or coin.keyset_id not in honoured)

@@ -10,6 +10,7 @@ import attrs
 from attrs import define, field, frozen
 
 from ...machines.money import input_fee
+from ...machines.token.states import UNSPENT
 from ...storage.port import Reader, Store, TokenQuery
 from ...storage.records import Operation, Proof, Token
 from ...storage.secret import Secret
@@ -200,7 +201,7 @@ def candidates(moment: Reader, op: Operation, need: int, limit: int) -> tuple[tu
     then the largest that would not, and whether there are no others below ``need``. Both come from an
     index; at most ``limit`` are read."""
     wallet = TokenQuery(
-        npub=op.npub, wallet_id=op.wallet_id, mint_url=op.mint_url, unit=op.unit, states=("unspent",)
+        npub=op.npub, wallet_id=op.wallet_id, mint_url=op.mint_url, unit=op.unit, states=(UNSPENT,)
     )
     alone = moment.tokens(attrs.evolve(wallet, min_total=need, smallest_first=True, limit=max(1, limit // 4)))
     rest = limit - len(alone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..spec import NONE, Ends, Event, Machine, Refuse, State, edges
 from . import guards as g
+from . import guards_change as c
 from . import guards_fences as f
 from . import guards_refusal as r
 from .facts import MeltFacts
@@ -326,16 +327,16 @@ MELT: Machine[MeltFacts] = Machine(
                forbids=(f.refusal_means_inputs_gone, f.refused_for_good, f.new_outputs_may_help),
                effects=("record_reason", "note_refusal"), reason="one refusal may be a mood; it is counted"),
         *edges("24", "change_received", "paid", "settled",
-               requires=(g.change_in_bounds, g.change_verified, g.blanks_used_once), effects=("store_change",),
+               requires=(c.change_in_bounds, c.change_verified, c.blanks_used_once), effects=("store_change",),
                reason="the change is ours"),
         *edges("24b", "change_received", "paid", "settled",
-               requires=(g.change_above_owed, g.change_verified, g.blanks_used_once), forbids=(g.change_in_bounds,), effects=("store_change", "alarm"),
+               requires=(c.change_above_owed, c.change_verified, c.blanks_used_once), forbids=(c.change_in_bounds,), effects=("store_change", "alarm"),
                reason="more than is owed was signed to us: it is ours, and told"),
-        *edges("25", "change_complete_empty", "paid", "settled", requires=(g.owed_min_is_zero, g.repeatedly_empty),
+        *edges("25", "change_complete_empty", "paid", "settled", requires=(c.owed_min_is_zero, c.repeatedly_empty),
                effects=("store_change",), reason="nothing is owed"),
-        *edges("25b", "change_seen_empty", "paid", None, requires=(g.owed_min_is_zero, g.first_seen_empty),
+        *edges("25b", "change_seen_empty", "paid", None, requires=(c.owed_min_is_zero, c.first_seen_empty),
                effects=("stamp_empty",), reason="the window counts from the first such answer"),
-        *edges("26", "change_missing", "paid", "attention", forbids=(g.attempts_left,),
+        *edges("26", "change_missing", "paid", "attention", forbids=(c.attempts_left,),
                effects=("record_reason", "alarm"), reason="owed change did not come"),
         *edges("27", "reconcile_passed", "settled", "reconciled", requires=(g.documents_agree,),
                reason="every document checked"),
@@ -431,5 +432,5 @@ MELT: Machine[MeltFacts] = Machine(
     ),
 )  # fmt: skip
 
-ENDED_UNPAID = MELT.ended("unpaid")
-"""The final states in which nothing was paid: claim, quote and duplicate window are free again."""
+DETOURS = ("splitting", "held", "contested")
+"""States beside the good path that a small drawing leaves out."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from .storage.errors import StoreUnsupported
 from .storage.port import Store
+from .storage.rules.machines import BUILT_IN, Machines
 
 _KNOWN: Final = (
     "sqlite:///wallet.db, sqlite:////srv/wallet.db, mongodb://host/database?replicaSet=rs0, "
@@ -13,7 +14,7 @@ _KNOWN: Final = (
 )
 
 
-def open_store(url: str, *, create: bool = True) -> Store:
+def open_store(url: str, *, create: bool = True, machines: Machines | None = None) -> Store:
     """The store at ``url``, ready to use; a context manager that closes it.
 
     | URL | store |
@@ -22,23 +23,25 @@ def open_store(url: str, *, create: bool = True) -> Store:
     | ``mongodb://host/database?replicaSet=rs0`` | production: a replica set, many processes and machines |
     | ``memory://``, ``memory://name`` | tests only: private, or shared by name inside the process |
 
-    ``create=False`` refuses to make a new SQLite file, or the collections, indexes and validators
-    of a MongoDB database. Raises StoreUnsupported for a URL, server
-    or schema that this release cannot work with, StoreUnavailable when the place cannot be reached.
-    """
+    ``create=False`` refuses to make a new SQLite file, or the collections, indexes and validators of a
+    MongoDB database. ``machines`` are those of the program (default: those of this release); a store that
+    lacks one gets it, and keeps all that it has. Raises StoreUnsupported for a URL, server or schema that
+    this release cannot work with, with code MACHINE_CHANGED when the store knows another machine under the
+    same name and version, StoreUnavailable when the place cannot be reached."""
+    known = machines or BUILT_IN
     scheme = url.partition("://")[0] if isinstance(url, str) and "://" in url else ""
     if scheme == "sqlite":
         from .storage.sqlite.store import SqliteStore
 
-        return SqliteStore(url, create=create)
+        return SqliteStore(url, create=create, machines=known)
     if scheme == "memory":
         from .storage.memory import open_memory
 
-        return open_memory(url)
+        return open_memory(url, machines=known)
     if scheme in ("mongodb", "mongodb+srv"):
         from .storage.mongo.open import open_mongo
 
-        return open_mongo(url, create=create)
+        return open_mongo(url, create=create, machines=known)
     # Only the scheme is shown: the rest of an unknown URL may hold a password.
     shown = scheme if scheme.replace("+", "").isalnum() and len(scheme) <= 20 else "no known scheme"
     raise StoreUnsupported(f"cannot open a store with {shown!r}; known are {_KNOWN}")

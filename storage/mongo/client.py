@@ -15,11 +15,12 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from ..errors import StorageError, StoreUnavailable, StoreUnsupported
+from ..rules.machines import BUILT_IN, Machines
 from .calls import Calls, Left
 from .gateway import Document, GatewayUnavailable, Reads, Sort, Transaction
 from .schema import AUDIT, TOMBSTONES
 from .session import SessionReads, SessionWrites, asked, named, outcome_of
-from .setup import check_server, create, problems, refuse
+from .setup import check_schema, check_server, create, problems, put_rules_right, refuse, stored_machines
 
 T = TypeVar("T")
 
@@ -44,6 +45,8 @@ class ClientGateway:
     """:class:`~nutstate.storage.mongo.gateway.Gateway` over ``client``, which it closes."""
 
     def __init__(self, client: MongoClient[Document], database: str, budget: Budget | None = None) -> None:
+        self.lacking: frozenset[str] = frozenset()
+        self._machines = BUILT_IN
         self._client = client
         self._budget = budget or Budget()
         self._calls = Calls()
@@ -62,20 +65,39 @@ class ClientGateway:
         )
         self._linear = self._database.with_options(read_concern=ReadConcern("linearizable"))
 
-    def prepare(self, create_missing: bool) -> None:
-        """Check the server, the collections, indexes and validators, after making what is missing if
-        ``create_missing``. StoreUnsupported if anything is not as it must be."""
+    def prepare(self, create_missing: bool, machines: Machines) -> None:
+        """Check the server, the schema, the collections, indexes, validators and machines, after making what
+        is missing if ``create_missing``. Without it a machine that the database does not know is no obstacle:
+        it is told by :attr:`lacking`. StoreUnsupported if anything else is not as it must be."""
+        self._machines = machines
+
+        def look() -> None:
+            hello = self._client.admin.command("hello")
+            check_server(hello, tuple(self._client.server_info()["versionArray"]))
+            check_schema(self._database)
+            wrong = problems(self._database, machines)
+            if wrong and create_missing:
+                create(self._database, machines)
+                wrong = problems(self._database, machines)
+            machines.missing_in(stored_machines(self._database).hashes)
+            lacking = [] if create_missing else [p for p in wrong if p.kind == "machine" and p.fixable]
+            refuse([problem for problem in wrong if problem not in lacking])
+            self.lacking = frozenset(problem.name for problem in lacking)
+
+        self._set_up(look)
+
+    def restore_rules(self) -> bool:
+        def restore() -> bool:
+            return put_rules_right(self._database, self._machines)
+
+        return not self.lacking and self._calls.run(lambda left: self._set_up(restore))
+
+    def _set_up(self, work: Callable[[], T]) -> T:
+        """``work`` on collections and validators, in its time. StoreUnavailable, StoreUnsupported."""
         failure: StorageError
         try:
             with pymongo.timeout(self._budget.start_s):
-                hello = self._client.admin.command("hello")
-                check_server(hello, tuple(self._client.server_info()["versionArray"]))
-                wrong = problems(self._database)
-                if wrong and create_missing:
-                    create(self._database)
-                    wrong = problems(self._database)
-                refuse(wrong)
-            return
+                return work()
         except PyMongoError as error:
             failure = StoreUnavailable(named(error))
             if isinstance(error, OperationFailure) and error.code in _NO_RIGHTS:

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from bson import DBRef, ObjectId
 
-from ...machines.melt.table import ENDED_UNPAID
 from ...machines.token.table import STATUS_OF_STATE
 from ..errors import InvalidBatch
 from ..records import AuditRecord, DedupRecord, Operation, Token, Tombstone
@@ -105,7 +104,7 @@ def quote_is_open(operation: Operation) -> bool:
     """Whether no other operation may have the same quote: not once it ended unpaid, nor once it was refused
     and let go of the invoice for another attempt (a mint may answer that with the same quote)."""
     let_go = operation.refused_for is not None and operation.claim is None
-    return operation.state not in ENDED_UNPAID and not let_go
+    return operation.ends != "unpaid" and not let_go
 
 
 def operation_document(operation: Operation) -> Document:

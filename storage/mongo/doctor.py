@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import pymongo
+from attrs import define, field
 from bson import ObjectId
 from bson.errors import BSONError
 from pymongo import MongoClient, ReadPreference
@@ -14,17 +15,20 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from ..doctor import Finding, Report
-from ..errors import StoreUnsupported
+from ..doctor import Finding, Report, of_machines
+from ..errors import StorageError, StoreUnsupported
+from ..migration import Migration
+from ..rules.machines import Machines
 from .client import DURABLE
 from .doctor_server import Server, is_logged_in, of_server
 from .doctor_url import of_url, standalone, why_not_reached
 from .gateway import Document
+from .migrate import migrate, planned
 from .open import Address, address, connect
-from .rules import VALIDATORS
-from .schema import COLLECTIONS, INDEXES, MONGO_SCHEMA_VERSION
+from .rules import validator
+from .schema import COLLECTIONS, INDEXES, MACHINES, MONGO_SCHEMA_VERSION
 from .session import named
-from .setup import Problem, create, problems
+from .setup import Problem, create, problems, schema_of, stored_machines
 
 CONNECT_S: Final = 5.0
 LOOK_S: Final = 15.0
@@ -39,14 +43,15 @@ _CHECKS: Final = {
     "index": "indexes",
     "schema": "schema version",
     "documents": "documents",
+    "machine": "machines",
 }
 
 
-def examine_mongo(url: str, *, fix: bool = False) -> Report:
+def examine_mongo(url: str, *, fix: bool = False, machines: Machines) -> Report:
     """The report on the database of ``url``; with ``fix``, after putting right what can be."""
     place = address(url)
     findings = list(of_url(place))
-    fixed: list[str] = []
+    done = _Done()
     with connect(place) as client:
         try:
             with pymongo.timeout(CONNECT_S):
@@ -64,16 +69,30 @@ def examine_mongo(url: str, *, fix: bool = False) -> Report:
                 fix = False
                 text = f"nothing was changed, because of this: {in_the_way[0].check}: {in_the_way[0].text}"
                 findings.append(Finding("fix", "error", text))
-            for finding in _of_database(client, server, place, fixed if fix else None):
+            for finding in _of_database(client, server, place, machines, done, fix=fix):
                 findings.append(finding)
         except PyMongoError as error:
             text = f"the connection was lost while looking ({named(error)}); what follows was not looked at"
             findings.append(Finding("connection", "error", text, "Run it again."))
-    return Report(place.shown, tuple(findings), tuple(fixed))
+    return Report(place.shown, tuple(findings), tuple(done.fixed), done.migration)
+
+
+@define
+class _Done:
+    """What was put right, and the migration that was made or is needed."""
+
+    fixed: list[str] = field(factory=list)
+    migration: Migration | None = None
 
 
 def _of_database(
-    client: MongoClient[Document], server: Server, place: Address, fixed: list[str] | None
+    client: MongoClient[Document],
+    server: Server,
+    place: Address,
+    machines: Machines,
+    done: _Done,
+    *,
+    fix: bool,
 ) -> Iterator[Finding]:
     database = client.get_database(
         place.database,
@@ -82,25 +101,65 @@ def _of_database(
         read_preference=ReadPreference.PRIMARY,
     )
     try:
-        wrong = _problems(database)
+        done.migration = planned(schema_of(database))
+        if done.migration is not None and fix:
+            yield from _migrate(database, place, machines, done)
+        wrong = _problems(database, machines)
     except OperationFailure as error:
         if error.code != _UNAUTHORIZED:
             raise
         yield _refused(server, place)
         return
-    if wrong and fixed is not None:
-        yield from _fix(database, place)
-        before, wrong = wrong, _problems(database)
-        fixed += [_what_was_done(problem) for problem in before if problem not in wrong]
-    broken = list(_documents(database))
-    named_already = {finding.text.partition(":")[0] for finding in broken if finding.status == "error"}
-    yield from _shapes([p for p in wrong if p.kind != "documents" or p.name not in named_already])
-    yield from broken
+    except StorageError as error:
+        yield Finding("schema version", "error", error.message)
+        return
+    if wrong and fix and not any(problem.kind == "schema" and not problem.fixable for problem in wrong):
+        yield from _fix(database, place, machines)
+        before, wrong = wrong, _problems(database, machines)
+        done.fixed += [_what_was_done(problem) for problem in before if problem not in wrong]
+    if schema_of(database).is_ours:
+        stored = stored_machines(database)
+        broken = list(_documents(database, machines.beside(stored)))
+        named_already = {finding.text.partition(":")[0] for finding in broken if finding.status == "error"}
+        yield from _shapes([p for p in wrong if p.kind != "documents" or p.name not in named_already])
+        if MACHINES in database.list_collection_names():
+            yield from of_machines(stored, machines)
+        yield from broken
+    else:
+        yield from _older_or_newer(wrong, done.migration)
 
 
-def _problems(database: Database[Document]) -> list[Problem]:
+def _older_or_newer(wrong: Sequence[Problem], needed: Migration | None) -> Iterator[Finding]:
+    """Of a database of another schema only that is told: everything else would be compared with what it is
+    not."""
+    for problem in wrong:
+        hint = "Update nutstate; the database is left as it is."
+        if needed is not None:
+            hint = (
+                "Stop every program that uses the database and make a copy of it (mongodump); `doctor --fix` "
+                "migrates it, step by step, and goes on after an interruption."
+            )
+        yield Finding("schema version", "error", problem.text, hint, fixable=needed is not None)
+
+
+def _migrate(
+    database: Database[Document], place: Address, machines: Machines, done: _Done
+) -> Iterator[Finding]:
+    try:
+        with pymongo.timeout(FIX_S):
+            done.migration = migrate(database, machines)
+        done.fixed.append(f"migrated the database to schema {MONGO_SCHEMA_VERSION}")
+    except StorageError as error:
+        yield Finding("fix", "error", f"the database was not migrated: {error.message}")
+    except OperationFailure as error:
+        why = "this user may not" if error.code == _UNAUTHORIZED else named(error)
+        hint = f"Run it as a user with the role dbAdmin on {place.database}."
+        yield Finding("fix", "error", f"the database was not migrated: {why}", hint)
+
+
+def _problems(database: Database[Document], machines: Machines) -> list[Problem]:
     with pymongo.timeout(LOOK_S):
-        return problems(database)
+        return problems(database, machines)
 
 
 def _refused(server: Server, place: Address) -> Finding:
@@ -113,12 +172,14 @@ def _refused(server: Server, place: Address) -> Finding:
 
 def _shapes(wrong: Sequence[Problem]) -> Iterator[Finding]:
     for problem in wrong:
+        if problem.kind == "machine" and not problem.text.startswith("is not in the rules"):
+            continue  # of_machines tells it
         text = problem.text if problem.kind == "schema" else f"{problem.name} {problem.text}"
         yield Finding(_CHECKS[problem.kind], "error", text, fixable=problem.fixable)
     kinds = {problem.kind for problem in wrong}
     if "collection" not in kinds:
         yield Finding("collections", "ok", f"{len(COLLECTIONS)}, all there")
-        if "validator" not in kinds:
+        if not kinds & {"validator", "machine"}:
             text = "the server itself refuses documents that break our rules"
             yield Finding("validators", "ok", text)
         if "index" not in kinds:
@@ -130,11 +191,11 @@ def _shapes(wrong: Sequence[Problem]) -> Iterator[Finding]:
 # -- documents -----------------------------------------------------------------------------------
 
 
-def _documents(database: Database[Document]) -> Iterator[Finding]:
+def _documents(database: Database[Document], machines: Machines) -> Iterator[Finding]:
     """Documents that their validator would refuse: from another program, or from a time without it."""
     all_good = True
-    for name, rule in VALIDATORS.items():
-        finding = _rule_breakers(database, name, rule)
+    for name in COLLECTIONS:
+        finding = _rule_breakers(database, name, validator(name, machines))
         if finding is not None:
             all_good = False
             yield finding
@@ -182,10 +243,10 @@ def _shown(value: Any) -> str:
 # -- putting right -------------------------------------------------------------------------------
 
 
-def _fix(database: Database[Document], place: Address) -> Iterator[Finding]:
+def _fix(database: Database[Document], place: Address, machines: Machines) -> Iterator[Finding]:
     try:
         with pymongo.timeout(FIX_S):
-            create(database)
+            create(database, machines)
     except StoreUnsupported as error:
         yield Finding("fix", "error", f"not everything was put right: {error.message}")
     except OperationFailure as error:
@@ -197,6 +258,12 @@ def _fix(database: Database[Document], place: Address) -> Iterator[Finding]:
 def _what_was_done(problem: Problem) -> str:
     if problem.kind == "validator":
         return f"set the rules of {problem.name}"
+    if problem.kind == "machine":
+        return (
+            f"added {problem.name}"
+            if problem.text == "is not stored"
+            else f"made {problem.name} hold in the rules"
+        )
     if problem.kind == "schema":
         return f"recorded schema version {MONGO_SCHEMA_VERSION}"
     return f"made the {problem.kind} {problem.name}"

@@ -3,7 +3,7 @@ pymongo client with sessions, and mongomock in tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -103,6 +103,17 @@ class Gateway(Reads, Protocol):
 
     def buried_for_good(self, operation_id: str, batch_id: str) -> bool:
         """The same of a tombstone of the operation that names the batch."""
+        ...
+
+    @property
+    def lacking(self) -> Set[str]:
+        """Labels of machines of this program that the database does not know: nothing is committed under
+        them."""
+        ...
+
+    def restore_rules(self) -> bool:
+        """After a refused document: whether the database held documents to rules that lacked a machine of
+        this program. It has them again now."""
         ...
 
     def snapshot(self) -> AbstractContextManager[Reads]:

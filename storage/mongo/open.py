@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from ..errors import StoreUnsupported
+from ..rules.machines import BUILT_IN, Machines
 from .client import Budget, ClientGateway
 from .gateway import Document
 from .store import MongoStore
@@ -79,14 +80,17 @@ def connect(place: Address) -> MongoClient[Document]:
     raise StoreUnsupported(f"pymongo does not accept the options of this MongoDB URL ({reason})")
 
 
-def open_mongo(url: str, *, create: bool = True, budget: Budget | None = None) -> MongoStore:
-    """The store at ``url``. With ``create``, missing collections, indexes and validators are made;
-    without, they must be there. Raises StoreUnsupported, StoreUnavailable."""
+def open_mongo(
+    url: str, *, create: bool = True, machines: Machines = BUILT_IN, budget: Budget | None = None
+) -> MongoStore:
+    """The store at ``url``. With ``create``, missing collections, indexes, validators and machines are made;
+    without, they must be there (but for machines: nothing is committed under one that is not). Raises
+    StoreUnsupported, StoreUnavailable."""
     place = address(url)
     gateway = ClientGateway(connect(place), place.database, budget)
     try:
-        gateway.prepare(create)
+        gateway.prepare(create, machines)
     except BaseException:
         gateway.close()
         raise
-    return MongoStore(place.shown, gateway)
+    return MongoStore(place.shown, gateway, machines)

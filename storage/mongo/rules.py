@@ -11,14 +11,13 @@ from typing import Any, Final
 
 import attrs
 
-from ...machines.melt.table import ENDED_UNPAID
 from ...machines.token.table import STATUS_OF_STATE
 from ..records import AuditRecord, Operation
 from ..rules.batch import NONE, TOKEN_TYPES
 from ..rules.codec import AMOUNT_MAX
-from ..rules.edges import OPERATION_STEPS, TOKEN_STEPS
+from ..rules.machines import Machines, Version
 from .codec import AUDIT_NAMES
-from .schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
+from .schema import AUDIT, DEDUP, MACHINES, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
 
 Rule = dict[str, Any]
 
@@ -127,8 +126,7 @@ _TOKEN_TRUTHS: Final[tuple[Rule, ...]] = (
     {"$eq": ["$_id", "$transaction_id"]},
     # status is the projection of state
     {"$in": [["$state", "$status"], _pairs(STATUS_OF_STATE.items())]},
-    # the last step is an edge of the machine; a birth is version 1 and nothing else is
-    {"$in": [[_FROM, "$state"], _pairs(TOKEN_STEPS)]},
+    # a birth is version 1 and nothing else is
     {"$eq": [{"$eq": ["$version", 1]}, {"$eq": [_FROM, NONE]}]},
     {"$eq": ["$total_amount", {"$sum": "$proofs.amount"}]},
     {"$eq": [{"$size": _SECRETS}, {"$size": {"$setUnion": [_SECRETS]}}]},
@@ -153,9 +151,11 @@ _OPERATION: Final = _every_field(
     {"id": "_id"},
     {
         "_id": _NAME,
-        "kind": _one_of(OPERATION_STEPS),
+        "kind": _NAME,
         "machine": _MACHINE,
         "state": _TEXT,
+        "kind_of_state": _TEXT,
+        "ends": _TEXT,
         "version": _integer(1),
         "npub": _TEXT,
         "wallet_id": {"bsonType": "string"},
@@ -193,13 +193,8 @@ _LET_GO: Final[Rule] = {
 
 _OPERATION_TRUTHS: Final[tuple[Rule, ...]] = (
     # quote_open is a projection of state, refusal and claim
-    {"$ne": ["$quote_open", {"$or": [{"$in": ["$state", sorted(ENDED_UNPAID)]}, _LET_GO]}]},
-    {
-        "$in": [
-            ["$kind", _FROM, "$state"],
-            _pairs((kind, *step) for kind, steps in OPERATION_STEPS.items() for step in steps),
-        ]
-    },
+    {"$ne": ["$quote_open", {"$or": [{"$eq": ["$ends", "unpaid"]}, _LET_GO]}]},
+    {"$eq": ["$kind", "$machine.name"]},
     {"$eq": [{"$eq": ["$version", 1]}, {"$eq": [_FROM, NONE]}]},
 )
 
@@ -274,18 +269,104 @@ _INDEX_ENTRY: Final = _object(
 _DEDUP: Final = _object({"_id": _NAME, "operation_id": _NAME, "expires_at": _integer()}, closed=True)
 
 
+_STORED_MACHINE: Final = _object(
+    {
+        "_id": _NAME,
+        "name": _NAME,
+        "version": _integer(1),
+        "hash": {"bsonType": "string", "pattern": _HEX_64},
+        "edges": {"bsonType": "array", "items": {"bsonType": "array", "items": _NAME}},
+        "states": {"bsonType": "array", "items": {"bsonType": "array", "items": _TEXT}},
+    },
+    closed=True,
+)
+
+
 def _rule(shape: Rule, truths: Iterable[Rule] = ()) -> Rule:
     rule: Rule = {"$jsonSchema": shape}
     conditions = list(truths)
     return rule | ({"$expr": {"$and": conditions}} if conditions else {})
 
 
-VALIDATORS: Final[dict[str, Rule]] = {
-    TOKENS: _rule(_TOKEN, _TOKEN_TRUTHS),
-    OPERATIONS: _rule(_OPERATION, _OPERATION_TRUTHS),
-    AUDIT: _rule(_RECORD, _RECORD_TRUTHS),
-    PROOFS: _rule(_INDEX_ENTRY),
-    DEDUP: _rule(_DEDUP),
-    TOMBSTONES: _rule(_TOMBSTONE, [{"$eq": ["$records", "$last_seq"]}]),
+_FIXED: Final[dict[str, tuple[Rule, tuple[Rule, ...]]]] = {
+    TOKENS: (_TOKEN, _TOKEN_TRUTHS),
+    OPERATIONS: (_OPERATION, _OPERATION_TRUTHS),
+    AUDIT: (_RECORD, _RECORD_TRUTHS),
+    PROOFS: (_INDEX_ENTRY, ()),
+    DEDUP: (_DEDUP, ()),
+    TOMBSTONES: (_TOMBSTONE, ({"$eq": ["$records", "$last_seq"]},)),
+    MACHINES: (_STORED_MACHINE, ()),
 }
-"""Collection -> its validator, level ``strict``, action ``error``."""
+"""Shape and truths of each collection. Whoever changes them raises the schema number."""
+
+
+# -- what follows from the machines ----------------------------------------------------------------
+
+
+def _of_operation(version: Version) -> Rule:
+    """The operation runs under this version, its last step is an edge of it, and its state is one of it."""
+    states = ((name, *told) for name, told in version.states.items())
+    return {
+        "$and": [
+            {"$eq": ["$machine.name", version.name]},
+            {"$eq": ["$machine.version", version.number]},
+            {"$eq": ["$machine.hash", version.hash]},
+            {"$in": [[_FROM, "$state"], _pairs(version.edges)]},
+            {"$in": [["$state", "$kind_of_state", "$ends"], _pairs(states)]},
+        ]
+    }
+
+
+def _of_record(version: Version) -> Rule:
+    """The record names this version, and tells of an edge of it. An entity is an operation or a token."""
+    return {
+        "$and": [
+            {"$eq": ["$machine", version.label]},
+            {"$in": [["$from", "$to"], _pairs(version.edges)]},
+            {"$eq": [{"$gte": ["$entity", "token:"]}, version.is_of_tokens]},
+        ]
+    }
+
+
+def _of_machines(collection: str, machines: Machines) -> tuple[tuple[Version, ...], Rule] | None:
+    """The versions that the rules of a collection are made from, and the rule; None for a collection whose
+    rules do not depend on machines."""
+    if collection == TOKENS:
+        rule: Rule = {"$in": [[_FROM, "$state"], _pairs(machines.token_edges)]}
+        return tuple(v for v in machines.versions if v.is_of_tokens), rule
+    if collection == OPERATIONS:
+        versions = tuple(v for v in machines.versions if not v.is_of_tokens)
+        return versions, {"$or": [_of_operation(version) for version in versions]}
+    if collection == AUDIT:
+        return machines.versions, {"$or": [_of_record(version) for version in machines.versions]}
+    return None
+
+
+_NAMED: Final = "nutstate, the rules of "
+
+
+def validator(collection: str, machines: Machines) -> Rule:
+    """What MongoDB holds the documents of a collection to (level ``strict``, action ``error``), for
+    ``machines`` and no other. The description of the shape names them."""
+    shape, truths = _FIXED[collection]
+    made = _of_machines(collection, machines)
+    if made is None:
+        return _rule(shape, truths)
+    versions, rule = made
+    labels = " ".join(version.label for version in versions)
+    return _rule(shape | {"description": f"{_NAMED}{labels}"}, (rule, *truths))
+
+
+def named_in(stored: object) -> frozenset[str]:
+    """The labels of the machines that a validator of a database was made from."""
+    shape = stored.get("$jsonSchema") if isinstance(stored, dict) else None
+    text = shape.get("description") if isinstance(shape, dict) else None
+    if not isinstance(text, str) or not text.startswith(_NAMED):
+        return frozenset()
+    return frozenset(text.removeprefix(_NAMED).split())
+
+
+def needed_in(collection: str, machines: Machines) -> frozenset[str]:
+    """The labels of those of the machines that the rules of a collection depend on."""
+    made = _of_machines(collection, machines)
+    return frozenset(version.label for version in made[0]) if made is not None else frozenset()

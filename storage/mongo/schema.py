@@ -12,9 +12,11 @@ PROOFS: Final = "proof_index"
 DEDUP: Final = "dedup"
 AUDIT: Final = "audit_log"
 TOMBSTONES: Final = "tombstones"
-FLAGS: Final = "flags"  # {_id: "schema", version}: which release made the database ready
-MONGO_SCHEMA_VERSION: Final = 1
-COLLECTIONS: Final = (TOKENS, OPERATIONS, PROOFS, DEDUP, AUDIT, TOMBSTONES)
+MACHINES: Final = "machines"  # {_id: "melt@1", hash, edges, states}: only ever added to
+FLAGS: Final = "flags"  # {_id: "schema", version, migrating}: the schema, and how far a migration to it came
+MONGO_SCHEMA_VERSION: Final = 2
+"""Whoever raises it adds the steps from the number before to :mod:`.migrate`."""
+COLLECTIONS: Final = (TOKENS, OPERATIONS, PROOFS, DEDUP, AUDIT, TOMBSTONES, MACHINES)
 
 ID_INDEX: Final = "_id_"
 

@@ -8,12 +8,15 @@ from typing import Any, Final
 
 from attrs import frozen
 from pymongo.database import Database
-from pymongo.errors import CollectionInvalid, OperationFailure
+from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailure
 
 from ..errors import StoreUnsupported
+from ..migration import wrong_schema
+from ..rules.codec import corrupt
+from ..rules.machines import Machines, Version
 from .gateway import Document
-from .rules import VALIDATORS
-from .schema import COLLECTIONS, FLAGS, INDEXES, MONGO_SCHEMA_VERSION, Index
+from .rules import named_in, needed_in, validator
+from .schema import COLLECTIONS, FLAGS, INDEXES, MACHINES, MONGO_SCHEMA_VERSION, Index
 
 OLDEST_SERVER: Final = (6, 0)
 _STRICT: Final[dict[str, Any]] = {"validationLevel": "strict", "validationAction": "error"}
@@ -23,9 +26,10 @@ _EXISTS: Final = 48  # NamespaceExists: another process made it first
 
 @frozen
 class Problem:
-    """One thing that is not as it must be. ``fixable``: :func:`create` can put it right."""
+    """One thing that is not as it must be. ``fixable``: :func:`create` can put it right. ``machine``: a
+    machine of this program is not in the rules; whatever does not need it works."""
 
-    kind: str  # collection | index | validator | documents | schema
+    kind: str  # collection | index | validator | documents | schema | machine
     name: str
     text: str
     fixable: bool = True
@@ -43,25 +47,100 @@ def check_server(hello: Mapping[str, Any], version: tuple[int, ...]) -> None:
         )
 
 
-def problems(database: Database[Document]) -> list[Problem]:
-    """Everything in the database that is not as declared; empty when it is ready for money."""
+def problems(database: Database[Document], machines: Machines) -> list[Problem]:
+    """Everything in the database that is not as declared; empty when it is ready for money under
+    ``machines``."""
     found = {info["name"]: info for info in database.list_collections()}
-    return [*_schema_problems(database, found), *_shapes(database, found)]
+    state = schema_of(database)
+    if state.wrong is not None:
+        return [Problem("schema", FLAGS, state.wrong, fixable=False)]
+    unrecorded = [] if state.version is not None else [Problem("schema", FLAGS, _UNRECORDED)]
+    stored = stored_machines(database)
+    return [*unrecorded, *_changed(stored, machines), *_shapes(database, found, stored, machines)]
 
 
-def _schema_problems(database: Database[Document], found: Mapping[str, Any]) -> Iterator[Problem]:
-    stored = database[FLAGS].find_one({"_id": "schema"}) if FLAGS in found else None
-    version = stored.get("version") if stored else None
-    if type(version) is not int and not (type(version) is float and version > MONGO_SCHEMA_VERSION):
-        yield Problem("schema", FLAGS, "the schema version is not recorded")
-    elif version > MONGO_SCHEMA_VERSION:
-        text = f"made by a newer release (schema {version}, this one knows {MONGO_SCHEMA_VERSION})"
-        yield Problem("schema", FLAGS, text, fixable=False)
-    elif version < MONGO_SCHEMA_VERSION:
-        yield Problem("schema", FLAGS, f"schema {version} is older than {MONGO_SCHEMA_VERSION}")
+_UNRECORDED: Final = "the schema version is not recorded"
 
 
-def _shapes(database: Database[Document], found: Mapping[str, Any]) -> Iterator[Problem]:
+@frozen
+class SchemaState:
+    """What the database says of its schema: the number (None: not recorded), and the one a migration that was
+    interrupted began with."""
+
+    version: int | None
+    migrating_from: int | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this release can work on it as it is, or make it ready."""
+        return self.version in (None, MONGO_SCHEMA_VERSION) and self.migrating_from is None
+
+    @property
+    def wrong(self) -> str | None:
+        """What keeps this release from it, in words."""
+        if self.version is not None and self.version > MONGO_SCHEMA_VERSION:
+            return f"made by a newer release (schema {self.version}, this one knows {MONGO_SCHEMA_VERSION})"
+        if self.migrating_from is not None:
+            return f"a migration from schema {self.migrating_from} to {self.version} was interrupted"
+        if self.version is not None and self.version < MONGO_SCHEMA_VERSION:
+            return f"schema {self.version} is older than {MONGO_SCHEMA_VERSION}"
+        return None
+
+
+def schema_of(database: Database[Document]) -> SchemaState:
+    """Read it. Changes nothing."""
+    stored = database[FLAGS].find_one({"_id": "schema"}) or {}
+    version, journal = stored.get("version"), stored.get("migrating")
+    if type(version) is float and version > MONGO_SCHEMA_VERSION:
+        version = int(version)
+    return SchemaState(
+        version if type(version) is int and version > 0 else None,
+        int(journal["from"]) if isinstance(journal, dict) else None,
+    )
+
+
+def check_schema(database: Database[Document]) -> None:
+    """StoreUnsupported, with what to do, for a database of another schema or in the middle of a migration."""
+    state = schema_of(database)
+    if state.is_ours:
+        return
+    host, port = database.client.address or ("HOST", 27017)
+    url = f"mongodb://{host}:{port}/{database.name}"
+    if state.migrating_from is not None and state.version == MONGO_SCHEMA_VERSION:
+        raise StoreUnsupported(
+            f"the database {database.name}: {state.wrong}. Finish it: nutstate doctor --fix --store {url}",
+            schema_version=state.version,
+        )
+    raise wrong_schema(f"the database {database.name}", state.version or 0, MONGO_SCHEMA_VERSION, url)
+
+
+def stored_machines(database: Database[Document]) -> Machines:
+    """Every machine that the database knows. Raises CorruptRecord."""
+    found = []
+    for document in database[MACHINES].find():
+        try:
+            found.append(Version.from_data(document))
+        except (KeyError, TypeError, ValueError):
+            failure = corrupt(f"machine {document.get('_id')}", "")
+        else:
+            continue
+        raise failure
+    return Machines(found)
+
+
+def _changed(stored: Machines, machines: Machines) -> Iterator[Problem]:
+    try:
+        missing = machines.missing_in(stored.hashes)
+    except StoreUnsupported as error:
+        yield Problem("machine", str(error.details["machine"]), error.message, fixable=False)
+        return
+    for version in missing:
+        yield Problem("machine", version.label, "is not stored")
+
+
+def _shapes(
+    database: Database[Document], found: Mapping[str, Any], stored: Machines, own: Machines
+) -> Iterator[Problem]:
     if not _is_plain(found.get(FLAGS)):
         yield Problem("collection", FLAGS, "is not a plain collection", fixable=False)
     for name in COLLECTIONS:
@@ -69,33 +148,44 @@ def _shapes(database: Database[Document], found: Mapping[str, Any]) -> Iterator[
         if info is None:
             yield Problem("collection", name, "is missing")
             continue
-        options = info.get("options", {})
         if not _is_plain(info):
             yield Problem("collection", name, "is not a plain collection", fixable=False)
             continue
-        if options.get("validator") != VALIDATORS[name]:
-            what = (
-                "another validator than this release declares" if "validator" in options else "no validator"
-            )
-            yield Problem("validator", name, f"has {what}")
-            yield from _foreign_documents(database, name)
-        elif {key: options.get(key, value) for key, value in _STRICT.items()} != _STRICT:
-            yield Problem("validator", name, "does not enforce its validator (level strict, action error)")
-            yield from _foreign_documents(database, name)
+        yield from _validator_problems(database, name, info.get("options", {}), own.beside(stored), own)
         yield from _index_problems(name, database[name].index_information())
+
+
+def _validator_problems(
+    database: Database[Document], name: str, options: Mapping[str, Any], known: Machines, own: Machines
+) -> Iterator[Problem]:
+    """``known`` are the machines of the database and our ``own``."""
+    there = options.get("validator")
+    named = named_in(there)
+    unknown = sorted(named - known.by_label.keys())
+    if unknown:
+        text = f"is ruled by {', '.join(unknown)}, which is not stored: open it with the release that has it"
+        yield Problem("validator", name, text, fixable=False)
+        return
+    weak = {key: options.get(key, value) for key, value in _STRICT.items()} != _STRICT
+    if there != validator(name, known.only(named)):
+        what = "another validator than this release declares" if there is not None else "no validator"
+        yield Problem("validator", name, f"has {what}")
+    elif weak:
+        yield Problem("validator", name, "does not enforce its validator (level strict, action error)")
+    else:
+        for label in sorted(needed_in(name, own) - named):
+            yield Problem("machine", label, f"is not in the rules of {name}")
+        return
+    # Only asked while the validator does not stand: behind it nothing else can come in.
+    if database[name].find_one({"$nor": [validator(name, known)]}, {"_id": 1}) is not None:
+        text = "holds documents of another program that are not migrated to our rules"
+        yield Problem("documents", name, text, fixable=False)
 
 
 def _is_plain(info: Mapping[str, Any] | None) -> bool:
     """Whether it stores documents as they come and for ever: not capped, not a view, no other order
     of text, nothing that deletes by itself."""
     return info is None or (info.get("type") == "collection" and info.get("options", {}).keys() <= _HARMLESS)
-
-
-def _foreign_documents(database: Database[Document], name: str) -> Iterator[Problem]:
-    # Only asked while the validator does not stand: behind it nothing else can come in.
-    if database[name].find_one({"$nor": [VALIDATORS[name]]}, {"_id": 1}) is not None:
-        text = "holds documents of another program that are not migrated to our rules"
-        yield Problem("documents", name, text, fixable=False)
 
 
 def _index_problems(collection: str, present: Mapping[str, Any]) -> Iterator[Problem]:
@@ -127,17 +217,14 @@ def _same_index(index: Index, stored: Mapping[str, Any]) -> bool:
     )
 
 
-def create(database: Database[Document]) -> None:
-    """Make what is missing and put right what can be. Never inside a transaction; several processes
-    may do it at once. StoreUnsupported when documents or indexes of somebody else are in the way."""
-    wrong = problems(database)
+def create(database: Database[Document], machines: Machines) -> None:
+    """Make what is missing and put right what can be; machines are only added. Never inside a transaction;
+    several processes, also of different releases, may do it at once. StoreUnsupported when documents or
+    indexes of another program are in the way, and with code MACHINE_CHANGED."""
+    wrong = problems(database, machines)
+    machines.missing_in(stored_machines(database).hashes)  # the typed error comes first
     refuse([problem for problem in wrong if not problem.fixable])
-    for problem in wrong:
-        if problem.kind == "collection":
-            _create_collection(database, problem.name)
-        elif problem.kind == "validator":
-            change = {"collMod": problem.name, "validator": VALIDATORS[problem.name], **_STRICT}
-            database.command(change)
+    create_shapes(database, machines)
     missing = {problem.name for problem in wrong if problem.kind in ("index", "collection")}
     for index in INDEXES:
         if missing & {index.collection, f"{index.collection}.{index.name}"}:
@@ -149,9 +236,59 @@ def create(database: Database[Document]) -> None:
         database[FLAGS].update_one({"_id": "schema"}, newest, upsert=True)
 
 
-def _create_collection(database: Database[Document], name: str) -> None:
+def create_shapes(
+    database: Database[Document], machines: Machines, only: tuple[str, ...] = COLLECTIONS
+) -> None:
+    """Make the collections that are missing, add the machines and set the rules that lack one."""
+    present = set(database.list_collection_names())
+    if MACHINES not in present:
+        _create_collection(database, MACHINES, machines)
+    add_machines(database, machines)
+    for name in set(only) - present - {MACHINES}:
+        _create_collection(database, name, machines.beside(stored_machines(database)))
+    put_rules_right(database, machines, only)
+
+
+def add_machines(database: Database[Document], machines: Machines) -> None:
+    """Store the machines that the database does not know. Code MACHINE_CHANGED."""
+    for version in machines.missing_in(stored_machines(database).hashes):
+        try:
+            database[MACHINES].insert_one({"_id": version.label, **version.as_data()})
+        except DuplicateKeyError:
+            continue  # another process added it just now; its content is compared next
+    machines.missing_in(stored_machines(database).hashes)
+
+
+def put_rules_right(
+    database: Database[Document], machines: Machines, only: tuple[str, ...] = COLLECTIONS
+) -> bool:
+    """Set each validator that lacks one of the machines, or is not ours; whether one was set.
+
+    Another process may set an older one over ours at the same moment: each looks again after it has set one,
+    and then wants every stored machine in it, so that the last one leaves the union."""
+    changed = False
+    for name in only:
+        wanted = machines
+        while _lacks(database, name, wanted):
+            known = machines.beside(stored_machines(database))
+            change = {"collMod": name, "validator": validator(name, known), **_STRICT}
+            database.command(change)
+            changed, wanted = True, machines.beside(stored_machines(database))
+    return changed
+
+
+def _lacks(database: Database[Document], name: str, machines: Machines) -> bool:
+    info = next(iter(database.list_collections(filter={"name": name})), {})
+    known = machines.beside(stored_machines(database))
+    return any(
+        problem.kind in ("validator", "machine")
+        for problem in _validator_problems(database, name, info.get("options", {}), known, machines)
+    )
+
+
+def _create_collection(database: Database[Document], name: str, machines: Machines) -> None:
     try:
-        database.create_collection(name, validator=VALIDATORS[name], check_exists=False, **_STRICT)
+        database.create_collection(name, validator=validator(name, machines), check_exists=False, **_STRICT)
     except CollectionInvalid:
         return
     except OperationFailure as error:

@@ -18,10 +18,12 @@ from ..errors import (
     InvalidBatch,
     StorageError,
     StoreUnavailable,
+    StoreUnsupported,
 )
 from ..port import CountFailure, DropLease, KeepLease, Note, Reader, Reschedule, TakeLease
 from ..records import Operation, Token, Tombstone
 from ..rules.batch import check_batch, check_tombstone, gains_proofs
+from ..rules.machines import BUILT_IN, Machines
 from .codec import (
     Document,
     audit_document,
@@ -54,9 +56,10 @@ _SCALARS: Final = (str, int, type(None))
 class MongoStore(MongoReads):
     """A :class:`~nutstate.storage.port.Store` in a MongoDB database. ``url`` holds no credentials."""
 
-    def __init__(self, url: str, gateway: Gateway) -> None:
+    def __init__(self, url: str, gateway: Gateway, machines: Machines = BUILT_IN) -> None:
         super().__init__(gateway)
         self.url = url
+        self.machines = machines
         self._gateway = gateway
         self._unsure: deque[str] = deque(maxlen=UNSURE_MAX)
 
@@ -84,12 +87,22 @@ class MongoStore(MongoReads):
     def commit(self, batch: Batch) -> None:
         """See :meth:`nutstate.storage.port.Store.commit`. An unknown outcome is resolved here by
         sending the same batch again, ``RESENDS`` times: what was committed refuses it."""
-        check_batch(batch)
+        check_batch(batch, self.machines)
+        self._check_known(batch)
         try:
             self._send(batch)
         except CommitUnknown:
             self._unsure.append(batch.id)
             raise
+
+    def _check_known(self, batch: Batch) -> None:
+        unknown = sorted({record.machine for record in batch.audit} & self._gateway.lacking)
+        if unknown:
+            raise StoreUnsupported(
+                f"the database does not know the machine {unknown[0]} yet, and was opened with create=False; "
+                f"nothing was written. Run: nutstate doctor --fix --store {self.url}",
+                machine=unknown[0],
+            )
 
     def _send(self, batch: Batch) -> None:
         """Until the outcome is known. What our own unknown sending left refuses the next one, though a
@@ -97,6 +110,7 @@ class MongoStore(MongoReads):
         look that did not find the batch."""
         unknown, refusal = "", None
         unsure = batch.id in self._unsure
+        restored = False
         sendings = 1 + RESENDS
         while sendings:
             sendings -= 1
@@ -105,6 +119,10 @@ class MongoStore(MongoReads):
                 return
             if isinstance(failure, CommitUnknown):
                 unknown, unsure, refusal = failure.why, True, None
+                continue
+            if isinstance(failure, InvalidBatch) and not restored and self._gateway.restore_rules():
+                # a program of another release has just set the rules without our machines
+                restored, sendings = True, max(1, sendings)
                 continue
             refused = isinstance(failure, Conflict | Duplicate)
             if refused and self._holds(batch):

@@ -19,9 +19,11 @@ from ..secret import Secret
 _HASHED = tuple(sorted(set(AuditRecord.__annotations__) - {"hash"}))
 UNBOUND = frozenset(
     {"lease", "next_check_at", "failures", "timings", "audit_seq", "audit_hash", "schema_version"}
+    | {"kind_of_state", "ends"}
 )
 """Fields of an operation that :func:`document_hash` leaves out: notes write the first three between commits,
-timings are no fact of the operation, and the chain and the form of the document are judged by themselves."""
+timings are no fact of the operation, the chain and the form of the document are judged by themselves, and
+``kind_of_state`` and ``ends`` follow from machine and state, which are in the hash."""
 
 
 def _mapping(value: object) -> dict[Any, Any]:

@@ -16,7 +16,7 @@ from ..errors import InvalidBatch
 from ..records import AuditRecord, Operation, Token, Tombstone
 from .audit_hash import audit_canonical, document_hash, token_hash
 from .codec import AMOUNT_MAX
-from .edges import OPERATION_STEPS, TOKEN_STEPS
+from .machines import Machines, Version
 
 TOKEN_TYPES: Final = frozenset({"received", "sent", "minted", "change"})
 HELD: Final = ("awaiting", "reserved")  # states in which an operation holds a token
@@ -26,17 +26,18 @@ NONE: Final = "none"  # pseudo-state of what does not exist yet
 
 _OPERATION_INTS: Final = tuple(n for n, kind in Operation.__annotations__.items() if kind.startswith("int"))
 _TOKEN_INTS: Final = tuple(n for n, kind in Token.__annotations__.items() if kind.startswith("int"))
-_OPERATION_FIXED: Final = ("id", "kind", "npub", "created_at")
+_OPERATION_FIXED: Final = ("id", "kind", "machine", "npub", "created_at")
 TOKEN_FIXED: Final = (
     "transaction_id", "npub", "wallet_id", "mint_url", "unit", "transaction_type", "created_at",
 )  # fmt: skip
 
 
-def check_batch(batch: Batch) -> tuple[str, ...]:
+def check_batch(batch: Batch, machines: Machines) -> tuple[str, ...]:
     """Refuse a batch that breaks a rule; otherwise the canonical JSON of each of its audit records,
-    in order (the hash check made them, so no store has to encode them again)."""
+    in order (the hash check made them, so no store has to encode them again). ``machines`` are those of the
+    program that writes: each step must be an edge of exactly the version that its audit record names."""
     try:
-        return _check(batch)
+        return _check(batch, machines)
     except (TypeError, AttributeError, ValueError, LookupError):
         refusal = InvalidBatch(f"batch {batch.id!r} holds a value that cannot be stored")
     raise refusal  # outside the handler: the cause may show the value
@@ -46,10 +47,11 @@ def _refuse(what: str) -> NoReturn:
     raise InvalidBatch(what)
 
 
-def _check(batch: Batch) -> tuple[str, ...]:
+def _check(batch: Batch, machines: Machines) -> tuple[str, ...]:
     operation = batch.operation.after
     entity = f"operation:{operation.id}"
     _check_fixed(batch.operation, _OPERATION_FIXED, entity)
+    _check_machine(operation, machines, entity)
     _check_ints(operation, _OPERATION_INTS, entity)
     entities: dict[str, Insert[Operation] | Advance[Operation] | Insert[Token] | Advance[Token]]
     entities = {entity: batch.operation}
@@ -71,7 +73,7 @@ def _check(batch: Batch) -> tuple[str, ...]:
             _refuse(f"an audit record is about {record.entity}, which the batch does not change")
         histories[record.entity].append(record)
     for name, change_ in entities.items():
-        _check_history(change_, histories[name], name)
+        _check_history(change_, histories[name], name, machines)
     return _check_chain(batch)
 
 
@@ -84,6 +86,23 @@ def _check_fixed(
         for name in names:
             if getattr(change.before, name) != getattr(change.after, name):
                 _refuse(f"{entity}: {name} never changes")
+
+
+def _check_machine(operation: Operation, machines: Machines, entity: str) -> None:
+    """The operation runs under a machine of this program, whose word on its state is stored with it."""
+    ref = operation.machine
+    version = machines.by_label.get(f"{ref.name}@{ref.version}")
+    if version is None or not version.is_ref(ref):
+        _refuse(
+            f"{entity}: this program does not have its machine {ref.name}@{ref.version} ({ref.hash[:12]}…)"
+        )
+    if version.is_of_tokens or operation.kind != version.name:
+        _refuse(f"{entity}: its kind is not the name of its machine {version.label}")
+    told = version.states.get(operation.state)
+    if told is None:
+        _refuse(f"{entity}: {version.label} has no state {operation.state}")
+    if told != (operation.kind_of_state, operation.ends):
+        _refuse(f"{entity}: kind_of_state or ends is not what {version.label} says of {operation.state}")
 
 
 def _check_ints(record: Operation | Token, names: tuple[str, ...], entity: str) -> None:
@@ -221,10 +240,10 @@ def _check_history(
     change: Insert[Operation] | Advance[Operation] | Insert[Token] | Advance[Token],
     history: list[AuditRecord],
     entity: str,
+    machines: Machines,
 ) -> None:
     after = change.after
     state, version = NONE, 0
-    steps = TOKEN_STEPS if isinstance(after, Token) else OPERATION_STEPS.get(after.kind, frozenset())
     if isinstance(change, Advance):
         state, version = change.before.state, change.before.version
     if not history:
@@ -235,8 +254,8 @@ def _check_history(
             _refuse(f"{entity}: audit versions are not contiguous")
         if record.from_state != state:
             _refuse(f"{entity}: audit states do not chain")
-        if (state, record.to_state) not in steps:
-            _refuse(f"{entity}: {state} to {record.to_state} is no edge of its machine")
+        if (state, record.to_state) not in _machine_of(record, after, machines).edges:
+            _refuse(f"{entity}: {state} to {record.to_state} is no edge of {record.machine}")
         state = record.to_state
     if after.version != version:
         _refuse(f"{entity}: version does not count the audit records")
@@ -249,6 +268,19 @@ def _check_history(
     born_spent = isinstance(after, Token) and after.transaction_type == "change"
     if born_spent and isinstance(change, Insert) and history[0].to_state == "spent":
         _refuse(f"{entity}: change is never born spent")
+
+
+def _machine_of(record: AuditRecord, after: Operation | Token, machines: Machines) -> Version:
+    """The version that the record names. A token has none of its own: any version of the token machine that
+    this program has may make the next step."""
+    version = machines.by_label.get(record.machine)
+    if isinstance(after, Token):
+        fits = version is not None and version.is_of_tokens
+    else:
+        fits = record.machine == f"{after.machine.name}@{after.machine.version}"
+    if version is None or not fits:
+        _refuse(f"{record.entity}: {record.machine} is not its machine")
+    return version
 
 
 def _check_binding(after: Operation | Token, last: AuditRecord, entity: str) -> None:

@@ -9,15 +9,20 @@ import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from ..doctor import Finding, Report
+from ..doctor import Finding, Report, of_machines
 from ..errors import CorruptRecord, StorageError
+from ..migration import Migration
+from ..rules.machines import Machines
+from .doctor_shapes import declared, of_shapes, present_in
 from .file import Link, meaning, prepare, primary_code
-from .schema import APPLICATION_ID, SQLITE_OLDEST, SQLITE_SCHEMA_VERSION, statements
+from .machines import stored_machines
+from .migrate import OLDEST, migrate, planned
+from .schema import APPLICATION_ID, SQLITE_OLDEST, SQLITE_SCHEMA_VERSION
 from .store import sqlite_path
 
 READ_THROUGH_S: Final = 120.0  # how long reading the whole file may take
@@ -31,27 +36,43 @@ _NETWORK: Final = (
     *("fuse.glusterfs", "fuse.s3fs", "fuse.sshfs"),
 )
 _VOLATILE: Final = ("ramfs", "tmpfs")
-_ABOUT: Final = re.compile(r"CREATE (?:UNIQUE )?(TABLE|INDEX|TRIGGER) (\w+)")
 
 
-def examine_sqlite(url: str, *, fix: bool = False) -> Report:
+def examine_sqlite(url: str, *, fix: bool = False, machines: Machines) -> Report:
     """The report on the file of ``url``; with ``fix``, after putting right what can be."""
     path = sqlite_path(url)
-    findings = list(_look(path))
+    findings = list(_look(path, machines))
+    plan = _plan(path)
     if not fix or not any(finding.fixable for finding in findings):
-        return Report(url, tuple(findings))
+        return Report(url, tuple(findings), migration=plan)
     in_the_way = [f for f in findings if f.status == "error" and not f.fixable and f.check in _MUST_HOLD]
     if in_the_way:
         text = f"nothing was changed, because of this: {in_the_way[0].check}: {in_the_way[0].text}"
-        return Report(url, (*findings, Finding("fix", "error", text)))
-    failed = list(_mend(path))
-    again = list(_look(path))
+        return Report(url, (*findings, Finding("fix", "error", text)), migration=plan)
+    failed: list[Finding] = []
+    if plan is not None:
+        try:
+            plan = migrate(path, machines)
+        except StorageError as error:
+            failed.append(Finding("fix", "error", f"the store was not migrated: {error.message}"))
+            return Report(url, (*findings, *failed), migration=plan)
+    failed = list(_mend(path, machines))
+    again = list(_look(path, machines))
     left = {_what_was_done(finding) for finding in again if finding.fixable}
-    done = [_what_was_done(finding) for finding in findings if finding.fixable]
-    return Report(url, (*again, *failed), tuple(what for what in done if what not in left))
+    done = [what for finding in findings if finding.fixable and (what := _what_was_done(finding)) not in left]
+    return Report(url, (*again, *failed), tuple(done), plan)
 
 
-def _look(path: Path) -> Iterator[Finding]:
+def _plan(path: Path) -> Migration | None:
+    """What the file needs to be of this schema; None where nothing can be said."""
+    try:
+        with _link(path) as link:
+            return planned(link.connection, path)
+    except (sqlite3.Error, StorageError):
+        return None
+
+
+def _look(path: Path, machines: Machines) -> Iterator[Finding]:
     yield _library()
     try:
         info = path.stat()
@@ -75,7 +96,7 @@ def _look(path: Path) -> Iterator[Finding]:
     yield from _log(path)
     try:
         with _link(path) as link:
-            yield from _content(link, path)
+            yield from _content(link, path, machines)
     except sqlite3.Error as error:
         meant = meaning(error, path)
         broken = isinstance(meant, CorruptRecord)
@@ -193,8 +214,8 @@ def _link(path: Path) -> Iterator[Link]:
         link.connection.close()
 
 
-def _content(link: Link, path: Path) -> Iterator[Finding]:
-    present = _present(link)
+def _content(link: Link, path: Path, machines: Machines) -> Iterator[Finding]:
+    present = present_in(link)
     if "meta" not in present:
         yield Finding("store", "error", f"{path} is not a nutstate store; it is left as it is")
         return
@@ -219,7 +240,9 @@ def _content(link: Link, path: Path) -> Iterator[Finding]:
         text = "SQLite does not take synchronous=FULL: a commit may not survive a power cut"
         yield Finding("durability", "error", text)
     yield from _integrity(link)
-    yield from _shapes(present)
+    yield from of_shapes(present)
+    if present.keys() >= {"machines", "edges", "states"}:
+        yield from of_machines(stored_machines(link.connection), machines)
     if present.keys() >= {"tokens"}:
         yield from _sums(link)
 
@@ -237,7 +260,10 @@ def _schema_version(stored: object) -> Finding:
         return Finding("schema version", "error", text, "Update nutstate; the file is left as it is.")
     if stored < wanted:
         text = f"schema {stored} is older than {wanted}, which this release works with"
-        return Finding("schema version", "error", text)
+        if stored < OLDEST:
+            return Finding("schema version", "error", text, "No release can migrate it.")
+        hint = "Stop every program that uses the store; `doctor --fix` copies the file and migrates it."
+        return Finding("schema version", "error", text, hint, fixable=True)
     return Finding("schema version", "ok", str(stored))
 
 
@@ -291,61 +317,7 @@ def _deadline(link: Link) -> Iterator[None]:
         link.deadline = math.inf
 
 
-# -- tables, indexes, triggers -------------------------------------------------------------------
-
-Kind = Literal["table", "index", "trigger"]
-
-
-def _declared() -> dict[str, tuple[Kind, str]]:
-    """Name -> kind and statement, of everything a store has."""
-    found: dict[str, tuple[Kind, str]] = {}
-    for statement in statements():
-        about = _ABOUT.match(statement)
-        assert about is not None, "a statement that declares nothing"
-        kinds: dict[str, Kind] = {"TABLE": "table", "INDEX": "index", "TRIGGER": "trigger"}
-        found[about[2]] = kinds[about[1]], statement
-    return found
-
-
-def _present(link: Link) -> dict[str, tuple[str, str]]:
-    rows = link.connection.execute("SELECT name, type, sql FROM sqlite_master WHERE sql IS NOT NULL")
-    return {name: (kind, sql) for name, kind, sql in rows if not name.startswith("sqlite_")}
-
-
-def _shapes(present: dict[str, tuple[str, str]]) -> Iterator[Finding]:
-    declared = _declared()
-    found = [finding for name in declared if (finding := _shape(name, *declared[name], present.get(name)))]
-    yield from found
-    for name, (kind, _) in present.items():
-        if name not in declared and kind == "trigger":
-            text = f"the trigger {name} is not of nutstate and may change what is written"
-            yield Finding("rules", "warning", text)
-    if not found:
-        kinds = [kind for kind, _ in declared.values()]
-        text = f"{_counted(kinds, 'table')}, {_counted(kinds, 'index')}, {_counted(kinds, 'trigger')}"
-        yield Finding("rules", "ok", f"{text}, all as declared")
-
-
-def _counted(kinds: Iterable[str], kind: str) -> str:
-    number = list(kinds).count(kind)
-    return f"{number} {'indexes' if kind == 'index' else kind + 's'}"
-
-
-def _shape(name: str, kind: Kind, statement: str, there: tuple[str, str] | None) -> Finding | None:
-    loss = {
-        "table": "data are lost or their rules are off",
-        "index": "what must be unique may come twice, or searches are slow",
-        "trigger": "a rule about money is off",
-    }[kind]
-    if there is None:
-        return Finding(
-            "rules", "error", f"the {kind} {name} is missing: {loss}",
-            "Restore the file from a backup." if kind == "table" else None, fixable=kind != "table",
-        )  # fmt: skip
-    if there[0] != kind or there[1].split() != statement.split():
-        text = f"the {kind} {name} is not as this release declares it: {loss}"
-        return Finding("rules", "error", text, "Somebody changed the schema; restore it from a backup.")
-    return None
+# -- putting right ------------------------------------------------------------------------------
 
 
 def _what_was_done(finding: Finding) -> str:
@@ -354,20 +326,24 @@ def _what_was_done(finding: Finding) -> str:
         return "took the access of other users to the file away"
     if finding.check == "journal":
         return "turned the write-ahead log on"
+    if finding.check == "schema version":
+        return f"migrated the store to schema {SQLITE_SCHEMA_VERSION}"
+    if finding.check == "machines":
+        return f"added {finding.text.partition(' is not stored')[0]}"
     return f"made {finding.text.partition(' is missing')[0]}"
 
 
-def _mend(path: Path) -> Iterator[Finding]:
+def _mend(path: Path, machines: Machines) -> Iterator[Finding]:
     """Put right what can be, and say what could not."""
     try:
-        prepare(path, create=False)  # mode and write-ahead log
+        prepare(path, create=False, machines=machines)  # mode, write-ahead log and machines
     except StorageError as error:
         yield Finding("fix", "error", f"nothing was changed: {error.message}")
         return
     try:
         with _link(path) as link:
-            missing = _declared().keys() - _present(link).keys()
-            for name, (kind, statement) in _declared().items():
+            missing = declared().keys() - present_in(link).keys()
+            for name, (kind, statement) in declared().items():
                 if name in missing and kind != "table":
                     yield from _make(link, path, f"the {kind} {name}", statement)
     except sqlite3.Error as error:

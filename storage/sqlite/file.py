@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import CorruptRecord, Duplicate, InvalidBatch, StorageError, StoreUnavailable, StoreUnsupported
+from ..migration import wrong_schema
+from ..rules.machines import Machines
+from .machines import add_machines
 from .schema import APPLICATION_ID, SQLITE_OLDEST, SQLITE_SCHEMA_VERSION, UNIQUE_KEYS, statements
 
 BUSY_TIMEOUT_S: Final = 5.0
@@ -91,11 +94,12 @@ def tighten(path: Path) -> None:
             continue
 
 
-def prepare(path: Path, create: bool) -> None:
-    """Make sure that ``path`` is a store of this schema version, in WAL mode.
+def prepare(path: Path, create: bool, machines: Machines) -> None:
+    """Make sure that ``path`` is a store of this schema version, in WAL mode, and holds ``machines``.
 
-    Raises StoreUnsupported for a foreign or newer file (it is left as it is), StoreUnavailable when
-    there is none and ``create`` is False, CorruptRecord when it is no SQLite file.
+    Raises StoreUnsupported for a foreign file and for another schema (it is left as it is), or with code
+    MACHINE_CHANGED; StoreUnavailable when there is none and ``create`` is False; CorruptRecord when it is no
+    SQLite file.
     """
     if sqlite3.sqlite_version_info < SQLITE_OLDEST:
         raise StoreUnsupported(f"SQLite {sqlite3.sqlite_version} is too old: 3.31 or later is needed")
@@ -114,7 +118,8 @@ def prepare(path: Path, create: bool) -> None:
         _to_wal(link.connection, path)
         if create:
             _create_tables(link.connection)
-        _check_version(link.connection, path)
+        check_version(link.connection, path)
+        add_machines(link.connection, machines)
     except sqlite3.Error as error:
         raise meaning(error, path) from error
     finally:
@@ -128,7 +133,7 @@ def _check_kind(connection: sqlite3.Connection, path: Path, create: bool) -> Non
     if (tables and "meta" not in tables) or (not tables and not create):
         raise StoreUnsupported(f"{path} is not a nutstate store")
     if tables:
-        _check_version(connection, path)
+        check_version(connection, path)
 
 
 def _to_wal(connection: sqlite3.Connection, path: Path) -> None:
@@ -159,15 +164,19 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+def schema_version(connection: sqlite3.Connection, path: Path) -> int:
+    """The schema number of the file. StoreUnsupported when it names none."""
     row = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
     if row is None or type(row[0]) is not int:
         raise StoreUnsupported(f"{path} is not a nutstate store")
-    if row[0] != SQLITE_SCHEMA_VERSION:
-        raise StoreUnsupported(
-            f"{path} has schema version {row[0]}, this release works with {SQLITE_SCHEMA_VERSION}",
-            schema_version=row[0],
-        )
+    return int(row[0])
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """StoreUnsupported, with what to do, unless the file has the schema of this release."""
+    found = schema_version(connection, path)
+    if found != SQLITE_SCHEMA_VERSION:
+        raise wrong_schema(str(path), found, SQLITE_SCHEMA_VERSION, f"sqlite:///{path}")
 
 
 def primary_code(error: sqlite3.Error) -> int:

@@ -8,9 +8,16 @@ from typing import Any, Final
 from ...machines.token.table import STATUS_OF_STATE
 from ..records import AuditRecord, Operation, Token, Tombstone
 from ..rules.codec import corrupt, dump_json, from_plain, load_json, to_plain
-from .schema import AUDIT_COLUMNS, LEASE_COLUMNS, OPERATION_COLUMNS, TOKEN_COLUMNS, TOMBSTONE_COLUMNS
+from .schema import (
+    AUDIT_COLUMNS,
+    LEASE_COLUMNS,
+    MACHINE_COLUMNS,
+    OPERATION_COLUMNS,
+    TOKEN_COLUMNS,
+    TOMBSTONE_COLUMNS,
+)
 
-OPERATION_SELECT: Final = ", ".join((*OPERATION_COLUMNS, *LEASE_COLUMNS, "doc"))
+OPERATION_SELECT: Final = ", ".join((*OPERATION_COLUMNS, *MACHINE_COLUMNS, *LEASE_COLUMNS, "doc"))
 TOKEN_SELECT: Final = ", ".join((*TOKEN_COLUMNS, "proofs", "metadata"))
 AUDIT_SELECT: Final = ", ".join((*AUDIT_COLUMNS, "doc"))
 TOMBSTONE_SELECT: Final = ", ".join((*TOMBSTONE_COLUMNS, "spans"))
@@ -19,8 +26,9 @@ TOMBSTONE_SELECT: Final = ", ".join((*TOMBSTONE_COLUMNS, "spans"))
 def operation_row(operation: Operation) -> dict[str, Any]:
     """Column -> value for a whole operation."""
     document = to_plain(operation)
-    lease = document.pop("lease")
+    lease, machine = document.pop("lease"), document.pop("machine")
     row = {name: document.pop(name) for name in OPERATION_COLUMNS}
+    row |= {"machine_version": machine["version"], "machine_hash": machine["hash"]}
     row |= lease_row(lease)
     row["doc"] = dump_json(document)
     return row
@@ -43,7 +51,9 @@ def operation_from_row(row: Sequence[Any]) -> Operation:
     document = load_json(row[-1], name, "doc")
     if not isinstance(document, dict):
         raise corrupt(name, "doc")
-    columns = dict(zip((*OPERATION_COLUMNS, *LEASE_COLUMNS), row, strict=False))
+    columns = dict(zip((*OPERATION_COLUMNS, *MACHINE_COLUMNS, *LEASE_COLUMNS), row, strict=False))
+    version, content_hash = (columns.pop(column) for column in MACHINE_COLUMNS)
+    columns["machine"] = {"name": columns["kind"], "version": version, "hash": content_hash}
     worker, until, fence = (columns.pop(column) for column in LEASE_COLUMNS)
     columns["lease"] = None if worker is None else {"worker": worker, "until": until, "fence": fence}
     return from_plain(Operation, document | columns, name)

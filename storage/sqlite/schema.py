@@ -9,15 +9,18 @@ from typing import Final
 from ...machines.token.table import STATUS_OF_STATE
 from ..rules.batch import HELD, TOKEN_FIXED, TOKEN_TYPES
 from ..rules.codec import AMOUNT_MAX
-from ..rules.edges import OPERATION_STEPS, TOKEN_STEPS
+from .machines import MACHINE_RULES, MACHINE_TABLES
 
-SQLITE_SCHEMA_VERSION: Final = 1
+SQLITE_SCHEMA_VERSION: Final = 2
+"""Whoever raises it adds the steps from the number before to :mod:`.migrate`."""
 APPLICATION_ID: Final = 0x6E757473  # "nuts": what `file` and a careful reader see in the header
 SQLITE_OLDEST: Final = (3, 31, 0)  # generated columns
 
 OPERATION_COLUMNS: Final = (
-    "id", "kind", "state", "prev_state", "version", "npub", "mint_url", "created_at", "next_check_at",
+    "id", "kind", "state", "prev_state", "kind_of_state", "ends", "version", "npub", "mint_url", "created_at",
+    "next_check_at",
 )  # fmt: skip
+MACHINE_COLUMNS: Final = ("machine_version", "machine_hash")  # its name is the kind
 LEASE_COLUMNS: Final = ("lease_worker", "lease_until", "lease_fence")
 TOKEN_COLUMNS: Final = (
     "transaction_id", "npub", "wallet_id", "mint_url", "unit", "transaction_type", "state", "version",
@@ -50,11 +53,6 @@ def listed(words: Iterable[str]) -> str:
 
 _STATUS_OF_STATE: Final = " ".join(f"WHEN '{s}' THEN '{p}'" for s, p in sorted(STATUS_OF_STATE.items()))
 
-_TOKEN_STEPS: Final = listed(">".join(step) for step in TOKEN_STEPS)
-_OPERATION_STEPS: Final = listed(
-    ">".join((kind, *step)) for kind, steps in OPERATION_STEPS.items() for step in steps
-)
-
 _TABLES: Final = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value) WITHOUT ROWID;
 
@@ -63,7 +61,11 @@ CREATE TABLE operations (
   kind TEXT NOT NULL,
   state TEXT NOT NULL,
   prev_state TEXT,
+  kind_of_state TEXT NOT NULL,
+  ends TEXT NOT NULL,
   version INTEGER NOT NULL CHECK (typeof(version) = 'integer' AND version >= 1),
+  machine_version INTEGER NOT NULL,
+  machine_hash TEXT NOT NULL,
   npub TEXT NOT NULL,
   mint_url TEXT NOT NULL,
   created_at INTEGER NOT NULL CHECK (typeof(created_at) = 'integer'),
@@ -78,8 +80,7 @@ CREATE TABLE operations (
   quote_let_go INTEGER GENERATED ALWAYS AS
     (json_extract(doc, '$.refused_for') IS NOT NULL AND json_extract(doc, '$.claim') IS NULL) VIRTUAL,
   parent_id TEXT GENERATED ALWAYS AS (json_extract(doc, '$.parent_id')) VIRTUAL,
-  CONSTRAINT legal_step
-    CHECK (kind || '>' || coalesce(prev_state, 'none') || '>' || state IN ({_OPERATION_STEPS})),
+  CONSTRAINT machine_is_a_column CHECK (json_type(doc, '$.machine') IS NULL),
   CONSTRAINT born_once CHECK ((version = 1) = (coalesce(prev_state, 'none') = 'none'))
 );
 
@@ -103,7 +104,6 @@ CREATE TABLE tokens (
   proofs TEXT NOT NULL CHECK (json_valid(proofs)),
   metadata TEXT NOT NULL CHECK (json_valid(metadata)),
   parent TEXT GENERATED ALWAYS AS (json_extract(metadata, '$.parent_transaction_id')) VIRTUAL,
-  CONSTRAINT legal_step CHECK (coalesce(prev_state, 'none') || '>' || state IN ({_TOKEN_STEPS})),
   CONSTRAINT born_once CHECK ((version = 1) = (coalesce(prev_state, 'none') = 'none')),
   CONSTRAINT known_type CHECK (transaction_type IN ({listed(TOKEN_TYPES)})),
   CONSTRAINT known_state CHECK (state IN ({listed(STATUS_OF_STATE)})),
@@ -160,7 +160,7 @@ _INDEXES: Final = """
 CREATE UNIQUE INDEX operation_key ON operations (npub, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE UNIQUE INDEX operation_claim ON operations (claim) WHERE claim IS NOT NULL;
 CREATE UNIQUE INDEX operation_quote ON operations (mint_url, quote_id)
-  WHERE quote_id IS NOT NULL AND state NOT IN ('cancelled', 'expired', 'rejected', 'released')
+  WHERE quote_id IS NOT NULL AND ends <> 'unpaid'
   AND quote_let_go = 0;
 CREATE INDEX operation_due ON operations (next_check_at, id) WHERE next_check_at IS NOT NULL;
 CREATE INDEX operation_newest ON operations (created_at DESC, id DESC);
@@ -285,6 +285,6 @@ BEGIN SELECT RAISE(ABORT, 'tombstones are never deleted'); END;
 
 def statements() -> list[str]:
     """The DDL, one statement each, to be run inside one transaction."""
-    plain = [part.strip() for part in (_TABLES + _INDEXES).split(";") if part.strip()]
-    rules = [part.strip() + " END" for part in _RULES.split("END;") if part.strip()]
+    plain = [part.strip() for part in (_TABLES + MACHINE_TABLES + _INDEXES).split(";") if part.strip()]
+    rules = [part.strip() + " END" for part in (_RULES + MACHINE_RULES).split("END;") if part.strip()]
     return plain + rules

@@ -18,7 +18,8 @@ from ..errors import CommitUnknown, Conflict, Duplicate, InvalidBatch, StoreUnav
 from ..port import Note, Reader
 from ..records import Operation, Tombstone
 from ..rules.batch import check_batch, check_tombstone
-from .file import BUSY_TIMEOUT_S, Link, meaning, prepare, primary_code
+from ..rules.machines import BUILT_IN, Machines
+from .file import BUSY_TIMEOUT_S, Link, check_version, meaning, prepare, primary_code
 from .read import SqliteReads
 from .rows import OPERATION_SELECT, operation_from_row
 from .write import apply_batch, apply_note, bury
@@ -74,8 +75,9 @@ class SqliteStore(SqliteReads):
     """A :class:`~nutstate.storage.port.Store` in one file. Safe to share between threads and, each
     with its own instance, between processes. ``url`` never holds credentials."""
 
-    def __init__(self, url: str, *, create: bool = True) -> None:
+    def __init__(self, url: str, *, create: bool = True, machines: Machines = BUILT_IN) -> None:
         self.url = url
+        self.machines = machines
         self._path = sqlite_path(url)
         self._local = threading.local()
         self._links: list[tuple[threading.Thread, Link]] = []
@@ -84,7 +86,7 @@ class SqliteStore(SqliteReads):
         self._writing = threading.Lock()  # our own threads queue here, fairly, not in SQLite's busy loop
         self._closed = False
         self._pid = os.getpid()
-        prepare(self._path, create)
+        prepare(self._path, create, machines)
 
     # -- connections -----------------------------------------------------------------------------
 
@@ -176,6 +178,7 @@ class SqliteStore(SqliteReads):
         """BEGIN IMMEDIATE and ``work``; leaves the transaction open. sqlite3.Error is translated."""
         try:
             link.connection.execute("BEGIN IMMEDIATE")
+            check_version(link.connection, self._path)  # another program may have migrated it meanwhile
             return work(link.connection)
         except sqlite3.Error as error:
             raise meaning(error, self._path) from error
@@ -189,7 +192,7 @@ class SqliteStore(SqliteReads):
 
     def commit(self, batch: Batch) -> None:
         """See :meth:`nutstate.storage.port.Store.commit`. On return the batch is on the disk."""
-        audit_texts = check_batch(batch)
+        audit_texts = check_batch(batch, self.machines)
 
         with self._writer() as link:
             try:

@@ -30,7 +30,7 @@ from ..port import (
 from ..records import AuditRecord, DedupRecord, MachineRef, Operation, Proof, Token, TokenMetadata, Tombstone
 from ..rules.audit_hash import audit_hash
 from ..rules.batch import NONE
-from ..rules.edges import OPERATION_STEPS, TOKEN_STEPS, Step
+from ..rules.machines import BUILT_IN, Machines, Step
 from ..secret import Secret
 
 NPUB: Final = "npub1" + "q" * 58
@@ -77,11 +77,14 @@ def make_token(token_id: str = "token-1", *amounts: int, state: str = "unspent",
     return Token(**{"transaction_id": token_id, "state": state, **defaults, **fields})
 
 
-def make_operation(operation_id: str = "tx-1", *, state: str = "requested", **fields: Any) -> Operation:
-    """A melt of 100 sat; ``fields`` override anything."""
+def make_operation(
+    operation_id: str = "tx-1", *, state: str = "requested", machines: Machines = BUILT_IN, **fields: Any
+) -> Operation:
+    """A melt of 100 sat under the newest version of its machine; ``fields`` override anything."""
+    kind = fields.get("kind", "melt")
     defaults: dict[str, Any] = {
         "kind": "melt",
-        "machine": MachineRef("melt", 1, "0" * 64),
+        "machine": _newest(kind, machines),
         "version": 1,
         "prev_state": NONE,
         "npub": NPUB,
@@ -93,7 +96,15 @@ def make_operation(operation_id: str = "tx-1", *, state: str = "requested", **fi
         "created_at": NOW,
         "updated_at": NOW,
     }
-    return Operation(**{"id": operation_id, "state": state, **defaults, **fields})
+    told = dict(zip(("kind_of_state", "ends"), machines.told_of(defaults["machine"], state), strict=True))
+    return Operation(**{"id": operation_id, "state": state, **defaults, **told, **fields})
+
+
+def _newest(kind: str, machines: Machines) -> MachineRef:
+    if kind not in machines.kinds:
+        return MachineRef(kind, 1, "0" * 64)
+    version = machines.newest(kind)
+    return MachineRef(version.name, version.number, version.hash)
 
 
 def batch_for(
@@ -105,23 +116,27 @@ def batch_for(
     dedup: DedupRecord | DedupTake | None = None,
     batch_id: str | None = None,
     at: int = NOW,
+    machines: Machines = BUILT_IN,
 ) -> Batch:
     """A valid batch that brings the store to ``operation`` and ``tokens``.
 
-    ``before`` is the stored operation (None: insert it); a token is to be inserted, a pair
-    ``(before, after)`` advanced. ``path`` names the states passed on the way, by record id; without
-    it the shortest way through the machine is taken, if there is one.
-    Versions, ``prev_state``, audit records with their hash chain, and index changes are filled in:
-    take the resulting records from the batch (``batch.operation.after``, ``batch.tokens[0].after``).
-    """
+    ``before`` is the stored operation (None: insert it); a token is to be inserted, a pair ``(before,
+    after)`` advanced. ``path`` names the states passed on the way, by record id; without it the shortest way
+    through the machine is taken, if there is one. A token takes it through the newest token machine of
+    ``machines``, an operation through its own. Versions, ``prev_state``, ``kind_of_state``, ``ends``, audit
+    records with their hash chain, and index changes are filled in: take the resulting records from the batch
+    (``batch.operation.after``, ``batch.tokens[0].after``)."""
     steps = path or {}
     pairs = [item if isinstance(item, tuple) else (None, item) for item in tokens]
     number = 1 if before is None else before.version + 1
     name = batch_id or f"batch-{operation.id}-{number}"
-    chain = _Chain(name, operation.id, before, at)
+    chain = _Chain(name, operation.id, before, at, machines)
     operation = chain.walk(before, operation, steps.get(operation.id, ()))
     moved = [(old, chain.walk(old, new, steps.get(new.transaction_id, ()))) for old, new in pairs]
-    operation = evolve(operation, audit_seq=chain.seq, audit_hash=chain.hash)
+    kind_of_state, ends = machines.told_of(operation.machine, operation.state)
+    operation = evolve(
+        operation, kind_of_state=kind_of_state, ends=ends, audit_seq=chain.seq, audit_hash=chain.hash
+    )
     take = DedupTake(dedup) if isinstance(dedup, DedupRecord) else dedup
     return Batch(
         id=name,
@@ -136,27 +151,35 @@ def batch_for(
 class _Chain:
     """Writes the audit records of one batch."""
 
-    def __init__(self, batch_id: str, operation_id: str, before: Operation | None, at: int) -> None:
+    def __init__(
+        self, batch_id: str, operation_id: str, before: Operation | None, at: int, machines: Machines
+    ) -> None:
         self.batch_id = batch_id
         self.operation_id = operation_id
         self.seq = 0 if before is None else before.audit_seq
         self.hash = "" if before is None else before.audit_hash
         self.at = at
+        self.machines = machines
         self.records: list[AuditRecord] = []
 
     def walk(self, before: R | None, after: R, between: Sequence[str]) -> R:
         entity: str = f"token:{after.transaction_id}" if isinstance(after, Token) else f"operation:{after.id}"
-        steps: frozenset[Step] = TOKEN_STEPS if isinstance(after, Token) else OPERATION_STEPS[after.kind]
+        if isinstance(after, Token):
+            label = self.machines.newest("token").label
+        else:
+            label = f"{after.machine.name}@{after.machine.version}"
+        known = self.machines.by_label.get(label)
+        steps: frozenset[Step] = known.edges if known is not None else frozenset()
         state: str = NONE if before is None else before.state
         version: int = 0 if before is None else before.version
         previous = state
         for following in (*(between or _shortest(steps, state, after.state)), after.state):
             version += 1
-            self._record(entity, version, state, following)
+            self._record(label, entity, version, state, following)
             previous, state = state, following
         return evolve(after, version=version, prev_state=previous)
 
-    def _record(self, entity: str, version: int, from_state: str, to_state: str) -> None:
+    def _record(self, label: str, entity: str, version: int, from_state: str, to_state: str) -> None:
         self.seq += 1
         record = AuditRecord(
             id=f"{self.batch_id}-{self.seq}",
@@ -164,7 +187,7 @@ class _Chain:
             seq=self.seq,
             entity=entity,
             version=version,
-            machine="test@1",
+            machine=label,
             event="go",
             from_state=from_state,
             to_state=to_state,

@@ -47,7 +47,9 @@ def test_a_good_wallet(wallet: Wallet) -> None:
 def test_a_good_wallet_as_json(wallet: Wallet) -> None:
     ran = wallet.run("doctor", "--json")
     document = ran.json
-    assert ran.code == 0 and document.keys() == {"url", "healthy", "findings", "fixed", "verdict"}
+    assert ran.code == 0 and document.keys() == {
+        *("url", "healthy", "findings", "fixed", "migration", "verdict")
+    }
     assert document["healthy"] is True and document["fixed"] == []
     for finding in document["findings"]:
         assert finding.keys() == {"check", "status", "text", "hint", "fixable"}
@@ -112,6 +114,7 @@ def test_a_password_is_never_shown(args: tuple[str, ...], monkeypatch: pytest.Mo
         assert json.loads(ran.out)["url"] == "mongodb://127.0.0.1:1/db?replicaSet=rs0"
 
 
+@pytest.mark.disk
 def test_a_terminal_that_is_narrow_and_hostile_text(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
     change(wallet.file, 'CREATE TRIGGER "evil\x1b[2J" AFTER INSERT ON dedup BEGIN SELECT 1; END')
     ran = wallet.run("doctor")

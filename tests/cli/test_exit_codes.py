@@ -13,6 +13,7 @@ import pytest
 from nutstate import Engine
 from nutstate.engine.cashu.bolt11 import decode_invoice
 from nutstate.engine.checks import reconcile_rules as judging
+from nutstate.engine.checks.tally import KindChecks
 from nutstate.engine.simulated.faults import REQUEST_LOST, lie_about
 from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.errors import CommitUnknown, StoreUnavailable
@@ -269,7 +270,8 @@ def test_parked_and_released_on_the_mints_word(wallet: Wallet) -> None:
 
 
 def test_discrepant_is_3_until_it_is_resolved(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "_melt_sums", lambda tally, docs: tally.that("the sums agree", False))
+    disagree = KindChecks(sums=lambda tally, docs: tally.that("the sums agree", False))
+    monkeypatch.setattr(judging, "checks_of", lambda op: disagree)
     ran = wallet.run("melt", wallet.invoice(), "--json")
     operation_id = ran.json["operation"]["id"]
     assert ran.code == 3 and ran.json["operation"]["state"] == "discrepant"

@@ -17,7 +17,7 @@ from tests.support.everything import Everything
 
 FOLLOWS = frozenset(
     {"state", "prev_state", "version", "updated_at", "audit_seq", "audit_hash", "finished_at", "lease"}
-    | {"next_check_at", "timings"}
+    | {"next_check_at", "timings", "kind_of_state", "ends"}
 )
 """Fields of an operation that every transition may change: they follow from it."""
 

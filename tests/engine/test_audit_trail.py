@@ -20,7 +20,6 @@ from nutstate.engine.audit.verify import records_of
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Decision
 from nutstate.machines.token.table import STATUS_OF_STATE
-from nutstate.machines.words import EFFECTS
 from nutstate.storage.errors import Duplicate, StoreUnavailable
 from nutstate.storage.mongo.codec import audit_document
 from nutstate.storage.mongo.schema import AUDIT, TOMBSTONES
@@ -471,8 +470,7 @@ def test_every_effect_has_a_level() -> None:
         "stamp_unspent", "forget_unspent", "stamp_paid", "count_watch", "count_refusal",
         "expect_token", "fail_token", "write_outputs", "end_fence", "note_refusal",
     }  # fmt: skip
-    for effect in EFFECTS:
-        level = building.compliance_level(decision(effect))
+    for effect, level in {(e.name, m.level((e.name,))) for m in RELEASED for e in m.effects}:
         assert level == ("STANDARD" if effect in bookkeeping else "CRITICAL" if effect == "alarm" else "HIGH")
 
 
@@ -480,15 +478,13 @@ def test_every_discrepancy_is_critical() -> None:
     """R132: whatever leads into a state of contradiction raises the alarm, so its record is CRITICAL."""
     parked = ("attention", "discrepant", "contested")
     into = [
-        t
+        (m, t)
         for m in RELEASED
         if m.name != "token"
         for t in m.transitions
         if (t.dest in parked and t.source != t.dest) or "correct_spent" in t.effects
     ]
-    quiet = {
-        (t.source, t.event) for t in into if building.compliance_level(decision(*t.effects)) != "CRITICAL"
-    }
+    quiet = {(t.source, t.event) for m, t in into if m.level(t.effects) != "CRITICAL"}
     assert into and not quiet, quiet
 
 

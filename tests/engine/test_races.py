@@ -22,8 +22,6 @@ from tests.support import invariants
 from tests.support.together import together
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 
-pytestmark = pytest.mark.every_store
-
 ROUNDS = 200
 STORES = 8  # the double looks through all it holds at every write, so it is not left to fill up
 CONTENDERS = 4

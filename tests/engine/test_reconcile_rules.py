@@ -8,8 +8,10 @@ import attrs
 import pytest
 
 from nutstate import Engine, Store
-from nutstate.engine.checks.documents import Born, Documents, read_documents
-from nutstate.engine.checks.reconcile_rules import CheckResult, Expected, KeyBook, judge_documents
+from nutstate.engine.checks.documents import Born, Documents
+from nutstate.engine.checks.read_documents import read_documents
+from nutstate.engine.checks.reconcile_rules import Expected, KeyBook, judge_documents
+from nutstate.engine.checks.tally import CheckResult
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Fence, InputRef, Operation, Output, Token
 from nutstate.storage.secret import Secret

@@ -13,7 +13,7 @@ import pytest
 from pymongo.errors import DuplicateKeyError
 
 from nutstate import Engine, Store, configure_logging
-from nutstate.engine.checks import documents
+from nutstate.engine.checks import read_documents as documents
 from nutstate.engine.checks.sweep import Sweep
 from nutstate.engine.loop.log import TransitionEvent
 from nutstate.storage.port import OperationQuery, TokenQuery

@@ -17,7 +17,7 @@ from attrs import frozen
 SHARES = 20
 """A multiple of the parts of every group: the shares 0 to 19 together run everything."""
 
-TWICE = ("engine", "acceptance")
+TWICE = ("engine", "acceptance", "real_mint")
 """Folders whose tests run on SQLite in every commit, and are repeated on other stores."""
 
 MUTANTS = ("tests/machines/test_mutants.py",)
@@ -61,7 +61,7 @@ class Group:
 
 _RULES = ("machines", "src/nutstate/review", "tests/machines")
 
-MEMORY = Group("memory", "engine and acceptance tests again on the store in memory", 5)
+MEMORY = Group("memory", "engine, acceptance and real mint again on the store in memory", 5)
 MONGODB = Group("mongodb", "engine and acceptance tests again on a real MongoDB", 5)
 MUTANT = Group("mutants", "small mistakes in the tables, each of which must be noticed", 4, _RULES)
 EXPLORED = Group("exploration", "the long explorations and the faults planted in them", 4, _RULES)

@@ -84,17 +84,33 @@ class Measuring:
     def __init__(self, room: Room) -> None:
         self.room = room
         self._coverage: Coverage | None = None
-        self._follows = True
+        self._follows = False
         self._children = ""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """Turn it on or off where the neighbour differs."""
-        self._coverage = self._coverage or Coverage.current()
+        if self._coverage is None:
+            self._coverage = self._take_over()
         wanted = is_measured(case_of(item), self.room)
         if self._coverage is not None and wanted != self._follows:
             self._turn(self._coverage, wanted)
         return (yield)
+
+    def pytest_sessionfinish(self) -> None:
+        """Leave it as pytest-cov expects it."""
+        if self._coverage is not None and not self._follows:
+            self._turn(self._coverage, True)
+
+    def _take_over(self) -> Coverage | None:
+        """Stop everything that measures here, and return what pytest-cov started: the last one. Below it lie
+        those of a worker as a child process; each would go on when the one above it stops."""
+        found: list[Coverage] = []
+        while (running := Coverage.current()) is not None:
+            running.stop()
+            found.append(running)
+        self._children = os.environ.pop(_CHILDREN, "")
+        return found[0] if found else None
 
     def _turn(self, coverage: Coverage, on: bool) -> None:
         self._follows = on
@@ -104,7 +120,7 @@ class Measuring:
                 os.environ[_CHILDREN] = self._children
         else:
             coverage.stop()
-            self._children = os.environ.pop(_CHILDREN, "")
+            os.environ.pop(_CHILDREN, None)
 
 
 _CHILDREN = "COVERAGE_PROCESS_CONFIG"

@@ -9,7 +9,7 @@ from pymongo import MongoClient
 
 from nutstate.storage.local.replica_set import ReplicaSet
 from nutstate.storage.mongo.open import open_mongo
-from nutstate.storage.mongo.schema import COLLECTIONS
+from nutstate.storage.mongo.schema import COLLECTIONS, MACHINES
 
 
 class Databases:
@@ -34,7 +34,7 @@ class Databases:
 
     def give_back(self, name: str) -> None:
         """Empty it. A test that changed collections, indexes or validators drops its own database."""
-        for collection in COLLECTIONS:
+        for collection in set(COLLECTIONS) - {MACHINES}:
             self._client[name][collection].delete_many({})
         self._free.append(name)
 

@@ -205,13 +205,18 @@ def test_an_index_over_duplicates_cannot_be_made_and_says_so(path: Path) -> None
     change(
         path,
         "DROP TRIGGER audit_not_replaced",
+        "DROP TRIGGER audit_step",
         "DROP INDEX audit_batch",
         "DROP INDEX audit_chain",
         "INSERT INTO audit SELECT 'twice', operation_id, seq, 'token:x', version, 'b', hash, doc FROM audit "
         "WHERE seq = 1 LIMIT 1",
     )
     report = look(path, fix=True)
-    assert report.fixed == ("made the index audit_batch", "made the trigger audit_not_replaced")
+    assert report.fixed == (
+        "made the index audit_batch",
+        "made the trigger audit_not_replaced",
+        "made the trigger audit_step",
+    )
     assert "the index audit_chain cannot be made: duplicate audit" in report.of("error")[-1].text
 
 

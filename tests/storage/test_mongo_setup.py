@@ -17,9 +17,10 @@ from nutstate.storage.errors import StoreUnavailable, StoreUnsupported
 from nutstate.storage.local.replica_set import ReplicaSet
 from nutstate.storage.mongo.client import DURABLE
 from nutstate.storage.mongo.open import address
-from nutstate.storage.mongo.rules import VALIDATORS
+from nutstate.storage.mongo.rules import validator
 from nutstate.storage.mongo.schema import COLLECTIONS, INDEXES
 from nutstate.storage.mongo.setup import check_server, problems
+from nutstate.storage.rules.machines import BUILT_IN
 from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_token
 
 real = pytest.mark.real_mongo
@@ -48,7 +49,7 @@ def test_an_empty_database_is_only_made_ready_when_asked_to(ground: Ground) -> N
         open_store(ground.url, create=False)
     assert ground.raw.list_collection_names() == []
     open_store(ground.url).close()
-    assert problems(ground.raw) == []
+    assert problems(ground.raw, BUILT_IN) == []
     assert set(COLLECTIONS) <= set(ground.raw.list_collection_names())
     open_store(ground.url, create=False).close()
 
@@ -57,7 +58,7 @@ def test_an_empty_database_is_only_made_ready_when_asked_to(ground: Ground) -> N
 def test_many_make_it_ready_at_once(ground: Ground) -> None:
     with ThreadPoolExecutor(8) as pool:
         stores = list(pool.map(lambda _: open_store(ground.url), range(8)))
-    assert problems(ground.raw) == []
+    assert problems(ground.raw, BUILT_IN) == []
     for store in stores:
         store.close()
 
@@ -67,7 +68,10 @@ SPOILED: dict[str, tuple[dict[str, Any], str]] = {
     "collection": ({"drop": "dedup"}, "dedup"),
     "validator": ({"collMod": "cashu_tokens", "validator": {}}, "cashu_tokens"),
     "looser validator": (
-        {"collMod": "cashu_tokens", "validator": {"$jsonSchema": VALIDATORS["cashu_tokens"]["$jsonSchema"]}},
+        {
+            "collMod": "cashu_tokens",
+            "validator": {"$jsonSchema": validator("cashu_tokens", BUILT_IN)["$jsonSchema"]},
+        },
         "cashu_tokens",
     ),
     "validator that only warns": ({"collMod": "audit_log", "validationAction": "warn"}, "audit_log"),
@@ -85,7 +89,7 @@ def test_what_was_taken_away_is_noticed_and_put_back(ground: Ground, what: str) 
     with pytest.raises(StoreUnsupported, match=name):
         open_store(ground.url, create=False)
     open_store(ground.url).close()
-    assert problems(ground.raw) == []
+    assert problems(ground.raw, BUILT_IN) == []
 
 
 @real

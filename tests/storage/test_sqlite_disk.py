@@ -59,7 +59,7 @@ def test_a_damaged_file_is_reported_as_such(path: Path) -> None:
         ("UPDATE tokens SET metadata = '[]'", "token:a", "metadata"),
         ("UPDATE tokens SET npub = x'00'", "token:a", "npub"),
         ("UPDATE tokens SET spent_at = NULL, updated_at = 99999999999999999", "token:a", "updated_at"),
-        ("UPDATE operations SET doc = '{}'", "operation:tx-1", "machine"),
+        ("UPDATE operations SET doc = '{}'", "operation:tx-1", "wallet_id"),
         ("UPDATE operations SET doc = '[]'", "operation:tx-1", "doc"),
         ("UPDATE operations SET next_check_at = 'soon'", "operation:tx-1", "next_check_at"),
         ("UPDATE audit SET doc = '[]' WHERE seq = 1", "audit record batch-tx-1-1-1", "doc"),
@@ -228,7 +228,7 @@ def test_half_a_character_in_a_query_is_refused_without_showing_it(store: Sqlite
 
 def test_rules_of_the_file_bind_us_as_well(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a rule missing in check_batch, the file would still refuse (control for F10)."""
-    monkeypatch.setattr(module, "check_batch", lambda batch: tuple("{}" for _ in batch.audit))
+    monkeypatch.setattr(module, "check_batch", lambda batch, machines: tuple("{}" for _ in batch.audit))
     with pytest.raises(InvalidBatch):
         store.commit(batch_for(make_operation(), tokens=[make_token("a", transaction_type="melted")]))
     assert store.operation("tx-1") is None

@@ -194,10 +194,10 @@ def test_a_file_left_empty_by_a_crash_is_finished(path: Path) -> None:
 def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
     SqliteStore(f"sqlite:///{path}").close()
     with closing(sqlite3.connect(path)) as raw, raw:
-        raw.execute("UPDATE meta SET value = 2 WHERE key = 'schema_version'")
+        raw.execute("UPDATE meta SET value = 3 WHERE key = 'schema_version'")
     with pytest.raises(StoreUnsupported) as caught:
         SqliteStore(f"sqlite:///{path}")
-    assert caught.value.details == {"schema_version": 2}
+    assert caught.value.details == {"schema_version": 3, "wanted": 2}
 
 
 @pytest.mark.parametrize("meta", [False, True])

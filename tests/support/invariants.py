@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from nutstate.engine.cashu.port import MintPort, is_value
-from nutstate.engine.checks.documents import read_documents
+from nutstate.engine.checks.read_documents import read_documents
 from nutstate.engine.checks.reconcile import NOTHING_EXPECTED, report_on
 from nutstate.engine.operations.effects import inputs_total_of
 from nutstate.engine.operations.melt.fences import fenced_keys

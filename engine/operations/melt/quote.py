@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from ....machines.money import blanks_needed, owed_max
+from ....machines.token.states import UNSPENT
 from ....storage.records import Output, Reason
 from ....storage.secret import Secret
 from ... import errors as caller
@@ -16,15 +17,15 @@ from ...cashu import wire
 from ...cashu.keysets import MintSilent, NoUsableKeyset
 from ...cashu.outputs import blank_outputs
 from ...cashu.port import Failure, ProofState, Refused
-from ...checks.preflight_table import OURS, UNSPENT, Asked, PreflightReport, judge
+from ...checks.preflight_table import OURS, Asked, PreflightReport, judge
 from ...loop.drive import Happened, NotYet, Pause, Result, Run
 from ...loop.evidence import Chosen, Evidence, Selection
 from ...loop.facts import fee_max_of
-from ...loop.new_operation import corrected_sources
 from ...tokens.coins import stranded_value
 from ...tokens.proofs import name_of, named
 from ...tokens.selection import Shortfall, select
 from ..shared.answers import reason_of
+from ..shared.discrepancy import corrected_sources
 from .change import ask_inputs
 
 NO_FOR_A_READ = frozenset({20003, 20006})

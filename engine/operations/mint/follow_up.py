@@ -8,12 +8,10 @@ from collections.abc import Callable
 import attrs
 from attrs import define
 
-from ....machines.melt.table import ENDED_UNPAID
 from ....machines.registry import latest
 from ....storage.errors import Duplicate
 from ....storage.port import OperationQuery, Reader, Store
 from ....storage.records import Operation
-from ...api.outcome import quote_not_ours
 from ...cashu.port import Failure, MintPort, MintQuote
 from ...errors import MintError, Refused
 from ...loop import new_operation as requests
@@ -24,6 +22,7 @@ from ...loop.evidence import Evidence
 from ...loop.recovery import Recovery
 from ...ports import Clock
 from ..shared.answers import reason_of
+from ..shared.rejected import quote_not_ours
 
 
 def follow_ups(store: Reader, op: Operation) -> tuple[Operation, ...]:
@@ -31,6 +30,11 @@ def follow_ups(store: Reader, op: Operation) -> tuple[Operation, ...]:
     if op.kind != "mint":
         return ()
     return tuple(store.operations(OperationQuery(parent_id=_root(op), kind="mint", limit=100)))
+
+
+def can_look_again(op: Operation) -> bool:
+    """Whether it is a funding whose watch ended unpaid: what was paid since goes on as a new operation."""
+    return op.kind == "mint" and op.state == "expired"
 
 
 def _root(op: Operation) -> str:
@@ -83,7 +87,7 @@ class FollowUps:
 
     def _going_on(self, expired: Operation) -> Operation | None:
         for op in follow_ups(self.store, expired):
-            if op.state not in ENDED_UNPAID:
+            if op.ends != "unpaid":
                 return op
         return None
 

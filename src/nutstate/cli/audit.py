@@ -109,7 +109,7 @@ def list_records(
         return Exit.DONE
     rows: list[list[Part]] = []
     for r in found:
-        change = (f"{r.from_state} → {r.to_state}", style_of(r.to_state))
+        change = (f"{r.from_state} → {r.to_state}", style_of(r.machine, r.to_state))
         level = (r.compliance_level, _LEVEL_STYLES.get(r.compliance_level, ""))
         rows.append(
             [f"{shorten(r.operation_id)}#{r.seq}", stamp(r.at), level, entity_words(r), change, r.event]

@@ -32,7 +32,7 @@ from .render import conservation, mint_words, now_ms, shorten, style_of
 from .wallet import show_invoice_when_quoted
 
 AMOUNT_MAX = 1_000_000
-EXPECTED = {"paid": "reconciled", "pending": "reconciled", "failed": "released", "lost": "reconciled"}
+EXPECTED = {"paid": "good", "pending": "good", "failed": "unpaid", "lost": "good"}
 STORIES = {
     "paid": "The mint pays at once.",
     "pending": "The payment hangs in the network at first.",
@@ -92,8 +92,8 @@ class Demo:
         if kind == "operation":
             machine = event.machine.partition("@")[0]
             when = f"+{duration(max(0, event.at - self.start))}"
-            self.say(f"{when:>9}  {machine:<5} {event.from_state} → ",
-                     (event.to_state, style_of(event.to_state)), (f"   {event.event}", "dim"))  # fmt: skip
+            state = (event.to_state, style_of(event.machine, event.to_state))
+            self.say(f"{when:>9}  {machine:<5} {event.from_state} → ", state, (f"   {event.event}", "dim"))
             return
         own = name.startswith(event.operation_id)
         shown = name.replace(event.operation_id, "…") if own else shorten(name)
@@ -180,7 +180,7 @@ def _verdict(demo: Demo, handle: Handle, moved: int) -> Exit:
     sound = (
         terms is not None and bool(terms["holds"]) and chain_holds(handle.record, records) and moved == cost
     )
-    return Exit.DONE if sound and handle.state == EXPECTED[demo.outcome] else Exit.REFUSED
+    return Exit.DONE if sound and handle.record.ends == EXPECTED[demo.outcome] else Exit.REFUSED
 
 
 def _run(session: Session, url: str, amount: int, outcome: str, mongo: Path | None = None) -> int:

@@ -16,6 +16,7 @@ from ..engine.audit.records import clean_text, sanitise
 from ..engine.loop.log import configure_logging
 from ..machines.registry import latest, released
 from ..machines.spec import Machine
+from ..machines.token.table import TOKEN
 from ..storage.records import AuditRecord, Operation
 from .context import Session
 from .errors import Exit, guarded
@@ -89,7 +90,7 @@ def write_trail(file: Path, operation: Operation, records: Sequence[AuditRecord]
     ref = operation.machine
     machines = [released(ref.name, ref.version, ref.hash)]
     if any(record.entity.startswith("token:") for record in records):
-        machines.append(latest("token"))
+        machines.append(latest(TOKEN.name))
     trail = trail_of(_clean_operation(operation), [_clean(record) for record in records], machines,
                      verified=verified, note="" if records else "The records were purged.")  # fmt: skip
     write_page(file, "--html", machines, trail=trail)

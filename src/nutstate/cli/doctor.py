@@ -31,8 +31,8 @@ Examples:
 )
 @click.option(
     "--fix", is_flag=True,
-    help="Make what is missing and can be made (collections, indexes, rules, file mode), then look again. "
-    "Documents are never changed.",
+    help="Make what is missing and can be made (collections, indexes, rules, file mode), then look again. A "
+    "store of an older schema is copied (SQLite) and migrated. Otherwise no document is changed.",
 )  # fmt: skip
 @with_session
 def doctor(session: Session, fix: bool) -> int:
@@ -50,6 +50,7 @@ def doctor(session: Session, fix: bool) -> int:
         return code
     session.out.line((report.url, "bold"))
     session.out.table(("", "looked at", "found"), _rows(report.findings))
+    _migration(session, report)
     for what in report.fixed:
         session.out.line(("fixed", "green"), f": {what}")
     if fix and not report.fixed:
@@ -58,6 +59,20 @@ def doctor(session: Session, fix: bool) -> int:
         session.out.line(_what_fix_would_do(session, report))
     session.out.line((verdict, "green" if report.healthy else "bold red"), wrap=True)
     return code
+
+
+def _migration(session: Session, report: Report) -> None:
+    """The way to the schema of this release, gone or still to be gone."""
+    migration = report.migration
+    if migration is None:
+        return
+    words = "migrated" if migration.done else "`--fix` migrates it"
+    session.out.line(f"Schema {migration.start} to {migration.end}, {words}:")
+    for number, text in enumerate(migration.steps, 1):
+        session.out.line(f"  {number}. {text}")
+    if migration.copy is not None:
+        kept = "the store as it was before" if migration.done else "a copy is made first"
+        session.out.line(f"  {migration.copy}: {kept}")
 
 
 def _rows(findings: tuple[Finding, ...]) -> list[list[Part]]:

@@ -15,7 +15,7 @@ from ..engine.settings import ON_UNPAID, Settings
 from .context import Session, chosen_mint, mint_options, npub_option, wait_option, with_session
 from .operators import named, operator_option
 from .output import Working, duration
-from .render import GOOD_ENDS, exit_code, now_ms, result
+from .render import exit_code, now_ms, result
 
 show_preimage = click.option(
     "--show-preimage",
@@ -146,7 +146,7 @@ def melt(
                 fee_max=fee_max,
                 wait_s=wait,
             )
-        code = exit_code(handle, *GOOD_ENDS, "prepared") if prepare else exit_code(handle)
+        code = exit_code(handle, waiting=prepare)
         return result(session, handle, code, preimage=show_preimage, note=_earlier(session, handle))
 
 
@@ -187,4 +187,4 @@ def cancel(session: Session, operation_id: str, reason: str | None, operator: st
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
         handle = engine.cancel(operation_id, reason, operator=who)
-        return result(session, handle, exit_code(handle, "cancelled"))
+        return result(session, handle, exit_code(handle, "unpaid"))

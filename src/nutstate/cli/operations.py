@@ -10,6 +10,8 @@ from ..engine.api import arguments
 from ..engine.api.handle import Handle
 from ..engine.api.report import PerformanceReport
 from ..engine.audit.verify import at_one_moment, chain_holds, purged
+from ..engine.loop.known import waits_for_caller
+from ..engine.operations.hooks import to_pay
 from ..engine.operations.mint.follow_up import follow_ups
 from ..machines.registry import operation_kinds, operation_states
 from .context import Session, wait_option, with_session
@@ -33,6 +35,7 @@ from .render import (
     stamp,
     step_rows,
     style_of,
+    style_of_state,
     timeline,
 )
 
@@ -96,9 +99,9 @@ def show(
     took = f", took {duration(op.finished_at - op.created_at)}" if op.finished_at else ""
     rows.append(("begun", f"{stamp(op.created_at)}{took}"))
     out.pairs(rows)
-    if handle.kind == "mint" and handle.state == "quoted" and handle.invoice is not None:
+    if (invoice := to_pay(op)) is not None:
         out.line("Pay this invoice:")
-        out.line(handle.invoice.reveal())
+        out.line(invoice.reveal())
     if terms is not None:
         out.line(*conservation_line(terms), wrap=True)
     verdict: Part = ("hash chain verified", "green") if intact else ("HASH CHAIN BROKEN", "bold red")
@@ -117,7 +120,9 @@ def _reported(session: Session, report: PerformanceReport) -> int:
         return Exit.DONE
     out = session.out
     out.line(
-        f"{report.kind} ", (report.state, f"bold {style_of(report.state)}"), f": {report.transaction_id}"
+        f"{report.kind} ",
+        (report.state, f"bold {style_of(report.machine, report.state)}"),
+        f": {report.transaction_id}",
     )
     out.pairs(
         [
@@ -186,7 +191,7 @@ def _listed(session: Session, handles: tuple[Handle, ...]) -> None:
     narrow = session.out.is_narrow
     rows: list[list[Part]] = []
     for handle in handles:
-        state = (handle.state, style_of(handle.state, "parked" if handle.is_parked else ""))
+        state = (handle.state, style_of_state(handle))
         row: list[Part] = [handle.id, state, f"{handle.amount} {handle.unit}", age(handle.record.created_at)]
         if not narrow:
             fee = "" if handle.fee_paid is None else str(handle.fee_paid)
@@ -226,7 +231,7 @@ def recover(session: Session, wait: float, force: bool) -> int:
             handles = engine.recover(wait_s=wait, force=force, progress=bar)
         done = {handle.id for handle in handles}
         others = tuple(handle for handle in engine.open_operations() if handle.id not in done)
-    waiting = [handle for handle in (*handles, *others) if _waits_for_caller(handle)]
+    waiting = [handle for handle in (*handles, *others) if _waits_now(handle)]
     still = [h for h in (*handles, *others) if not h.is_final and h not in waiting]
     if session.out.as_json:
         session.out.document(
@@ -270,10 +275,9 @@ def _not_due(session: Session, handles: list[Handle]) -> None:
     )
 
 
-def _waits_for_caller(handle: Handle) -> bool:
+def _waits_now(handle: Handle) -> bool:
     until = handle.record.hold_until
-    holding = handle.state == "held" and until is not None and now_ms() < until
-    return holding or (handle.state == "prepared" and handle.record.policy.two_step)
+    return waits_for_caller(handle.record) and (until is None or now_ms() < until)
 
 
 @click.command(
@@ -316,7 +320,7 @@ def release(session: Session, operation_id: str, reason: str, operator: str | No
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
         handle = engine.release(operation_id, reason, operator=named(operator))
-        return result(session, handle, exit_code(handle, "released"))
+        return result(session, handle, exit_code(handle, "unpaid"))
 
 
 @click.command(
@@ -342,7 +346,7 @@ def write_off(session: Session, operation_id: str, reason: str, operator: str | 
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
         handle = engine.write_off(operation_id, reason, force=force, operator=named(operator))
-        return result(session, handle, exit_code(handle, "written_off", "reconciled", "released", "issued"))
+        return result(session, handle, exit_code(handle, "lost", "good", "unpaid"))
 
 
 @click.command(

@@ -15,6 +15,7 @@ from ..engine.api.engine import Engine
 from ..engine.errors import InvalidArgument, Refused
 from ..engine.operations.melt.record.recorded import RecordedMelt
 from .context import Session, chosen_mint, mint_options, npub_option, with_session
+from .errors import Exit
 from .render import as_document, exit_code, headline, next_steps, numbers, result, step_rows
 
 FILE_CHARS_MAX = 10_000_000
@@ -60,7 +61,9 @@ def _record(session: Session, engine: Engine, given: Mapping[str, Any]) -> Recor
     try:
         return engine.record_melt(given.get("sources"), given["keep"], given["change"], **rest)
     except Refused as error:
-        if error.details.get("state") == "contested":  # stored, also when it was so before
+        if (
+            error.code == "CONCURRENT_OPERATION" and "operation_id" in error.details
+        ):  # stored, also when it was so before
             session.seen.found(engine.operation(str(error.details["operation_id"])).record)
             session.seen.committed = True
         raise
@@ -99,7 +102,9 @@ def record_melt(session: Session, file: Path) -> int:
     given = _read(file)
     with session.engine() as (engine, _):
         done = _record(session, engine, given)
-        code, steps = exit_code(done.handle, "reconciled", "settled"), next_steps(session, done.handle)
+        paid = done.handle.is_paid and not done.handle.is_parked  # its last checks can be made later
+        code = Exit.DONE if paid else exit_code(done.handle)
+        steps = next_steps(session, done.handle)
         if session.out.as_json:
             session.out.document(
                 {"recorded": done.as_dict(), "operation": as_document(done.handle), "next": steps}
@@ -162,7 +167,7 @@ def hold(
             transaction_id=transaction_id,
             payment_request=invoice,
         )
-        return result(session, handle, exit_code(handle, "held"))
+        return result(session, handle, exit_code(handle, waiting=True))
 
 
 @click.command(
@@ -179,4 +184,4 @@ def unhold(session: Session, operation_id: str) -> int:
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
         handle = engine.unhold(operation_id)
-        return result(session, handle, exit_code(handle, "cancelled"))
+        return result(session, handle, exit_code(handle, "unpaid"))

@@ -11,7 +11,12 @@ from typing import Any
 import attrs
 
 from ..engine.api.handle import Handle
-from ..machines.registry import released
+from ..engine.loop.known import is_known, machine_of, state_of, waits_for_caller, waits_for_confirmation
+from ..engine.operations import hooks
+from ..engine.operations.mint.follow_up import can_look_again
+from ..machines.melt.table import MELT
+from ..machines.registry import known
+from ..machines.spec import Ends, State
 from ..storage.records import AuditRecord
 from .context import Session
 from .errors import Exit
@@ -19,14 +24,23 @@ from .mints import is_simulated
 from .output import Output, Part, brief_age, duration
 
 _GENERATED = re.compile(r"tx_([a-z]+)_\d{10,}_[0-9a-f]{20}([0-9a-f]{4})")
-PARKED_VERBS = {"discrepant": ("resolve",), "contested": ("write-off",)}
+COMMANDS: Mapping[str, str] = {
+    "record": "record-melt --file FILE",
+    "unhold": "unhold {id}",
+    "cancel": "cancel {id}",
+    "resume": "resume {id} --reason WHY",
+    "release": "release {id} --reason WHY",
+    "write_off": "write-off {id} --reason WHY",
+    "resolve": "resolve {id} --reason WHY",
+}
+"""The commands by which a caller or an operator sends an event, in the order in which they are offered."""
+
 OUTCOMES = {
     "paid": "paid",
     "unpaid": "unpaid: nothing was paid; a new attempt is allowed",
     "open": "open: not known yet; pay nothing elsewhere",
     "parked": "parked: a person must look; pay nothing elsewhere",
 }
-GOOD_ENDS = frozenset({"reconciled", "issued", "deposited", "clean", "corrected", "resolved"})
 
 
 def now_ms() -> int:
@@ -39,23 +53,36 @@ def shorten(entity_id: str) -> str:
 
 
 def meaning(handle: Handle) -> str:
-    """The meaning of the state in the machine's table."""
+    """The meaning of the state in the table of its machine, or that this program does not have the
+    machine."""
     ref = handle.record.machine
-    return str(released(ref.name, ref.version, ref.hash).state(handle.state).meaning)
+    if not is_known(handle.record):
+        return f"this program does not have its machine {ref.name}@{ref.version}, so it cannot go on with it"
+    return state_of(handle.record).meaning
 
 
-def style_of(state: str, kind: str = "") -> str:
-    """The colour of a state."""
-    if state in GOOD_ENDS:
-        return "green"
-    if kind == "parked" or state in ("attention", "discrepant", "written_off"):
+def style_of(machine: str, state: str) -> str:
+    """The colour of a state of the machine ``name@version``."""
+    table = known(machine)
+    found = None if table is None else table.by_name.get(state)
+    return "cyan" if found is None else _colour(found)
+
+
+def _colour(state: State) -> str:
+    if state.kind == "parked":
         return "red"
-    return "yellow" if state in ("rejected", "cancelled", "expired", "released") else "cyan"
+    return {"good": "green", "lost": "red", "unpaid": "yellow"}.get(state.ends, "cyan")
 
 
-def exit_code(handle: Handle, *good: str) -> Exit:
-    """How a command that wanted ``good`` (by default a good end) ends with this operation."""
-    if handle.state in (good or GOOD_ENDS):
+def style_of_state(handle: Handle) -> str:
+    """The colour of the operation's state."""
+    return _colour(state_of(handle.record))
+
+
+def exit_code(handle: Handle, *ends: Ends, waiting: bool = False) -> Exit:
+    """How a command ends with this operation: well at one of these ``ends`` (by default a good one), with
+    ``waiting`` also where the operation waits for its caller."""
+    if handle.record.ends in (ends or ("good",)) or (waiting and waits_for_caller(handle.record)):
         return Exit.DONE
     return Exit.REFUSED if handle.is_final else Exit.OPEN
 
@@ -65,35 +92,11 @@ def exit_code(handle: Handle, *good: str) -> Exit:
 
 def conservation(handle: Handle, records: Sequence[AuditRecord]) -> dict[str, Any] | None:
     """The parts into which the value of the sources went, and whether they add up. None: not decided yet."""
-    op = handle.record
-    if (
-        op.kind != "melt"
-        or not (op.inputs or op.stranded)
-        or (op.finished_at is None and op.state != "settled")
-    ):
+    parts = hooks.sums_of(handle.record, records)
+    if parts is None:
         return None
-    if op.payment is not None and op.payment.lightning_fee is not None:
-        parts = {
-            "amount": op.amount,
-            "lightning_fee": op.payment.lightning_fee,
-            "input_fee": op.input_fee,
-            "kept": op.keep_total,
-            "change": op.change_amount,
-        }
-    elif op.fenced_token_id is not None:
-        signed = [r for r in records if r.event in ("fence_done", "fence_found")]
-        back = sum(int(r.data.get("new_value", 0)) for r in signed)
-        parts = {"swapped_back": back, "fence_fee": op.fence_fee, "kept": op.keep_total}
-        if not handle.is_final:
-            parts["held"] = handle.inputs - back - op.fence_fee
-    else:
-        returned = 0 if op.state == "written_off" else handle.inputs
-        parts = {"returned": returned, "kept": op.keep_total}
-    if op.stranded:
-        parts["stranded"] = sum(part.amount for part in op.stranded)
-    if op.loss and op.evidence != "caller":
-        parts["loss"] = op.loss
-    return {"sources": op.sources_total, **parts, "holds": op.sources_total == sum(parts.values())}
+    sources = handle.record.sources_total
+    return {"sources": sources, **parts, "holds": sources == sum(parts.values())}
 
 
 def conservation_line(terms: Mapping[str, Any]) -> list[Part]:
@@ -119,15 +122,15 @@ def as_document(handle: Handle, *, preimage: bool = False) -> dict[str, Any]:
     }
     if preimage:
         document["preimage"] = handle.preimage.reveal() if handle.preimage else None
-    if handle.kind == "mint" and handle.state == "quoted" and handle.invoice is not None:
-        document["invoice"] = handle.invoice.reveal()  # the reader is to pay it
+    invoice = hooks.to_pay(handle.record)
+    if invoice is not None:
+        document["invoice"] = invoice.reveal()  # the reader is to pay it
     return document
 
 
 def headline(out: Output, handle: Handle) -> None:
     """``melt reconciled: paid, change stored, …``"""
-    style = style_of(handle.state, "parked" if handle.is_parked else "")
-    out.line(f"{handle.kind} ", (handle.state, f"bold {style}"), f": {meaning(handle)}")
+    out.line(f"{handle.kind} ", (handle.state, f"bold {style_of_state(handle)}"), f": {meaning(handle)}")
 
 
 def mint_words(mint_url: str) -> str:
@@ -142,7 +145,7 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
         ("mint", mint_words(op.mint_url)),
         ("amount", f"{op.amount} {unit}"),
     ]
-    if op.kind == "melt":
+    if op.kind == MELT.name:
         rows.insert(1, ("outcome", OUTCOMES[handle.outcome]))
         if op.evidence == "caller":
             rows.append(("fee", f"{handle.fee_paid} {unit}, as the caller recorded it"))
@@ -167,7 +170,7 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
     if op.loss:
         rows.append(("loss", f"{op.loss} {unit}"))
     if op.reason is not None:
-        label = "on the way" if op.state in GOOD_ENDS else "reason"
+        label = "on the way" if handle.record.ends == "good" else "reason"
         rows.append((label, f"{op.reason.message} [{op.reason.code}]"))
     return rows
 
@@ -187,19 +190,31 @@ def _preimage_row(handle: Handle, shown: bool) -> list[tuple[str, str]]:
 def next_steps(session: Session, handle: Handle) -> list[str]:
     """The commands that make sense now."""
     command, about = session.command, handle.id
-    if handle.kind == "mint" and handle.state == "expired":
+    if not is_known(handle.record):
+        return [command(f"show {about}")]
+    if can_look_again(handle.record):
         return [command(f"show {about}"), command(f"resume {about} --reason 'it was paid late'")]
     if handle.is_final:
         retry = [command("retry-stranded --reason WHY")] if handle.record.stranded else []
         return [command(f"show {about}"), *retry]
     if handle.is_parked:
-        verbs = PARKED_VERBS.get(handle.state, ("resume", "release", "write-off"))
-        return [command(f"show {about} --verbose"), *(command(f"{v} {about} --reason WHY") for v in verbs)]
-    if handle.state == "prepared" and handle.record.policy.two_step:
-        return [command(f"confirm {about}"), command(f"cancel {about}")]
-    if handle.state == "held":
-        return [command("record-melt --file FILE"), command(f"unhold {about}")]
+        return [command(f"show {about} --verbose"), *map(command, _offered(handle))]
+    if waits_for_confirmation(handle.record):
+        return [command(f"confirm {about}"), *map(command, _offered(handle))]
+    if waits_for_caller(handle.record):
+        return [*map(command, _offered(handle))]
     return [command("recover --wait 60"), command(f"show {about}")]
+
+
+def _offered(handle: Handle) -> list[str]:
+    """The commands whose event has an edge in the operation's state. A payment is recorded once."""
+    cells = machine_of(handle.record).cells
+    said = {"record"} if handle.record.payment is not None else set()
+    return [
+        words.format(id=handle.id)
+        for event, words in COMMANDS.items()
+        if (handle.state, event) in cells and event not in said
+    ]
 
 
 def step_rows(steps: Sequence[str]) -> list[tuple[str, str]]:
@@ -248,7 +263,7 @@ def timeline(out: Output, records: Sequence[AuditRecord], verbose: bool) -> None
         name: Part = (f"  token {entity_words(record)}", "dim") if is_token else ""
         arrow: list[Part] = [
             f"{record.from_state} → ",
-            (record.to_state, style_of(record.to_state) if not is_token else ""),
+            (record.to_state, style_of(record.machine, record.to_state) if not is_token else ""),
         ]
         by = _by(record)
         out.line(f"  {when:>12}  ", name, "  " if name else "", *arrow, (f"  {record.event}{by}", "dim"))

@@ -13,14 +13,16 @@ from ..engine.api.handle import owned_of
 from ..engine.cashu.token_codec import TOKEN_CHARS_MAX, InvalidToken, decode_token
 from ..engine.errors import InvalidArgument
 from ..engine.loop.log import TransitionEvent
+from ..engine.operations.hooks import to_pay
 from ..engine.tokens.ids import validate_transaction_id
+from ..machines.token.states import RESERVED, STRANDED, UNSPENT
 from .context import Session, chosen_mint, mint_options, npub_option, wait_option, with_session
 from .melt import follow_states
 from .mints import is_simulated
 from .output import Part, Working
 from .render import exit_code, mint_words, result
 
-SHOWN_STATES = ("unspent", "reserved", "stranded")
+SHOWN_STATES = (UNSPENT, RESERVED, STRANDED)
 
 
 def _check_common(npub: str, wallet: str | None, transaction_id: str | None, key: str | None) -> None:
@@ -87,27 +89,30 @@ def mint(
                 idempotency_key=key,
                 wait_s=wait,
             )
-        if handle.state == "quoted" and not session.seen.requested and handle.invoice is not None:
+        if not session.seen.requested and (invoice := to_pay(handle.record)) is not None:
             session.out.line("Pay this invoice:")
-            session.out.line(handle.invoice.reveal())
+            session.out.line(invoice.reveal())
         return result(session, handle, exit_code(handle))
 
 
 def show_invoice_when_quoted(session: Session, engine: Engine, working: Working) -> None:
     """Print the invoice to be paid once it is stored, not before."""
+    shown: list[str] = []
 
     def show(event: TransitionEvent) -> None:
-        if event.machine.partition("@")[0] != "mint" or event.to_state != "quoted":
+        if shown or not event.entity.startswith("operation:"):
             return
         handle = engine.operation(event.operation_id)
-        if handle.invoice is None:
+        invoice = to_pay(handle.record)
+        if invoice is None:
             return
+        shown.append(handle.id)
         working.stop()
         own = "; the simulated mint pays it itself" if is_simulated(handle.record.mint_url) else ""
         # with --json standard output is for the one document, which comes too late to pay
         say = session.out.error if session.out.as_json else session.out.line
         say(f"Pay this invoice over {handle.amount} {handle.unit}{own}:")
-        say(handle.invoice.reveal())
+        say(invoice.reveal())
 
     session.observers.append(show)
 
@@ -222,5 +227,5 @@ def balance(session: Session, npub: str, mint: str | None, ask_mints: bool) -> i
         for (url, unit), states in sorted(wallets.items()):
             spendable, *others = (str(states.get(state, 0)) for state in SHOWN_STATES)
             table.append([(spendable, "bold green"), *others, unit, mint_words(url)])
-        session.out.table(("spendable", "reserved", "stranded", "unit", "mint"), table, right=(0, 1, 2))
+        session.out.table(("spendable", *SHOWN_STATES[1:], "unit", "mint"), table, right=(0, 1, 2))
         return 0

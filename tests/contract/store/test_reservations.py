@@ -15,7 +15,7 @@ from nutstate.storage.errors import Conflict, InvalidBatch
 from nutstate.storage.port import Store
 from nutstate.storage.records import Token, TokenMetadata
 from nutstate.storage.rules.batch import _check_history, check_batch
-from nutstate.storage.rules.edges import OPERATION_STEPS, TOKEN_STEPS
+from nutstate.storage.rules.machines import BUILT_IN
 from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_proofs, make_token
 from tests.contract.store.conftest import Place, SqlitePlace
 from tests.contract.store.steps import put, rechained
@@ -200,23 +200,23 @@ def _one_way(steps: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return sorted((a, b) for a, b in known if (b, a) not in known and a != "none")
 
 
-@pytest.mark.parametrize(("source", "dest"), _one_way(TOKEN_STEPS))
+@pytest.mark.parametrize(("source", "dest"), _one_way(BUILT_IN.token_edges))
 def test_r221_no_token_edge_is_legal_backwards(source: str, dest: str) -> None:
     """R221: a history that goes an edge from its end to its beginning is none, for every store."""
     before = make_token("a", state=dest, version=5, proofs=())
     after = make_token("a", state=source, version=6, proofs=(), prev_state=dest)
     (_, record) = batch_for(make_operation(), tokens=[make_token("a")]).audit
     backwards = evolve(record, from_state=dest, to_state=source, version=6)
-    with pytest.raises(InvalidBatch, match=f"{dest} to {source} is no edge of its machine"):
-        _check_history(Advance(before, after), [backwards], "token:a")
+    with pytest.raises(InvalidBatch, match=f"{dest} to {source} is no edge of token@1"):
+        _check_history(Advance(before, after), [backwards], "token:a", BUILT_IN)
     there = evolve(record, from_state=source, to_state=dest, version=6)
     back = evolve(after, state=dest, prev_state=source)
-    _check_history(Advance(evolve(before, state=source), back), [there], "token:a")
+    _check_history(Advance(evolve(before, state=source), back), [there], "token:a", BUILT_IN)
 
 
 @pytest.mark.parametrize(
     ("kind", "source", "dest"),
-    [(kind, a, b) for kind, steps in sorted(OPERATION_STEPS.items()) for a, b in _one_way(steps)],
+    [(kind, a, b) for kind in BUILT_IN.kinds for a, b in _one_way(BUILT_IN.edges_of(kind))],
 )
 def test_r221_no_operation_edge_is_legal_backwards(kind: str, source: str, dest: str) -> None:
     """R221: the same for every kind of operation; it is the step itself that is refused."""
@@ -225,10 +225,13 @@ def test_r221_no_operation_edge_is_legal_backwards(kind: str, source: str, dest:
     record = evolve(
         forwards.audit[-1], from_state=dest, to_state=source, version=6, seq=6, prev_hash="0" * 64
     )
-    after = evolve(before, state=source, prev_state=dest, version=6)
+    told = make_operation(kind=kind, state=source)
+    after = evolve(
+        before, state=source, prev_state=dest, version=6, kind_of_state=told.kind_of_state, ends=told.ends
+    )
     batch = rechained(evolve(forwards, operation=Advance(before, after)), record)
-    with pytest.raises(InvalidBatch, match=f"{dest} to {source} is no edge of its machine"):
-        check_batch(batch)
+    with pytest.raises(InvalidBatch, match=f"{dest} to {source} is no edge of {kind}@1"):
+        check_batch(batch, BUILT_IN)
 
 
 # -- melted (R212) -----------------------------------------------------------------------------------------

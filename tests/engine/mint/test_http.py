@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nutstate.engine.cashu import crypto, wire
@@ -360,7 +360,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.sampled_from(sorted(CALLS)), st.integers(100, 599), JSON_VALUES)
 def test_no_json_makes_the_adapter_raise(name: str, status: int, value: Any) -> None:
     text = json.dumps(value).encode()
@@ -374,14 +374,14 @@ def test_no_json_makes_the_adapter_raise(name: str, status: int, value: Any) -> 
         assert not (isinstance(answer, Refused) and answer.definitive and not 400 <= status < 500)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(st.sampled_from(sorted(CALLS)), st.integers(100, 599), st.binary(max_size=100))
 def test_no_bytes_make_the_adapter_raise(name: str, status: int, raw: bytes) -> None:
     with with_answer(lambda r: httpx.Response(status, content=raw)) as mint:
         assert isinstance(CALLS[name](mint), Ambiguous | Refused | tuple) or name == "info"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=40))
 def test_no_address_makes_the_adapter_raise(text: str) -> None:
     with with_answer(always(500)) as mint:

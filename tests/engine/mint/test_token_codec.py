@@ -183,7 +183,7 @@ def test_text_that_is_no_token(text: str) -> None:
         decode_token(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(["cashuA", "cashuB", "", "cashu:cashuB"]), st.binary(max_size=200))
 def test_garbage_bytes_raise_only_the_typed_error(prefix: str, data: bytes) -> None:
     with pytest.raises(InvalidToken):
@@ -229,7 +229,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(JSON_VALUES, st.booleans())
 def test_garbage_values_raise_only_the_typed_error(value: Any, as_cbor: bool) -> None:
     text = cashu_b(value) if as_cbor else cashu_a(value)
@@ -237,7 +237,7 @@ def test_garbage_values_raise_only_the_typed_error(value: Any, as_cbor: bool) ->
         decode_token(text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=200))
 def test_garbage_text_raises_only_the_typed_error(text: str) -> None:
     with pytest.raises(InvalidToken):

@@ -248,6 +248,11 @@ def _born_with(store: Reader, token_id: str) -> int:
     return len(token.proofs) if token is not None else 0
 
 
+def is_contested(op: Operation) -> bool:
+    """Whether it was paid by the caller, or may be, and others hold its sources or its claim."""
+    return op.state == "contested"
+
+
 def contested(store: Reader, op: Operation) -> Refused:
     """The payment is stored, but not all its sources or its claim are free: who has them, as far as that
     is this owner's."""

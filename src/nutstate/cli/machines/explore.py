@@ -10,7 +10,10 @@ from typing import Any
 import attrs
 import click
 
+from ...machines.melt.table import MELT
+from ...machines.mint.table import MINT
 from ...machines.registry import latest
+from ...machines.token.table import TOKEN
 from ...review.explore import (
     BIG,
     DEFAULT,
@@ -29,7 +32,7 @@ from ..errors import Exit
 from ..output import Output, Part
 from .choose import available, from_option, json_option
 
-_MODELLED = ("melt", "mint", "token")
+_MODELLED = (MELT.name, MINT.name, TOKEN.name)
 
 
 @click.command(
@@ -129,13 +132,13 @@ def _tables(origin: str | None) -> Tables:
     named = {m.name: m for m in available(origin) if m.name in _MODELLED} if origin else {}
     if origin and not named:
         raise click.UsageError(f"--from: {origin!r} holds no machine named {', '.join(_MODELLED)}")
-    token, melt, mint = (named.get(name) or latest(name) for name in ("token", "melt", "mint"))
+    token, melt, mint = (named.get(name) or latest(name) for name in (TOKEN.name, MELT.name, MINT.name))
     return Tables(token=token, melt=melt, mint=mint)
 
 
 def _settings(kinds: Sequence[str], wanted: Sequence[str], big: bool) -> list[Setting]:
     for kind in kinds:
-        if kind not in ("melt", "mint"):
+        if kind not in (MELT.name, MINT.name):
             raise click.UsageError(f"there is no model of {kind!r}; there are melt and mint")
     for name in wanted:
         if name not in SETTINGS:

@@ -1,0 +1,143 @@
+"""Reads every document of one operation from one snapshot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from ...machines.token.table import TOKEN
+from ...storage.batch import proof_key
+from ...storage.errors import CorruptRecord
+from ...storage.port import AuditQuery, Reader, TokenQuery, TombstoneQuery
+from ...storage.records import AuditRecord, Operation, Token
+from ..audit.verify import purged, records_of
+from ..operations.hooks import checks_of
+from ..tokens.token_ids import derived_ids
+from .documents import Born, Documents, WalletSums
+
+PAGE = 1000
+OWNED = tuple(state.name for state in TOKEN.states if state.kind == "live")
+"""States of what a wallet owns now. What it ever spent only grows: a look at one operation does not read it
+(R216), a sweep does."""
+
+
+def read_documents(reader: Reader, op: Operation, *, with_wallet: bool) -> Documents:
+    """Read all of them from one snapshot. ``with_wallet`` also adds up the whole wallet. A document that
+    does not decode is something to report, so it is not raised."""
+    try:
+        return _read(reader, op, with_wallet)
+    except CorruptRecord as error:
+        return Documents(op, (), {}, (), (), {}, {}, unreadable=error.message)
+
+
+def _read(reader: Reader, op: Operation, with_wallet: bool) -> Documents:
+    started = time.perf_counter()
+    trail = tuple(records_of(reader, op.id))
+    tombstone = purged(reader, op.id)
+    spans = tombstone.spans if tombstone is not None else ()
+    steps = [(r.entity, r.version) for r in trail] + [(span.entity, span.first) for span in spans]
+    made = _made(op, steps)
+    sources = {part.token_id for part in (*op.inputs, *op.contested)}
+    touched = {entity.removeprefix("token:") for entity, _ in steps if entity.startswith("token:")}
+    ids = tuple(sorted({*made, *sources, *touched}))
+    tokens = {
+        t.transaction_id: t for t in (reader.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ())
+    }
+    strays = tuple(sorted(_strays(reader, op, frozenset(ids))))
+    keys = [proof_key(proof.secret) for token in tokens.values() for proof in token.proofs]
+    owners = dict(reader.proof_owners(keys)) if keys else {}
+    wallet = wallet_sums(reader, op.npub, op.mint_url, op.unit, states=OWNED) if with_wallet else None
+    return Documents(
+        operation=op,
+        trail=trail,
+        tokens=tokens,
+        made=made,
+        strays=strays,
+        owners=owners,
+        born=_born(trail),
+        wallet=wallet,
+        snapshot_ms=(time.perf_counter() - started) * 1000,
+        tombstone=tombstone,
+    )
+
+
+def _made(op: Operation, steps: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    named = {op.keep_token_id, op.change_token_id, op.fenced_token_id} - {None}
+    named |= {*checks_of(op).makes(op)}
+    named |= {
+        entity.removeprefix("token:")
+        for entity, version in steps
+        if version == 1 and entity.startswith("token:")
+    }
+    return tuple(sorted(str(name) for name in named))
+
+
+def _born(trail: Iterable[AuditRecord]) -> dict[str, Born]:
+    """What each token was worth in the first record of this trail that gives it value, if it is one of
+    its birth."""
+    found: dict[str, Born] = {}
+    births = {r.entity for r in trail if r.version == 1}
+    for record in trail:
+        token_id = record.entity.removeprefix("token:")
+        amount, count = record.data.get("amount"), record.data.get("proof_count")
+        if record.entity not in births or token_id in found or token_id == record.entity:
+            continue
+        if type(amount) is int and type(count) is int and count:
+            found[token_id] = Born(amount, count)
+    return found
+
+
+def _strays(reader: Reader, op: Operation, accounted: frozenset[str]) -> Iterator[str]:
+    candidates: dict[str, Token] = {}
+    derived = derived_ids(op.id)
+    for query in (
+        TokenQuery(parent=op.id, limit=PAGE),
+        TokenQuery(reserved_by=op.id, limit=PAGE),
+        TokenQuery(ids=derived, limit=len(derived)),
+    ):
+        candidates |= {t.transaction_id: t for t in paged(reader, query) if t.transaction_id not in accounted}
+    for token_id, token in candidates.items():
+        if token.reserved_by == op.id or not _born_elsewhere(reader, op, token_id):
+            yield token_id
+
+
+def _born_elsewhere(reader: Reader, op: Operation, token_id: str) -> bool:
+    """Whether another operation split it off something that this one made: it keeps its parent."""
+    entity = f"token:{token_id}"
+    trail = reader.audit(AuditQuery(entity=entity, limit=1))
+    born_by = {record.operation_id for record in trail if record.version == 1}
+    born_by |= {
+        stone.operation_id
+        for stone in reader.tombstones(TombstoneQuery(entity=entity))
+        if any(span.entity == entity and span.first == 1 for span in stone.spans)
+    }
+    return any(name != op.id and token_id.startswith(f"{name}_") for name in born_by)
+
+
+def paged(reader: Reader, query: TokenQuery) -> Iterator[Token]:
+    """Every token of a query, a page at a time."""
+    while True:
+        page = reader.tokens(query)
+        yield from page
+        if len(page) < query.limit or query.ids:
+            return
+        query = attrs.evolve(query, after=page[-1].transaction_id)
+
+
+def wallet_sums(
+    reader: Reader, npub: str, mint_url: str, unit: str, page: int = PAGE, states: tuple[str, ...] = ()
+) -> WalletSums:
+    """The balance as the store gives it, and as every proof of the wallet adds up; with ``states`` only of
+    what is in one of them."""
+    told = {h.state: h.amount for h in reader.balance(npub, mint_url) if h.unit == unit and h.amount}
+    if states:
+        told = {state: amount for state, amount in told.items() if state in states}
+    counted: dict[str, int] = {}
+    query = TokenQuery(npub=npub, mint_url=mint_url, unit=unit, states=states, limit=page)
+    for token in paged(reader, query):
+        value = sum(proof.amount for proof in token.proofs)
+        if value:
+            counted[token.state] = counted.get(token.state, 0) + value
+    return WalletSums(told, counted)

@@ -1,0 +1,21 @@
+"""What a check adds to the checks of a reconciliation."""
+
+from __future__ import annotations
+
+from ...checks.documents import Documents
+from ...checks.tally import KindChecks, Tally
+
+
+def _sums(tally: Tally, docs: Documents) -> None:
+    op = docs.operation
+    own = f"operation:{op.id}"
+    if op.state == "corrected" and docs.tombstone is None:
+        gone = sum(r.data.get("amount", 0) for r in docs.trail if r.event == "correct_spent")
+        tally.that("value that was corrected", gone, op.amount)
+    event = {"retried": "retry", "written_off": "write_off"}.get(op.state)
+    if event is not None and docs.tombstone is None:
+        changed = sum(r.data.get("amount", 0) for r in docs.trail if r.entity != own and r.event == event)
+        tally.that("value of the stranded tokens", changed, op.amount)
+
+
+CHECKS: KindChecks = KindChecks(sums=_sums)

@@ -1,0 +1,24 @@
+"""How a payment stands: what it cost, and what is at stake while a person must look."""
+
+from __future__ import annotations
+
+from ....storage.catalogue import MELT_FAILURE
+from ....storage.records import Operation
+from ...loop.known import state_of
+
+
+def cost_of(op: Operation) -> int | None:
+    """What the wallet lost to fees: Lightning and input fee of a payment, the mint's fee for the fence. None
+    until that is known."""
+    if op.payment is not None:
+        fee = op.payment.lightning_fee
+        return None if fee is None else fee + op.input_fee
+    if op.fenced_token_id is not None:
+        return op.fence_fee
+    return 0 if op.finished_at is not None or state_of(op).settles else None
+
+
+def alarm_of(op: Operation) -> str | None:
+    """CRITICAL_MELT_FAILURE when the payment is proven or possible: its request may have been sent, or the
+    caller recorded that it paid."""
+    return MELT_FAILURE if op.payment is not None or op.sent_at is not None else None

@@ -1,0 +1,14 @@
+"""The names of the token states, for code that asks the store about tokens or counts the money of a wallet."""
+
+from __future__ import annotations
+
+AWAITING = "awaiting"
+UNSPENT = "unspent"
+RESERVED = "reserved"
+STRANDED = "stranded"
+OUTSTANDING = "outstanding"
+SPENT = "spent"
+FAILED = "failed"
+
+BALANCES = ("unspent", "pending", "spent")
+"""The values of ``status`` (``STATUS_OF_STATE``) that have a balance: a failed token holds no money."""

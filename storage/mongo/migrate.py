@@ -1,0 +1,136 @@
+"""From an older schema of a MongoDB database to that of this release. The document ``schema`` of the
+collection ``flags`` is the journal: from the first step on it holds the new number and ``migrating`` (from
+which schema, and which steps are done), so that no program opens the database in between. Whatever interrupts
+it, the next run goes on with the step that was not done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pymongo.database import Database
+
+from ..errors import StoreUnsupported
+from ..migration import Migration, Step, unknown_machines, way
+from ..rules.machines import Machines
+from .gateway import Document
+from .rules import validator
+from .schema import FLAGS, MACHINES, MONGO_SCHEMA_VERSION, OPERATIONS
+from .setup import SchemaState, create_shapes, schema_of
+
+MongoStep = Step[Database[Document]]
+_SHOWN_MAX: Final = 4
+
+
+def planned(state: SchemaState) -> Migration | None:
+    """What :func:`migrate` would do, or has still to do; None when the schema is not an older one."""
+    start, end = _ends(state)
+    return None if start == end else _told(way(STEPS, start, end), start, done=False)
+
+
+def migrate(
+    database: Database[Document], machines: Machines, reached: Callable[[str], None] = lambda name: None
+) -> Migration:
+    """Bring the database to the schema of this release, or finish what was interrupted. ``reached`` is told
+    the name of each step before it begins. Several processes may do it at once.
+
+    Raises StoreUnsupported with code UNKNOWN_MACHINE, before anything was changed, when an operation runs
+    under a machine that is not among ``machines``; and what the driver raises."""
+    state = schema_of(database)
+    start, end = _ends(state)
+    steps = way(STEPS, start, end)
+    if not steps:
+        return Migration(start, end, ())
+    flags = database[FLAGS]
+    if state.migrating_from is None:
+        _check_machines(database, machines)
+        reached("journal")
+        journal = {"version": end, "migrating": {"from": start, "done": []}}
+        flags.update_one({"_id": "schema", "version": start}, {"$set": journal})
+    for step in steps:
+        reached(step.name)
+        if step.name not in _done(database):
+            step.run(database, machines)
+            under_way: Document = {"_id": "schema", "migrating.from": start}
+            flags.update_one(under_way, {"$addToSet": {"migrating.done": step.name}})
+    reached("end")
+    every = [step.name for step in steps]
+    flags.update_one({"_id": "schema", "migrating.done": {"$all": every}}, {"$unset": {"migrating": ""}})
+    return _told(steps, start, done=True)
+
+
+def _ends(state: SchemaState) -> tuple[int, int]:
+    end = MONGO_SCHEMA_VERSION
+    if state.version is None or state.version > end:
+        return end, end
+    start = state.version if state.migrating_from is None else state.migrating_from
+    if state.migrating_from is not None and state.version != end:
+        raise StoreUnsupported(
+            f"a migration from schema {start} to {state.version} was interrupted: finish it with the release "
+            f"that began it; this one works with schema {end}",
+            schema_version=state.version,
+        )
+    return start, end
+
+
+def _told(steps: tuple[MongoStep, ...], start: int, *, done: bool) -> Migration:
+    return Migration(start, MONGO_SCHEMA_VERSION, tuple(step.text for step in steps), done)
+
+
+def _done(database: Database[Document]) -> list[str]:
+    stored = database[FLAGS].find_one({"_id": "schema"}) or {}
+    journal = stored.get("migrating")
+    return list(journal["done"]) if isinstance(journal, dict) else [step.name for step in STEPS]
+
+
+# -- from 1 to 2: machines are documents, and validators hold every step to them --------
+
+_NOT_MOVED: Final[Document] = {"kind_of_state": {"$exists": False}}
+
+
+def _check_machines(database: Database[Document], machines: Machines) -> None:
+    """Only of a machine that this program has is it known what a state is, and where it leads."""
+    known = [
+        {"machine.name": v.name, "machine.version": v.number, "machine.hash": v.hash}
+        for v in machines.versions
+    ]
+    found = database[OPERATIONS].find({"$nor": known}, {"machine": 1}).sort("_id")
+    unknown: dict[str, list[str]] = {}
+    for document in found:
+        machine: dict[str, Any] = document.get("machine") or {}
+        unknown.setdefault(f"{machine.get('name')}@{machine.get('version')}", []).append(str(document["_id"]))
+    if unknown:
+        raise unknown_machines(unknown)
+
+
+def _store_machines(database: Database[Document], machines: Machines) -> None:
+    create_shapes(database, machines, only=(MACHINES,))
+
+
+def _set_rules(database: Database[Document], machines: Machines) -> None:
+    """From here on no program of the older release can write an operation."""
+    create_shapes(database, machines)
+
+
+def _move_operations(database: Database[Document], machines: Machines) -> None:
+    """A query per machine and state; one that was interrupted finds what is left."""
+    for version in machines.versions:
+        ref = {"machine.name": version.name, "machine.version": version.number, "machine.hash": version.hash}
+        for state, (kind, ends) in version.states.items():
+            told = {"kind_of_state": kind, "ends": ends, "schema_version": 2}
+            database[OPERATIONS].update_many({**ref, "state": state, **_NOT_MOVED}, {"$set": told})
+
+
+def _check(database: Database[Document], machines: Machines) -> None:
+    left = database[OPERATIONS].count_documents({"$nor": [validator(OPERATIONS, machines)]})
+    if left:
+        raise StoreUnsupported(f"{left} operations break the rules of schema 2: `nutstate doctor` names them")
+
+
+STEPS: Final = (
+    MongoStep(1, "machines", "make the collection machines with all that this program has", _store_machines),
+    MongoStep(1, "rules", "hold each step to the machine of its operation", _set_rules),
+    MongoStep(1, "operations", "note in each operation what kind of state it is in", _move_operations),
+    MongoStep(1, "check", "look at every operation once more", _check),
+)
+"""Every step there ever was, by the schema it begins with."""

@@ -113,11 +113,6 @@ class Effect:
     sentence: str
     level: Level = field(default="HIGH", validator=_one_of(get_args(Level)))
 
-    @property
-    def alarms(self) -> bool:
-        """Whether the effect calls a person: its level is CRITICAL."""
-        return self.level == "CRITICAL"
-
 
 @frozen
 class State:

@@ -71,6 +71,30 @@ PLANTS: dict[str, tuple[Plant, Told]] = {
     "group": (lambda d: state(d, "paid").update(group="x"), ("changed", "state", "paid", "group")),
     "patience": (lambda d: state(d, "paid").update(patience="x"), ("changed", "state", "paid", "patience")),
     "settles": (lambda d: state(d, "paid").update(settles=True), ("changed", "state", "paid", "settles")),
+    "ends": (lambda d: state(d, "released").update(ends="lost"), ("changed", "state", "released", "ends")),
+    "waits for": (
+        lambda d: state(d, "held").update(waits_for=""),
+        ("changed", "state", "held", "waits for"),
+    ),
+    "frees": (lambda d: state(d, "stuck").update(frees=False), ("changed", "state", "stuck", "frees")),
+    "level": (
+        lambda d: named(d["effect_words"], "alarm").update(level="HIGH"),
+        ("changed", "effect", "alarm", "level"),
+    ),
+    "effect's sentence": (
+        lambda d: named(d["effect_words"], "alarm").update(sentence="x"),
+        ("changed", "effect", "alarm", "sentence"),
+    ),
+    "action reads only": (
+        lambda d: named(d["action_words"], "start").update(reads_only=False),
+        ("changed", "action", "start", "reads only"),
+    ),
+    "action added": (
+        lambda d: d["action_words"].append(
+            {"name": "sing", "sentence": "sings", "reads_only": True, "asks_no_mint": True}
+        ),
+        ("added", "action", "sing", ""),
+    ),
     "absorbs": (
         lambda d: state(d, "paid")["absorbs"].remove("recover"),
         ("changed", "state", "paid", "absorbs"),
@@ -216,6 +240,7 @@ def test_words_are_told_apart_from_behaviour() -> None:
              if not any(c.is_behaviour for c in compare(melt(), planted(plant)).changes)}  # fmt: skip
     assert words == {
         "meaning",
+        "effect's sentence",
         "group",
         "order of states",
         "guard's sentence",

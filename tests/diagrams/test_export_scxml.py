@@ -60,8 +60,10 @@ def test_nothing_is_lost(machine: Machine[Any]) -> None:
         assert (element.tag == f"{W3C}final") == (state.kind == "final")
         kept = [element.get(f"{NUT}{name}") for name in ("kind", "group", "meaning", "action", "patience")]
         assert kept == [state.kind, state.group or None, state.meaning, state.action, state.patience or None]
-        flags = [element.get(f"{NUT}{name}") for name in ("write_ahead", "settles")]
-        assert flags == ["true" if flag else None for flag in (state.write_ahead, state.settles)]
+        flags = [element.get(f"{NUT}{name}") for name in ("write_ahead", "settles", "frees")]
+        assert flags == ["true" if flag else None for flag in (state.write_ahead, state.settles, state.frees)]
+        words = [element.get(f"{NUT}{name}") for name in ("ends", "waits_for")]
+        assert words == [state.ends or None, state.waits_for or None]
         taken = [t for t in element.findall(f"{W3C}transition") if t.get("target")]
         leaving = [edge for edge in machine.transitions if edge.source == state.name]
         assert [(t.get(f"{NUT}transition"), t.get(f"{NUT}reason")) for t in taken] == [

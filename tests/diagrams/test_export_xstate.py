@@ -56,10 +56,21 @@ def test_what_xstate_has_no_word_for_is_kept(machine: Machine[Any]) -> None:
     for kept, state in zip(config["states"].values(), machine.states, strict=True):
         meta = kept["meta"]
         assert kept["description"] == state.meaning
-        kept_as = ("name", "kind", "group", "action", "write_ahead", "patience", "settles")
+        kept_as = (
+            "name",
+            "kind",
+            "group",
+            "action",
+            "write_ahead",
+            "patience",
+            "settles",
+            "ends",
+            "waits_for",
+            "frees",
+        )
         assert [meta[name] for name in kept_as] == [
             state.name, state.kind, state.group, state.action, state.write_ahead,
-            state.patience, state.settles,
+            state.patience, state.settles, state.ends, state.waits_for, state.frees,
         ]  # fmt: skip
         told = [t for answers in kept.get("on", {}).values() for t in answers]
         edges = [t for t in told if t["meta"]["outcome"] == "accepted"]

@@ -28,6 +28,12 @@ class InvalidArgument(Refused):
     code = "INVALID_ARGUMENT"
 
 
+class KindInvalid(InvalidArgument):
+    """A kind of operation does not fit its machines. The message names the place and what to do."""
+
+    code = "KIND_INVALID"
+
+
 class NotFound(Refused):
     """No such operation or token."""
 

@@ -1,7 +1,5 @@
 """Embedding the engine: fund a wallet, pay an invoice, look at what happened. Needs no network."""
 
-# ruff: noqa: T201 - an example prints
-
 import tempfile
 
 from nutstate import Engine, SimulatedMint, open_store

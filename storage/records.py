@@ -239,6 +239,7 @@ class Operation:
     surplus: int = 0  # change beyond what was owed
     resumed_at: int | None = None  # it was sent back to work: patience counts from here
     failures: int = 0  # drives that failed since it last got on
+    data: Mapping[str, Any] = field(factory=dict, repr=False)  # of a kind of one's own, JSON-ready
     timings: Mapping[str, int] = field(factory=dict, repr=False)
     finished_at: int | None = None
     audit_seq: int = 0

@@ -11,11 +11,11 @@ from ...storage.errors import Conflict
 from ...storage.port import AuditQuery, Chain, Reader
 from ...storage.records import AuditRecord, Tombstone
 from ...storage.rules.audit_hash import audit_canonical, tombstone_mac
+from .. import arguments
 from ..audit.records import LEVELS
 from ..audit.verdicts import PurgeReport, VerifyReport
 from ..audit.verify import PAGE, records_of, spans_of, verify, verify_all
 from ..errors import InvalidArgument, NotFound, Refused
-from . import arguments
 from .core import Core
 
 Progress = Callable[[int, int], None]

@@ -9,6 +9,7 @@ import attrs
 
 from ...storage.port import OperationQuery
 from ...storage.records import Proof
+from .. import arguments
 from ..checks.preflight_table import PreflightReport
 from ..checks.read_documents import read_documents
 from ..checks.reconcile import ReconcileReport, has_ended, parse_expected, report_on
@@ -18,7 +19,6 @@ from ..checks.wallet_preflight import Lookover, Wallet, new_check
 from ..errors import InvalidArgument, NotFound
 from ..loop import new_operation as requests
 from ..operations.deposit.proofs import parse_token
-from . import arguments
 from .core import Core
 
 
@@ -54,7 +54,7 @@ class Checks(Core):
         )
         if sources is not None and proofs is not None:
             raise InvalidArgument("name sources or give proofs, not both", code="INVALID_SOURCES")
-        look = Lookover(wallet, self.store, self.mint, self._driver, self.settings, self._run)
+        look = Lookover(wallet, self.store, self.mint, self._driver, self.settings, self._new_run)
         if proofs is not None:
             given = parse_token(None, proofs, wallet.mint_url, wallet.unit)
             return look.foreign(given.proofs)
@@ -85,7 +85,7 @@ class Checks(Core):
             op = reader.operation(operation_id)
             if op is None:
                 raise NotFound("no such operation", operation_id=operation_id)
-            docs = read_documents(reader, op, with_wallet=op.npub != EVERYBODY)
+            docs = read_documents(reader, op, self.kinds, with_wallet=op.npub != EVERYBODY)
         report = report_on(docs, KeyBook(self._keysets).of(op.mint_url), wanted)
         if not has_ended(op):
             return report
@@ -118,4 +118,4 @@ class Checks(Core):
         return self._sweep().run(query, progress)
 
     def _sweep(self) -> Sweep:
-        return Sweep(self.store, self._driver, self.settings, self._keysets, self._run)
+        return Sweep(self.store, self._driver, self.settings, self._keysets, self._new_run)

@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 from ...storage.port import Store
 from ...storage.records import Operation
 from ...storage.secret import Secret
+from .. import arguments
 from ..cashu.allowed import Judge
 from ..cashu.http import HttpMint
 from ..cashu.input_limits import InputLimits
@@ -17,19 +18,21 @@ from ..cashu.keysets import Keysets
 from ..cashu.port import MintPort
 from ..errors import NotFound
 from ..loop.asking import Asking
+from ..loop.children import Children
 from ..loop.command import Outside
 from ..loop.draft import Draft
 from ..loop.drive import Run
 from ..loop.driver import Driver, Observer
 from ..loop.idempotency import Admission
+from ..loop.kinds import Kinds
 from ..loop.log import Log
 from ..loop.recovery import Recovery
 from ..loop.uptime import Uptime
+from ..operations.built_in import BUILT_IN
 from ..operations.mint.follow_up import FollowUps
 from ..operations.shared.rejected import raise_if_rejected
 from ..ports import Clock, Faults, NoFaults, SystemClock, Worker
 from ..settings import Settings
-from . import arguments
 from .handle import Handle
 
 
@@ -42,6 +45,7 @@ class Core:
         store: Store,
         mint: MintPort | None = None,
         *,
+        kinds: Kinds = BUILT_IN,
         settings: Settings | None = None,
         clock: Clock | None = None,
         observer: Observer | None = None,
@@ -52,6 +56,8 @@ class Core:
         mint_allowed: Judge | None = None,
     ) -> None:
         self.store = store
+        self.kinds = kinds
+        self._children: Children | None = None
         self._own_mint: HttpMint | None = None
         if mint is None:
             mint = self._own_mint = HttpMint()
@@ -67,12 +73,16 @@ class Core:
         self._audit_key = arguments.audit_key(audit_key)
         self._limits = InputLimits(monotonic=self.clock.monotonic)
         self._keysets = Keysets(self.mint, self.clock, self.settings)
-        self._driver = Driver(store, self.settings, self.clock, Worker(), faults or NoFaults(), log, observer)
+        self._driver = Driver(
+            kinds, store, self.settings, self.clock, Worker(), faults or NoFaults(), log, observer
+        )
         self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open, asked.heard)
         self._outside = Outside(self._driver, self.settings, self._stored, self._open)
-        self._follow_ups = FollowUps(store, self._driver, self._recovery, self.clock, self.mint, self._run)
+        self._follow_ups = FollowUps(
+            store, self._driver, self._recovery, self.clock, self.mint, self._new_run
+        )
         self._admission = Admission(
-            store, self._driver, self._recovery, self.settings, self.clock, self._run, rng
+            store, self._driver, self._recovery, self.settings, self.clock, self._new_run, rng
         )
 
     def close(self) -> None:
@@ -116,6 +126,7 @@ class Core:
 
     def _run(self, draft: Draft) -> Run:
         return Run(
+            self.kinds,
             draft,
             self.store,
             self.mint,
@@ -126,7 +137,12 @@ class Core:
             self._limits,
             worker=self._driver.worker.for_one_drive(),
             uptime=self._uptime,
+            children=self._children,
         )
+
+    def _new_run(self, op: Operation, actor: str) -> Run:
+        """A drive of an operation that nothing is stored of."""
+        return self._run(Draft(self.kinds.machine_of(op), op, stored=False, actor=actor))
 
     def _open(self, op: Operation, actor: str) -> Run:
         return self._run(self._driver.open_draft(op, actor))

@@ -7,22 +7,22 @@ from collections.abc import Callable, Sequence
 from ...machines.registry import operation_kinds, operation_states
 from ...storage.errors import page_of
 from ...storage.port import OperationQuery
+from .. import arguments
 from ..errors import InvalidArgument
 from ..loop.command import operator_says
 from ..loop.evidence import Evidence
 from ..operations.mint.follow_up import can_look_again
 from ..tokens.coins import balance_of
-from . import arguments
 from .audit import Audits
 from .checks import Checks
 from .handle import Balance, Handle, Recovered
-from .payments import Payments
+from .own import OwnKinds
 from .recording import Recordings
 from .reports import Reports
 from .stranded import Stranded
 
 
-class Engine(Payments, Recordings, Checks, Stranded, Audits, Reports):
+class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine

@@ -14,9 +14,8 @@ from ...storage.records import AuditRecord, Operation, Reason
 from ...storage.secret import Secret
 from ..audit.verify import records_of
 from ..errors import InvalidArgument
-from ..loop.alarms import alarm_of
-from ..operations.effects import inputs_total_of
-from ..operations.hooks import cost_of
+from ..loop.effect_context import inputs_total_of
+from ..loop.kinds import Kinds
 from .outcome import insist_on_paid, outcome_of
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class Handle:
         yet, it goes on; pay nothing elsewhere. ``parked``: it needs a person, or a person gave it up without
         knowing; pay nothing elsewhere.
         """
-        return outcome_of(self.record)
+        return outcome_of(self.record, self._engine.kinds)
 
     @property
     def is_paid(self) -> bool:
@@ -110,7 +109,7 @@ class Handle:
         """What the wallet lost to fees, in every end: Lightning and input fee of a payment, the mint's fee
         for taking unpaid inputs back (the fence); None until that is known. What was given up is ``loss``:
         balance before = balance after + amount (if paid) + cost + loss."""
-        return cost_of(self.record)
+        return self._engine.kinds.cost_of(self.record)
 
     @property
     def fee_paid(self) -> int | None:
@@ -152,7 +151,12 @@ class Handle:
     def alarm(self) -> str | None:
         """While it is parked: CRITICAL_MELT_FAILURE when its payment is proven or possible,
         CRITICAL_FUNDING_FAILURE when its invoice was paid."""
-        return alarm_of(self.record)
+        return self._engine.kinds.alarm_of(self.record)
+
+    @property
+    def kinds(self) -> Kinds:
+        """The kinds of operation that the engine of this handle knows."""
+        return self._engine.kinds
 
     def audit(self) -> tuple[AuditRecord, ...]:
         """Every committed transition of this operation and of the tokens it changed, in order."""

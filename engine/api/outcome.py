@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from ...storage.records import Operation
 from ..errors import NeedsPerson, NotPaid, StillOpen
-from ..loop.known import state_of
+from ..loop.kinds import Kinds
 
 if TYPE_CHECKING:
     from .handle import Handle
 
 
-def outcome_of(op: Operation) -> str:
+def outcome_of(op: Operation, kinds: Kinds) -> str:
     """paid, unpaid, open or parked (see :attr:`Handle.outcome`)."""
-    state = state_of(op)
+    state = kinds.state_of(op)
     if op.payment is not None or state.ends == "good":
         return "paid"
     if state.ends == "unpaid" or (state.kind == "live" and state.frees):

@@ -8,6 +8,7 @@ from ...machines.deposit.table import DEPOSIT
 from ...machines.melt.table import MELT
 from ...machines.mint.table import MINT
 from ...storage.records import Policy, Proof
+from .. import arguments
 from ..cashu.allowed import check_allowed
 from ..errors import Refused
 from ..loop import new_operation
@@ -15,7 +16,6 @@ from ..loop.drive import Happened
 from ..loop.evidence import Evidence
 from ..operations.deposit.proofs import check_deposit, parse_token
 from ..settings import ON_UNPAID
-from . import arguments
 from .core import Core
 from .handle import Handle
 
@@ -42,6 +42,7 @@ class Payments(Core):
         on_unpaid: str | None = None,
         fee_max: int | None = None,
         wait_s: float | None = None,
+        _parent_id: str | None = None,
     ) -> Handle:
         """Pay a BOLT-11 invoice with ecash and store the change.
 
@@ -63,7 +64,7 @@ class Payments(Core):
         """
         return self._melt(
             False, npub, mint_url, invoice, unit, wallet_id, sources, transaction_id, idempotency_key,
-            on_duplicate, on_unpaid, fee_max, wait_s,
+            on_duplicate, on_unpaid, fee_max, wait_s, _parent_id,
         )  # fmt: skip
 
     def prepare_melt(
@@ -119,6 +120,7 @@ class Payments(Core):
         on_unpaid: str | None,
         fee_max: int | None,
         wait_s: float | None,
+        parent_id: str | None = None,
     ) -> Handle:
         limit = self.settings.proofs_per_operation_max
         owner, url, unit = arguments.npub(npub), arguments.mint_url(mint_url), arguments.unit(unit)
@@ -130,7 +132,7 @@ class Payments(Core):
         most = None if fee_max is None else arguments.fee(fee_max, self.settings.amount_max)
         said = {"on_unpaid": on_unpaid, "fee_max": most}
         op = new_operation.new_operation(
-            MELT.name,
+            self.kinds.named(MELT.name).latest,
             now=self.clock.now(),
             npub=owner,
             mint_url=url,
@@ -142,6 +144,7 @@ class Payments(Core):
             policy=Policy(two_step, unpaid, arguments.source_ids(sources, limit), most),
             request=request,
             payment_hash=decoded.payment_hash,
+            parent_id=parent_id,
             bound={name: value for name, value in said.items() if value is not None},
         )
         return self._handle(self._admission.melt(op, decoded.expires_at, on_duplicate, wait))
@@ -166,7 +169,7 @@ class Payments(Core):
         what must be paid. Codes: INVALID_*, IDEMPOTENCY_KEY_REUSED, DUPLICATE_TRANSACTION_ID, MINT_*.
         """
         op = new_operation.new_operation(
-            MINT.name,
+            self.kinds.named(MINT.name).latest,
             now=self.clock.now(),
             npub=arguments.npub(npub),
             mint_url=arguments.mint_url(mint_url),
@@ -205,7 +208,7 @@ class Payments(Core):
         owner = arguments.npub(npub)
         parsed = parse_token(token, proofs, mint_url, unit)
         op = new_operation.new_operation(
-            DEPOSIT.name,
+            self.kinds.named(DEPOSIT.name).latest,
             now=self.clock.now(),
             npub=owner,
             mint_url=parsed.mint_url,

@@ -9,16 +9,15 @@ import attrs
 from attrs import field, frozen
 
 from ...machines.melt.table import MELT
-from ...machines.registry import latest
 from ...storage.batch import DedupTake
 from ...storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
 from ...storage.records import DedupRecord, Operation, Policy, Proof, Reason, Token
+from .. import arguments
 from ..errors import InvalidArgument, Refused, refusal_error
 from ..loop import new_operation
-from ..loop.draft import Draft
 from ..loop.drive import Happened, Run
+from ..loop.effect_context import is_free
 from ..loop.evidence import Chosen, Evidence, Recorded, Selection
-from ..operations.effects import is_free
 from ..operations.melt.record import holds
 from ..operations.melt.record.recorded import (
     KeepAndChange,
@@ -31,7 +30,6 @@ from ..operations.melt.record.recorded import (
     sort_out,
 )
 from ..tokens.ids import validate_transaction_id
-from . import arguments
 from .core import Core
 from .handle import Handle
 
@@ -122,7 +120,7 @@ class Recordings(Core):
         lasts = arguments.ttl(ttl_s, self.settings.hold_max_h)
         named = arguments.source_ids(sources if sources is not None else (), limit)
         op = new_operation.new_operation(
-            MELT.name,
+            self.kinds.named(MELT.name).latest,
             now=self.clock.now(),
             npub=owner,
             mint_url=url,
@@ -161,7 +159,7 @@ class Recordings(Core):
 
     def _begin_hold(self, op: Operation, lasts: int, tokens: tuple[Token, ...]) -> Handle:
         op = attrs.evolve(op, amount=sum(token.total_amount for token in tokens))
-        run = self._run(Draft(latest(MELT.name), op, stored=False, actor="caller"))
+        run = self._new_run(op, "caller")
         run.draft.set(hold_until=run.judged_at() + lasts, sources_total=op.amount)
         selection = Selection(tuple(Chosen(token, token.proofs) for token in tokens), 0)
         self._driver.take(
@@ -215,7 +213,7 @@ class Recordings(Core):
                 "the invoice asks for another amount", code="INVALID_AMOUNT", invoice=asked, amount=paid
             )
         op = new_operation.new_operation(
-            MELT.name,
+            self.kinds.named(MELT.name).latest,
             now=self.clock.now(),
             npub=owner,
             mint_url=url,
@@ -316,7 +314,7 @@ class Recordings(Core):
 
     def _opened(self, wanted: _Wanted) -> Run:
         if wanted.hold is None:
-            run = self._run(Draft(latest(MELT.name), wanted.op, stored=False, actor="caller"))
+            run = self._new_run(wanted.op, "caller")
         else:
             op = self._stored(wanted.hold)
             if op.ends in ("unpaid", "lost"):

@@ -12,6 +12,7 @@ from ...storage.errors import Conflict, Duplicate, page_of
 from ...storage.port import TokenQuery
 from ...storage.records import Operation, Token
 from ...storage.secret import Secret
+from .. import arguments
 from ..cashu.port import Failure, ProofState
 from ..cashu.port import Refused as NotShown
 from ..checks.wallet_preflight import Wallet, new_check, silent, store_check
@@ -24,7 +25,6 @@ from ..operations.melt.change import change_at_last
 from ..operations.melt.find_fence import signed_fences
 from ..operations.melt.given_up import ended_without, given_up_of, was_given_up
 from ..tokens.proofs import name_of, sent_secrets
-from . import arguments
 from .core import Core
 from .handle import Handle
 
@@ -139,7 +139,7 @@ class Stranded(Core):
         selection = Selection(tuple(Chosen(token, token.proofs) for token in tokens), 0)
         op = new_check(wallet, selection.amount, self.clock.now())
         evidence = evolve(said, selection=selection)
-        return store_check(self._driver, self._run, op, Happened(event, evidence), actor="operator")
+        return store_check(self._driver, self._new_run, op, Happened(event, evidence), actor="operator")
 
     def _givers(self, tokens: Sequence[Token]) -> list[Operation]:
         """The payments these coins were given up with, or that ended without them."""
@@ -211,7 +211,9 @@ class Stranded(Core):
             operator_reason=said.operator_reason,
             operator=said.operator,
         )
-        return store_check(self._driver, self._run, op, Happened("found_paid", evidence), actor="operator")
+        return store_check(
+            self._driver, self._new_run, op, Happened("found_paid", evidence), actor="operator"
+        )
 
     def _spent(self, wallet: Wallet, tokens: Sequence[Token], sent: frozenset[Secret]) -> frozenset[str]:
         """Names of those proofs in these tokens that were sent and that the mint calls SPENT."""

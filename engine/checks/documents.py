@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from ...storage.records import AuditRecord, Operation, Token, Tombstone
+
+if TYPE_CHECKING:
+    from .tally import KindChecks
 
 
 @frozen
@@ -37,6 +41,7 @@ class Documents:
     strays: tuple[str, ...]
     owners: Mapping[str, str] = field(repr=False)
     born: Mapping[str, Born]
+    checks: KindChecks = field(repr=False)  # what its kind adds
     wallet: WalletSums | None = None
     snapshot_ms: float = 0.0
     unreadable: str | None = None  # what does not decode, if anything

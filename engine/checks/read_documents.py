@@ -13,9 +13,10 @@ from ...storage.errors import CorruptRecord
 from ...storage.port import AuditQuery, Reader, TokenQuery, TombstoneQuery
 from ...storage.records import AuditRecord, Operation, Token
 from ..audit.verify import purged, records_of
-from ..operations.hooks import checks_of
+from ..loop.kinds import Kinds
 from ..tokens.token_ids import derived_ids
 from .documents import Born, Documents, WalletSums
+from .tally import NO_CHECKS, UNKNOWN_KIND, KindChecks
 
 PAGE = 1000
 OWNED = tuple(state.name for state in TOKEN.states if state.kind == "live")
@@ -23,22 +24,23 @@ OWNED = tuple(state.name for state in TOKEN.states if state.kind == "live")
 (R216), a sweep does."""
 
 
-def read_documents(reader: Reader, op: Operation, *, with_wallet: bool) -> Documents:
+def read_documents(reader: Reader, op: Operation, kinds: Kinds, *, with_wallet: bool) -> Documents:
     """Read all of them from one snapshot. ``with_wallet`` also adds up the whole wallet. A document that
     does not decode is something to report, so it is not raised."""
+    checks = (kinds.of(op).checks or NO_CHECKS) if kinds.knows(op) else UNKNOWN_KIND
     try:
-        return _read(reader, op, with_wallet)
+        return _read(reader, op, checks, with_wallet)
     except CorruptRecord as error:
-        return Documents(op, (), {}, (), (), {}, {}, unreadable=error.message)
+        return Documents(op, (), {}, (), (), {}, {}, checks, unreadable=error.message)
 
 
-def _read(reader: Reader, op: Operation, with_wallet: bool) -> Documents:
+def _read(reader: Reader, op: Operation, checks: KindChecks, with_wallet: bool) -> Documents:
     started = time.perf_counter()
     trail = tuple(records_of(reader, op.id))
     tombstone = purged(reader, op.id)
     spans = tombstone.spans if tombstone is not None else ()
     steps = [(r.entity, r.version) for r in trail] + [(span.entity, span.first) for span in spans]
-    made = _made(op, steps)
+    made = _made(op, checks, steps)
     sources = {part.token_id for part in (*op.inputs, *op.contested)}
     touched = {entity.removeprefix("token:") for entity, _ in steps if entity.startswith("token:")}
     ids = tuple(sorted({*made, *sources, *touched}))
@@ -60,12 +62,13 @@ def _read(reader: Reader, op: Operation, with_wallet: bool) -> Documents:
         wallet=wallet,
         snapshot_ms=(time.perf_counter() - started) * 1000,
         tombstone=tombstone,
+        checks=checks,
     )
 
 
-def _made(op: Operation, steps: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+def _made(op: Operation, checks: KindChecks, steps: Iterable[tuple[str, int]]) -> tuple[str, ...]:
     named = {op.keep_token_id, op.change_token_id, op.fenced_token_id} - {None}
-    named |= {*checks_of(op).makes(op)}
+    named |= {*checks.makes(op)}
     named |= {
         entity.removeprefix("token:")
         for entity, version in steps

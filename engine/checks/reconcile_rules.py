@@ -16,10 +16,8 @@ from ..audit.verify import chain_holds
 from ..cashu import crypto
 from ..cashu.keysets import Keysets, MintSilent
 from ..cashu.port import Keyset
-from ..loop.known import is_known
-from ..operations.hooks import checks_of
 from .documents import Documents
-from .tally import CheckResult, Tally, made_token, value_of
+from .tally import UNKNOWN_KIND, CheckResult, Tally, made_token, value_of
 
 KeysOf = Callable[[str], Keyset | None]
 """The keys of a keyset; None when the mint does not answer."""
@@ -86,8 +84,8 @@ def _timed(name: str, check: Callable[[Tally], None]) -> CheckResult:
 
 def _complete(tally: Tally, docs: Documents) -> None:
     op = docs.operation
-    checks_of(op).completes(tally, docs)
-    if not is_known(op):
+    docs.checks.completes(tally, docs)
+    if docs.checks is UNKNOWN_KIND:
         ref = op.machine
         tally.not_checked.append(f"what only {ref.name}@{ref.version} tells: this program does not have it")
     tally.that("keep is named exactly when it has value", op.keep_token_id is not None, op.keep_total > 0)
@@ -107,12 +105,11 @@ def _complete(tally: Tally, docs: Documents) -> None:
 
 
 def _balanced(tally: Tally, docs: Documents, expected: Expected) -> None:
-    op = docs.operation
     for token_id, token in sorted(docs.tokens.items()):
         tally.that(f"{token_id}: total", token.total_amount, value_of(token.proofs))
         bad = sum(not is_amount(proof.amount) for proof in token.proofs)
         tally.that(f"{token_id}: proofs without a whole positive amount", bad, 0)
-    checks_of(op).sums(tally, docs)
+    docs.checks.sums(tally, docs)
     if docs.wallet is not None:
         tally.that("the wallet's balance", dict(docs.wallet.told), dict(docs.wallet.counted))
         if expected.unspent_balance is not None:
@@ -140,7 +137,7 @@ def _source(tally: Tally, docs: Documents, part: InputRef) -> None:
     if token is None:
         return
     tally.that(f"{part.token_id}: owner", token.npub == op.npub)
-    if checks_of(op).spends(op):
+    if docs.checks.spends(op):
         tally.that(f"{part.token_id}: state", token.state, SPENT)
         tally.that(f"{part.token_id}: the time it was spent is stored", token.spent_at is not None)
         if op.watch_since is None:  # once freed, others may have split it
@@ -160,7 +157,7 @@ def _change(tally: Tally, docs: Documents, keys: KeysOf, expected: Expected) -> 
         made_token(tally, docs, op.keep_token_id, "change", op.keep_total)
     if op.change_token_id is not None:
         made_token(tally, docs, op.change_token_id, "change", op.change_amount)
-    checks_of(op).made(tally, docs)
+    docs.checks.made(tally, docs)
     _counted(tally, docs, "keep proofs", op.keep_token_id, expected.keep_proofs_count)
     _counted(tally, docs, "change proofs", op.change_token_id, expected.melt_change_proofs_count)
     _signatures(tally, docs, keys)

@@ -15,7 +15,6 @@ from ...storage.errors import CorruptRecord, Duplicate, page_of
 from ...storage.port import OperationQuery, Store
 from ...storage.records import Operation
 from ..cashu.keysets import Keysets
-from ..loop.draft import Draft
 from ..loop.drive import Run
 from ..loop.driver import Driver
 from ..operations.shared.discrepancy import settled_before, told_of
@@ -96,7 +95,7 @@ class Sweep:
     driver: Driver
     settings: Settings
     keysets: Keysets
-    new_run: Callable[[Draft], Run]
+    new_run: Callable[[Operation, str], Run]
     done: int = 0
     checks: int = 0
     snapshot_ms: float = 0.0
@@ -132,7 +131,9 @@ class Sweep:
         while True:
             with self.store.snapshot() as reader:
                 page = page_of(partial(reader.operations, query), lambda op: (op.created_at, op.id))
-                documents = [read_documents(reader, op, with_wallet=False) for op in page.records]
+                documents = [
+                    read_documents(reader, op, self.driver.kinds, with_wallet=False) for op in page.records
+                ]
             for error in page.unreadable:  # R214: told, and no reason to leave out the others
                 self.driver.log.unreadable(error)
                 self.unreadable.append(f"transaction_completeness: {error.message}")

@@ -88,6 +88,10 @@ class KindChecks:
 
 
 NO_CHECKS = KindChecks()
+"""Those of a kind that adds none."""
+
+UNKNOWN_KIND = KindChecks()
+"""Those of a machine that this program does not have: what only it tells is not checked."""
 
 
 def made_token(tally: Tally, docs: Documents, token_id: str, kind: str, amount: int | None) -> None:

@@ -11,20 +11,18 @@ import attrs
 from attrs import define, field, frozen
 
 from ...machines.check.table import CHECK
-from ...machines.registry import latest
 from ...machines.token.states import OUTSTANDING, RESERVED, SPENT, STRANDED, UNSPENT
 from ...storage.batch import proof_key
 from ...storage.errors import Conflict, page_of
 from ...storage.port import Store, TokenQuery
 from ...storage.records import Operation, Proof, Reason, Token
+from ..cashu.answers import reason_of
 from ..cashu.port import Failure, MintPort, ProofState
 from ..errors import MintError
-from ..loop import new_operation as requests
-from ..loop.draft import Draft
+from ..loop import new_operation
 from ..loop.drive import Happened, Run
 from ..loop.driver import Driver
 from ..loop.evidence import Chosen, Evidence, Selection
-from ..operations.shared.answers import reason_of
 from ..settings import Settings
 from ..tokens.proofs import name_of, named
 from .preflight_table import (
@@ -67,7 +65,7 @@ class Lookover:
     mint: MintPort
     driver: Driver
     settings: Settings
-    new_run: Callable[[Draft], Run]
+    new_run: Callable[[Operation, str], Run]
     found: list[Discrepancy] = field(factory=list)
     actions: Counter[str] = field(factory=Counter)
     proofs: int = 0
@@ -225,8 +223,8 @@ class Lookover:
 
 def new_check(wallet: Wallet, amount: int, now: int, parent_id: str | None = None) -> Operation:
     """A check that nobody has stored yet."""
-    op = requests.new_operation(
-        CHECK.name, now=now, npub=wallet.npub, mint_url=wallet.mint_url, unit=wallet.unit, amount=amount,
+    op = new_operation.new_operation(
+        CHECK, now=now, npub=wallet.npub, mint_url=wallet.mint_url, unit=wallet.unit, amount=amount,
         wallet_id=wallet.wallet_id,
     )  # fmt: skip
     return attrs.evolve(op, method=None, parent_id=parent_id)
@@ -234,13 +232,13 @@ def new_check(wallet: Wallet, amount: int, now: int, parent_id: str | None = Non
 
 def store_check(
     driver: Driver,
-    new_run: Callable[[Draft], Run],
+    new_run: Callable[[Operation, str], Run],
     op: Operation,
     happened: Happened,
     actor: str = "engine",
 ) -> Operation:
     """Commit the one step of a check."""
-    run = new_run(Draft(latest(CHECK.name), op, stored=False, actor=actor))
+    run = new_run(op, actor)
     driver.take(run, happened)
     return driver.drive(run, 0)
 

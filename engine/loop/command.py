@@ -9,9 +9,8 @@ from attrs import define
 
 from ...storage.errors import Conflict
 from ...storage.records import Operation
-from ..api import arguments
-from ..errors import Refused, refusal_error
-from ..operations.shared.last_look import look_or_refuse, mint_says
+from .. import arguments
+from ..errors import Refused
 from ..settings import Settings
 from .drive import Happened, Run
 from .driver import TOO_OLD, Driver
@@ -41,25 +40,12 @@ class Outside:
         """Give a parked operation up, unless a last look finds something better. Why the operator wanted
         it stands in the audit record in both cases."""
 
-        def look(run: Run) -> Happened:
-            found: Happened | Evidence = Evidence()
-            if run.operation.state in ("attention", "contested", "stuck"):
-                found = look_or_refuse(run, force)
-            if isinstance(found, Happened):
-                return Happened(found.event, _saying(found.evidence, said))
-            return Happened("write_off", _saying(found, said))
-
-        return self._race(operation_id, "operator", look)
+        return self._race(operation_id, "operator", lambda run: _looked(run, "write_off", said, force))
 
     def release(self, operation_id: str, said: Evidence) -> Operation:
         """Free the inputs of a parked melt on the mint's word, asked now."""
 
-        def look(run: Run) -> Happened:
-            parked = run.operation.kind == "melt" and run.operation.state == "attention"
-            found = mint_says(run) if parked else Evidence()
-            return Happened("release", _saying(found, said))
-
-        return self._race(operation_id, "operator", look)
+        return self._race(operation_id, "operator", lambda run: _looked(run, "release", said, False))
 
     def _race(self, operation_id: str, actor: str, look: Callable[[Run], Happened]) -> Operation:
         for _ in range(self.settings.commit_tries_max):
@@ -94,12 +80,21 @@ class Outside:
             return run.operation
         if not decision.accepted:
             self.driver.log.refused(run.operation, decision)
-            raise refusal_error(
-                decision.refusals, state=decision.state, operation=run.operation.id, event=happened.event
+            raise run.refusal(
+                decision, state=decision.state, operation=run.operation.id, event=happened.event
             )
         self.driver.stage(run, happened, decision)
         self.driver.commit(run)
         return run.operation
+
+
+def _looked(run: Run, event: str, said: Evidence, force: bool) -> Happened:
+    """The operator's event with what the kind asks of the mint before it, or a better event that it found."""
+    look = run.kind.operator_looks.get(event)
+    found = Evidence() if look is None else look(run, force)
+    if isinstance(found, Happened):
+        return Happened(found.event, _saying(found.evidence, said))
+    return Happened(event, _saying(found, said))
 
 
 def _saying(found: Evidence, said: Evidence) -> Evidence:

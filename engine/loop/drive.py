@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
@@ -16,13 +16,18 @@ from ..cashu.input_limits import InputLimits
 from ..cashu.keysets import Keysets
 from ..cashu.outputs import BadSignature
 from ..cashu.port import Keyset, MeltQuote, MintPort
+from ..errors import Refused, refusal_error
 from ..ports import Clock
 from ..settings import Settings
+from .children import Children
 from .draft import Draft
 from .evidence import Evidence
-from .facts import Elapsed, gather
+from .look import Elapsed, Look
 from .timing import Spent, timed
 from .uptime import Uptime
+
+if TYPE_CHECKING:
+    from .kinds import Kind, Kinds
 
 
 @frozen
@@ -61,6 +66,7 @@ Result = Happened | Pause | CommitFirst
 class Run:
     """The state of one drive. Actions read it and return a Result; only the driver changes it."""
 
+    kinds: Kinds
     draft: Draft
     store: Store
     mint: MintPort
@@ -78,14 +84,17 @@ class Run:
     sent_here: tuple[int, float] | None = None  # sent_at as stamped by this drive, monotonic
     gone_sender: str | None = None  # of the request, found certainly dead when this drive began
     answered: bool = False  # the action that just ran sent the stored request and has its answer
+    kind: Kind[Any] = field(init=False, repr=False)
     asked_from: float = field(init=False)  # monotonic: before the present action asked anything
     loaded_monotonic: float = field(init=False)
     loaded_wall: int = field(init=False)
     idle_polls: int = 0
     uptime: Uptime | None = None
+    children: Children | None = field(default=None, repr=False)
     spent: Spent = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self.kind = self.kinds.of(self.draft.operation)
         self.spent = Spent(self.clock)
         self.mint = timed(self.mint, self.spent)
         self.keysets = self.keysets.asking(self.mint)
@@ -95,6 +104,11 @@ class Run:
     @property
     def operation(self) -> Operation:
         return self.draft.operation
+
+    @property
+    def data(self) -> Any:
+        """The operation's own data, as the kind's class."""
+        return self.kind.data_of(self.draft.operation)
 
     @property
     def mint_url(self) -> str:
@@ -163,8 +177,17 @@ class Run:
 
     def decide(self, event: str, evidence: Evidence) -> Decision:
         """What the machine says of an event now. Changes nothing."""
-        facts: Any = gather(self.draft, evidence, self.settings, self.judged_at(), self.elapsed())
+        facts: Any = self.kind.facts(
+            Look(self.kind, self.draft, evidence, self.settings, self.judged_at(), self.elapsed())
+        )
         return step(self.draft.machine, self.operation.state, event, facts)
+
+    def refusal(self, decision: Decision, **details: Any) -> Refused:
+        """The refused decision as an error, graded by the kind where the code is its own."""
+        error = refusal_error(decision.refusals, **details)
+        if error.code in self.kind.codes:
+            error.severity = self.kind.codes[error.code][0]
+        return error
 
     def input_tokens(self) -> tuple[Token, ...]:
         return tuple(self.draft.token(part.token_id) for part in self.operation.inputs)
@@ -173,18 +196,13 @@ class Run:
         """The proofs that are still held: without what fences of parts have spent."""
         return self.draft.input_proofs()
 
+    def jitter(self) -> float:
+        """Between 0.5 and 1.5, so that workers do not look at the same moment."""
+        return 0.5 + self.rng(1)[0] / 510
+
     def back_off(self) -> float:
-        """Seconds until the next look: doubling from poll_min_s to poll_max_s with jitter, but not
-        past the end of the settle window. A late payment is looked for ever more rarely."""
+        """Seconds until the next look: doubling from poll_min_s to poll_max_s with jitter, unless the kind
+        knows better."""
         low, high = self.settings.poll_min_s, self.settings.poll_max_s
-        jitter = 0.5 + self.rng(1)[0] / 510
-        if self.operation.state == "lapsed":
-            slow = max(high, self.watched_ms() / 4000)  # the longer unpaid, the less likely
-            return min(slow, max(high, self.settings.late_poll_max_h * 3600)) * jitter
-        seconds = min(high, low * 2.0 ** min(self.idle_polls, 20)) * jitter
-        elapsed = self.elapsed().since_send_ms
-        if elapsed is not None and self.operation.state in ("unknown", "pending"):
-            left = self.settings.settle_window_s - elapsed / 1000
-            if left > 0:
-                seconds = min(seconds, left + 0.01)
-        return seconds
+        seconds = min(high, low * 2.0 ** min(self.idle_polls, 20)) * self.jitter()
+        return self.kind.pause(self, seconds)

@@ -10,26 +10,20 @@ import attrs
 from attrs import define
 
 from ...machines.money import is_amount
-from ...machines.spec import Decision, State
-from ...storage.batch import Advance, proof_key
+from ...machines.spec import Decision, Machine, State
+from ...storage.batch import Advance
 from ...storage.catalogue import DB_FAILURE_AFTER_SUCCESS
 from ...storage.errors import CommitUnknown, Conflict, StorageError, StoreUnavailable
 from ...storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
 from ...storage.records import AuditRecord, Lease, Operation, Reason
-from ..errors import refusal_error
-from ..operations import effects
-from ..operations.actions import ACTIONS, READS_BEFORE_COMMIT
-from ..operations.melt.freed import spent_meanwhile
 from ..ports import Clock, Faults, Worker
 from ..settings import Settings
-from ..tokens.proofs import sent_secrets
-from ..tokens.token_ids import minted_id
-from .alarms import alarm_of
 from .draft import Draft, operation_entity
 from .drive import CommitFirst, Happened, Pause, Result, Run
+from .effect_context import EffectContext
 from .evidence import Evidence
 from .failures import failed
-from .known import machine_of
+from .kinds import Kinds
 from .log import Log, TransitionEvent, transition_event
 
 Observer = Callable[[TransitionEvent], None]
@@ -41,6 +35,7 @@ TOO_OLD = Reason("UNRESOLVED_TOO_LONG", "the mint gave no final answer in time",
 class Driver:
     """Drives operations. Holds no operation itself; many threads may use one driver."""
 
+    kinds: Kinds
     store: Store
     settings: Settings
     clock: Clock
@@ -76,11 +71,11 @@ class Driver:
                 if polled or not poll_parked:
                     break
                 polled = True
-            if run.draft.dirty and state.action not in READS_BEFORE_COMMIT:
+            if run.draft.dirty and not reads_only(run.draft.machine, state):
                 self.commit(run)
                 continue  # a conflict may have moved the operation
             run.asked_from = self.clock.monotonic()
-            result = self._aged(run, state, ACTIONS[run.operation.kind, state.action](run))
+            result = self._aged(run, state, run.kind.actions[state.action](run))
             run.answered = state.write_ahead
             if isinstance(result, Happened):
                 polls = run.idle_polls
@@ -122,7 +117,8 @@ class Driver:
         """Whether the new state talks to the mint and was entered before in this drive: then slowly, so
         that a mint that contradicts itself cannot make us ask without end."""
         state = run.draft.machine.state(run.operation.state)
-        again = state.action not in READS_BEFORE_COMMIT and not state.write_ahead and state.name in entered
+        slow = not reads_only(run.draft.machine, state) and not state.write_ahead
+        again = slow and state.name in entered
         entered.add(state.name)
         return again
 
@@ -140,25 +136,21 @@ class Driver:
         if decision.outcome != "absorbed":
             self.log.refused(run.operation, decision)
             if not run.draft.stored:
-                raise refusal_error(decision.refusals)
+                raise run.refusal(decision)
         run.idle_polls += 1
         return False
 
     def stage(self, run: Run, happened: Happened, decision: Decision) -> None:
         """Stage an accepted decision with its effects."""
-        if decision.state in ("watching", "stuck") and not run.draft.dirty:
-            # what was freed is anybody's: it may have changed hands since this drive began
+        if run.draft.machine.state(decision.state).frees and not run.draft.dirty:
+            # The inputs are free again: another operation may have moved or spent them. Read them anew.
             run.draft = self.open_draft(run.operation, run.draft.actor)
         now = run.now()
-        evidence = happened.evidence
-        if effects.lets_go(decision) or "free_untouched" in decision.effects:
-            gone = spent_meanwhile(self.store, run.operation, run.draft.all_tokens())
-            evidence = attrs.evolve(evidence, spent_meanwhile=gone)
-        run.draft.advance(decision, now, _audit_data(run.operation, evidence))
-        effects.apply(effects.Scene(run.draft, decision, evidence, self.settings, now))
-        if "stamp_sent" in decision.effects:
-            run.draft.set(sent_by=run.worker)
-        elif run.answered and decision.state in ("paying", "fencing", "issuing"):
+        evidence, sendings = run.kind.before_effects(run, decision, happened.evidence), run.operation.attempts
+        run.draft.advance(decision, now, _audit_data(run, evidence))
+        run.kind.apply(EffectContext(run.kind, run.draft, decision, evidence, self.settings, now, run.worker))
+        sends_again = run.operation.attempts > sendings
+        if run.answered and run.draft.machine.state(decision.state).write_ahead and not sends_again:
             # our own request is answered, or was sent and may still arrive: from here the settle window
             # counts, for everybody
             run.draft.set(sent_at=now, sent_by=None)
@@ -225,7 +217,7 @@ class Driver:
         """Log what was committed, and tell the observer."""
         newest = (operation_entity(operation.id), operation.version)
         for record in records:
-            alarm = alarm_of(operation) if (record.entity, record.version) == newest else None
+            alarm = self.kinds.alarm_of(operation) if (record.entity, record.version) == newest else None
             event = transition_event(record, round(duration_ms, 3), alarm)
             self.log.transition(event)
             self._tell(event)
@@ -259,10 +251,9 @@ class Driver:
             run.draft.set(next_check_at=None)
         elif state.kind == "parked":
             run.draft.set(next_check_at=now + int(self.settings.poll_max_s * 1000))
-        elif op.state == "prepared" and op.quote is not None:
-            run.draft.set(next_check_at=op.quote.expires_at)
         else:
-            run.draft.set(next_check_at=now + lease_ms)
+            due_at = run.kind.due_at(op)
+            run.draft.set(next_check_at=now + lease_ms if due_at is None else due_at)
 
     def _again(self, run: Run) -> None:
         staged = list(run.staged)
@@ -278,12 +269,9 @@ class Driver:
 
     def open_draft(self, operation: Operation, actor: str) -> Draft:
         """A draft of a stored operation with the tokens it holds. Code UNKNOWN_MACHINE."""
-        draft = Draft(machine_of(operation), operation, stored=True, actor=actor)
+        draft = Draft(self.kinds.machine_of(operation), operation, stored=True, actor=actor)
         ids = {part.token_id for part in operation.inputs}
-        if operation.kind == "mint":
-            ids.add(minted_id(operation.id))
-        if operation.state in ("watching", "stuck", "contested"):
-            ids |= set(self.store.proof_owners(map(proof_key, sent_secrets(operation))).values())
+        ids.update(self.kinds.of(operation).tokens(operation, self.store))
         if ids:
             draft.load(self.store.tokens(TokenQuery(ids=tuple(sorted(ids)), limit=len(ids))))
         return draft
@@ -354,8 +342,9 @@ def _may_be_sent(error: StorageError, run: Run) -> bool:
     return isinstance(written, Advance) and written.before.sent_at is not None
 
 
-def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
+def _audit_data(run: Run, evidence: Evidence) -> dict[str, Any]:
     """What an auditor wants beside the states: amounts, never anything that is money."""
+    op = run.operation
     data: dict[str, Any] = {"kind": op.kind, "amount": op.amount, "unit": op.unit, "npub": op.npub}
     if op.payment_hash is not None:
         data["payment_hash"] = op.payment_hash
@@ -387,4 +376,10 @@ def _audit_data(op: Operation, evidence: Evidence) -> dict[str, Any]:
         data["operator_reason"] = evidence.operator_reason
     if evidence.operator is not None:
         data["operator"] = evidence.operator
-    return data
+    return data | dict(run.kind.audit(op, evidence))
+
+
+def reads_only(machine: Machine[Any], state: State) -> bool:
+    """Whether the action of the state may run while transitions are still staged."""
+    action = machine.action_in(state.name)
+    return action is not None and action.reads_only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
@@ -15,28 +16,53 @@ from ..settings import Settings
 from ..tokens.ids import legacy_operation_hash
 from .draft import Draft
 from .evidence import Evidence
+from .own_data import stored_data
+
+if TYPE_CHECKING:
+    from .kinds import Kind
 
 
 @frozen
-class Scene:
+class EffectContext:
     """What an effect may look at."""
 
+    kind: Kind[Any]
     draft: Draft
     decision: Decision
     evidence: Evidence
     settings: Settings
     now: int
+    worker: str = ""
+
+    @property
+    def operation(self) -> Operation:
+        """The operation as staged so far."""
+        return self.draft.operation
+
+    @property
+    def data(self) -> Any:
+        """The operation's own data, as the kind's class."""
+        return self.kind.data_of(self.draft.operation)
+
+    @property
+    def own(self) -> Any:
+        """The evidence of a kind's own event."""
+        return self.evidence.own
+
+    def keep(self, data: object) -> None:
+        """Stage new data of the operation, an instance of the kind's class. Code INVALID_DATA."""
+        self.draft.set(data=stored_data(data, self.kind.data))
 
 
-Effect = Callable[[Scene], None]
+Effect = Callable[[EffectContext], None]
 
 
 def inputs_total_of(op: Operation) -> int:
     return sum(part.amount for part in op.inputs)
 
 
-def inputs_total(scene: Scene) -> int:
-    return inputs_total_of(scene.draft.operation)
+def inputs_total(context: EffectContext) -> int:
+    return inputs_total_of(context.draft.operation)
 
 
 def owed_bounds(amount: int, fee_reserve: int, input_fee: int, inputs: int) -> tuple[int, int]:
@@ -44,9 +70,11 @@ def owed_bounds(amount: int, fee_reserve: int, input_fee: int, inputs: int) -> t
     return owed_min(inputs, amount, input_fee, fee_reserve), owed_max(inputs, amount, input_fee)
 
 
-def new_token(scene: Scene, token_id: str, kind: str, source: str, proofs: tuple[Proof, ...]) -> Token:
+def new_token(
+    context: EffectContext, token_id: str, kind: str, source: str, proofs: tuple[Proof, ...]
+) -> Token:
     """A token of this operation that does not exist yet. Only change names its parent here."""
-    op = scene.draft.operation
+    op = context.draft.operation
     return Token(
         transaction_id=token_id,
         npub=op.npub,
@@ -69,32 +97,34 @@ def new_token(scene: Scene, token_id: str, kind: str, source: str, proofs: tuple
                 operation_type=op.kind,
             ),
             atomic_operation=True,
-            operation_timestamp=scene.now,
+            operation_timestamp=context.now,
         ),
-        created_at=scene.now,
-        updated_at=scene.now,
+        created_at=context.now,
+        updated_at=context.now,
     )
 
 
-def move_off(scene: Scene, token: Token, proofs: tuple[Proof, ...], new_id: str) -> Token:
+def move_off(context: EffectContext, token: Token, proofs: tuple[Proof, ...], new_id: str) -> Token:
     """A new unspent token of the same kind with proofs that were just split off ``token``."""
-    draft = scene.draft
-    part = new_token(scene, new_id, token.transaction_type, token.metadata.source, proofs)
+    draft = context.draft
+    part = new_token(context, new_id, token.transaction_type, token.metadata.source, proofs)
     part = attrs.evolve(part, metadata=token.metadata)
-    draft.create_token("deposit", part, scene.now, moved_from={token.transaction_id: proofs})
+    draft.create_token("deposit", part, context.now, moved_from={token.transaction_id: proofs})
     return part
 
 
-def mark_spent(scene: Scene, token: Token, gone: frozenset[Secret], new_id: str) -> None:
+def mark_spent(context: EffectContext, token: Token, gone: frozenset[Secret], new_id: str) -> None:
     """Split off those of the token's proofs that the mint calls SPENT, and mark them as spent; the rest stays
     money."""
     spent = tuple(proof for proof in token.proofs if proof.secret in gone)
     if not spent:
         return
     if len(spent) < len(token.proofs):
-        scene.draft.split_token(token.transaction_id, spent, scene.now)
-        token = move_off(scene, token, spent, new_id)
-    scene.draft.change_token(token.transaction_id, "correct_spent", scene.now, mint_spent_count=len(spent))
+        context.draft.split_token(token.transaction_id, spent, context.now)
+        token = move_off(context, token, spent, new_id)
+    context.draft.change_token(
+        token.transaction_id, "correct_spent", context.now, mint_spent_count=len(spent)
+    )
 
 
 def consumed_tokens(tokens: Iterable[Token], secrets: frozenset[Secret]) -> tuple[Token, ...]:

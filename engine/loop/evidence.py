@@ -101,3 +101,4 @@ class Evidence:
     )  # see engine/operations/melt/freed.py
     told_by_others: frozenset[str] = frozenset()  # contested tokens that stand in another account
     recorded: Recorded | None = None
+    own: object = field(default=None, repr=False)  # of an event of a kind of one's own

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from ...machines import step
 from ...storage.port import CountFailure
 from ...storage.records import Operation, Reason
-from ..operations import effects
 from .draft import Draft
+from .effect_context import EffectContext
 from .evidence import Evidence
-from .facts import Elapsed, gather
-from .known import machine_of
+from .look import Elapsed, Look
 
 if TYPE_CHECKING:
     from .driver import Driver
@@ -31,11 +30,12 @@ def failed(driver: Driver, operation: Operation, worker: str, error: Exception) 
         return
     name = type(error).__name__
     driver.log.note("drive_failed", operation_id=counted.id, failures=counted.failures, error=name)
-    draft = Draft(machine_of(counted), counted, stored=True, actor=f"worker:{worker}")
+    kind = driver.kinds.of(counted)
+    draft = Draft(driver.kinds.machine_of(counted), counted, stored=True, actor=f"worker:{worker}")
     words = f"{counted.failures} drives of this operation failed, the last one with {name}"
     evidence = Evidence(reason=Reason("DRIVE_FAILED", words))
     now = driver.clock.now()
-    facts = gather(draft, evidence, driver.settings, now, Elapsed(None))
+    facts = kind.facts(Look(kind, draft, evidence, driver.settings, now, Elapsed(None)))
     decision = step(draft.machine, counted.state, "drive_failed", facts)
     if not decision.accepted:
         return
@@ -50,7 +50,7 @@ def failed(driver: Driver, operation: Operation, worker: str, error: Exception) 
             "reason": {"code": "DRIVE_FAILED", "message": words},
         },
     )
-    effects.apply(effects.Scene(draft, decision, evidence, driver.settings, now))
+    kind.apply(EffectContext(kind, draft, decision, evidence, driver.settings, now))
     draft.set(lease=None, next_check_at=now + int(driver.settings.poll_max_s * 1000))
     batch = draft.batch()
     driver.store.commit(batch)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from attrs import define
 
-from ...machines.registry import latest
 from ...storage.errors import Conflict, Duplicate
 from ...storage.port import Store
 from ...storage.records import DedupRecord, Operation
@@ -15,8 +14,7 @@ from ..errors import InvalidArgument, Refused
 from ..operations.shared.rejected import quote_not_ours_reason, raise_if_rejected
 from ..ports import Clock
 from ..settings import Settings
-from . import known, new_operation
-from .draft import Draft
+from . import new_operation
 from .drive import Happened, NotYet, Run
 from .driver import Driver
 from .evidence import Evidence
@@ -37,7 +35,7 @@ class Admission:
     recovery: Recovery
     settings: Settings
     clock: Clock
-    new_run: Callable[[Draft], Run]
+    new_run: Callable[[Operation, str], Run]
     rng: Callable[[int], bytes]
 
     def melt(self, op: Operation, invoice_expires_at: int, on_duplicate: str, wait: float) -> Operation:
@@ -86,7 +84,11 @@ class Admission:
     def _take_over(self, op: Operation) -> None:
         """An attempt of the same owner that the mint refused lets go of the invoice."""
         holder = self.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
-        if holder is None or holder.npub != op.npub or not new_operation.was_refused(holder):
+        if (
+            holder is None
+            or holder.npub != op.npub
+            or not new_operation.was_refused(holder, self.driver.kinds)
+        ):
             return
         run = self.recovery.open_run(holder, "caller")
         run.strict = True
@@ -114,7 +116,7 @@ class Admission:
                 return self.recovery.follow(found, wait)
             new_operation.check_id_free(self.store, op)
             event = begin()
-            run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+            run = self.new_run(op, "caller")
             try:
                 self.driver.take(run, event)
                 return self.driver.drive(run, wait)
@@ -129,7 +131,7 @@ class Admission:
         raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
 
     def _follow(self, op: Operation, first: Operation, waiting: Waiting) -> Operation:
-        if known.waits_for_confirmation(first) and not op.policy.two_step:
+        if self.driver.kinds.waits_for_confirmation(first) and not op.policy.two_step:
             raise Refused(
                 "this payment is prepared already and waits for confirm or cancel",
                 code="WAITS_FOR_CALLER",
@@ -148,7 +150,7 @@ class Admission:
         if found is not None:
             return found, None
         now = self.clock.now()
-        first, previous = new_operation.duplicate_of(self.store, op, now)
+        first, previous = new_operation.duplicate_of(self.store, self.driver.kinds, op, now)
         if first is None or op.idempotency is not None:
             return None, previous
         if on_duplicate == "error":
@@ -175,7 +177,7 @@ class Admission:
     def _not_ours(self, op: Operation) -> Operation | None:
         """The operation, stored as rejected: another one has the quote that the mint answered with. None
         when a request with its key or id was stored meanwhile."""
-        run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+        run = self.new_run(op, "caller")
         self.driver.take(run, Happened("request"))
         self.driver.take(run, Happened("quote_refused", Evidence(reason=quote_not_ours_reason())))
         try:
@@ -185,7 +187,7 @@ class Admission:
         return run.operation
 
     def _begin(self, op: Operation, previous: DedupRecord | None, waiting: Waiting) -> Operation:
-        run = self.new_run(Draft(latest(op.kind), op, stored=False, actor="caller"))
+        run = self.new_run(op, "caller")
         run.quoted = waiting.quoted
         try:
             self.driver.take(run, Happened("request"))

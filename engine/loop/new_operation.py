@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ...machines.registry import latest
+from ...machines.spec import Machine
 from ...machines.token.states import SPENT, UNSPENT
 from ...storage.batch import DedupTake
 from ...storage.port import Reader, Store, TokenQuery
 from ...storage.records import DedupRecord, Idempotency, MachineRef, Operation, Policy, Token
 from ...storage.secret import Secret
-from ..api import arguments
+from .. import arguments
 from ..errors import InvalidArgument, NotFound, Refused
 from ..operations.shared.discrepancy import corrected_sources, open_discrepancies, touched_by
 from ..settings import Settings
 from ..tokens.ids import new_transaction_id, operation_hash, request_hash, validate_transaction_id
 from ..tokens.token_ids import derived_ids
 from .draft import Draft, token_entity
-from .known import state_of
+from .kinds import Kinds
 
 KEYED_ON_UNPAID = "fence"
 """What an idempotency key binds of a caller that says nothing about it, whatever the default is by now:
@@ -26,7 +26,7 @@ a retry after an upgrade, or after a setting was changed, is the same request.""
 
 
 def new_operation(
-    kind: str,
+    machine: Machine[Any],
     *,
     now: int,
     npub: str,
@@ -39,20 +39,19 @@ def new_operation(
     policy: Policy | None = None,
     request: Secret | None = None,
     payment_hash: str | None = None,
+    parent_id: str | None = None,
     bound: dict[str, Any] | None = None,
 ) -> Operation:
     """An operation in pseudo-state ``none``; ``bound`` is what its idempotency key also stands for. The key
     binds what the caller said, never what a setting made of it."""
-    machine = latest(kind)
-    policy = policy or Policy()
-    text = request.reveal() if request else None
+    kind, policy = machine.name, policy or Policy()
     hashed = operation_hash(
         npub=npub,
         mint_url=mint_url,
         amount=amount,
         source_ids=policy.sources,
         operation_type=kind,
-        payment_request=text,
+        payment_request=request.reveal() if request else None,
     )
     key = arguments.idempotency_key(idempotency_key)
     wallet = arguments.wallet_id(wallet_id, npub)
@@ -84,6 +83,7 @@ def new_operation(
         policy=policy,
         request=request,
         payment_hash=payment_hash,
+        parent_id=parent_id,
         idempotency=None if key is None else Idempotency(key, request_hash(**bound_to)),
     )
 
@@ -138,7 +138,9 @@ def dedup_key(op: Operation) -> str:
     return f"{op.npub}|{op.wallet_id}|{op.unit}|{op.operation_hash}"
 
 
-def duplicate_of(store: Store, op: Operation, now: int) -> tuple[Operation | None, DedupRecord | None]:
+def duplicate_of(
+    store: Store, kinds: Kinds, op: Operation, now: int
+) -> tuple[Operation | None, DedupRecord | None]:
     """The operation that made the same request inside the window and did not end unpaid, and the
     record to take over when there is none. One that was given up unpaid is none either, but it keeps
     its claim: nobody knows whether its request was lost."""
@@ -146,17 +148,17 @@ def duplicate_of(store: Store, op: Operation, now: int) -> tuple[Operation | Non
     if record is None or record.expires_at <= now:
         return None, record
     first = store.operation(record.operation_id)
-    if first is None or first.ends == "unpaid" or was_refused(first):
+    if first is None or first.ends == "unpaid" or was_refused(first, kinds):
         return None, record
     if first.ends == "lost" and first.payment is None:
         return None, record
     return first, record
 
 
-def was_refused(op: Operation) -> bool:
+def was_refused(op: Operation, kinds: Kinds) -> bool:
     """Whether the mint refused the payment, so that its owner may try the invoice again while what became of
     the request is still watched."""
-    return op.refused_for is not None and state_of(op).frees
+    return op.refused_for is not None and kinds.state_of(op).frees
 
 
 def take_dedup(draft: Draft, previous: DedupRecord | None, settings: Settings, now: int) -> None:

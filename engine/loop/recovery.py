@@ -18,13 +18,11 @@ from .asking import Heard
 from .drive import Happened, Run
 from .driver import Driver
 from .failures import failed
-from .known import machine_of
 
 SWEEP_MAX = 10_000
 FAR_FUTURE = 2**62
 SILENT_MAX = 3
 """Operations of one mint in a row that a sweep waits for in vain; the others are left for the next sweep."""
-_ASK_NO_MINT = frozenset({"contested", "settled", "prepared"})
 LEASES_AHEAD_MAX = 10  # lengths of a lease; one that ends later was taken under a wrong wall clock
 _LOOK_AGAIN_S = 0.05
 
@@ -50,12 +48,12 @@ class Recovery:
         found = [
             op
             for op in page.records
-            if force or self._due_in(op) <= (0 if self._waits_for_caller(op) else wait_s)
+            if force or self._due_in(op) <= (0 if self.driver.kinds.waits_for_caller(op) else wait_s)
         ]
         ended = []
         silent: Counter[str] = Counter()
         for done, op in enumerate(found, 1):
-            if silent[op.mint_url] >= SILENT_MAX and op.state not in _ASK_NO_MINT:
+            if silent[op.mint_url] >= SILENT_MAX and not self._asks_no_mint(op):
                 ended.append(op)  # due as before: the next sweep begins with what waited longest
             else:
                 before = self.heard(op.mint_url)
@@ -88,7 +86,7 @@ class Recovery:
 
     def _one(self, op: Operation, wait_s: float, due_in_s: float) -> Operation:
         """One operation of a sweep; its trouble must not keep the others from being looked after."""
-        holding = op.hold_until is not None and op.state == "held" and self.clock.now() < op.hold_until
+        holding = self.driver.kinds.waits_for_caller(op) and self.clock.now() < (op.hold_until or 0)
         try:
             if due_in_s > 0:  # the mint was asked a moment ago: it is not asked again before its time
                 self.clock.sleep(due_in_s)
@@ -104,7 +102,7 @@ class Recovery:
         asks no mint."""
         if op.lease is not None and self.driver.worker.certainly_dead(op.lease.worker):
             return 0
-        if op.state == "contested":
+        if self.driver.kinds.state_of(op).kind == "parked" and self._asks_no_mint(op):
             return 0
         now = self.clock.now()
         written = op.updated_at if op.lease is None else max(op.updated_at, op.lease.until)
@@ -124,7 +122,7 @@ class Recovery:
         deadline = self.clock.monotonic() + wait_s
         while not self._is_done(op, confirmed):
             left = max(0.0, deadline - self.clock.monotonic())
-            op, ours = self.resume(op, left, confirmed=confirmed and op.state == "prepared")
+            op, ours = self.resume(op, left, confirmed=confirmed and self._needs_confirmation(op))
             if ours or left <= 0:
                 break
             self.clock.sleep(min(_LOOK_AGAIN_S, left))
@@ -136,7 +134,7 @@ class Recovery:
     ) -> tuple[Operation, bool]:
         """Become the driver if nobody else is, and go on. Otherwise (False) it is as it is stored. Code
         UNKNOWN_MACHINE before the lease is taken: a program that has the machine must not find it taken."""
-        machine_of(op)
+        self.driver.kinds.machine_of(op)
         worker = self.driver.worker
         lease, breaking = op.lease, None
         if lease is not None and worker.certainly_dead(lease.worker):
@@ -153,7 +151,7 @@ class Recovery:
             with contextlib.suppress(StorageError):
                 failed(self.driver, taken, name, error)
             raise
-        confirmed = confirmed and taken.state == "prepared"
+        confirmed = confirmed and self._needs_confirmation(taken)
         run.worker, run.confirmed = name, confirmed
         if taken.sent_by is not None and worker.certainly_dead(taken.sent_by):
             run.gone_sender = taken.sent_by
@@ -162,12 +160,18 @@ class Recovery:
             run.idle_polls = 0
         return self.driver.drive(run, wait_s, poll_parked), True
 
-    @staticmethod
-    def _is_done(op: Operation, confirmed: bool) -> bool:
-        waits_for_caller = Recovery._waits_for_caller(op) and not (confirmed and op.state == "prepared")
-        state = machine_of(op).state(op.state)
+    def _is_done(self, op: Operation, confirmed: bool) -> bool:
+        waits_for_caller = self.driver.kinds.waits_for_caller(op) and not (
+            confirmed and self._needs_confirmation(op)
+        )
+        state = self.driver.kinds.state_of(op)
         return state.kind != "live" or state.settles or waits_for_caller
 
-    @staticmethod
-    def _waits_for_caller(op: Operation) -> bool:
-        return op.state == "held" or (op.state == "prepared" and op.policy.two_step)
+    def _needs_confirmation(self, op: Operation) -> bool:
+        return self.driver.kinds.state_of(op).waits_for == "confirmation"
+
+    def _asks_no_mint(self, op: Operation) -> bool:
+        """Whether a look at the operation asks no mint."""
+        kinds = self.driver.kinds
+        action = kinds.machine_of(op).action_in(op.state) if kinds.knows(op) else None
+        return action is not None and action.asks_no_mint

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .storage.errors import StoreUnsupported
 from .storage.port import Store
 from .storage.rules.machines import BUILT_IN, Machines
+
+if TYPE_CHECKING:
+    from .engine.loop.kinds import Kinds
 
 _KNOWN: Final = (
     "sqlite:///wallet.db, sqlite:////srv/wallet.db, mongodb://host/database?replicaSet=rs0, "
@@ -14,7 +17,9 @@ _KNOWN: Final = (
 )
 
 
-def open_store(url: str, *, create: bool = True, machines: Machines | None = None) -> Store:
+def open_store(
+    url: str, *, create: bool = True, kinds: Kinds | None = None, machines: Machines | None = None
+) -> Store:
     """The store at ``url``, ready to use; a context manager that closes it.
 
     | URL | store |
@@ -24,11 +29,12 @@ def open_store(url: str, *, create: bool = True, machines: Machines | None = Non
     | ``memory://``, ``memory://name`` | tests only: private, or shared by name inside the process |
 
     ``create=False`` refuses to make a new SQLite file, or the collections, indexes and validators of a
-    MongoDB database. ``machines`` are those of the program (default: those of this release); a store that
-    lacks one gets it, and keeps all that it has. Raises StoreUnsupported for a URL, server or schema that
+    MongoDB database. ``kinds`` are those that the program knows (default: the built-in ones; ``machines``
+    names their machines without their code). A store that lacks one of the machines gets it, and keeps all
+    that it has. Raises StoreUnsupported for a URL, server or schema that
     this release cannot work with, with code MACHINE_CHANGED when the store knows another machine under the
     same name and version, StoreUnavailable when the place cannot be reached."""
-    known = machines or BUILT_IN
+    known = machines or (BUILT_IN if kinds is None else Machines.of(kinds.machines))
     scheme = url.partition("://")[0] if isinstance(url, str) and "://" in url else ""
     if scheme == "sqlite":
         from .storage.sqlite.store import SqliteStore

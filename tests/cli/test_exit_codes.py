@@ -8,11 +8,12 @@ import signal
 import time
 from typing import Any
 
+import attrs
 import pytest
 
 from nutstate import Engine
 from nutstate.engine.cashu.bolt11 import decode_invoice
-from nutstate.engine.checks import reconcile_rules as judging
+from nutstate.engine.checks import read_documents, reconcile
 from nutstate.engine.checks.tally import KindChecks
 from nutstate.engine.simulated.faults import REQUEST_LOST, lie_about
 from nutstate.engine.simulated.mint import SimulatedMint
@@ -271,7 +272,12 @@ def test_parked_and_released_on_the_mints_word(wallet: Wallet) -> None:
 
 def test_discrepant_is_3_until_it_is_resolved(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
     disagree = KindChecks(sums=lambda tally, docs: tally.that("the sums agree", False))
-    monkeypatch.setattr(judging, "checks_of", lambda op: disagree)
+    read = read_documents.read_documents
+
+    def disagreeing(reader: Any, op: Any, kinds: Any, **more: Any) -> Any:
+        return attrs.evolve(read(reader, op, kinds, **more), checks=disagree)
+
+    monkeypatch.setattr(reconcile, "read_documents", disagreeing)
     ran = wallet.run("melt", wallet.invoice(), "--json")
     operation_id = ran.json["operation"]["id"]
     assert ran.code == 3 and ran.json["operation"]["state"] == "discrepant"

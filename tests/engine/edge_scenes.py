@@ -16,10 +16,12 @@ from nutstate.engine.loop.drive import Happened, Run
 from nutstate.engine.loop.driver import Driver
 from nutstate.engine.loop.evidence import Chosen, Evidence, Recorded, Selection
 from nutstate.engine.loop.log import Log
+from nutstate.engine.operations.built_in import BUILT_IN
 from nutstate.engine.operations.melt.fences import fenced_amount
 from nutstate.engine.ports import NoFaults, Worker
 from nutstate.engine.tokens.proofs import name_of, sent_keys, sent_secrets
 from nutstate.machines import MELT as MELT_MACHINE
+from nutstate.machines.registry import latest
 from nutstate.machines.spec import NONE, Transition
 from nutstate.storage.batch import proof_key
 from nutstate.storage.port import TokenQuery
@@ -309,11 +311,17 @@ OTHER_HASH = "cd" * 32
 def somebody_else(run: Run) -> None:
     """Another melt prepares to pay with the small token; it claims a payment hash of its own."""
     op = requests.new_operation(
-        "melt", now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
+        latest("melt"), now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
         transaction_id=OTHER, request=Secret("lnbc1other"), payment_hash=OTHER_HASH,
     )  # fmt: skip
     other = Run(
-        Draft(MELT_MACHINE, op, False, "test"), run.store, run.mint, run.keysets, run.settings, run.clock
+        BUILT_IN,
+        Draft(MELT_MACHINE, op, False, "test"),
+        run.store,
+        run.mint,
+        run.keysets,
+        run.settings,
+        run.clock,
     )
     driver = driver_of(run)
     second = run.store.token("tx_deposit_2_deposit")
@@ -333,11 +341,11 @@ def somebody_else(run: Run) -> None:
 def strand(run: Run, token_id: str) -> None:
     """Another melt finds that the mint will not take this token."""
     op = requests.new_operation(
-        "melt", now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
+        latest("melt"), now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
         transaction_id="tx_melt_that_strands", request=Secret("lnbc1strands"), payment_hash="ef" * 32,
     )  # fmt: skip
     draft = Draft(MELT_MACHINE, op, False, "test")
-    other = Run(draft, run.store, run.mint, run.keysets, run.settings, run.clock)
+    other = Run(BUILT_IN, draft, run.store, run.mint, run.keysets, run.settings, run.clock)
     driver = driver_of(run)
     token = run.store.token(token_id)
     assert token is not None
@@ -354,14 +362,19 @@ def somebody_else_ends(run: Run) -> None:
     assert stored is not None
     driver = driver_of(run)
     draft = driver.open_draft(stored, "test")
-    other = Run(draft, run.store, run.mint, run.keysets, run.settings, run.clock)
+    other = Run(BUILT_IN, draft, run.store, run.mint, run.keysets, run.settings, run.clock)
     assert driver.take(other, Happened("cancel"))
     driver.commit(other)
     run.draft = driver.open_draft(run.operation, "test")
 
 
+def beside(run: Run, draft: Draft) -> Run:
+    """A drive of another operation at the same store and mint."""
+    return Run(BUILT_IN, draft, run.store, run.mint, run.keysets, run.settings, run.clock)
+
+
 def driver_of(run: Run) -> Driver:
-    return Driver(run.store, run.settings, run.clock, Worker(), NoFaults(), Log(None))
+    return Driver(BUILT_IN, run.store, run.settings, run.clock, Worker(), NoFaults(), Log(None))
 
 
 def recorded(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:

@@ -195,7 +195,7 @@ def new_run(
     """A run of an operation that nobody has stored yet, under ``spec`` (the latest of its kind)."""
     machine = spec or latest(kind)
     op = requests.new_operation(
-        kind,
+        latest(kind),
         now=clock.now(),
         npub=NPUB,
         mint_url=URL,
@@ -214,7 +214,7 @@ def fund(engine: Engine, clock: FakeClock) -> None:
     """Two tokens of proofs no mint signed: 64+32+16 and 8+2."""
     for n, amounts in ((1, (64, 32, 16)), (2, (8, 2))):
         op = requests.new_operation(
-            "deposit",
+            latest("deposit"),
             now=clock.now(),
             npub=NPUB,
             mint_url=URL,

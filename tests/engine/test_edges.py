@@ -12,7 +12,7 @@ import pytest
 from nutstate import NutstateError
 from nutstate.engine.loop.drive import Happened, Run
 from nutstate.engine.loop.evidence import Evidence
-from nutstate.engine.loop.facts import gather
+from nutstate.engine.loop.look import Look
 from nutstate.machines import MELT
 from nutstate.machines.registry import latest
 from nutstate.machines.spec import NONE, Machine, Transition
@@ -103,7 +103,9 @@ def failing_alone(place: Place, walk: Walk, edge: Transition[Any], evidence: Evi
     run.draft.machine = turned.machine
     for guard in guards_of(edge):
         with turned.failing(edge, guard):
-            facts = gather(run.draft, evidence, run.settings, run.now(), run.elapsed())
+            facts = run.kind.facts(
+                Look(run.kind, run.draft, evidence, run.settings, run.now(), run.elapsed())
+            )
             wanted = turned.expected(edge, facts)
             decision = run.decide(edge.event, evidence)
             assert decision.outcome == wanted.outcome, f"{edge.id} without {guard.name}"

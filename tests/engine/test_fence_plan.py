@@ -8,6 +8,7 @@ import bson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nutstate.engine.operations.melt.selection import Shortfall, choose, request_bytes
 
 from nutstate.engine.cashu import wire
 from nutstate.engine.cashu.input_limits import NO_LIMIT, InputLimits
@@ -21,7 +22,6 @@ from nutstate.engine.operations.melt.fences import (
     stored_bytes,
 )
 from nutstate.engine.settings import Settings
-from nutstate.engine.tokens.selection import Shortfall, choose, request_bytes
 from nutstate.storage.batch import proof_key
 from nutstate.storage.mongo.codec import operation_document
 from nutstate.storage.records import Fence, Operation, Output, Proof

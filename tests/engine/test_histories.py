@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from nutstate import Engine, Store
 from nutstate.cli.app import app
-from nutstate.engine.operations.effects import EFFECTS
+from nutstate.engine.operations.built_in import BUILT_IN
 from nutstate.machines import registry
 from nutstate.machines.melt.table import MELT
 from nutstate.machines.registry import RELEASED
@@ -215,4 +215,4 @@ def test_effects_of_the_histories_are_implemented() -> None:
         for effect in edge[3]
         if not path.stem.startswith("token@")
     }
-    assert named == set(EFFECTS)
+    assert named == {effect for kind in BUILT_IN for effect in kind.effects}

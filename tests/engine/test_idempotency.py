@@ -88,7 +88,7 @@ def test_r43_the_window_ends_on_the_millisecond(store: Store) -> None:
     assert record is not None and record.operation_id == first.id
     assert record.expires_at - first.record.created_at == pytest.approx(QUICK.dedup_window_s * 1000, abs=5)
     for now, found in ((record.expires_at - 1, first.id), (record.expires_at, None)):
-        known, previous = requests.duplicate_of(store, first.record, now)
+        known, previous = requests.duplicate_of(store, engine.kinds, first.record, now)
         assert (known.id if known else None) == found and previous == record
 
 

@@ -9,8 +9,8 @@ import attrs
 import pytest
 
 from nutstate import AuditRecord, Engine, Handle, NutstateError, SimulatedMint, Store
-from nutstate.engine.loop import command as outside
 from nutstate.engine.loop.evidence import Evidence
+from nutstate.engine.operations.built_in import BUILT_IN
 from nutstate.engine.simulated import faults
 from nutstate.storage.port import OperationQuery
 from nutstate.storage.records import Reason
@@ -134,14 +134,15 @@ def test_the_word_of_an_operator_counts_beside_another_reason(
 ) -> None:
     """R311: what the last look found is kept too, in the audit record."""
     engine, _, _, melt = parked(store)
-    look: Any = vars(outside)["look_or_refuse"]
+    kind = BUILT_IN.of(melt.record)
+    look: Any = kind.operator_looks["write_off"]
     other = Reason("INPUTS_SPENT_ELSEWHERE", "seen at the last look")
 
     def with_reason(run: Any, force: bool) -> Evidence:
         found: Evidence = attrs.evolve(look(run, force), reason=other)
         return found
 
-    monkeypatch.setattr(outside, "look_or_refuse", with_reason)
+    monkeypatch.setitem(kind.operator_looks, "write_off", with_reason)
     ended = engine.write_off(melt.id, WHY, force=True)
     assert ended.record.reason == Reason("OPERATOR_WRITE_OFF", WHY.strip())
     (record,) = said(ended)

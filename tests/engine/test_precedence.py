@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from nutstate import NutstateError, Refused, Store
-from nutstate.engine.api import arguments
+from nutstate.engine import arguments
 from nutstate.engine.cashu.port import MeltQuote
 from nutstate.engine.errors import MintError
 from nutstate.engine.loop import new_operation as requests
@@ -118,7 +118,8 @@ class Wrong:
         engine, request = self.engine, self.request
         text, decoded, amount = arguments.invoice(request["invoice"], "sat")
         op = requests.new_operation(
-            "melt", now=self.clock.now(), npub=NPUB, mint_url=self.mint.url, unit="sat", amount=amount,
+            latest("melt"), now=self.clock.now(), npub=NPUB, mint_url=self.mint.url, unit="sat",
+            amount=amount,
             wallet_id=wallet_id, policy=Policy(sources=tuple(request.get("sources", ()))),
             request=text, payment_hash=decoded.payment_hash,
         )  # fmt: skip

@@ -380,7 +380,7 @@ def test_r108_sources_of_an_open_discrepancy(store: Store) -> None:
     funding = next(op for op in engine.operations() if op.kind == "mint")
     check = new_check(Wallet(NPUB, NPUB, mint.url, "sat"), 1, clock.now(), funding.id)
     event = found_as_event(("something",), 1, "found_clean", "found_wrong")
-    parked = store_check(engine._driver, engine._run, check, event)
+    parked = store_check(engine._driver, engine._new_run, check, event)
     assert parked.state == "discrepant"
     error = blocked(engine, mint, clock, token.transaction_id)
     assert error.code == "MELT_BLOCKED_BY_RECONCILIATION" and error.details["operations"] == [parked.id]

@@ -377,7 +377,7 @@ def _deposit(engine: Engine, mint_url: str, proof: Any, now: int) -> None:
     from nutstate.machines.registry import latest
 
     op = requests.new_operation(
-        "deposit", now=now, npub=NPUB, mint_url=mint_url, unit="sat", amount=proof.amount
+        latest("deposit"), now=now, npub=NPUB, mint_url=mint_url, unit="sat", amount=proof.amount
     )
     run = engine._run(Draft(latest("deposit"), op, stored=False, actor="caller"))
     engine._driver.take(run, Happened("deposit", Evidence(proofs=(proof,))))

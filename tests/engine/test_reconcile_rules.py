@@ -12,6 +12,7 @@ from nutstate.engine.checks.documents import Born, Documents
 from nutstate.engine.checks.read_documents import read_documents
 from nutstate.engine.checks.reconcile_rules import Expected, KeyBook, judge_documents
 from nutstate.engine.checks.tally import CheckResult
+from nutstate.engine.operations.built_in import BUILT_IN
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Fence, InputRef, Operation, Output, Token
 from nutstate.storage.secret import Secret
@@ -26,7 +27,7 @@ def judged(docs: Documents, keys: Any = lambda _: None) -> dict[str, CheckResult
 
 def documents_of(store: Store, op: Operation) -> Documents:
     with store.snapshot() as reader:
-        return read_documents(reader, op, with_wallet=False)
+        return read_documents(reader, op, BUILT_IN, with_wallet=False)
 
 
 @pytest.fixture
@@ -55,7 +56,9 @@ def test_r223_a_signature_of_a_keyset_of_another_unit_is_none(
 def made_up(op: Operation, *tokens: Token, born: dict[str, Born] | None = None) -> Documents:
     """Documents of an operation without a trail."""
     by_id = {token.transaction_id: token for token in tokens}
-    return Documents(op, (), by_id, (), (), {}, born or {})
+    checks = BUILT_IN.of(op).checks
+    assert checks is not None
+    return Documents(op, (), by_id, (), (), {}, born or {}, checks)
 
 
 FENCED = make_operation(

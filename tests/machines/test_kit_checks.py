@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from nutstate.machines.spec import Guard, Machine, Refusal, edges
-from nutstate.review.kit import (  # fmt: skip
+from nutstate.review.kit import (
     BadMachine,
     TooManyGuards,
     cells,

@@ -20,24 +20,24 @@ _FLOORS = "floors: each imports only what lies below it"
 _LIBRARY = "transitions is used by machines/step.py only"
 _PORT = "the engine never imports a storage adapter"
 _WIRE = "HTTP never leaves engine/cashu/http.py and engine/cashu/network.py"
-_SQLITE = "sqlite3 is used by storage/sqlite* and the simulated mint's file only"
+_SQLITE = "sqlite3 is used by storage/sqlite and the simulated mint's file only"
 
 PLANTS = [
     ("machines/money.py", "from ..storage import records", _FLOORS),
-    ("storage/records.py", "from ..engine import ids", _FLOORS),
-    ("engine/tokens/ids.py", "from ..diagrams import table", _FLOORS),
-    ("engine/tokens/ids.py", "from ..cli import output", _FLOORS),
+    ("storage/records.py", "from ..engine.tokens import ids", _FLOORS),
+    ("engine/tokens/ids.py", "from ...diagrams import table", _FLOORS),
+    ("engine/tokens/ids.py", "from ...cli import output", _FLOORS),
     ("machines/melt/guards.py", "import time", "machines are pure"),
-    ("machines/melt/table.py", "from .token import TOKEN", "the machines do not know one another"),
-    ("machines/melt/guards.py", "from . import mint", "nor do their guards"),
+    ("machines/melt/table.py", "from ..token.table import TOKEN", "the machines do not know one another"),
+    ("machines/melt/guards.py", "from ..mint import guards", "the machines do not know one another"),
     ("machines/melt/table.py", "import transitions", _LIBRARY),
     ("engine/loop/driver.py", "import transitions", _LIBRARY),
-    ("engine/loop/driver.py", "from ..storage.sqlite import SqliteStore", _PORT),
-    ("engine/loop/drive.py", "from ..storage import mongo", _PORT),
+    ("engine/loop/driver.py", "from ...storage.sqlite.store import SqliteStore", _PORT),
+    ("engine/loop/drive.py", "from ...storage import mongo", _PORT),
     ("storage/sqlite/store.py", "import httpx", _WIRE),
     ("engine/simulated/mint.py", "import httpx", _WIRE),
-    ("engine/loop/facts.py", "import pymongo", "MongoDB never leaves storage"),
-    ("engine/loop/facts.py", "import sqlite3", _SQLITE),
+    ("engine/loop/look.py", "import pymongo", "MongoDB never leaves storage"),
+    ("engine/loop/look.py", "import sqlite3", _SQLITE),
     ("engine/loop/log.py", "import rich", "only the command line talks to a person"),
     ("storage/sqlite/store.py", "import structlog", "storage knows no mint, no cryptography and no logging"),
 ]  # fmt: skip

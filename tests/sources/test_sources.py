@@ -22,6 +22,7 @@ ENTRY_POINTS = {
     "nutstate.__main__": "python -m nutstate",
     "nutstate.cli": "the nutstate program",
     "nutstate.aio": "what asynchronous callers import",
+    "nutstate.kinds": "what services with kinds of their own import",
     "nutstate.pytest_plugin": "what pytest loads",
     "nutstate.testing": "what the tests of embedding programs import",
 }

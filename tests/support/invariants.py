@@ -7,18 +7,23 @@ from collections import Counter
 from nutstate.engine.cashu.port import MintPort, is_value
 from nutstate.engine.checks.read_documents import read_documents
 from nutstate.engine.checks.reconcile import NOTHING_EXPECTED, report_on
-from nutstate.engine.operations.effects import inputs_total_of
+from nutstate.engine.loop.effect_context import inputs_total_of
 from nutstate.engine.operations.melt.fences import fenced_keys
 from nutstate.engine.tokens.proofs import name_of
 from nutstate.engine.tokens.token_ids import fence_id, fenced_id
 from nutstate.machines.money import owed_max
-from nutstate.machines.registry import released
 from nutstate.storage.batch import proof_key
 from nutstate.storage.port import AuditQuery, OperationQuery, Reader, TokenQuery
 from nutstate.storage.records import Operation, Token
 from nutstate.storage.rules.audit_hash import audit_hash
 
+from .own import example
+
 LIMIT = 100_000
+
+
+KINDS = example().KINDS
+"""Every kind that operations of the tests can be of."""
 
 
 def check(store: Reader, mint: MintPort | None = None) -> None:
@@ -37,7 +42,7 @@ def check(store: Reader, mint: MintPort | None = None) -> None:
 def _reconciles(store: Reader, operations: list[Operation]) -> None:
     """What reconciliation says of documents that nobody tampered with: nothing (R118 to R123)."""
     for op in operations:
-        docs = read_documents(store, op, with_wallet=False)
+        docs = read_documents(store, op, KINDS, with_wallet=False)
         report = report_on(docs, lambda keyset_id: None, NOTHING_EXPECTED)
         assert report.validation_passed or op.state == "discrepant", str(report)
 
@@ -154,7 +159,7 @@ def _audit(store: Reader, operations: list[Operation], tokens: list[Token]) -> N
     last: dict[str, str] = {}
     for op in operations:
         previous = ""
-        spec = released(op.machine.name, op.machine.version, op.machine.hash)
+        spec = KINDS.machine_of(op)
         edges = {t.id: t for t in spec.transitions}
         records = store.audit(AuditQuery(operation_id=op.id))
         assert [r.seq for r in records] == list(range(1, op.audit_seq + 1)), "I7: gap in the audit"

@@ -13,8 +13,9 @@ from ....storage.batch import proof_key
 from ....storage.port import Store
 from ....storage.records import Dleq, Proof
 from ....storage.secret import Secret
-from ...api import arguments
+from ... import arguments
 from ...cashu import crypto
+from ...cashu.answers import reason_of
 from ...cashu.crypto import y_of
 from ...cashu.keyset_ids import UnknownKeyset, full_id
 from ...cashu.keysets import Keysets, MintSilent
@@ -23,7 +24,6 @@ from ...cashu.token_codec import InvalidToken, decode_token
 from ...errors import InvalidArgument, MintError, Refused
 from ...settings import Settings
 from ...tokens.proofs import SECRET_CHARS_MAX, can_be_spent
-from ..shared.answers import reason_of
 
 
 @frozen

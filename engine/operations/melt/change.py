@@ -6,20 +6,13 @@ import attrs
 
 from ....storage.records import Output, Proof, Reason
 from ....storage.secret import Secret
+from ...cashu.answers import state_unclear
 from ...cashu.keysets import MintSilent
 from ...cashu.outputs import BadSignature, blinded, unblind
-from ...cashu.port import (
-    Ambiguous,
-    BlindSignature,
-    Failure,
-    MeltQuote,
-    ProofState,
-    Restored,
-)
+from ...cashu.port import Ambiguous, BlindSignature, Failure, MeltQuote, ProofState, Restored
 from ...loop.drive import CommitFirst, Happened, Pause, Result, Run
 from ...loop.evidence import Evidence
 from ...tokens.proofs import name_of
-from ..shared.answers import state_unclear
 
 
 def ask_inputs(run: Run) -> tuple[ProofState, ...] | Failure:

@@ -8,13 +8,7 @@ import attrs
 
 from ....storage.records import Fence, Reason
 from ...cashu import wire
-from ...cashu.keysets import MintSilent, NoUsableKeyset
-from ...cashu.outputs import BadSignature, unblind_exact
-from ...cashu.port import Failure, Refused
-from ...loop.drive import Happened, Pause, Result, Run
-from ...loop.evidence import Evidence
-from ...tokens.proofs import sent_keys
-from ..shared.answers import (
+from ...cashu.answers import (
     blames_inputs,
     names_inputs,
     post_failed,
@@ -22,6 +16,12 @@ from ..shared.answers import (
     signed_before,
     too_many_inputs,
 )
+from ...cashu.keysets import MintSilent, NoUsableKeyset
+from ...cashu.outputs import BadSignature, unblind_exact
+from ...cashu.port import Failure, Refused
+from ...loop.drive import Happened, Pause, Result, Run
+from ...loop.evidence import Evidence
+from ...tokens.proofs import sent_keys
 from .change import ask_inputs
 from .fences import generations, keys_of, proofs_in_order
 from .find_fence import fence_evidence, find_fence

@@ -7,9 +7,7 @@ import contextlib
 from ....storage.records import Fence, Proof
 from ...cashu.keysets import MintSilent
 from ...cashu.outputs import BadSignature, blinded, unblind_restored
-from ...cashu.port import (
-    Failure,
-)
+from ...cashu.port import Failure
 from ...loop.drive import Happened, Run
 from ...loop.evidence import Evidence
 from .fences import alive

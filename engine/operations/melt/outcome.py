@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ....machines.melt.table import MELT
 from ....storage.catalogue import MELT_FAILURE
 from ....storage.records import Operation
-from ...loop.known import state_of
 
 
 def cost_of(op: Operation) -> int | None:
@@ -15,7 +15,9 @@ def cost_of(op: Operation) -> int | None:
         return None if fee is None else fee + op.input_fee
     if op.fenced_token_id is not None:
         return op.fence_fee
-    return 0 if op.finished_at is not None or state_of(op).settles else None
+    state = MELT.by_name.get(op.state)
+    settled = state is not None and state.settles
+    return 0 if op.finished_at is not None or settled else None
 
 
 def alarm_of(op: Operation) -> str | None:

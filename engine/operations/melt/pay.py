@@ -5,18 +5,13 @@ from __future__ import annotations
 import attrs
 
 from ....storage.records import Operation, Reason
+from ...cashu.answers import post_failed, quote_event, reason_of, state_unclear, too_many_inputs
 from ...cashu.crypto import y_of
 from ...cashu.keysets import MintSilent
-from ...cashu.port import (
-    UNKNOWN,
-    Failure,
-    MeltQuote,
-    Refused,
-)
+from ...cashu.port import UNKNOWN, Failure, MeltQuote, Refused
 from ...loop.drive import Happened, Result, Run
 from ...loop.evidence import Evidence
 from ...tokens.proofs import name_of, sent_secrets
-from ..shared.answers import post_failed, quote_event, reason_of, state_unclear, too_many_inputs
 from .change import ask_inputs, change_now, restore_change, with_change
 from .find_fence import find_fence
 from .next_fence import next_fence

@@ -12,21 +12,21 @@ from ....machines.token.states import UNSPENT
 from ....storage.records import Output, Reason
 from ....storage.secret import Secret
 from ... import errors as caller
-from ...api.owned import expected_release
 from ...cashu import wire
+from ...cashu.answers import reason_of
 from ...cashu.keysets import MintSilent, NoUsableKeyset
 from ...cashu.outputs import blank_outputs
 from ...cashu.port import Failure, ProofState, Refused
 from ...checks.preflight_table import OURS, Asked, PreflightReport, judge
 from ...loop.drive import Happened, NotYet, Pause, Result, Run
 from ...loop.evidence import Chosen, Evidence, Selection
-from ...loop.facts import fee_max_of
 from ...tokens.coins import stranded_value
 from ...tokens.proofs import name_of, named
-from ...tokens.selection import Shortfall, select
-from ..shared.answers import reason_of
 from ..shared.discrepancy import corrected_sources
 from .change import ask_inputs
+from .facts import fee_max_of
+from .held_money import expected_release
+from .selection import Shortfall, select
 
 NO_FOR_A_READ = frozenset({20003, 20006})
 """Disabled, and invoice already paid: a no to a read, though they prove nothing of what was sent."""
@@ -205,7 +205,7 @@ def _reserved(run: Run, short: Shortfall, some_pending: bool) -> caller.Refused:
         required=short.required,
         available=short.available,
         reserved=short.reserved,
-        expected_release=expected_release(run.store, short.holders, run.now()),
+        expected_release=expected_release(run.store, run.kinds, short.holders, run.now()),
         **pending,
     )
 

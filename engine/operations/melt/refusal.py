@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ...cashu.answers import post_failed, quote_event
 from ...cashu.port import Failure
 from ...loop.drive import Happened, Pause, Result, Run
 from ...loop.evidence import Evidence
-from ..shared.answers import post_failed, quote_event
 from .change import ask_inputs
 from .pay import paid_with_ours, said_of
 

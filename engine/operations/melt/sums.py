@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....storage.records import AuditRecord, Operation
-from ..effects import inputs_total_of
+from ...loop.effect_context import inputs_total_of
 
 
 def sums_of(op: Operation, records: Sequence[AuditRecord]) -> dict[str, int] | None:

@@ -7,13 +7,13 @@ import attrs
 from ....machines.money import denominations
 from ....storage.records import Operation, Output, Reason
 from ...cashu import wire
+from ...cashu.answers import post_failed, reason_of, state_unclear
 from ...cashu.bolt11 import InvalidInvoice, decode_invoice
 from ...cashu.keysets import MintSilent, NoUsableKeyset
 from ...cashu.outputs import BadSignature, blinded, random_outputs, unblind_exact, unblind_restored
 from ...cashu.port import Ambiguous, Failure, MintQuote, Refused, Restored
 from ...loop.drive import Happened, Result, Run
 from ...loop.evidence import Evidence
-from ..shared.answers import post_failed, reason_of, state_unclear
 
 KNOWN_STATES = frozenset({"UNPAID", "PAID", "ISSUED"})
 

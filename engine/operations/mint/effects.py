@@ -4,46 +4,70 @@ from __future__ import annotations
 
 import attrs
 
-from ....storage.records import Fence
-from ...loop.effect_context import Scene, new_token
-from ...tokens.token_ids import deposit_id, minted_id
+from ....storage.records import Fence, Quote
+from ...cashu.bolt11 import expiry_of
+from ...cashu.port import QUOTE_MAX_MS, named_expiry
+from ...loop.effect_context import EffectContext, new_token
+from ...tokens.token_ids import minted_id
 
 
-def expect_token(scene: Scene) -> None:
-    op = scene.draft.operation
-    token = new_token(scene, minted_id(op.id), "minted", "lightning", ())
-    scene.draft.create_token("expect", attrs.evolve(token, reserved_by=op.id), scene.now)
+def expect_token(context: EffectContext) -> None:
+    op = context.draft.operation
+    token = new_token(context, minted_id(op.id), "minted", "lightning", ())
+    context.draft.create_token("expect", attrs.evolve(token, reserved_by=op.id), context.now)
 
 
-def fail_token(scene: Scene) -> None:
-    scene.draft.change_token(minted_id(scene.draft.operation.id), "fail", scene.now, mint_cannot_issue=True)
+def fail_token(context: EffectContext) -> None:
+    context.draft.change_token(
+        minted_id(context.draft.operation.id), "fail", context.now, mint_cannot_issue=True
+    )
 
 
-def write_outputs(scene: Scene) -> None:
+def write_outputs(context: EffectContext) -> None:
     """Store outputs and request; outputs of an earlier try stay restorable as a generation."""
-    op = scene.draft.operation
+    op = context.draft.operation
     if op.blanks and op.request_body is not None:
         old = Fence(len(op.fences) + 1, op.blanks, 0)
-        scene.draft.set(fences=(*op.fences, old))
-    scene.draft.set(blanks=scene.evidence.outputs, request_body=scene.evidence.request_body, refusals=0)
+        context.draft.set(fences=(*op.fences, old))
+    context.draft.set(blanks=context.evidence.outputs, request_body=context.evidence.request_body, refusals=0)
 
 
-def stamp_paid(scene: Scene) -> None:
-    if scene.draft.operation.paid_seen_at is None:
-        scene.draft.set(paid_seen_at=scene.now)
+def stamp_paid(context: EffectContext) -> None:
+    if context.draft.operation.paid_seen_at is None:
+        context.draft.set(paid_seen_at=context.now)
 
 
-def count_refusal(scene: Scene) -> None:
-    scene.draft.set(refusals=scene.draft.operation.refusals + 1)
+def count_refusal(context: EffectContext) -> None:
+    context.draft.set(refusals=context.draft.operation.refusals + 1)
 
 
-def issue_token(scene: Scene) -> None:
-    scene.draft.set(reason=None)  # what went wrong on the way stays in the audit trail
-    scene.draft.fill_token(minted_id(scene.draft.operation.id), scene.evidence.proofs or (), scene.now)
-
-
-def store_deposit(scene: Scene) -> None:
-    token = new_token(
-        scene, deposit_id(scene.draft.operation.id), "received", "p2p", scene.evidence.proofs or ()
+def issue_token(context: EffectContext) -> None:
+    context.draft.set(reason=None)  # what went wrong on the way stays in the audit trail
+    context.draft.fill_token(
+        minted_id(context.draft.operation.id), context.evidence.proofs or (), context.now
     )
-    scene.draft.create_token("deposit", token, scene.now)
+
+
+def store_quote(context: EffectContext) -> None:
+    """Keep the quote. The invoice can be paid until the later of the mint's expiry and its own; where neither
+    is named, the configured lifetime counts."""
+    quote = context.evidence.mint_quote
+    assert quote is not None and quote.request is not None  # a quote without an invoice is not read as one
+    named = [named_expiry(quote.expires_at, context.now), expiry_of(quote.request.reveal())]
+    lifetime_end = context.now + int(context.settings.quote_lifetime_s * 1000)
+    latest = max((at for at in named if at is not None), default=lifetime_end)
+    expires_at = min(latest, context.now + QUOTE_MAX_MS)
+    amount = context.draft.operation.amount
+    context.draft.set(quote=Quote(quote.id, amount, 0, expires_at, quote.request))
+
+
+def count_watch(context: EffectContext) -> None:
+    watched = context.evidence.watched_ms
+    before = context.draft.operation.watched_ms
+    context.draft.set(watched_ms=before if watched is None else watched, watch_since=context.now)
+
+
+def record_loss(context: EffectContext) -> None:
+    """Not issued: the amount is lost if the mint ever said PAID."""
+    op = context.draft.operation
+    context.draft.set(loss=0 if op.paid_seen_at is None else op.amount)

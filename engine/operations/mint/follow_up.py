@@ -8,20 +8,19 @@ from collections.abc import Callable
 import attrs
 from attrs import define
 
-from ....machines.registry import latest
+from ....machines.mint.table import MINT
 from ....storage.errors import Duplicate
 from ....storage.port import OperationQuery, Reader, Store
 from ....storage.records import Operation
+from ...cashu.answers import reason_of
 from ...cashu.port import Failure, MintPort, MintQuote
 from ...errors import MintError, Refused
-from ...loop import new_operation as requests
-from ...loop.draft import Draft
+from ...loop import new_operation
 from ...loop.drive import Happened, Run
 from ...loop.driver import Driver
 from ...loop.evidence import Evidence
 from ...loop.recovery import Recovery
 from ...ports import Clock
-from ..shared.answers import reason_of
 from ..shared.rejected import quote_not_ours
 
 
@@ -51,7 +50,7 @@ class FollowUps:
     recovery: Recovery
     clock: Clock
     mint: MintPort
-    new_run: Callable[[Draft], Run]
+    new_run: Callable[[Operation, str], Run]
 
     def look_again(self, expired: Operation, said: Evidence, wait: float) -> Operation:
         """The operation that goes on with a paid quote, driven for ``wait`` seconds: a new one, or that of an
@@ -63,7 +62,7 @@ class FollowUps:
         if going_on is not None:
             return self.recovery.follow(going_on, wait)
         answer = self._asked(expired)
-        run = self.new_run(Draft(latest("mint"), self._new(expired), stored=False, actor="operator"))
+        run = self.new_run(self._new(expired), "operator")
         event = Happened("look_again", attrs.evolve(said, mint_quote=answer))
         decision = run.decide(event.event, event.evidence)
         if not decision.accepted:
@@ -102,8 +101,8 @@ class FollowUps:
         raise error
 
     def _new(self, expired: Operation) -> Operation:
-        op = requests.new_operation(
-            "mint",
+        op = new_operation.new_operation(
+            self.driver.kinds.named(MINT.name).latest,
             now=self.clock.now(),
             npub=expired.npub,
             mint_url=expired.mint_url,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from ..engine.api import arguments
+from ..engine import arguments
 from ..engine.checks.preflight_table import ABORT, PreflightReport
 from ..engine.checks.reconcile import ReconcileReport
 from ..engine.checks.sweep import SweepReport

@@ -12,7 +12,7 @@ import bech32
 import click
 from attrs import define, field
 
-from ..engine.api import arguments
+from ..engine import arguments
 from ..engine.api.engine import Engine
 from ..engine.api.handle import Handle
 from ..engine.audit.verify import chain_holds

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from ..engine.api import arguments
+from ..engine import arguments
 from ..engine.api.engine import Engine
 from ..engine.api.handle import Handle
 from ..engine.api.payments import ON_DUPLICATE

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import click
 
-from ..engine.api import arguments
+from ..engine import arguments
 from ..engine.api.handle import Handle
 from ..engine.api.report import PerformanceReport
 from ..engine.audit.verify import at_one_moment, chain_holds, purged
-from ..engine.loop.known import waits_for_caller
-from ..engine.operations.hooks import to_pay
 from ..engine.operations.mint.follow_up import follow_ups
 from ..machines.registry import operation_kinds, operation_states
 from .context import Session, wait_option, with_session
@@ -99,7 +97,7 @@ def show(
     took = f", took {duration(op.finished_at - op.created_at)}" if op.finished_at else ""
     rows.append(("begun", f"{stamp(op.created_at)}{took}"))
     out.pairs(rows)
-    if (invoice := to_pay(op)) is not None:
+    if (invoice := handle.kinds.to_pay(op)) is not None:
         out.line("Pay this invoice:")
         out.line(invoice.reveal())
     if terms is not None:
@@ -277,7 +275,7 @@ def _not_due(session: Session, handles: list[Handle]) -> None:
 
 def _waits_now(handle: Handle) -> bool:
     until = handle.record.hold_until
-    return waits_for_caller(handle.record) and (until is None or now_ms() < until)
+    return handle.kinds.waits_for_caller(handle.record) and (until is None or now_ms() < until)
 
 
 @click.command(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..engine.api.arguments import OPERATOR_LENGTH_MAX
+from ..engine.arguments import OPERATOR_LENGTH_MAX
 
 operator_option = click.option(
     "--operator", envvar="NUTSTATE_OPERATOR", show_envvar=True, metavar="NAME",

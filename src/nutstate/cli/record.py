@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..engine.api import arguments
+from ..engine import arguments
 from ..engine.api.engine import Engine
 from ..engine.errors import InvalidArgument, Refused
 from ..engine.operations.melt.record.recorded import RecordedMelt

@@ -11,8 +11,6 @@ from typing import Any
 import attrs
 
 from ..engine.api.handle import Handle
-from ..engine.loop.known import is_known, machine_of, state_of, waits_for_caller, waits_for_confirmation
-from ..engine.operations import hooks
 from ..engine.operations.mint.follow_up import can_look_again
 from ..machines.melt.table import MELT
 from ..machines.registry import known
@@ -56,9 +54,9 @@ def meaning(handle: Handle) -> str:
     """The meaning of the state in the table of its machine, or that this program does not have the
     machine."""
     ref = handle.record.machine
-    if not is_known(handle.record):
+    if not handle.kinds.knows(handle.record):
         return f"this program does not have its machine {ref.name}@{ref.version}, so it cannot go on with it"
-    return state_of(handle.record).meaning
+    return handle.kinds.state_of(handle.record).meaning
 
 
 def style_of(machine: str, state: str) -> str:
@@ -76,13 +74,15 @@ def _colour(state: State) -> str:
 
 def style_of_state(handle: Handle) -> str:
     """The colour of the operation's state."""
-    return _colour(state_of(handle.record))
+    return _colour(handle.kinds.state_of(handle.record))
 
 
 def exit_code(handle: Handle, *ends: Ends, waiting: bool = False) -> Exit:
     """How a command ends with this operation: well at one of these ``ends`` (by default a good one), with
     ``waiting`` also where the operation waits for its caller."""
-    if handle.record.ends in (ends or ("good",)) or (waiting and waits_for_caller(handle.record)):
+    if handle.record.ends in (ends or ("good",)) or (
+        waiting and handle.kinds.waits_for_caller(handle.record)
+    ):
         return Exit.DONE
     return Exit.REFUSED if handle.is_final else Exit.OPEN
 
@@ -92,7 +92,7 @@ def exit_code(handle: Handle, *ends: Ends, waiting: bool = False) -> Exit:
 
 def conservation(handle: Handle, records: Sequence[AuditRecord]) -> dict[str, Any] | None:
     """The parts into which the value of the sources went, and whether they add up. None: not decided yet."""
-    parts = hooks.sums_of(handle.record, records)
+    parts = handle.kinds.sums_of(handle.record, records)
     if parts is None:
         return None
     sources = handle.record.sources_total
@@ -122,7 +122,7 @@ def as_document(handle: Handle, *, preimage: bool = False) -> dict[str, Any]:
     }
     if preimage:
         document["preimage"] = handle.preimage.reveal() if handle.preimage else None
-    invoice = hooks.to_pay(handle.record)
+    invoice = handle.kinds.to_pay(handle.record)
     if invoice is not None:
         document["invoice"] = invoice.reveal()  # the reader is to pay it
     return document
@@ -190,7 +190,7 @@ def _preimage_row(handle: Handle, shown: bool) -> list[tuple[str, str]]:
 def next_steps(session: Session, handle: Handle) -> list[str]:
     """The commands that make sense now."""
     command, about = session.command, handle.id
-    if not is_known(handle.record):
+    if not handle.kinds.knows(handle.record):
         return [command(f"show {about}")]
     if can_look_again(handle.record):
         return [command(f"show {about}"), command(f"resume {about} --reason 'it was paid late'")]
@@ -199,16 +199,16 @@ def next_steps(session: Session, handle: Handle) -> list[str]:
         return [command(f"show {about}"), *retry]
     if handle.is_parked:
         return [command(f"show {about} --verbose"), *map(command, _offered(handle))]
-    if waits_for_confirmation(handle.record):
+    if handle.kinds.waits_for_confirmation(handle.record):
         return [command(f"confirm {about}"), *map(command, _offered(handle))]
-    if waits_for_caller(handle.record):
+    if handle.kinds.waits_for_caller(handle.record):
         return [*map(command, _offered(handle))]
     return [command("recover --wait 60"), command(f"show {about}")]
 
 
 def _offered(handle: Handle) -> list[str]:
     """The commands whose event has an edge in the operation's state. A payment is recorded once."""
-    cells = machine_of(handle.record).cells
+    cells = handle.kinds.machine_of(handle.record).cells
     said = {"record"} if handle.record.payment is not None else set()
     return [
         words.format(id=handle.id)

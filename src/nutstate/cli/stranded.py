@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..engine.api import arguments
+from ..engine import arguments
 from ..engine.api.engine import Engine
 from ..engine.api.handle import Handle
 from .context import Session, chosen_mint, mint_options, npub_option, with_session

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import click
 
-from ..engine.api import arguments
+from ..engine import arguments
 from ..engine.api.engine import Engine
 from ..engine.api.handle import owned_of
 from ..engine.cashu.token_codec import TOKEN_CHARS_MAX, InvalidToken, decode_token
 from ..engine.errors import InvalidArgument
 from ..engine.loop.log import TransitionEvent
-from ..engine.operations.hooks import to_pay
 from ..engine.tokens.ids import validate_transaction_id
 from ..machines.token.states import RESERVED, STRANDED, UNSPENT
 from .context import Session, chosen_mint, mint_options, npub_option, wait_option, with_session
@@ -89,7 +88,7 @@ def mint(
                 idempotency_key=key,
                 wait_s=wait,
             )
-        if not session.seen.requested and (invoice := to_pay(handle.record)) is not None:
+        if not session.seen.requested and (invoice := handle.kinds.to_pay(handle.record)) is not None:
             session.out.line("Pay this invoice:")
             session.out.line(invoice.reveal())
         return result(session, handle, exit_code(handle))
@@ -103,7 +102,7 @@ def show_invoice_when_quoted(session: Session, engine: Engine, working: Working)
         if shown or not event.entity.startswith("operation:"):
             return
         handle = engine.operation(event.operation_id)
-        invoice = to_pay(handle.record)
+        invoice = handle.kinds.to_pay(handle.record)
         if invoice is None:
             return
         shown.append(handle.id)

@@ -8,50 +8,50 @@ from typing import Any
 
 from .....storage.records import InputRef, Payment, Proof
 from .....storage.secret import Secret
-from ....loop.effect_context import Scene, consumed_tokens, is_free, move_off, new_token
+from ....loop.effect_context import EffectContext, consumed_tokens, is_free, move_off, new_token
 from ....loop.evidence import Chosen
 from ....tokens.proofs import sent_secrets
 from ....tokens.token_ids import change_id, split_id
 from ..effects_inputs import keep_of
 
 
-def record_melt(scene: Scene) -> None:
+def record_melt(context: EffectContext) -> None:
     """A melt the caller made: sources spent, keep and change stored, all in this commit."""
-    selection = scene.evidence.selection
+    selection = context.evidence.selection
     if selection is None:
         return
-    _note_payment(scene)
-    keep_of(scene, selection.chosen)
+    _note_payment(context)
+    keep_of(context, selection.chosen)
     for part in selection.chosen:
-        _reserve(scene, part.token.transaction_id)
-        scene.draft.change_token(part.token.transaction_id, "spend", scene.now, consumption="recorded")
-    _store_change(scene)
-    scene.draft.set(
+        _reserve(context, part.token.transaction_id)
+        context.draft.change_token(part.token.transaction_id, "spend", context.now, consumption="recorded")
+    _store_change(context)
+    context.draft.set(
         inputs=_refs(selection.chosen),
         sources_total=sum(part.token.total_amount for part in selection.chosen),
     )
 
 
-def park_record(scene: Scene) -> None:
+def park_record(context: EffectContext) -> None:
     """A melt the caller made with sources that are not all free, or that somebody else claims: keep and
     change are stored and spendable, free sources are reserved, the others noted. The claim is taken if
     nobody has it. Which proofs were consumed is kept as a request is, among the secrets."""
-    selection, draft = scene.evidence.selection, scene.draft
+    selection, draft = context.evidence.selection, context.draft
     if selection is None:
         return
-    _note_payment(scene)
+    _note_payment(context)
     draft.load(part.token for part in selection.chosen)
     free = [
         part for part in selection.chosen if is_free(draft.token(part.token.transaction_id), draft.operation)
     ]
     taken = [part for part in selection.chosen if part not in free]
-    keep_of(scene, free)
+    keep_of(context, free)
     for part in free:
-        _reserve(scene, part.token.transaction_id)
-    _store_change(scene)
+        _reserve(context, part.token.transaction_id)
+    _store_change(context)
     op = draft.operation
     consumed = [{"secret": proof.secret.reveal()} for proof in selection.proofs]
-    holder = scene.evidence.claim_holder
+    holder = context.evidence.claim_holder
     draft.set(
         inputs=_refs(free),
         contested=_refs(taken),
@@ -62,10 +62,10 @@ def park_record(scene: Scene) -> None:
     )
 
 
-def spend_contested(scene: Scene) -> None:
+def spend_contested(context: EffectContext) -> None:
     """Spend what was consumed, wherever it lies by now: untouched proofs of a free token are split off
     it first. What others hold or have spent stays noted as contested."""
-    draft = scene.draft
+    draft = context.draft
     secrets = sent_secrets(draft.operation)
     spent: list[InputRef] = []
     left: list[InputRef] = []
@@ -77,44 +77,44 @@ def spend_contested(scene: Scene) -> None:
             continue
         untouched = tuple(proof for proof in token.proofs if proof.secret not in secrets)
         if untouched:
-            draft.split_token(token.transaction_id, untouched, scene.now)
-            move_off(scene, token, untouched, split_id(draft.operation.id, n))
-        _reserve(scene, token.transaction_id)
-        draft.change_token(token.transaction_id, "spend", scene.now, consumption="recorded")
+            draft.split_token(token.transaction_id, untouched, context.now)
+            move_off(context, token, untouched, split_id(draft.operation.id, n))
+        _reserve(context, token.transaction_id)
+        draft.change_token(token.transaction_id, "spend", context.now, consumption="recorded")
         spent.append(ref)
     draft.set(inputs=tuple(spent), contested=tuple(left))
 
 
-def _note_payment(scene: Scene) -> None:
-    draft, recorded = scene.draft, scene.evidence.recorded
+def _note_payment(context: EffectContext) -> None:
+    draft, recorded = context.draft, context.evidence.recorded
     if recorded is None:
         return
     changes: dict[str, Any] = {
         "amount": recorded.amount,
-        "payment": Payment(scene.now, lightning_fee=recorded.fee),
+        "payment": Payment(context.now, lightning_fee=recorded.fee),
         "evidence": "caller",
         "recorded_hash": recorded.fingerprint,
         "input_fee": 0,
     }
     if recorded.payment_hash is not None:
         changes |= {"payment_hash": recorded.payment_hash, "request": recorded.request}
-    if scene.decision.next_state == "settled":
+    if context.decision.next_state == "settled":
         changes["reason"] = None  # what went wrong on the way stays in the audit trail
     draft.set(**changes)
 
 
-def _reserve(scene: Scene, token_id: str) -> None:
-    if scene.draft.token(token_id).state == "unspent":
-        scene.draft.change_token(token_id, "reserve", scene.now)
+def _reserve(context: EffectContext, token_id: str) -> None:
+    if context.draft.token(token_id).state == "unspent":
+        context.draft.change_token(token_id, "reserve", context.now)
 
 
-def _store_change(scene: Scene) -> None:
-    proofs: tuple[Proof, ...] = scene.evidence.proofs or ()
+def _store_change(context: EffectContext) -> None:
+    proofs: tuple[Proof, ...] = context.evidence.proofs or ()
     if not proofs:
         return
-    token = new_token(scene, change_id(scene.draft.operation.id), "change", "change", proofs)
-    scene.draft.create_token("deposit", token, scene.now)
-    scene.draft.set(change_token_id=token.transaction_id, change_amount=token.total_amount)
+    token = new_token(context, change_id(context.draft.operation.id), "change", "change", proofs)
+    context.draft.create_token("deposit", token, context.now)
+    context.draft.set(change_token_id=token.transaction_id, change_amount=token.total_amount)
 
 
 def _refs(chosen: Sequence[Chosen]) -> tuple[InputRef, ...]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .....storage.records import Reason
+from ....cashu.answers import reason_of
 from ....cashu.port import Failure
 from ....loop.drive import Happened, Pause, Result, Run
 from ....loop.evidence import Evidence
-from ...shared.answers import reason_of
 from ..change import ask_inputs
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from .....storage.records import Operation, Token
 from .....storage.secret import Secret
-from ....api import arguments
+from .... import arguments
 from ....errors import Refused
 
 Request = tuple[Secret | None, str | None, int | None]

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import attrs
 from attrs import frozen
 
-from ...machines.money import owed_max
-from ...machines.token.states import RESERVED
-from ...storage.port import Reader, TokenQuery
-from ...storage.records import Operation, Token
-from ..loop.known import state_of
-from ..operations.effects import inputs_total_of
-from ..operations.melt.owed import without_change
+from ....machines.money import owed_max
+from ....machines.token.states import RESERVED
+from ....storage.port import Reader, TokenQuery
+from ....storage.records import Operation, Token
+from ...loop.effect_context import inputs_total_of
+from ...loop.kinds import Kinds
+from .owed import without_change
 
 HOLDERS_MAX = 100
 _PAGE = 1000
@@ -38,16 +38,16 @@ def held_money(moment: Reader, op: Operation) -> HeldMoney:
     return HeldMoney(tokens, owed, tuple(sorted(name for name in holders if name is not None)))
 
 
-def expected_release(reader: Reader, holders: tuple[str, ...], now: int) -> int | None:
+def expected_release(reader: Reader, kinds: Kinds, holders: tuple[str, ...], now: int) -> int | None:
     """When the first of these operations may let go of its money (epoch ms): one that waits for its caller
     at its end, a running one when it is looked at next. None if all of them wait for a person."""
     found = [reader.operation(name) for name in holders[:HOLDERS_MAX]]
-    moments = [_release_of(op, now) for op in found if op is not None]
+    moments = [_release_of(op, kinds, now) for op in found if op is not None]
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-def _release_of(op: Operation, now: int) -> int | None:
-    state = state_of(op)
+def _release_of(op: Operation, kinds: Kinds, now: int) -> int | None:
+    state = kinds.state_of(op)
     if state.kind == "parked":
         return None
     if state.waits_for == "caller":

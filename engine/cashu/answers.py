@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ....storage.records import Reason
-from ...cashu.port import UNKNOWN, Ambiguous, Failure, MeltQuote, MintQuote, Refused, Unreachable
+from ...storage.records import Reason
+from .port import UNKNOWN, Ambiguous, Failure, MeltQuote, MintQuote, Refused, Unreachable
 
 QUOTE_EVENT = {
     "PAID": "mint_paid",

@@ -1,55 +1,22 @@
-"""Facts: from the draft, the evidence and the clock to what the guards may ask."""
+"""Facts of a melt: from the draft, the evidence and the clock to what its guards may ask."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
-
-from ...machines.check.facts import CheckFacts
-from ...machines.deposit.facts import DepositFacts
-from ...machines.melt.facts import MeltFacts
-from ...machines.mint.facts import MintFacts
-from ...storage.batch import proof_key
-from ...storage.records import Operation
-from ..cashu.bolt11 import InvalidInvoice, decode_invoice
-from ..cashu.classify import refusal_kind
-from ..cashu.port import Refused, named_expiry
-from ..operations.effects import consumed_tokens, is_free, owed_bounds
-from ..operations.melt.fences import done, fenced_amount, fenced_keys, generations, keys_of
-from ..settings import Settings
-from ..tokens.proofs import name_of, sent_keys, sent_secrets
-from .draft import Draft
-from .evidence import Evidence
-
-
-@frozen
-class Elapsed:
-    """Time since the last request, and of the watch for a late payment since it was last counted, as
-    :meth:`Run.elapsed` counts them."""
-
-    since_send_ms: int | None
-    since_watch_ms: int | None = None
-
-
-def _ms(value: float, unit: int = 1000) -> int:
-    return int(value * unit)
-
-
-def gather(draft: Draft, evidence: Evidence, settings: Settings, now: int, elapsed: Elapsed) -> Any:
-    """The facts for the draft's machine, as its ``facts`` class."""
-    if draft.machine.facts is MeltFacts:
-        return melt_facts(draft, evidence, settings, now, elapsed)
-    if draft.machine.facts is MintFacts:
-        return mint_facts(draft, evidence, settings, now, elapsed)
-    if draft.machine.facts is CheckFacts:
-        return check_facts(evidence)
-    return DepositFacts(
-        proof_count=len(evidence.proofs or ()),
-        proof_count_max=settings.proofs_per_operation_max,
-        total=sum(proof.amount for proof in evidence.proofs or ()),
-        amount_max=settings.amount_max,
-    )
+from ....machines.melt.facts import MeltFacts
+from ....storage.batch import proof_key
+from ....storage.records import Operation
+from ...cashu.bolt11 import InvalidInvoice, decode_invoice
+from ...cashu.classify import refusal_kind
+from ...cashu.port import Refused, named_expiry
+from ...loop.draft import Draft
+from ...loop.effect_context import consumed_tokens, is_free, owed_bounds
+from ...loop.evidence import Evidence
+from ...loop.look import Look, ms
+from ...settings import Settings
+from ...tokens.proofs import name_of, sent_keys, sent_secrets
+from .fences import done, fenced_amount, fenced_keys, generations, keys_of
 
 
 def fee_max_of(op: Operation, settings: Settings) -> int:
@@ -61,9 +28,10 @@ def fee_max_of(op: Operation, settings: Settings) -> int:
     return max(floor, int(op.amount * settings.fee_max_percent / 100))
 
 
-def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, elapsed: Elapsed) -> MeltFacts:
+def melt_facts(look: Look) -> MeltFacts:
     """What the melt machine may ask: the operation as staged, the evidence in hand, and the clock."""
-    op = draft.operation
+    draft, evidence, settings, now = look.draft, look.evidence, look.settings, look.now
+    op, elapsed = draft.operation, look.elapsed
     facts: dict[str, Any] = {
         "now": now,
         "unit": op.unit,
@@ -78,11 +46,11 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         "amount_max": settings.amount_max,
         "sent_at": op.sent_at,
         "since_last_send_ms": elapsed.since_send_ms,
-        "settle_window_ms": _ms(settings.settle_window_s),
+        "settle_window_ms": ms(settings.settle_window_s),
         "sendings": op.attempts,
         "refusal_kind": refusal_kind(evidence.answer),
         "refused_for": op.refused_for,
-        "refusal_window_ms": _ms(settings.refusal_window_s),
+        "refusal_window_ms": ms(settings.refusal_window_s),
         "unclear_told": op.reason is not None and op.reason.code == "MINT_STATE_UNKNOWN",
         "claim_held": op.claim is not None,
         "inputs_taken": _inputs_taken(draft, evidence),
@@ -92,11 +60,11 @@ def melt_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, e
         "failures": op.failures,
         "failures_max": settings.drive_failures_max,
         "hold_until": op.hold_until,
-        "hold_max_ms": _ms(settings.hold_max_h, 3_600_000),
+        "hold_max_ms": ms(settings.hold_max_h, 3_600_000),
         "held_unspent_since": op.held_unspent_since,
         "watch_since": op.watch_since,
-        "watch_window_ms": _ms(settings.watch_window_h, 3_600_000),
-        "change_window_ms": _ms(settings.change_window_s),
+        "watch_window_ms": ms(settings.watch_window_h, 3_600_000),
+        "change_window_ms": ms(settings.change_window_s),
         "payment_recorded": op.payment is not None,
         "change_awaited_since": max(op.payment.paid_at, op.resumed_at or 0) if op.payment else None,
         "input_count_max": settings.proofs_per_operation_max,
@@ -120,11 +88,11 @@ def _patience(op: Operation, settings: Settings) -> dict[str, int]:
     """From when patience counts, and how long it lasts: from the payment, the sending or the beginning,
     unless an operator sent it back to work since; a watch or a hold has its own time first. A fence counts
     the settle window anew, not our patience."""
-    lasts = _ms(settings.unknown_age_max_h, 3_600_000)
+    lasts = ms(settings.unknown_age_max_h, 3_600_000)
     if op.payment is not None:
         since = op.payment.paid_at
     elif op.watch_since is not None:
-        since, lasts = op.watch_since, lasts + _ms(settings.watch_window_h, 3_600_000)
+        since, lasts = op.watch_since, lasts + ms(settings.watch_window_h, 3_600_000)
     elif op.hold_until is not None:
         since, lasts = op.created_at, lasts + max(0, op.hold_until - op.created_at)
     else:
@@ -312,79 +280,3 @@ def _change(op: Operation, evidence: Evidence) -> dict[str, Any]:
             "change_is_complete": evidence.proofs_verified and change > 0 and least <= change <= most,
         }
     return facts
-
-
-def mint_facts(draft: Draft, evidence: Evidence, settings: Settings, now: int, elapsed: Elapsed) -> MintFacts:
-    """What the mint machine may ask."""
-    op, quote = draft.operation, evidence.mint_quote
-    if quote is not None and op.quote is not None and quote.id not in ("", op.quote.id):
-        quote = None  # an answer about another quote says nothing of this one
-    return MintFacts(
-        now=now,
-        amount=op.amount,
-        unit=op.unit,
-        amount_max=settings.amount_max,
-        quoted_amount=quote.amount if quote else None,
-        quoted_unit=quote.unit if quote else None,
-        quote_state=quote.state if quote else None,
-        quote_expires_at=op.quote.expires_at if op.quote else None,
-        outputs_verified=evidence.proofs_verified,
-        issued_total=sum(proof.amount for proof in evidence.proofs or ()),
-        restored_none=evidence.restored_none,
-        outputs_written=bool(op.blanks),
-        outputs_useless=evidence.outputs_useless,
-        paid_since=op.paid_seen_at,
-        blocked_max_ms=_ms(settings.issue_blocked_max_h, 3_600_000),
-        watch_passed_ms=elapsed.since_watch_ms,
-        watched_ms=op.watched_ms,
-        watch_part_ms=settings.late_watch_part_ms,
-        watch_window_ms=_ms(settings.late_payment_watch_h, 3_600_000),
-        unresolved_since=_issue_unresolved_since(op, settings, now, elapsed),
-        unknown_age_max_ms=_ms(settings.unknown_age_max_h, 3_600_000),
-        tries=op.attempts,
-        tries_max=settings.issue_tries_max,
-        sent_at=op.sent_at,
-        retry_after_ms=_retry_after(op, settings),
-        failures=op.failures,
-        failures_max=settings.drive_failures_max,
-        operator_reason=evidence.operator_reason,
-    )
-
-
-def _issue_unresolved_since(op: Operation, settings: Settings, now: int, elapsed: Elapsed) -> int | None:
-    """Since the first PAID; else since the watch should have ended, or the invoice ran out unanswered. An
-    operator who sent it on begins anew."""
-    since = op.paid_seen_at or op.sent_at
-    if since is None and op.state == "lapsed":
-        watched = op.watched_ms + max(0, elapsed.since_watch_ms or 0)
-        beyond = watched - _ms(settings.late_payment_watch_h, 3_600_000)
-        return now - beyond if beyond >= 0 else None
-    if since is None:
-        since = op.quote.expires_at if op.quote else op.created_at
-        if since > now:
-            return None
-    return since if op.resumed_at is None else max(since, op.resumed_at)
-
-
-def _retry_after(op: Operation, settings: Settings) -> int:
-    """How long a parked issue waits for its next try: doubling with every one that was refused."""
-    tried = min(max(0, op.attempts - settings.issue_tries_max), 20)
-    return min(_ms(settings.issue_retry_s) << tried, _ms(settings.issue_retry_max_s))
-
-
-def check_facts(evidence: Evidence) -> CheckFacts:
-    """What the check machine may ask. ``preflight_spent`` is what the mint called SPENT at first,
-    ``states`` what it said of these proofs when it was asked again."""
-    first = evidence.preflight_spent or frozenset()
-    again = {state.Y for state in evidence.states or () if state.state == "SPENT"}
-    chosen = evidence.selection.chosen if evidence.selection is not None else ()
-    return CheckFacts(
-        checks_performed=evidence.checks_performed,
-        discrepancies=len(evidence.discrepancies),
-        said_spent=len(first),
-        said_spent_again=len(first & again),
-        operator_reason=evidence.operator_reason,
-        quote_paid=evidence.quote is not None and evidence.quote.state == "PAID",
-        fence_signed=evidence.fence_outputs_signed,
-        stranded_tokens=sum(part.token.state == "stranded" for part in chosen),
-    )

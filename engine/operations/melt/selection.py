@@ -9,13 +9,13 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
-from ...machines.money import input_fee
-from ...machines.token.states import UNSPENT
-from ...storage.port import Reader, Store, TokenQuery
-from ...storage.records import Operation, Proof, Token
-from ...storage.secret import Secret
-from ..api.owned import held_money
-from ..loop.evidence import Chosen, Selection
+from ....machines.money import input_fee
+from ....machines.token.states import UNSPENT
+from ....storage.port import Reader, Store, TokenQuery
+from ....storage.records import Operation, Proof, Token
+from ....storage.secret import Secret
+from ...loop.evidence import Chosen, Selection
+from .held_money import held_money
 
 SEARCH_NODES_MAX = 4000
 BYTES_MAX = 1_000_000

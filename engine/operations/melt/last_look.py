@@ -1,31 +1,28 @@
-"""Before an operator gives something up: what does the mint still hold of ours?"""
+"""Before an operator gives a melt up or frees its inputs: what does the mint still hold of ours?"""
 
 from __future__ import annotations
 
 from ...cashu.keysets import MintSilent
 from ...cashu.port import Unreachable
-from ...errors import MintError, Refused
+from ...errors import Refused
 from ...loop.drive import Happened, Run
 from ...loop.evidence import Evidence
-from ..melt.change import change_at_last, settled_states
-from ..melt.find_fence import find_fence
-from ..melt.pay import ask_state
-from ..mint.actions import restore_outputs
-
-_FOUND = frozenset({"signatures_restored", "invoice_paid"})
-_UNANSWERED = frozenset({"mint_refused", "reply_lost", "mint_unreachable", "mint_unclear", "too_old"})
+from ..shared.unanswered import UNANSWERED, unanswered
+from .change import change_at_last, settled_states
+from .find_fence import find_fence
+from .pay import ask_state
 
 
-def look_or_refuse(run: Run, force: bool) -> Happened | Evidence:
+def look_before_write_off(run: Run, force: bool) -> Happened | Evidence:
     """An event that ends the operation better than giving it up, or the evidence to give it up by.
 
-    What the mint does not answer is MINT_UNREACHABLE, because nobody can say what it holds; with
-    ``force`` only that part stays unknown. A paid invoice that can still be issued is MINT_CAN_ISSUE.
-    """
+    Code MINT_UNREACHABLE for what the mint does not answer; with ``force`` only that part stays unknown."""
+    if run.operation.state not in ("attention", "contested", "stuck"):
+        return Evidence()
     try:
-        return _outputs(run, force) if run.operation.kind == "mint" else _fence_or_change(run, force)
+        return _fence_or_change(run, force)
     except MintSilent:
-        error = _unanswered()
+        error = unanswered()
     raise error
 
 
@@ -81,7 +78,7 @@ def _watched(run: Run, force: bool) -> Happened | Evidence:
         return found
     if force:
         return found.evidence
-    if found.event in _UNANSWERED:
+    if found.event in UNANSWERED:
         raise MintSilent(Unreachable("no answer about what is watched"))
     if found.event != "mint_unpaid":
         raise Refused(
@@ -93,41 +90,16 @@ def _watched(run: Run, force: bool) -> Happened | Evidence:
     return fence if isinstance(fence, Happened) else found.evidence
 
 
-def mint_says(run: Run) -> Evidence:
+def look_before_release(run: Run, force: bool) -> Happened | Evidence:
     """Quote and input states as they are now, for an operator who would trust them. Raises what
-    :func:`look_or_refuse` raises when the mint does not answer."""
+    :func:`look_before_write_off` raises when the mint does not answer."""
+    if run.operation.state != "attention":
+        return Evidence()
     try:
         fence = find_fence(run)
         if fence is None:
             raise MintSilent(Unreachable("no answer about our fence"))
         return fence.evidence if isinstance(fence, Happened) else change_at_last(run, force=False)
     except MintSilent:
-        error = _unanswered()
+        error = unanswered()
     raise error
-
-
-def _unanswered() -> MintError:
-    error = MintError(
-        "the mint does not answer, so what it still holds for us is not known: try again, or use force",
-        code="MINT_UNREACHABLE",
-    )
-    error.retryable = True
-    return error
-
-
-def _outputs(run: Run, force: bool) -> Happened | Evidence:
-    result = restore_outputs(run)
-    if isinstance(result, Happened):
-        if result.event in _FOUND and run.decide(result.event, result.evidence).accepted:
-            return result
-        quote = result.evidence.mint_quote
-        if quote is not None and quote.state == "PAID" and not force:
-            raise Refused(
-                "the invoice is paid, the proofs are not issued yet: use resume, or force",
-                code="MINT_CAN_ISSUE",
-            )
-        if result.event not in _UNANSWERED:
-            return Evidence()
-    if not force:
-        raise MintSilent(Unreachable("no answer about our outputs"))
-    return Evidence()

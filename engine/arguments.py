@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 import bech32
 
-from ...machines.money import AMOUNT_MAX, is_amount
-from ...storage.secret import Secret
-from ..audit.records import clean_text
-from ..cashu.bolt11 import InvalidInvoice, Invoice, decode_invoice
-from ..cashu.spelling import one_spelling
-from ..errors import InvalidArgument
+from ..machines.money import AMOUNT_MAX, is_amount
+from ..storage.secret import Secret
+from .audit.records import clean_text
+from .cashu.bolt11 import InvalidInvoice, Invoice, decode_invoice
+from .cashu.spelling import one_spelling
+from .errors import InvalidArgument
 
 UNITS = ("sat", "msat")
 AUDIT_KEY_LENGTH_MIN = 16
@@ -70,7 +70,7 @@ def invoice(value: object, unit_name: str) -> tuple[Secret, Invoice, int]:
 
 
 def payment_request(value: object, unit_name: str) -> tuple[Secret | None, str | None, int | None]:
-    """A BOLT-11 invoice that the caller pays himself, or None: the text, its payment hash, and its
+    """A BOLT-11 invoice that the caller pays without us, or None: the text, its payment hash, and its
     amount in the unit (rounded up; None when it names none). Code INVALID_INVOICE."""
     if value is None:
         return None, None, None
@@ -161,7 +161,7 @@ def seconds(value: object, name: str) -> float:
 
 
 def reason(value: object) -> str:
-    """What an operator says: 1 to 500 characters; invoices, tokens and keys in it are hidden.
+    """The words of an operator: 1 to 500 characters; invoices, tokens and keys in it are hidden.
     Code OPERATOR_REASON_MISSING."""
     if isinstance(value, str) and 0 < len(value.strip()) <= REASON_LENGTH_MAX:
         return clean_text(value.strip())

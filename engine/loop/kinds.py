@@ -1,0 +1,321 @@
+"""Kinds of operation: the machine decides, the kind performs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from attrs import field, frozen, has
+
+from ...machines.registry import UnknownMachine
+from ...machines.spec import Decision, Machine, State
+from ...machines.token.table import TOKEN
+from ...storage.catalogue import ERRORS, SEVERITIES
+from ...storage.errors import StoreUnsupported
+from ...storage.port import Reader
+from ...storage.records import AuditRecord, MachineRef, Operation
+from ...storage.secret import Secret
+from ..errors import KindInvalid
+from .drive import Happened, Result, Run
+from .effect_context import EffectContext
+from .evidence import Evidence
+from .look import Look
+from .own_data import NoData, data_of
+
+if TYPE_CHECKING:
+    from ..checks.tally import KindChecks
+
+F = TypeVar("F")
+
+ActionCode = Callable[[Run], Result]
+EffectCode = Callable[[EffectContext], None]
+OperatorLook = Callable[[Run, bool], Happened | Evidence]
+
+
+def no_tokens(op: Operation, reader: Reader) -> Iterable[str]:
+    """Nothing beside the inputs."""
+    return ()
+
+
+def as_it_is(run: Run, decision: Decision, evidence: Evidence) -> Evidence:
+    """The evidence unchanged."""
+    return evidence
+
+
+def not_due(op: Operation) -> int | None:
+    """The driver's own schedule."""
+    return None
+
+
+def same_pause(run: Run, seconds: float) -> float:
+    """The engine's pause unchanged."""
+    return seconds
+
+
+def no_alarm(op: Operation) -> str | None:
+    """No alarm beyond the audit record's."""
+    return None
+
+
+def no_cost(op: Operation) -> int | None:
+    """0: it costs nothing."""
+    return 0
+
+
+def no_sums(op: Operation, records: Sequence[AuditRecord]) -> dict[str, int] | None:
+    """None: it has no sources."""
+    return None
+
+
+def nothing_to_pay(op: Operation) -> Secret | None:
+    """None: a person has nothing to pay."""
+    return None
+
+
+def nothing_more(op: Operation, evidence: Evidence) -> Mapping[str, Any]:
+    """Nothing beside the common data."""
+    return {}
+
+
+@frozen(kw_only=True, eq=False)
+class Kind(Generic[F]):
+    """Everything the engine must know about one kind of operation.
+
+    | field | meaning |
+    |---|---|
+    | ``machines`` | every released version of the table; a new operation takes the highest |
+    | ``facts`` | from a :class:`Look` to the facts class of the machines; reads no store and no mint |
+    | ``data`` | its own frozen attrs class, stored with the operation (``look.data``, ``run.data``) |
+    | ``actions`` | code for each action that a state of any version names |
+    | ``effects`` | code for each effect that a transition of any version names |
+    | ``tokens`` | ids of the tokens to load beside the inputs |
+    | ``before_effects`` | reads the store before an accepted decision is staged |
+    | ``due_at`` | epoch ms of the next look where the kind knows better than the driver |
+    | ``pause`` | seconds until the next look, from the engine's own back-off |
+    | ``operator_looks`` | by event of an operator: what is asked of the mint before the event is decided |
+    | ``alarm`` | code of the alarm while the operation is parked |
+    | ``codes`` | its own refusal codes: severity (LOW to CRITICAL) and a sentence |
+    | ``started_by`` | the call that starts it, where ``Engine.start`` must not |
+    | ``cost`` | what the wallet lost to fees, in its unit; None until that is known |
+    | ``checks`` | what it adds to the checks of a reconciliation |
+    | ``sums`` | the parts into which the value of its sources went; None until that is decided |
+    | ``to_pay`` | the invoice that a person has to pay now, so that it goes on |
+    | ``audit`` | what the audit record of a transition tells beside the common data; no secret |
+
+    KindInvalid (code KIND_INVALID) when an action or effect has no code, or two machines are one version.
+    """
+
+    machines: tuple[Machine[F], ...]
+    facts: Callable[[Look], F]
+    data: type = NoData
+    actions: Mapping[str, ActionCode] = field(factory=dict, repr=False)
+    effects: Mapping[str, EffectCode] = field(factory=dict, repr=False)
+    tokens: Callable[[Operation, Reader], Iterable[str]] = field(default=no_tokens, repr=False)
+    before_effects: Callable[[Run, Decision, Evidence], Evidence] = field(default=as_it_is, repr=False)
+    due_at: Callable[[Operation], int | None] = field(default=not_due, repr=False)
+    pause: Callable[[Run, float], float] = field(default=same_pause, repr=False)
+    operator_looks: Mapping[str, OperatorLook] = field(factory=dict, repr=False)
+    alarm: Callable[[Operation], str | None] = field(default=no_alarm, repr=False)
+    cost: Callable[[Operation], int | None] = field(default=no_cost, repr=False)
+    checks: KindChecks | None = field(default=None, repr=False)
+    sums: Callable[[Operation, Sequence[AuditRecord]], dict[str, int] | None] = field(
+        default=no_sums, repr=False
+    )
+    to_pay: Callable[[Operation], Secret | None] = field(default=nothing_to_pay, repr=False)
+    audit: Callable[[Operation, Evidence], Mapping[str, Any]] = field(default=nothing_more, repr=False)
+    codes: Mapping[str, tuple[str, str]] = field(factory=dict, repr=False)
+    started_by: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if not self.machines:
+            raise KindInvalid("a kind has at least one machine: give machines=(YOUR_MACHINE,)")
+        names = sorted({machine.name for machine in self.machines})
+        if len(names) > 1:
+            raise KindInvalid(f"the machines of one kind have one name, not {' and '.join(names)}")
+        if not has(self.data):
+            raise KindInvalid(f"data of kind {self.name!r} is a frozen attrs class, not {self.data.__name__}")
+        for code, (severity, _) in self.codes.items():
+            if code in ERRORS:
+                raise KindInvalid(
+                    f"the code {code!r} of kind {self.name!r} has a grade already: choose another"
+                )
+            if severity not in SEVERITIES:
+                raise KindInvalid(f"severity of {code!r} is one of {', '.join(SEVERITIES)}, not {severity!r}")
+        versions = [machine.version for machine in self.machines]
+        for version in versions:
+            if versions.count(version) > 1:
+                raise KindInvalid(f"kind {self.name!r} has two machines of version {version}")
+        for machine in self.machines:
+            self._check_code(machine)
+
+    def _check_code(self, machine: Machine[F]) -> None:
+        named = f"{machine.name}@{machine.version}"
+        for state in machine.states:
+            if state.action is not None and state.action not in self.actions:
+                raise KindInvalid(
+                    f"state {state.name!r} of {named} names the action {state.action!r}, for which the kind "
+                    "has no code: add it to actions"
+                )
+        for edge in machine.transitions:
+            for effect in edge.effects:
+                if effect not in self.effects:
+                    raise KindInvalid(
+                        f"transition {edge.id!r} of {named} names the effect {effect!r}, for which the kind "
+                        "has no code: add it to effects"
+                    )
+
+        graded = ERRORS.keys() | self.codes.keys()
+        refusals = [(f"guard {guard.name!r}", guard.code) for guard in machine.guards.values()]
+        for state in machine.states:
+            refusals += [(f"state {state.name!r}", refuse.code) for refuse in state.refuses]
+        for place, code in refusals:
+            if code not in graded:
+                raise KindInvalid(
+                    f"{place} of {named} refuses with {code!r}, which has no grade: add it to codes, such as "
+                    f'codes={{"{code}": ("LOW", "what it means")}}'
+                )
+
+    @property
+    def name(self) -> str:
+        """The name of the kind, that of its machines."""
+        return self.machines[0].name
+
+    @property
+    def latest(self) -> Machine[F]:
+        """The machine that a new operation runs under: the highest version."""
+        return max(self.machines, key=lambda machine: machine.version)
+
+    def data_of(self, op: Operation) -> Any:
+        """The operation's own data, an instance of ``data``. CorruptRecord if it does not fit."""
+        return data_of(op, self.data)
+
+    def apply(self, context: EffectContext) -> None:
+        """Stage every effect of an accepted decision, in the table's order."""
+        for effect in context.decision.effects:
+            self.effects[effect](context)
+
+
+class Kinds:
+    """The kinds an engine knows, by name. ``kinds | other`` is both together.
+
+    KindInvalid (code KIND_INVALID) when two of them have one name, one is named like the token's machine, or
+    the lint finds an error in a table of one's own.
+    """
+
+    def __init__(self, *kinds: Kind[Any]) -> None:
+        self._by_name: dict[str, Kind[Any]] = {}
+        for kind in kinds:
+            _check_tables(kind)
+            if kind.name == TOKEN.name:
+                raise KindInvalid(f"{kind.name!r} is the machine of tokens: choose another name")
+            if self._by_name.setdefault(kind.name, kind) is not kind:
+                raise KindInvalid(f"there are two kinds named {kind.name!r}")
+
+    def __iter__(self) -> Iterator[Kind[Any]]:
+        return iter(self._by_name.values())
+
+    def __or__(self, other: Kinds | Kind[Any]) -> Kinds:
+        return Kinds(*self, *((other,) if isinstance(other, Kind) else other))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, sorted."""
+        return tuple(sorted(self._by_name))
+
+    @property
+    def machines(self) -> tuple[Machine[Any], ...]:
+        """Every machine of every kind and version, and that of tokens first: what a store is opened with."""
+        return (TOKEN, *(machine for kind in self for machine in kind.machines))
+
+    def named(self, name: str) -> Kind[Any]:
+        """The kind of that name. KeyError if there is none."""
+        return self._by_name[name]
+
+    def of(self, op: Operation) -> Kind[Any]:
+        """The kind of a stored operation. StoreUnsupported (code UNKNOWN_MACHINE) if the engine lacks it."""
+        kind = self._by_name.get(op.kind)
+        if kind is None:
+            raise _unknown(op, f"kind {op.kind!r} is not known to this engine")
+        return kind
+
+    def machine_of(self, op: Operation) -> Machine[Any]:
+        """Exactly the machine the operation was started under. StoreUnsupported (code UNKNOWN_MACHINE) if the
+        engine lacks it, or has another table under its version."""
+        try:
+            return self._released(self.of(op), op.machine)
+        except UnknownMachine as error:
+            raise _unknown(op, str(error.args[0])) from None
+
+    def knows(self, op: Operation) -> bool:
+        """Whether this engine has the machine that the operation runs under. Only then can it be driven; it
+        can be read in any case."""
+        try:
+            self.machine_of(op)
+        except StoreUnsupported:
+            return False
+        return True
+
+    def state_of(self, op: Operation) -> State:
+        """The declaration of the operation's state. Of a machine that this engine lacks: the kind of the
+        state and how it ends, as they are stored with the operation."""
+        try:
+            return self.machine_of(op).state(op.state)
+        except StoreUnsupported:
+            return State(op.state, "", cast(Any, op.kind_of_state), ends=cast(Any, op.ends))
+
+    def waits_for_confirmation(self, op: Operation) -> bool:
+        """Whether the operation was asked for in two steps and waits for the second one."""
+        state = self.state_of(op)
+        return op.policy.two_step and state.waits_for == "confirmation"
+
+    def waits_for_caller(self, op: Operation) -> bool:
+        """Whether only the next call of the caller moves the operation."""
+        return self.state_of(op).waits_for == "caller" or self.waits_for_confirmation(op)
+
+    def cost_of(self, op: Operation) -> int | None:
+        """What the wallet lost to fees (unit of the operation); None until that is known."""
+        kind = self._by_name.get(op.kind)
+        return None if kind is None else kind.cost(op)
+
+    def sums_of(self, op: Operation, records: Sequence[AuditRecord]) -> dict[str, int] | None:
+        """The parts into which the value of the operation's sources went (its unit). None while that is not
+        decided, and for a kind without sources."""
+        kind = self._by_name.get(op.kind)
+        return None if kind is None else kind.sums(op, records)
+
+    def to_pay(self, op: Operation) -> Secret | None:
+        """The invoice that a person has to pay now so that the operation goes on; None when there is none."""
+        kind = self._by_name.get(op.kind)
+        return None if kind is None else kind.to_pay(op)
+
+    def alarm_of(self, op: Operation) -> str | None:
+        """The alarm of a parked operation (a code of the catalogue), else None."""
+        kind = self._by_name.get(op.kind)
+        alarm = None if kind is None else kind.alarm(op)
+        return alarm if self.state_of(op).kind == "parked" else None
+
+    @staticmethod
+    def _released(kind: Kind[Any], ref: MachineRef) -> Machine[Any]:
+        named = f"{ref.name}@{ref.version}"
+        for machine in kind.machines:
+            if (machine.name, machine.version) == (ref.name, ref.version):
+                if machine.content_hash != ref.hash:
+                    raise UnknownMachine(f"machine {named} was changed without a new version")
+                return machine
+        raise UnknownMachine(f"machine {named} is not known to this release")
+
+
+def _check_tables(kind: Kind[Any]) -> None:
+    """Lint the machines of a service's own kind; those of the package are linted by its tests."""
+    if kind.started_by:
+        return
+    from ...review.lint import lint
+
+    for finding in lint(kind.machines):
+        if finding.severity == "error":
+            place = f"{finding.machine} {finding.where}".strip()
+            raise KindInvalid(f"{place}: {finding.sentence} ({finding.code}); {finding.fix}")
+
+
+def _unknown(op: Operation, why: str) -> StoreUnsupported:
+    return StoreUnsupported(why, code="UNKNOWN_MACHINE", operation_id=op.id)

@@ -1,0 +1,11 @@
+"""The kinds of operation that every engine knows."""
+
+from __future__ import annotations
+
+from ..loop.kinds import Kinds
+from .check.kind import CHECK_KIND
+from .deposit.kind import DEPOSIT_KIND
+from .melt.kind import MELT_KIND
+from .mint.kind import MINT_KIND
+
+BUILT_IN = Kinds(MELT_KIND, MINT_KIND, DEPOSIT_KIND, CHECK_KIND)

@@ -29,6 +29,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "diagrams/sketch.py", "diagrams/svg/draw.py",
         ),
         "the field that holds the code of an alarm": ("engine/api/handle.py", "engine/loop/log.py"),
+        "a public name": ("src/nutstate/kinds.py",),
     },
     "check": {
         "the command `diagrams check`": ("src/nutstate/cli/diagrams.py",),
@@ -50,6 +51,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "engine/loop/asking.py", "engine/loop/timing.py", "engine/simulated/faults.py",
             "engine/simulated/mint.py", "src/nutstate/cli/demo.py",
         ),
+        "the usual name of a child": ("engine/loop/children.py",),
     },
     "mint": {
         "a call of the mint": (
@@ -68,7 +70,9 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         ),
     },
     "paid": {
-        "an outcome, and the field that tells it": ("engine/api/handle.py", "engine/api/outcome.py"),
+        "an outcome, and the field that tells it": (
+            "engine/api/handle.py", "engine/api/outcome.py", "engine/loop/children.py",
+        ),
         "the outcome in words": ("src/nutstate/cli/render.py",),
         "a field of the mint's answer": ("engine/cashu/wire.py",),
         "a payment of the demo's network": ("src/nutstate/cli/demo.py",),
@@ -84,6 +88,9 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "the name of a line of the log": ("engine/loop/log.py",),
         "a word in the text of a network error": ("storage/mongo/doctor_url.py",),
     },
+    "record_reason": {"a public name": ("src/nutstate/kinds.py",)},
+    "rejected": {"the words of an error": ("engine/loop/rejected.py",)},
+    "restart_patience": {"a public name": ("src/nutstate/kinds.py",)},
     "retried": {"the word of a command": ("src/nutstate/cli/stranded.py",)},
     "settled": {"whether the schema of a file is complete": ("storage/sqlite/file.py",)},
     "stranded": {
@@ -103,7 +110,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     },
     "unpaid": {
         "how an operation ends": (
-            "engine/api/outcome.py",
+            "engine/api/outcome.py", "engine/api/own.py", "engine/loop/children.py",
             "engine/api/payments.py", "engine/api/recording.py", "engine/loop/new_operation.py",
             "src/nutstate/cli/demo.py", "src/nutstate/cli/melt.py", "src/nutstate/cli/operations.py",
             "src/nutstate/cli/record.py", "src/nutstate/cli/render.py", "storage/mongo/codec.py",
@@ -114,13 +121,6 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
 """Words that are also names, and mean something else in these files. By word, meaning and files."""
 
 NOT_YET: Mapping[str, str] = {
-    "engine/loop/command.py": "the last look of an operator's command becomes a hook of the kind",
-    "engine/loop/draft.py": "tokens",
-    "engine/loop/drive.py": "how long a drive waits becomes a hook of the kind",
-    "engine/loop/driver.py": "facets, and the tokens that a kind holds",
-    "engine/loop/effect_context.py": "tokens",
-    "engine/loop/facts.py": "the facts of each kind move into its room",
-    "engine/loop/recovery.py": "facets",
     "src/nutstate/review/explore": "a model of the machines by hand, to be replaced by the real actions",
     "storage/mongo/read.py": "token states in queries",
     "storage/mongo/rules.py": "token states in validators",

@@ -11,9 +11,9 @@ import attrs
 from ...machines import TOKEN, step
 from ...machines.money import is_amount
 from ...machines.spec import NONE, Decision, Machine
-from ...machines.token.changes import changes_of
 from ...machines.token.facts import TokenFacts
 from ...machines.token.states import SPENT
+from ...machines.token.words import CLEAR_RESERVED_BY, SET_RESERVED_BY, SET_SPENT_AT
 from ...storage.batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, proof_key
 from ...storage.errors import Duplicate
 from ...storage.records import AuditRecord, InputRef, Operation, Proof, Token
@@ -171,7 +171,13 @@ class Draft:
         decision = step(TOKEN, state, event, token_facts(described or after, self.operation, facts))
         if not decision.accepted:
             raise refusal_error(decision.refusals, token=after.transaction_id, event=event, state=state)
-        changes = changes_of(decision.effects, self.operation.id, now)
+        changes: dict[str, Any] = {}
+        if SET_RESERVED_BY.name in decision.effects:
+            changes["reserved_by"] = self.operation.id
+        if CLEAR_RESERVED_BY.name in decision.effects:
+            changes["reserved_by"] = None
+        if SET_SPENT_AT.name in decision.effects:
+            changes["spent_at"] = now
         changed = attrs.evolve(
             after,
             prev_state=None if state == NONE else state,

@@ -1,4 +1,4 @@
-"""The check machine: what a look at stored documents or proofs found, in one step."""
+"""The check machine: the result of a look at stored documents or proofs, in one step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHECK: Machine[CheckFacts] = Machine(
     states=(
         State(NONE, "does not exist yet", kind="pseudo"),
         State("clean", "everything agreed", kind="final", group="final", absorbs=("recover",), ends="good"),
-        State("corrected", "what the mint calls spent is marked spent", kind="final", group="final",
+        State("corrected", "proofs that the mint calls SPENT are marked spent", kind="final", group="final",
               absorbs=("recover",), ends="good"),
         State(DISCREPANT, "documents contradict one another; a person must look", kind="parked", group="parked",
               absorbs=("recover",)),
@@ -27,7 +27,7 @@ CHECK: Machine[CheckFacts] = Machine(
               absorbs=("recover", "resolve"), ends="good"),
         State("retried", "an operator made stranded coins spendable again", kind="final", group="final",
               absorbs=("recover",), ends="good"),
-        State("collected", "a payment that was given up ended after all; what came back is ours", kind="final",
+        State("collected", "a payment that was given up ended after all; its returned value is ours", kind="final",
               group="final", absorbs=("recover",), ends="good"),
         State("written_off", "an operator gave stranded coins up as lost", kind="final", group="final",
               absorbs=("recover",), ends="lost"),
@@ -56,6 +56,6 @@ CHECK: Machine[CheckFacts] = Machine(
                effects=("drop_stranded", "record_reason", "record_loss", "alarm"), reason="an operator calls them lost"),
         *edges("7", "found_paid", NONE, "collected", requires=(g.operator_gave_reason, g.paid_after_all),
                effects=("correct_spent", "store_late_change", "record_reason", "alarm"),
-               reason="what it cost is spent, what came back is ours"),
+               reason="its cost is spent, its returned value is ours"),
     ),
 )  # fmt: skip

@@ -29,7 +29,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "diagrams/sketch.py", "diagrams/svg/draw.py",
         ),
         "the field that holds the code of an alarm": ("engine/api/handle.py", "engine/loop/log.py"),
-        "a public name": ("src/nutstate/kinds.py",),
+        "a function that own kinds share": ("src/nutstate/kinds.py",),
     },
     "check": {
         "the command `diagrams check`": ("src/nutstate/cli/diagrams.py",),
@@ -47,11 +47,11 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "the answer of a guard": ("src/nutstate/review/kit/explain.py",),
     },
     "melt": {
+        "the name of a child": ("engine/loop/children.py",),
         "a call of the mint": (
             "engine/loop/asking.py", "engine/loop/timing.py", "engine/simulated/faults.py",
             "engine/simulated/mint.py", "src/nutstate/cli/demo.py",
         ),
-        "the usual name of a child": ("engine/loop/children.py",),
     },
     "mint": {
         "a call of the mint": (
@@ -78,6 +78,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "a payment of the demo's network": ("src/nutstate/cli/demo.py",),
     },
     "pending": {"a payment of the demo's network that hangs": ("src/nutstate/cli/demo.py",)},
+    "record_reason": {"a function that own kinds share": ("src/nutstate/kinds.py",)},
     "refused": {
         "an outcome of step": (
             "diagrams/exports/promela.py", "diagrams/exports/rules.py", "diagrams/exports/scxml.py",
@@ -88,9 +89,8 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "the name of a line of the log": ("engine/loop/log.py",),
         "a word in the text of a network error": ("storage/mongo/doctor_url.py",),
     },
-    "record_reason": {"a public name": ("src/nutstate/kinds.py",)},
     "rejected": {"the words of an error": ("engine/loop/rejected.py",)},
-    "restart_patience": {"a public name": ("src/nutstate/kinds.py",)},
+    "restart_patience": {"a function that own kinds share": ("src/nutstate/kinds.py",)},
     "retried": {"the word of a command": ("src/nutstate/cli/stranded.py",)},
     "settled": {"whether the schema of a file is complete": ("storage/sqlite/file.py",)},
     "stranded": {
@@ -107,10 +107,12 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "src/nutstate/cli/doctor.py", "storage/doctor.py", "storage/mongo/doctor.py",
             "storage/mongo/doctor_server.py", "storage/sqlite/doctor.py",
         ),
+        "a commit of which the caller does not learn": ("storage/testing/records.py",),
     },
     "unpaid": {
+        "an outcome": ("engine/api/own.py", "engine/loop/children.py"),
         "how an operation ends": (
-            "engine/api/outcome.py", "engine/api/own.py", "engine/loop/children.py",
+            "engine/api/outcome.py",
             "engine/api/payments.py", "engine/api/recording.py", "engine/loop/new_operation.py",
             "src/nutstate/cli/demo.py", "src/nutstate/cli/melt.py", "src/nutstate/cli/operations.py",
             "src/nutstate/cli/record.py", "src/nutstate/cli/render.py", "storage/mongo/codec.py",
@@ -122,10 +124,6 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
 
 NOT_YET: Mapping[str, str] = {
     "src/nutstate/review/explore": "a model of the machines by hand, to be replaced by the real actions",
-    "storage/mongo/read.py": "token states in queries",
-    "storage/mongo/rules.py": "token states in validators",
-    "storage/rules/batch.py": "token states",
-    "storage/testing/records.py": "valid records of tests",
 }
 """Files and folders that still name what they should ask for, and what becomes of it. It only shrinks."""
 

@@ -171,9 +171,16 @@ def _effects(machine: Machine[Any]) -> str:
 
 
 def _refusal_codes(machine: Machine[Any]) -> str:
-    used = {guard.code for guard in machine.guards.values()}
-    used |= {refuse.code for state in machine.states for refuse in state.refuses}
-    return _table(("code", "meaning"), [(f"`{code}`", CODES.get(code, "")) for code in sorted(used)])
+    told = code_sentences(machine)
+    return _table(("code", "meaning"), [(f"`{code}`", told[code]) for code in sorted(told)])
+
+
+def code_sentences(machine: Machine[Any]) -> dict[str, str]:
+    """What each refusal code of the machine means. The catalogue says it; of a code of a service's own the
+    sentence of the first guard or state that refuses with it."""
+    said = [(guard.code, f"it does not hold that {guard.sentence}") for guard in machine.guards.values()]
+    said += [(refuse.code, refuse.sentence) for state in machine.states for refuse in state.refuses]
+    return {code: CODES.get(code, sentence) for code, sentence in reversed(said)}
 
 
 def _codes(names: Iterable[str]) -> str:

@@ -57,6 +57,8 @@ HINTS: Mapping[str, str] = {
     "OPERATOR_REASON_MISSING": "Say why with --reason.",
     "AUDIT_KEY_MISSING": "Name it with --key-file or in NUTSTATE_AUDIT_KEY.",
     "INVALID_AUDIT_KEY": "It needs 16 characters or more.",
+    "UNKNOWN_MACHINE": "Name the Python module that declares its kind: --from MODULE, or NUTSTATE_KINDS.",
+    "INVALID_EVENT": "`nutstate show ID` names the events it takes now.",
     "UNDEFINED_TRANSITION": "Its state does not allow this; see `nutstate show ID`.",
 }
 _BEARER = re.compile(r"(?i)(?:cashu[ab]|ln(?:bc|tb)|nsec1)[^\s'\")]*|[0-9a-z_+=-]{50,}|(?<=://)[^\s'\"/@]+@")

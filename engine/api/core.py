@@ -30,7 +30,6 @@ from ..loop.recovery import Recovery
 from ..loop.uptime import Uptime
 from ..operations.built_in import BUILT_IN
 from ..operations.mint.follow_up import FollowUps
-from ..operations.shared.rejected import raise_if_rejected
 from ..ports import Clock, Faults, NoFaults, SystemClock, Worker
 from ..settings import Settings
 from .handle import Handle
@@ -151,4 +150,4 @@ class Core:
         return self._handle(self._recovery.follow(op, wait))
 
     def _handle(self, op: Operation) -> Handle:
-        return Handle(self, raise_if_rejected(op))
+        return Handle(self, self.kinds.raise_if_refused(op))

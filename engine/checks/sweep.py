@@ -15,9 +15,9 @@ from ...storage.errors import CorruptRecord, Duplicate, page_of
 from ...storage.port import OperationQuery, Store
 from ...storage.records import Operation
 from ..cashu.keysets import Keysets
+from ..loop.discrepancy import settled_before, told_of
 from ..loop.drive import Run
 from ..loop.driver import Driver
-from ..operations.shared.discrepancy import settled_before, told_of
 from ..settings import Settings
 from .documents import Documents
 from .read_documents import read_documents, wallet_sums

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from ...machines.money import owed_max, owed_min
 from ...machines.spec import Decision
-from ...machines.token.states import RESERVED, UNSPENT
+from ...machines.token.states import CORRECT_SPENT, DEPOSIT, RESERVED, UNSPENT
 from ...storage.records import Operation, Proof, Token, TokenMetadata
 from ...storage.secret import Secret
 from ..settings import Settings
@@ -110,7 +110,7 @@ def move_off(context: EffectContext, token: Token, proofs: tuple[Proof, ...], ne
     draft = context.draft
     part = new_token(context, new_id, token.transaction_type, token.metadata.source, proofs)
     part = attrs.evolve(part, metadata=token.metadata)
-    draft.create_token("deposit", part, context.now, moved_from={token.transaction_id: proofs})
+    draft.create_token(DEPOSIT, part, context.now, moved_from={token.transaction_id: proofs})
     return part
 
 
@@ -123,9 +123,7 @@ def mark_spent(context: EffectContext, token: Token, gone: frozenset[Secret], ne
     if len(spent) < len(token.proofs):
         context.draft.split_token(token.transaction_id, spent, context.now)
         token = move_off(context, token, spent, new_id)
-    context.draft.change_token(
-        token.transaction_id, "correct_spent", context.now, mint_spent_count=len(spent)
-    )
+    context.draft.change_token(token.transaction_id, CORRECT_SPENT, context.now, mint_spent_count=len(spent))
 
 
 def consumed_tokens(tokens: Iterable[Token], secrets: frozenset[Secret]) -> tuple[Token, ...]:

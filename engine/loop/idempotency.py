@@ -11,7 +11,6 @@ from ...storage.errors import Conflict, Duplicate
 from ...storage.port import Store
 from ...storage.records import DedupRecord, Operation
 from ..errors import InvalidArgument, Refused
-from ..operations.shared.rejected import quote_not_ours_reason, raise_if_rejected
 from ..ports import Clock
 from ..settings import Settings
 from . import new_operation
@@ -19,6 +18,7 @@ from .drive import Happened, NotYet, Run
 from .driver import Driver
 from .evidence import Evidence
 from .recovery import Recovery
+from .rejected import quote_not_ours_reason
 from .waiting import Waiting
 
 LOOK_AGAIN = ("idempotency_key", "dedup", "operation_id", "token_id")
@@ -52,7 +52,7 @@ class Admission:
                 if invoice_expires_at <= self.clock.now():
                     raise InvalidArgument("the invoice has expired", code="INVOICE_EXPIRED")
                 new_operation.check_sources(self.store, op)
-                return raise_if_rejected(self._begin(op, previous, waiting))
+                return self.driver.kinds.raise_if_refused(self._begin(op, previous, waiting))
             except NotYet:
                 continue
             except Conflict as conflict:
@@ -62,7 +62,7 @@ class Admission:
                 if duplicate.key == "quote" and not self._is_claimed(op):
                     rejected = self._not_ours(op)
                     if rejected is not None:
-                        return raise_if_rejected(rejected)
+                        return self.driver.kinds.raise_if_refused(rejected)
                     taken = None
                 waiting.collisions += 1
                 if waiting.collisions >= self.settings.selection_tries_max:

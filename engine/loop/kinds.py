@@ -11,7 +11,7 @@ from ...machines.registry import UnknownMachine
 from ...machines.spec import Decision, Machine, State
 from ...machines.token.table import TOKEN
 from ...storage.catalogue import ERRORS, SEVERITIES
-from ...storage.errors import StoreUnsupported
+from ...storage.errors import NutstateError, StoreUnsupported
 from ...storage.port import Reader
 from ...storage.records import AuditRecord, MachineRef, Operation
 from ...storage.secret import Secret
@@ -67,6 +67,11 @@ def no_sums(op: Operation, records: Sequence[AuditRecord]) -> dict[str, int] | N
     return None
 
 
+def raises_nothing(op: Operation) -> NutstateError | None:
+    """None: every end is returned."""
+    return None
+
+
 def nothing_to_pay(op: Operation) -> Secret | None:
     """None: a person has nothing to pay."""
     return None
@@ -99,6 +104,7 @@ class Kind(Generic[F]):
     | ``cost`` | what the wallet lost to fees, in its unit; None until that is known |
     | ``checks`` | what it adds to the checks of a reconciliation |
     | ``sums`` | the parts into which the value of its sources went; None until that is decided |
+    | ``raises`` | the error that a call raises which finds the operation like this; None for none |
     | ``to_pay`` | the invoice that a person has to pay now, so that it goes on |
     | ``audit`` | what the audit record of a transition tells beside the common data; no secret |
 
@@ -121,6 +127,7 @@ class Kind(Generic[F]):
     sums: Callable[[Operation, Sequence[AuditRecord]], dict[str, int] | None] = field(
         default=no_sums, repr=False
     )
+    raises: Callable[[Operation], NutstateError | None] = field(default=raises_nothing, repr=False)
     to_pay: Callable[[Operation], Secret | None] = field(default=nothing_to_pay, repr=False)
     audit: Callable[[Operation, Evidence], Mapping[str, Any]] = field(default=nothing_more, repr=False)
     codes: Mapping[str, tuple[str, str]] = field(factory=dict, repr=False)
@@ -294,6 +301,14 @@ class Kinds:
         decided, and for a kind without sources."""
         kind = self._by_name.get(op.kind)
         return None if kind is None else kind.sums(op, records)
+
+    def raise_if_refused(self, op: Operation) -> Operation:
+        """The operation, unless its kind tells a caller of this state by an error."""
+        kind = self._by_name.get(op.kind)
+        error = None if kind is None else kind.raises(op)
+        if error is not None:
+            raise error
+        return op
 
     def to_pay(self, op: Operation) -> Secret | None:
         """The invoice that a person has to pay now so that the operation goes on; None when there is none."""

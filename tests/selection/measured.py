@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from tests.selection.groups import EXPLORATION, MUTANTS, Case
+from tests.selection.groups import Case
 
 UNMEASURED = frozenset({"real_mint", "faults", "browser", "oracle", "slow"})
 """Markers of tests that are never measured: they wait for other programs, or run the same code many times."""
@@ -53,7 +53,5 @@ def room(share: int | None) -> Room:
 def is_measured(case: Case, where: Room) -> bool:
     """One way through the code: on SQLite, and on a real MongoDB what is about the store itself."""
     if case.folder not in where.tests or case.markers & UNMEASURED or "memory" in case.params:
-        return False
-    if case.file in (*MUTANTS, *EXPLORATION):  # a hundred thousand times the same lines
         return False
     return "real_mongo" not in case.markers or case.folder in ("storage", "contract")

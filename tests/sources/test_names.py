@@ -36,9 +36,8 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "a step of a migration": ("storage/mongo/migrate.py", "storage/sqlite/migrate.py"),
     },
     "contested": {"the field of an operation": ("storage/mongo/rules.py",)},
-    "correct_spent": {"the event of a token": ("engine/loop/effect_context.py",)},
     "corrected": {"the value that a look marked as spent": ("engine/checks/preflight_table.py",)},
-    "deposit": {"the event": ("engine/api/payments.py", "engine/loop/effect_context.py")},
+    "deposit": {"the event": ("engine/api/payments.py",)},
     "failed": {
         "the reports of a sweep that found something": ("engine/checks/sweep.py",),
         "a payment of the demo's network that fails": ("src/nutstate/cli/demo.py",),
@@ -90,6 +89,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "the name of a line of the log": ("engine/loop/log.py",),
         "a word in the text of a network error": ("storage/mongo/doctor_url.py",),
     },
+    "rejected": {"the words of an error": ("engine/loop/rejected.py",)},
     "restart_patience": {"a function that own kinds share": ("src/nutstate/kinds.py",)},
     "retried": {"the word of a command": ("src/nutstate/cli/stranded.py",)},
     "settled": {"whether the schema of a file is complete": ("storage/sqlite/file.py",)},

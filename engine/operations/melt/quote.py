@@ -18,11 +18,11 @@ from ...cashu.keysets import MintSilent, NoUsableKeyset
 from ...cashu.outputs import blank_outputs
 from ...cashu.port import Failure, ProofState, Refused
 from ...checks.preflight_table import OURS, Asked, PreflightReport, judge
+from ...loop.discrepancy import corrected_sources
 from ...loop.drive import Happened, NotYet, Pause, Result, Run
 from ...loop.evidence import Chosen, Evidence, Selection
 from ...tokens.coins import stranded_value
 from ...tokens.proofs import name_of, named
-from ..shared.discrepancy import corrected_sources
 from .change import ask_inputs
 from .facts import fee_max_of
 from .held_money import expected_release

@@ -20,8 +20,8 @@ from ...loop.drive import Happened, Run
 from ...loop.driver import Driver
 from ...loop.evidence import Evidence
 from ...loop.recovery import Recovery
+from ...loop.rejected import quote_not_ours
 from ...ports import Clock
-from ..shared.rejected import quote_not_ours
 
 
 def follow_ups(store: Reader, op: Operation) -> tuple[Operation, ...]:

@@ -169,7 +169,8 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         OPERATOR_REASON_MISSING, INVALID_OPERATOR, NOT_PROVEN_UNPAID, MINT_UNREACHABLE,
         UNDEFINED_TRANSITION."""
         return self._follow(
-            self._outside.apply(self._bound(operation_id, npub), "release", operator_says(reason, operator)), 0
+            self._outside.apply(self._bound(operation_id, npub), "release", operator_says(reason, operator)),
+            0,
         )
 
     def resolve(

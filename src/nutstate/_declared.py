@@ -28,7 +28,8 @@ class NotImportable(NotDeclared):
 
 @frozen
 class Declared:
-    """What a module declares. ``machines`` are also those of the ``kinds``; the built-in kinds are left out."""
+    """The machines and kinds of one module, none of them built-in. ``machines`` holds also those of the
+    ``kinds``."""
 
     origin: str
     machines: tuple[Machine[Any], ...]
@@ -58,8 +59,8 @@ def declared(origin: str) -> tuple[Machine[Any], ...]:
 
 
 def everything_in(origin: str) -> Declared:
-    """Every Machine and Kind a module holds, or those of the name behind the colon (one, a tuple, or a Kinds);
-    each once, in the order of the module. Raises NotDeclared."""
+    """Every Machine and Kind a module holds, or those of the name behind the colon (one, a tuple, or a
+    Kinds); each once, in the order of the module. Raises NotDeclared."""
     module_name, _, attribute = origin.partition(":")
     module = imported(module_name)
     if attribute and not hasattr(module, attribute):

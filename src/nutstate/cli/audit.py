@@ -133,7 +133,10 @@ def verify(session: Session, operation_id: str | None, key_file: Path | None) ->
 
     Tombstones of purged records are proven only with the audit key.
     """
-    with session.engine(audit_key=_key(key_file), drives=False) as (engine, _), session.out.progress("verifying") as bar:
+    with (
+        session.engine(audit_key=_key(key_file), drives=False) as (engine, _),
+        session.out.progress("verifying") as bar,
+    ):
         report = engine.verify_audit(operation_id, progress=bar)
     if session.out.as_json:
         session.out.document(report.as_dict())
@@ -232,7 +235,10 @@ def purge(session: Session, before: datetime | None, dry_run: bool, key_file: Pa
     trail, so that `nutstate audit verify` still holds. Ends with 1 if a trail was kept because it is not
     whole.
     """
-    with session.engine(audit_key=_key(key_file), drives=False) as (engine, _), session.out.progress("purging") as bar:
+    with (
+        session.engine(audit_key=_key(key_file), drives=False) as (engine, _),
+        session.out.progress("purging") as bar,
+    ):
         report = engine.purge_audit(before=_ms(before), dry_run=dry_run, progress=bar)
     code = Exit.REFUSED if report.broken else Exit.DONE
     if session.out.as_json:

@@ -18,9 +18,9 @@ from ..engine.api.engine import Engine
 from ..engine.loop.log import TransitionEvent, configure_logging
 from ..engine.settings import Settings
 from ..machines.spec import Machine
+from ..storage.port import Store
 from ..storage.records import Operation
 from ..storage.rules.machines import Machines
-from ..storage.port import Store
 from ..storage.secret import Secret
 from ..storage.sqlite.store import sqlite_path
 from .empty import refuse_empty_variables
@@ -96,7 +96,7 @@ class Session:
     store_named: bool  # on the command line, so that it belongs into the commands we suggest
     mint_state: Path | None
     out: Output
-    known: Known = Known()
+    known: Known = field(factory=Known)
     named: str = ""  # the module of --from on the command line, for the same reason
     seen: Seen = field(default=Factory(lambda self: Seen(self.known.labelled), takes_self=True))
     observers: list[Callable[[TransitionEvent], None]] = field(factory=list)

@@ -44,9 +44,7 @@ def diagrams() -> None:
 )  # fmt: skip
 @from_option
 @json_option
-def build(
-    out: Path | None, theme: svg.Theme, store: str | None, origin: str | None, as_json: bool
-) -> int:
+def build(out: Path | None, theme: svg.Theme, store: str | None, origin: str | None, as_json: bool) -> int:
     """Write every drawing and table anew. The same machines always give the same bytes.
 
     The checkout's folder is the drawings' own: whatever else it holds is removed. A folder named with
@@ -54,7 +52,9 @@ def build(
     """
     output = Output(as_json)
     if out is None and origin is not None:
-        raise click.UsageError("--from: needs --out DIR; what is committed shows the machines of this release")
+        raise click.UsageError(
+            "--from: needs --out DIR; what is committed shows the machines of this release"
+        )
     machines = chosen((), origin)
     if out is not None and drawings.generated(out) - drawings.render(machines).keys():
         raise click.UsageError("--out: the folder holds .md, .mmd or .svg files that are not drawings")
@@ -108,7 +108,9 @@ def check(out: Path | None, origin: str | None, as_json: bool) -> int:
     """
     output = Output(as_json)
     if out is None and origin is not None:
-        raise click.UsageError("--from: needs --out DIR; what is committed shows the machines of this release")
+        raise click.UsageError(
+            "--from: needs --out DIR; what is committed shows the machines of this release"
+        )
     how_to_fix = drawings.HOW_TO_FIX
     if out is not None:
         found = drawings.check_folder(out, str(out), chosen((), origin))

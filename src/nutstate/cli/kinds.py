@@ -22,8 +22,8 @@ VARIABLE = "NUTSTATE_KINDS"
 
 kinds_option = click.option(
     "--from", "origin", envvar=VARIABLE, show_envvar=True, metavar="MODULE[:NAME]",
-    help="Kinds of operation of your own: those of this Python module, or the one (the tuple, the Kinds) of that "
-    "name. The working directory is searched too.  [default: the built-in kinds]",
+    help="Your own kinds of operation: all that this Python module holds, or those of that name in it. The "
+    "working directory is searched too.  [default: the built-in kinds]",
 )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def known_from(origin: str | None) -> Known:
 
 
 def declared_in(origin: str) -> Declared:
-    """What a module declares. UsageError for one that is not there, cannot be imported, or holds nothing."""
+    """The machines and kinds of a module. UsageError for one that is not there, cannot be imported, or holds nothing."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -86,4 +86,3 @@ def _wrong(what: object) -> click.UsageError:
     source = None if context is None else context.get_parameter_source("origin")
     option = VARIABLE if source is click.core.ParameterSource.ENVIRONMENT else "--from"
     return click.UsageError(f"{option}: {what}")
-

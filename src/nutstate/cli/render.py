@@ -277,7 +277,10 @@ def timeline(session: Session, records: Sequence[AuditRecord], verbose: bool) ->
         name: Part = (f"  token {entity_words(record)}", "dim") if is_token else ""
         arrow: list[Part] = [
             f"{record.from_state} → ",
-            (record.to_state, style_of(session.known.labelled(record.machine), record.to_state) if not is_token else ""),
+            (
+                record.to_state,
+                style_of(session.known.labelled(record.machine), record.to_state) if not is_token else "",
+            ),
         ]
         by = _by(record)
         out.line(f"  {when:>12}  ", name, "  " if name else "", *arrow, (f"  {record.event}{by}", "dim"))

@@ -29,7 +29,7 @@ Examples:
 @click.argument("event")
 @click.option(
     "--evidence", metavar="TEXT|JSON",
-    help="What comes with the event: a text, or JSON if it begins with {, [ or \". - reads it from standard input.",
+    help="The evidence of the event: a text, or JSON if it begins with {, [ or \". - reads standard input.",
 )  # fmt: skip
 @click.option(
     "--reason", metavar="TEXT",
@@ -50,7 +50,7 @@ def tell(
     """Tell an operation of a kind of your own the EVENT that happened, and drive it on.
 
     The event is one of its machine that a caller or an operator causes; `nutstate show ID` names those that
-    have an edge now. Ends with 0 if the operation ended well, ended unpaid, or waits for its next event; with 3
+    have an edge now. Ends with 0 if the operation ended well or unpaid, or waits for its next event; with 3
     if it stays open; with 1 if the event is refused or a person gave the operation up.
     """
     source = click.get_current_context().get_parameter_source("operator")
@@ -81,4 +81,6 @@ def _read(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise click.UsageError("--evidence: begins like JSON, but is none; quote a text as JSON text") from None
+        raise click.UsageError(
+            "--evidence: begins like JSON, but is none; quote a text as JSON text"
+        ) from None

@@ -20,8 +20,8 @@ NAMES_SHOWN_MAX = 12
 
 from_option = click.option(
     "--from", "origin", metavar="MODULE[:NAME]",
-    help="Machines declared elsewhere: those of every Machine and Kind a module holds, or of that name in it; "
-    "of several versions the newest. The working directory is searched too.  "
+    help="Machines declared elsewhere: all that this Python module holds, or those of that name in it; of "
+    "several versions the newest. The working directory is searched too.  "
     "[default: the machines of this release]",
 )  # fmt: skip
 json_option = click.option(

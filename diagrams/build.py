@@ -141,8 +141,8 @@ def with_diagram(readme: str) -> str | None:
 def check_folder(
     out: Path, shown: str, machines: Sequence[Machine[Any]] | None = None
 ) -> tuple[Difference, ...]:
-    """What differs in a folder of drawings from those of :func:`render`, in order of path; ``shown`` is the
-    folder's name in what is told."""
+    """The files of a folder that differ from those of :func:`render`, in order of path. ``shown`` is the name
+    of the folder in the paths."""
     files = render(machines)
     found: list[Difference] = []
     for name in sorted(files.keys() | generated(out)):
@@ -157,7 +157,7 @@ def check_folder(
 
 
 def check(root: Path) -> tuple[Difference, ...]:
-    """What differs in the checkout at ``root``, in order of path; empty when all is as built."""
+    """The files of the checkout at ``root`` that differ, in order of path; empty when all is as built."""
     found = list(check_folder(root / OUT, OUT))
     readme = root / README
     if readme.is_file():

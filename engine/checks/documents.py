@@ -1,4 +1,4 @@
-"""What the store holds of one operation, read at one moment."""
+"""The stored documents of one operation, read at one moment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WalletSums:
 
 @frozen
 class Documents:
-    """What the store holds of an operation. ``strays`` are tokens that call it their parent or holder,
+    """The stored documents of an operation. ``strays`` are tokens that call it their parent or holder,
     or bear an id of its, and that nothing accounts for. ``tombstone`` stands for a trail that was purged."""
 
     operation: Operation

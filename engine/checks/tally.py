@@ -1,4 +1,4 @@
-"""What a check compared and what differed, and what each kind of operation adds to the checks."""
+"""The comparisons and differences of one check, and the checks that a kind of operation adds."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class CheckResult:
 
 @define
 class Tally:
-    """What one check compared and what differed."""
+    """The comparisons of one check, and the differences."""
 
     compared: int = 0
     expected: dict[str, Any] = field(factory=dict)
@@ -69,7 +69,7 @@ def _nothing(tally: Tally, docs: Documents) -> None:
 
 @frozen
 class KindChecks:
-    """What one kind of operation adds to the checks of a reconciliation. Every part may be left out."""
+    """The checks that one kind of operation adds to a reconciliation. Every part is optional."""
 
     makes: Callable[[Operation], tuple[str, ...]] = lambda op: ()
     """Ids of the tokens that the operation must have made, beside keep, change and fenced."""

@@ -70,7 +70,8 @@ def known_from(origin: str | None) -> Known:
 
 
 def declared_in(origin: str) -> Declared:
-    """The machines and kinds of a module. UsageError for one that is not there, cannot be imported, or holds nothing."""
+    """The machines and kinds of a module. UsageError for one that is not there, cannot be imported, or holds
+    nothing."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)

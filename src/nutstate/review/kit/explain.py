@@ -71,7 +71,7 @@ class Possibility:
 
 @frozen
 class Explanation:
-    """What a machine says about one event in one state, with the answers that were given. There is one
+    """The machine's answer to one event in one state, with the given answers of guards. There is one
     possibility when they decide it, else several, in the order of the edges. ``next_states`` are the
     declared states they lead to; ``not_asked`` names answers that make no difference here;
     ``action_sentences`` tells what the actions of the machine do."""
@@ -121,7 +121,8 @@ class Explanation:
         }  # fmt: skip
 
     def action_sentence(self, state: State) -> str:
-        """What the action of a state does. Empty for a state without one and for an action without a word."""
+        """The sentence of the action of a state. Empty for a state without one and for an action without a
+        word."""
         return dict(self.action_sentences).get(state.action or "", "")
 
 
@@ -132,7 +133,7 @@ def explain(spec: Machine[Any], state: str, event: str, facts: Any = None) -> Ex
 
     Raises :class:`UnknownName` for a state, event or guard the machine does not have; TypeError for facts
     of another type and for answers that are not True or False; :class:`~.graph.BadMachine` for a machine that
-    names what it does not declare. What a guard raises is not caught.
+    names what it does not declare. An exception of a guard is not caught.
     """
     check_names(spec)
     states = spec.by_name
@@ -188,7 +189,7 @@ def _checked(spec: Machine[Any], facts: Any) -> dict[str, bool]:
 def _not_taken(
     cell: tuple[Transition[Any], ...], state: State, event: str, known: Mapping[str, bool]
 ) -> tuple[Possibility, ...]:
-    """What happens when no edge is taken, empty if one always is."""
+    """The answers when no edge is taken, empty if one always is."""
     answers = witness(cell, None, known)
     if answers is None:
         return ()

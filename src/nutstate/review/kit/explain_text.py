@@ -23,7 +23,7 @@ def text_of(told: Explanation) -> str:
     if len(told.possibilities) == 1:
         lines += _decided(told, told.possibilities[0])
     else:
-        lines.append("What happens depends on the answers that are open:")
+        lines.append("The outcome depends on the answers that are open:")
         lines += (f"  - {_possible(told, possible)}" for possible in told.possibilities)
     for state in told.next_states:
         lines += _rests(told, state)

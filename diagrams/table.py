@@ -176,9 +176,9 @@ def _refusal_codes(machine: Machine[Any]) -> str:
 
 
 def code_sentences(machine: Machine[Any]) -> dict[str, str]:
-    """What each refusal code of the machine means. The catalogue says it; of a code of a service's own the
+    """The meaning of each refusal code of the machine: of the catalogue, or for a code of a service's own the
     sentence of the first guard or state that refuses with it."""
-    said = [(guard.code, f"it does not hold that {guard.sentence}") for guard in machine.guards.values()]
+    said = [(guard.code, guard.refusal(required=True).sentence) for guard in machine.guards.values()]
     said += [(refuse.code, refuse.sentence) for state in machine.states for refuse in state.refuses]
     return {code: CODES.get(code, sentence) for code, sentence in reversed(said)}
 

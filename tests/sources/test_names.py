@@ -44,7 +44,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     },
     "held": {
         "what exploration found of a property": ("src/nutstate/cli/machines/explore.py",),
-        "the answer of a guard": ("src/nutstate/review/kit/explain.py",),
+        "the answer of a guard": ("src/nutstate/review/kit/explanation.py",),
     },
     "melt": {
         "the name of a child": ("engine/loop/children.py",),

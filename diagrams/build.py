@@ -131,7 +131,7 @@ def with_diagram(readme: str) -> str | None:
 
 
 def check(root: Path) -> tuple[Difference, ...]:
-    """What differs in the checkout at ``root``, in order of path; empty when all is as built."""
+    """The files of the checkout at ``root`` that differ, in order of path; empty when all is as built."""
     out = root / OUT
     files = render()
     found: list[Difference] = []

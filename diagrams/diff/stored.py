@@ -8,7 +8,7 @@ from typing import Any
 from ...machines.spec import Action, Effect, Event, Guard, Machine, Refuse, State, Transition
 
 Stored = Mapping[str, Any]
-"""What ``Machine.as_data`` gave, now or long ago."""
+"""The result of ``Machine.as_data``, of now or of long ago."""
 
 
 class NotAMachine(ValueError):

@@ -1,4 +1,4 @@
-"""What the page knows of a machine: its declaration, and the sentences of what it only names."""
+"""The page's data about a machine: its declaration, and the sentences of the words that it names."""
 
 from __future__ import annotations
 

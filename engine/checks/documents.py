@@ -1,4 +1,4 @@
-"""The documents of one operation, read at one moment, and what its kind adds to the checks of them."""
+"""The documents of one operation, read at one moment, and the part of their checks that its kind adds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class WalletSums:
 
 @frozen
 class Documents:
-    """What the store holds of an operation. ``strays`` are tokens that call it their parent or holder,
+    """The stored documents of an operation. ``strays`` are tokens that call it their parent or holder,
     or bear an id of its, and that nothing accounts for. ``tombstone`` stands for a trail that was purged."""
 
     operation: Operation
@@ -55,7 +55,7 @@ def _nothing(tally: Tally, docs: Documents) -> None:
 
 @frozen
 class KindChecks:
-    """What one kind of operation adds to the checks of a reconciliation. Every part may be left out."""
+    """The checks that one kind of operation adds to a reconciliation. Every part is optional."""
 
     makes: Callable[[Operation], tuple[str, ...]] = lambda op: ()
     """Ids of the tokens that the operation must have made, beside keep, change and fenced."""

@@ -25,7 +25,7 @@ KeysOf = Callable[[str], Keyset | None]
 
 @frozen
 class Expected:
-    """What a caller believes of the operation; None where he says nothing."""
+    """The caller's expectation of the operation; None where the caller gave none."""
 
     source_token_ids: tuple[str, ...] | None = None
     keep_proofs_count: int | None = None

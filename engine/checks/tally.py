@@ -1,4 +1,4 @@
-"""A named check: what it compared and what differed."""
+"""A named check: the values that it compared and those that differed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CheckResult:
 
 @define
 class Tally:
-    """What one check compared and what differed."""
+    """The comparisons of one check, and the differences."""
 
     compared: int = 0
     expected: dict[str, Any] = field(factory=dict)

@@ -242,7 +242,10 @@ class Kinds:
         """The kind of a stored operation. StoreUnsupported (code UNKNOWN_MACHINE) if the engine lacks it."""
         kind = self._by_name.get(op.kind)
         if kind is None:
-            raise _unknown(op, f"kind {op.kind!r} is not known to this engine")
+            ref = op.machine
+            raise _unknown(
+                op, f"machine {ref.name}@{ref.version} is not known: this engine has no kind {op.kind!r}"
+            )
         return kind
 
     def machine_of(self, op: Operation) -> Machine[Any]:

@@ -88,6 +88,7 @@ class Recovery:
         """One operation of a sweep; its trouble must not keep the others from being looked after."""
         holding = self.driver.kinds.waits_for_caller(op) and self.clock.now() < (op.hold_until or 0)
         try:
+            self.driver.kinds.machine_of(op)
             if due_in_s > 0:  # the mint was asked a moment ago: it is not asked again before its time
                 self.clock.sleep(due_in_s)
                 wait_s, op = max(0, wait_s - due_in_s), self.store.operation(op.id) or op

@@ -29,7 +29,7 @@ def explain(spec: Machine[Any], state: str, event: str, facts: Any = None) -> Ex
 
     Raises :class:`UnknownName` for a state, event or guard the machine does not have; TypeError for facts
     of another type and for answers that are not True or False; :class:`~.graph.BadMachine` for a machine that
-    names what it does not declare. What a guard raises is not caught.
+    names what it does not declare. An exception of a guard is not caught.
     """
     check_names(spec)
     states = spec.by_name
@@ -85,7 +85,7 @@ def _checked(spec: Machine[Any], facts: Any) -> dict[str, bool]:
 def _not_taken(
     cell: tuple[Transition[Any], ...], state: State, event: str, known: Mapping[str, bool]
 ) -> tuple[Possibility, ...]:
-    """What happens when no edge is taken, empty if one always is."""
+    """The answers when no edge is taken, empty if one always is."""
     answers = witness(cell, None, known)
     if answers is None:
         return ()

@@ -60,7 +60,7 @@ class Possibility:
 
 @frozen
 class Explanation:
-    """What a machine says about one event in one state, with the answers that were given. There is one
+    """The machine's answer to one event in one state, with the given answers of guards. There is one
     possibility when they decide it, else several, in the order of the edges. ``next_states`` are the
     declared states they lead to; ``not_asked`` names answers that make no difference here;
     ``action_sentences`` tells what the actions of the machine do."""
@@ -110,7 +110,8 @@ class Explanation:
         }  # fmt: skip
 
     def action_sentence(self, state: State) -> str:
-        """What the action of a state does. Empty for a state without one and for an action without a word."""
+        """The sentence of the action of a state. Empty for a state without one and for an action without a
+        word."""
         return dict(self.action_sentences).get(state.action or "", "")
 
 
@@ -151,7 +152,7 @@ def text_of(told: Explanation) -> str:
     if len(told.possibilities) == 1:
         lines += _decided(told, told.possibilities[0])
     else:
-        lines.append("What happens depends on the answers that are open:")
+        lines.append("The outcome depends on the answers that are open:")
         lines += (f"  - {_possible(told, possible)}" for possible in told.possibilities)
     for state in told.next_states:
         lines += _rests(told, state)

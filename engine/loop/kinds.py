@@ -23,7 +23,7 @@ from .look import Look
 from .own_data import NoData, data_of
 
 if TYPE_CHECKING:
-    from ..checks.tally import KindChecks
+    from ..checks.documents import KindChecks
 
 F = TypeVar("F")
 

@@ -15,8 +15,7 @@ from ...storage.records import AuditRecord, Operation, Token
 from ..audit.verify import purged, records_of
 from ..loop.kinds import Kinds
 from ..tokens.token_ids import derived_ids
-from .documents import Born, Documents, WalletSums
-from .tally import NO_CHECKS, UNKNOWN_KIND, KindChecks
+from .documents import NO_CHECKS, UNKNOWN_KIND, Born, Documents, KindChecks, WalletSums
 
 PAGE = 1000
 OWNED = tuple(state.name for state in TOKEN.states if state.kind == "live")

@@ -95,7 +95,8 @@ class Handle:
     def raise_unless_paid(self) -> Handle:
         """This handle if ``outcome`` is ``paid``; else the typed error that says how it stands: NotPaid (code
         NOT_PAID), StillOpen (OUTCOME_OPEN) or NeedsPerson (OUTCOME_PARKED), each with ``operation_id``."""
-        return insist_on_paid(self)
+        insist_on_paid(self.record, self.outcome)
+        return self
 
     @property
     def fee_reserve(self) -> int:

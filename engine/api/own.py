@@ -76,14 +76,21 @@ class OwnKinds(Payments):
         """Tell a stored operation what happened, and drive it on for up to ``wait_s`` seconds.
 
         The event is one that a caller or an operator causes. An operator's event needs a ``reason``;
-        ``operator`` names who decides. An event that the state absorbs changes nothing. Codes: NOT_FOUND,
-        UNKNOWN_MACHINE, INVALID_EVENT, OPERATOR_REASON_MISSING, INVALID_OPERATOR, UNDEFINED_TRANSITION and
-        those of the machine's guards; nothing is written then.
+        ``operator`` names who decides. With a ``reason`` an operator tells a caller's event, too, and the
+        audit record says why. An event that the state absorbs changes nothing. Codes: NOT_FOUND,
+        UNKNOWN_MACHINE, INVALID_EVENT (the built-in kinds have calls of their own), OPERATOR_REASON_MISSING,
+        INVALID_OPERATOR, UNDEFINED_TRANSITION and those of the machine's guards; nothing is written then.
         """
         name = self._bound(operation_id, npub)
-        machine = self.kinds.machine_of(self._stored(name))
-        origin = _origin(machine, event)
-        said = operator_says(reason, operator) if origin == "operator" else Evidence()
+        stored = self._stored(name)
+        machine = self.kinds.machine_of(stored)
+        if not self.kinds.is_own(stored):
+            raise InvalidArgument(
+                f"an operation of the built-in kind {stored.kind!r} has calls of its own, such as cancel",
+                code="INVALID_EVENT",
+            )
+        by_operator = _origin(machine, event) == "operator" or reason is not None or operator is not None
+        said = operator_says(reason, operator) if by_operator else Evidence()
         told = self._outside.apply(name, event, attrs.evolve(said, own=evidence))
         return self._follow(told, self._wait(wait_s))
 
@@ -191,7 +198,11 @@ def _first_event(machine: Machine[Any], event: str | None) -> str:
     if event in offered:
         return event
     begins = f"it begins with {' or '.join(offered)}" if offered else "no event of a caller begins it"
-    said = "name the event" if event is None else f"{event!r} does not begin a {machine.name}"
+    said = (
+        "name the event"
+        if event is None
+        else f"{event!r} does not begin an operation of kind {machine.name!r}"
+    )
     raise InvalidArgument(f"{said}: {begins}", code="INVALID_EVENT")
 
 
@@ -200,8 +211,8 @@ def _origin(machine: Machine[Any], event: str) -> str:
     told = {known.name: known.origin for known in machine.events if known.origin in ("caller", "operator")}
     if event not in told:
         raise InvalidArgument(
-            f"{event!r} is no event that a caller or an operator tells a {machine.name}; there are "
-            f"{', '.join(told) or '0 of them'}",
+            f"{event!r} is no event that a caller or an operator tells an operation of kind "
+            f"{machine.name!r}; there are {', '.join(told) or '0 of them'}",
             code="INVALID_EVENT",
         )
     return told[event]

@@ -33,7 +33,7 @@ class Malformed(ValueError):
 
 
 class Notes:
-    """What was set aside of one answer, each thing once and no more than NOTES_MAX of them."""
+    """The unreadable parts of one answer, each once, at most NOTES_MAX of them."""
 
     def __init__(self) -> None:
         self._notes: dict[str, None] = {}

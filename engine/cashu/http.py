@@ -42,13 +42,13 @@ from .port import (
 T = TypeVar("T")
 ITEMS_PER_REQUEST_MAX = 500  # mints take 1000
 ANSWER_BYTES = 64_000
-"""What an answer may bring besides its lists: a quote, an error."""
+"""Size limit of an answer without its lists: a quote, an error."""
 ITEM_BYTES = 1_000
-"""What one state or signature of an answer may bring on average."""
+"""Average size limit of one state or signature in an answer."""
 LIST_BYTES = 1_000_000
-"""What the lists of keysets, keys and abilities may bring."""
+"""Size limit of the lists of keysets, keys and abilities."""
 OVERHEAD_BYTES = 200_000
-"""What may come around a body: headers, chunk sizes, 1xx answers before it."""
+"""Size limit of everything around a body: headers, chunk sizes, 1xx answers before it."""
 # httpx raises these before the first byte of a request is written
 _NOTHING_SENT = (
     httpx.ConnectError,
@@ -202,7 +202,7 @@ class HttpMint:
         bytes_max: int,
         body: Secret | None = None,
     ) -> Answer[T]:
-        """One exchange: a GET, or with a body a POST. Whatever is raised in it is an answer, too."""
+        """One exchange: a GET, or with a body a POST. An exception in it is an answer, too."""
         content = None if body is None else body.reveal().encode("utf-8", "surrogatepass")
         with self._asked_lock:
             self._asked.put(mint_url.rstrip("/"), True)

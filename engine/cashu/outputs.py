@@ -43,7 +43,7 @@ def derived_outputs(seed: bytes, keyset_id: str, amounts: Sequence[int], counter
 
 
 def blinded(outputs: Sequence[Output]) -> tuple[BlindedMessage, ...]:
-    """What of the outputs may be shown to the mint."""
+    """The public part of the outputs, for the mint."""
     return tuple(BlindedMessage(output.id, output.amount, output.B_) for output in outputs)
 
 

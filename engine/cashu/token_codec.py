@@ -34,7 +34,7 @@ class InvalidToken(ValueError):
 
 @frozen
 class DecodedToken:
-    """What a token holds. Amounts in ``unit``. Keyset ids may be short until :func:`resolve_keysets`."""
+    """The content of a token. Amounts in ``unit``. Keyset ids may be short until :func:`resolve_keysets`."""
 
     mint_url: str
     unit: str

@@ -373,7 +373,7 @@ def _proof_state(data: object, notes: Notes) -> ProofState:
 
 
 def _readable(read: Callable[[], T]) -> T | None:
-    """What can be read, or None."""
+    """The value, or None when it cannot be read."""
     try:
         return read()
     except Malformed:

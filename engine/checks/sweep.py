@@ -31,7 +31,7 @@ EVERYBODY = "*"
 
 @frozen
 class SweepReport:
-    """What a sweep looked at and what it found. ``failed`` are the operations with discrepancies,
+    """The numbers and findings of a sweep. ``failed`` are the operations with discrepancies,
     ``known`` those of them that an open check had told of before."""
 
     operations: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 from attrs import frozen
@@ -17,17 +17,14 @@ from ..settings import Settings
 from ..tokens.ids import legacy_operation_hash
 from .draft import Draft
 from .evidence import Evidence
-from .own_data import stored_data
-
-if TYPE_CHECKING:
-    from .kinds import Kind
+from .own_data import OwnData, stored_data
 
 
 @frozen
 class EffectContext:
     """What an effect may look at."""
 
-    kind: Kind[Any]
+    kind: OwnData
     draft: Draft
     decision: Decision
     evidence: Evidence

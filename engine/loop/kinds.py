@@ -23,7 +23,7 @@ from .look import Look
 from .own_data import NoData, data_of
 
 if TYPE_CHECKING:
-    from ..checks.tally import KindChecks
+    from ..checks.documents import KindChecks
 
 F = TypeVar("F")
 
@@ -234,6 +234,12 @@ class Kinds:
         """Every machine of every kind and version, and that of tokens first: what a store is opened with."""
         return (TOKEN, *(machine for kind in self for machine in kind.machines))
 
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The states that a stored operation can be in, of every kind and version, sorted."""
+        machines = (machine for kind in self for machine in kind.machines)
+        return tuple(sorted({s.name for spec in machines for s in spec.states if s.kind != "pseudo"}))
+
     def named(self, name: str) -> Kind[Any]:
         """The kind of that name. KeyError if there is none."""
         return self._by_name[name]
@@ -255,6 +261,12 @@ class Kinds:
             return self._released(self.of(op), op.machine)
         except UnknownMachine as error:
             raise _unknown(op, str(error.args[0])) from None
+
+    def is_own(self, op: Operation) -> bool:
+        """Whether the operation is of a kind of the service's own: ``Engine.start`` starts it and
+        ``Engine.tell`` tells it what happened."""
+        kind = self._by_name.get(op.kind)
+        return kind is not None and not kind.started_by
 
     def knows(self, op: Operation) -> bool:
         """Whether this engine has the machine that the operation runs under. Only then can it be driven; it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from attrs import frozen
 from cattrs import Converter
@@ -15,6 +15,17 @@ from ...storage.secret import Secret
 from ..errors import InvalidArgument
 
 D = TypeVar("D")
+
+
+class OwnData(Protocol):
+    """A kind as far as its operations' own data are concerned."""
+
+    @property
+    def data(self) -> type:
+        """The class of the data."""
+
+    def data_of(self, op: Operation) -> Any:
+        """The operation's data, an instance of that class."""
 
 
 @frozen

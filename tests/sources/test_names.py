@@ -44,7 +44,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     },
     "held": {
         "what exploration found of a property": ("src/nutstate/cli/machines/explore.py",),
-        "the answer of a guard": ("src/nutstate/review/kit/explain.py",),
+        "the answer of a guard": ("src/nutstate/review/kit/explanation.py",),
     },
     "melt": {
         "the name of a child": ("engine/loop/children.py",),
@@ -83,7 +83,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "an outcome of step": (
             "diagrams/exports/promela.py", "diagrams/exports/rules.py", "diagrams/exports/scxml.py",
             "diagrams/exports/xstate.py", "src/nutstate/cli/machines/table.py",
-            "src/nutstate/review/kit/explain.py", "src/nutstate/review/kit/explain_text.py",
+            "src/nutstate/review/kit/explain.py", "src/nutstate/review/kit/explanation.py",
             "src/nutstate/review/kit/reading.py", "src/nutstate/review/lint/gaps.py",
         ),
         "the name of a line of the log": ("engine/loop/log.py",),
@@ -115,7 +115,8 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "engine/api/outcome.py",
             "engine/api/payments.py", "engine/api/recording.py", "engine/loop/new_operation.py",
             "src/nutstate/cli/demo.py", "src/nutstate/cli/melt.py", "src/nutstate/cli/operations.py",
-            "src/nutstate/cli/record.py", "src/nutstate/cli/render.py", "storage/mongo/codec.py",
+            "src/nutstate/cli/record.py", "src/nutstate/cli/render.py", "src/nutstate/cli/tell.py",
+            "storage/mongo/codec.py",
             "storage/mongo/rules.py",
         ),
     },

@@ -25,9 +25,7 @@ RIDDLES = re.compile(
 """Sentences whose subject is "what …" or "that …"; questions are none."""
 
 NOT_YET: tuple[str, ...] = (
-    "diagrams", "engine/api", "engine/audit", "engine/cashu", "engine/checks",
-    "engine/errors.py", "engine/loop", "engine/operations", "engine/ports.py", "engine/settings.py",
-    "engine/simulated", "engine/tokens", "src/nutstate/review", "storage",
+    "engine/api", "engine/loop", "engine/operations", "src/nutstate/review/explore", "storage",
 )  # fmt: skip
 """Files and folders that are still to be written anew. The list only shrinks."""
 

@@ -27,8 +27,8 @@ class Rule:
 
 @frozen
 class Finding:
-    """What a rule found. ``machine`` is its name, or empty when it is about all machines together;
-    ``where`` is a state, ``state + event``, or the id of an edge; ``fix`` is what to do about it."""
+    """The result of a rule. ``machine`` is its name, or empty for all machines together; ``where`` is a
+    state, ``state + event``, or the id of an edge; ``fix`` tells how to correct it."""
 
     code: str
     severity: Severity

@@ -269,7 +269,7 @@ def test_r475_a_funding_on_its_way_is_not_given_up_and_its_mint_is_not_asked(tmp
 
 def test_r476_a_discrepant_child_is_no_word_about_its_parent(tmp_path: Path) -> None:
     """R476: a check tells of a contradiction in an operation's documents; a child does not."""
-    from nutstate.engine.loop.discrepancy import told_of
+    from nutstate.engine.admission.discrepancy import told_of
 
     shop = Shop(tmp_path)
     asked = shop.approve(shop.ask())

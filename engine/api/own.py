@@ -18,8 +18,8 @@ from ..loop.children import Child, Children, child_id
 from ..loop.drive import Happened
 from ..loop.evidence import Evidence
 from ..loop.own_data import stored_data
-from ..tokens.ids import request_hash
 from ..recovery.command import operator_says
+from ..tokens.ids import request_hash
 from .handle import Handle
 from .outcome import outcome_of
 from .payments import Payments

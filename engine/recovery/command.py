@@ -11,14 +11,14 @@ from ...storage.errors import Conflict
 from ...storage.records import Operation
 from .. import arguments
 from ..errors import Refused
+from ..loop.drive import Happened, Run
+from ..loop.driver import TOO_OLD, Driver
+from ..loop.evidence import Evidence
 from ..settings import Settings
-from .drive import Happened, Run
-from .driver import TOO_OLD, Driver
-from .evidence import Evidence
 
 
 def operator_says(reason: object, operator: object) -> Evidence:
-    """What an operator says, and who that is. Codes OPERATOR_REASON_MISSING, INVALID_OPERATOR."""
+    """The operator's reason and name as evidence. Codes OPERATOR_REASON_MISSING, INVALID_OPERATOR."""
     return Evidence(operator_reason=arguments.reason(reason), operator=arguments.operator(operator))
 
 
@@ -92,6 +92,6 @@ def _looked(run: Run, event: str, said: Evidence, force: bool) -> Happened:
 
 
 def _saying(found: Evidence, said: Evidence) -> Evidence:
-    """What was found, with what the operator said."""
+    """The found evidence, with the operator's reason and name."""
     own = found.own if said.own is None else said.own
     return attrs.evolve(found, operator_reason=said.operator_reason, operator=said.operator, own=own)

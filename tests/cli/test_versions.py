@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 from nutstate import open_store
-from nutstate.storage import doctor as storage_doctor
 from nutstate.storage.records import Operation
+from nutstate.storage.rules.machines import Machines
 from tests.support.releases import ANOTHER, FIXTURES, GIFT, MELT_2, NEXT, SCHEMA_1, N, begun
 
 from .conftest import NPUB, Wallet
 from .test_recover import melting
+
+
+def has(monkeypatch: pytest.MonkeyPatch, machines: Machines) -> None:
+    """From here on the command line has these machines."""
+    monkeypatch.setattr(Machines, "of", classmethod(lambda cls, specs: machines))
 
 
 @pytest.fixture(params=[(MELT_2, NEXT), (GIFT, ANOTHER)], ids=["another version", "another name"])
@@ -85,8 +90,7 @@ def test_r412_a_changed_machine_is_told_in_a_sentence(
     """R412: the command line does not open the store, and the doctor says what is wrong with it."""
     from tests.support.releases import CHANGED
 
-    monkeypatch.setattr("nutstate._open_store.BUILT_IN", CHANGED)
-    monkeypatch.setattr(storage_doctor, "BUILT_IN", CHANGED)
+    has(monkeypatch, CHANGED)
     ran = wallet.run("history")
     assert ran.code == 1 and "MACHINE_CHANGED" in ran.err and "melt@1" in ran.err
     looked = wallet.run("doctor", "--fix", "--json").json
@@ -94,7 +98,7 @@ def test_r412_a_changed_machine_is_told_in_a_sentence(
         found for found in looked["findings"] if found["status"] == "error" and found["check"] == "machines"
     ]
     assert "melt@1" in error["text"] and not error["fixable"] and not looked["healthy"]
-    monkeypatch.setattr("nutstate._open_store.BUILT_IN", N)
+    has(monkeypatch, N)
     assert wallet.run("history").code == 0
 
 
@@ -104,8 +108,7 @@ def old(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> Path:
     wallet.file.unlink()
     shutil.copyfile(FIXTURES / "schema-1.db", wallet.file)
     wallet.file.chmod(0o600)
-    monkeypatch.setattr(storage_doctor, "BUILT_IN", SCHEMA_1)
-    monkeypatch.setattr("nutstate._open_store.BUILT_IN", SCHEMA_1)
+    has(monkeypatch, SCHEMA_1)
     return wallet.file
 
 

@@ -1,5 +1,5 @@
-"""R499: the files that a new kind of operation touches. A kind of a service: the service's own file. A kind of
-this package: its room under ``machines/``, its room under ``engine/operations/``, and a line in two lists."""
+"""R499: the files that a new kind of operation touches. A kind of a service: one file of the service. A kind
+of this package: its room under ``machines/`` and ``engine/operations/`` each, and a line in two lists."""
 
 from __future__ import annotations
 

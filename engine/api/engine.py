@@ -8,9 +8,9 @@ from ...storage.errors import page_of
 from ...storage.port import OperationQuery
 from .. import arguments
 from ..errors import InvalidArgument
-from ..loop.command import operator_says
 from ..loop.evidence import Evidence
 from ..operations.mint.follow_up import can_look_again
+from ..recovery.command import operator_says
 from ..tokens.coins import balance_of
 from .audit import Audits
 from .checks import Checks

@@ -11,13 +11,13 @@ from ...machines.spec import NONE, Machine
 from ...storage.errors import NutstateError
 from ...storage.records import Operation, Reason
 from .. import arguments
+from ..admission import new_operation
 from ..errors import InvalidArgument, Refused
-from ..loop import new_operation
 from ..loop.children import Child, Children, child_id
-from ..loop.command import operator_says
 from ..loop.drive import Happened
 from ..loop.evidence import Evidence
 from ..loop.own_data import stored_data
+from ..recovery.command import operator_says
 from .handle import Handle
 from .outcome import outcome_of
 from .payments import Payments

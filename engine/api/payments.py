@@ -9,9 +9,9 @@ from ...machines.melt.table import MELT
 from ...machines.mint.table import MINT
 from ...storage.records import Policy, Proof
 from .. import arguments
+from ..admission import new_operation
 from ..cashu.allowed import check_allowed
 from ..errors import Refused
-from ..loop import new_operation
 from ..loop.drive import Happened
 from ..loop.evidence import Evidence
 from ..operations.deposit.proofs import check_deposit, parse_token

@@ -28,9 +28,9 @@ class Room:
 
 ROOMS = (
     Room("machines", ("nutstate.machines",), frozenset({"machines"}), 99),
-    Room("review", ("nutstate.review",), frozenset({"machines"}), 85),
-    Room("storage", ("nutstate.storage",), frozenset({"storage", "contract"}), 92),
-    Room("engine", ("nutstate.engine",), frozenset({"engine", "acceptance", "contract"}), 90),
+    Room("review", ("nutstate.review",), frozenset({"machines"}), 90),
+    Room("storage", ("nutstate.storage",), frozenset({"storage", "contract"}), 88),
+    Room("engine", ("nutstate.engine",), frozenset({"engine", "acceptance", "contract"}), 88),
     Room("tools", ("nutstate.cli", "nutstate.diagrams"), frozenset({"cli", "diagrams"}), 90),
 )  # fmt: skip
 EVERYTHING = Room(

@@ -6,8 +6,8 @@ from ....machines.melt.table import MELT
 from ....storage.catalogue import MELT_FAILURE
 from ....storage.errors import NutstateError
 from ....storage.records import Operation
+from ...admission.rejected import rejected_error
 from ...errors import Refused
-from ...loop.rejected import rejected_error
 
 
 def cost_of(op: Operation) -> int | None:

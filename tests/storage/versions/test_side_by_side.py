@@ -5,7 +5,10 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from queue import SimpleQueue
 from typing import Any
 
 import attrs
@@ -13,7 +16,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, WriteError
 
-from nutstate import open_store
+from nutstate import Store, open_store
 from nutstate.machines.melt.table import MELT
 from nutstate.storage.batch import Batch
 from nutstate.storage.errors import InvalidBatch, StoreUnsupported
@@ -249,7 +252,9 @@ def test_r412_a_machine_in_a_file_is_sealed(tmp_path: Any, statement: str) -> No
 
 _OPEN = """
 import sys
-from nutstate import open_store
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from nutstate import Store, open_store
 from tests.support.releases import N, NEXT
 with open_store(sys.argv[1], machines={"N": N, "NEXT": NEXT}[sys.argv[2]]) as store:
     pass
@@ -344,3 +349,43 @@ def test_r414_without_create_a_newer_program_reads_and_says_what_it_cannot_write
             assert goes(new, op, "quoted", without).state == "quoted"
         after = {info["name"]: info["options"] for info in client.get_default_database().list_collections()}
         assert after == before
+
+
+@real
+def test_r413_rules_of_another_program_are_not_overruled_by_a_commit(fresh_database: str) -> None:
+    """R413: only rules of ours that lack a machine are set by a commit; the doctor tells of all others."""
+    with (
+        open_store(fresh_database, machines=NEXT) as store,
+        MongoClient[dict[str, Any]](fresh_database) as client,
+    ):
+        op = begun(store, MELT_2)
+        database = client.get_default_database()
+        database.command({"collMod": "operations", "validator": {"theirs": True}})
+        with pytest.raises(InvalidBatch):
+            goes(store, op, "quoted")
+        assert database.operations.options()["validator"] == {"theirs": True}
+
+
+@real
+def test_r413_commits_go_on_while_a_newer_program_opens(fresh_database: str) -> None:
+    """R413: rules that change under a program that commits all the time refuse none of its commits."""
+    told: SimpleQueue[str | Exception] = SimpleQueue()
+    stop = threading.Event()
+
+    def commit(store: Store) -> None:
+        try:
+            while not stop.is_set():
+                told.put(goes(store, begun(store, machines=N), "quoted", N).id)
+        except Exception as error:  # noqa: BLE001 - the test wants to see any
+            told.put(error)
+
+    with open_store(fresh_database, machines=N) as old, ThreadPoolExecutor(3) as pool:
+        for _ in range(3):
+            pool.submit(commit, old)
+        before = [told.get() for _ in range(5)]
+        open_store(fresh_database, machines=NEXT).close()
+        after = [told.get() for _ in range(15)]
+        stop.set()
+        for name in (*before, *after):
+            assert isinstance(name, str), name
+            assert old.operation(name) is not None

@@ -12,12 +12,12 @@ from attrs import define
 from ...storage.errors import CorruptRecord, NutstateError, Page, StorageError, page_of
 from ...storage.port import Store, TakeLease
 from ...storage.records import Operation
+from ..loop.asking import Heard
+from ..loop.drive import Happened, Run
+from ..loop.driver import Driver
+from ..loop.failures import failed
 from ..ports import Clock
 from ..settings import Settings
-from .asking import Heard
-from .drive import Happened, Run
-from .driver import Driver
-from .failures import failed
 
 SWEEP_MAX = 10_000
 FAR_FUTURE = 2**62

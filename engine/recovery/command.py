@@ -11,10 +11,10 @@ from ...storage.errors import Conflict
 from ...storage.records import Operation
 from .. import arguments
 from ..errors import Refused
+from ..loop.drive import Happened, Run
+from ..loop.driver import TOO_OLD, Driver
+from ..loop.evidence import Evidence
 from ..settings import Settings
-from .drive import Happened, Run
-from .driver import TOO_OLD, Driver
-from .evidence import Evidence
 
 
 def operator_says(reason: object, operator: object) -> Evidence:

@@ -11,13 +11,13 @@ from ...storage.errors import Conflict, Duplicate
 from ...storage.port import Store
 from ...storage.records import DedupRecord, Operation
 from ..errors import InvalidArgument, Refused
+from ..loop.drive import Happened, NotYet, Run
+from ..loop.driver import Driver
+from ..loop.evidence import Evidence
 from ..ports import Clock
+from ..recovery.recovery import Recovery
 from ..settings import Settings
 from . import new_operation
-from .drive import Happened, NotYet, Run
-from .driver import Driver
-from .evidence import Evidence
-from .recovery import Recovery
 from .rejected import quote_not_ours_reason
 from .waiting import Waiting
 

@@ -147,6 +147,8 @@ class Payments(Core):
             parent_id=parent_id,
             bound={name: value for name, value in said.items() if value is not None},
         )
+        if parent_id is not None:
+            return self._handle(self._admission.melt_child(op, decoded.expires_at))
         return self._handle(self._admission.melt(op, decoded.expires_at, on_duplicate, wait))
 
     # -- funding ---------------------------------------------------------------------------------

@@ -81,9 +81,10 @@ class Outside:
 
 
 def _looked(run: Run, event: str, said: Evidence, force: bool) -> Happened:
-    """The operator's event with what the kind asks of the mint before it, or a better event that it found."""
+    """The operator's event with what the kind asks of the mint before it, or a better event that it found.
+    For an event without an edge in the state, no mint is asked."""
     look = run.kind.operator_looks.get(event)
-    if look is None:
+    if look is None or (run.operation.state, event) not in run.draft.machine.cells:
         return Happened(event, said)
     found = look(run, force)
     if isinstance(found, Happened):

@@ -18,7 +18,7 @@ from ..settings import Settings
 
 
 def operator_says(reason: object, operator: object) -> Evidence:
-    """What an operator says, and who that is. Codes OPERATOR_REASON_MISSING, INVALID_OPERATOR."""
+    """The operator's reason and name as evidence. Codes OPERATOR_REASON_MISSING, INVALID_OPERATOR."""
     return Evidence(operator_reason=arguments.reason(reason), operator=arguments.operator(operator))
 
 

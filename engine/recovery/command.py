@@ -93,6 +93,7 @@ def _looked(run: Run, event: str, said: Evidence, force: bool) -> Happened:
 
 
 def _saying(found: Evidence, said: Evidence) -> Evidence:
-    """The found evidence, with the operator's reason and name."""
-    own = found.own if said.own is None else said.own
+    """The evidence that the look found, with the operator's words. Own evidence of the look wins: an operator
+    must not say in its place what the mint answered."""
+    own = said.own if found.own is None else found.own
     return attrs.evolve(found, operator_reason=said.operator_reason, operator=said.operator, own=own)

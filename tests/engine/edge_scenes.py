@@ -146,7 +146,7 @@ def says(state: str) -> Scene:
 
 
 def unclear(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    """The mint names a state nobody knows; in ``unknown`` it is news only if it was not told before."""
+    """The mint names an unknown state; in ``unknown`` it is news only if it was not told before."""
     if edge.source == "unknown":
         run.draft.set(reason=None)
     return Evidence(quote=quote(run, "UNKNOWN"), reason=Reason("MINT_STATE_UNKNOWN", "the mint says FAILED"))
@@ -401,7 +401,7 @@ def recorded(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 
 def every_selection(run: Run) -> Selection:
-    """The sources of :func:`unspent_selection` whoever holds them now."""
+    """The sources of :func:`unspent_selection`, free or held."""
     first, second = (run.store.token(f"tx_deposit_{n}_deposit") for n in (1, 2))
     assert first is not None and second is not None
     return Selection((Chosen(first, first.proofs[:2]), Chosen(second, second.proofs)), 0)

@@ -1,4 +1,4 @@
-"""What the engine raises: ``Refused`` (the caller can mend it) and ``MintError`` (the mint said no)."""
+"""The errors of the engine: ``Refused`` (the caller can correct it) and ``MintError`` (the mint refused)."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def refusal_error(refusals: Iterable[Refusal], **details: Any) -> Refused:
     found = tuple(refusals)
     first = found[0] if found else Refusal("UNDEFINED_TRANSITION", "the machine has no such transition here")
     return Refused(
-        f"refused: {first.sentence}",
+        first.sentence,
         code=first.code,
         refusals=[refusal.code for refusal in found],
         **details,

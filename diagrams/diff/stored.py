@@ -8,7 +8,7 @@ from typing import Any
 from ...machines.spec import Action, Effect, Event, Guard, Machine, Refuse, State, Transition
 
 Stored = Mapping[str, Any]
-"""What ``Machine.as_data`` gave, now or long ago."""
+"""The result of ``Machine.as_data``, of now or of long ago."""
 
 
 class NotAMachine(ValueError):
@@ -32,6 +32,7 @@ def whole(stored: object) -> dict[str, Any]:
         ]
         found["action_words"] = [{**_ACTION, **a, "name": a["name"]} for a in stored.get("action_words", ())]
         found["effect_words"] = [{**_EFFECT, **e, "name": e["name"]} for e in stored.get("effect_words", ())]
+        found.pop("content_hash", None)  # what `machines export` adds: the hash of the rest
         machine_of(found)
     except KeyError as error:
         raise NotAMachine(f"not the data of a machine: {error} is missing") from None
@@ -42,7 +43,10 @@ def whole(stored: object) -> dict[str, Any]:
 
 def machine_of(stored: Stored) -> Machine[Any]:
     """The declaration the data tells; ``as_data`` of it is the same data again."""
-    guards = {g["name"]: Guard[Any](g["name"], g["sentence"], g["code"], _unasked) for g in stored["guards"]}
+    guards = {
+        g["name"]: Guard[Any](g["name"], g["sentence"], g["code"], _unasked, g["says_no"])
+        for g in stored["guards"]
+    }
     known = {state["name"] for state in stored["states"]}
     for edge in stored["transitions"]:
         for end in (edge["source"], edge["dest"]):
@@ -101,5 +105,5 @@ _STATE: Stored = {
 _EVENT: Stored = {"meaning": "", "origin": "engine"}
 _ACTION: Stored = {"sentence": "", "reads_only": False, "asks_no_mint": False}
 _EFFECT: Stored = {"sentence": "", "level": "HIGH"}
-_GUARD: Stored = {"sentence": "", "code": ""}
+_GUARD: Stored = {"sentence": "", "code": "", "says_no": ""}
 _TRANSITION: Stored = {"requires": [], "forbids": [], "effects": [], "reason": ""}

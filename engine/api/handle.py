@@ -1,15 +1,17 @@
-"""What callers hold: an operation as it was last read, how it stands, and how to read it again."""
+"""Handles, which the calls return: an operation as it was last read, its outcome, and the way to read it
+again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import attrs
 from attrs import frozen
 
 from ...machines.token.states import BALANCES, RESERVED, STRANDED, UNSPENT
 from ...machines.token.table import STATUS_OF_STATE, TOKEN
+from ...storage.port import Store
 from ...storage.records import AuditRecord, Operation, Reason
 from ...storage.secret import Secret
 from ..audit.verify import records_of
@@ -18,15 +20,22 @@ from ..loop.effect_context import inputs_total_of
 from ..loop.kinds import Kinds
 from .outcome import insist_on_paid, outcome_of
 
-if TYPE_CHECKING:
-    from .core import Core
+
+class Source(Protocol):
+    """Where handles come from: the engine."""
+
+    store: Store
+    kinds: Kinds
+
+    def operation(self, operation_id: str) -> Handle:
+        """The operation as it is now."""
 
 
 @frozen(eq=False)
 class Handle:
     """An operation at one moment. Amounts are in ``unit``; :meth:`refresh` reads it again."""
 
-    _engine: Core
+    _engine: Source
     record: Operation
 
     def __repr__(self) -> str:
@@ -54,7 +63,7 @@ class Handle:
 
     @property
     def amount(self) -> int:
-        """What is paid (melt), issued (mint) or handed in (deposit)."""
+        """The amount that is paid (melt), issued (mint) or handed in (deposit)."""
         return self.record.amount
 
     @property
@@ -87,7 +96,8 @@ class Handle:
     def raise_unless_paid(self) -> Handle:
         """This handle if ``outcome`` is ``paid``; else the typed error that says how it stands: NotPaid (code
         NOT_PAID), StillOpen (OUTCOME_OPEN) or NeedsPerson (OUTCOME_PARKED), each with ``operation_id``."""
-        return insist_on_paid(self)
+        insist_on_paid(self.record, self.outcome)
+        return self
 
     @property
     def fee_reserve(self) -> int:
@@ -101,13 +111,13 @@ class Handle:
 
     @property
     def lightning_fee(self) -> int | None:
-        """What Lightning really cost; None until the change is known."""
+        """The Lightning fee that was paid; None until the change is known."""
         return self.record.payment.lightning_fee if self.record.payment else None
 
     @property
     def cost(self) -> int | None:
-        """What the wallet lost to fees, in every end: Lightning and input fee of a payment, the mint's fee
-        for taking unpaid inputs back (the fence); None until that is known. What was given up is ``loss``:
+        """The wallet's loss to fees, in every end: Lightning and input fee of a payment, the mint's fee for
+        taking unpaid inputs back (the fence); None until it is known. ``loss`` is the amount given up:
         balance before = balance after + amount (if paid) + cost + loss."""
         return self._engine.kinds.cost_of(self.record)
 
@@ -243,8 +253,8 @@ class Balance:
         return tuple(sorted({unit for _, unit in self.by_wallet}))
 
     def owned(self, unit: str | None = None, mint_url: str | None = None) -> int:
-        """What the user owns, in one unit, over all mints or at one: everything but what is spent. Without a
-        unit the only one there is. Code MIXED_UNITS."""
+        """The user's money in one unit, over all mints or at one, without spent money. Without ``unit`` the
+        wallet must hold one unit only. Code MIXED_UNITS."""
         return owned_of(self._states(unit, mint_url))
 
     def legacy(self, unit: str | None = None, mint_url: str | None = None) -> dict[str, int]:
@@ -278,7 +288,7 @@ class Balance:
 
 
 def owned_of(states: Iterable[Mapping[str, int]]) -> int:
-    """What of these amounts by state is not spent. All amounts are of one unit."""
+    """The sum of these amounts without spent ones, by state. All amounts are of one unit."""
     return sum(
         amount for amounts in states for state, amount in amounts.items() if TOKEN.state(state).kind == "live"
     )

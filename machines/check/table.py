@@ -1,4 +1,4 @@
-"""The check machine: what a look at stored documents or proofs found, in one step."""
+"""The check machine: the result of a look at stored documents or proofs, in one step."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from ..spec import NONE, Event, Machine, State, edges
 from . import guards as g
 from .facts import CheckFacts
 from .words import EFFECTS
+
+DISCREPANT, RESOLVED = "discrepant", "resolved"
+"""A contradiction that waits for a person, of this machine and of others; and one that a person settled."""
 
 CHECK: Machine[CheckFacts] = Machine(
     name="check",
@@ -16,15 +19,15 @@ CHECK: Machine[CheckFacts] = Machine(
     states=(
         State(NONE, "does not exist yet", kind="pseudo"),
         State("clean", "everything agreed", kind="final", group="final", absorbs=("recover",), ends="good"),
-        State("corrected", "what the mint calls spent is marked spent", kind="final", group="final",
+        State("corrected", "proofs that the mint calls SPENT are marked spent", kind="final", group="final",
               absorbs=("recover",), ends="good"),
-        State("discrepant", "documents contradict one another; a person must look", kind="parked", group="parked",
+        State(DISCREPANT, "documents contradict one another; a person must look", kind="parked", group="parked",
               absorbs=("recover",)),
-        State("resolved", "an operator settled the contradiction", kind="final", group="final",
+        State(RESOLVED, "an operator settled the contradiction", kind="final", group="final",
               absorbs=("recover", "resolve"), ends="good"),
         State("retried", "an operator made stranded coins spendable again", kind="final", group="final",
               absorbs=("recover",), ends="good"),
-        State("collected", "a payment that was given up ended after all; what came back is ours", kind="final",
+        State("collected", "a payment that was given up ended after all; its returned value is ours", kind="final",
               group="final", absorbs=("recover",), ends="good"),
         State("written_off", "an operator gave stranded coins up as lost", kind="final", group="final",
               absorbs=("recover",), ends="lost"),
@@ -53,6 +56,6 @@ CHECK: Machine[CheckFacts] = Machine(
                effects=("drop_stranded", "record_reason", "record_loss", "alarm"), reason="an operator calls them lost"),
         *edges("7", "found_paid", NONE, "collected", requires=(g.operator_gave_reason, g.paid_after_all),
                effects=("correct_spent", "store_late_change", "record_reason", "alarm"),
-               reason="what it cost is spent, what came back is ours"),
+               reason="its cost is spent, its returned value is ours"),
     ),
 )  # fmt: skip

@@ -29,6 +29,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "diagrams/sketch.py", "diagrams/svg/draw.py",
         ),
         "the field that holds the code of an alarm": ("engine/api/handle.py", "engine/loop/log.py"),
+        "a function that own kinds share": ("src/nutstate/kinds.py",),
     },
     "check": {
         "the command `diagrams check`": ("src/nutstate/cli/diagrams.py",),
@@ -43,9 +44,10 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     },
     "held": {
         "what exploration found of a property": ("src/nutstate/cli/machines/explore.py",),
-        "the answer of a guard": ("src/nutstate/review/kit/explain.py",),
+        "the answer of a guard": ("src/nutstate/review/kit/explanation.py",),
     },
     "melt": {
+        "the name of a child": ("engine/loop/children.py",),
         "a call of the mint": (
             "engine/loop/asking.py", "engine/loop/timing.py", "engine/simulated/faults.py",
             "engine/simulated/mint.py", "src/nutstate/cli/demo.py",
@@ -57,7 +59,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "engine/simulated/mint.py",
         ),
         "the mint itself: a row, a column, an option or a field": (
-            "diagrams/page/trail.py", "engine/api/report.py", "engine/cashu/token_codec.py",
+            "diagrams/page/trail.py", "engine/api/report.py", "engine/cashu/coins/token_codec.py",
             "src/nutstate/cli/checks.py", "src/nutstate/cli/context.py", "src/nutstate/cli/demo_report.py",
             "src/nutstate/cli/operations.py", "src/nutstate/cli/render.py", "src/nutstate/cli/stranded.py",
             "src/nutstate/cli/wallet.py",
@@ -68,22 +70,27 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         ),
     },
     "paid": {
-        "an outcome, and the field that tells it": ("engine/api/handle.py", "engine/api/outcome.py"),
+        "an outcome, and the field that tells it": (
+            "engine/api/handle.py", "engine/api/outcome.py", "engine/loop/children.py",
+        ),
         "the outcome in words": ("src/nutstate/cli/render.py",),
-        "a field of the mint's answer": ("engine/cashu/wire.py",),
+        "a field of the mint's answer": ("engine/cashu/wire/bodies.py",),
         "a payment of the demo's network": ("src/nutstate/cli/demo.py",),
     },
     "pending": {"a payment of the demo's network that hangs": ("src/nutstate/cli/demo.py",)},
+    "record_reason": {"a function that own kinds share": ("src/nutstate/kinds.py",)},
     "refused": {
         "an outcome of step": (
             "diagrams/exports/promela.py", "diagrams/exports/rules.py", "diagrams/exports/scxml.py",
             "diagrams/exports/xstate.py", "src/nutstate/cli/machines/table.py",
-            "src/nutstate/review/kit/explain.py", "src/nutstate/review/kit/explain_text.py",
+            "src/nutstate/review/kit/explain.py", "src/nutstate/review/kit/explanation.py",
             "src/nutstate/review/kit/reading.py", "src/nutstate/review/lint/gaps.py",
         ),
         "the name of a line of the log": ("engine/loop/log.py",),
         "a word in the text of a network error": ("storage/mongo/doctor_url.py",),
     },
+    "rejected": {"the words of an error": ("engine/admission/rejected.py",)},
+    "restart_patience": {"a function that own kinds share": ("src/nutstate/kinds.py",)},
     "retried": {"the word of a command": ("src/nutstate/cli/stranded.py",)},
     "settled": {"whether the schema of a file is complete": ("storage/sqlite/file.py",)},
     "stranded": {
@@ -92,7 +99,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     },
     "token": {
         "an entity of the audit trail": ("engine/api/audit.py",),
-        "a field that holds money as text": ("engine/audit/sanitise.py", "engine/cashu/token_codec.py"),
+        "a field that holds money as text": ("engine/audit/sanitise.py", "engine/cashu/coins/token_codec.py"),
         "a column or an argument": ("src/nutstate/cli/checks.py", "src/nutstate/cli/wallet.py"),
     },
     "unknown": {
@@ -100,13 +107,16 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "src/nutstate/cli/doctor.py", "storage/doctor.py", "storage/mongo/doctor.py",
             "storage/mongo/doctor_server.py", "storage/sqlite/doctor.py",
         ),
+        "a commit of which the caller does not learn": ("storage/testing/records.py",),
     },
     "unpaid": {
+        "an outcome": ("engine/api/own.py", "engine/loop/children.py"),
         "how an operation ends": (
             "engine/api/outcome.py",
-            "engine/api/payments.py", "engine/api/recording.py", "engine/loop/new_operation.py",
+            "engine/api/payments.py", "engine/api/recording.py", "engine/admission/new_operation.py",
             "src/nutstate/cli/demo.py", "src/nutstate/cli/melt.py", "src/nutstate/cli/operations.py",
-            "src/nutstate/cli/record.py", "src/nutstate/cli/render.py", "storage/mongo/codec.py",
+            "src/nutstate/cli/record.py", "src/nutstate/cli/render.py", "src/nutstate/cli/tell.py",
+            "storage/mongo/codec.py",
             "storage/mongo/rules.py",
         ),
     },
@@ -114,18 +124,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
 """Words that are also names, and mean something else in these files. By word, meaning and files."""
 
 NOT_YET: Mapping[str, str] = {
-    "engine/loop/command.py": "the last look of an operator's command becomes a hook of the kind",
-    "engine/loop/draft.py": "tokens",
-    "engine/loop/drive.py": "how long a drive waits becomes a hook of the kind",
-    "engine/loop/driver.py": "facets, and the tokens that a kind holds",
-    "engine/loop/effect_context.py": "tokens",
-    "engine/loop/facts.py": "the facts of each kind move into its room",
-    "engine/loop/recovery.py": "facets",
     "src/nutstate/review/explore": "a model of the machines by hand, to be replaced by the real actions",
-    "storage/mongo/read.py": "token states in queries",
-    "storage/mongo/rules.py": "token states in validators",
-    "storage/rules/batch.py": "token states",
-    "storage/testing/records.py": "valid records of tests",
 }
 """Files and folders that still name what they should ask for, and what becomes of it. It only shrinks."""
 

@@ -1,9 +1,9 @@
-"""What a check adds to the checks of a reconciliation."""
+"""The checks that an operation of kind check adds to a reconciliation."""
 
 from __future__ import annotations
 
-from ...checks.documents import Documents
-from ...checks.tally import KindChecks, Tally
+from ...checks.documents import Documents, KindChecks
+from ...checks.tally import Tally
 
 
 def _sums(tally: Tally, docs: Documents) -> None:

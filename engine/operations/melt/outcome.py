@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from ....machines.melt.table import MELT
 from ....storage.catalogue import MELT_FAILURE
+from ....storage.errors import NutstateError
 from ....storage.records import Operation
+from ...admission.rejected import rejected_error
+from ...errors import Refused
 
 
 def cost_of(op: Operation) -> int | None:
-    """What the wallet lost to fees: Lightning and input fee of a payment, the mint's fee for the fence. None
-    until that is known."""
+    """The wallet's loss to fees: Lightning and input fee of a payment, the mint's fee for the fence. None
+    until it is known."""
     if op.payment is not None:
         fee = op.payment.lightning_fee
         return None if fee is None else fee + op.input_fee
@@ -24,3 +27,10 @@ def alarm_of(op: Operation) -> str | None:
     """CRITICAL_MELT_FAILURE when the payment is proven or possible: its request may have been sent, or the
     caller recorded that it paid."""
     return MELT_FAILURE if op.payment is not None or op.sent_at is not None else None
+
+
+def raises(op: Operation) -> NutstateError | None:
+    """QUOTE_EXPIRED, or the stored reason of a refusal: the payment ended before anything was sent."""
+    if op.state == "expired":
+        return Refused("the quote expired before anything was sent", code="QUOTE_EXPIRED", operation_id=op.id)
+    return rejected_error(op) if op.state == "rejected" else None

@@ -196,7 +196,9 @@ class Draft:
             "unit": after.unit,
             "token_hash": token_hash(changed),
         }
-        self._record(self.token_machine, decision, token_entity(after.transaction_id), changed.version, now, data)
+        self._record(
+            self.token_machine, decision, token_entity(after.transaction_id), changed.version, now, data
+        )
         self._tokens[after.transaction_id] = changed
 
     # -- the commit ------------------------------------------------------------------------------

@@ -1,13 +1,28 @@
-"""Tables with one planted fault each, and where the exploration must find it."""
+"""Tables, and code of kinds, with one planted fault each, and where the exploration must find it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import attrs
 from attrs import frozen
 
+from nutstate.engine.cashu.port import Failure, ProofState
+from nutstate.engine.loop.drive import Result, Run
+from nutstate.engine.loop.effect_context import EffectContext
+from nutstate.engine.loop.kinds import Kind, Kinds
+from nutstate.engine.operations.built_in import BUILT_IN
+from nutstate.engine.operations.melt import find_fence as find_fence_module
+from nutstate.engine.operations.melt import pay as pay_module
+from nutstate.engine.operations.melt import quote as quote_module
+from nutstate.engine.operations.melt.facts import melt_facts
+from nutstate.engine.operations.melt.kind import MELT_KIND
+from nutstate.engine.operations.mint import actions as mint_actions
+from nutstate.engine.operations.mint.kind import MINT_KIND
 from nutstate.machines import MELT, MINT, TOKEN
 from nutstate.machines.melt import guards as melt_guards
 from nutstate.machines.mint import guards as mint_guards
@@ -171,3 +186,73 @@ PLANTED = (
     mint("lapsed forgets a late payment",
          deaf(without(MINT, "13.too_old.lapsed"), "4.invoice_paid.lapsed", "lapsed", "invoice_paid"), "issue", "I11"),
 )  # fmt: skip
+
+
+# -- faults in the code of the kinds -----------------------------------------------------------------------
+
+
+def coded(name: str, kind: Kind[Any], setting: str, *finds: str) -> Planted:
+    others = (other for other in BUILT_IN if other.name != kind.name)
+    return Planted(name, Tables(kinds=Kinds(kind, *others)), setting, finds)
+
+
+def other_effect(kind: Kind[Any], name: str, effect: Callable[[EffectContext], None]) -> Kind[Any]:
+    assert name in kind.effects
+    return attrs.evolve(kind, effects={**kind.effects, name: effect})
+
+
+def other_action(kind: Kind[Any], name: str, action: Callable[[Run], Result]) -> Kind[Any]:
+    assert name in kind.actions
+    return attrs.evolve(kind, actions={**kind.actions, name: action})
+
+
+def over(kind: Kind[Any], module: ModuleType, name: str, value: Any) -> Kind[Any]:
+    """The kind whose actions and looks find something else under a name of this module."""
+    real = getattr(module, name)
+
+    def wrapped(code: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            with patch.object(module, name, partial(value, real)):
+                return code(*args)
+
+        return call
+
+    return attrs.evolve(
+        kind,
+        actions={word: wrapped(code) for word, code in kind.actions.items()},
+        operator_looks={word: wrapped(code) for word, code in kind.operator_looks.items()},
+    )
+
+
+def nothing(context: EffectContext) -> None:
+    """An effect that was forgotten."""
+
+
+def fails(run: Run) -> Result:
+    raise ZeroDivisionError(run.operation.state)
+
+
+def believes_unpaid(real: Callable[[Run], Any], run: Run) -> Any:
+    states = real(run)
+    return states if isinstance(states, Failure) else tuple(ProofState(one.Y, "UNSPENT") for one in states)
+
+
+PLANTED_IN_CODE = (
+    coded("store_change stores nothing", other_effect(MELT_KIND, "store_change", nothing), "pay", "I12", "I11"),
+    coded("spend_inputs forgets the inputs", other_effect(MELT_KIND, "spend_inputs", nothing), "pay", "I4"),
+    coded("take_claim claims nothing", other_effect(MELT_KIND, "take_claim", nothing), "same-invoice", "I3"),
+    coded("issue_token stores no proofs", other_effect(MINT_KIND, "issue_token", nothing), "issue", "I12", "I2"),
+    coded("the facts call every send long ago",
+          attrs.evolve(MELT_KIND, facts=lambda look: attrs.evolve(melt_facts(look), since_last_send_ms=1_000)),
+          "trust", "I10", "I4"),
+    coded("the inputs are not asked, but called UNSPENT",
+          over(MELT_KIND, pay_module, "ask_inputs", believes_unpaid), "trust", "I10", "I4"),
+    coded("nobody asks for the signatures on a fence",
+          over(MELT_KIND, find_fence_module, "alive", lambda real, op: ()), "release", "I11", "I12"),
+    coded("outputs of an earlier generation are forgotten",
+          over(MINT_KIND, mint_actions, "_generations", lambda real, op: real(op)[:1]), "stuck-issue", "I12", "I11"),
+    coded("a melt is prepared without blanks",
+          over(MELT_KIND, quote_module, "blanks_needed", lambda real, *args: 0), "pay", "I6"),
+    coded("an action that fails", other_action(MELT_KIND, "collect_change", fails), "pay", "I8"),
+)  # fmt: skip
+"""Faults in actions, effects and facts: the tables are as they should be."""

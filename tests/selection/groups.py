@@ -64,7 +64,10 @@ _RULES = ("machines", "src/nutstate/review", "tests/machines")
 MEMORY = Group("memory", "engine, acceptance and real mint again on the store in memory", 5)
 MONGODB = Group("mongodb", "engine and acceptance tests again on a real MongoDB", 5)
 MUTANT = Group("mutants", "small mistakes in the tables, each of which must be noticed", 4, _RULES)
-EXPLORED = Group("exploration", "the long explorations and the faults planted in them", 4, _RULES)
+EXPLORED = Group(
+    "exploration", "the long explorations and the faults planted in them", 4,
+    (*_RULES, "engine/loop", "engine/operations"),
+)  # fmt: skip
 ORACLE = Group(
     "oracles", "foreign programs that run the exports", 4,
     ("machines", "diagrams", "tests/diagrams/oracles", "tests/diagrams/test_export_promela.py",

@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 import click
 
+from ...engine.errors import KindInvalid
 from ...machines.melt.table import MELT
 from ...machines.mint.table import MINT
-from ...machines.registry import latest
 from ...machines.token.table import TOKEN
 from ...review.explore import (
     BIG,
@@ -100,8 +100,8 @@ def explore_worlds(
 ) -> int:
     """Explore token x operation x mint answers x crash for small configurations.
 
-    The real tables decide; store, mint, network and time around them are a model. The invariants are asked
-    in every reached state. The exit code is 1 when one breaks.
+    The real tables decide and the real actions and effects run; store, mint, network and time around them are
+    a model. The invariants are asked in every reached state. The exit code is 1 when one breaks.
     """  # fmt: skip
     out, tables = Output(as_json), _tables(origin)
     if source is not None:
@@ -114,10 +114,7 @@ def explore_worlds(
         for setting in settings:
             working.now(f"exploring {setting.name}")
             started = time.monotonic()
-            try:
-                found.append((explore(setting, states_max), time.monotonic() - started))
-            except (ValueError, KeyError) as error:
-                raise click.UsageError(f"{setting.name}: {error.args[0]}") from None
+            found.append((explore(setting, states_max), time.monotonic() - started))
     broken = [item for item, _ in found if item.violation is not None]
     if target is not None and broken:
         try:
@@ -129,11 +126,13 @@ def explore_worlds(
 
 
 def _tables(origin: str | None) -> Tables:
-    named = {m.name: m for m in available(origin) if m.name in _MODELLED} if origin else {}
+    named = [m for m in available(origin) if m.name in _MODELLED] if origin else []
     if origin and not named:
         raise click.UsageError(f"--from: {origin!r} holds no machine named {', '.join(_MODELLED)}")
-    token, melt, mint = (named.get(name) or latest(name) for name in (TOKEN.name, MELT.name, MINT.name))
-    return Tables(token=token, melt=melt, mint=mint)
+    try:
+        return Tables().under(*named)
+    except KindInvalid as error:
+        raise click.UsageError(f"--from: {error.message}") from None
 
 
 def _settings(kinds: Sequence[str], wanted: Sequence[str], big: bool) -> list[Setting]:

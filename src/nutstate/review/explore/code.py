@@ -1,10 +1,10 @@
 """The engine's own code, run for one step of one operation: actions, effects, facts and the last looks of
-operators, as the kinds declare them. What a step gives is remembered, so that it runs once for everything that
-it can see: a tree of questions and answers for each document.
+operators, as the kinds declare them. A tree of questions and answers for each document remembers what a step
+gives, so that the code runs once for all worlds that look the same to it.
 
-Only two things stand in for the engine: a drive that commits after every event (:class:`_Driver` is its
-real one, asked for one event at a time), and the reconciliation, which reads the audit trail; here it adds up what
-its kind adds up, and nothing else."""
+Two things stand in for the engine. The drive commits after every event: :class:`_Driver` is the real one,
+asked for one event at a time. The reconciliation reads the audit trail, which the model does not keep: here
+it adds up what its kind adds up, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any, NamedTuple, cast
 import attrs
 from attrs import define, field
 
+from ...engine.admission.new_operation import new_operation
 from ...engine.cashu.keysets import Keysets
 from ...engine.cashu.port import MintPort, MintQuote
+from ...engine.checks.documents import NO_CHECKS
 from ...engine.checks.documents import Documents as Checked
-from ...engine.checks.tally import NO_CHECKS, Tally
+from ...engine.checks.tally import Tally
 from ...engine.loop.draft import Draft
 from ...engine.loop.drive import CommitFirst, Happened, Pause, Result, Run
 from ...engine.loop.driver import Driver
 from ...engine.loop.evidence import Evidence
-from ...engine.loop.kinds import Kind
-from ...engine.loop.new_operation import new_operation
 from ...engine.settings import Settings
 from ...machines.spec import Decision, Machine
 from ...storage.batch import IndexMove
@@ -43,9 +43,10 @@ OWNER, MINT_URL = "npub", "https://mint.example"
 
 
 class Outcome(NamedTuple):
-    """What a step gave. ``said`` is what the table made of the event (accepted, absorbed, refused, undefined),
-    ``pause`` (nothing to decide now) or ``no`` (an operator is refused). When it was accepted, ``op`` and
-    ``tokens`` are what it writes. ``broken`` says that it cannot be committed at all."""
+    """What a step gave. ``said`` is what the table made of the event (accepted, absorbed, refused,
+    undefined), ``pause`` (nothing to decide now) or ``no`` (an operator is refused). When it was accepted,
+    ``op`` and ``tokens`` are what it writes, ``born`` the ids of new tokens. ``broken`` says that it cannot
+    be committed at all."""
 
     said: str
     event: str = ""
@@ -140,7 +141,9 @@ STAND_INS: Mapping[str, Callable[[Run], Result]] = {"reconcile": _adds_up}
 
 
 @lru_cache(maxsize=8)
-def code_of(tables: Tables, plans: tuple[Plan, ...], limits: tuple[int, int, int], closes: bool, restarts: bool) -> Code:
+def code_of(
+    tables: Tables, plans: tuple[Plan, ...], limits: tuple[int, int, int], closes: bool, restarts: bool
+) -> Code:
     """The code for settings that have all of this in common: what it gave is remembered for all of them."""
     return Code(tables, plans, limits, closes, restarts)
 
@@ -155,18 +158,24 @@ class Code:
     """Runs the engine's code for a setting."""
 
     def __init__(
-        self, tables: Tables, plans: tuple[Plan, ...], limits: tuple[int, int, int], closes: bool, restarts: bool
+        self,
+        tables: Tables,
+        plans: tuple[Plan, ...],
+        limits: tuple[int, int, int],
+        closes: bool,
+        restarts: bool,
     ) -> None:
         self.tables, self.plans, self._closes, self._restarts = tables, plans, closes, restarts
         retries, fences, outputs = limits
         self.documents = Documents(attempts_max=retries + 1, refusals_max=int(outputs > 1))
         self._settings = Settings(
             settle_window_s=1, refusal_window_s=1, change_window_s=1, issue_retry_s=1, issue_retry_max_s=1,
-            post_open_max_s=0, unknown_age_max_h=1, watch_window_h=1, late_payment_watch_h=1, issue_blocked_max_h=1,
-            hold_max_h=1, retries_max=retries, issue_tries_max=retries + 1, fence_generations_max=fences,
+            post_open_max_s=0, unknown_age_max_h=1, watch_window_h=1, late_payment_watch_h=1,
+            issue_blocked_max_h=1, hold_max_h=1,
+            retries_max=retries, issue_tries_max=retries + 1, fence_generations_max=fences,
             issue_refusals_max=1 if outputs > 1 else 1000, issue_generations_max=max(1, outputs - 1),
         )  # fmt: skip
-        self._kinds = tables.kinds_with(STAND_INS)
+        self.kinds = tables.kinds_with(STAND_INS)
         self._trees: dict[tuple[Any, ...], _Node] = {}
         self._seen: dict[tuple[Stored, str], Seen] = {}
 
@@ -179,7 +188,9 @@ class Code:
             found = self._seen[op, program] = Seen(op, program)
         return found
 
-    def step(self, world: World, index: int, seen: Seen, confirmed: bool = False) -> Question | Outcome | Again:
+    def step(
+        self, world: World, index: int, seen: Seen, confirmed: bool = False
+    ) -> Question | Outcome | Again:
         """What the code does next in this world: the question it asks of the mint, or what it gives."""
         root = (index, seen.loaded, seen.program, confirmed, world.epoch)
         node = self._trees.get(root)
@@ -227,9 +238,10 @@ class Code:
     def new(self, index: int, followed: Stored | None = None) -> Stored:
         """The operation before it exists."""
         plan = self.plans[index]
+        policy = Policy(two_step=plan.two_step, on_unpaid=plan.policy, sources=plan.sources, fee_max=1 << 20)
         op = new_operation(
-            self._kinds.named(plan.kind).latest, now=NOW, npub=OWNER, mint_url=MINT_URL, unit=UNIT, amount=plan.amount,
-            policy=Policy(two_step=plan.two_step, on_unpaid=plan.policy, sources=plan.sources, fee_max=1 << 20),
+            self.kinds.named(plan.kind).latest,
+            now=NOW, npub=OWNER, mint_url=MINT_URL, unit=UNIT, amount=plan.amount, policy=policy,
             request=Secret("invoice"), payment_hash=plan.invoice or None,
         )  # fmt: skip
         op = attrs.evolve(op, id=plan.name, quote=None if followed is None else followed.record.quote)
@@ -239,13 +251,25 @@ class Code:
         """The document of a token that the wallet has from the beginning."""
         total = sum(proof.amount for proof in proofs)
         record = Token(
-            token_id, OWNER, OWNER, MINT_URL, UNIT, "received", "unspent", 0, proofs, total, TokenMetadata("p2p"), NOW, NOW
+            token_id,
+            OWNER,
+            OWNER,
+            MINT_URL,
+            UNIT,
+            "received",
+            "unspent",
+            0,
+            proofs,
+            total,
+            TokenMetadata("p2p"),
+            NOW,
+            NOW,
         )
         return self.documents.token(record, frozenset())
 
     def stored(self, op: Operation) -> Stored:
         """The document of an operation."""
-        return self.documents.operation(op, self._kinds.machine_of(op).state(op.state))
+        return self.documents.operation(op, self.kinds.machine_of(op).state(op.state))
 
     def aged(self, op: Stored, words: str, changes: Callable[[Operation], dict[str, Any]]) -> Stored:
         """The document once that stretch of time is over."""
@@ -272,19 +296,23 @@ class _Env:
         self.store = TapedStore(self.tape)
         program, _, word = self.seen.program.partition(" ")
         driver = _Driver(
-            code._kinds, cast(Store, self.store), code._settings, _Clock(), cast(Any, None), cast(Any, None),
+            code.kinds, cast(Store, self.store), code._settings, _Clock(), cast(Any, None), cast(Any, None),
             cast(Any, None), tokens=code.tables.token,
         )  # fmt: skip
         if op.state == "none":
-            draft: Draft = _Draft(code._kinds.machine_of(op), op, stored=False, actor="model")
+            draft: Draft = _Draft(code.kinds.machine_of(op), op, stored=False, actor="model")
             draft.token_machine = code.tables.token
         else:
             draft = driver.open_draft(op, "model")
         made = len(op.blanks) + sum(len(fence.outputs) for fence in op.fences)
-        mint = cast(MintPort, TapedMint(self.tape, code.plans[self.index], self.epoch, code._closes and op.kind == "mint"))
+        mint = cast(
+            MintPort,
+            TapedMint(self.tape, code.plans[self.index], self.epoch, code._closes and op.kind == "mint"),
+        )
+        keysets = Keysets(mint, driver.clock, code._settings)
         run = Run(
-            code._kinds, draft, driver.store, mint, Keysets(mint, driver.clock, code._settings), code._settings,
-            driver.clock, Rng(op.id, made), worker="model", confirmed=self.confirmed,
+            code.kinds, draft, driver.store, mint, keysets, code._settings, driver.clock,
+            Rng(op.id, made), worker="model", confirmed=self.confirmed,
         )  # fmt: skip
         try:
             result = self._result(driver, run, program, word)
@@ -301,10 +329,8 @@ class _Env:
     def _result(self, driver: _Driver, run: Run, program: str, word: str) -> Result:
         if program == "look":
             found = run.kind.operator_looks[word](run, False)
-            said = {"operator_reason": "seen", "operator": "somebody"}
-            if isinstance(found, Happened):
-                return Happened(found.event, attrs.evolve(found.evidence, **said))
-            return Happened(word, attrs.evolve(found, **said))
+            event, seen = (found.event, found.evidence) if isinstance(found, Happened) else (word, found)
+            return Happened(event, attrs.evolve(seen, operator_reason="seen", operator="somebody"))
         if program == "event":
             return Happened(word)
         if program == "operator":
@@ -356,6 +382,8 @@ class _Env:
             if before is None:
                 born.append(token.transaction_id)
             sources = moves.get(token.transaction_id, set()) | {token.transaction_id}
-            touched = frozenset().union(*(self.store.found[s].touched for s in sources if s in self.store.found))
+            touched = frozenset().union(
+                *(self.store.found[s].touched for s in sources if s in self.store.found)
+            )
             changed.append(self.code.documents.token(token, touched | {run.operation.id}))
         return {"op": self.code.stored(draft.operation), "tokens": tuple(changed), "born": tuple(born)}

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from attrs import define, field, frozen
 
-from .invariants import broken, broken_by
 from .code import Code, code_for
+from .invariants import broken, broken_by
 from .moves import Move, moves, start
 from .setting import Setting
 from .world import World

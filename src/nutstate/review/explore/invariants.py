@@ -37,7 +37,11 @@ def broken_by(setting: Setting, before: World, after: World) -> str | None:
         for token in before.tokens:
             if token.state in ("spent", "failed"):
                 now = tokens.get(token.id)
-                if now is None or (now.state, now.coins, now.holder) != (token.state, token.coins, token.holder):
+                if now is None or (now.state, now.coins, now.holder) != (
+                    token.state,
+                    token.coins,
+                    token.holder,
+                ):
                     return f"I2: {token.id} was {token.state} and changed"
     for old, new in zip(before.ops, after.ops, strict=True):
         if old is None or new is None or old is new or old.state == new.state:
@@ -230,9 +234,8 @@ def _value(setting: Setting, world: World) -> str | None:
             if fee is not None and op.total != plan.amount + fee + plan.input_fee + change + loss:
                 return f"I1: {op.id}: {op.total} is not {plan.amount} + {fee} + {plan.input_fee} + {change}"
             if record.sources_total != op.total + record.keep_total:
-                return (
-                    f"I1: {op.id}: sources {record.sources_total}, inputs {op.total}, kept {record.keep_total}"
-                )
+                parts = f"sources {record.sources_total}, inputs {op.total}, kept {record.keep_total}"
+                return f"I1: {op.id}: {parts}"
         elif op.has_fenced:
             paid |= set(op.input_ids)
             gone += record.fence_fee

@@ -5,15 +5,15 @@ operation always makes the same outputs. Nothing made here is worth anything."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from attrs import frozen
 
-from ...engine.cashu import crypto
-from ...engine.cashu.keyset_ids import keyset_id_v2
+from ...engine.cashu.coins import crypto
+from ...engine.cashu.coins.keyset_ids import keyset_id_v2
 from ...engine.cashu.port import BlindSignature, Keyset, KeysetInfo
 from ...storage.batch import proof_key
-from ...storage.records import Proof
+from ...storage.records import Dleq, Proof
 from ...storage.secret import Secret
 
 UNIT = "sat"
@@ -38,7 +38,7 @@ class Label:
     key: str
 
 
-@lru_cache(maxsize=None)
+@cache
 def label(name: str) -> Label:
     """The coin of that name."""
     raw = name.encode().ljust(32, b"_")
@@ -54,7 +54,7 @@ def name_of(alias: str) -> str:
     return _NAME_OF.get(alias, alias)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _keys(epoch: int) -> dict[int, str]:
     return {amount: crypto.public_key(_private(epoch, amount)) for amount in range(1, AMOUNT_MAX + 1)}
 
@@ -63,7 +63,7 @@ def _private(epoch: int, amount: int) -> str:
     return (1_000 * (epoch + 1) + amount).to_bytes(32, "big").hex()
 
 
-@lru_cache(maxsize=None)
+@cache
 def keyset(epoch: int) -> Keyset:
     """The keys that the mint signs with in an epoch."""
     keys = _keys(epoch)
@@ -80,18 +80,16 @@ def listed(epoch: int) -> tuple[KeysetInfo, ...]:
     return tuple(KeysetInfo(keyset(n).id, UNIT, n == epoch, FEE_PPK) for n in range(epoch + 1))
 
 
-@lru_cache(maxsize=None)
+@cache
 def signature(B_: str, amount: int, keyset_id: str) -> BlindSignature:
     """What the mint gives for an output."""
-    from ...storage.records import Dleq
-
     k = _private(epoch_of(keyset_id), amount)
     C_ = crypto.sign(B_, k)
     e, s = crypto.prove_dleq(B_, C_, k)
     return BlindSignature(keyset_id, amount, C_, Dleq(e, s))
 
 
-@lru_cache(maxsize=None)
+@cache
 def proof(name: str, amount: int) -> Proof:
     """A proof that the wallet has from the beginning."""
     made = label(name)

@@ -32,7 +32,9 @@ class Move(NamedTuple):
 
 def start(code: Code, setting: Setting) -> World:
     """The world before anything happened: every token unspent, no operation yet."""
-    tokens = tuple(code.token(token_id, tuple(proof(n, a) for n, a in coins)) for token_id, coins in setting.tokens)
+    tokens = tuple(
+        code.token(token_id, tuple(proof(n, a) for n, a in coins)) for token_id, coins in setting.tokens
+    )
     coins = sorted((name, amount, "UNSPENT") for _, held in setting.tokens for name, amount in held)
     return World(
         ops=tuple(None for _ in setting.plans),
@@ -105,7 +107,9 @@ class _Turn(NamedTuple):
         if asked.call == "keysets":
             yield self._told(self.world, index, f"{words}: none usable", seen, asked, "none", "useless")
         if self.setting.unclear and asked.call == "quote" and not op.paid:
-            yield self._told(self.world, index, f"{words}: UNKNOWN", seen, asked, ("UNKNOWN", None), "useless")
+            yield self._told(
+                self.world, index, f"{words}: UNKNOWN", seen, asked, ("UNKNOWN", None), "useless"
+            )
 
     def _posts(self, index: int, op: Stored, seen: Seen, asked: Question) -> Move:
         request = request_of(op.id, asked)
@@ -126,7 +130,7 @@ class _Turn(NamedTuple):
             yield self._event(over, index, f"another worker takes {op.id} over", "event recover", "fault")
 
     def _turned_down(self, world: World, name: str) -> World:
-        """A request that the mint refused is not on its way any more; with ``late`` the mint lies about that."""
+        """A request that the mint refused is not on its way any more; with ``late`` the mint lies."""
         if self.setting.late:
             return world
         return world._replace(net=tuple(r for r in world.net if (r.op, r.call) != (name, "melt")))
@@ -149,7 +153,9 @@ class _Turn(NamedTuple):
             else:
                 yield Move(label, kind, fresh)  # it would ask on, and finds its lease gone
 
-    def _told(self, world: World, index: int, words: str, seen: Seen, asked: Question, got: Any, kind: str) -> Move:
+    def _told(
+        self, world: World, index: int, words: str, seen: Seen, asked: Question, got: Any, kind: str
+    ) -> Move:
         """A worker has one more answer; unless time may pass in between, it decides at once."""
         seen = seen.told(asked, got)
         after = world.with_worker(index, seen=seen)
@@ -179,7 +185,9 @@ class _Turn(NamedTuple):
         note = f"{step.before} -> {step.after} ({step.edge})"
         twice = [token.id for token in world.tokens if token.id in step.born]
         if twice:
-            return Move(words, kind, world, note, f"I2: {step.edge} stores a second token {twice[0]}", step.edge)
+            return Move(
+                words, kind, world, note, f"I2: {step.edge} stores a second token {twice[0]}", step.edge
+            )
         # whoever still waits for an answer meanwhile has lost the race, and the answer with it
         after = world.with_op(index, step.op).with_tokens(step.tokens)
         after = after.with_worker(index, seen=None, waiting="")
@@ -188,7 +196,7 @@ class _Turn(NamedTuple):
         return Move(words, kind, after, note, "", step.edge)
 
     def _not_taken(self, world: World, index: int, words: str, step: Outcome, kind: str) -> Move:
-        """Nothing is written. A request that is refused before anything was stored is turned down as a whole."""
+        """Nothing is written. What is refused before it holds inputs is turned down as a whole."""
         note = f"{step.event} {step.said}" if step.event else ""
         op = world.ops[index]
         if step.said == "undefined":
@@ -232,7 +240,11 @@ class _Turn(NamedTuple):
         looks = self.setting.tables.kinds.named(op.kind).operator_looks
         machine = self.setting.tables.of(op.kind)
         for event in machine.events:
-            if event.name in looks or event.origin != "operator" or (op.state, event.name) not in machine.cells:
+            if (
+                event.name in looks
+                or event.origin != "operator"
+                or (op.state, event.name) not in machine.cells
+            ):
                 continue
             if self._accepts(index, op, f"operator {event.name}"):
                 idle = self.world.with_worker(index, seen=None)
@@ -276,7 +288,10 @@ def _words(asked: Question, got: Any) -> str:
     if asked.call == "inputs":
         return " ".join(f"{name} {state}" for name, state in zip(asked.args, got, strict=True)) or "no proofs"
     if asked.call == "signatures":
-        return " ".join(f"{n} {amount}" for n, amount in zip(asked.args, got, strict=True) if amount) or "nothing"
+        return (
+            " ".join(f"{n} {amount}" for n, amount in zip(asked.args, got, strict=True) if amount)
+            or "nothing"
+        )
     if isinstance(got, tuple):
         return f"{got[0]} with change {got[1][1]}" if got[1] else str(got[0])
     return str(got)

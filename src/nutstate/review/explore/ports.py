@@ -6,6 +6,7 @@ questions, and nothing of it has to be written a second time."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,6 @@ from ...engine.cashu.port import (
     Ambiguous,
     BlindedMessage,
     Keyset,
-    KeysetInfo,
     MeltQuote,
     MintInfo,
     MintQuote,
@@ -28,7 +28,7 @@ from ...engine.cashu.port import (
 from ...storage.port import AuditQuery, HeldCoins, OperationQuery, TokenQuery
 from ...storage.records import Operation, Token
 from ...storage.secret import Secret
-from .labels import UNIT, keyset, listed, name_of, signature
+from .labels import UNIT, epoch_of, keyset, listed, name_of, signature
 from .reads import READS
 from .setting import Plan
 from .stored import FAR, NOW, StoredToken
@@ -212,7 +212,9 @@ class TapedStore:
     ) -> Sequence[HeldCoins]:
         found = self.tape.ask("store", "tokens", TokenQuery(npub=npub, states=("unspent", "stranded")))
         return tuple(
-            HeldCoins(t.record.mint_url, t.record.unit, t.state, p.id, p.amount) for t in found for p in t.record.proofs
+            HeldCoins(t.record.mint_url, t.record.unit, t.state, p.id, p.amount)
+            for t in found
+            for p in t.record.proofs
         )
 
 
@@ -226,8 +228,6 @@ class _Touched:
 
 def request_of(op_id: str, question: Question) -> Request:
     """The request that is posted, read from its body."""
-    import json
-
     body = json.loads(question.args[0])
     outputs = body.get("outputs", ())
     return Request(
@@ -241,6 +241,4 @@ def request_of(op_id: str, question: Question) -> Request:
 
 
 def _epoch(outputs: Sequence[Mapping[str, Any]]) -> int:
-    from .labels import epoch_of
-
     return epoch_of(outputs[0]["id"]) if outputs else 0

@@ -50,7 +50,9 @@ def _tokens(world: World, query: TokenQuery) -> tuple[StoredToken, ...]:
 
 def _owners(world: World, *keys: str) -> tuple[tuple[str, str], ...]:
     names = {name_of(key): key for key in keys}
-    return tuple((names[name], token.id) for token in world.tokens for name in sorted(token.names) if name in names)
+    return tuple(
+        (names[name], token.id) for token in world.tokens for name in sorted(token.names) if name in names
+    )
 
 
 def _touched(world: World, entity: str) -> frozenset[str]:

@@ -8,8 +8,8 @@ from typing import Literal
 import attrs
 from attrs import frozen
 
-from .explore import Exploration, Step, stuck, verdict
 from .code import code_for
+from .explore import Exploration, Step, stuck, verdict
 from .moves import moves, start
 from .setting import Setting, Tables
 from .settings import SETTINGS

@@ -29,8 +29,8 @@ class Tables:
         return self.kinds.named(kind).latest
 
     def under(self, *machines: Machine[Any]) -> Tables:
-        """The same with these machines in place of those of their names. KindInvalid (code KIND_INVALID) for one
-        whose kind has no code for an action or an effect."""
+        """The same with these machines in place of those of their names. Code KIND_INVALID for one whose kind
+        has no code for an action or an effect."""
         token, kinds = self.token, {kind.name: kind for kind in self.kinds}
         for machine in machines:
             if machine.name == token.name:
@@ -41,16 +41,18 @@ class Tables:
 
     def kinds_with(self, actions: Mapping[str, Callable[[Run], Result]]) -> Kinds:
         """The kinds with this code for some of their actions."""
-        return Kinds(*(
-            attrs.evolve(kind, actions={**kind.actions, **{n: a for n, a in actions.items() if n in kind.actions}})
-            for kind in self.kinds
-        ))  # fmt: skip
+        found = []
+        for kind in self.kinds:
+            own = {name: code for name, code in actions.items() if name in kind.actions}
+            found.append(attrs.evolve(kind, actions={**kind.actions, **own}))
+        return Kinds(*found)
 
 
 @frozen
 class Plan:
-    """One operation somebody may ask for. ``sources`` are the tokens a melt must take (the engine chooses if none is
-    named); ``policy`` is what it does once the mint proves it unpaid (fast, fence, retry_then_fence, trust).
+    """One operation somebody may ask for. ``sources`` are the tokens a melt must take (the engine chooses if
+    none is named); ``policy`` is what it does once the mint proves it unpaid (fast, fence,
+    retry_then_fence, trust).
     ``follows``: it looks again at the quote of this funding, once that ended unpaid."""
 
     name: str

@@ -165,6 +165,16 @@ DEFAULT: tuple[Setting, ...] = (
         crashes=1,
     ),
     _single(
+        "closed-issue",
+        "an invoice is paid late, and the mint says that it has no usable keyset",
+        _issue(),
+        tokens=(),
+        closes=True,
+        late_pays=True,
+        crashes=1,
+        operator=False,
+    ),
+    _single(
         "follow-up",
         "an invoice is paid after its watch is over, and somebody asks about it again",
         _issue(),

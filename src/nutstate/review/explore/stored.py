@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any
 
 import attrs
@@ -123,7 +123,9 @@ class Documents:
     def token(self, record: Token, touched: frozenset[str]) -> StoredToken:
         """The document of this token."""
         spent = None if record.spent_at is None else NOW
-        record = attrs.evolve(record, version=0, prev_state=None, spent_at=spent, created_at=NOW, updated_at=NOW)
+        record = attrs.evolve(
+            record, version=0, prev_state=None, spent_at=spent, created_at=NOW, updated_at=NOW
+        )
         key = (self._keys.of(record), touched)
         found = self._tokens.get(key)
         if found is None:
@@ -131,12 +133,14 @@ class Documents:
         return found
 
     def _kept(self, op: Operation, declared: State) -> Operation:
-        reason = None if op.reason is None or op.reason.code not in REASONS_ASKED else Reason(op.reason.code, "")
+        reason = (
+            None if op.reason is None or op.reason.code not in REASONS_ASKED else Reason(op.reason.code, "")
+        )
         changes: dict[str, Any] = {
-            "version": 0, "updated_at": NOW, "prev_state": None, "audit_seq": 0, "audit_hash": "", "timings": {},
-            "lease": None, "next_check_at": None, "sent_by": None, "reason": reason,
-            "attempts": min(op.attempts, self._attempts_max), "refusals": min(op.refusals, self._refusals_max),
-            "finished_at": None,
+            "version": 0, "updated_at": NOW, "prev_state": None, "audit_seq": 0, "audit_hash": "",
+            "timings": {}, "lease": None, "next_check_at": None, "sent_by": None, "reason": reason,
+            "attempts": min(op.attempts, self._attempts_max),
+            "refusals": min(op.refusals, self._refusals_max), "finished_at": None,
         }  # fmt: skip
         if op.kind == "melt":
             changes |= _times_of_melt(op, declared)
@@ -145,8 +149,9 @@ class Documents:
         if declared.kind == "final":
             # what an operation that has ended does not ask any more
             changes |= {
-                "attempts": 0, "reason": None, "created_at": NOW, "resumed_at": None, "change_empty_since": None,
-                "held_unspent_since": None, "finished_at": NOW, "paid_seen_at": None, "refusals": 0, "watched_ms": 0,
+                "attempts": 0, "reason": None, "created_at": NOW, "resumed_at": None,
+                "change_empty_since": None, "held_unspent_since": None, "finished_at": NOW,
+                "paid_seen_at": None, "refusals": 0, "watched_ms": 0,
                 "sent_at": op.sent_at and NOW,
                 "watch_since": op.watch_since and (NOW - LONG if _watch_is_over(op) else NOW),
                 "payment": op.payment and attrs.evolve(op.payment, paid_at=NOW),
@@ -155,8 +160,8 @@ class Documents:
 
 
 def _times_of_melt(op: Operation, declared: State) -> dict[str, Any]:
-    """The times of a melt, less what can decide nothing any more (see ``melt_facts``, ``_patience``): of two from
-    which the same patience counts the later one; once it is paid, or its inputs are free, when it was sent."""
+    """The times of a melt, less what can decide nothing any more (see ``melt_facts``): the older
+    of two from which the same patience counts; once it is paid, or its inputs are free, when it was sent."""
     resumed = op.resumed_at or 0
     if op.payment is not None:
         paid = attrs.evolve(op.payment, paid_at=max(op.payment.paid_at, resumed))
@@ -186,7 +191,10 @@ def _times_of_issue(op: Operation, declared: State) -> dict[str, Any]:
         forgotten["sent_at"] = op.sent_at and max(op.sent_at, NOW - SHORT)
         if not op.blanks:
             return {**forgotten, "resumed_at": op.resumed_at if resumed > op.paid_seen_at else None}
-        return {**forgotten, "paid_seen_at": NOW if declared.kind == "parked" else max(op.paid_seen_at, resumed)}
+        return {
+            **forgotten,
+            "paid_seen_at": NOW if declared.kind == "parked" else max(op.paid_seen_at, resumed),
+        }
     watched = {"watched_ms": min(op.watched_ms, 2 * LONG)}
     if declared.name == "quoted" and op.sent_at is None:
         later = expiry if expiry > NOW else max(expiry, resumed)
@@ -212,7 +220,7 @@ class _Keys:
 
     def of(self, record: Any) -> tuple[Any, ...]:
         """The key of a record."""
-        return tuple(self._part(getattr(record, name)) for name in _names(type(record)))
+        return tuple(self._part(getattr(record, name)) for name in _names(record.__class__))
 
     def _part(self, value: Any) -> Any:
         if value is None or isinstance(value, str | int):
@@ -232,6 +240,6 @@ class _Keys:
         return self.of(value) if attrs.has(type(value)) else value
 
 
-@lru_cache(maxsize=None)
+@cache
 def _names(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in attrs.fields(kind))

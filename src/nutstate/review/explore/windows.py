@@ -13,7 +13,6 @@ from .setting import Setting
 from .stored import LONG, NOW, SHORT, Stored
 from .world import World
 
-
 Changes = Callable[[Operation], dict[str, Any]]
 Window = tuple[str, bool, Changes]
 """Its words for a label, whether it has begun and can end now, and what its end changes in the operation."""
@@ -27,7 +26,7 @@ def windows(setting: Setting, world: World, index: int, op: Stored) -> Iterator[
             yield words, changes
 
 
-def _back(at: int | None, by: int) -> int | None:
+def _back(at: Any, by: int) -> Any:
     """At least so long ago, if ever."""
     return None if at is None else min(at, NOW - by)
 
@@ -88,5 +87,7 @@ def _paid(op: Operation, by: int) -> dict[str, Any]:
 
 def _unresolved(op: Operation) -> dict[str, Any]:
     """Everything that the patience of a melt may count from lies long ago."""
-    times = _dated("created_at", "sent_at", by=LONG)(op) | _dated("watch_since", "resumed_at", by=2 * LONG)(op)
+    times = _dated("created_at", "sent_at", by=LONG)(op) | _dated("watch_since", "resumed_at", by=2 * LONG)(
+        op
+    )
     return times | _paid(op, LONG)

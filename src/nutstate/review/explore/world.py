@@ -11,8 +11,8 @@ from .stored import Stored, StoredToken
 
 
 class Question(NamedTuple):
-    """What the engine's code asks: of the mint (``to`` is ``mint``; ``post`` for a request that changes something
-    there) or of the store."""
+    """What the engine's code asks: of the mint (``to`` is ``mint``; ``post`` for a request that changes
+    something there) or of the store."""
 
     to: str
     call: str
@@ -26,7 +26,12 @@ class Seen:
     __slots__ = ("asked", "got", "later", "loaded", "parent", "program")
 
     def __init__(
-        self, loaded: Stored, program: str, parent: Seen | None = None, asked: Question | None = None, got: Any = None
+        self,
+        loaded: Stored,
+        program: str,
+        parent: Seen | None = None,
+        asked: Question | None = None,
+        got: Any = None,
     ) -> None:
         self.loaded, self.program, self.parent, self.asked, self.got = loaded, program, parent, asked, got
         self.later: dict[tuple[Question, Any], Seen] = {}
@@ -74,7 +79,9 @@ class Request(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.call} of {self.op}" + (f" ({self.outputs[0]})" if self.call != "melt" and self.outputs else "")
+        return f"{self.call} of {self.op}" + (
+            f" ({self.outputs[0]})" if self.call != "melt" and self.outputs else ""
+        )
 
 
 class Quote(NamedTuple):

@@ -143,6 +143,13 @@ def test_r496_the_variable_spares_the_option(wallet: Wallet) -> None:
     assert empty.code == Exit.USAGE and "NUTSTATE_KINDS" in empty.err
 
 
+def test_r496_the_demo_knows_no_kinds_of_a_service(empty: Wallet) -> None:
+    """R496: the demo reads no variable, so that a wrong one does not keep it from running."""
+    ran = empty.run("demo", "--dir", str(empty.folder), env={"NUTSTATE_KINDS": "no_such_module"})
+    assert ran.code == Exit.DONE, ran.err
+    assert empty.run("demo", "--from", ERRAND).code == Exit.USAGE
+
+
 def test_r496_recover_goes_on_with_a_killed_approval_and_its_child(wallet: Wallet) -> None:
     """R496: the process that approved is gone before the child melt ended; ``recover`` ends both. Without the
     kind only the child ends."""

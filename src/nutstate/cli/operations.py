@@ -184,7 +184,7 @@ def history(
     kinds = session.known.kinds
     for option, names, known in (("--kind", (kind,), kinds.names), ("--state", states, kinds.states)):
         if wrong := [name for name in names if name is not None and name not in known]:
-            named = "" if kinds is not BUILT_IN else ". --from names the module of a kind of your own."
+            named = "" if kinds is not BUILT_IN else " (--from names the module of a kind of your own)"
             raise click.UsageError(
                 f"{option}: there is no {option[2:]} {wrong[0]!r}{near(wrong[0], known)}{named}"
             )

@@ -1,4 +1,4 @@
-"""Attacks on own kinds: R470-R478. Each of these was wrong once."""
+"""Attacks on own kinds: R470-R479. Each of these was wrong once."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 
 from nutstate import Engine, InvalidArgument, NutstateError, Refused, Secret, SimulatedMint, open_store
 from nutstate.engine.simulated.faults import UNREACHABLE
-from nutstate.kinds import BUILT_IN, EffectContext, Kind, Run, new_token
-from nutstate.storage.errors import InvalidBatch
+from nutstate.kinds import BUILT_IN, EffectContext, Kind, KindInvalid, Run, new_token
+from nutstate.machines.spec import NONE, Action, Event, edges
+from nutstate.storage.errors import Conflict, InvalidBatch
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Token
 from tests.support import invariants
@@ -143,6 +144,57 @@ def test_r472_the_same_start_is_the_same_operation_after_its_data_have_changed(t
     with pytest.raises(InvalidArgument) as refused:
         shop.ask(data=own.ApprovalData("eve", Secret(shop.invoice)))
     assert refused.value.code == "DUPLICATE_TRANSACTION_ID"
+
+
+def test_r479_a_child_starts_only_while_its_parent_is_as_it_is_stored(tmp_path: Path) -> None:
+    """R479: a parent that another worker has led on, to its end perhaps, starts no child any more."""
+    later: list[Callable[[], None]] = []
+
+    def pays_late(run: Run) -> Any:
+        while later:
+            later.pop()()
+        return own.pay_invoice(run)
+
+    table = attrs.evolve(
+        own.APPROVAL,
+        transitions=(
+            *own.APPROVAL.transitions,
+            *edges("8", "give_up", "paying", "declined", requires=(own.operator_gave_reason,)),
+        ),
+    )
+    shop = Shop(
+        tmp_path, attrs.evolve(own.APPROVAL_KIND, machines=(table,), actions={"pay_invoice": pays_late})
+    )
+    asked = shop.ask()
+    other = shop.another()
+    later.append(lambda: other.tell(asked.id, "give_up", reason="too late", wait_s=0) and None)
+    with pytest.raises(Conflict):
+        shop.approve(asked)
+    assert (shop.engine.operation(asked.id).state, shop.melts()) == ("declined", [])
+    assert shop.store.operation(asked.id).failures == 0  # type: ignore[union-attr]
+
+
+def test_r479_an_action_that_runs_before_the_commit_starts_no_child(tmp_path: Path) -> None:
+    """R479: an action whose word is reads_only may run while its state is only staged."""
+    word = Action("pay_invoice", "start the child melt too early", reads_only=True)
+    table = attrs.evolve(
+        own.APPROVAL,
+        actions=(word,),
+        states=tuple(attrs.evolve(state, write_ahead=False) for state in own.APPROVAL.states),
+        transitions=(
+            *own.APPROVAL.transitions,
+            *edges("9", "insist", NONE, "paying", reason="nothing is waited for"),
+        ),
+        events=(*own.APPROVAL.events, Event("insist", "a clerk wants it paid at once", "caller")),
+    )
+    shop = Shop(tmp_path, attrs.evolve(own.APPROVAL_KIND, machines=(table,)))
+    before = everything(shop.store)
+    with pytest.raises(KindInvalid):
+        shop.engine.start(
+            "approval", npub=NPUB, mint_url=shop.mint.url, event="insist",
+            data=own.ApprovalData("ann", Secret(shop.invoice)),
+        )  # fmt: skip
+    assert everything(shop.store) == before
 
 
 def correct(context: EffectContext, token: Token) -> None:

@@ -212,8 +212,8 @@ def _check_parent(parent: Operation, stored: Operation | None) -> None:
     not outlive a parent that no store has. Conflict when another worker has led the parent on."""
     if stored is None or stored.version < parent.version:
         raise KindInvalid(
-            f"the action in state {parent.state!r} of kind {parent.kind!r} starts a child before the state is "
-            "stored: its word must not be reads_only"
+            f"the action in state {parent.state!r} of kind {parent.kind!r} starts a child before the state "
+            "is stored: its word must not be reads_only"
         )
     if stored.version > parent.version:
         raise Conflict(f"operation:{parent.id}")

@@ -148,7 +148,7 @@ def test_r472_the_same_start_is_the_same_operation_after_its_data_have_changed(t
 
 def test_r479_a_child_starts_only_while_its_parent_is_as_it_is_stored(tmp_path: Path) -> None:
     """R479: a parent that another worker has led on, to its end perhaps, starts no child any more."""
-    later: list[Callable[[], None]] = []
+    later: list[Callable[[], object]] = []
 
     def pays_late(run: Run) -> Any:
         while later:
@@ -167,7 +167,7 @@ def test_r479_a_child_starts_only_while_its_parent_is_as_it_is_stored(tmp_path: 
     )
     asked = shop.ask()
     other = shop.another()
-    later.append(lambda: other.tell(asked.id, "give_up", reason="too late", wait_s=0) and None)
+    later.append(lambda: other.tell(asked.id, "give_up", reason="too late", wait_s=0))
     with pytest.raises(Conflict):
         shop.approve(asked)
     assert (shop.engine.operation(asked.id).state, shop.melts()) == ("declined", [])

@@ -1,4 +1,4 @@
-"""Attacks on own kinds: R470-R479. Each of these was wrong once."""
+"""Attacks on own kinds: R470-R480. Each of these was wrong once."""
 
 from __future__ import annotations
 
@@ -342,6 +342,33 @@ def test_r474_an_alarm_that_raises_is_no_failed_operation(tmp_path: Path) -> Non
     assert shop.approve(shop.ask()).state == "done"
 
 
+def test_r480_an_older_program_lists_operations_of_a_newer_version_of_an_own_kind(tmp_path: Path) -> None:
+    """R480: the hooks of an own kind read operations of its own versions only; of others nothing is told."""
+
+    @attrs.frozen
+    class NewData:
+        payer: str = "ann"
+
+    def told(op: Any) -> Any:
+        return old_kind[0].data_of(op).asked_by  # of the data of version 1
+
+    old_kind: list[Kind[Any]] = []
+    hooks: dict[str, Any] = dict.fromkeys(("cost", "alarm", "raises", "to_pay"), told)
+    old_kind.append(attrs.evolve(own.APPROVAL_KIND, **hooks, sums=lambda op, records: told(op)))
+    newer = attrs.evolve(
+        own.APPROVAL_KIND,
+        machines=(own.APPROVAL, attrs.evolve(own.APPROVAL, version=2)),
+        data=NewData,
+        facts=lambda look: own.ApprovalFacts(approved_by=look.data.payer),
+    )
+    shop = Shop(tmp_path, newer)
+    asked = shop.engine.start("approval", npub=NPUB, mint_url=shop.mint.url, data=NewData("bob"))
+    older = Engine(shop.store, shop.mint, kinds=BUILT_IN | old_kind[0], settings=QUICK, clock=shop.clock)
+    (found,) = [h for h in older.operations(NPUB) if h.id == asked.id]
+    assert (found.cost, found.alarm, found.as_dict()["state"]) == (None, None, "waiting")
+    assert older.kinds.sums_of(found.record, ()) is None and older.kinds.to_pay(found.record) is None
+
+
 def test_r475_a_funding_on_its_way_is_not_given_up_and_its_mint_is_not_asked(tmp_path: Path) -> None:
     """R475: the last look before an operator's event is taken only where the event has an edge."""
     shop = Shop(tmp_path)
@@ -376,19 +403,25 @@ def test_r476_a_discrepant_child_is_no_word_about_its_parent(tmp_path: Path) -> 
 
 def test_r477_a_child_that_was_refused_never_starts_later(tmp_path: Path) -> None:
     """R477: a parent ends because its child was refused; a slower driver of the same parent, which decides
-    when there is money, finds the refusal and pays nothing."""
-    shop = Shop(tmp_path)
-    shop.invoice = invoice(3000, shop.clock)
-    asked = shop.ask()
-    waiting = shop.store.operation(asked.id)
-    ended = shop.approve(asked)
-    assert (ended.state, ended.reason.code) == ("failed", "INSUFFICIENT_BALANCE")
-    shop.engine.mint_tokens(npub=NPUB, mint_url=shop.mint.url, amount=4000)
+    when the source is there, finds the refusal and pays nothing."""
+    sources = ["tx_a_later_funding_minted"]
+
+    def pay(run: Run) -> Any:
+        assert run.children is not None
+        child = run.children.melt(run.operation, invoice=run.data.invoice, sources=sources)
+        return own.Happened("melt_unpaid", own.Evidence(reason=child.reason))
+
+    shop = Shop(tmp_path, attrs.evolve(own.APPROVAL_KIND, actions={"pay_invoice": pay}))
+    ended = shop.approve(shop.ask())
+    assert (ended.state, ended.reason.code) == ("failed", "TOKEN_NOT_FOUND")
+    shop.engine.mint_tokens(
+        npub=NPUB, mint_url=shop.mint.url, amount=512, transaction_id="tx_a_later_funding"
+    )
     slower = shop.another()
-    assert slower._children is not None and waiting is not None
-    child = slower._children.melt(waiting, invoice=shop.invoice)
+    assert slower._children is not None
+    child = slower._children.melt(ended.record, invoice=shop.invoice, sources=sources)
     assert child.outcome == "unpaid" and child.operation is not None and child.operation.state == "rejected"
-    assert shop.engine.balance(NPUB).unspent == 6000
+    assert shop.engine.balance(NPUB).unspent == 2512
     paid = shop.engine.melt(npub=NPUB, mint_url=shop.mint.url, invoice=shop.invoice, wait_s=10)
     assert paid.is_paid
     assert shop.engine.verify_audit().holds

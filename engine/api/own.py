@@ -136,7 +136,12 @@ class OwnKinds(Payments):
     def _begin(self, op: Operation, began: Happened, wait: float) -> Operation:
         first = self.store.operation(op.id)
         if first is None:
-            return self._admission.once(op, lambda: began, wait)
+            try:
+                return self._admission.once(op, lambda: began, wait)
+            except InvalidArgument as taken:
+                first = self.store.operation(op.id)  # the same call by another worker was faster, perhaps
+                if taken.code != "DUPLICATE_TRANSACTION_ID" or first is None:
+                    raise
         same = (first.kind, first.operation_hash, first.wallet_id, first.unit)
         if same != (op.kind, op.operation_hash, op.wallet_id, op.unit):
             raise new_operation.taken_id(op)

@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from nutstate import Engine, InvalidArgument, NutstateError, Refused, Secret, SimulatedMint, open_store
+from nutstate.engine.admission.idempotency import Admission
 from nutstate.engine.simulated.faults import UNREACHABLE
 from nutstate.kinds import BUILT_IN, EffectContext, Kind, KindInvalid, Run, new_token
 from nutstate.machines.spec import NONE, Action, Event, edges
@@ -229,6 +230,24 @@ def test_r478_an_effect_of_an_own_kind_cannot_touch_the_money_of_another_owner(
     with pytest.raises(InvalidBatch):
         shop.approve(asked)
     assert everything(shop.store) == before
+
+
+def test_r472_the_same_start_by_two_workers_at_once_is_one_operation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R472: both look, one stores; the other returns what was stored."""
+    shop = Shop(tmp_path)
+    once = Admission.once
+    before: list[Shop] = [shop]
+
+    def slower(self: Admission, *args: Any) -> Any:
+        if before:
+            before.pop().ask()
+        return once(self, *args)
+
+    monkeypatch.setattr(Admission, "once", slower)
+    assert shop.ask().id == "tx_approval_1"
+    assert len(shop.store.operations(OperationQuery(kind="approval"))) == 1
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""Attacks on own kinds: R470-R480. Each of these was wrong once."""
+"""Attacks on own kinds: R470-R481. Each of these was wrong once."""
 
 from __future__ import annotations
 
@@ -386,6 +386,19 @@ def test_r480_an_older_program_lists_operations_of_a_newer_version_of_an_own_kin
     (found,) = [h for h in older.operations(NPUB) if h.id == asked.id]
     assert (found.cost, found.alarm, found.as_dict()["state"]) == (None, None, "waiting")
     assert older.kinds.sums_of(found.record, ()) is None and older.kinds.to_pay(found.record) is None
+
+
+def test_r481_an_engine_is_not_made_for_a_store_that_lacks_its_kinds(tmp_path: Path) -> None:
+    """R481: its actions would pay, and no commit could say so."""
+    url = f"sqlite:///{tmp_path}/plain.db"
+    with open_store(url) as plain:
+        with pytest.raises(KindInvalid) as refused:
+            Engine(plain, SimulatedMint(), kinds=own.KINDS)
+        assert "approval@1" in refused.value.message
+    changed = attrs.evolve(own.APPROVAL, good_path=(NONE, "waiting", "declined"))
+    other = BUILT_IN | attrs.evolve(own.APPROVAL_KIND, machines=(changed,))
+    with open_store(url, kinds=own.KINDS) as store, pytest.raises(KindInvalid):
+        Engine(store, SimulatedMint(), kinds=other)
 
 
 def test_r475_a_funding_on_its_way_is_not_given_up_and_its_mint_is_not_asked(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from ...machines.token.table import STATUS_OF_STATE
 from ..rules.batch import HELD, TOKEN_FIXED, TOKEN_TYPES
-from ..rules.codec import AMOUNT_MAX
+from ..rules.plain import AMOUNT_MAX
 from .machines import MACHINE_RULES, MACHINE_TABLES
 
 SQLITE_SCHEMA_VERSION: Final = 2

@@ -43,8 +43,8 @@ def _check_machines(kinds: Kinds, store: Store) -> None:
         named = f"{machine.name}@{machine.version}"
         if known.get(named) != machine.content_hash:
             raise KindInvalid(
-                f"the store was opened without the machine {named} of this engine: open it with the same kinds, as "
-                "open_store(url, kinds=…)"
+                f"the store was opened without the machine {named} of this engine: "
+                "open it with the same kinds, as open_store(url, kinds=…)"
             )
 
 

@@ -39,6 +39,11 @@ from .handle import Handle
 def _check_machines(kinds: Kinds, store: Store) -> None:
     """The store takes every step of these kinds. Code KIND_INVALID: an action would run, and its end could
     not be stored."""
+    missing = sorted({kind.name for kind in BUILT_IN} - {*kinds.names})
+    if missing:
+        raise KindInvalid(
+            f"the kinds of an engine hold the built-in ones, {missing[0]} too: BUILT_IN | YOUR_KIND"
+        )
     known = store.machines.hashes
     for named, content_hash in Machines.of(kinds.machines).hashes.items():
         if known.get(named) != content_hash:

@@ -10,9 +10,9 @@ from pymongo import MongoClient, UpdateOne, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
 
-from nutstate.engine.cashu import wire
 from nutstate.engine.cashu.bolt11 import decode_invoice
-from nutstate.engine.cashu.outputs import blank_outputs, unblind
+from nutstate.engine.cashu.coins.outputs import blank_outputs, unblind
+from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.operations.melt.quote import _with_names
 from nutstate.engine.operations.melt.selection import choose
 from nutstate.engine.tokens.ids import new_transaction_id
@@ -31,7 +31,7 @@ class HandWritten:
     """What a careful programmer writes with pymongo alone. The same calls to the mint and the same coins
     as the engine's; blanks and request are stored before the request is sent; two durable transactions
     that check what they change. No validators, proof index, duplicate window or lease, one audit entry
-    per transaction, no look at what was written, and nobody to go on after a crash."""
+    per transaction, no look at what was written, and no recovery after a crash."""
 
     def __init__(self, client: Client, mint: Any, url: str) -> None:
         self.client, self.mint, self.url = client, mint, url
@@ -63,7 +63,7 @@ class HandWritten:
         assert all(state.state == "UNSPENT" for state in states)
         owed = owed_max(chosen.amount, quote.amount, chosen.input_fee)
         blanks = blank_outputs(self.keyset.id, blanks_needed(owed))
-        body = wire.melt_body(quote.id, chosen.proofs, blanks)
+        body = bodies.melt_body(quote.id, chosen.proofs, blanks)
         ids = [part.token.transaction_id for part in chosen.chosen]
         operation = {
             "_id": name,

@@ -1,4 +1,4 @@
-"""What every call of the engine stands on: what it is made of, and how an operation is driven on."""
+"""The base of every call of the engine: its parts, and the way to drive an operation on."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from ...storage.port import Store
 from ...storage.records import Operation
 from ...storage.secret import Secret
 from .. import arguments
+from ..admission.idempotency import Admission
 from ..cashu.allowed import Judge
-from ..cashu.http import HttpMint
 from ..cashu.input_limits import InputLimits
 from ..cashu.keysets import Keysets
 from ..cashu.port import MintPort
+from ..cashu.wire.http import HttpMint
 from ..errors import NotFound
 from ..loop.asking import Asking
 from ..loop.children import Children
-from ..loop.command import Outside
 from ..loop.draft import Draft
 from ..loop.drive import Run
 from ..loop.driver import Driver, Observer
-from ..loop.idempotency import Admission
 from ..loop.kinds import Kinds
 from ..loop.log import Log
-from ..loop.recovery import Recovery
 from ..loop.uptime import Uptime
 from ..operations.built_in import BUILT_IN
 from ..operations.mint.follow_up import FollowUps
 from ..ports import Clock, Faults, NoFaults, SystemClock, Worker
+from ..recovery.command import Outside
+from ..recovery.recovery import Recovery
 from ..settings import Settings
 from .handle import Handle
 

@@ -8,9 +8,9 @@ from ...storage.errors import page_of
 from ...storage.port import OperationQuery
 from .. import arguments
 from ..errors import InvalidArgument
-from ..loop.command import operator_says
 from ..loop.evidence import Evidence
 from ..operations.mint.follow_up import can_look_again
+from ..recovery.command import operator_says
 from ..tokens.coins import balance_of
 from .audit import Audits
 from .checks import Checks
@@ -143,8 +143,8 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         operator: str | None = None,
         npub: str | None = None,
     ) -> Handle:
-        """An operator gives the rest of a parked operation up as lost; the loss is recorded. A watch whose
-        window is over, and in which nobody says what became of a fence, ends too.
+        """An operator gives the rest of a parked operation up as lost; the loss is recorded. This also ends a
+        watch whose window is over and in which the mint does not tell the fate of a fence.
 
         The mint is asked a last time, and what turns up is kept: a fence or issued proofs end the
         operation well, change that opens is stored, inputs that a dead request left are freed. A mint

@@ -7,17 +7,19 @@ from typing import Any
 
 import attrs
 
+from ...machines.melt.table import MELT
 from ...machines.spec import NONE, Machine
 from ...storage.errors import NutstateError
 from ...storage.records import Operation, Reason
 from .. import arguments
+from ..admission import new_operation
 from ..errors import InvalidArgument, Refused
-from ..loop import new_operation
 from ..loop.children import Child, Children, child_id
-from ..loop.command import operator_says
 from ..loop.drive import Happened
 from ..loop.evidence import Evidence
 from ..loop.own_data import stored_data
+from ..recovery.command import operator_says
+from ..tokens.ids import request_hash
 from .handle import Handle
 from .outcome import outcome_of
 from .payments import Payments
@@ -128,14 +130,15 @@ class OwnKinds(Payments):
             idempotency_key=idempotency_key,
             bound={"data": kept},
         )
-        return attrs.evolve(op, data=kept)
+        # The data belong to the request; those that are stored change with the operation's effects.
+        return attrs.evolve(op, data=kept, operation_hash=request_hash(request=op.operation_hash, data=kept))
 
     def _begin(self, op: Operation, began: Happened, wait: float) -> Operation:
         first = self.store.operation(op.id)
         if first is None:
             return self._admission.once(op, lambda: began, wait)
-        same = (first.kind, first.operation_hash, first.wallet_id, first.unit, first.data)
-        if same != (op.kind, op.operation_hash, op.wallet_id, op.unit, op.data):
+        same = (first.kind, first.operation_hash, first.wallet_id, first.unit)
+        if same != (op.kind, op.operation_hash, op.wallet_id, op.unit):
             raise new_operation.taken_id(op)
         return self._recovery.follow(first, wait)
 
@@ -152,13 +155,11 @@ class OwnKinds(Payments):
                 unit=parent.unit,
                 wallet_id=parent.wallet_id,
                 transaction_id=child,
-                on_duplicate="error",
-                wait_s=0,
                 _parent_id=parent.id,
                 **options,
             ).record
 
-        return self._child(child, start)
+        return self._child(parent, child, start, MELT.name, options["invoice"])
 
     def _start_child(self, parent: Operation, kind: str, name: str, options: Mapping[str, Any]) -> Child:
         child = child_id(parent, name)
@@ -172,12 +173,16 @@ class OwnKinds(Payments):
             event = Happened(_first_event(self.kinds.named(kind).latest, began[0]), Evidence(own=began[1]))
             return self._begin(attrs.evolve(op, parent_id=parent.id), event, 0)
 
-        return self._child(child, start)
+        return self._child(parent, child, start, kind)
 
-    def _child(self, child: str, start: Any) -> Child:
+    def _child(self, parent: Operation, child: str, start: Any, kind: str, invoice: object = None) -> Child:
         stored = self.store.operation(child)
         try:
-            op = start() if stored is None else self._recovery.follow(stored, 0)
+            op = start() if stored is None else stored
+            if not _is_child(op, parent):
+                return _TAKEN
+            _check_request(op, kind, invoice)
+            op = op if stored is None else self._recovery.follow(op, 0)
         except NutstateError as error:
             stored = self.store.operation(child)
             if stored is None:
@@ -185,9 +190,40 @@ class OwnKinds(Payments):
                     raise
                 why = Reason(error.code, error.message, error.retryable)
                 return Child("open" if error.retryable else "unpaid", None, why)
+            if not _is_child(stored, parent):
+                return _TAKEN
+            _check_request(stored, kind, invoice)
             op = stored
         outcome: Any = outcome_of(op, self.kinds)
         return Child(outcome, op, op.reason)
+
+
+_TAKEN = Child(
+    "unpaid",
+    None,
+    Reason("DUPLICATE_TRANSACTION_ID", "an operation that is not the child has the child's transaction id"),
+)
+
+
+def _is_child(stored: Operation, parent: Operation) -> bool:
+    """Whether the operation was started as a child of this parent. Any caller may choose any free id, and
+    name any parent of a melt that it records."""
+    theirs = (stored.parent_id, stored.npub, stored.wallet_id)
+    return theirs == (parent.id, parent.npub, parent.wallet_id) and stored.evidence != "caller"
+
+
+def _check_request(stored: Operation, kind: str, invoice: object) -> None:
+    """The child is of this kind and pays this invoice. Code DUPLICATE_TRANSACTION_ID: the end of one request
+    must not be taken for that of another."""
+    same = stored.kind == kind
+    if same and invoice is not None:
+        same = stored.request == arguments.invoice(invoice, stored.unit)[0]
+    if not same:
+        raise InvalidArgument(
+            "the child with this name was started with another request: give each child a name of its own",
+            code="DUPLICATE_TRANSACTION_ID",
+            id=stored.id,
+        )
 
 
 def _first_event(machine: Machine[Any], event: str | None) -> str:

@@ -13,8 +13,8 @@ from ...storage.batch import DedupTake
 from ...storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
 from ...storage.records import DedupRecord, Operation, Policy, Proof, Reason, Token
 from .. import arguments
+from ..admission import new_operation
 from ..errors import InvalidArgument, Refused, refusal_error
-from ..loop import new_operation
 from ..loop.drive import Happened, Run
 from ..loop.effect_context import is_free
 from ..loop.evidence import Chosen, Evidence, Recorded, Selection
@@ -240,7 +240,7 @@ class Recordings(Core):
             try:
                 return self._result(self._store(wanted, previous))
             except Conflict:
-                continue  # somebody was faster: what he did is decided about again
+                continue  # another worker was faster: decide again with its result
             except Duplicate as duplicate:
                 _explained(duplicate)
                 continue  # if a proof is taken, the next look names who has it
@@ -248,7 +248,7 @@ class Recordings(Core):
                 if "operation_id" in error.details:
                     raise
                 refused = error
-            # Whoever was faster may have been this very recording.
+            # The faster call may have made this very recording.
             first, _previous = self._first(wanted)
             if first is None:
                 raise refused
@@ -277,7 +277,7 @@ class Recordings(Core):
         return _repeated(first, op, wanted), None
 
     def _store(self, wanted: _Wanted, previous: DedupRecord | None) -> Operation:
-        """Decide and commit. Raises Conflict or Duplicate when somebody was faster."""
+        """Decide and commit. Raises Conflict or Duplicate when another worker was faster."""
         run = self._opened(wanted)
         tokens = new_operation.sources_of(self.store, wanted.op)
         chosen, fresh = sort_out(tokens, wanted.handed)
@@ -380,7 +380,7 @@ def _parked(op: Operation, tokens: tuple[Token, ...]) -> Reason:
 
 
 def _account(wanted: _Wanted, tokens: tuple[Token, ...]) -> dict[str, object]:
-    """The sum as the store sees it, for a caller whose sources are not what he believed."""
+    """The sum as the store sees it, for a caller whose sources have changed."""
     return {
         "sources": {token.transaction_id: token.total_amount for token in tokens},
         "amount": wanted.said.amount,

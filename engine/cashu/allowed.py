@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from ...storage.port import OperationQuery, Reader, TokenQuery
 from ..errors import Refused
-from .address import is_neighbour
 from .port import MintPort
+from .wire.address import is_neighbour
 
 Judge = Callable[[str], bool]
 

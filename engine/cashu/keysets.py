@@ -14,7 +14,7 @@ from ...storage.records import Proof
 from ..ports import Clock
 from ..remembered import Remembered
 from ..settings import Settings
-from .keyset_ids import is_of_our_kind, is_short, keys_belong
+from .coins.keyset_ids import is_of_our_kind, is_short, keys_belong
 from .port import Ambiguous, Answer, Failure, Keyset, KeysetInfo, MintInfo, MintPort, Refused
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from ...machines.token.states import RESERVED, SPENT, UNSPENT
 from ...storage.batch import proof_key
 from ...storage.records import InputRef, Proof
 from ..audit.verify import chain_holds
-from ..cashu import crypto
+from ..cashu.coins import crypto
 from ..cashu.keysets import Keysets, MintSilent
 from ..cashu.port import Keyset
 from .documents import UNKNOWN_KIND, Documents, made_token

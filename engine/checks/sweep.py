@@ -14,8 +14,8 @@ from attrs import define, field, frozen
 from ...storage.errors import CorruptRecord, Duplicate, page_of
 from ...storage.port import OperationQuery, Store
 from ...storage.records import Operation
+from ..admission.discrepancy import settled_before, told_of
 from ..cashu.keysets import Keysets
-from ..loop.discrepancy import settled_before, told_of
 from ..loop.drive import Run
 from ..loop.driver import Driver
 from ..settings import Settings

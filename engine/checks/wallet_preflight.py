@@ -16,10 +16,10 @@ from ...storage.batch import proof_key
 from ...storage.errors import Conflict, page_of
 from ...storage.port import Store, TokenQuery
 from ...storage.records import Operation, Proof, Reason, Token
+from ..admission import new_operation
 from ..cashu.answers import reason_of
 from ..cashu.port import Failure, MintPort, ProofState
 from ..errors import MintError
-from ..loop import new_operation
 from ..loop.drive import Happened, Run
 from ..loop.driver import Driver
 from ..loop.evidence import Chosen, Evidence, Selection

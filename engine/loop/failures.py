@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ...machines import step
+from ...storage.errors import StorageError
 from ...storage.port import CountFailure, Store
 from ...storage.records import AuditRecord, Operation, Reason
 from ..ports import Clock
@@ -44,7 +45,18 @@ class Parking(Protocol):
 
 def failed(driver: Parking, operation: Operation, worker: str, error: Exception) -> None:
     """Count a drive that ended in an exception. When that happens too often, park the operation by a commit
-    that holds nothing from outside. An outage of the store is no fault of the operation."""
+    that holds nothing from outside. An outage of the store is no fault of the operation. Raises StorageError;
+    another failure is logged: it must not hide the first one."""
+    try:
+        _counted(driver, operation, worker, error)
+    except StorageError:
+        raise
+    except Exception as second:  # noqa: BLE001 - the facts of the kind, perhaps
+        name = type(second).__name__
+        driver.log.note("drive_failed_uncounted", operation_id=operation.id, error=name)
+
+
+def _counted(driver: Parking, operation: Operation, worker: str, error: Exception) -> None:
     lease = operation.lease
     if lease is None or lease.worker != worker or getattr(error, "code", "") in _OUTAGE:
         return

@@ -11,7 +11,7 @@ from typing import Any
 from ...machines import money
 from ...storage.records import Dleq
 from ...storage.secret import Secret
-from ..cashu import crypto
+from ..cashu.coins import crypto
 from ..cashu.port import BlindedMessage, BlindSignature, MintQuote, ProofState, Restored
 from .invoice import make_invoice
 from .keys import SimulatedKeys, SimulatedKeyset

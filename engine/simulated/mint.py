@@ -14,7 +14,6 @@ from typing import Any, TypeVar, cast
 from attrs import asdict, evolve
 
 from ...storage.secret import Secret
-from ..cashu.classify import is_definitive
 from ..cashu.port import (
     UNKNOWN,
     Ambiguous,
@@ -32,6 +31,7 @@ from ..cashu.port import (
     Restored,
     Unreachable,
 )
+from ..cashu.wire.classify import is_definitive
 from .faults import Faults
 from .keys import SimulatedKeys, SimulatedKeyset
 from .ledger import Failed, Ledger, No

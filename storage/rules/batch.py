@@ -150,7 +150,7 @@ def _check_token(change: Insert[Token] | Advance[Token], entity: str) -> None:
 
 def _check_holder(change: Insert[Token] | Advance[Token], operation_id: str, entity: str) -> None:
     """A reservation is given up by the operation that holds it alone, by a step that frees the token, and is
-    never passed on. What another operation holds is left alone in every way (R205)."""
+    never passed on. A token that another operation holds is left alone in every way (R205)."""
     if not isinstance(change, Advance):
         return
     before, after = change.before, change.after

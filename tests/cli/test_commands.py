@@ -12,7 +12,7 @@ from nutstate.cli.demo import demo_npub
 from nutstate.cli.errors import redact
 from nutstate.cli.output import brief_age, clean, duration
 from nutstate.engine.api.engine import Engine
-from nutstate.engine.cashu.token_codec import encode_token
+from nutstate.engine.cashu.coins.token_codec import encode_token
 from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.memory import open_memory
 from nutstate.storage.port import TokenQuery
@@ -21,7 +21,7 @@ from .conftest import FUNDS, NPUB, Wallet
 
 
 def token_of(mint: SimulatedMint, amount: int = 64) -> str:
-    """A token somebody else made at the same mint."""
+    """A token that another owner made at the same mint."""
     with open_memory("memory://") as store:
         engine = Engine(store, mint)
         engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=amount)

@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
-from nutstate.engine.cashu import wire
+from nutstate.engine.admission import new_operation
 from nutstate.engine.cashu.port import MeltQuote, ProofState, Refused
-from nutstate.engine.loop import new_operation as requests
+from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.loop.draft import Draft
 from nutstate.engine.loop.drive import Happened, Run
 from nutstate.engine.loop.driver import Driver
@@ -93,7 +93,7 @@ def chosen(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
         selection=selection,
         preflight_spent=frozenset(),
         blanks=outputs_of(run, "blank", (0, 0, 0)),
-        request_body=wire.melt_body(f"quote-{run.operation.id}", selection.proofs),
+        request_body=bodies.melt_body(f"quote-{run.operation.id}", selection.proofs),
         exact_inputs_wanted=edge.event == "split_started",
     )
 
@@ -146,7 +146,7 @@ def says(state: str) -> Scene:
 
 
 def unclear(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    """The mint names a state nobody knows; in ``unknown`` it is news only if it was not told before."""
+    """The mint names an unknown state; in ``unknown`` it is news only if it was not told before."""
     if edge.source == "unknown":
         run.draft.set(reason=None)
     return Evidence(quote=quote(run, "UNKNOWN"), reason=Reason("MINT_STATE_UNKNOWN", "the mint says FAILED"))
@@ -310,7 +310,7 @@ OTHER_HASH = "cd" * 32
 
 def somebody_else(run: Run) -> None:
     """Another melt prepares to pay with the small token; it claims a payment hash of its own."""
-    op = requests.new_operation(
+    op = new_operation.new_operation(
         latest("melt"), now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
         transaction_id=OTHER, request=Secret("lnbc1other"), payment_hash=OTHER_HASH,
     )  # fmt: skip
@@ -340,7 +340,7 @@ def somebody_else(run: Run) -> None:
 
 def strand(run: Run, token_id: str) -> None:
     """Another melt finds that the mint will not take this token."""
-    op = requests.new_operation(
+    op = new_operation.new_operation(
         latest("melt"), now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
         transaction_id="tx_melt_that_strands", request=Secret("lnbc1strands"), payment_hash="ef" * 32,
     )  # fmt: skip
@@ -401,7 +401,7 @@ def recorded(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 
 def every_selection(run: Run) -> Selection:
-    """The sources of :func:`unspent_selection` whoever holds them now."""
+    """The sources of :func:`unspent_selection`, free or held."""
     first, second = (run.store.token(f"tx_deposit_{n}_deposit") for n in (1, 2))
     assert first is not None and second is not None
     return Selection((Chosen(first, first.proofs[:2]), Chosen(second, second.proofs)), 0)

@@ -140,7 +140,7 @@ def test_r206_no_secret_stands_in_the_digest_as_it_is() -> None:
 
 def test_r206_what_an_earlier_release_stored_keeps_its_hash() -> None:
     """R206: a field that a later release adds has an empty default, and an empty default is left out. Only
-    these fields have another one; whoever adds to the list changes the hash of everything stored."""
+    these fields have another one; an addition to the list changes the hash of everything stored."""
     said = {
         f"{kind.__name__}.{field.name}"
         for kind in (Operation, *_parts(Operation))

@@ -210,7 +210,7 @@ def test_a_document_that_does_not_decode_is_reported(case: Case) -> None:
 
 @pytest.mark.parametrize("tamper", [_remove_change, _resurrect_source, _another_parent])
 def test_r115_a_melt_looks_at_itself(store: Store, tamper: Tamper) -> None:
-    """Between the commit of ``settled`` and the look, somebody changes a document."""
+    """Between the commit of ``settled`` and the look, another program changes a document."""
     lines = Lines()
     engine, mint, clock = funded(store, logger=lines)
     seen: list[str] = []
@@ -370,13 +370,13 @@ def test_r117_more_than_a_thousand_operations(new_store: Callable[[], Store]) ->
 
 
 def _deposit(engine: Engine, mint_url: str, proof: Any, now: int) -> None:
-    from nutstate.engine.loop import new_operation as requests
+    from nutstate.engine.admission import new_operation
     from nutstate.engine.loop.draft import Draft
     from nutstate.engine.loop.drive import Happened
     from nutstate.engine.loop.evidence import Evidence
     from nutstate.machines.registry import latest
 
-    op = requests.new_operation(
+    op = new_operation.new_operation(
         latest("deposit"), now=now, npub=NPUB, mint_url=mint_url, unit="sat", amount=proof.amount
     )
     run = engine._run(Draft(latest("deposit"), op, stored=False, actor="caller"))

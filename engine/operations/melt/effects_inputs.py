@@ -21,7 +21,7 @@ RELEASED_BY: Mapping[str, str] = {
     "unhold": "caller_word",
     "hold_over": "mint_says_unspent",
 }
-"""What frees a reservation, where it is not that nothing was sent."""
+"""The proof by which an edge frees a reservation, where it is another one than that nothing was sent."""
 
 
 def lets_go(decision: Decision) -> bool:
@@ -73,8 +73,8 @@ def reserve_inputs(context: EffectContext) -> None:
 
 
 def release_inputs(context: EffectContext) -> None:
-    """Free what is still reserved, naming what the token's machine takes as proof. What the mint took
-    meanwhile, for an operation that had freed it on trust, is marked as spent."""
+    """Free the tokens that are still reserved, and name the proof for the token's machine. Proofs that the
+    mint took meanwhile, for an operation that had freed them on trust, are marked as spent."""
     why, gone = RELEASED_BY.get(context.decision.event, "nothing_sent"), context.evidence.spent_meanwhile
     draft, op = context.draft, context.draft.operation
     for n, part in enumerate(op.inputs, 1):
@@ -185,9 +185,10 @@ def _set_apart(
 
 def free_untouched(context: EffectContext) -> None:
     """A request with one input SPENT elsewhere can never be executed (the mint takes all inputs or
-    none): what the mint calls UNSPENT of the others is freed.
-    Of a hold that nobody recorded there is no request of ours: what is UNSPENT is freed. What the mint took
-    for an operation that had freed it on trust is that one's cost, and no loss of this one."""
+    none): the UNSPENT ones of the others are freed.
+    For a hold without a record there is no request of ours: UNSPENT proofs are freed. Proofs that the mint
+    took for an operation that had freed them on trust are the cost of that operation, and no loss of this
+    one."""
     _correct_taken(context)
     draft, held = context.draft, context.decision.state == "contested"
     states = {state.Y: state.state for state in context.evidence.states or ()}

@@ -8,8 +8,8 @@ import attrs
 
 from ....machines.money import owed_max
 from ....storage.records import Payment, Quote
-from ...cashu.classify import refusal_kind
 from ...cashu.port import named_expiry
+from ...cashu.wire.classify import refusal_kind
 from ...loop.effect_context import EffectContext, inputs_total, new_token, owed_bounds
 from ...tokens.proofs import preimage_matches
 from ...tokens.token_ids import change_id, fence_id, fenced_id
@@ -39,8 +39,8 @@ def store_payment(context: EffectContext) -> None:
 
 
 def store_change(context: EffectContext) -> None:
-    """Store the change as unspent money with its parent. What is missing of the most that was owed was the
-    Lightning fee; what is more than that is noted as surplus."""
+    """Store the change as unspent money with its parent. The Lightning fee is the most that was owed less the
+    change; change above the most that was owed is noted as surplus."""
     draft, proofs = context.draft, context.evidence.proofs or ()
     op = draft.operation
     if proofs:

@@ -8,8 +8,8 @@ from ....machines.melt.facts import MeltFacts
 from ....storage.batch import proof_key
 from ....storage.records import Operation
 from ...cashu.bolt11 import InvalidInvoice, decode_invoice
-from ...cashu.classify import refusal_kind
 from ...cashu.port import Refused, named_expiry
+from ...cashu.wire.classify import refusal_kind
 from ...loop.draft import Draft
 from ...loop.effect_context import consumed_tokens, is_free, owed_bounds
 from ...loop.evidence import Evidence
@@ -29,7 +29,7 @@ def fee_max_of(op: Operation, settings: Settings) -> int:
 
 
 def melt_facts(look: Look) -> MeltFacts:
-    """What the melt machine may ask: the operation as staged, the evidence in hand, and the clock."""
+    """The facts of a melt: from the operation as staged, the evidence in hand, and the clock."""
     draft, evidence, settings, now = look.draft, look.evidence, look.settings, look.now
     op, elapsed = draft.operation, look.elapsed
     facts: dict[str, Any] = {
@@ -161,7 +161,7 @@ def _inputs(draft: Draft, evidence: Evidence) -> dict[str, Any]:
 
 
 def _recorded(draft: Draft, evidence: Evidence) -> dict[str, Any]:
-    """Of a melt the caller made: what he says it was, and whether its sources are free."""
+    """The facts of a melt that the caller made: the caller's numbers, and whether the sources are free."""
     op, recorded, selection = draft.operation, evidence.recorded, evidence.selection
     if recorded is None or selection is None:
         return {"sources_contested": _still_contested(draft)} if op.state == "contested" else {}

@@ -29,7 +29,7 @@ def look_before_write_off(run: Run, force: bool) -> Happened | Evidence:
 def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
     op = run.operation
     if op.state == "contested":
-        # a recorded payment stands; of a hold that nobody recorded, the mint says what is left
+        # a recorded payment stands; for a hold without a record, the mint tells the state of its proofs
         if op.payment is not None:
             return Evidence(told_by_others=_told_by_others(run))
         return Evidence(states=settled_states(run, force), forced=force)
@@ -70,8 +70,8 @@ def _told_by_others(run: Run) -> frozenset[str]:
 
 
 def _watched(run: Run, force: bool) -> Happened | Evidence:
-    """What ends the watch by itself is better than an operator's word. While the mint does not say what
-    became of the payment or of a fence, only force ends it."""
+    """An answer that ends the watch by itself comes before an operator's word. While the mint does not tell
+    the fate of the payment or of a fence, only force ends the watch."""
     found = ask_state(run)
     assert isinstance(found, Happened)
     if run.decide(found.event, found.evidence).accepted:

@@ -6,13 +6,13 @@ from ....machines.melt.table import MELT
 from ....storage.catalogue import MELT_FAILURE
 from ....storage.errors import NutstateError
 from ....storage.records import Operation
+from ...admission.rejected import rejected_error
 from ...errors import Refused
-from ...loop.rejected import rejected_error
 
 
 def cost_of(op: Operation) -> int | None:
-    """What the wallet lost to fees: Lightning and input fee of a payment, the mint's fee for the fence. None
-    until that is known."""
+    """The wallet's loss to fees: Lightning and input fee of a payment, the mint's fee for the fence. None
+    until it is known."""
     if op.payment is not None:
         fee = op.payment.lightning_fee
         return None if fee is None else fee + op.input_fee

@@ -6,12 +6,12 @@ import attrs
 
 from ....machines.money import denominations
 from ....storage.records import Operation, Output, Reason
-from ...cashu import wire
 from ...cashu.answers import post_failed, reason_of, state_unclear
 from ...cashu.bolt11 import InvalidInvoice, decode_invoice
+from ...cashu.coins.outputs import BadSignature, blinded, random_outputs, unblind_exact, unblind_restored
 from ...cashu.keysets import MintSilent, NoUsableKeyset
-from ...cashu.outputs import BadSignature, blinded, random_outputs, unblind_exact, unblind_restored
 from ...cashu.port import Ambiguous, Failure, MintQuote, Refused, Restored
+from ...cashu.wire import bodies
 from ...loop.drive import Happened, Result, Run
 from ...loop.evidence import Evidence
 
@@ -47,7 +47,7 @@ def _asks_for_another_amount(quote: MintQuote, op: Operation) -> bool:
     try:
         asked = decode_invoice(quote.request.reveal().lower()).amount_msat
     except InvalidInvoice:
-        return False  # whoever pays it reads it; an invoice we cannot read is not refused for it
+        return False  # the payer reads the invoice; the engine does not refuse one that it cannot read
     return asked is not None and asked != op.amount * (1000 if op.unit == "sat" else 1)
 
 
@@ -70,7 +70,7 @@ def _fresh_outputs(run: Run) -> Evidence:
     assert op.quote is not None
     _, keyset = run.keysets.usable(op.mint_url, op.unit, amount=op.amount, refresh=True)
     outputs = random_outputs(keyset.id, denominations(op.amount, keyset.keys), run.rng)
-    return Evidence(outputs=outputs, request_body=wire.mint_body(op.quote.id, outputs))
+    return Evidence(outputs=outputs, request_body=bodies.mint_body(op.quote.id, outputs))
 
 
 def _or_too_old(run: Run, happened: Happened) -> Happened:
@@ -119,7 +119,7 @@ def _unclear(quote: MintQuote) -> Evidence:
 
 
 def _not_paid(run: Run, happened: Happened) -> Happened:
-    """What follows from an answer that is not PAID: the invoice ran out, the watch for a late payment is over
+    """The event after an answer that is not PAID: the invoice ran out, the watch for a late payment is over
     or a part of it is, it took too long; or nothing."""
     evidence = attrs.evolve(happened.evidence, watched_ms=run.watched_ms())
     for event in ("expire", "watch_over"):
@@ -153,7 +153,7 @@ def post_mint(run: Run) -> Result:
 
 def restore_outputs(run: Run) -> Result:
     """NUT-09 over every generation of our outputs, then the quote: signed, still to be posted, or taken
-    by somebody else. PAID means not issued yet, so posting again is safe even if nothing restores."""
+    by another program. PAID means not issued yet, so posting again is safe even if nothing restores."""
     op = run.operation
     if not op.blanks:
         return ask_payment(run)
@@ -182,7 +182,7 @@ def _generations(op: Operation) -> tuple[tuple[Output, ...], ...]:
 
 
 def _restore_all(run: Run) -> tuple[Happened | None, bool]:
-    """What the mint has signed of any generation, and whether it answered about all of them. A generation
+    """The signatures of the mint on any generation, and whether it answered about all of them. A generation
     whose signatures do not open, or do not make up the amount, does not hide another one."""
     op, answered = run.operation, True
     best: Happened | None = None

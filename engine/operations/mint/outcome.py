@@ -6,8 +6,8 @@ from ....storage.catalogue import FUNDING_FAILURE
 from ....storage.errors import NutstateError
 from ....storage.records import Operation
 from ....storage.secret import Secret
+from ...admission.rejected import rejected_error
 from ...errors import Refused
-from ...loop.rejected import rejected_error
 
 
 def alarm_of(op: Operation) -> str | None:

@@ -1,4 +1,4 @@
-"""What no store accepts, whoever asks: InvalidBatch, and nothing is written."""
+"""Batches that no store accepts from any caller: InvalidBatch, and nothing is written."""
 
 from __future__ import annotations
 

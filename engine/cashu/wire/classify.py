@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from ...machines.money import is_amount
-from .port import Ambiguous, Refused
+from ....machines.money import is_amount
+from ..port import Ambiguous, Refused
 
 DEFINITIVE = frozenset({10001, *range(11005, 11016), *range(12001, 12004), *range(30001, 31005)})
 """Proof invalid, unbalanced or malformed transactions, unknown or inactive keysets, authorisation."""

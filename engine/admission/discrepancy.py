@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from ...machines.check.table import DISCREPANT, RESOLVED
+from ...machines.check.table import CHECK, DISCREPANT, RESOLVED
 from ...machines.token.states import CORRECT_SPENT
 from ...storage.port import AuditQuery, OperationQuery, Reader, Store
 from ...storage.records import Operation, Token
@@ -56,11 +56,11 @@ def _was_corrected(store: Store, token_id: str) -> bool:
 def told_of(reader: Reader, op: Operation) -> Operation | None:
     """The open check that tells of a contradiction in the operation's documents, or the operation itself when
     it is parked with one. None when nothing tells of one."""
-    told = reader.operations(OperationQuery(parent_id=op.id, states=(DISCREPANT,), limit=1))
+    told = reader.operations(OperationQuery(parent_id=op.id, kind=CHECK.name, states=(DISCREPANT,), limit=1))
     return told[0] if told else op if op.state == DISCREPANT else None
 
 
 def settled_before(reader: Reader, op: Operation) -> str:
     """The id of the last check of the operation that an operator settled; empty when there is none."""
-    settled = reader.operations(OperationQuery(parent_id=op.id, states=(RESOLVED,), limit=1))
+    settled = reader.operations(OperationQuery(parent_id=op.id, kind=CHECK.name, states=(RESOLVED,), limit=1))
     return settled[0].id if settled else ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 
-from ...storage.records import Dleq, Output, Proof
-from ...storage.secret import Secret
+from ....storage.records import Dleq, Output, Proof
+from ....storage.secret import Secret
+from ..port import BlindedMessage, BlindSignature, Keyset, Restored
 from . import crypto, nut13
-from .port import BlindedMessage, BlindSignature, Keyset, Restored
 
 KeysFor = Callable[[str], Keyset]
 Random = Callable[[int], bytes]

@@ -12,12 +12,12 @@ from attrs import define
 from ...storage.errors import CorruptRecord, NutstateError, Page, StorageError, page_of
 from ...storage.port import Store, TakeLease
 from ...storage.records import Operation
+from ..loop.asking import Heard
+from ..loop.drive import Happened, Run
+from ..loop.driver import Driver
+from ..loop.failures import failed
 from ..ports import Clock
 from ..settings import Settings
-from .asking import Heard
-from .drive import Happened, Run
-from .driver import Driver
-from .failures import failed
 
 SWEEP_MAX = 10_000
 FAR_FUTURE = 2**62
@@ -133,8 +133,9 @@ class Recovery:
     def resume(
         self, op: Operation, wait_s: float, *, confirmed: bool = False, poll_parked: bool = False
     ) -> tuple[Operation, bool]:
-        """Become the driver if nobody else is, and go on. Otherwise (False) it is as it is stored. Code
-        UNKNOWN_MACHINE before the lease is taken: a program that has the machine must not find it taken."""
+        """Take the lease and drive. Returns (operation, True), or (operation as stored, False) if another
+        worker holds the lease. Code UNKNOWN_MACHINE before the lease is taken: a program that has the machine
+        must not find it taken."""
         self.driver.kinds.machine_of(op)
         worker = self.driver.worker
         lease, breaking = op.lease, None

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from ...machines.money import AMOUNT_MAX, is_amount
-from ...storage.secret import Secret
-from . import crypto
+from ....machines.money import AMOUNT_MAX, is_amount
+from ....storage.secret import Secret
+from ..coins import crypto
 from .classify import safe_detail
 
 T = TypeVar("T")

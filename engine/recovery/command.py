@@ -11,14 +11,14 @@ from ...storage.errors import Conflict
 from ...storage.records import Operation
 from .. import arguments
 from ..errors import Refused
+from ..loop.drive import Happened, Run
+from ..loop.driver import TOO_OLD, Driver
+from ..loop.evidence import Evidence
 from ..settings import Settings
-from .drive import Happened, Run
-from .driver import TOO_OLD, Driver
-from .evidence import Evidence
 
 
 def operator_says(reason: object, operator: object) -> Evidence:
-    """What an operator says, and who that is. Codes OPERATOR_REASON_MISSING, INVALID_OPERATOR."""
+    """The operator's reason and name as evidence. Codes OPERATOR_REASON_MISSING, INVALID_OPERATOR."""
     return Evidence(operator_reason=arguments.reason(reason), operator=arguments.operator(operator))
 
 
@@ -81,9 +81,10 @@ class Outside:
 
 
 def _looked(run: Run, event: str, said: Evidence, force: bool) -> Happened:
-    """The operator's event with what the kind asks of the mint before it, or a better event that it found."""
+    """The operator's event with what the kind asks of the mint before it, or a better event that it found.
+    For an event without an edge in the state, no mint is asked."""
     look = run.kind.operator_looks.get(event)
-    if look is None:
+    if look is None or (run.operation.state, event) not in run.draft.machine.cells:
         return Happened(event, said)
     found = look(run, force)
     if isinstance(found, Happened):
@@ -92,6 +93,7 @@ def _looked(run: Run, event: str, said: Evidence, force: bool) -> Happened:
 
 
 def _saying(found: Evidence, said: Evidence) -> Evidence:
-    """What was found, with what the operator said."""
-    own = found.own if said.own is None else said.own
+    """The evidence that the look found, with the operator's words. Own evidence of the look wins: an operator
+    must not say in its place what the mint answered."""
+    own = said.own if found.own is None else found.own
     return attrs.evolve(found, operator_reason=said.operator_reason, operator=said.operator, own=own)

@@ -57,7 +57,7 @@ def amount(value: object, most: int = AMOUNT_MAX) -> int:
 
 
 def invoice(value: object, unit_name: str) -> tuple[Secret, Invoice, int]:
-    """A BOLT-11 invoice with an amount: the text, what it says and its amount in the unit (rounded up).
+    """A BOLT-11 invoice with an amount: the text, its content and its amount in the unit (rounded up).
 
     Codes INVALID_INVOICE, INVOICE_WITHOUT_AMOUNT. Whether it has expired is asked later: an operation
     that exists goes on whatever the invoice says now.

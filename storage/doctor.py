@@ -41,7 +41,7 @@ class Report:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong. Warnings, and what could not be asked, do not count."""
+        """Whether there is no error. Warnings and unanswered questions do not count."""
         return not self.of("error")
 
     def of(self, status: Status) -> tuple[Finding, ...]:

@@ -1,4 +1,4 @@
-"""The public engine: what a wallet service calls."""
+"""The public engine, for wallet services."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         """Value by state, per mint and unit, read at one moment.
 
         Unspent coins of keysets that their mint no longer honours (not listed any more, final expiry over)
-        count as ``stranded``. By default no mint is asked: what this engine remembers of the mints' lists
+        count as ``stranded``. By default no mint is asked: this engine's memory of the mints' lists
         counts. With ``ask_mints`` the mints are asked; one that does not answer changes nothing."""
         owner = arguments.npub(npub)
         url = None if mint_url is None else arguments.mint_url(mint_url)
@@ -146,11 +146,11 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         """An operator gives the rest of a parked operation up as lost; the loss is recorded. This also ends a
         watch whose window is over and in which the mint does not tell the fate of a fence.
 
-        The mint is asked a last time, and what turns up is kept: a fence or issued proofs end the
+        The mint is asked a last time, and found value is kept: a fence or issued proofs end the
         operation well, change that opens is stored, inputs that a dead request left are freed. A mint
         that does not answer is MINT_UNREACHABLE (retryable) unless ``force``: then the inputs become
         ``stranded``, as do those of a payment in flight and those that the mint calls UNSPENT; only what it
-        calls SPENT is lost. The audit record keeps the reason, and ``operator`` if named, whatever turns up.
+        calls SPENT is lost. The audit record keeps the reason, and ``operator`` if named, for every result.
         Codes: NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR, PAYMENT_IN_FLIGHT, MINT_UNREACHABLE,
         UNDEFINED_TRANSITION."""
         return self._follow(

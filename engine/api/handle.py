@@ -222,7 +222,7 @@ class Recovered(tuple[Handle, ...]):
 class Balance:
     """Value of a wallet by state, per mint and unit, all read at one moment.
 
-    ``owned()`` is what the user has. Units are never added: what counts over all mints takes a unit, and
+    ``owned()`` is the user's money. Units are never added: a sum over all mints takes a unit, and
     without one a wallet that holds several is refused (code MIXED_UNITS).
     """
 

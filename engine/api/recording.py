@@ -38,7 +38,7 @@ Proofs = Iterable[Proof | Mapping[str, object]]
 
 @frozen
 class _Wanted:
-    """A checked recording: the operation it would be, and what the caller says."""
+    """A checked recording: the operation it would be, and the caller's report."""
 
     op: Operation
     said: Recorded

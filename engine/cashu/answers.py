@@ -86,7 +86,7 @@ def state_unclear(quote: MeltQuote | MintQuote) -> Reason | None:
 
 
 def reason_of(answer: Failure, what: str) -> Reason:
-    """A safe reason: what failed, the mint's code and its (already cleaned) words."""
+    """A safe reason: the failed call, the mint's code and its (already cleaned) words."""
     code = answer.code if isinstance(answer, Refused) or hasattr(answer, "code") else None
     if isinstance(answer, Refused):
         name = "MINT_REFUSED"

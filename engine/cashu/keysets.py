@@ -36,7 +36,7 @@ class MintSilent(Exception):
 
 class NoUsableKeyset(LookupError):
     """The mint has no keyset of the unit on which new outputs can be made (code NO_USABLE_KEYSET).
-    ``why`` tells of the keysets of that unit, by id, what is wrong with each."""
+    ``why`` tells for each keyset of that unit, by id, why it is not usable."""
 
     code = "NO_USABLE_KEYSET"
 

@@ -123,8 +123,8 @@ class Run:
         return self.loaded_wall + int((monotonic - self.loaded_monotonic) * 1000)
 
     def judged_at(self) -> int:
-        """Epoch ms before the present action asked anything: what an answer permits because some time is
-        over, it permits only if that was so when it was asked for. Answers can be slow."""
+        """Epoch ms before the present action asked anything: a permission that an answer gives because some
+        time is over, it permits only if that was so when it was asked for. Answers can be slow."""
         return self._at(self.asked_from)
 
     def elapsed(self) -> Elapsed:

@@ -231,7 +231,7 @@ class Kinds:
 
     @property
     def machines(self) -> tuple[Machine[Any], ...]:
-        """Every machine of every kind and version, and that of tokens first: what a store is opened with."""
+        """Every machine of every kind and version, the one of tokens first, to open a store with."""
         return (TOKEN, *(machine for kind in self for machine in kind.machines))
 
     @property

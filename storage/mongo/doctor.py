@@ -72,7 +72,7 @@ def examine_mongo(url: str, *, fix: bool = False, machines: Machines) -> Report:
             for finding in _of_database(client, server, place, machines, done, fix=fix):
                 findings.append(finding)
         except PyMongoError as error:
-            text = f"the connection was lost while looking ({named(error)}); what follows was not looked at"
+            text = f"the connection was lost while looking ({named(error)}); the rest was not examined"
             findings.append(Finding("connection", "error", text, "Run it again."))
     return Report(place.shown, tuple(findings), tuple(done.fixed), done.migration)
 

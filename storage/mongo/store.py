@@ -86,7 +86,7 @@ class MongoStore(MongoReads):
 
     def commit(self, batch: Batch) -> None:
         """See :meth:`nutstate.storage.port.Store.commit`. An unknown outcome is resolved here by
-        sending the same batch again, ``RESENDS`` times: what was committed refuses it."""
+        sending the same batch again, ``RESENDS`` times: a committed batch refuses it."""
         check_batch(batch, self.machines)
         self._check_known(batch)
         try:

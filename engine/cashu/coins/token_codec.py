@@ -148,7 +148,7 @@ def _none_such(text: str) -> Any:
 
 
 def _address(mint: str) -> str:
-    """One spelling for each mint; what is no address is compared as it is."""
+    """One spelling for each mint; a text that is no address is compared as it is."""
     try:
         return one_spelling(mint)
     except ValueError:

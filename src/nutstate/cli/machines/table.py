@@ -25,7 +25,10 @@ SIGNS: Mapping[str, str] = {"accepted": "A", "absorbed": "b", "refused": "r", "u
 )
 @click.argument("machine")
 @click.option(
-    "--cells", "as_cells", is_flag=True, help="Instead, what each event can do in each state, in one letter."
+    "--cells",
+    "as_cells",
+    is_flag=True,
+    help="A matrix instead: the outcome of each event in each state, as one letter.",
 )
 @from_option
 @json_option

@@ -180,7 +180,9 @@ def long_trail(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple
 
 def _with_a_long_trail(store: Store) -> tuple[Engine, Operation]:
     token = make_token("long", 1, 2, 4, npub=NPUB, wallet_id=NPUB)
-    born = batch_for(make_operation("tx_of_the_token", kind="deposit", state="deposited"), tokens=[token])
+    born = batch_for(
+        make_operation("tx_of_the_token", kind="deposit", state="deposited", npub=NPUB), tokens=[token]
+    )
     store.commit(born)
     op = make_operation(
         "tx_with_a_long_trail", state="unknown", npub=NPUB, wallet_id=NPUB,

@@ -226,7 +226,7 @@ class Operation:
     watch_since: int | None = None
     parent_id: str | None = None
     contested: tuple[InputRef, ...] = ()  # sources of a recorded payment that were not free
-    hold_until: int | None = None  # sources are held for a payment the caller makes himself
+    hold_until: int | None = None  # sources are held for a payment that the caller makes
     held_unspent_since: int | None = (
         None  # first answer, after a hold or a refusal, that all inputs are unspent
     )

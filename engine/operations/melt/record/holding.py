@@ -1,4 +1,4 @@
-"""Payments the caller makes himself: what became of held proofs, and whether contested sources are free."""
+"""Payments that the caller makes: the fate of held proofs, and whether contested sources are free."""
 
 from __future__ import annotations
 

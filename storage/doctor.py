@@ -31,7 +31,7 @@ class Finding:
 
 @frozen
 class Report:
-    """Everything found about one store, after putting right what ``fixed`` names. ``url`` has no
+    """All findings about one store, after the repairs that ``fixed`` names. ``url`` has no
     credentials. ``migration`` is what a store of an older schema needs, or what was done."""
 
     url: str

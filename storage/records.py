@@ -148,7 +148,7 @@ class Idempotency:
 
 @frozen
 class Reason:
-    """Why an operation ended or parked. Safe to show."""
+    """The reason why an operation ended or parked. Safe to show."""
 
     code: str
     message: str
@@ -158,7 +158,7 @@ class Reason:
 
 @frozen
 class Lease:
-    """Who is driving the operation. An optimisation against double work, never a safety lock."""
+    """The worker that drives the operation. An optimisation against double work, never a safety lock."""
 
     worker: str
     until: int
@@ -279,7 +279,7 @@ class AuditRecord:
 
 @frozen
 class DedupRecord:
-    """Who holds ``npub|operation_hash`` at present."""
+    """The present holder of ``npub|operation_hash``."""
 
     key: str
     operation_id: str

@@ -20,7 +20,8 @@ def outcome_of(op: Operation, kinds: Kinds) -> str:
 
 
 def insist_on_paid(op: Operation, outcome: str) -> None:
-    """Nothing for what is paid. Codes NOT_PAID, OUTCOME_PARKED, OUTCOME_OPEN for every other outcome."""
+    """Raise unless the operation is paid. Codes NOT_PAID, OUTCOME_PARKED, OUTCOME_OPEN for every other
+    outcome."""
     if outcome == "paid":
         return
     details: dict[str, Any] = {

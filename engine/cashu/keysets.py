@@ -266,7 +266,7 @@ def value(answer: Answer[T]) -> T:
 
 
 def _unknown(needed: Set[str], listed: tuple[KeysetInfo, ...]) -> set[str]:
-    """Those of the ids that stand for no listed keyset."""
+    """The ids among these that stand for no listed keyset."""
     ids = {k.id for k in listed}
     return {
         one for one in needed - ids if not (is_short(one) and any(known.startswith(one) for known in ids))

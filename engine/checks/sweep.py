@@ -57,7 +57,7 @@ class SweepReport:
 
     @property
     def performance_metrics(self) -> dict[str, float]:
-        """How long it took, and over how much."""
+        """Its duration, and the number of compared items."""
         return {
             "reconciliation_duration_ms": round(self.reconciliation_duration_ms, 3),
             "snapshot_ms": round(self.snapshot_ms, 3),

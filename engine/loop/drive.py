@@ -148,8 +148,8 @@ class Run:
         return max(0, passed - still_open)
 
     def _since_watch(self) -> int | None:
-        """Since the watch for a late payment was last counted; what no clock of ours proves counts as one
-        part of it at most. Negative when the clock was set back."""
+        """The time since the watch for a late payment was last counted. Time that no clock of ours proves
+        counts as one part of the watch at most. Negative when the clock was set back."""
         since, uptime = self.operation.watch_since, self.uptime
         if since is None:
             return None

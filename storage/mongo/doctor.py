@@ -130,8 +130,7 @@ def _of_database(
 
 
 def _older_or_newer(wrong: Sequence[Problem], needed: Migration | None) -> Iterator[Finding]:
-    """Of a database of another schema only that is told: everything else would be compared with what it is
-    not."""
+    """The finding for a database of another schema. Nothing else is compared: this schema's rules do not fit."""
     for problem in wrong:
         hint = "Update nutstate; the database is left as it is."
         if needed is not None:

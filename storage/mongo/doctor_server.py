@@ -252,7 +252,7 @@ def wall_clock() -> float:
 
 
 def _clock(server: Server) -> Finding:
-    """Of a few looks the one with the shortest way tells the most."""
+    """Compare the clocks. Of a few looks the one with the shortest way tells the most."""
     looks: list[tuple[float, float]] = []
     for _ in range(3):
         start, begun = wall_clock(), time.perf_counter()

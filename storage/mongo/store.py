@@ -105,9 +105,9 @@ class MongoStore(MongoReads):
             )
 
     def _send(self, batch: Batch) -> None:
-        """Until the outcome is known. The rest of our own unknown sending refuses the next one, though a new
-        primary may have rolled it back by then: such a refusal counts when it is repeated after a
-        look that did not find the batch."""
+        """Send until the outcome is known. The rest of our own unknown sending refuses the next one, though a
+        new primary may have rolled it back by then: such a refusal counts when it is repeated after a look
+        that did not find the batch."""
         unknown, refusal = "", None
         unsure = batch.id in self._unsure
         restored = False

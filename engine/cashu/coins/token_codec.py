@@ -29,7 +29,7 @@ _GARBAGE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 class InvalidToken(ValueError):
-    """Not a Cashu token, or one that cannot be right. Says why, never what was in it."""
+    """The text is no Cashu token, or a malformed one. Says why, never what was in it."""
 
 
 @frozen

@@ -205,8 +205,8 @@ def _mint_state(op: Operation, evidence: Evidence) -> dict[str, Any]:
 
 
 def _inputs_taken(draft: Draft, evidence: Evidence) -> bool:
-    """Of inputs that were freed: whether the mint calls one SPENT that no operation of ours has spent since,
-    or signed change for the payment."""
+    """Whether the mint calls a freed input SPENT that no operation of ours has spent since, or signed change
+    for the payment."""
     if evidence.proofs:
         return True
     spent = {state.Y for state in evidence.states or () if state.state == "SPENT"}

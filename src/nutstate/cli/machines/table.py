@@ -56,7 +56,7 @@ def show_table(machine: str, as_cells: bool, origin: str | None, as_json: bool) 
 
 
 def _drawing(spec: Machine[Any]) -> str:
-    """As the committed pages have it."""
+    """The drawing, in the form of the committed pages."""
     large = len(spec.transitions) >= build.FLOWCHART_EDGES_MIN
     return mermaid.flowchart(spec) if large else mermaid.state_diagram(spec)
 

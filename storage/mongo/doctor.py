@@ -130,7 +130,7 @@ def _of_database(
 
 
 def _older_or_newer(wrong: Sequence[Problem], needed: Migration | None) -> Iterator[Finding]:
-    """The finding for a database of another schema. Nothing else is compared: this schema's rules do not fit."""
+    """The finding for a database of another schema. Nothing else is compared: its rules are others."""
     for problem in wrong:
         hint = "Update nutstate; the database is left as it is."
         if needed is not None:

@@ -193,7 +193,7 @@ class Operation:
     created_at: int
     updated_at: int
     prev_state: str | None = None
-    kind_of_state: str = "live"  # live | parked | final: what its machine says of its state, for every reader
+    kind_of_state: str = ""  # live | parked | final: what its machine says of its state, for every reader
     ends: str = ""  # "" | good | unpaid | lost: how it ends in this state
     method: str | None = None
     request: Secret | None = None

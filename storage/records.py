@@ -193,9 +193,7 @@ class Operation:
     created_at: int
     updated_at: int
     prev_state: str | None = None
-    kind_of_state: str = (
-        "live"  # live | parked | final: the kind of its state, stored for readers without the machine
-    )
+    kind_of_state: str = ""  # live | parked | final: the kind of its state, for readers without the machine
     ends: str = ""  # "" | good | unpaid | lost: how it ends in this state
     method: str | None = None
     request: Secret | None = None

@@ -19,7 +19,7 @@ from attrs import field, frozen
 from ...storage.errors import CorruptRecord, Page, page_of
 from ...storage.port import AuditQuery, OperationQuery, Reader, Store, TokenQuery, TombstoneQuery
 from ...storage.records import AuditRecord, Operation, Span, Token, Tombstone
-from ...storage.rules.audit_hash import audit_hash, document_hash, token_hash, tombstone_mac
+from ...storage.rules.audit_hash import audit_hash, is_document_of, token_hash, tombstone_mac
 from .verdicts import Fault, Findings, VerifyReport
 
 R = TypeVar("R")
@@ -314,7 +314,8 @@ def _is_document_told(op: Operation, records: Iterable[AuditRecord], spans: Iter
     its own. True where an earlier release wrote the record: it told nothing."""
     told = {r.version: _told(r, "document_hash") for r in records}
     told |= {span.last: span.document_hash for span in spans}
-    return told.get(op.version) in (None, document_hash(op))
+    hashed = told.get(op.version)
+    return hashed is None or is_document_of(op, hashed)
 
 
 def _told(record: AuditRecord, name: str) -> str | None:

@@ -384,7 +384,7 @@ def _audit_data(run: Run, evidence: Evidence) -> dict[str, Any]:
         data["operator_reason"] = evidence.operator_reason
     if evidence.operator is not None:
         data["operator"] = evidence.operator
-    return data | dict(run.kind.audit(op, evidence))
+    return dict(run.kind.audit(op, evidence)) | data
 
 
 def reads_only(machine: Machine[Any], state: State) -> bool:

@@ -1,4 +1,4 @@
-"""The calls for melts that the caller makes himself: hold, unhold and record_melt."""
+"""The calls for melts that the caller makes at the mint: hold, unhold and record_melt."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Proofs = Iterable[Proof | Mapping[str, object]]
 
 @frozen
 class _Wanted:
-    """A checked recording: the operation it would be, and what the caller says."""
+    """A checked recording: the operation it would be, and the caller's report."""
 
     op: Operation
     said: Recorded
@@ -107,7 +107,7 @@ class Recordings(Core):
 
         ``record_melt(hold=id)`` ends it when you paid, :meth:`unhold` when you did not. The end of the
         time alone frees nothing: :meth:`recover` asks the mint, and only proofs it calls UNSPENT twice,
-        a settle window apart, are freed. Until it is recorded ``amount`` is what is held.
+        a settle window apart, are freed. Until it is recorded, ``amount`` is the held amount.
 
         A ``payment_request`` is claimed for it, so the sources must cover its amount.
 
@@ -151,7 +151,7 @@ class Recordings(Core):
         raise new_operation.lost_race(self.store, op, taken)
 
     def unhold(self, operation_id: str, *, npub: str | None = None) -> Handle:
-        """Free what is held, on your word that you did not pay and will not. Unholding again changes
+        """Free the held tokens, on your word that you did not pay and will not pay. Unholding again changes
         nothing. Codes: NOT_FOUND, NOT_HELD, ALREADY_FINAL, UNDEFINED_TRANSITION."""
         return Handle(self, self._outside.apply(self._bound(operation_id, npub), "unhold", Evidence()))
 

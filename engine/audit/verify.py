@@ -86,7 +86,7 @@ def verify(reader: Reader, operation_id: str, key: bytes | None = None) -> Verif
 
 
 def verify_all(store: Store, key: bytes | None = None, progress: Progress | None = None) -> VerifyReport:
-    """Every trail in the store: what the log holds, what the operations and tokens say, and every
+    """Every trail in the store: the records of the log, the claims of operations and tokens, and every
     tombstone. Page by page, each page at one moment."""
     walk = _Walk(store, key, progress)
     for part in (walk.log, walk.operations, walk.tombstones, walk.tokens):
@@ -168,7 +168,7 @@ class _Walk:
             after = page.last
 
     def _sound(self, read: Callable[[], Sequence[R]], cursor: Callable[[R], Any]) -> Page[R]:
-        """A page; what does not decode in it is told, and the walk goes on (R214)."""
+        """A page. Documents in it that do not decode are told, and the walk goes on (R214)."""
         page = page_of(read, cursor)
         for error in page.unreadable:
             self.found.corrupt(error)

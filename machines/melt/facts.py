@@ -108,7 +108,7 @@ class MeltFacts:
     recorded_fee: int | None = None
     recorded_change: int = 0
     secrets_distinct: bool = False
-    # a payment the caller makes himself
+    # a payment that the caller makes at the mint
     sources_touched: bool = False
     sources_are_the_held: bool = False
     sources_contested: int | None = None  # neither unspent nor reserved by this operation; None = not known

@@ -1,4 +1,4 @@
-"""Effects on the inputs: reserving, freeing and spending them, and what is sent with them."""
+"""Effects on the inputs: reserving, freeing and spending them, and the request that spends them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def split_off_keep(context: EffectContext) -> None:
 
 
 def keep_of(context: EffectContext, chosen: Sequence[Chosen]) -> None:
-    """The keep token of these sources: their untouched proofs, moved, and what a caller kept afresh."""
+    """The keep token of these sources: their untouched proofs, moved, and the caller's fresh keep proofs."""
     draft = context.draft
     draft.load(part.token for part in chosen)
     left_behind = tuple(proof for part in chosen for proof in part.left_behind)
@@ -207,7 +207,7 @@ def free_untouched(context: EffectContext) -> None:
 
 
 def _correct_taken(context: EffectContext) -> None:
-    """Mark as spent, and not as given up, what the mint took meanwhile for another operation."""
+    """Mark proofs that the mint took meanwhile for another operation as spent, and not as given up."""
     draft, gone, op = context.draft, context.evidence.spent_meanwhile, context.draft.operation
     for n, part in enumerate(op.inputs, 1):
         token = draft.token(part.token_id)

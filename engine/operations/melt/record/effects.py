@@ -1,4 +1,4 @@
-"""Effects of melts that the caller made himself."""
+"""Effects of melts that the caller made at the mint."""
 
 from __future__ import annotations
 

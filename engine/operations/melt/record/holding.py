@@ -1,4 +1,4 @@
-"""Payments the caller makes himself: what became of held proofs, and whether contested sources are free."""
+"""Payments that the caller makes: the fate of held proofs, and whether contested sources are free."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..change import ask_inputs
 
 
 def watch_hold(run: Run) -> Result:
-    """Until the hold ends: nothing. Then the mint's word about the held proofs decides: SPENT parks it,
+    """Nothing until the hold ends. Then the mint's word about the held proofs decides: SPENT parks it,
     UNSPENT twice and a settle window apart frees them, anything else waits."""
     op = run.operation
     assert op.hold_until is not None

@@ -75,7 +75,13 @@ class Driver:
                 self.commit(run)
                 continue  # a conflict may have moved the operation
             run.asked_from = self.clock.monotonic()
-            result = self._aged(run, state, run.kind.actions[state.action](run))
+            try:
+                result = self._aged(run, state, run.kind.actions[state.action](run))
+            except Conflict as moved:  # another worker led the operation on before the action did anything
+                if run.draft.dirty or moved.entity != operation_entity(run.operation.id):
+                    raise
+                self._reload(run)
+                continue
             run.answered = state.write_ahead
             if isinstance(result, Happened):
                 polls = run.idle_polls
@@ -265,15 +271,19 @@ class Driver:
 
     def _again(self, run: Run) -> None:
         staged = list(run.staged)
-        stored = self.store.operation(run.operation.id)
-        if stored is None:
-            raise StorageError("the operation vanished from the store", operation_id=run.operation.id)
-        run.reloaded(self.open_draft(stored, run.draft.actor))
+        self._reload(run)
         for happened, run.answered in staged:
             decision = run.decide(happened.event, happened.evidence)
             if not decision.accepted:
                 return
             self.stage(run, happened, decision)
+
+    def _reload(self, run: Run) -> None:
+        """Go on from the stored operation. What was staged is dropped."""
+        stored = self.store.operation(run.operation.id)
+        if stored is None:
+            raise StorageError("the operation vanished from the store", operation_id=run.operation.id)
+        run.reloaded(self.open_draft(stored, run.draft.actor))
 
     def open_draft(self, operation: Operation, actor: str) -> Draft:
         """A draft of a stored operation with the tokens it holds. Code UNKNOWN_MACHINE."""

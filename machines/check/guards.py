@@ -5,12 +5,6 @@ from __future__ import annotations
 from ..spec import Guard
 from .facts import CheckFacts
 
-documents_agree = Guard[CheckFacts](
-    "documents_agree",
-    "every check was made and found nothing",
-    "RECONCILIATION_FAILED",
-    lambda f: f.checks_performed > 0 and f.discrepancies == 0,
-)
 spent_said_twice = Guard[CheckFacts](
     "spent_said_twice",
     "the mint was asked twice and called the same proofs SPENT both times",
@@ -28,10 +22,4 @@ paid_after_all = Guard[CheckFacts](
     "the mint says PAID of a payment that was given up, or signed a fence of it",
     "NOT_PROVEN_PAID",
     lambda f: f.quote_paid or f.fence_signed,
-)
-operator_gave_reason = Guard[CheckFacts](
-    "operator_gave_reason",
-    "an operator gave a reason",
-    "OPERATOR_REASON_MISSING",
-    lambda f: bool(f.operator_reason.strip()),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..money import conserved, is_amount
+from ..money import is_amount
 from ..spec import Guard
 from .facts import MeltFacts
 
@@ -67,14 +67,6 @@ def _repeatedly_empty(f: MeltFacts) -> bool:
     )
 
 
-def _nothing_contested(f: MeltFacts) -> bool:
-    return f.sources_contested == 0 and (f.claim_holder is None or f.claim_holder == f.operation_id)
-
-
-def _hold_in_limits(f: MeltFacts) -> bool:
-    return f.hold_until is not None and f.now < f.hold_until <= f.now + f.hold_max_ms
-
-
 quote_matches_invoice = Guard[MeltFacts](
     "quote_matches_invoice", "the quote is for this invoice and unit", "QUOTE_MISMATCH", _quote_matches
 )
@@ -95,24 +87,6 @@ nothing_sent = Guard[MeltFacts](
 )
 two_step = Guard[MeltFacts](
     "two_step", "the caller asked to confirm first", "WAITS_FOR_CALLER", lambda f: f.two_step
-)
-owner_matches = Guard[MeltFacts](
-    "owner_matches",
-    "every source belongs to this npub",
-    "OWNER_MISMATCH",
-    lambda f: f.source_owners == frozenset({f.owner}),
-)
-one_mint_one_unit = Guard[MeltFacts](
-    "one_mint_one_unit",
-    "every source is of this wallet, mint and unit",
-    "MINT_OR_UNIT_MISMATCH",
-    lambda f: f.wallet is not None and f.source_wallets == frozenset({f.wallet}),
-)
-inputs_unspent = Guard[MeltFacts](
-    "inputs_unspent",
-    "every source is unspent and free",
-    "CONCURRENT_OPERATION",
-    lambda f: f.source_states == frozenset({"unspent"}),
 )
 inputs_cover = Guard[MeltFacts](
     "inputs_cover",
@@ -137,12 +111,6 @@ preflight_clear = Guard[MeltFacts](
     "the mint calls every input UNSPENT",
     "PROOF_STATE_INCONSISTENCY",
     lambda f: f.preflight_asked and f.preflight_blocked_count == 0,
-)
-claim_free = Guard[MeltFacts](
-    "claim_free",
-    "no other operation pays or has paid this invoice",
-    "PAYMENT_ALREADY_CLAIMED",
-    lambda f: f.claim_holder is None or f.claim_holder == f.operation_id,
 )
 exact_inputs_wanted = Guard[MeltFacts](
     "exact_inputs_wanted",
@@ -198,12 +166,6 @@ unresolved_too_long = Guard[MeltFacts](
     "NOT_TOO_OLD",
     _unresolved_too_long,
 )
-drives_fail = Guard[MeltFacts](
-    "drives_fail",
-    "driving it failed as often as is allowed",
-    "NOT_TOO_OLD",
-    lambda f: f.failures >= f.failures_max > 0,
-)
 policy_allows_retry = Guard[MeltFacts](
     "policy_allows_retry",
     "the policy allows another try",
@@ -227,9 +189,6 @@ not_in_flight = Guard[MeltFacts](
     "the mint says UNPAID, calls an input SPENT and none PENDING: the request is dead",
     "PAYMENT_IN_FLIGHT",
     lambda f: f.quote_state == "UNPAID" and "SPENT" in f.input_states and "PENDING" not in f.input_states,
-)
-forced = Guard[MeltFacts](
-    "forced", "the operator gives it up by force", "PAYMENT_IN_FLIGHT", lambda f: f.forced
 )
 quote_still_unpaid = Guard[MeltFacts](
     "quote_still_unpaid",
@@ -284,92 +243,4 @@ attempts_left = Guard[MeltFacts](
     "the change window is still open",
     "CHANGE_STILL_AWAITED",
     lambda f: f.change_awaited_since is None or f.now - f.change_awaited_since < f.change_window_ms,
-)
-documents_agree = Guard[MeltFacts](
-    "documents_agree",
-    "every check was made and found nothing",
-    "RECONCILIATION_FAILED",
-    lambda f: f.checks_performed > 0 and f.discrepancies == 0,
-)
-operator_gave_reason = Guard[MeltFacts](
-    "operator_gave_reason",
-    "an operator gave a reason",
-    "OPERATOR_REASON_MISSING",
-    lambda f: bool(f.operator_reason.strip()),
-)
-recorded_conserved = Guard[MeltFacts](
-    "conserved",
-    "sources equal amount + fee + keep + change",
-    "NOT_CONSERVED",
-    lambda f: (
-        f.recorded_fee is not None
-        and conserved(f.sources_total, f.amount, f.recorded_fee, f.keep_total, f.recorded_change)
-    ),
-)
-secrets_distinct = Guard[MeltFacts](
-    "secrets_distinct", "no proof occurs twice", "DUPLICATE_SECRET", lambda f: f.secrets_distinct
-)
-sources_touched = Guard[MeltFacts](
-    "sources_touched",
-    "of every source at least one proof was used",
-    "SOURCE_UNTOUCHED",
-    lambda f: f.sources_touched,
-)
-sources_are_the_held = Guard[MeltFacts](
-    "sources_are_the_held",
-    "the sources are exactly those that are held",
-    "HOLD_MISMATCH",
-    lambda f: f.sources_are_the_held,
-)
-nothing_contested = Guard[MeltFacts](
-    "nothing_contested",
-    "every source is unspent or held by this operation, and no other operation claims the payment",
-    "CONCURRENT_OPERATION",
-    _nothing_contested,
-)
-recorded_already = Guard[MeltFacts](
-    "recorded_already", "the payment is recorded", "ALREADY_RECORDED", lambda f: f.payment_recorded
-)
-hold_in_limits = Guard[MeltFacts](
-    "hold_in_limits", "the hold ends in the future and not too late", "INVALID_TTL", _hold_in_limits
-)
-hold_is_over = Guard[MeltFacts](
-    "hold_is_over",
-    "the time of the hold is over",
-    "HOLD_NOT_OVER",
-    lambda f: f.hold_until is not None and f.now >= f.hold_until,
-)
-held_first_seen_unspent = Guard[MeltFacts](
-    "held_first_seen_unspent",
-    "the mint calls every held proof UNSPENT for the first time",
-    "RELEASE_NOT_PROVEN",
-    lambda f: f.inputs_all_unspent and f.held_unspent_since is None,
-)
-held_was_unspent = Guard[MeltFacts](
-    "held_was_unspent",
-    "the mint called every held proof UNSPENT before",
-    "RELEASE_NOT_PROVEN",
-    lambda f: f.held_unspent_since is not None,
-)
-held_proven_unspent = Guard[MeltFacts](
-    "held_proven_unspent",
-    "the mint calls every held proof UNSPENT, now and a settle window ago",
-    "RELEASE_NOT_PROVEN",
-    lambda f: (
-        f.inputs_all_unspent
-        and f.held_unspent_since is not None
-        and f.now - f.held_unspent_since >= f.settle_window_ms
-    ),
-)
-held_not_in_flight = Guard[MeltFacts](
-    "held_not_in_flight",
-    "the mint told the states of the held proofs, and calls none PENDING",
-    "PAYMENT_IN_FLIGHT",
-    lambda f: bool(f.input_states) and "PENDING" not in f.input_states,
-)
-held_seen_spent = Guard[MeltFacts](
-    "held_seen_spent",
-    "the mint calls a held proof SPENT",
-    "INPUTS_NOT_GONE",
-    lambda f: "SPENT" in f.input_states,
 )

@@ -60,12 +60,6 @@ issued_to_others = Guard[MintFacts](
     "RESTORE_INCOMPLETE",
     lambda f: f.restored_none and f.quote_state == "ISSUED",
 )
-operator_gave_reason = Guard[MintFacts](
-    "operator_gave_reason",
-    "an operator gave a reason",
-    "OPERATOR_REASON_MISSING",
-    lambda f: bool(f.operator_reason.strip()),
-)
 tries_left = Guard[MintFacts](
     "tries_left",
     "the issue request was not sent too often",
@@ -121,12 +115,6 @@ watch_part_over = Guard[MintFacts](
     lambda f: (
         f.watch_passed_ms is not None and (f.watch_passed_ms >= f.watch_part_ms or f.watch_passed_ms < 0)
     ),
-)
-drives_fail = Guard[MintFacts](
-    "drives_fail",
-    "driving it failed as often as is allowed",
-    "NOT_TOO_OLD",
-    lambda f: f.failures >= f.failures_max > 0,
 )
 unresolved_too_long = Guard[MintFacts](
     "unresolved_too_long",

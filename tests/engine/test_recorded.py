@@ -10,7 +10,7 @@ from nutstate import Engine, NutstateError, Store
 from nutstate.engine.cashu.port import ProofState
 from nutstate.engine.loop.drive import Happened, Pause, Run
 from nutstate.engine.loop.evidence import Chosen, Evidence, Recorded, Selection
-from nutstate.engine.operations.melt.record.holding import watch_hold, watch_sources
+from nutstate.engine.operations.record.watch import watch_hold, watch_sources
 from nutstate.machines import MELT
 from nutstate.machines.spec import Transition
 from nutstate.storage.port import TokenQuery

@@ -13,12 +13,12 @@ from typing import Any
 import attrs
 import pytest
 import transitions
-from nutstate.engine.operations.melt.selection import choose, select
 
 from nutstate import Engine, Settings, SimulatedMint, configure_logging, open_store
 from nutstate.engine.cashu import wire
 from nutstate.engine.cashu.outputs import blank_outputs, unblind
 from nutstate.engine.operations.melt.quote import _with_names
+from nutstate.engine.operations.melt.selection import choose, select
 from nutstate.machines import MELT, step
 from nutstate.machines.melt.facts import MeltFacts
 from nutstate.machines.money import blanks_needed

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nutstate.engine.operations.melt.selection import choose
 from pymongo import MongoClient, UpdateOne, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
@@ -15,6 +14,7 @@ from nutstate.engine.cashu import wire
 from nutstate.engine.cashu.bolt11 import decode_invoice
 from nutstate.engine.cashu.outputs import blank_outputs, unblind
 from nutstate.engine.operations.melt.quote import _with_names
+from nutstate.engine.operations.melt.selection import choose
 from nutstate.engine.tokens.ids import new_transaction_id
 from nutstate.machines.money import blanks_needed, owed_max
 from nutstate.storage.records import Dleq, Proof

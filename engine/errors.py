@@ -70,7 +70,7 @@ def refusal_error(refusals: Iterable[Refusal], **details: Any) -> Refused:
     found = tuple(refusals)
     first = found[0] if found else Refusal("UNDEFINED_TRANSITION", "the machine has no such transition here")
     return Refused(
-        f"refused: {first.sentence}",
+        first.sentence,
         code=first.code,
         refusals=[refusal.code for refusal in found],
         **details,

@@ -1,4 +1,4 @@
-"""What a machine is made of. Everything here is data; nothing here runs a transition."""
+"""The parts of a machine. Everything here is data; nothing here runs a transition."""
 
 from __future__ import annotations
 
@@ -44,17 +44,29 @@ def _several(declared: Any, named: Attribute[Any], value: Any) -> None:
 
 @frozen
 class Guard(Generic[F]):
-    """A named question about the facts. ``sentence`` completes "it must hold that …";
-    ``code`` is the stable refusal code when it does not hold where required."""
+    """A named question about the facts.
+
+    - ``sentence``: the condition, true when the guard holds: "the quote has not expired".
+    - ``code``: the stable code of a refusal because of this guard.
+    - ``says_no``: the sentence of the refusal when the guard must hold and does not: "the quote has expired".
+      Without one it is "it does not hold that" and ``sentence``.
+    """
 
     name: str
     sentence: str
     code: str
     predicate: Callable[[F], bool] = field(eq=False, repr=False)
+    says_no: str = ""
 
     def holds(self, facts: F) -> bool:
         """Strictly True or False: a truthy value (2, "yes", [1]) counts as False."""
         return self.predicate(facts) is True
+
+    def refusal(self, required: bool) -> Refusal:
+        """Code and sentence for an edge that is not taken because of this guard: it does not hold where it is
+        required, or it holds where it is forbidden."""
+        denied = self.says_no or f"it does not hold that {self.sentence}"
+        return Refusal(self.code, denied if required else self.sentence)
 
 
 @frozen
@@ -274,7 +286,7 @@ class Machine(Generic[F]):
             ],
             "events": [{"name": e.name, "meaning": e.meaning, "origin": e.origin} for e in self.events],
             "guards": [
-                {"name": g.name, "sentence": g.sentence, "code": g.code}
+                {"name": g.name, "sentence": g.sentence, "code": g.code, "says_no": g.says_no}
                 for g in sorted(self.guards.values(), key=lambda guard: guard.name)
             ],
             "transitions": [
@@ -313,7 +325,7 @@ class Machine(Generic[F]):
 
 @frozen
 class Verdict:
-    """What one guard of one edge said. ``passed`` is True when the edge wanted exactly that."""
+    """The answer of one guard of one edge. ``passed`` is True when the edge wanted this answer."""
 
     transition: str
     guard: str

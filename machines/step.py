@@ -133,7 +133,5 @@ def _why(
     for verdict in verdicts:
         if not verdict.passed:
             guard = spec.guards[verdict.guard]
-            words = "it must hold that" if verdict.required else "not allowed when"
-            sentence = f"{words} {guard.sentence}"
-            found.setdefault((guard.name, verdict.required), Refusal(guard.code, sentence))
+            found.setdefault((guard.name, verdict.required), guard.refusal(verdict.required))
     return tuple(found.values())

@@ -12,7 +12,7 @@ from .stored import Stored, machine_of, whole
 How = Literal["added", "removed", "changed"]
 Of = Literal["machine", "state", "event", "guard", "edge", "cell", "action", "effect"]
 
-WORDS: Final = frozenset({"meaning", "sentence", "reason", "group", "order in the table"})
+WORDS: Final = frozenset({"meaning", "sentence", "says_no", "reason", "group", "order in the table"})
 """Changes that a person reads and nothing else does."""
 
 
@@ -61,7 +61,7 @@ def compare(old: object, new: object) -> Changes:
         *_fields("machine", after["name"], before, after, ("name", "version", "good_path")),
         *_states(before, after),
         *_named("event", before["events"], after["events"], ("meaning", "origin")),
-        *_named("guard", before["guards"], after["guards"], ("sentence", "code")),
+        *_named("guard", before["guards"], after["guards"], ("sentence", "code", "says_no")),
         *_edges(before, after),
         *_named("action", before["action_words"], after["action_words"],
                 ("sentence", "reads_only", "asks_no_mint")),

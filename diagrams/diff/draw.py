@@ -87,7 +87,7 @@ def _is_touched(found: Changes, t: Transition[Any]) -> bool:
     for change in found.changes:
         if change.how != "changed":
             continue
-        if change.of == "guard" and change.what in ("sentence", "code") and change.name in guards:
+        if change.of == "guard" and change.what in ("sentence", "code", "says_no") and change.name in guards:
             return True
         if change.of == "event" and change.what == "origin" and change.name == t.event:
             return True

@@ -42,7 +42,10 @@ def whole(stored: object) -> dict[str, Any]:
 
 def machine_of(stored: Stored) -> Machine[Any]:
     """The declaration the data tells; ``as_data`` of it is the same data again."""
-    guards = {g["name"]: Guard[Any](g["name"], g["sentence"], g["code"], _unasked) for g in stored["guards"]}
+    guards = {
+        g["name"]: Guard[Any](g["name"], g["sentence"], g["code"], _unasked, g["says_no"])
+        for g in stored["guards"]
+    }
     known = {state["name"] for state in stored["states"]}
     for edge in stored["transitions"]:
         for end in (edge["source"], edge["dest"]):
@@ -101,5 +104,5 @@ _STATE: Stored = {
 _EVENT: Stored = {"meaning": "", "origin": "engine"}
 _ACTION: Stored = {"sentence": "", "reads_only": False, "asks_no_mint": False}
 _EFFECT: Stored = {"sentence": "", "level": "HIGH"}
-_GUARD: Stored = {"sentence": "", "code": ""}
+_GUARD: Stored = {"sentence": "", "code": "", "says_no": ""}
 _TRANSITION: Stored = {"requires": [], "forbids": [], "effects": [], "reason": ""}

@@ -12,6 +12,8 @@ from ...machines import TOKEN, step
 from ...machines.money import is_amount
 from ...machines.spec import NONE, Decision, Machine
 from ...machines.token.facts import TokenFacts
+from ...machines.token.states import SPENT
+from ...machines.token.words import CLEAR_RESERVED_BY, SET_RESERVED_BY, SET_SPENT_AT
 from ...storage.batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, proof_key
 from ...storage.errors import Duplicate
 from ...storage.records import AuditRecord, InputRef, Operation, Proof, Token
@@ -69,7 +71,7 @@ class Draft:
         op = self.operation
         if not any(fence.end == "done" for fence in op.fences):
             return op.inputs
-        return tuple(ref for ref in op.inputs if self._tokens[ref.token_id].state != "spent")
+        return tuple(ref for ref in op.inputs if self._tokens[ref.token_id].state != SPENT)
 
     def input_proofs(self) -> tuple[Proof, ...]:
         """The proofs of these inputs."""
@@ -78,7 +80,7 @@ class Draft:
     def was_spent(self, token_id: str) -> bool:
         """Whether the token is stored as spent already."""
         before = self._tokens_before.get(token_id)
-        return before is not None and before.state == "spent"
+        return before is not None and before.state == SPENT
 
     def all_tokens(self) -> tuple[Token, ...]:
         return tuple(self._tokens.values())
@@ -170,11 +172,11 @@ class Draft:
         if not decision.accepted:
             raise refusal_error(decision.refusals, token=after.transaction_id, event=event, state=state)
         changes: dict[str, Any] = {}
-        if "set_reserved_by" in decision.effects:
+        if SET_RESERVED_BY.name in decision.effects:
             changes["reserved_by"] = self.operation.id
-        if "clear_reserved_by" in decision.effects:
+        if CLEAR_RESERVED_BY.name in decision.effects:
             changes["reserved_by"] = None
-        if "set_spent_at" in decision.effects:
+        if SET_SPENT_AT.name in decision.effects:
             changes["spent_at"] = now
         changed = attrs.evolve(
             after,

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from ...machines.money import owed_max, owed_min
 from ...machines.spec import Decision
+from ...machines.token.states import RESERVED, UNSPENT
 from ...storage.records import Operation, Proof, Token, TokenMetadata
 from ...storage.secret import Secret
 from ..settings import Settings
@@ -134,4 +135,4 @@ def consumed_tokens(tokens: Iterable[Token], secrets: frozenset[Secret]) -> tupl
 
 def is_free(token: Token, op: Operation) -> bool:
     """Nobody but this operation has anything to do with the token."""
-    return token.state == "unspent" or (token.state == "reserved" and token.reserved_by == op.id)
+    return token.state == UNSPENT or (token.state == RESERVED and token.reserved_by == op.id)

@@ -1,1 +1,1 @@
-"""What a look at the store found."""
+"""The check: an operation that stores the result of a look at the store."""

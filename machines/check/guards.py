@@ -7,19 +7,22 @@ from .facts import CheckFacts
 
 spent_said_twice = Guard[CheckFacts](
     "spent_said_twice",
-    "the mint was asked twice and called the same proofs SPENT both times",
+    "the mint called the same proofs SPENT in two answers",
     "NOT_PROVEN_SPENT",
     lambda f: f.said_spent > 0 and f.said_spent_again == f.said_spent,
+    says_no="the mint did not call the same proofs SPENT twice",
 )
 something_stranded = Guard[CheckFacts](
     "something_stranded",
-    "it names stranded tokens",
+    "the request names stranded tokens",
     "NOTHING_STRANDED",
     lambda f: f.stranded_tokens > 0,
+    says_no="the request names no stranded token",
 )
 paid_after_all = Guard[CheckFacts](
     "paid_after_all",
-    "the mint says PAID of a payment that was given up, or signed a fence of it",
+    "the mint says PAID, or signed a fence, for a payment that was given up",
     "NOT_PROVEN_PAID",
     lambda f: f.quote_paid or f.fence_signed,
+    says_no="the mint says neither PAID nor that it signed a fence of this payment",
 )

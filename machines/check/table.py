@@ -1,8 +1,8 @@
-"""The check machine: what a look at stored documents or proofs found, in one step."""
+"""The check machine: the result of a look at stored documents or proofs, in one step."""
 
 from __future__ import annotations
 
-from .. import common_guards as c
+from .. import common_guards as common
 from ..spec import NONE, Event, Machine, State, edges
 from . import guards as g
 from .facts import CheckFacts
@@ -17,7 +17,7 @@ CHECK: Machine[CheckFacts] = Machine(
     states=(
         State(NONE, "does not exist yet", kind="pseudo"),
         State("clean", "everything agreed", kind="final", group="final", absorbs=("recover",), ends="good"),
-        State("corrected", "what the mint calls spent is marked spent", kind="final", group="final",
+        State("corrected", "proofs that the mint calls SPENT are marked spent", kind="final", group="final",
               absorbs=("recover",), ends="good"),
         State("discrepant", "documents contradict one another; a person must look", kind="parked", group="parked",
               absorbs=("recover",)),
@@ -25,7 +25,7 @@ CHECK: Machine[CheckFacts] = Machine(
               absorbs=("recover", "resolve"), ends="good"),
         State("retried", "an operator made stranded coins spendable again", kind="final", group="final",
               absorbs=("recover",), ends="good"),
-        State("collected", "a payment that was given up ended after all; what came back is ours", kind="final",
+        State("collected", "a payment that was given up ended after all; its returned value is ours", kind="final",
               group="final", absorbs=("recover",), ends="good"),
         State("written_off", "an operator gave stranded coins up as lost", kind="final", group="final",
               absorbs=("recover",), ends="lost"),
@@ -41,19 +41,19 @@ CHECK: Machine[CheckFacts] = Machine(
         Event("recover", "a restart found the operation", "restart"),
     ),
     transitions=(
-        *edges("1", "found_clean", NONE, "clean", requires=(c.documents_agree,), reason="the look itself is on record"),
+        *edges("1", "found_clean", NONE, "clean", requires=(common.documents_agree,), reason="the look itself is on record"),
         *edges("2", "found_spent", NONE, "corrected", requires=(g.spent_said_twice,),
                effects=("correct_spent", "record_reason", "alarm"), reason="the mint is right about spent proofs"),
-        *edges("3", "found_wrong", NONE, "discrepant", forbids=(c.documents_agree,),
+        *edges("3", "found_wrong", NONE, "discrepant", forbids=(common.documents_agree,),
                effects=("record_reason", "alarm"), reason="a person must look"),
-        *edges("4", "resolve", "discrepant", "resolved", requires=(c.operator_gave_reason,),
+        *edges("4", "resolve", "discrepant", "resolved", requires=(common.operator_gave_reason,),
                effects=("record_reason",), reason="an operator settled it"),
-        *edges("5", "retry", NONE, "retried", requires=(c.operator_gave_reason, g.something_stranded),
+        *edges("5", "retry", NONE, "retried", requires=(common.operator_gave_reason, g.something_stranded),
                effects=("free_stranded", "record_reason", "alarm"), reason="the mint may take them now"),
-        *edges("6", "write_off", NONE, "written_off", requires=(c.operator_gave_reason, g.something_stranded),
+        *edges("6", "write_off", NONE, "written_off", requires=(common.operator_gave_reason, g.something_stranded),
                effects=("drop_stranded", "record_reason", "record_loss", "alarm"), reason="an operator calls them lost"),
-        *edges("7", "found_paid", NONE, "collected", requires=(c.operator_gave_reason, g.paid_after_all),
+        *edges("7", "found_paid", NONE, "collected", requires=(common.operator_gave_reason, g.paid_after_all),
                effects=("correct_spent", "store_late_change", "record_reason", "alarm"),
-               reason="what it cost is spent, what came back is ours"),
+               reason="its cost is spent, its returned value is ours"),
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the guards may ask about proofs that the caller hands in.
+"""The facts that the guards of a deposit ask about.
 
 Frozen data that the engine gathers. The default of every field permits nothing. Times in epoch ms, amounts
 in the operation's unit.
@@ -11,7 +11,7 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class DepositFacts:
-    """Proofs somebody hands in."""
+    """Proofs that the caller hands in."""
 
     proof_count: int = 0
     proof_count_max: int = 0

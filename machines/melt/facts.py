@@ -1,4 +1,4 @@
-"""What the guards may ask about one melt.
+"""The facts that the guards of a melt ask about.
 
 Frozen data that the engine gathers. The default of every field permits nothing. Times in epoch ms, amounts
 in the operation's unit.

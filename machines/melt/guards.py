@@ -45,202 +45,164 @@ def _inputs_settled_unspent(f: MeltFacts) -> bool:
     return settled and f.inputs_all_unspent
 
 
-def _change_in_bounds(f: MeltFacts) -> bool:
-    return (
-        f.change_total is not None
-        and f.owed_max is not None
-        and f.owed_min is not None
-        and f.change_total > 0
-        and f.owed_min <= f.change_total <= f.owed_max
-    )
-
-
-def _change_above_owed(f: MeltFacts) -> bool:
-    return f.change_total is not None and f.owed_max is not None and f.change_total > f.owed_max
-
-
-def _repeatedly_empty(f: MeltFacts) -> bool:
-    return f.owed_max == 0 or (
-        f.change_seen_empty
-        and f.change_empty_since is not None
-        and f.now - f.change_empty_since >= f.change_window_ms
-    )
-
-
 quote_matches_invoice = Guard[MeltFacts](
-    "quote_matches_invoice", "the quote is for this invoice and unit", "QUOTE_MISMATCH", _quote_matches
+    "quote_matches_invoice",
+    "the quote is for this invoice and unit",
+    "QUOTE_MISMATCH",
+    _quote_matches,
+    says_no="the quote is not for this invoice, amount and unit",
 )
 quote_unexpired = Guard[MeltFacts](
     "quote_unexpired",
-    "the quote can still be started",
+    "the quote has not expired",
     "QUOTE_EXPIRED",
     lambda f: f.quote_expires_at is not None and f.now < f.quote_expires_at,
+    says_no="the quote has expired",
 )
 amount_in_limits = Guard[MeltFacts](
     "amount_in_limits",
     "amount and fee reserve are within the limits",
     "AMOUNT_OUT_OF_LIMITS",
     lambda f: is_amount(f.amount) and f.amount <= f.amount_max and is_amount(f.fee_reserve, 0),
+    says_no="amount or fee reserve is not within the limits",
 )
 nothing_sent = Guard[MeltFacts](
-    "nothing_sent", "no request was sent", "ALREADY_SENT", lambda f: f.sent_at is None
+    "nothing_sent",
+    "no request was sent",
+    "ALREADY_SENT",
+    lambda f: f.sent_at is None,
+    says_no="the request may have been sent; only the mint's evidence can end the operation now",
 )
 two_step = Guard[MeltFacts](
-    "two_step", "the caller asked to confirm first", "WAITS_FOR_CALLER", lambda f: f.two_step
+    "two_step",
+    "the caller asked to confirm first",
+    "WAITS_FOR_CALLER",
+    lambda f: f.two_step,
+    says_no="the caller did not ask to confirm first",
 )
 inputs_cover = Guard[MeltFacts](
     "inputs_cover",
     "the inputs cover amount, fee reserve and input fee",
     "INSUFFICIENT_BALANCE",
     lambda f: f.inputs_total > 0 and f.inputs_total >= f.amount + f.fee_reserve + f.input_fee,
+    says_no="the inputs do not cover amount, fee reserve and input fee",
 )
 fee_acceptable = Guard[MeltFacts](
     "fee_acceptable",
-    "fee reserve and input fee together are within what the payment may cost",
+    "fee reserve and input fee together are within the allowed cost",
     "FEE_TOO_HIGH",
     lambda f: f.fee_max is not None and f.fee_reserve + f.input_fee <= f.fee_max,
+    says_no="fee reserve and input fee together are above the allowed cost",
 )
 inputs_few_enough = Guard[MeltFacts](
     "inputs_few_enough",
     "the number of inputs is within the limit",
     "TOO_MANY_PROOFS",
     lambda f: 0 < f.input_count <= f.input_count_max,
+    says_no="the number of inputs is 0 or above the limit",
 )
 preflight_clear = Guard[MeltFacts](
     "preflight_clear",
     "the mint calls every input UNSPENT",
     "PROOF_STATE_INCONSISTENCY",
     lambda f: f.preflight_asked and f.preflight_blocked_count == 0,
+    says_no="the mint does not call every input UNSPENT",
 )
 exact_inputs_wanted = Guard[MeltFacts](
     "exact_inputs_wanted",
     "the policy asks for exact inputs",
     "EXACT_INPUTS_NOT_WANTED",
     lambda f: f.exact_inputs_wanted,
+    says_no="the policy does not ask for exact inputs",
 )
 child_ended_unspent = Guard[MeltFacts](
     "child_ended_unspent",
-    "the child ended and its inputs are unspent",
+    "the child operation has ended and its inputs are unspent",
     "INPUTS_STILL_HELD",
     lambda f: f.child_ended_unspent,
+    says_no="the child operation has not given the inputs back",
 )
 inputs_reserved_by_operation = Guard[MeltFacts](
     "inputs_reserved_by_operation",
     "the inputs are reserved by this operation",
     "NOT_RESERVED",
     lambda f: f.inputs_reserved,
+    says_no="the inputs are not reserved by this operation",
 )
 payment_proven = Guard[MeltFacts](
     "payment_proven",
     "the mint says PAID",
     "NOT_PROVEN_PAID",
     lambda f: f.payment_recorded or f.quote_state == "PAID",
+    says_no="the mint has not said PAID",
 )
 payment_is_news = Guard[MeltFacts](
     "payment_is_news",
-    "the payment was not recorded before, or its change is there now",
+    "the payment was not recorded before, or its change has arrived",
     "NOT_PROVEN_PAID",
     lambda f: not f.payment_recorded or f.change_is_complete,
+    says_no="the payment is recorded already, and its change has not arrived",
 )
 unpaid_is_proven = Guard[MeltFacts](
     "unpaid_is_proven",
-    "the quote is UNPAID, every input UNSPENT and the settle window over",
+    "the quote is UNPAID, every input is UNSPENT and the settle window is over",
     "NOT_PROVEN_UNPAID",
     _unpaid_is_proven,
+    says_no="it is not proven unpaid: the quote must be UNPAID, every input UNSPENT, the settle window over",
 )
 inputs_settled_unspent = Guard[MeltFacts](
     "inputs_settled_unspent",
-    "every input is UNSPENT and the settle window over",
+    "every input is UNSPENT and the settle window is over",
     "NOT_PROVEN_UNPAID",
     _inputs_settled_unspent,
+    says_no="it is not proven unpaid: every input must be UNSPENT and the settle window over",
 )
 inputs_spent_without_us = Guard[MeltFacts](
     "inputs_spent_without_us",
     "the quote is UNPAID, inputs are SPENT and no fence of ours is signed",
     "INPUTS_NOT_GONE",
     _inputs_spent_without_us,
+    says_no="the mint does not say that other requests spent the inputs",
 )
 unresolved_too_long = Guard[MeltFacts](
     "unresolved_too_long",
-    "it has been unresolved for longer than the limit",
+    "the operation has been unresolved for longer than the limit",
     "NOT_TOO_OLD",
     _unresolved_too_long,
+    says_no="the operation has not been unresolved for longer than the limit",
 )
 policy_allows_retry = Guard[MeltFacts](
     "policy_allows_retry",
     "the policy allows another try",
     "POLICY_FORBIDS",
     lambda f: f.policy == "retry_then_fence" and f.retries < f.retries_max,
+    says_no="the policy allows no other try",
 )
 policy_trusts_mint = Guard[MeltFacts](
     "policy_trusts_mint",
-    "the policy trusts this mint's word",
+    "the policy trusts the mint's word",
     "POLICY_FORBIDS",
     lambda f: f.policy == "trust",
+    says_no="the policy does not trust the mint's word",
 )
 watch_window_over = Guard[MeltFacts](
     "watch_window_over",
     "the watch window is over",
     "WATCH_NOT_OVER",
     lambda f: f.watch_since is not None and f.now - f.watch_since >= f.watch_window_ms,
+    says_no="the watch window is still open",
 )
 not_in_flight = Guard[MeltFacts](
     "not_in_flight",
-    "the mint says UNPAID, calls an input SPENT and none PENDING: the request is dead",
+    "the request is dead: the mint says UNPAID, calls an input SPENT and no input PENDING",
     "PAYMENT_IN_FLIGHT",
     lambda f: f.quote_state == "UNPAID" and "SPENT" in f.input_states and "PENDING" not in f.input_states,
+    says_no="the request may still be executed: only UNPAID, an input SPENT and no input PENDING rule it out",
 )
 quote_still_unpaid = Guard[MeltFacts](
     "quote_still_unpaid",
     "the mint says UNPAID now",
     "NOT_PROVEN_UNPAID",
     lambda f: f.quote_state == "UNPAID",
-)
-change_in_bounds = Guard[MeltFacts](
-    "change_in_bounds",
-    "the change is within what is owed",
-    "CHANGE_OUT_OF_BOUNDS",
-    _change_in_bounds,
-)
-change_above_owed = Guard[MeltFacts](
-    "change_above_owed",
-    "the change is more than is owed",
-    "CHANGE_OUT_OF_BOUNDS",
-    _change_above_owed,
-)
-change_verified = Guard[MeltFacts](
-    "change_verified",
-    "the mint's signatures on the change verify",
-    "CHANGE_NOT_VERIFIED",
-    lambda f: f.change_verified,
-)
-blanks_used_once = Guard[MeltFacts](
-    "blanks_used_once",
-    "each blank carries one signature",
-    "DUPLICATE_SECRET",
-    lambda f: f.change_blanks_distinct,
-)
-owed_min_is_zero = Guard[MeltFacts](
-    "owed_min_is_zero",
-    "the fee reserve may have eaten all the change",
-    "CHANGE_OUT_OF_BOUNDS",
-    lambda f: f.owed_min == 0,
-)
-repeatedly_empty = Guard[MeltFacts](
-    "repeatedly_empty",
-    "nothing is owed, or the change stayed empty over the change window",
-    "CHANGE_STILL_AWAITED",
-    _repeatedly_empty,
-)
-first_seen_empty = Guard[MeltFacts](
-    "first_seen_empty",
-    "quote and restore both say for the first time that there is no change",
-    "CHANGE_STILL_AWAITED",
-    lambda f: f.change_seen_empty and f.change_empty_since is None and f.owed_max != 0,
-)
-attempts_left = Guard[MeltFacts](
-    "attempts_left",
-    "the change window is still open",
-    "CHANGE_STILL_AWAITED",
-    lambda f: f.change_awaited_since is None or f.now - f.change_awaited_since < f.change_window_ms,
+    says_no="the mint does not say UNPAID now",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import common_guards as c
+from .. import common_guards as common
 from ..spec import NONE, Event, Machine, Refuse, State, edges
 from . import guards as g
 from .facts import MintFacts
@@ -27,7 +27,7 @@ MINT: Machine[MintFacts] = Machine(
     states=(
         State(NONE, "does not exist yet", kind="pseudo"),
         State("requested", "intent, not yet quoted", action="ask_quote", group="before payment"),
-        State("quoted", "the mint's invoice is known; somebody pays it", action="ask_payment",
+        State("quoted", "the mint's invoice is known and waits for its payment", action="ask_payment",
               group="before payment", patience="invoice", absorbs=_WAITING, refuses=(_MAY_BE_PAID,)),
         State("lapsed", "the invoice ran out unpaid; a late payment is watched for", action="ask_payment",
               group="before payment", patience="late payment", absorbs=_WAITING, refuses=(_MAY_BE_PAID,)),
@@ -38,9 +38,9 @@ MINT: Machine[MintFacts] = Machine(
               refuses=(_MAY_BE_PAID,)),
         State("issued", "the proofs are ours", kind="final", group="final", absorbs=_LATE, refuses=(_ENDED,),
               ends="good"),
-        State("rejected", "refused before anybody paid", kind="final", group="final", absorbs=_LATE, refuses=(_ENDED,),
+        State("rejected", "refused before a payment", kind="final", group="final", absorbs=_LATE, refuses=(_ENDED,),
               ends="unpaid"),
-        State("expired", "nobody paid while it was watched", kind="final", group="final", absorbs=_LATE,
+        State("expired", "not paid while it was watched", kind="final", group="final", absorbs=_LATE,
               refuses=(_ENDED,), ends="unpaid"),
         State("cancelled", "stopped before there was an invoice", kind="final", group="final",
               absorbs=(*_LATE, "cancel"), ends="unpaid"),
@@ -85,9 +85,9 @@ MINT: Machine[MintFacts] = Machine(
         *edges("1", "quote_received", "requested", "quoted", requires=(g.quote_matches, g.amount_in_limits),
                effects=("store_quote",), reason="priced"),
         *edges("2", ("quote_refused", "quote_unavailable"), "requested", "rejected",
-               effects=("fail_token", "record_reason"), reason="nobody can pay"),
-        *edges("3", "cancel", "requested", "cancelled", effects=("fail_token",), reason="nobody can pay"),
-        *edges("3", "recover", "requested", "cancelled", effects=("fail_token",), reason="nobody saw the invoice"),
+               effects=("fail_token", "record_reason"), reason="there is no invoice to pay"),
+        *edges("3", "cancel", "requested", "cancelled", effects=("fail_token",), reason="there is no invoice to pay"),
+        *edges("3", "recover", "requested", "cancelled", effects=("fail_token",), reason="no caller saw the invoice"),
         *edges("4", "invoice_paid", ("quoted", "lapsed"), "issuing", requires=(g.invoice_is_paid,),
                effects=("stamp_paid", "write_outputs", "stamp_sent"), reason="outputs are durable before they are sent"),
         *edges("4b", "invoice_paid", "attention", "issuing", requires=(g.invoice_is_paid,), forbids=(g.outputs_written,),
@@ -106,7 +106,7 @@ MINT: Machine[MintFacts] = Machine(
                forbids=(g.paid_noted, g.outputs_written), effects=("record_reason", "count_watch"),
                reason="the mint answers again"),
         *edges("6", "invoice_issued", ("quoted", "lapsed"), "attention", effects=("stamp_paid", "record_reason", "alarm"),
-               reason="somebody else took what was paid for"),
+               reason="another program got the proofs that were paid for"),
         *edges("7", "signatures_received", "issuing", "issued", requires=(g.outputs_verified,),
                effects=("issue_token",), reason="the proofs are ours"),
         *edges("7", ("signatures_received", "signatures_restored"), ("restoring", "attention"), "issued",
@@ -125,21 +125,21 @@ MINT: Machine[MintFacts] = Machine(
         *edges("9c", "restore_empty", "attention", "issuing",
                requires=(g.outputs_written, g.nothing_restored, g.invoice_is_paid, g.retry_is_due),
                forbids=(g.outputs_useless,), effects=("restart_patience", "stamp_sent"),
-               reason="the mint may have mended itself"),
+               reason="the mint may work again"),
         *edges("9d", "restore_empty", "attention", "issuing",
                requires=(g.outputs_written, g.nothing_restored, g.invoice_is_paid, g.retry_is_due, g.outputs_useless),
-               effects=("restart_patience", "write_outputs", "stamp_sent"), reason="the mint may have mended itself"),
+               effects=("restart_patience", "write_outputs", "stamp_sent"), reason="the mint may work again"),
         *edges("10", "restore_empty", "restoring", "attention", requires=(g.issued_to_others,),
                forbids=(g.invoice_is_paid,), effects=("record_reason", "alarm"), reason="ISSUED without our proofs"),
-        *edges("11a", "resume", "attention", "restoring", requires=(c.operator_gave_reason, g.outputs_written),
+        *edges("11a", "resume", "attention", "restoring", requires=(common.operator_gave_reason, g.outputs_written),
                effects=("record_reason", "reset_tries", "restart_patience"), reason="ask the mint again"),
-        *edges("11b", "resume", "attention", "quoted", requires=(c.operator_gave_reason,),
+        *edges("11b", "resume", "attention", "quoted", requires=(common.operator_gave_reason,),
                forbids=(g.outputs_written,), effects=("record_reason", "restart_patience"), reason="ask the mint again"),
         *edges("13", "too_old", ("quoted", "lapsed", "issuing", "restoring"), "attention", requires=(g.unresolved_too_long,),
                effects=("record_reason", "alarm"), reason="still polled"),
-        *edges("14", "drive_failed", ("quoted", "lapsed", "issuing", "restoring"), "attention", requires=(c.drives_fail,),
+        *edges("14", "drive_failed", ("quoted", "lapsed", "issuing", "restoring"), "attention", requires=(common.drives_fail,),
                effects=("record_reason", "alarm"), reason="still polled"),
-        *edges("12", "write_off", "attention", "written_off", requires=(c.operator_gave_reason,),
+        *edges("12", "write_off", "attention", "written_off", requires=(common.operator_gave_reason,),
                effects=("fail_token", "record_reason", "record_loss"), reason="given up"),
     ),
 )  # fmt: skip

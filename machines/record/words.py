@@ -21,7 +21,7 @@ from ..common_words import (
 from ..spec import Action, Effect
 
 ACTIONS: tuple[Action, ...] = (
-    Action("watch_hold", "after its time ask the mint what became of the held proofs"),
+    Action("watch_hold", "after the time of the hold, ask the mint about the held proofs"),
     Action("watch_sources", "look whether the sources have become free (reads only)", asks_no_mint=True),
     RECONCILE,
 )

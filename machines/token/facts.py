@@ -1,4 +1,4 @@
-"""What the guards may ask about one token and the operation that wants to change it.
+"""The facts that the guards ask about one token and the operation that wants to change it.
 
 Frozen data that the engine gathers. The default of every field permits nothing. Times in epoch ms, amounts
 in the operation's unit.

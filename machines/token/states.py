@@ -1,4 +1,4 @@
-"""The names of the token states, for whoever asks the store about tokens or counts what a wallet has."""
+"""The names of the token states, for code that asks the store about tokens or counts money."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import attrs
 from bson import ObjectId
 
+from ...machines.token.states import STRANDED, UNSPENT
 from ...machines.token.table import STATUS_OF_STATE
 from ..errors import CorruptRecord, StorageError, StoreUnavailable, decoded
 from ..port import AuditQuery, Chain, Counted, Held, HeldCoins, OperationQuery, TokenQuery, TombstoneQuery
@@ -251,7 +252,7 @@ class MongoReads:
     ) -> Sequence[HeldCoins]:
         wallet = equal(npub=npub, mint_url=mint_url, wallet_id=wallet_id)
         pipeline: list[Document] = [
-            {"$match": {**wallet, "state": {"$in": ["unspent", "stranded"]}}},
+            {"$match": {**wallet, "state": {"$in": [UNSPENT, STRANDED]}}},
             {"$unwind": "$proofs"},
             {
                 "$group": {

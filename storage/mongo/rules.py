@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import attrs
 
+from ...machines.token.states import AWAITING, FAILED, RESERVED, SPENT, UNSPENT
 from ...machines.token.table import STATUS_OF_STATE
 from ..records import AuditRecord, Operation
 from ..rules.batch import NONE, TOKEN_TYPES
@@ -133,14 +134,14 @@ _TOKEN_TRUTHS: Final[tuple[Rule, ...]] = (
     _unless(_IS_CHANGE, {"$eq": [{"$type": "$metadata.parent_transaction_id"}, "string"]}),
     _unless(_IS_CHANGE, {"$ne": ["$metadata.parent_transaction_id", ""]}),
     # change is never born spent
-    _unless({"$and": [_IS_CHANGE, {"$eq": ["$state", "spent"]}]}, {"$ne": [_FROM, NONE]}),
-    {"$eq": [{"$eq": ["$state", "spent"]}, {"$eq": [{"$type": "$spent_at"}, "date"]}]},
+    _unless({"$and": [_IS_CHANGE, {"$eq": ["$state", SPENT]}]}, {"$ne": [_FROM, NONE]}),
+    {"$eq": [{"$eq": ["$state", SPENT]}, {"$eq": [{"$type": "$spent_at"}, "date"]}]},
     _readable("$createdAt"),
     _readable("$updatedAt"),
     _unless({"$eq": [{"$type": "$spent_at"}, "date"]}, _readable("$spent_at")),
-    _unless({"$eq": ["$state", "reserved"]}, {"$gt": ["$reserved_by", ""]}),
-    _unless({"$eq": ["$state", "unspent"]}, {"$not": [{"$gt": ["$reserved_by", None]}]}),
-    _unless({"$in": ["$state", ["awaiting", "failed"]]}, {"$eq": ["$total_amount", 0]}),
+    _unless({"$eq": ["$state", RESERVED]}, {"$gt": ["$reserved_by", ""]}),
+    _unless({"$eq": ["$state", UNSPENT]}, {"$not": [{"$gt": ["$reserved_by", None]}]}),
+    _unless({"$in": ["$state", [AWAITING, FAILED]]}, {"$eq": ["$total_amount", 0]}),
 )
 
 _INPUT: Final = _object({"token_id": _NAME, "amount": _integer(), "proof_count": _integer()})

@@ -10,6 +10,7 @@ import hashlib
 import re
 from typing import Final, NoReturn
 
+from ...machines.token.states import AWAITING, FAILED, RESERVED, SPENT, UNSPENT
 from ...machines.token.table import STATUS_OF_STATE
 from ..batch import Advance, Batch, IndexInsert, Insert, proof_key
 from ..errors import InvalidBatch
@@ -19,7 +20,7 @@ from .codec import AMOUNT_MAX
 from .machines import Machines, Version
 
 TOKEN_TYPES: Final = frozenset({"received", "sent", "minted", "change"})
-HELD: Final = ("awaiting", "reserved")  # states in which an operation holds a token
+HELD: Final = (AWAITING, RESERVED)  # states in which an operation holds a token
 TIME_MAX: Final = 253_402_300_799_999  # epoch ms; a BSON date that programs can read ends there
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}")
 NONE: Final = "none"  # pseudo-state of what does not exist yet
@@ -122,21 +123,21 @@ def _check_token(change: Insert[Token] | Advance[Token], entity: str) -> None:
         _refuse(f"{entity}: unknown state")
     if token.transaction_type == "change" and not token.metadata.parent_transaction_id:
         _refuse(f"{entity}: change needs metadata.parent_transaction_id")
-    if (token.state == "spent") != (token.spent_at is not None):
+    if (token.state == SPENT) != (token.spent_at is not None):
         _refuse(f"{entity}: spent_at is set exactly when the token is spent")
     if isinstance(change, Advance):
         if change.before.spent_at is not None and change.before.spent_at != token.spent_at:
             _refuse(f"{entity}: spent_at is set once")
-        if change.before.state in ("spent", "failed"):
+        if change.before.state in (SPENT, FAILED):
             _refuse(f"{entity}: {change.before.state} is final")
-    if (token.state == "reserved" and not token.reserved_by) or (
-        token.state == "unspent" and token.reserved_by is not None
+    if (token.state == RESERVED and not token.reserved_by) or (
+        token.state == UNSPENT and token.reserved_by is not None
     ):
         _refuse(f"{entity}: reserved_by does not fit state {token.state}")
     _check_ints(token, _TOKEN_INTS, entity)
     if max(token.created_at, token.updated_at, token.spent_at or 0) > TIME_MAX:
         _refuse(f"{entity}: a time lies beyond the year 9999")
-    if token.state in ("awaiting", "failed") and token.proofs:
+    if token.state in (AWAITING, FAILED) and token.proofs:
         _refuse(f"{entity}: {token.state} tokens hold no proofs")
     total = 0
     for proof in token.proofs:
@@ -159,7 +160,7 @@ def _check_holder(change: Insert[Token] | Advance[Token], operation_id: str, ent
         return
     if before.reserved_by != operation_id:
         _refuse(f"{entity}: another operation holds it")
-    kept = after.prev_state == "reserved" and after.state in ("reserved", "spent")
+    kept = after.prev_state == RESERVED and after.state in (RESERVED, SPENT)
     if after.reserved_by != before.reserved_by and (kept or after.reserved_by is not None):
         _refuse(f"{entity}: reserved_by changes only by becoming free")
 
@@ -266,7 +267,7 @@ def _check_history(
         _refuse(f"{entity}: prev_state is not where the last transition came from")
     _check_binding(after, history[-1], entity)
     born_spent = isinstance(after, Token) and after.transaction_type == "change"
-    if born_spent and isinstance(change, Insert) and history[0].to_state == "spent":
+    if born_spent and isinstance(change, Insert) and history[0].to_state == SPENT:
         _refuse(f"{entity}: change is never born spent")
 
 

@@ -12,6 +12,9 @@ from typing import Any, Final, Literal, Self, TypeVar
 
 from attrs import evolve
 
+from ...machines.melt.table import MELT
+from ...machines.token.states import AWAITING, RESERVED, SPENT, UNSPENT
+from ...machines.token.table import TOKEN
 from ..batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, proof_key
 from ..errors import CommitUnknown, Conflict, StoreUnavailable
 from ..port import (
@@ -53,10 +56,14 @@ def make_proofs(tag: str, *amounts: int) -> tuple[Proof, ...]:
     )
 
 
-def make_token(token_id: str = "token-1", *amounts: int, state: str = "unspent", **fields: Any) -> Token:
+FIRST = MELT.good_path[1]
+"""The state in which a melt begins."""
+
+
+def make_token(token_id: str = "token-1", *amounts: int, state: str = UNSPENT, **fields: Any) -> Token:
     """A token of ``amounts`` (default 1, 2, 4) that fits its state; ``fields`` override anything."""
     if "proofs" not in fields:
-        fields["proofs"] = () if state == "awaiting" else make_proofs(token_id, *(amounts or (1, 2, 4)))
+        fields["proofs"] = () if state == AWAITING else make_proofs(token_id, *(amounts or (1, 2, 4)))
     if "total_amount" not in fields:
         fields["total_amount"] = sum(proof.amount for proof in fields["proofs"])
     kind = fields.setdefault("transaction_type", "received")
@@ -71,19 +78,19 @@ def make_token(token_id: str = "token-1", *amounts: int, state: str = "unspent",
         "metadata": TokenMetadata("change" if parent else "lightning", parent_transaction_id=parent),
         "created_at": NOW,
         "updated_at": NOW,
-        "reserved_by": "tx-1" if state == "reserved" else None,
-        "spent_at": NOW if state == "spent" else None,
+        "reserved_by": "tx-1" if state == RESERVED else None,
+        "spent_at": NOW if state == SPENT else None,
     }
     return Token(**{"transaction_id": token_id, "state": state, **defaults, **fields})
 
 
 def make_operation(
-    operation_id: str = "tx-1", *, state: str = "requested", machines: Machines = BUILT_IN, **fields: Any
+    operation_id: str = "tx-1", *, state: str = FIRST, machines: Machines = BUILT_IN, **fields: Any
 ) -> Operation:
     """A melt of 100 sat under the newest version of its machine; ``fields`` override anything."""
-    kind = fields.get("kind", "melt")
+    kind = fields.get("kind", MELT.name)
     defaults: dict[str, Any] = {
-        "kind": "melt",
+        "kind": MELT.name,
         "machine": _newest(kind, machines),
         "version": 1,
         "prev_state": NONE,
@@ -165,7 +172,7 @@ class _Chain:
     def walk(self, before: R | None, after: R, between: Sequence[str]) -> R:
         entity: str = f"token:{after.transaction_id}" if isinstance(after, Token) else f"operation:{after.id}"
         if isinstance(after, Token):
-            label = self.machines.newest("token").label
+            label = self.machines.newest(TOKEN.name).label
         else:
             label = f"{after.machine.name}@{after.machine.version}"
         known = self.machines.by_label.get(label)

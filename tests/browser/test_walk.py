@@ -187,7 +187,9 @@ def test_try_it_walks_on(view: Shown, released: Path) -> None:
         assert switch.get_attribute("aria-checked") == "true"
     view.find(".switches [role=switch]").first.click()
     assert view.find(".answer").get_attribute("data-outcome") == "refused"
-    assert "QUOTE_MISMATCH" in view.text(".answer") and "it must hold that" in view.text(".answer")
+    assert "QUOTE_MISMATCH" in view.text(".answer") and "the quote is not for this invoice" in view.text(
+        ".answer"
+    )
     assert "says no" in view.text("#trial-edges")
     view.find("text=Make it agree").click()
     view.find("#walk").click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -10,6 +11,7 @@ import pytest
 from nutstate.cli.errors import Exit
 from nutstate.cli.render import COMMANDS, exit_code, next_steps, style_of, style_of_state
 from nutstate.engine.api.handle import Handle
+from nutstate.kinds import BUILT_IN
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Machine, State
 from nutstate.storage.records import Payment, Policy
@@ -36,7 +38,7 @@ class Commands:
 
 
 def handle(kind: str, state: str, **fields: Any) -> Handle:
-    engine: Any = None
+    engine: Any = SimpleNamespace(kinds=BUILT_IN)
     return Handle(engine, make_operation(kind=kind, state=state, **fields))
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import attrs
 import pytest
-from nutstate.engine.operations.melt.selection import choose
 
 from nutstate import Engine, MintError, NutstateError, Refused, SimulatedMint, StorageError, Store
 from nutstate.engine.cashu.outputs import BadSignature
 from nutstate.engine.cashu.token_codec import encode_token
 from nutstate.engine.loop.evidence import Selection
+from nutstate.engine.operations.melt.selection import choose
 from nutstate.engine.simulated import faults
 from nutstate.engine.tokens.proofs import name_of
 from nutstate.machines.money import input_fee

@@ -8,7 +8,6 @@ import bson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nutstate.engine.operations.melt.selection import Shortfall, choose, request_bytes
 
 from nutstate.engine.cashu import wire
 from nutstate.engine.cashu.input_limits import NO_LIMIT, InputLimits
@@ -21,6 +20,7 @@ from nutstate.engine.operations.melt.fences import (
     proofs_in_order,
     stored_bytes,
 )
+from nutstate.engine.operations.melt.selection import Shortfall, choose, request_bytes
 from nutstate.engine.settings import Settings
 from nutstate.storage.batch import proof_key
 from nutstate.storage.mongo.codec import operation_document

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from attrs import define
-from nutstate.engine.operations.melt.selection import Shortfall, choose
 
 from nutstate import Engine, Refused, Store
 from nutstate.engine.loop.evidence import Selection
+from nutstate.engine.operations.melt.selection import Shortfall, choose
 from nutstate.engine.simulated import faults
 from nutstate.engine.tokens.token_ids import minted_id
 from nutstate.storage.port import Reader, TokenQuery

@@ -258,7 +258,7 @@ RECORD = Rows(
         held        | live watch_hold +caller | hold_seen_pending mint_unreachable recover | cancel=HOLD_NOT_OVER
         settled     | live reconcile | LOOKS recover | cancel=ALREADY_SENT
         contested   | parked watch_sources | LOOKS too_old recover | cancel=ALREADY_SENT unhold=NOT_HELD
-        discrepant  | parked | LOOKS recover | cancel=ALREADY_SENT
+        discrepant  | parked | LOOKS too_old recover | cancel=ALREADY_SENT
         reconciled  | final +good | LOOKS too_old recover | ENDED
         written_off | final +lost | LOOKS too_old recover | ENDED
         cancelled   | final +unpaid | LOOKS too_old recover cancel unhold |

@@ -89,6 +89,12 @@ def test_every_state_is_reached_and_leads_to_an_end(spec: Machine[Any]) -> None:
     assert unreached(spec) == () and endless(spec) == ()
 
 
+def test_r430_a_word_means_the_same_in_every_machine() -> None:
+    """R430: one name has one sentence and one level in all released machines."""
+    for words in ([w for m in RELEASED for w in m.effects], [w for m in RELEASED for w in m.actions]):
+        assert len({word.name for word in words}) == len(set(words))
+
+
 def test_effects_and_actions_are_all_used_and_all_implemented() -> None:
     used = {e for m in RELEASED for t in m.transitions for e in t.effects}
     assert used == set(EFFECTS)

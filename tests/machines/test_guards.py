@@ -13,6 +13,7 @@ from nutstate.machines.check.facts import CheckFacts
 from nutstate.machines.deposit import guards as deposit
 from nutstate.machines.deposit.facts import DepositFacts
 from nutstate.machines.melt import guards as melt
+from nutstate.machines.melt import guards_change as changes
 from nutstate.machines.melt import guards_fences as fences
 from nutstate.machines.melt import guards_refusal as refusal
 from nutstate.machines.melt.facts import MeltFacts
@@ -144,23 +145,23 @@ CASES: list[Case] = [
     (fences.cannot_be_fenced, M(strands=1), [{"strands": 0}]),
     (fences.last_of_all, M(strands_all=True), [{"strands_all": False}]),
     (fences.something_fenced, M(fences_done=1), [{"fences_done": 0}]),
-    (melt.change_in_bounds, M(change_total=4, owed_min=2, owed_max=4),
+    (changes.change_in_bounds, M(change_total=4, owed_min=2, owed_max=4),
      [{"change_total": 5}, {"change_total": 1}, {"change_total": None}, {"change_total": 0, "owed_min": 0},
       {"owed_max": None}]),
-    (melt.change_verified, M(change_verified=True), [{"change_verified": False}]),
-    (melt.blanks_used_once, M(change_blanks_distinct=True), [{"change_blanks_distinct": False}]),
-    (melt.owed_min_is_zero, M(owed_min=0), [{"owed_min": 1}, {"owed_min": None}]),
-    (melt.repeatedly_empty, M(owed_max=0), [{"owed_max": 1}]),
-    (melt.repeatedly_empty,
+    (changes.change_verified, M(change_verified=True), [{"change_verified": False}]),
+    (changes.blanks_used_once, M(change_blanks_distinct=True), [{"change_blanks_distinct": False}]),
+    (changes.owed_min_is_zero, M(owed_min=0), [{"owed_min": 1}, {"owed_min": None}]),
+    (changes.repeatedly_empty, M(owed_max=0), [{"owed_max": 1}]),
+    (changes.repeatedly_empty,
      M(owed_max=3, now=10, change_empty_since=0, change_seen_empty=True, change_window_ms=10),
      [{"now": 9}, {"change_empty_since": None}, {"change_seen_empty": False}]),
-    (melt.first_seen_empty, M(owed_max=3, change_seen_empty=True),
+    (changes.first_seen_empty, M(owed_max=3, change_seen_empty=True),
      [{"change_seen_empty": False}, {"change_empty_since": 5}, {"owed_max": 0}]),
     (melt.not_in_flight, M(quote_state="UNPAID", input_states=frozenset({"UNSPENT", "SPENT"})),
      [{"quote_state": "PENDING"}, {"quote_state": None}, {"input_states": frozenset()},
       {"input_states": frozenset({"UNSPENT"})}, {"input_states": frozenset({"SPENT", "PENDING"})}]),
     (melt.quote_still_unpaid, M(quote_state="UNPAID"), [{"quote_state": None}, {"quote_state": "PAID"}]),
-    (melt.attempts_left, M(now=5, change_awaited_since=0, change_window_ms=6), [{"now": 6}]),
+    (changes.attempts_left, M(now=5, change_awaited_since=0, change_window_ms=6), [{"now": 6}]),
     (melt.unresolved_too_long, M(now=9, unresolved_since=0, unknown_age_max_ms=9),
      [{"now": 8}, {"unresolved_since": None}, {"since_last_send_ms": 4, "settle_window_ms": 5}]),
     (melt.unresolved_too_long, M(now=0, unresolved_since=9, unknown_age_max_ms=9), [{"unresolved_since": 8}]),
@@ -171,7 +172,7 @@ CASES: list[Case] = [
     (check.paid_after_all, C(quote_paid=True), [{"quote_paid": False}]),
     (check.paid_after_all, C(fence_signed=True), [{"fence_signed": False}]),
     (common.drives_fail, M(failures=3, failures_max=3), [{"failures": 2}, {"failures": 0, "failures_max": 0}]),
-    (melt.change_above_owed, M(change_total=5, owed_max=4),
+    (changes.change_above_owed, M(change_total=5, owed_max=4),
      [{"change_total": 4}, {"change_total": None}, {"owed_max": None}]),
     (refusal.quote_unclear, M(quote_state="UNKNOWN"), [{"quote_state": "UNPAID"}, {"quote_state": None}]),
     (refusal.unclear_is_news, M(), [{"unclear_told": True}]),
@@ -284,7 +285,7 @@ def test_a_guard(case: Case) -> None:
 def test_every_guard_has_a_case() -> None:
     declared = [
         guard
-        for module in (common, token, melt, fences, refusal, record, mint, deposit, check)
+        for module in (common, token, melt, changes, fences, refusal, record, mint, deposit, check)
         for guard in vars(module).values()
         if isinstance(guard, Guard)
     ]

@@ -87,7 +87,7 @@ def test_the_text_of_a_refusal_and_of_what_is_open() -> None:
     )
     text = explain(spec, "packed", "look", {"paid": False, "old": True}).text()
     assert "Refused: packed refuses look." in text
-    assert "  NOT_PAID: it must hold that it is paid\n  NOT_OLD: not allowed when it is old\n" in text
+    assert "  NOT_PAID: it does not hold that it is paid\n  NOT_OLD: it is old\n" in text
     assert "it must hold that it is paid: [paid]    no, so NOT_PAID" in text
     assert "it must not hold that it is old: [old]  yes, so NOT_OLD" in text
     open_text = explain(spec, "packed", "look").text()

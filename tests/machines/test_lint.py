@@ -14,6 +14,7 @@ from nutstate.machines import MELT, MINT
 from nutstate.machines.check import guards as check_guards
 from nutstate.machines.deposit import guards as deposit_guards
 from nutstate.machines.melt import guards as melt_guards
+from nutstate.machines.melt import guards_change as change_guards
 from nutstate.machines.melt import guards_fences as fence_guards
 from nutstate.machines.melt import guards_refusal as refusal_guards
 from nutstate.machines.mint import guards as mint_guards
@@ -317,6 +318,7 @@ def test_our_machines_have_no_errors_and_no_warnings() -> None:
     found = lint(RELEASED, effects=EFFECTS, actions=ACTIONS, codes=CODES)
     assert [f for f in found if f.severity != "note"] == []
     for module in (
+        change_guards,
         check_guards,
         deposit_guards,
         fence_guards,

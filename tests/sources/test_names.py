@@ -29,14 +29,16 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "diagrams/sketch.py", "diagrams/svg/draw.py",
         ),
         "the field that holds the code of an alarm": ("engine/api/handle.py", "engine/loop/log.py"),
+        "a function that own kinds share": ("src/nutstate/kinds.py",),
     },
     "check": {
         "the command `diagrams check`": ("src/nutstate/cli/diagrams.py",),
         "a step of a migration": ("storage/mongo/migrate.py", "storage/sqlite/migrate.py"),
     },
     "contested": {"the field of an operation": ("storage/mongo/rules.py",)},
+    "correct_spent": {"the event of a token": ("engine/loop/effect_context.py",)},
     "corrected": {"the value that a look marked as spent": ("engine/checks/preflight_table.py",)},
-    "deposit": {"the event": ("engine/api/payments.py",)},
+    "deposit": {"the event": ("engine/api/payments.py", "engine/loop/effect_context.py")},
     "failed": {
         "the reports of a sweep that found something": ("engine/checks/sweep.py",),
         "a payment of the demo's network that fails": ("src/nutstate/cli/demo.py",),
@@ -46,6 +48,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "the answer of a guard": ("src/nutstate/review/kit/explain.py",),
     },
     "melt": {
+        "the name of a child": ("engine/loop/children.py",),
         "a call of the mint": (
             "engine/loop/asking.py", "engine/loop/timing.py", "engine/simulated/faults.py",
             "engine/simulated/mint.py", "src/nutstate/cli/demo.py",
@@ -68,12 +71,15 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         ),
     },
     "paid": {
-        "an outcome, and the field that tells it": ("engine/api/handle.py", "engine/api/outcome.py"),
+        "an outcome, and the field that tells it": (
+            "engine/api/handle.py", "engine/api/outcome.py", "engine/loop/children.py",
+        ),
         "the outcome in words": ("src/nutstate/cli/render.py",),
         "a field of the mint's answer": ("engine/cashu/wire.py",),
         "a payment of the demo's network": ("src/nutstate/cli/demo.py",),
     },
     "pending": {"a payment of the demo's network that hangs": ("src/nutstate/cli/demo.py",)},
+    "record_reason": {"a function that own kinds share": ("src/nutstate/kinds.py",)},
     "refused": {
         "an outcome of step": (
             "diagrams/exports/promela.py", "diagrams/exports/rules.py", "diagrams/exports/scxml.py",
@@ -84,6 +90,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "the name of a line of the log": ("engine/loop/log.py",),
         "a word in the text of a network error": ("storage/mongo/doctor_url.py",),
     },
+    "restart_patience": {"a function that own kinds share": ("src/nutstate/kinds.py",)},
     "retried": {"the word of a command": ("src/nutstate/cli/stranded.py",)},
     "settled": {"whether the schema of a file is complete": ("storage/sqlite/file.py",)},
     "stranded": {
@@ -100,8 +107,10 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "src/nutstate/cli/doctor.py", "storage/doctor.py", "storage/mongo/doctor.py",
             "storage/mongo/doctor_server.py", "storage/sqlite/doctor.py",
         ),
+        "a commit of which the caller does not learn": ("storage/testing/records.py",),
     },
     "unpaid": {
+        "an outcome": ("engine/api/own.py", "engine/loop/children.py"),
         "how an operation ends": (
             "engine/api/outcome.py",
             "engine/api/payments.py", "engine/api/recording.py", "engine/loop/new_operation.py",
@@ -114,18 +123,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
 """Words that are also names, and mean something else in these files. By word, meaning and files."""
 
 NOT_YET: Mapping[str, str] = {
-    "engine/loop/command.py": "the last look of an operator's command becomes a hook of the kind",
-    "engine/loop/draft.py": "tokens",
-    "engine/loop/drive.py": "how long a drive waits becomes a hook of the kind",
-    "engine/loop/driver.py": "facets, and the tokens that a kind holds",
-    "engine/loop/effect_context.py": "tokens",
-    "engine/loop/facts.py": "the facts of each kind move into its room",
-    "engine/loop/recovery.py": "facets",
     "src/nutstate/review/explore": "a model of the machines by hand, to be replaced by the real actions",
-    "storage/mongo/read.py": "token states in queries",
-    "storage/mongo/rules.py": "token states in validators",
-    "storage/rules/batch.py": "token states",
-    "storage/testing/records.py": "valid records of tests",
 }
 """Files and folders that still name what they should ask for, and what becomes of it. It only shrinks."""
 

@@ -87,8 +87,8 @@ function reasons(machine, verdicts) {
   for (const { guard, required, held } of verdicts) {
     const name = key(guard, required);
     if (held === required || found.has(name)) continue;
-    const { code, sentence } = machine.guards.get(guard);
-    found.set(name, { code, sentence: `${required ? "it must hold that" : "not allowed when"} ${sentence}` });
+    const { code, sentence, says_no: denied } = machine.guards.get(guard);
+    found.set(name, { code, sentence: required ? denied || `it does not hold that ${sentence}` : sentence });
   }
   return [...found.values()];
 }

@@ -35,6 +35,8 @@ class Asked:
     code: str
     required: bool
     held: bool | None
+    refusal: Refusal
+    """The refusal of the cell when the guard does not let its edge pass."""
 
     @property
     def passed(self) -> bool | None:
@@ -211,9 +213,7 @@ def _reasons(cell: tuple[Transition[Any], ...], known: Mapping[str, bool]) -> tu
     for edge in cell:
         for asked in _asked(edge, known):
             if not asked.passed:
-                words = "it must hold that" if asked.required else "not allowed when"
-                refusal = Refusal(asked.code, f"{words} {asked.sentence}")
-                found.setdefault((asked.guard, asked.required), refusal)
+                found.setdefault((asked.guard, asked.required), asked.refusal)
     return tuple(found.values())
 
 
@@ -233,7 +233,9 @@ def _edge(
 def _asked(edge: Transition[Any], known: Mapping[str, bool]) -> tuple[Asked, ...]:
     both = (*((guard, True) for guard in edge.requires), *((guard, False) for guard in edge.forbids))
     return tuple(
-        Asked(guard.name, guard.sentence, guard.code, required, known.get(guard.name))
+        Asked(
+            guard.name, guard.sentence, guard.code, required, known.get(guard.name), guard.refusal(required)
+        )
         for guard, required in both
     )
 

@@ -105,7 +105,11 @@ def guard_clashes(spec: Machine[Any]) -> Iterator[Finding]:
             known = first.setdefault(guard.name, guard)
             if guard.name in told or known is guard:
                 continue
-            differ = [name for name in ("sentence", "code") if getattr(known, name) != getattr(guard, name)]
+            differ = [
+                name
+                for name in ("sentence", "code", "says_no")
+                if getattr(known, name) != getattr(guard, name)
+            ]
             if _other_code(known.predicate, guard.predicate):
                 differ.append("predicate")
             if differ:

@@ -32,9 +32,10 @@ class Outside:
     open_run: Callable[[Operation, str], Run]
 
     def apply(self, operation_id: str, event: str, evidence: Evidence) -> Operation:
-        """The operation after the event (unchanged when its state absorbs it), or the refusal."""
+        """The operation after the event (unchanged when its state absorbs it), or the refusal. An operator's
+        event for which the kind looks first is decided with what that look found."""
         actor = "operator" if evidence.operator_reason else "caller"
-        return self._race(operation_id, actor, lambda run: Happened(event, evidence))
+        return self._race(operation_id, actor, lambda run: _looked(run, event, evidence, False))
 
     def write_off(self, operation_id: str, said: Evidence, force: bool) -> Operation:
         """Give a parked operation up, unless a last look finds something better. Why the operator wanted
@@ -44,8 +45,7 @@ class Outside:
 
     def release(self, operation_id: str, said: Evidence) -> Operation:
         """Free the inputs of a parked melt on the mint's word, asked now."""
-
-        return self._race(operation_id, "operator", lambda run: _looked(run, "release", said, False))
+        return self.apply(operation_id, "release", said)
 
     def _race(self, operation_id: str, actor: str, look: Callable[[Run], Happened]) -> Operation:
         for _ in range(self.settings.commit_tries_max):
@@ -89,7 +89,7 @@ class Outside:
 
 
 def _looked(run: Run, event: str, said: Evidence, force: bool) -> Happened:
-    """The operator's event with what the kind asks of the mint before it, or a better event that it found."""
+    """The event with what the kind asks of the mint before it, or a better event that this look found."""
     look = run.kind.operator_looks.get(event)
     found = Evidence() if look is None else look(run, force)
     if isinstance(found, Happened):
@@ -98,5 +98,5 @@ def _looked(run: Run, event: str, said: Evidence, force: bool) -> Happened:
 
 
 def _saying(found: Evidence, said: Evidence) -> Evidence:
-    """What was found, with what the operator said."""
-    return attrs.evolve(found, operator_reason=said.operator_reason, operator=said.operator)
+    """What was found, with what was said."""
+    return attrs.evolve(found, operator_reason=said.operator_reason, operator=said.operator, own=said.own)

@@ -1,4 +1,4 @@
-"""What the guards may ask about one melt that the caller makes itself.
+"""The facts that the guards of a melt that the caller makes ask about.
 
 Frozen data that the engine gathers. The default of every field permits nothing. Times in epoch ms, amounts
 in the operation's unit.

@@ -287,9 +287,9 @@ RECORD = Rows(
         7   | too_old             | held > contested | unresolved_too_long | record_reason alarm
         7   | drive_failed        | held > contested | drives_fail | record_reason alarm
         8   | sources_free        | contested > settled | recorded_already, nothing_contested | take_claim spend_contested
-        9   | write_off           | contested > settled | operator_gave_reason, recorded_already | record_reason spend_contested record_loss
-        9b  | write_off           | contested > written_off | operator_gave_reason, held_not_in_flight, not recorded_already | record_reason free_untouched spend_inputs record_loss
-        9c  | write_off           | contested > written_off | operator_gave_reason, forced, not recorded_already, not held_not_in_flight | record_reason strand_inputs alarm
+        9   | write_off           | contested > written_off | operator_gave_reason, held_not_in_flight, not recorded_already | record_reason free_untouched spend_inputs record_loss
+        9b  | write_off           | contested > written_off | operator_gave_reason, forced, not recorded_already, not held_not_in_flight | record_reason strand_inputs alarm
+        9c  | write_off           | contested > settled | operator_gave_reason, recorded_already | record_reason spend_contested record_loss
         10  | reconcile_passed    | settled > reconciled | documents_agree |
         10  | reconcile_failed    | settled > discrepant | not documents_agree | record_reason alarm
         11  | too_old             | settled > discrepant | unresolved_too_long | record_reason alarm

@@ -15,8 +15,8 @@ import pytest
 import transitions
 
 from nutstate import Engine, Settings, SimulatedMint, configure_logging, open_store
-from nutstate.engine.cashu import wire
-from nutstate.engine.cashu.outputs import blank_outputs, unblind
+from nutstate.engine.cashu.coins.outputs import blank_outputs, unblind
+from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.operations.melt.quote import _with_names
 from nutstate.engine.operations.melt.selection import choose, select
 from nutstate.machines import MELT, step
@@ -147,7 +147,7 @@ def test_hand_written_melt(benchmark: Any, tmp_path: Path) -> None:
             )
             owed = chosen.amount - quote.amount - chosen.input_fee
             blanks = blank_outputs(keysets[0].id, blanks_needed(owed))
-            paid: Any = mint.melt(mint.url, wire.melt_body(quote.id, chosen.proofs, blanks))
+            paid: Any = mint.melt(mint.url, bodies.melt_body(quote.id, chosen.proofs, blanks))
             change = unblind(blanks, paid.change, lambda _: keys)  # type: ignore[arg-type, return-value]
             gone = {proof.secret for proof in chosen.proofs}
             purse[:] = [proof for proof in purse if proof.secret not in gone] + list(change)

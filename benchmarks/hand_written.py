@@ -10,9 +10,9 @@ from pymongo import MongoClient, UpdateOne, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
 
-from nutstate.engine.cashu import wire
 from nutstate.engine.cashu.bolt11 import decode_invoice
-from nutstate.engine.cashu.outputs import blank_outputs, unblind
+from nutstate.engine.cashu.coins.outputs import blank_outputs, unblind
+from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.operations.melt.quote import _with_names
 from nutstate.engine.operations.melt.selection import choose
 from nutstate.engine.tokens.ids import new_transaction_id
@@ -63,7 +63,7 @@ class HandWritten:
         assert all(state.state == "UNSPENT" for state in states)
         owed = owed_max(chosen.amount, quote.amount, chosen.input_fee)
         blanks = blank_outputs(self.keyset.id, blanks_needed(owed))
-        body = wire.melt_body(quote.id, chosen.proofs, blanks)
+        body = bodies.melt_body(quote.id, chosen.proofs, blanks)
         ids = [part.token.transaction_id for part in chosen.chosen]
         operation = {
             "_id": name,

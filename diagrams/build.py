@@ -28,7 +28,7 @@ HOW_TO_FIX: Final = "run `nutstate diagrams build` (or `make diagrams`) and comm
 FLOWCHART_EDGES_MIN: Final = 20
 """From so many edges on, a flowchart is easier to read than a stateDiagram-v2."""
 
-GOOD_PATH_WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {MELT.name: DETOURS}
+GOOD_PATH_WITHOUT: Final[Mapping[Machine[Any], tuple[str, ...]]] = {MELT: DETOURS}
 """Machines that get a small drawing of their good path, and the detours left out of it."""
 
 STATES_MAX: Final = 14
@@ -52,11 +52,17 @@ class Difference:
     diff: str = ""
 
 
-def render(theme: svg.Theme = "auto") -> dict[str, str]:
-    """Every generated file of ``diagrams/out`` by name. The same machines give the same bytes."""
+def newest() -> tuple[Machine[Any], ...]:
+    """The machines of this release, each in its newest version, by name."""
+    return tuple(latest(name) for name in names())
+
+
+def render(machines: Sequence[Machine[Any]] | None = None, theme: svg.Theme = "auto") -> dict[str, str]:
+    """Every drawing and table of the machines (by default those of this release, as ``diagrams/out`` holds
+    them) by file name. The same machines give the same bytes."""
     files: dict[str, str] = {}
-    for name in names():
-        machine = latest(name)
+    for machine in newest() if machines is None else machines:
+        name = svg.slug(machine.name)
         states = mermaid.state_diagram(machine)
         drawing = states
         if len(machine.transitions) >= FLOWCHART_EDGES_MIN:
@@ -67,20 +73,20 @@ def render(theme: svg.Theme = "auto") -> dict[str, str]:
         files.update((file, text) for file, (_, text) in pictures.items())
         told = tuple((file, title) for file, (title, _) in pictures.items())
         files[f"{name}.md"] = table.page(machine, drawing, told)
-        if name in GOOD_PATH_WITHOUT:
-            files[f"{name}-good-path.mmd"] = mermaid.good_path(machine, GOOD_PATH_WITHOUT[name])
+        if machine in GOOD_PATH_WITHOUT:
+            files[f"{name}-good-path.mmd"] = mermaid.good_path(machine, GOOD_PATH_WITHOUT[machine])
     return dict(sorted(files.items()))
 
 
 def _pictures(machine: Machine[Any], theme: svg.Theme) -> dict[str, tuple[str, str]]:
     """The SVG files of a machine: title and text by name, first the one to show first."""
-    name = machine.name
+    name = svg.slug(machine.name)
     found: dict[str, tuple[str, str]] = {}
     large = len(machine.states) > STATES_MAX
     if large:
         found[f"{name}-overview.svg"] = ("every state and every event", svg.overview(machine, theme))
-    if name in GOOD_PATH_WITHOUT:
-        drawn = svg.good_path(machine, GOOD_PATH_WITHOUT[name], theme)
+    if machine in GOOD_PATH_WITHOUT:
+        drawn = svg.good_path(machine, GOOD_PATH_WITHOUT[machine], theme)
         found[f"{name}-good-path.svg"] = ("the good path", drawn)
     if large:
         for group in dict.fromkeys(s.group for s in machine.states if s.kind in ("live", "parked")):
@@ -91,10 +97,12 @@ def _pictures(machine: Machine[Any], theme: svg.Theme) -> dict[str, tuple[str, s
     return found
 
 
-def build(out: Path, theme: svg.Theme = "auto") -> tuple[str, ...]:
-    """Write ``diagrams/out`` anew into ``out``; returns the names written. Other ``.md``, ``.mmd`` and
-    ``.svg`` files there are removed: the folder holds nothing but generated files."""
-    files = render(theme)
+def build(
+    out: Path, theme: svg.Theme = "auto", machines: Sequence[Machine[Any]] | None = None
+) -> tuple[str, ...]:
+    """Write the drawings and tables of :func:`render` into ``out``; returns the names written. Other ``.md``,
+    ``.mmd`` and ``.svg`` files there are removed: the folder holds nothing but generated files."""
+    files = render(machines, theme)
     out.mkdir(parents=True, exist_ok=True)
     for extra in generated(out) - files.keys():
         (out / extra).unlink()
@@ -130,19 +138,27 @@ def with_diagram(readme: str) -> str | None:
     return f"{before}{_BEGIN}\n{shown}\n\n{text}\n{_END}{after}"
 
 
-def check(root: Path) -> tuple[Difference, ...]:
-    """What differs in the checkout at ``root``, in order of path; empty when all is as built."""
-    out = root / OUT
-    files = render()
+def check_folder(
+    out: Path, shown: str, machines: Sequence[Machine[Any]] | None = None
+) -> tuple[Difference, ...]:
+    """The files of a folder that differ from those of :func:`render`, in order of path. ``shown`` is the name
+    of the folder in the paths."""
+    files = render(machines)
     found: list[Difference] = []
     for name in sorted(files.keys() | generated(out)):
-        path = f"{OUT}/{name}"
+        path = f"{shown}/{name}"
         if name not in files:
             found.append(Difference(path, "extra"))
         elif not (out / name).is_file():
             found.append(Difference(path, "missing"))
         else:
             found.extend(_compared(path, (out / name).read_text(encoding="utf-8"), files[name]))
+    return tuple(found)
+
+
+def check(root: Path) -> tuple[Difference, ...]:
+    """The files of the checkout at ``root`` that differ, in order of path; empty when all is as built."""
+    found = list(check_folder(root / OUT, OUT))
     readme = root / README
     if readme.is_file():
         text = readme.read_text(encoding="utf-8")

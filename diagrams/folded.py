@@ -76,7 +76,7 @@ def _boxes(machine: Machine[Any], without: frozenset[str]) -> tuple[Box, ...]:
 
 
 def _like(machine: Machine[Any], state: State) -> object:
-    """What a state has in common with those it is folded with."""
+    """The common part of all states that are folded into one."""
     if state.name in machine.good_path:
         return state.name
     if state.kind == "final":

@@ -1,4 +1,4 @@
-"""What a drawing of a machine shows, before any notation: nodes and merged, ordered edges.
+"""The content of a drawing of a machine, before any notation: nodes and merged, ordered edges.
 
 The order matters: layout engines break cycles depth first in the order of declaration, so edges
 are sorted by the place of their states in the table. The table is written from start to end,

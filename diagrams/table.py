@@ -171,9 +171,16 @@ def _effects(machine: Machine[Any]) -> str:
 
 
 def _refusal_codes(machine: Machine[Any]) -> str:
-    used = {guard.code for guard in machine.guards.values()}
-    used |= {refuse.code for state in machine.states for refuse in state.refuses}
-    return _table(("code", "meaning"), [(f"`{code}`", CODES.get(code, "")) for code in sorted(used)])
+    told = code_sentences(machine)
+    return _table(("code", "meaning"), [(f"`{code}`", told[code]) for code in sorted(told)])
+
+
+def code_sentences(machine: Machine[Any]) -> dict[str, str]:
+    """The meaning of each refusal code of the machine: of the catalogue, or for a code of a service's own the
+    sentence of the first guard or state that refuses with it."""
+    said = [(guard.code, guard.refusal(required=True).sentence) for guard in machine.guards.values()]
+    said += [(refuse.code, refuse.sentence) for state in machine.states for refuse in state.refuses]
+    return {code: CODES.get(code, sentence) for code, sentence in reversed(said)}
 
 
 def _codes(names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What the engine raises: ``Refused`` (the caller can mend it) and ``MintError`` (the mint said no)."""
+"""The errors of the engine: ``Refused`` (the caller can correct it) and ``MintError`` (the mint refused)."""
 
 from __future__ import annotations
 

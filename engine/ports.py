@@ -1,4 +1,4 @@
-"""What the engine needs from the machine it runs on, so that tests can stand in for it."""
+"""Clock, randomness and process of the computer the engine runs on; tests pass their own."""
 
 from __future__ import annotations
 

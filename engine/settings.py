@@ -22,65 +22,74 @@ class Settings:
     """The defaults of docs/design.md. Durations in the unit their name ends with."""
 
     settle_window_s: float = _duration(30)
-    """How long after the last send an UNPAID answer proves nothing."""
+    """After the last sending, an UNPAID answer proves nothing for this time: the request may still arrive."""
     refusal_window_s: float = _duration(2)
-    """How long after a mint confirmed its own refusal it is asked again, before the inputs are free."""
+    """Time between the mint's two confirmations of its own refusal. After the second the inputs are free."""
     post_open_max_s: float = _duration(70)
-    """How long a request of another process may still be open; the settle window starts after it
-    unless that process is certainly gone. At least connect plus read timeout of the mint adapter."""
+    """Time in which a request of another process may still be open. The settle window starts after it, unless
+    that process is certainly gone. At least connect plus read timeout of the mint adapter."""
     hold_max_h: float = _duration(24)
-    """How long a caller may hold tokens for a payment he makes himself."""
+    """Longest time for which a caller may hold tokens."""
     watch_window_h: float = _duration(24)
+    """Time for which the quote is watched after the inputs were freed on the mint's word."""
     poll_min_s: float = _duration(1)
     poll_max_s: float = _duration(60)
+    """Pause between two looks that decide nothing: it doubles from minimum to maximum, with jitter."""
     unknown_age_max_h: float = _duration(24)
+    """Time without a result after which an operation is parked."""
     change_window_s: float = _duration(60)
+    """Time for which owed change may be missing, or empty, before the engine decides."""
     retries_max: int = _count(1, 0)
+    """Second sendings of a payment request under the policy ``retry_then_fence``."""
     issue_tries_max: int = _count(20)
+    """Sendings of one issue request before the funding is parked."""
     fence_generations_max: int = _count(20)
     """Fences of one and the same inputs. A mint that refuses them together for good gets parts of them."""
     fence_refusals_max: int = _count(3)
     """Refusals of one fence, each by the mint itself and with no definitive code, that count as final."""
     fence_patience_s: float = _duration(300)
-    """How long such refusals must have lasted where the code does not even name the inputs."""
+    """Time for which such refusals must have lasted if their code does not name the inputs."""
     fence_bytes_max: int = _count(4_000_000)
     """Bytes that all fences of one operation may take in the store; MongoDB takes 16 MB."""
     request_bytes_max: int = _count(1_000_000)
     """Bytes of the inputs of one request; coins beyond that are not chosen."""
     selection_tries_max: int = _count(10)
-    """How often inputs are chosen anew after a lost race, when the caller gave no time to wait."""
+    """Number of new choices of inputs after lost races, when the caller gave no time to wait."""
     retry_min_s: float = _duration(0.1)
     retry_max_s: float = _duration(1)
-    """Between two tries before anything is stored: doubling from the one to the other, with jitter."""
+    """Pause between two tries before anything is stored: it doubles from minimum to maximum, with jitter."""
     read_tries_max: int = _count(10)
-    """How often the mint is asked for a quote or for what a choice of inputs needs, inside ``wait_s``."""
+    """Number of tries of each read before a payment (quote, keysets, proof states), inside ``wait_s``."""
     commit_tries_max: int = _count(5)
+    """Tries of a commit that conflicts or whose outcome is unknown."""
     drive_failures_max: int = _count(10)
-    """Drives of one operation that may fail with an exception before it is parked."""
+    """Number of drives that may fail with an exception before the operation is parked."""
     preflight_tries_max: int = _count(5)
     page_size: int = _count(200)
-    """Documents read, and proofs asked about, at once by what looks at whole wallets."""
+    """Documents per read, and proofs per question to the mint, in checks of whole wallets."""
     steps_per_run_max: int = _count(500)
     candidate_tokens_max: int = _count(200)
     lease_s: float = _duration(30)
+    """Time for which one worker drives an operation without renewing its lease."""
     dedup_window_s: float = _duration(300)
+    """Time in which an equal request without a key leads to the first operation."""
     mints_allowed: tuple[str, ...] | None = field(default=None)
     """Addresses that may be asked because a token names them, private ones too. None: only mints that the
     wallet or the HTTP client knows already."""
     quote_lifetime_s: float = _duration(600)
-    """How long a quote counts whose expiry the mint does not name; a funding's invoice names its own."""
+    """Lifetime of a quote for which the mint names no expiry. The invoice of a funding names its own."""
     late_payment_watch_h: float = _duration(168)
-    """How long a funding whose invoice ran out unpaid is watched for a late payment."""
+    """Time for which the engine looks for a late payment of an invoice that ran out."""
     late_poll_max_h: float = _duration(4)
-    """How far the looks for a late payment lie apart at most."""
+    """Longest time between two looks for a late payment."""
     issue_blocked_max_h: float = _duration(1)
-    """How long a paid funding may be impossible to issue (no usable keyset) before a person is told."""
+    """Time for which a paid funding may have no usable keyset before it is parked and a person is told."""
     issue_refusals_max: int = _count(3)
-    """How often a mint may refuse the same outputs of a paid funding before it gets new ones."""
+    """Refusals of the same outputs of a paid funding after which the mint gets new outputs."""
     issue_generations_max: int = _count(10)
     """Sets of outputs made because of refusals; every one stays restorable."""
     issue_retry_s: float = _duration(900)
-    """How long a parked, paid funding waits for its next try; doubles up to issue_retry_max_s."""
+    """Pause before the next try of a parked, paid funding; it doubles up to issue_retry_max_s."""
     issue_retry_max_s: float = _duration(14_400)
     keyset_margin_s: float = _duration(3600)
     """New outputs are not made on a keyset whose final expiry (NUT-02) is nearer than this."""
@@ -91,16 +100,17 @@ class Settings:
     proofs_per_operation_max: int = _count(1000)
     amount_max: int = field(default=AMOUNT_MAX, validator=[validators.ge(1), validators.le(AMOUNT_MAX)])
     wait_s: float = _duration(60)
+    """Longest time that a call waits for the end of its operation, when the caller names none."""
     fee_max_percent: float = _duration(5)
-    """The most a payment may cost beside its amount, as a share, when the caller names no ``fee_max``."""
+    """Highest cost of a payment beside its amount, as a share, when the caller names no ``fee_max``."""
     fee_max_floor_sat: int = _count(20, 0)
-    """That much it may cost in any case, in sat (a wallet in msat: a thousand times as many of its units)."""
+    """A cost up to this is always allowed, in sat (for a wallet in msat: a thousand times as many units)."""
     on_unpaid: str = field(default="fast", validator=validators.in_(ON_UNPAID))
-    """What frees the inputs of a payment that was not made: ``fast`` (the mint's own clear refusal, confirmed
-    twice; else a fence), ``fence``, ``retry_then_fence``, ``trust``."""
+    """The way to free the inputs of a payment that was not made: ``fast`` (the mint's own clear refusal,
+    confirmed twice; else a fence), ``fence``, ``retry_then_fence``, ``trust``."""
 
     @property
     def late_watch_part_ms(self) -> int:
-        """The part of the watch for a late payment that is counted at once, and believed of a clock that
-        may have been set: a seventh, at least an hour."""
+        """Milliseconds of the watch for a late payment that one step may count: a seventh, at least an hour.
+        A clock that was set forward cannot end the watch with one step."""
         return max(3_600_000, int(self.late_payment_watch_h * 3_600_000) // 7)

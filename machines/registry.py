@@ -27,17 +27,6 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({machine.name for machine in RELEASED}))
 
 
-def operation_kinds() -> tuple[str, ...]:
-    """The kinds an operation can be of, sorted: every machine but that of a token."""
-    return tuple(name for name in names() if name != TOKEN.name)
-
-
-def operation_states() -> tuple[str, ...]:
-    """The states a stored operation can be in, of any kind and released version, sorted."""
-    machines = [machine for machine in RELEASED if machine.name != TOKEN.name]
-    return tuple(sorted({s.name for machine in machines for s in machine.states if s.kind != "pseudo"}))
-
-
 def latest(name: str) -> Machine[Any]:
     """The newest released version. Raises UnknownMachine."""
     versions = [machine for machine in RELEASED if machine.name == name]

@@ -1,4 +1,4 @@
-"""Every stable error code in one place: who raises it, how bad it is, and what it means.
+"""Every stable error code in one place: its family, its severity, and its meaning.
 
 Errors take severity and ``retryable`` from here; where the situation decides, the raiser says otherwise.
 The refusals of the machines stand with their sentences in ``machines/refusals.py`` and are only graded
@@ -17,11 +17,11 @@ from ..machines.refusals import CODES
 SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 MINT, STORE, PERSON, PROGRAM = "MintError", "StorageError", "Reason", "Program"
 FAMILIES: Mapping[str, str] = {
-    "Refused": "The caller asked for what the rules do not allow, and can mend it.",
-    MINT: "The mint said no, or could not be asked.",
-    STORE: "The store could not do what was asked.",
-    PERSON: "Never raised: why an operation waits, was released or given up (`handle.reason`, the audit trail).",
-    PROGRAM: "Only in what the command line prints, or the base of the three families.",
+    "Refused": "The rules do not allow the request. The caller can correct it.",
+    MINT: "The mint refused, or could not be asked.",
+    STORE: "The store could not carry out the call.",
+    PERSON: "Never raised: the reason why an operation waits, was released or given up (`handle.reason`, the audit trail).",
+    PROGRAM: "Only printed by the command line, or the base of the three families.",
 }
 DB_FAILURE_AFTER_SUCCESS = "CRITICAL_DB_FAILURE_AFTER_MINT_SUCCESS"
 MELT_FAILURE = "CRITICAL_MELT_FAILURE"
@@ -41,18 +41,18 @@ class Entry:
 
 # severity (* = retryable), sentence; a machine's refusal needs a line only if it is not LOW and final
 _REFUSED: Mapping[str, tuple[str, str]] = {
-    "REFUSED": ("LOW", "the caller asked for what the rules do not allow"),
+    "REFUSED": ("LOW", "the rules do not allow the request"),
     "INVALID_ARGUMENT": ("LOW", "an argument is malformed"),
     "INVALID_NPUB": ("LOW", "the npub is not a bech32 public key"),
     "INVALID_MINT_URL": ("LOW", "the mint's address is not an http or https address"),
-    "MINT_NOT_ALLOWED": ("LOW", "only a token names this mint, and it is not allowed to be asked for that"),
+    "MINT_NOT_ALLOWED": ("LOW", "only a token names this mint, and the settings do not allow to ask it"),
     "INVALID_UNIT": ("LOW", "the unit is not known"),
-    "MIXED_UNITS": ("LOW", "the wallet holds several units, which are never added: name one"),
+    "MIXED_UNITS": ("LOW", "the wallet holds several units, and units are never added: name one unit"),
     "INVALID_AMOUNT": ("LOW", "an amount is not a positive whole number within the limit"),
-    "INVALID_INVOICE": ("LOW", "this is not a BOLT-11 invoice"),
+    "INVALID_INVOICE": ("LOW", "the text is not a BOLT-11 invoice"),
     "INVOICE_WITHOUT_AMOUNT": ("LOW", "the invoice names no amount"),
     "INVOICE_EXPIRED": ("LOW", "the invoice can no longer be paid"),
-    "INVALID_TOKEN": ("LOW", "this is not a Cashu token, or a proof in it is not what it claims to be"),
+    "INVALID_TOKEN": ("LOW", "the text is not a Cashu token, or a proof in it is malformed"),
     "INVALID_SOURCES": ("LOW", "the sources are not a list of distinct token ids"),
     "INVALID_IDEMPOTENCY_KEY": ("LOW", "the idempotency key is too long or not printable"),
     "INVALID_WALLET_ID": ("LOW", "the wallet id is too long or not printable"),
@@ -65,29 +65,29 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "INVALID_DATA": ("LOW", "the data of an operation is not of the class that its kind declares"),
     "INVALID_LIMIT": ("LOW", "the limit is not a whole number within its bounds"),
     "INVALID_FORMAT": ("LOW", "an id is empty, not text, or has characters an id may not have"),
-    "INVALID_EXPECTED_STATE": ("LOW", "what a reconciliation shall expect has an unknown name or a wrong value"),
+    "INVALID_EXPECTED_STATE": ("LOW", "the expected state of a reconciliation has an unknown name or a wrong value"),
     "INVALID_LENGTH": ("LOW", "a transaction id has 10 to 100 characters"),
-    "IDEMPOTENCY_KEY_REUSED": ("MEDIUM", "the idempotency key was used for another request"),
+    "IDEMPOTENCY_KEY_REUSED": ("MEDIUM", "the idempotency key belongs to another request"),
     "DUPLICATE_TRANSACTION_ID": ("LOW", "another operation has this transaction id"),
     "DUPLICATE_OPERATION": ("LOW", "the same request was made before"),
     "DUPLICATE_PROOF": ("LOW", "the store already holds a proof of this token"),
     "INVALID_AUDIT_KEY": ("LOW", "the audit key is too short or no key"),
     "NOT_FOUND": ("LOW", "there is no such operation"),
     "TOKEN_NOT_FOUND": ("LOW", "there is no such token"),
-    "UNDEFINED_TRANSITION": ("LOW", "the state of the operation does not allow this"),
-    "PROOFS_NOT_VERIFIED": ("LOW", "nothing shows that the mint signed a proof (no DLEQ)"),
-    "KEYSET_EXPIRED": ("LOW", "the final expiry of a proof's keyset is over: the mint will not take it"),
+    "UNDEFINED_TRANSITION": ("LOW", "the state of the operation does not allow this call"),
+    "PROOFS_NOT_VERIFIED": ("LOW", "a proof has no DLEQ that shows the mint's signature"),
+    "KEYSET_EXPIRED": ("LOW", "the final expiry of a proof's keyset is over: the mint does not take the proof"),
     "PROOFS_LOCKED": ("LOW", "a proof can only be spent under a condition, such as with a key (NUT-10)"),
     "PROOFS_NOT_UNSPENT": ("LOW", "the mint does not call every proof UNSPENT"),
     "NOT_PAID": ("MEDIUM", "the operation ended and paid nothing; a new attempt is allowed"),
     "OUTCOME_OPEN": ("HIGH *", "the outcome is not known yet; pay nothing elsewhere: the same call or recover goes on"),
-    "OUTCOME_PARKED": ("CRITICAL", "the operation needs a person, or was given up unknown; pay nothing elsewhere"),
+    "OUTCOME_PARKED": ("CRITICAL", "the operation needs a person, or was given up with an unknown outcome; pay nothing elsewhere"),
     "FUNDS_RESERVED": ("LOW *", "the wallet has the money, but other operations hold it now; nothing was written"),
     "PROOFS_PENDING": ("LOW *", "the mint calls too many proofs PENDING"),
     "REJECTED": ("LOW", "the operation was rejected without a reason"),
     "HIGH_SEVERITY_DISCREPANCIES": ("HIGH", "store and mint contradict one another about proofs of the wallet"),
     "MELT_BLOCKED_BY_RECONCILIATION": ("HIGH", "open discrepancies forbid the melt"),
-    "AUDIT_KEY_MISSING": ("MEDIUM", "without the audit key no record can be purged"),
+    "AUDIT_KEY_MISSING": ("MEDIUM", "records are purged with an audit key only"),
 }  # fmt: skip
 _GRADES: Mapping[str, str] = {
     "CHANGE_BORN_SPENT": "HIGH",
@@ -123,19 +123,19 @@ _GRADES: Mapping[str, str] = {
     "WATCH_NOT_OVER": "LOW *",
 }
 _OTHERS: Mapping[str, tuple[str, str, str]] = {
-    "MINT_ERROR": (MINT, "MEDIUM", "the mint said no, or could not be asked"),
+    "MINT_ERROR": (MINT, "MEDIUM", "the mint refused, or could not be asked"),
     "MINT_REFUSED": (MINT, "MEDIUM", "the mint refused"),
     "MINT_UNREACHABLE": (MINT, "MEDIUM *", "the mint does not answer"),
     "MINT_ANSWER_UNCLEAR": (MINT, "MEDIUM *", "the mint's answer cannot be used, or was lost"),
     "MINT_STATE_UNKNOWN": (MINT, "MEDIUM *", "the mint uses a word for a quote that is neither paid nor unpaid"),
-    "NO_USABLE_KEYSET": (MINT, "MEDIUM", "the mint has no keyset of the unit on which new outputs can be made"),
+    "NO_USABLE_KEYSET": (MINT, "MEDIUM", "the mint has no keyset of the unit for new outputs"),
     "QUOTE_NOT_OURS": (MINT, "HIGH *", "the mint answered with a quote that belongs to another operation"),
-    "STORAGE_ERROR": (STORE, "HIGH", "the store could not do what was asked"),
+    "STORAGE_ERROR": (STORE, "HIGH", "the store could not carry out the call"),
     "CONFLICT": (STORE, "LOW *", "a document changed meanwhile; nothing was written"),
     "DUPLICATE": (STORE, "LOW", "a unique key exists already; nothing was written"),
     "COMMIT_UNKNOWN": (STORE, "CRITICAL *", "it is not known whether the commit was written; the same batch may be sent again"),
     "STORE_UNAVAILABLE": (STORE, "HIGH *", "the store is not reachable, busy, full or read-only; nothing was written"),
-    "STORE_UNSUPPORTED": (STORE, "HIGH", "this release cannot work with the URL, the server or the schema"),
+    "STORE_UNSUPPORTED": (STORE, "HIGH", "this release does not support the URL, the server or the schema"),
     "UNKNOWN_MACHINE": (STORE, "HIGH", "the operation runs under a machine that this program does not have: it can be read, "
         "but not driven"),
     "MACHINE_CHANGED": (STORE, "CRITICAL", "the store holds another machine under the same name and version; it is not opened"),
@@ -146,25 +146,25 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
         "the operation stays open and recovery finishes it: pay nothing elsewhere"),
     MELT_FAILURE: (PERSON, "CRITICAL", "a payment was made, or may have been, and its operation cannot be finished "
         "without a person: the `alarm` of a handle, of the log and of the command line's JSON"),
-    FUNDING_FAILURE: (PERSON, "CRITICAL", "an invoice was paid, and the mint does not hand over what it is worth: the "
+    FUNDING_FAILURE: (PERSON, "CRITICAL", "an invoice was paid, and the mint does not issue its value: the "
         "`alarm` of a handle, of the log and of the command line's JSON"),
     "CHANGE_MISSING": (PERSON, "HIGH *", "the mint paid, but it did not give back the change that it owes"),
-    "CHILD_MISSING": (PERSON, "HIGH", "the child swap of a melt cannot be found or did not hand over"),
+    "CHILD_MISSING": (PERSON, "HIGH", "the child swap of a melt is missing or did not hand over its outputs"),
     "FENCE_IMPOSSIBLE": (PERSON, "HIGH", "the mint does not support swap and restore, or too many fences were tried"),
-    "COINS_STRANDED": (PERSON, "HIGH", "the mint will not take some coins; retry-stranded or write-off-stranded"),
+    "COINS_STRANDED": (PERSON, "HIGH", "the mint refuses some coins; an operator retries them or writes them off"),
     "FENCE_REFUSED": (PERSON, "MEDIUM *", "the mint calls the inputs spent or pending, so it refused the fence"),
-    "INPUTS_SPENT_ELSEWHERE": (PERSON, "CRITICAL", "the quote is UNPAID but inputs are SPENT, and not by us"),
-    "ISSUED_ELSEWHERE": (PERSON, "HIGH", "the mint issued on our quote, but not to us"),
+    "INPUTS_SPENT_ELSEWHERE": (PERSON, "CRITICAL", "the quote is UNPAID, but another program spent inputs"),
+    "ISSUED_ELSEWHERE": (PERSON, "HIGH", "the mint issued the proofs of our quote to another program"),
     "MINT_WILL_NOT_ISSUE": (PERSON, "HIGH", "the invoice is paid but the mint does not issue"),
     "HOLD_SPENT": (PERSON, "CRITICAL", "the mint calls proofs of the hold SPENT, but no payment was recorded"),
     "UNRESOLVED_TOO_LONG": (PERSON, "HIGH *", "the mint gave no final answer in time"),
-    "DRIVE_FAILED": (PERSON, "CRITICAL", "driving the operation failed again and again; the log says how"),
+    "DRIVE_FAILED": (PERSON, "CRITICAL", "the drives of the operation failed again and again; the log tells the errors"),
     "OPERATOR_RELEASE": (PERSON, "MEDIUM", "an operator freed the inputs on the mint's word"),
     "OPERATOR_RESOLVE": (PERSON, "MEDIUM", "an operator declared a discrepancy settled"),
     "OPERATOR_RESUME": (PERSON, "LOW", "an operator sent the operation back to work"),
     "OPERATOR_RETRY": (PERSON, "MEDIUM", "an operator made stranded coins spendable again"),
     "OPERATOR_FOUND_PAID": (PERSON, "MEDIUM", "stranded coins were tried again, and their payment had ended"),
-    "OPERATOR_WRITE_OFF": (PERSON, "HIGH", "an operator gave the rest up as lost"),
+    "OPERATOR_WRITE_OFF": (PERSON, "HIGH", "an operator gave up the rest as lost"),
     "NUTSTATE_ERROR": (PROGRAM, "HIGH", "the base of every error"),
     "USAGE": (PROGRAM, "LOW", "the command line is wrong (exit code 2)"),
     "INTERRUPTED": (PROGRAM, "LOW *", "the program was interrupted; what was begun stays open (exit code 130)"),

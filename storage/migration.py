@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from attrs import asdict, frozen
+from attrs import NOTHING, Factory, asdict, fields, frozen, has
 
 from .errors import StoreUnsupported
-from .rules.machines import Machines
+from .records import Operation
+from .rules.codec import plain
+from .rules.machines import Machines, Version
 
 D = TypeVar("D")
 
@@ -66,6 +68,34 @@ def wrong_schema(place: str, found: int, wanted: int, url: str) -> StoreUnsuppor
             f"that uses the store, then run: nutstate doctor --fix --store {shlex.quote(url)}"
         )
     return StoreUnsupported(text, schema_version=found, wanted=wanted)
+
+
+def operation_of_schema_2(document: Mapping[str, Any], version: Version) -> dict[str, Any]:
+    """A stored operation in the form of schema 2, from that of schema 1: with what its machine says of its
+    state, and with every field that was added since at its default. ``document`` may lack fields that are
+    columns.
+
+    As long as schema 2 is not released, whoever renames or moves a field of an operation does it here as
+    well."""
+    kind, ends = version.states[document["state"]]
+    return {**_DEFAULTS, **document, "kind_of_state": kind, "ends": ends, "schema_version": 2}
+
+
+def _defaults() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in fields(Operation):
+        default: Any = field.default
+        if isinstance(default, Factory):  # type: ignore[arg-type]
+            default = default.factory()
+        if default is not NOTHING:
+            found[field.name] = asdict(default) if has(type(default)) else default
+    defaults: dict[str, Any] = plain(
+        {name: asdict(value) if has(type(value)) else value for name, value in found.items()}
+    )
+    return defaults
+
+
+_DEFAULTS: Final[Mapping[str, Any]] = _defaults()
 
 
 def unknown_machines(operations: Mapping[str, Sequence[str]]) -> StoreUnsupported:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from pymongo import MongoClient
 
 from nutstate.storage.local.replica_set import ReplicaSet
 from tests.servers.databases import Databases
@@ -53,6 +55,15 @@ def mongo_databases(mongo_servers: ReplicaSet) -> Iterator[Databases]:
     databases = Databases(mongo_servers)
     yield databases
     databases.close()
+
+
+@pytest.fixture
+def fresh_database(mongo_servers: ReplicaSet) -> Iterator[str]:
+    """The URL of a database that does not exist yet; dropped afterwards."""
+    url = mongo_servers.url(f"versions-{uuid.uuid4().hex[:12]}")
+    yield url
+    with MongoClient[dict[str, object]](url) as client:
+        client.drop_database(client.get_default_database().name)
 
 
 @pytest.fixture

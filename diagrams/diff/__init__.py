@@ -1,4 +1,4 @@
-"""What changed between two versions of a machine: compared as data, told as text, JSON, Markdown and SVG."""
+"""The changes between two versions of a machine: compared as data, told as text, JSON, Markdown and SVG."""
 
 from __future__ import annotations
 

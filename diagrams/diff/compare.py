@@ -54,7 +54,7 @@ class Changes:
 
 
 def compare(old: object, new: object) -> Changes:
-    """What ``new`` changed in ``old``; both are data as ``Machine.as_data`` gives it. Empty exactly when
+    """The changes from ``old`` to ``new``; both are data as ``Machine.as_data`` gives it. Empty exactly when
     they are equal. Raises NotAMachine."""
     before, after = whole(old), whole(new)
     found = [

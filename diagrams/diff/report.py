@@ -71,7 +71,7 @@ def heading(found: Changes) -> str:
 
 
 def notes(found: Changes) -> tuple[str, ...]:
-    """What a reviewer should ask."""
+    """The questions that a reviewer should ask."""
     if found.is_renamed_without_version and found.new is not None:
         return (f"the content changed, the version did not: fine only if {found.machine}@"
                 f"{found.new['version']} was never released",)  # fmt: skip
@@ -92,7 +92,7 @@ def sentence(change: Change) -> str:
 
 
 def _about(change: Change) -> str:
-    """What an added or removed thing was, in a few words."""
+    """An added or removed thing in a few words."""
     item = change.new if change.how == "added" else change.old
     if change.of == "edge":
         guards = [*item["requires"], *(f"not {name}" for name in item["forbids"])]

@@ -94,7 +94,7 @@ def _home(checkout: Path, what: str) -> Path:
 
 
 def _read(home: Path, what: str) -> list[Any]:
-    """What the program prints about the machines in ``home/machines``."""
+    """The output of the program about the machines in ``home/machines``."""
     try:
         ran = subprocess.run(
             [sys.executable, "-P", "-B", "-c", _PROGRAM, str(home)],
@@ -111,7 +111,7 @@ def _read(home: Path, what: str) -> list[Any]:
 
 
 def _git(checkout: Path, *words: str) -> str | None:
-    """What git says, None when it refuses. Raises NoMachines without git."""
+    """The output of git, None when it refuses. Raises NoMachines without git."""
     try:
         ran = subprocess.run(
             ["git", "-C", str(checkout), *words],

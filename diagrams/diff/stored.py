@@ -8,7 +8,7 @@ from typing import Any
 from ...machines.spec import Action, Effect, Event, Guard, Machine, Refuse, State, Transition
 
 Stored = Mapping[str, Any]
-"""What ``Machine.as_data`` gave, now or long ago."""
+"""The result of ``Machine.as_data``, of now or of long ago."""
 
 
 class NotAMachine(ValueError):
@@ -32,6 +32,7 @@ def whole(stored: object) -> dict[str, Any]:
         ]
         found["action_words"] = [{**_ACTION, **a, "name": a["name"]} for a in stored.get("action_words", ())]
         found["effect_words"] = [{**_EFFECT, **e, "name": e["name"]} for e in stored.get("effect_words", ())]
+        found.pop("content_hash", None)  # what `machines export` adds: the hash of the rest
         machine_of(found)
     except KeyError as error:
         raise NotAMachine(f"not the data of a machine: {error} is missing") from None

@@ -1,4 +1,4 @@
-"""What an arrow of a drawing says: every transition it stands for, with all its guards."""
+"""The label of an arrow in a drawing: every transition it stands for, with all its guards."""
 
 from __future__ import annotations
 

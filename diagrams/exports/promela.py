@@ -2,7 +2,7 @@
 
 One process is the machine. Every round it meets some event, and every guard of the cell answers something:
 SPIN tries all of them. An edge that is taken writes its number (its place in the table, from 1) to
-``edge``. What can be verified stands at the top of the text.
+``edge``. The top of the text lists the properties that can be verified.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _condition(ids: _Ids, edge: Transition[Any]) -> str:
 
 
 def _others(machine: Machine[Any], ids: _Ids) -> list[str]:
-    """What every state answers to events of which it has no edge: an inline that meets one of them, and
+    """The answers of every state to events without an edge there: an inline that meets one of them, and
     begins the round anew if it has met another."""
     lines = ["inline rests() {", "  if"]
     lines += [f"  :: event = {name}" for name in ids.events.values()]

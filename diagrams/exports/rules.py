@@ -1,4 +1,4 @@
-"""What each state answers, as one list in order of precedence: the form that executable exports have."""
+"""The answers of each state as one list in order of precedence: the form of executable exports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...machines.spec import Machine, Refuse, State, Transition
 from ...review.kit.graph import start_of
 
 _NOT_NAMES = frozenset({"", "*", "="})
-"""What the library that runs the machines takes for *stay*, *any state* and *the same state*."""
+"""Names that the library takes for *stay*, *any state* and *the same state*."""
 
 
 class NotExportable(ValueError):

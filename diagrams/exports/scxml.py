@@ -1,13 +1,13 @@
 """A machine as W3C SCXML, with everything the notation has no word for in a namespace of our own.
 
-Guards are items of the data model: whoever runs the document sets them to ``true`` or ``false`` before
-each event. A guard without an answer enables nothing. The order of the transitions of a state is their
-precedence. What was taken is told by ``<log>``: ``accepted`` and the transition's id, then ``effect``
+Guards are items of the data model: the program that runs the document sets them to ``true`` or ``false``
+before each event. A guard without an answer enables nothing. The order of the transitions of a state is their
+precedence. ``<log>`` tells the outcome: ``accepted`` and the transition's id, then ``effect``
 for each effect; ``absorbed``; ``refused`` and the code. An event that no transition takes was refused by
 guards (its cell has transitions) or is undefined there.
 
-A ``<final>`` ends an SCXML session and cannot have transitions. What it absorbs and refuses is listed in
-it as ``nut:absorbs`` and ``nut:refuses``; an SCXML processor does nothing with events sent by then.
+A ``<final>`` ends an SCXML session and cannot have transitions. It lists its absorbed and refused events
+as ``nut:absorbs`` and ``nut:refuses``; an SCXML processor does nothing with events sent by then.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _transition(names: _Names, rule: Rule) -> list[str]:
 
 
 def _cond(names: _Names, edge: Transition[Any]) -> dict[str, str]:
-    """Every answer is compared with ``===``, so that a guard nobody answered agrees with nothing."""
+    """Every answer is compared with ``===``, so that a guard without an answer agrees with nothing."""
     parts = [f"{names.guards[guard.name]} === true" for guard in edge.requires]
     parts += [f"{names.guards[guard.name]} === false" for guard in edge.forbids]
     return {"cond": " && ".join(parts)} if parts else {}

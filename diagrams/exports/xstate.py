@@ -3,9 +3,9 @@
 ``createMachine(config)`` takes it as it is. Guards are referenced by name. Where an edge asks several,
 or asks that one does not hold, the guard is ``{"type": "and", "params": {"guards": [...]}}`` or
 ``{"type": "not", "params": {"guard": ...}}``: JSON cannot hold XState's own functions of those names, so
-whoever runs it provides two guards ``and`` and ``not`` (docs/exports.md has them). Effects are actions.
-The order of the transitions of an event is their precedence. What the notation has no word for is
-``meta``, and ``meta.outcome`` tells ``accepted``, ``absorbed`` and ``refused`` transitions apart.
+the program that runs it provides two guards ``and`` and ``not`` (docs/exports.md has them). Effects are
+actions. The order of the transitions of an event is their precedence. ``meta`` holds the rest of the
+declaration, and ``meta.outcome`` tells ``accepted``, ``absorbed`` and ``refused`` transitions apart.
 
 A top level state of type ``final`` ends an XState machine; what it absorbs and refuses is in its ``meta``.
 """

@@ -1,29 +1,24 @@
-"""What the page knows of a machine: its declaration, and the sentences of what it only names."""
+"""The page's data about a machine: its declaration, and the sentences of the words that it names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...machines.refusals import CODES
 from ...machines.spec import Machine
+from ..table import code_sentences
 
 
 def model(machine: Machine[Any]) -> dict[str, Any]:
     """The declaration as :meth:`Machine.as_data` gives it, its content hash, and ``actions``, ``effects`` and
-    ``codes``: name to sentence, "" where the machine declares no word for a name."""
+    ``codes``: name to sentence, "" where the machine declares no word for an action or effect."""
     return {
         **machine.as_data(),
         "content_hash": machine.content_hash,
         "actions": _told({word.name: word.sentence for word in machine.actions}, _done(machine)),
         "effects": _told({word.name: word.sentence for word in machine.effects}, _written(machine)),
-        "codes": _told(CODES, _codes(machine)),
+        "codes": dict(sorted(code_sentences(machine).items())),
     }
-
-
-def _codes(machine: Machine[Any]) -> Iterable[str]:
-    yield from (guard.code for guard in machine.guards.values())
-    yield from (refuse.code for state in machine.states for refuse in state.refuses)
 
 
 def _done(machine: Machine[Any]) -> Iterable[str]:

@@ -13,7 +13,7 @@ from ...storage.records import AuditRecord, Operation
 
 @frozen
 class Trail:
-    """What a replay shows. ``operation`` are facts about it in order of telling, ``steps`` the commits'
+    """The content of a replay. ``operation`` are facts about it in order of telling, ``steps`` the commits'
     transitions of the operation, each with the token records that stand beside it. JSON-ready."""
 
     machine: str

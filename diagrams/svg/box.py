@@ -43,7 +43,7 @@ class Words:
 
 @frozen
 class Block:
-    """What a card says about one wire: its words, the part of the card they take, and the wire's pin."""
+    """The part of a card about one wire: its words, their place on the card, and the wire's pin."""
 
     wire: Wire
     words: tuple[Words, ...]

@@ -1,4 +1,4 @@
-"""What one drawing shows, before any coordinate: cards and wires.
+"""The content of one drawing, before any coordinate: cards and wires.
 
 A card is a state, or several folded into one. A wire is everything that leads from one card to another;
 its rows are written on the source's card, so that no text ever lies on a line.

@@ -1,6 +1,6 @@
 """A layout as SVG text.
 
-What a page may build on: ``<g data-state>`` for each card (names separated by spaces) and ``<g data-edge>``
+A page may build on these: ``<g data-state>`` for each card (names separated by spaces) and ``<g data-edge>``
 for each wire (transition ids separated by spaces) with ``data-source``, ``data-dest`` and ``data-events``.
 Ids are ``state-MACHINE-STATE`` and ``edge-MACHINE-SOURCE-DEST``.
 """

@@ -1,4 +1,4 @@
-"""What the colours and lines of a drawing mean; only those it uses."""
+"""The meaning of the colours and lines of a drawing; only those it uses."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Join:
 
 @frozen
 class Stretch:
-    """What one net uses of a street, in one piece."""
+    """The part of a street that one net uses, in one piece."""
 
     net: Net
     first: int

@@ -10,6 +10,7 @@ import attrs
 from ...storage.port import OperationQuery
 from ...storage.records import Proof
 from .. import arguments
+from ..admission import new_operation
 from ..checks.preflight_table import PreflightReport
 from ..checks.read_documents import read_documents
 from ..checks.reconcile import ReconcileReport, has_ended, parse_expected, report_on
@@ -17,7 +18,6 @@ from ..checks.reconcile_rules import KeyBook
 from ..checks.sweep import EVERYBODY, Sweep, SweepReport
 from ..checks.wallet_preflight import Lookover, Wallet, new_check
 from ..errors import InvalidArgument, NotFound
-from ..loop import new_operation as requests
 from ..operations.deposit.proofs import parse_token
 from .core import Core
 
@@ -61,7 +61,7 @@ class Checks(Core):
         if sources is None:
             return look.wallet_pages(progress, correct)
         ids = arguments.source_ids(sources, self.settings.proofs_per_operation_max)
-        tokens = requests.owned_sources(self.store, new_check(wallet, 0, self.clock.now()), ids)
+        tokens = new_operation.owned_sources(self.store, new_check(wallet, 0, self.clock.now()), ids)
         look.look([token for token in tokens.values() if token.proofs], correct)
         return look.report()
 

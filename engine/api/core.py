@@ -11,27 +11,26 @@ from ...storage.port import Store
 from ...storage.records import Operation
 from ...storage.secret import Secret
 from .. import arguments
+from ..admission.idempotency import Admission
 from ..cashu.allowed import Judge
-from ..cashu.http import HttpMint
 from ..cashu.input_limits import InputLimits
 from ..cashu.keysets import Keysets
 from ..cashu.port import MintPort
+from ..cashu.wire.http import HttpMint
 from ..errors import NotFound
 from ..loop.asking import Asking
 from ..loop.children import Children
-from ..loop.command import Outside
 from ..loop.draft import Draft
 from ..loop.drive import Run
 from ..loop.driver import Driver, Observer
-from ..loop.idempotency import Admission
 from ..loop.kinds import Kinds
 from ..loop.log import Log
-from ..loop.recovery import Recovery
 from ..loop.uptime import Uptime
 from ..operations.built_in import BUILT_IN
 from ..operations.mint.follow_up import FollowUps
-from ..operations.shared.rejected import raise_if_rejected
 from ..ports import Clock, Faults, NoFaults, SystemClock, Worker
+from ..recovery.command import Outside
+from ..recovery.recovery import Recovery
 from ..settings import Settings
 from .handle import Handle
 
@@ -151,4 +150,4 @@ class Core:
         return self._handle(self._recovery.follow(op, wait))
 
     def _handle(self, op: Operation) -> Handle:
-        return Handle(self, raise_if_rejected(op))
+        return Handle(self, self.kinds.raise_if_refused(op))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ...machines.registry import operation_kinds, operation_states
 from ...storage.errors import page_of
 from ...storage.port import OperationQuery
 from .. import arguments
 from ..errors import InvalidArgument
-from ..loop.command import operator_says
 from ..loop.evidence import Evidence
 from ..operations.mint.follow_up import can_look_again
+from ..recovery.command import operator_says
 from ..tokens.coins import balance_of
 from .audit import Audits
 from .checks import Checks
@@ -45,7 +44,7 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         """Stored operations, newest first. Codes INVALID_CHOICE, INVALID_LIMIT, INVALID_NPUB,
         INVALID_MINT_URL."""
         if kind is not None:
-            arguments.choice(kind, "kind", operation_kinds())
+            arguments.choice(kind, "kind", self.kinds.names)
         if type(limit) is not int or not 1 <= limit <= 10_000:
             raise InvalidArgument("limit must be a whole number from 1 to 10000", code="INVALID_LIMIT")
         query = OperationQuery(
@@ -53,7 +52,7 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
             kind=kind,
             mint_url=None if mint_url is None else arguments.mint_url(mint_url),
             states=tuple(
-                arguments.choice(state, "state", operation_states())
+                arguments.choice(state, "state", self.kinds.states)
                 for state in arguments.words(states, "states")
             ),
             limit=limit,
@@ -155,7 +154,9 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         Codes: NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR, PAYMENT_IN_FLIGHT, MINT_UNREACHABLE,
         UNDEFINED_TRANSITION."""
         return self._follow(
-            self._outside.write_off(self._bound(operation_id, npub), operator_says(reason, operator), force),
+            self._outside.apply(
+                self._bound(operation_id, npub), "write_off", operator_says(reason, operator), force=force
+            ),
             0,
         )
 
@@ -168,7 +169,8 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         OPERATOR_REASON_MISSING, INVALID_OPERATOR, NOT_PROVEN_UNPAID, MINT_UNREACHABLE,
         UNDEFINED_TRANSITION."""
         return self._follow(
-            self._outside.release(self._bound(operation_id, npub), operator_says(reason, operator)), 0
+            self._outside.apply(self._bound(operation_id, npub), "release", operator_says(reason, operator)),
+            0,
         )
 
     def resolve(

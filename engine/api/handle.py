@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import attrs
 from attrs import frozen
 
 from ...machines.token.states import BALANCES, RESERVED, STRANDED, UNSPENT
 from ...machines.token.table import STATUS_OF_STATE, TOKEN
+from ...storage.port import Store
 from ...storage.records import AuditRecord, Operation, Reason
 from ...storage.secret import Secret
 from ..audit.verify import records_of
@@ -18,15 +19,22 @@ from ..loop.effect_context import inputs_total_of
 from ..loop.kinds import Kinds
 from .outcome import insist_on_paid, outcome_of
 
-if TYPE_CHECKING:
-    from .core import Core
+
+class Source(Protocol):
+    """Where handles come from: the engine."""
+
+    store: Store
+    kinds: Kinds
+
+    def operation(self, operation_id: str) -> Handle:
+        """The operation as it is now."""
 
 
 @frozen(eq=False)
 class Handle:
     """An operation at one moment. Amounts are in ``unit``; :meth:`refresh` reads it again."""
 
-    _engine: Core
+    _engine: Source
     record: Operation
 
     def __repr__(self) -> str:
@@ -87,7 +95,8 @@ class Handle:
     def raise_unless_paid(self) -> Handle:
         """This handle if ``outcome`` is ``paid``; else the typed error that says how it stands: NotPaid (code
         NOT_PAID), StillOpen (OUTCOME_OPEN) or NeedsPerson (OUTCOME_PARKED), each with ``operation_id``."""
-        return insist_on_paid(self)
+        insist_on_paid(self.record, self.outcome)
+        return self
 
     @property
     def fee_reserve(self) -> int:

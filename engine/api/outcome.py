@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...storage.records import Operation
 from ..errors import NeedsPerson, NotPaid, StillOpen
 from ..loop.kinds import Kinds
-
-if TYPE_CHECKING:
-    from .handle import Handle
 
 
 def outcome_of(op: Operation, kinds: Kinds) -> str:
@@ -22,11 +19,10 @@ def outcome_of(op: Operation, kinds: Kinds) -> str:
     return "open" if state.kind == "live" else "parked"
 
 
-def insist_on_paid(handle: Handle) -> Handle:
-    """The handle of what is paid; anything else is raised."""
-    outcome, op = handle.outcome, handle.record
+def insist_on_paid(op: Operation, outcome: str) -> None:
+    """Nothing for what is paid. Codes NOT_PAID, OUTCOME_PARKED, OUTCOME_OPEN for every other outcome."""
     if outcome == "paid":
-        return handle
+        return
     details: dict[str, Any] = {
         "operation_id": op.id,
         "state": op.state,

@@ -7,17 +7,19 @@ from typing import Any
 
 import attrs
 
+from ...machines.melt.table import MELT
 from ...machines.spec import NONE, Machine
 from ...storage.errors import NutstateError
 from ...storage.records import Operation, Reason
 from .. import arguments
+from ..admission import new_operation
 from ..errors import InvalidArgument, Refused
-from ..loop import new_operation
 from ..loop.children import Child, Children, child_id
-from ..loop.command import operator_says
 from ..loop.drive import Happened
 from ..loop.evidence import Evidence
 from ..loop.own_data import stored_data
+from ..recovery.command import operator_says
+from ..tokens.ids import request_hash
 from .handle import Handle
 from .outcome import outcome_of
 from .payments import Payments
@@ -76,14 +78,21 @@ class OwnKinds(Payments):
         """Tell a stored operation what happened, and drive it on for up to ``wait_s`` seconds.
 
         The event is one that a caller or an operator causes. An operator's event needs a ``reason``;
-        ``operator`` names who decides. An event that the state absorbs changes nothing. Codes: NOT_FOUND,
-        UNKNOWN_MACHINE, INVALID_EVENT, OPERATOR_REASON_MISSING, INVALID_OPERATOR, UNDEFINED_TRANSITION and
-        those of the machine's guards; nothing is written then.
+        ``operator`` names who decides. With a ``reason`` an operator tells a caller's event, too, and the
+        audit record says why. An event that the state absorbs changes nothing. Codes: NOT_FOUND,
+        UNKNOWN_MACHINE, INVALID_EVENT (the built-in kinds have calls of their own), OPERATOR_REASON_MISSING,
+        INVALID_OPERATOR, UNDEFINED_TRANSITION and those of the machine's guards; nothing is written then.
         """
         name = self._bound(operation_id, npub)
-        machine = self.kinds.machine_of(self._stored(name))
-        origin = _origin(machine, event)
-        said = operator_says(reason, operator) if origin == "operator" else Evidence()
+        stored = self._stored(name)
+        machine = self.kinds.machine_of(stored)
+        if not self.kinds.is_own(stored):
+            raise InvalidArgument(
+                f"an operation of the built-in kind {stored.kind!r} has calls of its own, such as cancel",
+                code="INVALID_EVENT",
+            )
+        by_operator = _origin(machine, event) == "operator" or reason is not None or operator is not None
+        said = operator_says(reason, operator) if by_operator else Evidence()
         told = self._outside.apply(name, event, attrs.evolve(said, own=evidence))
         return self._follow(told, self._wait(wait_s))
 
@@ -121,14 +130,15 @@ class OwnKinds(Payments):
             idempotency_key=idempotency_key,
             bound={"data": kept},
         )
-        return attrs.evolve(op, data=kept)
+        # The data belong to the request; those that are stored change with the operation's effects.
+        return attrs.evolve(op, data=kept, operation_hash=request_hash(request=op.operation_hash, data=kept))
 
     def _begin(self, op: Operation, began: Happened, wait: float) -> Operation:
         first = self.store.operation(op.id)
         if first is None:
             return self._admission.once(op, lambda: began, wait)
-        same = (first.kind, first.operation_hash, first.wallet_id, first.unit, first.data)
-        if same != (op.kind, op.operation_hash, op.wallet_id, op.unit, op.data):
+        same = (first.kind, first.operation_hash, first.wallet_id, first.unit)
+        if same != (op.kind, op.operation_hash, op.wallet_id, op.unit):
             raise new_operation.taken_id(op)
         return self._recovery.follow(first, wait)
 
@@ -145,13 +155,11 @@ class OwnKinds(Payments):
                 unit=parent.unit,
                 wallet_id=parent.wallet_id,
                 transaction_id=child,
-                on_duplicate="error",
-                wait_s=0,
                 _parent_id=parent.id,
                 **options,
             ).record
 
-        return self._child(child, start)
+        return self._child(parent, child, start, MELT.name, options["invoice"])
 
     def _start_child(self, parent: Operation, kind: str, name: str, options: Mapping[str, Any]) -> Child:
         child = child_id(parent, name)
@@ -165,12 +173,16 @@ class OwnKinds(Payments):
             event = Happened(_first_event(self.kinds.named(kind).latest, began[0]), Evidence(own=began[1]))
             return self._begin(attrs.evolve(op, parent_id=parent.id), event, 0)
 
-        return self._child(child, start)
+        return self._child(parent, child, start, kind)
 
-    def _child(self, child: str, start: Any) -> Child:
+    def _child(self, parent: Operation, child: str, start: Any, kind: str, invoice: object = None) -> Child:
         stored = self.store.operation(child)
         try:
-            op = start() if stored is None else self._recovery.follow(stored, 0)
+            op = start() if stored is None else stored
+            if not _is_child(op, parent):
+                return _TAKEN
+            _check_request(op, kind, invoice)
+            op = op if stored is None else self._recovery.follow(op, 0)
         except NutstateError as error:
             stored = self.store.operation(child)
             if stored is None:
@@ -178,9 +190,40 @@ class OwnKinds(Payments):
                     raise
                 why = Reason(error.code, error.message, error.retryable)
                 return Child("open" if error.retryable else "unpaid", None, why)
+            if not _is_child(stored, parent):
+                return _TAKEN
+            _check_request(stored, kind, invoice)
             op = stored
         outcome: Any = outcome_of(op, self.kinds)
         return Child(outcome, op, op.reason)
+
+
+_TAKEN = Child(
+    "unpaid",
+    None,
+    Reason("DUPLICATE_TRANSACTION_ID", "an operation that is not the child has the child's transaction id"),
+)
+
+
+def _is_child(stored: Operation, parent: Operation) -> bool:
+    """Whether the operation was started as a child of this parent. Any caller may choose any free id, and
+    name any parent of a melt that it records."""
+    theirs = (stored.parent_id, stored.npub, stored.wallet_id)
+    return theirs == (parent.id, parent.npub, parent.wallet_id) and stored.evidence != "caller"
+
+
+def _check_request(stored: Operation, kind: str, invoice: object) -> None:
+    """The child is of this kind and pays this invoice. Code DUPLICATE_TRANSACTION_ID: the end of one request
+    must not be taken for that of another."""
+    same = stored.kind == kind
+    if same and invoice is not None:
+        same = stored.request == arguments.invoice(invoice, stored.unit)[0]
+    if not same:
+        raise InvalidArgument(
+            "the child with this name was started with another request: give each child a name of its own",
+            code="DUPLICATE_TRANSACTION_ID",
+            id=stored.id,
+        )
 
 
 def _first_event(machine: Machine[Any], event: str | None) -> str:
@@ -191,7 +234,11 @@ def _first_event(machine: Machine[Any], event: str | None) -> str:
     if event in offered:
         return event
     begins = f"it begins with {' or '.join(offered)}" if offered else "no event of a caller begins it"
-    said = "name the event" if event is None else f"{event!r} does not begin a {machine.name}"
+    said = (
+        "name the event"
+        if event is None
+        else f"{event!r} does not begin an operation of kind {machine.name!r}"
+    )
     raise InvalidArgument(f"{said}: {begins}", code="INVALID_EVENT")
 
 
@@ -200,8 +247,8 @@ def _origin(machine: Machine[Any], event: str) -> str:
     told = {known.name: known.origin for known in machine.events if known.origin in ("caller", "operator")}
     if event not in told:
         raise InvalidArgument(
-            f"{event!r} is no event that a caller or an operator tells a {machine.name}; there are "
-            f"{', '.join(told) or '0 of them'}",
+            f"{event!r} is no event that a caller or an operator tells an operation of kind "
+            f"{machine.name!r}; there are {', '.join(told) or '0 of them'}",
             code="INVALID_EVENT",
         )
     return told[event]

@@ -9,9 +9,9 @@ from ...machines.melt.table import MELT
 from ...machines.mint.table import MINT
 from ...storage.records import Policy, Proof
 from .. import arguments
+from ..admission import new_operation
 from ..cashu.allowed import check_allowed
 from ..errors import Refused
-from ..loop import new_operation
 from ..loop.drive import Happened
 from ..loop.evidence import Evidence
 from ..operations.deposit.proofs import check_deposit, parse_token
@@ -147,6 +147,8 @@ class Payments(Core):
             parent_id=parent_id,
             bound={name: value for name, value in said.items() if value is not None},
         )
+        if parent_id is not None:
+            return self._handle(self._admission.melt_child(op, decoded.expires_at))
         return self._handle(self._admission.melt(op, decoded.expires_at, on_duplicate, wait))
 
     # -- funding ---------------------------------------------------------------------------------

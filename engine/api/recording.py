@@ -13,8 +13,8 @@ from ...storage.batch import DedupTake
 from ...storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
 from ...storage.records import DedupRecord, Operation, Policy, Proof, Reason, Token
 from .. import arguments
+from ..admission import new_operation
 from ..errors import InvalidArgument, Refused, refusal_error
-from ..loop import new_operation
 from ..loop.drive import Happened, Run
 from ..loop.effect_context import is_free
 from ..loop.evidence import Chosen, Evidence, Recorded, Selection

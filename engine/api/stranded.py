@@ -13,17 +13,17 @@ from ...storage.port import TokenQuery
 from ...storage.records import Operation, Token
 from ...storage.secret import Secret
 from .. import arguments
+from ..admission import new_operation
 from ..cashu.port import Failure, ProofState
 from ..cashu.port import Refused as NotShown
 from ..checks.wallet_preflight import Wallet, new_check, silent, store_check
 from ..errors import Refused
-from ..loop import new_operation as requests
-from ..loop.command import operator_says
 from ..loop.drive import Happened
 from ..loop.evidence import Chosen, Evidence, Selection
 from ..operations.melt.change import change_at_last
 from ..operations.melt.find_fence import signed_fences
 from ..operations.melt.given_up import ended_without, given_up_of, was_given_up
+from ..recovery.command import operator_says
 from ..tokens.proofs import name_of, sent_secrets
 from .core import Core
 from .handle import Handle
@@ -111,7 +111,7 @@ class Stranded(Core):
 
     def _named(self, wallet: Wallet, ids: tuple[str, ...]) -> Sequence[Token]:
         if ids:
-            owned = requests.owned_sources(self.store, new_check(wallet, 0, self.clock.now()), ids)
+            owned = new_operation.owned_sources(self.store, new_check(wallet, 0, self.clock.now()), ids)
             return [token for token in owned.values() if token.state == STRANDED][: self.settings.page_size]
         return self.store.tokens(
             TokenQuery(

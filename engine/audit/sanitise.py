@@ -164,7 +164,7 @@ def _text(text: str, name: str) -> str:
 
 
 def _hash_of(text: str) -> str | None:
-    """What stands for an invoice; None if the text is none."""
+    """The text that replaces an invoice; None if the text is no invoice."""
     found = _INVOICE.fullmatch(text.strip())
     if found is None:
         return None

@@ -1,4 +1,5 @@
-"""What looking at the audit log found: records that were changed, are missing, or were added."""
+"""The results of verifying and purging the audit log: records that were changed, are missing, or were
+added."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class Fault:
 
 @frozen
 class VerifyReport:
-    """What verifying found. ``unchecked`` tombstones could not be proven for want of the audit key."""
+    """The result of verifying. ``unchecked``: number of tombstones that cannot be proven without the audit
+    key."""
 
     changed: tuple[Fault, ...]
     missing: tuple[Fault, ...]
@@ -52,8 +54,8 @@ class VerifyReport:
 
 @frozen
 class PurgeReport:
-    """What was purged, or with ``dry_run`` would be. ``broken`` operations were left as they are: their
-    trail does not verify, and a purge would hide that."""
+    """The purged operations; with ``dry_run`` those that would be purged. ``broken`` operations are kept:
+    their trail does not verify, and a purge would hide this."""
 
     dry_run: bool
     operations: tuple[str, ...]
@@ -86,7 +88,7 @@ class Findings:
         self._faults[Fault(kind, operation_id, text, seq or None, entity)] = None
 
     def corrupt(self, error: CorruptRecord, operation_id: str | None = None) -> None:
-        """A document that does not decode was changed by somebody."""
+        """Note a document that does not decode: another program changed it."""
         self.add("changed", operation_id, error.message)
 
     def report(self) -> VerifyReport:

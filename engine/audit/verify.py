@@ -2,7 +2,7 @@
 
 A trail is judged against what is stored beside it: every record's hash covers the one before, the operation
 names the end, the versions of every operation and token are counted by their records without a gap, and
-what was purged is accounted for by a tombstone. Each look is at one moment, so that somebody who writes
+a tombstone accounts for purged records. Each look is at one moment, so that a worker that writes
 meanwhile never looks like a broken chain.
 """
 
@@ -29,8 +29,8 @@ RECORDS_PAGE = 2000
 
 
 def at_one_moment(store: Store, operation: Operation) -> tuple[Operation, tuple[AuditRecord, ...]]:
-    """The operation as it is now and its trail, from one snapshot: read one after the other they would
-    contradict each other whenever somebody else goes on with it in between."""
+    """The operation as it is now and its trail, from one snapshot. Two reads one after the other could
+    contradict each other, because another worker may go on with the operation in between."""
     with store.snapshot() as reader:
         now = reader.operation(operation.id) or operation
         return now, tuple(records_of(reader, operation.id))
@@ -57,7 +57,7 @@ def every_record(reader: Reader, query: AuditQuery) -> Iterator[AuditRecord]:
 
 
 def purged(reader: Reader, operation_id: str) -> Tombstone | None:
-    """What is left of a trail that was purged."""
+    """The tombstone of a purged trail. None: the trail was not purged."""
     stones = reader.tombstones(TombstoneQuery(operation_ids=(operation_id,)))
     return stones[0] if stones else None
 
@@ -110,7 +110,7 @@ class _Walk:
             self.progress(done, max(done, total))
 
     def log(self) -> None:
-        """What is in the log, operation by operation; so a stray chain is found too."""
+        """Verify the log operation by operation. This finds stray chains too."""
         after, done = "", 0
         while True:
             with self.store.snapshot() as reader:
@@ -155,7 +155,7 @@ class _Walk:
             after = page.last
 
     def tokens(self) -> None:
-        """The state and version of every token against its records, whoever wrote them."""
+        """Compare the state and version of every token with its records, in the trails of all operations."""
         after: str | None = None
         while True:
             with self.store.snapshot() as reader:
@@ -364,8 +364,8 @@ def _steps(
 
 
 def spans_of(records: Iterable[AuditRecord]) -> tuple[Span, ...]:
-    """What a tombstone must keep of records: per entity its runs of consecutive versions, with the hash of
-    the document they left and, of the operation's own, the commits that wrote them."""
+    """The part of the records that a tombstone keeps: per entity its runs of consecutive versions, with the
+    hash of the document after them and, for the operation itself, the commits that wrote them."""
     spans: list[Span] = []
     for r in sorted(records, key=lambda r: (r.entity, r.version)):
         own = r.entity == f"operation:{r.operation_id}"

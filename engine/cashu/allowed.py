@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from ...storage.port import OperationQuery, Reader, TokenQuery
 from ..errors import Refused
-from .address import is_neighbour
 from .port import MintPort
+from .wire.address import is_neighbour
 
 Judge = Callable[[str], bool]
 
@@ -22,7 +22,7 @@ def check_allowed(
 ) -> None:
     """Refuse a mint that only a token names (code MINT_NOT_ALLOWED). Nothing is asked.
 
-    Whoever makes a token chooses the address in it, and so what this program would connect to. Allowed are
+    The maker of a token chooses the address in it, and so the host this program would connect to. Allowed are
     the addresses that are ``named`` in the settings, mints of which this wallet has tokens or operations, and
     mints that the program asked before with the same HTTP client: a caller named all these once. A ``judge``
     (``Engine(mint_allowed=…)``) may allow others, but never a private, loopback or link-local address."""

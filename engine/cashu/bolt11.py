@@ -24,7 +24,7 @@ class InvalidInvoice(ValueError):
 
 @frozen
 class Invoice:
-    """What an invoice asks. ``amount_msat`` is None if the payer may choose; ``timestamp`` is epoch
+    """The content of an invoice. ``amount_msat`` is None if the payer may choose; ``timestamp`` is epoch
     seconds, ``expiry_s`` counts from it; ``payee`` is the public key that signed it."""
 
     network: str
@@ -77,7 +77,7 @@ def expiry_of(text: str) -> int | None:
 
 
 def signed_hash(hrp: str, words: list[int]) -> bytes:
-    """What the signature of an invoice signs."""
+    """The hash that the signature of an invoice signs."""
     return hashlib.sha256(hrp.encode() + bytes(bech32.convertbits(words, 5, 8, True) or ())).digest()
 
 

@@ -1,4 +1,4 @@
-"""What the engine remembers of a mint's keysets: ids, fees and keys. Keys never change; the list may."""
+"""The engine's memory of a mint's keysets: ids, fees and keys. Keys never change; the list may."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...storage.records import Proof
 from ..ports import Clock
 from ..remembered import Remembered
 from ..settings import Settings
-from .keyset_ids import is_of_our_kind, is_short, keys_belong
+from .coins.keyset_ids import is_of_our_kind, is_short, keys_belong
 from .port import Ambiguous, Answer, Failure, Keyset, KeysetInfo, MintInfo, MintPort, Refused
 
 T = TypeVar("T")
@@ -48,14 +48,14 @@ class NoUsableKeyset(LookupError):
 
 @frozen
 class Wanted:
-    """What new outputs must be able to carry: ``amount`` exactly (swap, mint), or any change up to ``up_to``
-    (NUT-08 blanks). Both in the unit; None asks for nothing."""
+    """The value that new outputs must be able to carry: ``amount`` exactly (swap, mint), or any change up to
+    ``up_to`` (NUT-08 blanks). Both in the unit; None asks for nothing."""
 
     amount: int | None = None
     up_to: int | None = None
 
     def lacks(self, keys: Iterable[int]) -> str | None:
-        """What the keys cannot do of it, or None when they can do it all."""
+        """The missing ability of the keys, in words. None: they can carry the value."""
         try:
             if self.amount is not None:
                 denominations(self.amount, keys)
@@ -115,7 +115,7 @@ class Keysets:
                 self._lists.put(mint_url, evolve(known, at=known.at - REFRESH_S))
 
     def info(self, mint_url: str) -> MintInfo:
-        """What the mint says it can do. Raises MintSilent."""
+        """The abilities that the mint declares (NUT-06). Raises MintSilent."""
         with self._lock:
             known = self._infos.get(mint_url)
         if known is not None and self._clock.monotonic() - known[0] < REFRESH_S:
@@ -173,7 +173,7 @@ class Keysets:
         raise NoUsableKeyset(unit, why)
 
     def _outdated(self, info: KeysetInfo) -> str | None:
-        """What the list alone has against new outputs on this keyset."""
+        """The reason in the list against new outputs on this keyset. None: the list has no objection."""
         if not info.active:
             return "not active"
         if not is_of_our_kind(info.id):

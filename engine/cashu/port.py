@@ -128,9 +128,9 @@ class BlindSignature:
 @frozen
 class MeltQuote:
     """NUT-05. ``state`` is UNPAID, PENDING, PAID or :data:`UNKNOWN`; of UNKNOWN, ``said`` is the mint's own
-    word, cleaned and bounded. What else an answer lacks, or says unreadably, is None; ``notes`` names what
-    was set aside. Only a quote that is asked for has to name ``amount`` and ``fee_reserve``. ``id`` is empty
-    in an answer that names no quote: it is about the quote that was asked for.
+    word, cleaned and bounded. Other parts that are missing or unreadable are None; ``notes`` names the
+    unreadable ones. Only a quote that is asked for has to name ``amount`` and ``fee_reserve``. ``id`` is
+    empty in an answer that names no quote: it is about the quote that was asked for.
 
     Entry i of ``change`` belongs to blank i; None is a signature that cannot be read."""
 
@@ -174,8 +174,8 @@ class ProofState:
 @frozen
 class Restored:
     """NUT-09: those of the asked outputs the mint has signed, and the signatures, index by index; None is
-    a signature that cannot be read. ``unreadable`` counts the entries that no asked output can be found
-    for: the mint signed something, and nobody can say what."""
+    a signature that cannot be read. ``unreadable`` counts the entries for which no asked output can be
+    found: the mint signed an output, and it is not known which one."""
 
     outputs: tuple[BlindedMessage, ...]
     signatures: tuple[BlindSignature | None, ...]
@@ -214,7 +214,7 @@ class Noted(tuple[T, ...]):
 
 
 class MintPort(Protocol):
-    """What the engine needs of a mint. ``melt``, ``swap`` and ``mint`` write: they post the given
+    """The calls that the engine makes to a mint. ``melt``, ``swap`` and ``mint`` write: they post the given
     bytes (JSON text, stored before the call) unchanged. Everything else only reads or quotes."""
 
     def info(self, mint_url: str) -> Answer[MintInfo]:

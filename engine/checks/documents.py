@@ -1,16 +1,14 @@
-"""What the store holds of one operation, read at one moment."""
+"""The documents of one operation, read at one moment, and the part of their checks that its kind adds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from attrs import field, frozen
 
+from ...machines.token.states import UNSPENT
 from ...storage.records import AuditRecord, Operation, Token, Tombstone
-
-if TYPE_CHECKING:
-    from .tally import KindChecks
+from .tally import Tally, value_of
 
 
 @frozen
@@ -31,7 +29,7 @@ class WalletSums:
 
 @frozen
 class Documents:
-    """What the store holds of an operation. ``strays`` are tokens that call it their parent or holder,
+    """The stored documents of an operation. ``strays`` are tokens that call it their parent or holder,
     or bear an id of its, and that nothing accounts for. ``tombstone`` stands for a trail that was purged."""
 
     operation: Operation
@@ -46,3 +44,56 @@ class Documents:
     snapshot_ms: float = 0.0
     unreadable: str | None = None  # what does not decode, if anything
     tombstone: Tombstone | None = None
+
+
+Check = Callable[[Tally, Documents], None]
+
+
+def _nothing(tally: Tally, docs: Documents) -> None:
+    """Nothing to compare."""
+
+
+@frozen
+class KindChecks:
+    """The checks that one kind of operation adds to a reconciliation. Every part is optional."""
+
+    makes: Callable[[Operation], tuple[str, ...]] = lambda op: ()
+    """Ids of the tokens that the operation must have made, beside keep, change and fenced."""
+
+    completes: Check = _nothing
+    """Of ``transaction_completeness``: what must be stored with it."""
+
+    sums: Check = _nothing
+    """Of ``balance_consistency``: what must add up."""
+
+    spends: Callable[[Operation], bool] = lambda op: False
+    """Of ``source_token_status``: whether every source must be spent."""
+
+    made: Check = _nothing
+    """Of ``change_verification``: the tokens that it made."""
+
+
+NO_CHECKS = KindChecks()
+"""Those of a kind that adds none."""
+
+UNKNOWN_KIND = KindChecks()
+"""Those of a machine that this program does not have: what only it tells is not checked."""
+
+
+def made_token(tally: Tally, docs: Documents, token_id: str, kind: str, amount: int | None) -> None:
+    """Compare a token that the operation made. Others may have used it since; it has no other origin."""
+    op, token = docs.operation, docs.tokens.get(token_id)
+    if token is None:
+        return  # transaction_completeness says so
+    tally.that(f"{token_id}: type", token.transaction_type, kind)
+    if kind == "change":
+        tally.that(f"{token_id}: parent", token.metadata.parent_transaction_id, op.id)
+    same = (token.npub, token.mint_url, token.unit) == (op.npub, op.mint_url, op.unit)
+    tally.that(f"{token_id}: owner, mint and unit are the operation's", same)
+    born = docs.born.get(token_id)
+    if amount is not None and born is not None and kind == "change":
+        tally.that(f"{token_id}: value at birth", born.amount, amount)
+    if token.version == (2 if kind == "minted" else 1):
+        tally.that(f"{token_id}: state", token.state, UNSPENT)
+        if amount is not None:
+            tally.that(f"{token_id}: value", value_of(token.proofs), amount)

@@ -29,7 +29,7 @@ ABORT, FULL, MONITOR, PROCEED = (
 
 @frozen
 class Pair:
-    """What one pair means. ``severity`` is None where store and mint do not contradict one another."""
+    """The meaning of one pair. ``severity`` is None where store and mint do not contradict one another."""
 
     severity: str | None
     action: str
@@ -103,7 +103,7 @@ class Discrepancy:
 
 @frozen
 class PreflightReport:
-    """What was found about some proofs, and what to do about it."""
+    """The discrepancies of some proofs, and the recommended next step."""
 
     counts: Mapping[str, int]
     actions: Mapping[str, int]

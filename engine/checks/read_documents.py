@@ -15,13 +15,12 @@ from ...storage.records import AuditRecord, Operation, Token
 from ..audit.verify import purged, records_of
 from ..loop.kinds import Kinds
 from ..tokens.token_ids import derived_ids
-from .documents import Born, Documents, WalletSums
-from .tally import NO_CHECKS, UNKNOWN_KIND, KindChecks
+from .documents import NO_CHECKS, UNKNOWN_KIND, Born, Documents, KindChecks, WalletSums
 
 PAGE = 1000
 OWNED = tuple(state.name for state in TOKEN.states if state.kind == "live")
-"""States of what a wallet owns now. What it ever spent only grows: a look at one operation does not read it
-(R216), a sweep does."""
+"""States of what a wallet owns now. Its spent tokens only grow in number: a look at one operation does not
+read them (R216), a sweep does."""
 
 
 def read_documents(reader: Reader, op: Operation, kinds: Kinds, *, with_wallet: bool) -> Documents:
@@ -78,8 +77,8 @@ def _made(op: Operation, checks: KindChecks, steps: Iterable[tuple[str, int]]) -
 
 
 def _born(trail: Iterable[AuditRecord]) -> dict[str, Born]:
-    """What each token was worth in the first record of this trail that gives it value, if it is one of
-    its birth."""
+    """The value of each token in the first record of this trail that gives it value, if this record is one
+    of its birth."""
     found: dict[str, Born] = {}
     births = {r.entity for r in trail if r.version == 1}
     for record in trail:

@@ -22,7 +22,7 @@ NOTHING_EXPECTED = Expected()
 
 @frozen
 class ReconcileReport:
-    """What a reconciliation looked at and what it found."""
+    """The checks of a reconciliation and their discrepancies."""
 
     operation_id: str
     kind: str
@@ -124,8 +124,8 @@ _KEYS = frozenset({"source_token_ids", "keep_proofs_count", "melt_change_proofs_
 
 
 def parse_expected(value: object) -> Expected:
-    """What a caller believes, checked. Unknown keys are refused: what is misspelt would pass for
-    checked. Code INVALID_EXPECTED_STATE."""
+    """The caller's expectation, validated. Unknown keys are refused: a misspelt key would pass as checked.
+    Code INVALID_EXPECTED_STATE."""
     if value is None:
         return NOTHING_EXPECTED
     if not isinstance(value, Mapping) or not value.keys() <= _KEYS:

@@ -13,11 +13,11 @@ from ...machines.token.states import RESERVED, SPENT, UNSPENT
 from ...storage.batch import proof_key
 from ...storage.records import InputRef, Proof
 from ..audit.verify import chain_holds
-from ..cashu import crypto
+from ..cashu.coins import crypto
 from ..cashu.keysets import Keysets, MintSilent
 from ..cashu.port import Keyset
-from .documents import Documents
-from .tally import UNKNOWN_KIND, CheckResult, Tally, made_token, value_of
+from .documents import UNKNOWN_KIND, Documents, made_token
+from .tally import CheckResult, Tally, value_of
 
 KeysOf = Callable[[str], Keyset | None]
 """The keys of a keyset; None when the mint does not answer."""
@@ -25,7 +25,7 @@ KeysOf = Callable[[str], Keyset | None]
 
 @frozen
 class Expected:
-    """What a caller believes of the operation; None where he says nothing."""
+    """The caller's expectation of the operation; None where the caller gave none."""
 
     source_token_ids: tuple[str, ...] | None = None
     keep_proofs_count: int | None = None

@@ -14,10 +14,10 @@ from attrs import define, field, frozen
 from ...storage.errors import CorruptRecord, Duplicate, page_of
 from ...storage.port import OperationQuery, Store
 from ...storage.records import Operation
+from ..admission.discrepancy import settled_before, told_of
 from ..cashu.keysets import Keysets
 from ..loop.drive import Run
 from ..loop.driver import Driver
-from ..operations.shared.discrepancy import settled_before, told_of
 from ..settings import Settings
 from .documents import Documents
 from .read_documents import read_documents, wallet_sums
@@ -31,7 +31,7 @@ EVERYBODY = "*"
 
 @frozen
 class SweepReport:
-    """What a sweep looked at and what it found. ``failed`` are the operations with discrepancies,
+    """The numbers and findings of a sweep. ``failed`` are the operations with discrepancies,
     ``known`` those of them that an open check had told of before."""
 
     operations: int

@@ -16,10 +16,10 @@ from ...storage.batch import proof_key
 from ...storage.errors import Conflict, page_of
 from ...storage.port import Store, TokenQuery
 from ...storage.records import Operation, Proof, Reason, Token
+from ..admission import new_operation
 from ..cashu.answers import reason_of
 from ..cashu.port import Failure, MintPort, ProofState
 from ..errors import MintError
-from ..loop import new_operation
 from ..loop.drive import Happened, Run
 from ..loop.driver import Driver
 from ..loop.evidence import Chosen, Evidence, Selection
@@ -58,7 +58,7 @@ class Wallet:
 
 @define(eq=False)
 class Lookover:
-    """One look. What it finds grows; nothing is written but corrections."""
+    """One look. Its findings grow; it writes nothing but corrections."""
 
     wallet: Wallet
     store: Store
@@ -103,8 +103,8 @@ class Lookover:
             query = attrs.evolve(query, after=page.last)
 
     def look(self, tokens: Iterable[Token], correct: bool) -> None:
-        """Ask the mint about every proof of these tokens. What seems to contradict it is read again, so
-        that a payment that went on meanwhile is no discrepancy."""
+        """Ask the mint about every proof of these tokens. Contradicted proofs are read again from the
+        store, so that a payment that went on meanwhile is no discrepancy."""
         # A list, not a mapping: where two tokens hold one proof, the graver pair counts.
         held = [(name_of(proof), (proof, token)) for token in tokens for proof in token.proofs]
         answers = self._ask(list(dict.fromkeys(name for name, _ in held)))
@@ -126,7 +126,8 @@ class Lookover:
         self._add(report)
 
     def foreign(self, proofs: Iterable[Proof]) -> PreflightReport:
-        """Proofs somebody has, whether or not the wallet holds them too. Nothing is corrected."""
+        """The report about proofs from outside, whether or not the wallet holds them too. Corrects
+        nothing."""
         given = {name_of(proof): proof for proof in proofs}
         answers = self._ask(list(given))
         here = self._where_now(given)
@@ -137,7 +138,7 @@ class Lookover:
         return self.report()
 
     def report(self) -> PreflightReport:
-        """What was found so far."""
+        """The report of all findings so far."""
         report = report_of(
             self.found, self.actions, self.proofs, corrected=self.corrected, operations=self.operations
         )
@@ -222,7 +223,7 @@ class Lookover:
 
 
 def new_check(wallet: Wallet, amount: int, now: int, parent_id: str | None = None) -> Operation:
-    """A check that nobody has stored yet."""
+    """A new check, not stored yet."""
     op = new_operation.new_operation(
         CHECK, now=now, npub=wallet.npub, mint_url=wallet.mint_url, unit=wallet.unit, amount=amount,
         wallet_id=wallet.wallet_id,
@@ -261,8 +262,8 @@ def _asked(held: Iterable[tuple[str, tuple[Proof, Token]]]) -> Iterator[Asked]:
 def _unspent_parts(
     where: Sequence[tuple[str, tuple[Proof, Token]]], owners: Mapping[str, str]
 ) -> tuple[Chosen, ...]:
-    """What can be corrected in one commit: of a token that the index does not name nothing is split off,
-    and of two that hold the same proof the one that the index names goes first."""
+    """The corrections that fit into one commit. No proof is split off a token that the index does not name.
+    Of two tokens with the same proof, the one that the index names goes first."""
     tokens = {token.transaction_id: token for _, (_, token) in where if token.state in (UNSPENT, STRANDED)}
     parts, taken = [], set[str]()
     for token_id, token in sorted(tokens.items(), key=lambda t: (t[0] not in owners.values(), t[0])):

@@ -12,7 +12,6 @@ from attrs import frozen
 
 from ...machines.money import is_amount
 from ...storage.secret import Secret
-from ..cashu.classify import safe_detail
 from ..cashu.port import (
     UNKNOWN,
     Ambiguous,
@@ -31,6 +30,7 @@ from ..cashu.port import (
     Restored,
     Unreachable,
 )
+from ..cashu.wire.classify import safe_detail
 from ..remembered import Remembered
 from .log import Log
 

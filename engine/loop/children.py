@@ -7,19 +7,26 @@ own lease, and recovery finishes it even if the parent's kind is unknown.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from attrs import field, frozen
 
 from ...storage.records import Operation, Reason
+from ..tokens.ids import LENGTH_MAX, validate_transaction_id
 
 Outcome = Literal["paid", "unpaid", "open", "parked"]
 
 
 def child_id(parent: Operation, name: str) -> str:
-    """The transaction id of the child with this name."""
-    return f"{parent.id}.{name}"
+    """The transaction id of the child with this name: that of the parent and the name, or a hash of both
+    where they are too long for an id. Code INVALID_FORMAT for a name that does not fit into an id."""
+    whole = f"{parent.id}.{name}"
+    if len(whole) > LENGTH_MAX:
+        validate_transaction_id(f"tx_child_.{name}"[:LENGTH_MAX])
+        return f"tx_child_{hashlib.sha256(whole.encode()).hexdigest()}"
+    return validate_transaction_id(whole)
 
 
 @frozen
@@ -28,7 +35,8 @@ class Child:
 
     ``outcome`` is one of ``paid`` (it did what it was for), ``unpaid`` (it ended, and nothing was paid),
     ``open`` (look again later) and ``parked`` (it waits for a person). ``operation`` is None when nothing was
-    stored; ``reason`` says why it is unpaid, or why it cannot start yet."""
+    stored; ``reason`` says why it is unpaid, or why it cannot start yet. Where another operation has the id
+    of the child, the child is unpaid, with code DUPLICATE_TRANSACTION_ID."""
 
     outcome: Outcome
     operation: Operation | None = field(default=None, repr=False)

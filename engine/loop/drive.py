@@ -12,9 +12,9 @@ from ...machines import step
 from ...machines.spec import Decision
 from ...storage.port import Store
 from ...storage.records import Operation, Proof, Token
+from ..cashu.coins.outputs import BadSignature
 from ..cashu.input_limits import InputLimits
 from ..cashu.keysets import Keysets
-from ..cashu.outputs import BadSignature
 from ..cashu.port import Keyset, MeltQuote, MintPort
 from ..errors import Refused, refusal_error
 from ..ports import Clock

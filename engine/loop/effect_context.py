@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 from attrs import frozen
 
 from ...machines.money import owed_max, owed_min
 from ...machines.spec import Decision
-from ...machines.token.states import RESERVED, UNSPENT
+from ...machines.token.states import CORRECT_SPENT, DEPOSIT, RESERVED, UNSPENT
 from ...storage.records import Operation, Proof, Token, TokenMetadata
 from ...storage.secret import Secret
 from ..settings import Settings
 from ..tokens.ids import legacy_operation_hash
 from .draft import Draft
 from .evidence import Evidence
-from .own_data import stored_data
-
-if TYPE_CHECKING:
-    from .kinds import Kind
+from .own_data import OwnData, stored_data
 
 
 @frozen
 class EffectContext:
     """What an effect may look at."""
 
-    kind: Kind[Any]
+    kind: OwnData
     draft: Draft
     decision: Decision
     evidence: Evidence
@@ -110,7 +107,7 @@ def move_off(context: EffectContext, token: Token, proofs: tuple[Proof, ...], ne
     draft = context.draft
     part = new_token(context, new_id, token.transaction_type, token.metadata.source, proofs)
     part = attrs.evolve(part, metadata=token.metadata)
-    draft.create_token("deposit", part, context.now, moved_from={token.transaction_id: proofs})
+    draft.create_token(DEPOSIT, part, context.now, moved_from={token.transaction_id: proofs})
     return part
 
 
@@ -123,9 +120,7 @@ def mark_spent(context: EffectContext, token: Token, gone: frozenset[Secret], ne
     if len(spent) < len(token.proofs):
         context.draft.split_token(token.transaction_id, spent, context.now)
         token = move_off(context, token, spent, new_id)
-    context.draft.change_token(
-        token.transaction_id, "correct_spent", context.now, mint_spent_count=len(spent)
-    )
+    context.draft.change_token(token.transaction_id, CORRECT_SPENT, context.now, mint_spent_count=len(spent))
 
 
 def consumed_tokens(tokens: Iterable[Token], secrets: frozenset[Secret]) -> tuple[Token, ...]:

@@ -2,26 +2,61 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ...machines import step
-from ...storage.port import CountFailure
-from ...storage.records import Operation, Reason
+from ...storage.errors import StorageError
+from ...storage.port import CountFailure, Store
+from ...storage.records import AuditRecord, Operation, Reason
+from ..ports import Clock
+from ..settings import Settings
 from .draft import Draft
 from .effect_context import EffectContext
 from .evidence import Evidence
+from .kinds import Kinds
+from .log import Log
 from .look import Elapsed, Look
-
-if TYPE_CHECKING:
-    from .driver import Driver
 
 _OUTAGE = ("STORE_UNAVAILABLE", "COMMIT_UNKNOWN", "CONFLICT")
 """Codes of errors that say nothing about the operation itself."""
 
 
-def failed(driver: Driver, operation: Operation, worker: str, error: Exception) -> None:
+class Parking(Protocol):
+    """The parts of a driver that counting and parking need."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def kinds(self) -> Kinds: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def log(self) -> Log: ...
+
+    def tell(self, operation: Operation, records: tuple[AuditRecord, ...], duration_ms: float) -> None:
+        """Log what was committed, and tell the observer."""
+
+
+def failed(driver: Parking, operation: Operation, worker: str, error: Exception) -> None:
     """Count a drive that ended in an exception. When that happens too often, park the operation by a commit
-    that holds nothing from outside. An outage of the store is no fault of the operation."""
+    that holds nothing from outside. An outage of the store is no fault of the operation. Raises StorageError;
+    another failure is logged: it must not hide the first one."""
+    try:
+        _counted(driver, operation, worker, error)
+    except StorageError:
+        raise
+    except Exception as second:  # noqa: BLE001 - the facts of the kind, perhaps
+        name = type(second).__name__
+        driver.log.note("drive_failed_uncounted", operation_id=operation.id, error=name)
+
+
+def _counted(driver: Parking, operation: Operation, worker: str, error: Exception) -> None:
     lease = operation.lease
     if lease is None or lease.worker != worker or getattr(error, "code", "") in _OUTAGE:
         return

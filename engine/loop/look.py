@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import frozen
 
@@ -10,9 +10,7 @@ from ...storage.records import Operation
 from ..settings import Settings
 from .draft import Draft
 from .evidence import Evidence
-
-if TYPE_CHECKING:
-    from .kinds import Kind
+from .own_data import OwnData
 
 
 @frozen
@@ -29,7 +27,7 @@ class Look:
     """One look at an operation. ``now`` is epoch ms: the moment before anything was asked (see
     :meth:`Run.judged_at`)."""
 
-    kind: Kind[Any]
+    kind: OwnData
     draft: Draft
     evidence: Evidence
     settings: Settings

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from attrs import frozen
 from cattrs import Converter
-from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
+from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError
 
 from ...storage.errors import CorruptRecord
 from ...storage.records import Operation
+from ...storage.rules.codec import AMOUNT_MAX, dump_json, plain
 from ...storage.secret import Secret
 from ..errors import InvalidArgument
 
 D = TypeVar("D")
+
+DATA_BYTES_MAX = 1_000_000
+"""Of the JSON of an operation's own data: a document of MongoDB holds 16 MB, of which the most are ours."""
+_UNFIT = (
+    *(BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError),
+    *(TypeError, ValueError, AttributeError, RecursionError),
+)
+
+
+class OwnData(Protocol):
+    """A kind as far as its operations' own data are concerned."""
+
+    @property
+    def data(self) -> type:
+        """The class of the data."""
+
+    def data_of(self, op: Operation) -> Any:
+        """The operation's data, an instance of that class."""
 
 
 @frozen
@@ -36,26 +55,47 @@ _CONVERTER = _converter()
 
 def stored_data(data: object, kind: type) -> Mapping[str, Any]:
     """The data as the store keeps it: names of fields to JSON values, a Secret as its text. Code
-    INVALID_DATA for an instance of another class, or values that JSON has no word for."""
+    INVALID_DATA for an instance of another class, for values that are not JSON, and for those that one of the
+    stores cannot keep: text that is not Unicode, an integer beyond 2**53-1, a key that begins with ``$`` or
+    holds a NUL, more than 64 levels or 1 MB."""
     if type(data) is not kind:
         raise InvalidArgument(f"data is a {kind.__name__}, not a {type(data).__name__}", code="INVALID_DATA")
     try:
-        found: dict[str, Any] = _CONVERTER.unstructure(data)
+        found: dict[str, Any] = plain(_CONVERTER.unstructure(data))
+        _check_storable(found)
         same = _CONVERTER.structure(found, kind) == data
-    except (BaseValidationError, ForbiddenExtraKeysError, TypeError, ValueError, AttributeError):
+    except _UNFIT:
         same = False  # raised below, outside: the cause may show a secret
     if not same:
         raise InvalidArgument(
-            f"a field of {kind.__name__} does not hold what its type says", code="INVALID_DATA"
+            f"a field of {kind.__name__} does not hold what its type says, or a value that no store can keep",
+            code="INVALID_DATA",
         )
     return found
+
+
+def _check_storable(found: dict[str, Any]) -> None:
+    """ValueError for plain data that one of the stores cannot keep."""
+    if len(dump_json(found).encode()) > DATA_BYTES_MAX:
+        raise ValueError("too long")
+    left: list[Any] = [found]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if any(key.startswith("$") or "\0" in key for key in value):
+                raise ValueError("a key that MongoDB reads as an operator or not at all")
+            left.extend(value.values())
+        elif isinstance(value, list):
+            left.extend(value)
+        elif isinstance(value, int) and not -AMOUNT_MAX <= value <= AMOUNT_MAX:
+            raise ValueError("not every program reads it as this integer")
 
 
 def data_of(op: Operation, kind: type[D]) -> D:
     """The stored data of an operation as the kind's class. CorruptRecord if it does not fit the class."""
     try:
         return _CONVERTER.structure(dict(op.data), kind)
-    except (BaseValidationError, ForbiddenExtraKeysError, TypeError, ValueError, AttributeError):
+    except _UNFIT:
         error = CorruptRecord(
             f"operation {op.id}: its data is not a {kind.__name__}",
             document=f"operation:{op.id}",

@@ -131,7 +131,7 @@ def change_over(by: int) -> Fault:
 
 
 class Faults:
-    """What will go wrong. Scripted faults are durable and go first; chaos fills the calls without one."""
+    """The coming faults. Scripted faults are durable and go first; chaos fills the calls without one."""
 
     def __init__(self, state: SimulatedState) -> None:
         self._state = state

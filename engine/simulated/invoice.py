@@ -1,4 +1,5 @@
-"""Writing BOLT-11 invoices, for the simulated mint, the demo and tests. Nobody will ever pay them."""
+"""Writing BOLT-11 invoices, for the simulated mint, the demo and tests. They are never paid on a real
+network."""
 
 from __future__ import annotations
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 
 from attrs import asdict, evolve, frozen
 
-from ..cashu import crypto
-from ..cashu import keyset_ids as keysets
+from ..cashu.coins import crypto, keyset_ids
 from .state import Document, SimulatedState
 
 AMOUNTS = tuple(1 << i for i in range(64))
@@ -113,7 +112,7 @@ class SimulatedKeys:
         amounts: tuple[int, ...] | None = None,
     ) -> str:
         keys = self._keys_of(index, amounts)
-        keyset_id = keysets.keyset_id_v2(keys, unit, input_fee_ppk, final_expiry_s)
+        keyset_id = keyset_ids.keyset_id_v2(keys, unit, input_fee_ppk, final_expiry_s)
         self._write(SimulatedKeyset(keyset_id, unit, True, input_fee_ppk, index, final_expiry_s, amounts))
         return keyset_id
 

@@ -11,7 +11,7 @@ from typing import Any
 from ...machines import money
 from ...storage.records import Dleq
 from ...storage.secret import Secret
-from ..cashu import crypto
+from ..cashu.coins import crypto
 from ..cashu.port import BlindedMessage, BlindSignature, MintQuote, ProofState, Restored
 from .invoice import make_invoice
 from .keys import SimulatedKeys, SimulatedKeyset
@@ -171,7 +171,7 @@ class Ledger:
 
     @property
     def msat_per_unit(self) -> int:
-        """What one unit of this mint's tokens is worth on Lightning."""
+        """The value of one unit of this mint's tokens on Lightning, in millisatoshi."""
         return 1 if self._keys.unit == "msat" else 1000
 
     def mint_quote(self, amount: int, unit: str) -> MintQuote:
@@ -196,7 +196,7 @@ class Ledger:
         return self._show_mint_quote(quote_id, self._mint_quote(quote_id))
 
     def pay_mint_quote(self, quote_id: str) -> None:
-        """Somebody pays the quote's invoice."""
+        """Mark the quote's invoice as paid."""
         quote = self._mint_quote(quote_id)
         if quote["state"] == "UNPAID":
             self._state.put("mint_quote", quote_id, {**quote, "state": "PAID"})

@@ -19,7 +19,7 @@ ANY = "*"
 
 @frozen
 class Attempt:
-    """What became of one payment attempt. ``fee`` None: the mint's default below the reserve."""
+    """The outcome of one payment attempt. ``fee`` None: the mint's default below the reserve."""
 
     outcome: str
     fee: int | None
@@ -37,7 +37,7 @@ class FakeLightning:
     def script(
         self, payment_hash: str, *outcomes: str, fee: int | None = None, preimage: str | None = None
     ) -> None:
-        """What happens to payments of this hash, or of every hash without a script of its own (``"*"``):
+        """Script the payments of this hash, or of every hash without a script of its own (``"*"``):
         the outcomes in order, one per attempt, the last one for all further attempts.
 
         ``fee`` is the Lightning fee really paid, in the mint's unit; ``preimage`` (hex) overrides the

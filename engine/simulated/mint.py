@@ -14,7 +14,6 @@ from typing import Any, TypeVar, cast
 from attrs import asdict, evolve
 
 from ...storage.secret import Secret
-from ..cashu.classify import is_definitive
 from ..cashu.port import (
     UNKNOWN,
     Ambiguous,
@@ -32,6 +31,7 @@ from ..cashu.port import (
     Restored,
     Unreachable,
 )
+from ..cashu.wire.classify import is_definitive
 from .faults import Faults
 from .keys import SimulatedKeys, SimulatedKeyset
 from .ledger import Failed, Ledger, No
@@ -138,8 +138,8 @@ class SimulatedMint:
         self._ledger.auto_pay = value
 
     def deliver_late(self) -> int:
-        """Execute, in order, the requests a ``LATE`` fault held back. Their answers reach nobody.
-        Returns how many there were."""
+        """Execute, in order, the requests that a ``LATE`` fault held back, and return their number. Their
+        answers are lost."""
         delivered = 0
         with self._lock:
             while True:
@@ -324,7 +324,7 @@ def _prevented(faults: FaultsOfCall) -> Failure | None:
 
 
 def _distort(answer: T | Refused, faults: FaultsOfCall) -> Answer[T]:
-    """What arrives of the mint's answer."""
+    """The mint's answer as it arrives."""
     for kind, detail in (
         ("answer_lost", "no answer in time"),
         ("cut", "body is not JSON"),

@@ -11,7 +11,7 @@ from .state import SimulatedState
 
 @frozen
 class Quirks:
-    """What is special about this mint. The defaults are a mint without any of it."""
+    """The special habits of this mint. The defaults are a mint without any."""
 
     inputs_max: int | None = None
     """More inputs in one request are refused with ``inputs_code`` (None: no code, as HTTP 413 or 422)."""

@@ -52,8 +52,8 @@ def _answers(keysets: Keysets, mint_url: str) -> bool:
 
 
 def stranded_value(reader: Reader, keysets: Keysets, op: Operation) -> int:
-    """What the operation's wallet holds of coins that the mint will not take: those in state ``stranded``,
-    and unspent ones of keysets it no longer honours. Raises MintSilent."""
+    """The sum of the coins of the operation's wallet that the mint will not take: those in state
+    ``stranded``, and unspent ones of keysets it no longer honours. Raises MintSilent."""
     coins = [
         coin for coin in reader.coins_by_keyset(op.npub, op.mint_url, op.wallet_id) if coin.unit == op.unit
     ]

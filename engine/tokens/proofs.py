@@ -10,7 +10,7 @@ import attrs
 from ...storage.batch import proof_key
 from ...storage.records import Operation, Proof
 from ...storage.secret import Secret
-from ..cashu.crypto import y_of
+from ..cashu.coins.crypto import y_of
 
 
 def name_of(proof: Proof) -> str:

@@ -8,6 +8,9 @@ from . import guards as g
 from .facts import CheckFacts
 from .words import EFFECTS
 
+DISCREPANT, RESOLVED = "discrepant", "resolved"
+"""A contradiction that waits for a person, of this machine and of others; and one that a person settled."""
+
 CHECK: Machine[CheckFacts] = Machine(
     name="check",
     version=1,
@@ -19,9 +22,9 @@ CHECK: Machine[CheckFacts] = Machine(
         State("clean", "everything agreed", kind="final", group="final", absorbs=("recover",), ends="good"),
         State("corrected", "proofs that the mint calls SPENT are marked spent", kind="final", group="final",
               absorbs=("recover",), ends="good"),
-        State("discrepant", "documents contradict one another; a person must look", kind="parked", group="parked",
+        State(DISCREPANT, "documents contradict one another; a person must look", kind="parked", group="parked",
               absorbs=("recover",)),
-        State("resolved", "an operator settled the contradiction", kind="final", group="final",
+        State(RESOLVED, "an operator settled the contradiction", kind="final", group="final",
               absorbs=("recover", "resolve"), ends="good"),
         State("retried", "an operator made stranded coins spendable again", kind="final", group="final",
               absorbs=("recover",), ends="good"),

@@ -10,5 +10,11 @@ OUTSTANDING = "outstanding"
 SPENT = "spent"
 FAILED = "failed"
 
+CORRECT_SPENT = "correct_spent"
+"""The event by which a token is marked spent because the mint calls its proofs SPENT."""
+
+DEPOSIT = "deposit"
+"""The event by which a token with proofs is born."""
+
 BALANCES = ("unspent", "pending", "spent")
 """The values of ``status`` (``STATUS_OF_STATE``) that have a balance: a failed token holds no money."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .engine.api.handle import Balance, Handle
     from .engine.api.report import PerformanceReport
     from .engine.audit.verdicts import Fault, PurgeReport, VerifyReport
-    from .engine.cashu.http import HttpMint
+    from .engine.cashu.wire.http import HttpMint
     from .engine.checks.preflight_table import Discrepancy, PreflightReport
     from .engine.checks.reconcile import ReconcileReport
     from .engine.checks.sweep import SweepReport
@@ -84,7 +84,7 @@ _WHERE: Mapping[str, str] = {
     "validate_transaction_id": "engine.tokens.ids",
     "TransitionEvent": "engine.loop.log",
     "configure_logging": "engine.loop.log",
-    "HttpMint": "engine.cashu.http",
+    "HttpMint": "engine.cashu.wire.http",
     "SimulatedMint": "engine.simulated.mint",
     "Discrepancy": "engine.checks.preflight_table",
     "PreflightReport": "engine.checks.preflight_table",

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pymongo.database import Database
 
 from ..errors import StoreUnsupported
-from ..migration import Migration, Step, unknown_machines, way
+from ..migration import Migration, Step, operation_of_schema_2, unknown_machines, way
 from ..rules.machines import Machines
 from .gateway import Document
 from .rules import validator
@@ -19,7 +19,6 @@ from .schema import FLAGS, MACHINES, MONGO_SCHEMA_VERSION, OPERATIONS
 from .setup import SchemaState, create_shapes, schema_of
 
 MongoStep = Step[Database[Document]]
-_SHOWN_MAX: Final = 4
 
 
 def planned(state: SchemaState) -> Migration | None:
@@ -113,12 +112,15 @@ def _set_rules(database: Database[Document], machines: Machines) -> None:
 
 
 def _move_operations(database: Database[Document], machines: Machines) -> None:
-    """A query per machine and state; one that was interrupted finds what is left."""
-    for version in machines.versions:
-        ref = {"machine.name": version.name, "machine.version": version.number, "machine.hash": version.hash}
-        for state, (kind, ends) in version.states.items():
-            told = {"kind_of_state": kind, "ends": ends, "schema_version": 2}
-            database[OPERATIONS].update_many({**ref, "state": state, **_NOT_MOVED}, {"$set": told})
+    """One by one; whoever goes on after an interruption finds the ones that are left."""
+    operations = database[OPERATIONS]
+    for document in operations.find(_NOT_MOVED):
+        machine = document["machine"]
+        version = machines.by_label[f"{machine['name']}@{machine['version']}"]
+        as_read = {"_id": document["_id"], "version": document["version"], **_NOT_MOVED}
+        moved = operation_of_schema_2(document, version)
+        del moved["lease"]  # a note may have changed it meanwhile
+        operations.update_one(as_read, {"$set": {name: moved[name] for name in moved if name != "_id"}})
 
 
 def _check(database: Database[Document], machines: Machines) -> None:

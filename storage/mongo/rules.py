@@ -16,7 +16,7 @@ from ...machines.token.table import STATUS_OF_STATE
 from ..records import AuditRecord, Operation
 from ..rules.batch import NONE, TOKEN_TYPES
 from ..rules.codec import AMOUNT_MAX
-from ..rules.machines import Machines, Version
+from ..rules.machines import Machines, Step, Version
 from .codec import AUDIT_NAMES
 from .schema import AUDIT, DEDUP, MACHINES, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
 
@@ -302,45 +302,64 @@ _FIXED: Final[dict[str, tuple[Rule, tuple[Rule, ...]]]] = {
 
 
 # -- what follows from the machines ----------------------------------------------------------------
+# In the query language, not as expressions: the server looks a word up in a list instead of comparing pairs.
+
+
+def _edges(edges: Iterable[Step], source: str, dest: str) -> Rule:
+    """The two fields are the ends of one of the edges. A document at its birth may hold null as its
+    source."""
+    dests: dict[str, list[str]] = {}
+    for begin, end in sorted(edges):
+        dests.setdefault(begin, []).append(end)
+    from_none: Rule = {"$in": [None, NONE]}
+    return _any(
+        {source: from_none if begin == NONE else begin, dest: {"$in": ends}} for begin, ends in dests.items()
+    )
+
+
+def _states(version: Version) -> Rule:
+    """The state is one of the version, and the document says of it what the version does."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for name, said in sorted(version.states.items()):
+        told.setdefault(said, []).append(name)
+    return _any(
+        {"kind_of_state": kind, "ends": ends, "state": {"$in": names}} for (kind, ends), names in told.items()
+    )
 
 
 def _of_operation(version: Version) -> Rule:
     """The operation runs under this version, its last step is an edge of it, and its state is one of it."""
-    states = ((name, *told) for name, told in version.states.items())
     return {
-        "$and": [
-            {"$eq": ["$machine.name", version.name]},
-            {"$eq": ["$machine.version", version.number]},
-            {"$eq": ["$machine.hash", version.hash]},
-            {"$in": [[_FROM, "$state"], _pairs(version.edges)]},
-            {"$in": [["$state", "$kind_of_state", "$ends"], _pairs(states)]},
-        ]
+        "machine.name": version.name,
+        "machine.version": version.number,
+        "machine.hash": version.hash,
+        "$and": [_edges(version.edges, "prev_state", "state"), _states(version)],
     }
 
 
 def _of_record(version: Version) -> Rule:
     """The record names this version, and tells of an edge of it. An entity is an operation or a token."""
-    return {
-        "$and": [
-            {"$eq": ["$machine", version.label]},
-            {"$in": [["$from", "$to"], _pairs(version.edges)]},
-            {"$eq": [{"$gte": ["$entity", "token:"]}, version.is_of_tokens]},
-        ]
-    }
+    entity: Rule = {"$gte": "token:"} if version.is_of_tokens else {"$lt": "token:"}
+    return {"machine": version.label, "entity": entity, **_edges(version.edges, "from", "to")}
 
 
 def _of_machines(collection: str, machines: Machines) -> tuple[tuple[Version, ...], Rule] | None:
     """The versions that the rules of a collection are made from, and the rule; None for a collection whose
     rules do not depend on machines."""
     if collection == TOKENS:
-        rule: Rule = {"$in": [[_FROM, "$state"], _pairs(machines.token_edges)]}
-        return tuple(v for v in machines.versions if v.is_of_tokens), rule
+        versions = tuple(v for v in machines.versions if v.is_of_tokens)
+        return versions, _edges(machines.token_edges, "prev_state", "state")
     if collection == OPERATIONS:
         versions = tuple(v for v in machines.versions if not v.is_of_tokens)
-        return versions, {"$or": [_of_operation(version) for version in versions]}
+        return versions, _any(_of_operation(version) for version in versions)
     if collection == AUDIT:
-        return machines.versions, {"$or": [_of_record(version) for version in machines.versions]}
+        return machines.versions, _any(_of_record(version) for version in machines.versions)
     return None
+
+
+def _any(rules: Iterable[Rule]) -> Rule:
+    found = list(rules)
+    return {"$or": found} if found else {"_id": {"$in": []}}  # without a machine nothing is allowed
 
 
 _NAMED: Final = "nutstate, the rules of "
@@ -355,7 +374,7 @@ def validator(collection: str, machines: Machines) -> Rule:
         return _rule(shape, truths)
     versions, rule = made
     labels = " ".join(version.label for version in versions)
-    return _rule(shape | {"description": f"{_NAMED}{labels}"}, (rule, *truths))
+    return _rule(shape | {"description": f"{_NAMED}{labels}"}, truths) | rule
 
 
 def named_in(stored: object) -> frozenset[str]:

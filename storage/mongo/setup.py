@@ -260,16 +260,21 @@ def add_machines(database: Database[Document], machines: Machines) -> None:
 
 
 def put_rules_right(
-    database: Database[Document], machines: Machines, only: tuple[str, ...] = COLLECTIONS
+    database: Database[Document],
+    machines: Machines,
+    only: tuple[str, ...] = COLLECTIONS,
+    *,
+    of: tuple[str, ...] = ("validator", "machine"),
 ) -> bool:
-    """Set each validator that lacks one of the machines, or is not ours; whether one was set.
+    """Set each validator that lacks one of the machines, or is another one than ours (``of`` says which of
+    the two); whether one was set.
 
     Another process may set an older one over ours at the same moment: each looks again after it has set one,
     and then wants every stored machine in it, so that the last one leaves the union."""
     changed = False
     for name in only:
         wanted = machines
-        while _lacks(database, name, wanted):
+        while _lacks(database, name, wanted, of):
             known = machines.beside(stored_machines(database))
             change = {"collMod": name, "validator": validator(name, known), **_STRICT}
             database.command(change)
@@ -277,11 +282,11 @@ def put_rules_right(
     return changed
 
 
-def _lacks(database: Database[Document], name: str, machines: Machines) -> bool:
+def _lacks(database: Database[Document], name: str, machines: Machines, of: tuple[str, ...]) -> bool:
     info = next(iter(database.list_collections(filter={"name": name})), {})
     known = machines.beside(stored_machines(database))
     return any(
-        problem.kind in ("validator", "machine")
+        problem.kind in of
         for problem in _validator_problems(database, name, info.get("options", {}), known, machines)
     )
 

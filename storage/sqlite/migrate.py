@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import StorageError
-from ..migration import Migration, Step, unknown_machines, way
+from ..migration import Migration, Step, operation_of_schema_2, unknown_machines, way
 from ..rules.codec import dump_json, load_json
 from ..rules.machines import Machines
 from .file import Link, meaning, schema_version
 from .machines import insert_machine
 from .rows import OPERATION_SELECT, operation_from_row
-from .schema import SQLITE_SCHEMA_VERSION, statements
+from .schema import OPERATION_COLUMNS, SQLITE_SCHEMA_VERSION, statements
 
 SqliteStep = Step[sqlite3.Connection]
 
@@ -150,16 +150,19 @@ def _make_tables(connection: sqlite3.Connection, machines: Machines) -> None:
 
 def _move_operations(connection: sqlite3.Connection, machines: Machines) -> None:
     old = _columns(connection, "operations_before")
-    new = (*old, "machine_version", "machine_hash", "kind_of_state", "ends")
-    insert = f"INSERT INTO operations ({', '.join(new)}) VALUES ({', '.join('?' * len(new))})"
     for row in connection.execute(f"SELECT {', '.join(old)} FROM operations_before"):
         found: dict[str, Any] = dict(zip(old, row, strict=True))
-        document = load_json(found["doc"], f"operation:{found['id']}", "doc")
-        machine = document.pop("machine")
+        document = load_json(found.pop("doc"), f"operation:{found['id']}", "doc")
+        machine = document["machine"]
         version = machines.by_label[f"{machine['name']}@{machine['version']}"]
-        found["doc"] = dump_json(document | {"schema_version": 2})
-        told = version.states[found["state"]]
-        connection.execute(insert, (*found.values(), version.number, version.hash, *told))
+        document = operation_of_schema_2(document | {"state": found["state"]}, version)
+        for name in (*OPERATION_COLUMNS, "machine", "lease"):
+            value = document.pop(name, None)
+            if name in ("kind_of_state", "ends"):
+                found[name] = value
+        found |= {"machine_version": version.number, "machine_hash": version.hash, "doc": dump_json(document)}
+        names, marks = ", ".join(found), ", ".join("?" * len(found))
+        connection.execute(f"INSERT INTO operations ({names}) VALUES ({marks})", tuple(found.values()))
 
 
 def _move_tokens(connection: sqlite3.Connection, machines: Machines) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from nutstate.engine.cashu.token_codec import encode_token
+from nutstate.engine.cashu.coins.token_codec import encode_token
 from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.records import Proof
 from nutstate.storage.secret import Secret

@@ -12,7 +12,7 @@ from nutstate.cli.demo import demo_npub
 from nutstate.cli.errors import redact
 from nutstate.cli.output import brief_age, clean, duration
 from nutstate.engine.api.engine import Engine
-from nutstate.engine.cashu.token_codec import encode_token
+from nutstate.engine.cashu.coins.token_codec import encode_token
 from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.memory import open_memory
 from nutstate.storage.port import TokenQuery

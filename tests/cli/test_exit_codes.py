@@ -14,7 +14,7 @@ import pytest
 from nutstate import Engine
 from nutstate.engine.cashu.bolt11 import decode_invoice
 from nutstate.engine.checks import read_documents, reconcile
-from nutstate.engine.checks.tally import KindChecks
+from nutstate.engine.checks.documents import KindChecks
 from nutstate.engine.simulated.faults import REQUEST_LOST, lie_about
 from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.errors import CommitUnknown, StoreUnavailable

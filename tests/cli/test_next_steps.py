@@ -81,10 +81,11 @@ def test_r433_what_is_offered_by_kind() -> None:
 def test_r434_colour_exit_code_and_outcome_follow_from_the_state(machine: Machine[Any], state: State) -> None:
     """R434"""
     found = handle(machine.name, state.name)
-    label = f"{machine.name}@{machine.version}"
     wanted = {"good": "green", "unpaid": "yellow", "lost": "red"}.get(state.ends, "cyan")
     assert (
-        style_of(label, state.name) == style_of_state(found) == ("red" if state.kind == "parked" else wanted)
+        style_of(machine, state.name)
+        == style_of_state(found)
+        == ("red" if state.kind == "parked" else wanted)
     )
     ended = Exit.REFUSED if state.kind == "final" else Exit.OPEN
     assert exit_code(found) == (Exit.DONE if state.ends == "good" else ended)
@@ -101,4 +102,4 @@ def test_r434_an_end_that_is_not_declared_frees_nothing() -> None:
     odd = handle("gift", "given", kind_of_state="final", ends="")
     assert odd.outcome == "parked" and exit_code(odd) == Exit.REFUSED
     good = attrs.evolve(odd, record=attrs.evolve(odd.record, ends="good"))
-    assert good.outcome == "paid" and exit_code(good) == Exit.DONE and style_of("gift@1", "given") == "cyan"
+    assert good.outcome == "paid" and exit_code(good) == Exit.DONE and style_of(None, "given") == "cyan"

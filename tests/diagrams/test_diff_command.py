@@ -93,7 +93,9 @@ def test_a_revision_whose_machines_lie_elsewhere_is_read_too(nutstate: Run, chec
 
 def test_the_program_that_runs_is_never_asked_for_the_other_version(nutstate: Run, checkout: Path) -> None:
     registry = checkout / "machines" / "registry.py"
-    registry.write_text(registry.read_text().replace("(TOKEN, MELT, RECORD, MINT, DEPOSIT, CHECK)", "(TOKEN, MELT)"))
+    registry.write_text(
+        registry.read_text().replace("(TOKEN, MELT, RECORD, MINT, DEPOSIT, CHECK)", "(TOKEN, MELT)")
+    )
     ran = nutstate("diagrams", "diff", "v1", "--json")
     gone = [m["machine"] for m in json.loads(ran.stdout)["machines"] if m["new"] is None]
     assert gone == ["check", "deposit", "mint"]

@@ -115,11 +115,11 @@ def test_restarts_alone_are_told_from_other_edges() -> None:
 
 
 def test_the_good_path_is_whole_and_the_rest_is_folded() -> None:
-    text = mermaid.good_path(MELT, GOOD_PATH_WITHOUT["melt"])
+    text = mermaid.good_path(MELT, GOOD_PATH_WITHOUT[MELT])
     shown = state_edges(text)
     assert set(zip(MELT.good_path, MELT.good_path[1:], strict=False)) <= shown.keys()
     assert {"rejected", "released", "reconciled"} == ends(text)
-    assert not [state for state in GOOD_PATH_WITHOUT["melt"] if state in text]
+    assert not [state for state in GOOD_PATH_WITHOUT[MELT] if state in text]
     assert "rejected<br/>cancelled<br/>expired" in text
     assert "pending<br/>unknown<br/>refused<br/>unpaid<br/>fencing<br/>watching" in text
     assert not {"resume", "write_off", "resolve", "record"} & words(" ".join(shown.values()))

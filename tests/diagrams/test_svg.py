@@ -73,7 +73,7 @@ def charts() -> Iterator[tuple[str, Chart]]:
         yield f"{name}-events", chart.whole(machine, "events")
         for group in dict.fromkeys(state.group for state in machine.states if state.group):
             yield f"{name}-{group}", chart.part(machine, group)
-    yield "good-path", chart.good_path(MELT, GOOD_PATH_WITHOUT["melt"])
+    yield "good-path", chart.good_path(MELT, GOOD_PATH_WITHOUT[MELT])
     yield "mint-good-path", chart.good_path(latest("mint"))
     yield "odd", chart.whole(odd(5))
     for seed in range(20):

@@ -8,13 +8,13 @@ from typing import Any
 
 import attrs
 
-from nutstate.engine.cashu import wire
+from nutstate.engine.admission import new_operation
 from nutstate.engine.cashu.port import MeltQuote, ProofState, Refused
-from nutstate.engine.loop import new_operation as requests
+from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.loop.draft import Draft
 from nutstate.engine.loop.drive import Happened, Run
 from nutstate.engine.loop.driver import Driver
-from nutstate.engine.loop.evidence import Chosen, Evidence, Recorded, Selection
+from nutstate.engine.loop.evidence import Chosen, Evidence, Selection
 from nutstate.engine.loop.log import Log
 from nutstate.engine.operations.built_in import BUILT_IN
 from nutstate.engine.operations.melt.fences import fenced_amount
@@ -22,7 +22,7 @@ from nutstate.engine.ports import NoFaults, Worker
 from nutstate.engine.tokens.proofs import name_of, sent_keys, sent_secrets
 from nutstate.machines import MELT as MELT_MACHINE
 from nutstate.machines.registry import latest
-from nutstate.machines.spec import NONE, Transition
+from nutstate.machines.spec import Transition
 from nutstate.storage.batch import proof_key
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Fence, Output, Proof, Reason
@@ -93,7 +93,7 @@ def chosen(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
         selection=selection,
         preflight_spent=frozenset(),
         blanks=outputs_of(run, "blank", (0, 0, 0)),
-        request_body=wire.melt_body(f"quote-{run.operation.id}", selection.proofs),
+        request_body=bodies.melt_body(f"quote-{run.operation.id}", selection.proofs),
         exact_inputs_wanted=edge.event == "split_started",
     )
 
@@ -274,8 +274,8 @@ def on_its_word(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 def given_up(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     """The mint says at last: one input is spent elsewhere, the others are not, the quote is UNPAID."""
     if edge.id.startswith("29c."):
-        said = quote(run, "PENDING")
-        return Evidence(quote=said, states=names(run, "PENDING"), operator_reason="for ever", forced=True)
+        pending = quote(run, "PENDING")
+        return Evidence(quote=pending, states=names(run, "PENDING"), operator_reason="for ever", forced=True)
     if edge.source == "stuck":
         said = quote(run) if edge.dest == "released" else None
         return Evidence(quote=said, operator_reason="restore never answers")
@@ -306,7 +306,7 @@ OTHER_HASH = "cd" * 32
 
 def somebody_else(run: Run) -> None:
     """Another melt prepares to pay with the small token; it claims a payment hash of its own."""
-    op = requests.new_operation(
+    op = new_operation.new_operation(
         latest("melt"), now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
         transaction_id=OTHER, request=Secret("lnbc1other"), payment_hash=OTHER_HASH,
     )  # fmt: skip
@@ -336,7 +336,7 @@ def somebody_else(run: Run) -> None:
 
 def strand(run: Run, token_id: str) -> None:
     """Another melt finds that the mint will not take this token."""
-    op = requests.new_operation(
+    op = new_operation.new_operation(
         latest("melt"), now=run.now(), npub=run.operation.npub, mint_url=run.mint_url, unit="sat", amount=5,
         transaction_id="tx_melt_that_strands", request=Secret("lnbc1strands"), payment_hash="ef" * 32,
     )  # fmt: skip

@@ -1,4 +1,5 @@
-"""For every edge of the record machine: evidence under which it is accepted, and what must be true around it."""
+"""For every edge of the record machine: evidence under which it is accepted, and what must be true around
+it."""
 
 from __future__ import annotations
 

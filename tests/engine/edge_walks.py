@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from nutstate import Engine, NutstateError, Settings, SimulatedMint, Store
-from nutstate.engine.loop import new_operation as requests
+from nutstate.engine.admission import new_operation
 from nutstate.engine.loop.draft import Draft
 from nutstate.engine.loop.drive import Happened, Run
 from nutstate.engine.loop.evidence import Evidence
@@ -197,7 +197,7 @@ def new_run(
 ) -> Run:
     """A run of an operation that nobody has stored yet, under ``spec`` (the latest of its kind)."""
     machine = spec or latest(kind)
-    op = requests.new_operation(
+    op = new_operation.new_operation(
         latest(kind),
         now=clock.now(),
         npub=NPUB,
@@ -216,7 +216,7 @@ def new_run(
 def fund(engine: Engine, clock: FakeClock) -> None:
     """Two tokens of proofs no mint signed: 64+32+16 and 8+2."""
     for n, amounts in ((1, (64, 32, 16)), (2, (8, 2))):
-        op = requests.new_operation(
+        op = new_operation.new_operation(
             latest("deposit"),
             now=clock.now(),
             npub=NPUB,

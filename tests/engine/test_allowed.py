@@ -9,10 +9,10 @@ import attrs
 import pytest
 
 from nutstate import Engine, HttpMint, Refused, Settings, SimulatedMint, Store, open_store
-from nutstate.engine.cashu import crypto
-from nutstate.engine.cashu.address import is_neighbour
+from nutstate.engine.cashu.coins import crypto
+from nutstate.engine.cashu.coins.token_codec import encode_token
 from nutstate.engine.cashu.port import Keyset, MintQuote
-from nutstate.engine.cashu.token_codec import encode_token
+from nutstate.engine.cashu.wire.address import is_neighbour
 from nutstate.engine.errors import InvalidArgument, MintError
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Dleq, Proof

@@ -10,8 +10,8 @@ import attrs
 import pytest
 
 from nutstate import Engine, MintError, NutstateError, Refused, SimulatedMint, StorageError, Store
-from nutstate.engine.cashu.outputs import BadSignature
-from nutstate.engine.cashu.token_codec import encode_token
+from nutstate.engine.cashu.coins.outputs import BadSignature
+from nutstate.engine.cashu.coins.token_codec import encode_token
 from nutstate.engine.loop.evidence import Selection
 from nutstate.engine.operations.melt.selection import choose
 from nutstate.engine.simulated import faults

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nutstate.engine.cashu.answers import blames_inputs, too_many_inputs
-from nutstate.engine.cashu.classify import classify_error
+from nutstate.engine.cashu.wire.classify import classify_error
 
 BLAMES: list[tuple[int, object]] = [
     (400, {"code": 10001, "detail": "proof invalid"}),

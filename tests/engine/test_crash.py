@@ -125,6 +125,7 @@ def test_a_crash_anywhere_is_recovered(
     assert ends & {"reconciled", "released"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("story", [paid, failed, answer_lost], ids=lambda story: story.__name__)
 def test_a_crash_during_recovery_is_recovered_too(
     story: Callable[[SimulatedMint, str], None], new_store: Callable[[], Store]

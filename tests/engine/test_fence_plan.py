@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nutstate.engine.cashu import wire
 from nutstate.engine.cashu.input_limits import NO_LIMIT, InputLimits
+from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.loop.evidence import Selection
 from nutstate.engine.operations.melt.fences import (
     alive,
@@ -33,7 +33,7 @@ MONGO_BYTES_MAX = 16 * 1024 * 1024
 
 
 def operation(proofs: list[Proof], *fences: Fence) -> Operation:
-    body = wire.melt_body("quote", proofs, ())
+    body = bodies.melt_body("quote", proofs, ())
     return attrs.evolve(make_operation("tx plan"), kind="melt", request_body=body, fences=fences)
 
 
@@ -135,7 +135,7 @@ def test_r295_the_bytes_of_a_request_are_bounded(length: int) -> None:
     found = choose([token], 300, {coins[0].id: 0}, count_max=1000, bytes_max=600_000)
     if isinstance(found, Selection):
         assert request_bytes(found.proofs) <= 600_000
-        assert len(wire.melt_body("q", found.proofs, ()).reveal()) <= 600_000 + 100
+        assert len(bodies.melt_body("q", found.proofs, ()).reveal()) <= 600_000 + 100
     else:
         assert found.too_many and length == 5000
     short = choose([token], 1, {coins[0].id: 0}, count_max=1000, bytes_max=length)
@@ -161,8 +161,8 @@ def test_r296_a_fence_is_built_the_same_whatever_the_tokens_look_like() -> None:
     keys = tuple(proof_key(proof.secret) for proof in proofs)
     op = operation(proofs)
     for made in (Fence(1, (), 1), Fence(1, (), 1, (keys[4], keys[1]))):
-        one = wire.swap_body(proofs_in_order(op, made, proofs), ())
-        other = wire.swap_body(proofs_in_order(op, made, proofs[::-1]), ())
+        one = bodies.swap_body(proofs_in_order(op, made, proofs), ())
+        other = bodies.swap_body(proofs_in_order(op, made, proofs[::-1]), ())
         assert one == other
     with pytest.raises(KeyError):
         proofs_in_order(op, Fence(1, (), 1), proofs[1:])

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from nutstate import Engine, Store
 from nutstate.cli.app import app
+from nutstate.engine.loop.kinds import Kinds
 from nutstate.engine.operations.built_in import BUILT_IN
-from nutstate.machines import registry
 from nutstate.machines.melt.table import MELT
 from nutstate.machines.registry import RELEASED
 from nutstate.machines.spec import Machine, Transition
@@ -188,7 +188,8 @@ def test_the_engine_itself_refuses_a_changed_table(monkeypatch: pytest.MonkeyPat
     place = SqlitePlace(tmp_path)
     engine = written(place.empty(), next(iter(histories.read(MELT_FILE).histories())))
     other = PLANTED["redirected"][0]["melt@1"]
-    monkeypatch.setattr(registry, "_BY_VERSION", {("melt", 1): other})
+    melt = attrs.evolve(engine.kinds.named("melt"), machines=(other,))
+    monkeypatch.setattr(engine._driver, "kinds", Kinds(melt))
     op = engine.store.operations(OperationQuery(kind="melt"))[0]
     with pytest.raises(StorageError, match="changed without a new version") as refused:
         engine._open(op, "test")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nutstate import Engine, Handle, NutstateError, Refused, Store
-from nutstate.engine.loop import new_operation as requests
+from nutstate.engine.admission import new_operation
 from nutstate.storage.port import OperationQuery, TokenQuery
 from tests.support import invariants
 from tests.support.together import together
@@ -84,11 +84,11 @@ def test_r43_the_window_ends_on_the_millisecond(store: Store) -> None:
     """What decides whether an equal request is new, without the claim that answers for a melt first."""
     engine, mint, clock = funded(store)
     first = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(50, clock))
-    record = store.dedup(requests.dedup_key(first.record))
+    record = store.dedup(new_operation.dedup_key(first.record))
     assert record is not None and record.operation_id == first.id
     assert record.expires_at - first.record.created_at == pytest.approx(QUICK.dedup_window_s * 1000, abs=5)
     for now, found in ((record.expires_at - 1, first.id), (record.expires_at, None)):
-        known, previous = requests.duplicate_of(store, engine.kinds, first.record, now)
+        known, previous = new_operation.duplicate_of(store, engine.kinds, first.record, now)
         assert (known.id if known else None) == found and previous == record
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from nutstate import NutstateError, Refused, Store
 from nutstate.engine import arguments
+from nutstate.engine.admission import new_operation
 from nutstate.engine.cashu.port import MeltQuote
 from nutstate.engine.errors import MintError
-from nutstate.engine.loop import new_operation as requests
 from nutstate.engine.loop.draft import Draft
 from nutstate.engine.loop.drive import Happened
 from nutstate.engine.loop.evidence import Evidence
@@ -117,7 +117,7 @@ class Wrong:
         whatever else would have refused it."""
         engine, request = self.engine, self.request
         text, decoded, amount = arguments.invoice(request["invoice"], "sat")
-        op = requests.new_operation(
+        op = new_operation.new_operation(
             latest("melt"), now=self.clock.now(), npub=NPUB, mint_url=self.mint.url, unit="sat",
             amount=amount,
             wallet_id=wallet_id, policy=Policy(sources=tuple(request.get("sources", ()))),
@@ -125,7 +125,7 @@ class Wrong:
         )  # fmt: skip
         run = engine._run(Draft(latest("melt"), op, stored=False, actor="caller"))
         engine._driver.take(run, Happened("request"))
-        requests.take_dedup(run.draft, None, engine.settings, self.clock.now())
+        new_operation.take_dedup(run.draft, None, engine.settings, self.clock.now())
         quote = MeltQuote("q-earlier", amount, 1, "UNPAID", self.clock.now() + 10**7)
         engine._driver.take(run, Happened("quote_received", Evidence(quote=quote)))
         run.draft.set(claim=op.payment_hash)

@@ -370,13 +370,13 @@ def test_r117_more_than_a_thousand_operations(new_store: Callable[[], Store]) ->
 
 
 def _deposit(engine: Engine, mint_url: str, proof: Any, now: int) -> None:
-    from nutstate.engine.loop import new_operation as requests
+    from nutstate.engine.admission import new_operation
     from nutstate.engine.loop.draft import Draft
     from nutstate.engine.loop.drive import Happened
     from nutstate.engine.loop.evidence import Evidence
     from nutstate.machines.registry import latest
 
-    op = requests.new_operation(
+    op = new_operation.new_operation(
         latest("deposit"), now=now, npub=NPUB, mint_url=mint_url, unit="sat", amount=proof.amount
     )
     run = engine._run(Draft(latest("deposit"), op, stored=False, actor="caller"))

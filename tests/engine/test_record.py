@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from nutstate import Engine, NutstateError, Proof, Refused, Secret, StorageError, Store
-from nutstate.engine.cashu.crypto import y_of
+from nutstate.engine.cashu.coins.crypto import y_of
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Dleq
 from nutstate.storage.testing.records import FaultyStore

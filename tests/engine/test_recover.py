@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from nutstate import Engine, Handle, NutstateError, SimulatedMint, Store
-from nutstate.machines.registry import operation_kinds, operation_states
 
 from ..support.clock import FakeClock
 from ..support.wallet import NPUB, funded, invoice, payment_hash
@@ -84,7 +83,7 @@ def test_only_kinds_of_operations_are_asked_for(store: Store, kind: object) -> N
     with pytest.raises(NutstateError) as raised:
         engine.operations(kind=kind)  # type: ignore[arg-type]
     assert raised.value.code == "INVALID_CHOICE" and "token" not in raised.value.message
-    for name in operation_kinds():
+    for name in engine.kinds.names:
         assert engine.operations(kind=name) == ()
 
 
@@ -95,4 +94,4 @@ def test_only_states_of_operations_are_asked_for(store: Store, state: str) -> No
     with pytest.raises(NutstateError) as raised:
         engine.operations(states=[state])
     assert raised.value.code == "INVALID_CHOICE"
-    assert engine.operations(states=operation_states()) == ()
+    assert engine.operations(states=engine.kinds.states) == ()

@@ -263,6 +263,7 @@ def melt_after_sending(spec: Machine[Any]) -> Iterator[object]:
             if edge is not None and edge.dest not in SENT:
                 yield edge.id
 
+
 RECORDED = {"conserved", "secrets_distinct", "sources_touched"}
 
 
@@ -280,7 +281,10 @@ def record_frees_only_with_proof(spec: Machine[Any]) -> Iterator[object]:
                 yield t.id, effect
         if t.event.startswith("hold_") and "hold_is_over" not in asks(t):
             yield t.id
-        for effect, event in (("stamp_unspent", "hold_seen_unspent"), ("forget_unspent", "hold_seen_pending")):
+        for effect, event in (
+            ("stamp_unspent", "hold_seen_unspent"),
+            ("forget_unspent", "hold_seen_pending"),
+        ):
             if (effect in effects) != (t.event == event):
                 yield t.id, effect
     for state in ("held", "settled", "contested", "discrepant"):
@@ -298,7 +302,9 @@ def record_drops_nothing_that_was_paid(spec: Machine[Any]) -> Iterator[object]:
     reserved = {"owner_matches", "one_mint_one_unit", "inputs_unspent", "hold_in_limits", "claim_free"}
     for t in spec.transitions:
         effects = set(t.effects)
-        if ("reserve_inputs" in effects) != (t.event == "hold") or (t.event == "hold" and not reserved <= asks(t)):
+        if ("reserve_inputs" in effects) != (t.event == "hold") or (
+            t.event == "hold" and not reserved <= asks(t)
+        ):
             yield t.id
         whose = {"owner_matches", "one_mint_one_unit"} if t.source == NONE else {"sources_are_the_held"}
         if t.event == "record" and not RECORDED | whose <= asks(t):

@@ -37,7 +37,14 @@ EVERYWHERE = (
 EVERY_NTH = 41
 """Of those, lint and the claims are asked about one in so many."""
 
-KILLED_WITHOUT_ROWS = {"token": 0.60, "melt": 0.60, "record": 0.70, "mint": 0.62, "deposit": 0.55, "check": 0.80}
+KILLED_WITHOUT_ROWS = {
+    "token": 0.60,
+    "melt": 0.60,
+    "record": 0.70,
+    "mint": 0.62,
+    "deposit": 0.55,
+    "check": 0.80,
+}
 """The least share of the choice that lint or a claim kills."""
 
 
@@ -77,6 +84,7 @@ def test_the_declaration_keeps_every_promise(spec: Machine[Any]) -> None:
     assert broken(spec) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", RELEASED, ids=lambda spec: spec.name)
 def test_every_mutant_is_killed_by_the_second_table(spec: Machine[Any]) -> None:
     assert not differences(spec, ROWS[spec.name]), "else a mutant is killed by what is wrong without it"
@@ -86,12 +94,14 @@ def test_every_mutant_is_killed_by_the_second_table(spec: Machine[Any]) -> None:
     assert len(found) >= 20 * len(spec.transitions), by_operator(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", RELEASED, ids=lambda spec: spec.name)
 def test_every_mutant_is_also_caught_by_the_golden_record(spec: Machine[Any]) -> None:
     same = [f"{m.operator}: {m.what}" for m in chosen(spec.name) if m.spec.content_hash == spec.content_hash]
     assert not same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", RELEASED, ids=lambda spec: spec.name)
 def test_most_mutants_need_no_second_table(spec: Machine[Any]) -> None:
     assert broken(spec) is None

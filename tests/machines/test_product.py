@@ -94,6 +94,7 @@ def explored(setting: Setting) -> Exploration:
     return explore(setting)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", DEFAULT, ids=lambda setting: setting.name)
 def test_every_reachable_state_keeps_the_invariants(setting: Setting) -> None:
     found = explored(setting)
@@ -120,6 +121,7 @@ def test_a_planted_fault_is_found_and_played_again(planted: Planted) -> None:
     assert real.outcome in ("held", "impossible"), f"{script}\n{real}"
 
 
+@pytest.mark.slow
 def test_the_model_takes_every_edge_but_a_few() -> None:
     taken: set[str] = set()
     for setting in DEFAULT:

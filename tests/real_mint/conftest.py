@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nutstate.engine.cashu.http import HttpMint
+from nutstate.engine.cashu.wire.http import HttpMint
 from tests.contract.mint.purse import Purse
 from tests.servers.nutshell import Nutshell, start_or_skip
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from nutstate.engine.cashu import outputs, wire
-from nutstate.engine.cashu.http import HttpMint
+from nutstate.engine.cashu.coins import outputs
 from nutstate.engine.cashu.port import Ambiguous, Refused, is_value
+from nutstate.engine.cashu.wire import bodies
+from nutstate.engine.cashu.wire.http import HttpMint
 from nutstate.engine.simulated.invoice import make_invoice
 from nutstate.storage.secret import Secret
 from tests.contract.mint.purse import Purse, value
@@ -32,7 +33,7 @@ def prepare(purse: Purse) -> tuple[str, list[str], Secret]:
     quote = purse.quote(Secret(make_invoice(100_000, preimage=preimage, timestamp=int(time.time()))))
     inputs = purse.exact(102)
     ys = [proof.Y for proof in inputs if proof.Y is not None]
-    return quote.id, ys, wire.melt_body(quote.id, inputs, purse.blanks(2))
+    return quote.id, ys, bodies.melt_body(quote.id, inputs, purse.blanks(2))
 
 
 @pytest.mark.parametrize(
@@ -75,10 +76,10 @@ def test_a_delayed_melt_loses_against_the_fence(nutshell: Nutshell, purse: Purse
     inputs = purse.exact(102)
     proxy.next("delay", 1.0, only="/v1/melt/bolt11")
     with HttpMint(read_s=0.3) as hasty:
-        assert isinstance(hasty.melt(proxy.url, wire.melt_body(quote.id, inputs)), Ambiguous)
+        assert isinstance(hasty.melt(proxy.url, bodies.melt_body(quote.id, inputs)), Ambiguous)
     worth = sum(proof.amount for proof in inputs) - purse.fee(inputs)
     fence = purse.outputs(worth)
-    signatures = value(purse.port.swap(proxy.url, wire.swap_body(inputs, fence)))
+    signatures = value(purse.port.swap(proxy.url, bodies.swap_body(inputs, fence)))
     assert sum(p.amount for p in outputs.unblind_exact(fence, signatures, purse.keys_for)) == worth
     time.sleep(1.2)
     assert value(purse.port.melt_quote_state(nutshell.url, quote.id)).state == "UNPAID"
@@ -88,7 +89,7 @@ def test_a_lost_swap_is_restored(purse: Purse, proxy: FaultProxy) -> None:
     inputs = purse.exact(50)
     outs = purse.outputs(sum(proof.amount for proof in inputs) - purse.fee(inputs))
     proxy.next("drop_answer", only="/v1/swap")
-    body = wire.swap_body(inputs, outs)
+    body = bodies.swap_body(inputs, outs)
     assert isinstance(purse.port.swap(proxy.url, body), Ambiguous)
     again = purse.port.swap(proxy.url, body)
     assert isinstance(again, Refused)

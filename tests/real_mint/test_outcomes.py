@@ -8,9 +8,10 @@ import time
 import pytest
 from attrs import evolve, frozen
 
-from nutstate.engine.cashu import outputs, wire
-from nutstate.engine.cashu.http import HttpMint
+from nutstate.engine.cashu.coins import outputs
 from nutstate.engine.cashu.port import Ambiguous, Answer, MeltQuote, MintPort, Refused, is_value
+from nutstate.engine.cashu.wire import bodies
+from nutstate.engine.cashu.wire.http import HttpMint
 from nutstate.engine.simulated.invoice import make_invoice
 from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.records import Output, Proof
@@ -59,7 +60,7 @@ def prepare(purse: Purse) -> tuple[str, tuple[Proof, ...], tuple[Output, ...], S
     invoice = Secret(make_invoice(100_000, preimage=preimage, timestamp=int(time.time())))
     quote = purse.quote(invoice)
     inputs, blanks = tuple(purse.exact(102)), purse.blanks(2)
-    return quote.id, inputs, blanks, wire.melt_body(quote.id, inputs, blanks)
+    return quote.id, inputs, blanks, bodies.melt_body(quote.id, inputs, blanks)
 
 
 def send(purse: Purse, parts: tuple[str, tuple[Proof, ...], tuple[Output, ...], Secret]) -> Sent:
@@ -82,7 +83,7 @@ def test_pending_then_paid(nutshell: Nutshell, purse: Purse) -> None:
     assert sent.seen() == ("PENDING", {"PENDING"}, 0)
     assert code(purse.port.melt(purse.url, sent.body)) in (11000, 20005)
     fence = purse.outputs(sum(proof.amount for proof in sent.inputs) - purse.fee(sent.inputs))
-    swap = purse.port.swap(purse.url, wire.swap_body(sent.inputs, fence))
+    swap = purse.port.swap(purse.url, bodies.swap_body(sent.inputs, fence))
     assert code(swap) == 11002
     nutshell.restart(pay_invoice_state="SETTLED", payment_state="SETTLED")
     state, states, restored = sent.eventually("PAID")

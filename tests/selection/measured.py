@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from tests.selection.groups import EXPLORATION, MUTANTS, Case
+from tests.selection.groups import Case
 
 UNMEASURED = frozenset({"real_mint", "faults", "browser", "oracle", "slow"})
 """Markers of tests that are never measured: they wait for other programs, or run the same code many times."""
@@ -28,9 +28,9 @@ class Room:
 
 ROOMS = (
     Room("machines", ("nutstate.machines",), frozenset({"machines"}), 99),
-    Room("review", ("nutstate.review",), frozenset({"machines"}), 85),
-    Room("storage", ("nutstate.storage",), frozenset({"storage", "contract"}), 92),
-    Room("engine", ("nutstate.engine",), frozenset({"engine", "acceptance", "contract"}), 90),
+    Room("review", ("nutstate.review",), frozenset({"machines"}), 90),
+    Room("storage", ("nutstate.storage",), frozenset({"storage", "contract"}), 88),
+    Room("engine", ("nutstate.engine",), frozenset({"engine", "acceptance", "contract"}), 88),
     Room("tools", ("nutstate.cli", "nutstate.diagrams"), frozenset({"cli", "diagrams"}), 90),
 )  # fmt: skip
 EVERYTHING = Room(
@@ -53,7 +53,5 @@ def room(share: int | None) -> Room:
 def is_measured(case: Case, where: Room) -> bool:
     """One way through the code: on SQLite, and on a real MongoDB what is about the store itself."""
     if case.folder not in where.tests or case.markers & UNMEASURED or "memory" in case.params:
-        return False
-    if case.file in (*MUTANTS, *EXPLORATION):  # a hundred thousand times the same lines
         return False
     return "real_mongo" not in case.markers or case.folder in ("storage", "contract")

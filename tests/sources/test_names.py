@@ -36,16 +36,15 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "a step of a migration": ("storage/mongo/migrate.py", "storage/sqlite/migrate.py"),
     },
     "contested": {"the field of an operation": ("storage/mongo/rules.py",)},
-    "correct_spent": {"the event of a token": ("engine/loop/effect_context.py",)},
     "corrected": {"the value that a look marked as spent": ("engine/checks/preflight_table.py",)},
-    "deposit": {"the event": ("engine/api/payments.py", "engine/loop/effect_context.py")},
+    "deposit": {"the event": ("engine/api/payments.py",)},
     "failed": {
         "the reports of a sweep that found something": ("engine/checks/sweep.py",),
         "a payment of the demo's network that fails": ("src/nutstate/cli/demo.py",),
     },
     "held": {
         "what exploration found of a property": ("src/nutstate/cli/machines/explore.py",),
-        "the answer of a guard": ("src/nutstate/review/kit/explain.py",),
+        "the answer of a guard": ("src/nutstate/review/kit/explanation.py",),
     },
     "melt": {
         "the name of a child": ("engine/loop/children.py",),
@@ -60,7 +59,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "engine/simulated/mint.py",
         ),
         "the mint itself: a row, a column, an option or a field": (
-            "diagrams/page/trail.py", "engine/api/report.py", "engine/cashu/token_codec.py",
+            "diagrams/page/trail.py", "engine/api/report.py", "engine/cashu/coins/token_codec.py",
             "src/nutstate/cli/checks.py", "src/nutstate/cli/context.py", "src/nutstate/cli/demo_report.py",
             "src/nutstate/cli/operations.py", "src/nutstate/cli/render.py", "src/nutstate/cli/stranded.py",
             "src/nutstate/cli/wallet.py",
@@ -75,7 +74,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "engine/api/handle.py", "engine/api/outcome.py", "engine/loop/children.py",
         ),
         "the outcome in words": ("src/nutstate/cli/render.py",),
-        "a field of the mint's answer": ("engine/cashu/wire.py",),
+        "a field of the mint's answer": ("engine/cashu/wire/bodies.py",),
         "a payment of the demo's network": ("src/nutstate/cli/demo.py",),
     },
     "pending": {"a payment of the demo's network that hangs": ("src/nutstate/cli/demo.py",)},
@@ -88,12 +87,13 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "an outcome of step": (
             "diagrams/exports/promela.py", "diagrams/exports/rules.py", "diagrams/exports/scxml.py",
             "diagrams/exports/xstate.py", "src/nutstate/cli/machines/table.py",
-            "src/nutstate/review/kit/explain.py", "src/nutstate/review/kit/explain_text.py",
+            "src/nutstate/review/kit/explain.py", "src/nutstate/review/kit/explanation.py",
             "src/nutstate/review/kit/reading.py", "src/nutstate/review/lint/gaps.py",
         ),
         "the name of a line of the log": ("engine/loop/log.py",),
         "a word in the text of a network error": ("storage/mongo/doctor_url.py",),
     },
+    "rejected": {"the words of an error": ("engine/admission/rejected.py",)},
     "restart_patience": {"a function that own kinds share": ("src/nutstate/kinds.py",)},
     "retried": {"the word of a command": ("src/nutstate/cli/stranded.py",)},
     "settled": {"whether the schema of a file is complete": ("storage/sqlite/file.py",)},
@@ -103,7 +103,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     },
     "token": {
         "an entity of the audit trail": ("engine/api/audit.py",),
-        "a field that holds money as text": ("engine/audit/sanitise.py", "engine/cashu/token_codec.py"),
+        "a field that holds money as text": ("engine/audit/sanitise.py", "engine/cashu/coins/token_codec.py"),
         "a column or an argument": ("src/nutstate/cli/checks.py", "src/nutstate/cli/wallet.py"),
     },
     "unknown": {
@@ -117,9 +117,10 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "an outcome": ("engine/api/own.py", "engine/loop/children.py"),
         "how an operation ends": (
             "engine/api/outcome.py",
-            "engine/api/payments.py", "engine/api/recording.py", "engine/loop/new_operation.py",
+            "engine/api/payments.py", "engine/api/recording.py", "engine/admission/new_operation.py",
             "src/nutstate/cli/demo.py", "src/nutstate/cli/melt.py", "src/nutstate/cli/operations.py",
-            "src/nutstate/cli/record.py", "src/nutstate/cli/render.py", "storage/mongo/codec.py",
+            "src/nutstate/cli/record.py", "src/nutstate/cli/render.py", "src/nutstate/cli/tell.py",
+            "storage/mongo/codec.py",
             "storage/mongo/rules.py",
         ),
     },

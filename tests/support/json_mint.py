@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 
 from nutstate import SimulatedMint
-from nutstate.engine.cashu.http import HttpMint
 from nutstate.engine.cashu.port import (
     Ambiguous,
     BlindedMessage,
@@ -24,6 +23,7 @@ from nutstate.engine.cashu.port import (
     Restored,
     Unreachable,
 )
+from nutstate.engine.cashu.wire.http import HttpMint
 from nutstate.storage.secret import Secret
 
 Change = Callable[[str, Any], Any]

@@ -1,4 +1,4 @@
-// Making elements. Whatever comes from the model is set as text, never as markup.
+// Making elements. Every text of the model is set as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 

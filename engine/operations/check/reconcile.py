@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...checks.documents import Documents
-from ...checks.tally import KindChecks, Tally
+from ...checks.documents import Documents, KindChecks
+from ...checks.tally import Tally
 
 
 def _sums(tally: Tally, docs: Documents) -> None:

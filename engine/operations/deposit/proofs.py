@@ -14,13 +14,13 @@ from ....storage.port import Store
 from ....storage.records import Dleq, Proof
 from ....storage.secret import Secret
 from ... import arguments
-from ...cashu import crypto
 from ...cashu.answers import reason_of
-from ...cashu.crypto import y_of
-from ...cashu.keyset_ids import UnknownKeyset, full_id
+from ...cashu.coins import crypto
+from ...cashu.coins.crypto import y_of
+from ...cashu.coins.keyset_ids import UnknownKeyset, full_id
+from ...cashu.coins.token_codec import InvalidToken, decode_token
 from ...cashu.keysets import Keysets, MintSilent
 from ...cashu.port import Failure, MintPort
-from ...cashu.token_codec import InvalidToken, decode_token
 from ...errors import InvalidArgument, MintError, Refused
 from ...settings import Settings
 from ...tokens.proofs import SECRET_CHARS_MAX, can_be_spent

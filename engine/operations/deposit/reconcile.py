@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ....storage.records import Operation
-from ...checks.documents import Documents
-from ...checks.tally import KindChecks, Tally, made_token
+from ...checks.documents import Documents, KindChecks, made_token
+from ...checks.tally import Tally
 from ...tokens.token_ids import deposit_id
 
 

@@ -7,8 +7,8 @@ import attrs
 from ....storage.records import Output, Proof, Reason
 from ....storage.secret import Secret
 from ...cashu.answers import state_unclear
+from ...cashu.coins.outputs import BadSignature, blinded, unblind
 from ...cashu.keysets import MintSilent
-from ...cashu.outputs import BadSignature, blinded, unblind
 from ...cashu.port import Ambiguous, BlindSignature, Failure, MeltQuote, ProofState, Restored
 from ...loop.drive import CommitFirst, Happened, Pause, Result, Run
 from ...loop.evidence import Evidence

@@ -8,8 +8,8 @@ import attrs
 
 from ....machines.money import owed_max
 from ....storage.records import Payment, Quote
-from ...cashu.classify import refusal_kind
 from ...cashu.port import named_expiry
+from ...cashu.wire.classify import refusal_kind
 from ...loop.effect_context import EffectContext, inputs_total, new_token, owed_bounds
 from ...tokens.proofs import preimage_matches
 from ...tokens.token_ids import change_id, fence_id, fenced_id

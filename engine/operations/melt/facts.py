@@ -8,8 +8,8 @@ from ....machines.melt.facts import MeltFacts
 from ....storage.batch import proof_key
 from ....storage.records import Operation
 from ...cashu.bolt11 import InvalidInvoice, decode_invoice
-from ...cashu.classify import refusal_kind
 from ...cashu.port import Refused, named_expiry
+from ...cashu.wire.classify import refusal_kind
 from ...loop.draft import Draft
 from ...loop.effect_context import owed_bounds
 from ...loop.evidence import Evidence

@@ -7,7 +7,6 @@ from __future__ import annotations
 import attrs
 
 from ....storage.records import Fence, Reason
-from ...cashu import wire
 from ...cashu.answers import (
     blames_inputs,
     names_inputs,
@@ -16,9 +15,10 @@ from ...cashu.answers import (
     signed_before,
     too_many_inputs,
 )
+from ...cashu.coins.outputs import BadSignature, unblind_exact
 from ...cashu.keysets import MintSilent, NoUsableKeyset
-from ...cashu.outputs import BadSignature, unblind_exact
 from ...cashu.port import Failure, Refused
+from ...cashu.wire import bodies
 from ...loop.drive import Happened, Pause, Result, Run
 from ...loop.evidence import Evidence
 from ...tokens.proofs import sent_keys
@@ -87,7 +87,7 @@ def _post(run: Run) -> Result:
     op = run.operation
     fence = op.fences[-1]
     proofs = proofs_in_order(op, fence, run.input_proofs())
-    answer = run.mint.swap(op.mint_url, wire.swap_body(proofs, fence.outputs))
+    answer = run.mint.swap(op.mint_url, bodies.swap_body(proofs, fence.outputs))
     if isinstance(answer, Failure):
         if refused_as_gone(answer):
             return _gone(run)

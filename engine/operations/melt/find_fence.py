@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from ....storage.records import Fence, Proof
+from ...cashu.coins.outputs import BadSignature, blinded, unblind_restored
 from ...cashu.keysets import MintSilent
-from ...cashu.outputs import BadSignature, blinded, unblind_restored
 from ...cashu.port import Failure
 from ...loop.drive import Happened, Run
 from ...loop.evidence import Evidence

@@ -26,7 +26,7 @@ from .corrections import correct_spent
 from .facts import melt_facts
 from .freed import spent_meanwhile
 from .last_look import look_before_release, look_before_write_off
-from .outcome import alarm_of, cost_of
+from .outcome import alarm_of, cost_of, raises
 from .sums import sums_of
 
 
@@ -115,6 +115,7 @@ MELT_KIND = Kind(
     pause=_pause,
     operator_looks={"release": look_before_release, "write_off": look_before_write_off},
     alarm=alarm_of,
+    raises=raises,
     cost=cost_of,
     sums=sums_of,
     checks=reconciled.CHECKS,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from ....machines.money import denominations, input_fee
 from ....storage.batch import proof_key
 from ....storage.records import Fence, Proof, Reason
+from ...cashu.coins.outputs import random_outputs
 from ...cashu.keysets import NoUsableKeyset
-from ...cashu.outputs import random_outputs
 from ...loop.drive import Run
 from ...loop.evidence import Evidence
 from ...tokens.proofs import sent_keys

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from ....machines.melt.table import MELT
 from ....storage.catalogue import MELT_FAILURE
+from ....storage.errors import NutstateError
 from ....storage.records import Operation
+from ...admission.rejected import rejected_error
+from ...errors import Refused
 
 
 def cost_of(op: Operation) -> int | None:
@@ -23,3 +26,10 @@ def cost_of(op: Operation) -> int | None:
 def alarm_of(op: Operation) -> str | None:
     """CRITICAL_MELT_FAILURE when the payment is proven or possible: its request may have been sent."""
     return MELT_FAILURE if op.payment is not None or op.sent_at is not None else None
+
+
+def raises(op: Operation) -> NutstateError | None:
+    """QUOTE_EXPIRED, or the stored reason of a refusal: the payment ended before anything was sent."""
+    if op.state == "expired":
+        return Refused("the quote expired before anything was sent", code="QUOTE_EXPIRED", operation_id=op.id)
+    return rejected_error(op) if op.state == "rejected" else None

@@ -6,7 +6,7 @@ import attrs
 
 from ....storage.records import Operation, Reason
 from ...cashu.answers import post_failed, quote_event, reason_of, state_unclear, too_many_inputs
-from ...cashu.crypto import y_of
+from ...cashu.coins.crypto import y_of
 from ...cashu.keysets import MintSilent
 from ...cashu.port import UNKNOWN, Failure, MeltQuote, Refused
 from ...loop.drive import Happened, Result, Run

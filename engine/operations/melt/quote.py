@@ -12,17 +12,17 @@ from ....machines.token.states import UNSPENT
 from ....storage.records import Output, Reason
 from ....storage.secret import Secret
 from ... import errors as caller
-from ...cashu import wire
+from ...admission.discrepancy import corrected_sources
 from ...cashu.answers import reason_of
+from ...cashu.coins.outputs import blank_outputs
 from ...cashu.keysets import MintSilent, NoUsableKeyset
-from ...cashu.outputs import blank_outputs
 from ...cashu.port import Failure, ProofState, Refused
+from ...cashu.wire import bodies
 from ...checks.preflight_table import OURS, Asked, PreflightReport, judge
 from ...loop.drive import Happened, NotYet, Pause, Result, Run
 from ...loop.evidence import Chosen, Evidence, Selection
 from ...tokens.coins import stranded_value
 from ...tokens.proofs import name_of, named
-from ..shared.discrepancy import corrected_sources
 from .change import ask_inputs
 from .facts import fee_max_of
 from .held_money import expected_release
@@ -134,7 +134,7 @@ def _inputs_chosen(run: Run, selection: Selection, evidence: Evidence) -> Result
     if owed > 0:
         _, keyset = run.keysets.usable(op.mint_url, op.unit, up_to=owed)
         blanks = blank_outputs(keyset.id, blanks_needed(owed, keyset.keys), run.rng)
-    body = wire.melt_body(op.quote.id, selection.proofs, blanks)
+    body = bodies.melt_body(op.quote.id, selection.proofs, blanks)
     return Happened("inputs_chosen", attrs.evolve(evidence, blanks=blanks, request_body=body))
 
 

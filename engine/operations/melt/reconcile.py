@@ -5,8 +5,8 @@ from __future__ import annotations
 from ....machines.money import conserved
 from ....machines.token.states import SPENT
 from ....storage.records import Operation
-from ...checks.documents import Documents
-from ...checks.tally import KindChecks, Tally, made_token
+from ...checks.documents import Documents, KindChecks, made_token
+from ...checks.tally import Tally
 from ...tokens.token_ids import fence_id, fenced_id
 from .fences import done, fenced_amount
 

@@ -6,12 +6,12 @@ import attrs
 
 from ....machines.money import denominations
 from ....storage.records import Operation, Output, Reason
-from ...cashu import wire
 from ...cashu.answers import post_failed, reason_of, state_unclear
 from ...cashu.bolt11 import InvalidInvoice, decode_invoice
+from ...cashu.coins.outputs import BadSignature, blinded, random_outputs, unblind_exact, unblind_restored
 from ...cashu.keysets import MintSilent, NoUsableKeyset
-from ...cashu.outputs import BadSignature, blinded, random_outputs, unblind_exact, unblind_restored
 from ...cashu.port import Ambiguous, Failure, MintQuote, Refused, Restored
+from ...cashu.wire import bodies
 from ...loop.drive import Happened, Result, Run
 from ...loop.evidence import Evidence
 
@@ -70,7 +70,7 @@ def _fresh_outputs(run: Run) -> Evidence:
     assert op.quote is not None
     _, keyset = run.keysets.usable(op.mint_url, op.unit, amount=op.amount, refresh=True)
     outputs = random_outputs(keyset.id, denominations(op.amount, keyset.keys), run.rng)
-    return Evidence(outputs=outputs, request_body=wire.mint_body(op.quote.id, outputs))
+    return Evidence(outputs=outputs, request_body=bodies.mint_body(op.quote.id, outputs))
 
 
 def _or_too_old(run: Run, happened: Happened) -> Happened:

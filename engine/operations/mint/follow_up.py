@@ -12,16 +12,16 @@ from ....machines.mint.table import MINT
 from ....storage.errors import Duplicate
 from ....storage.port import OperationQuery, Reader, Store
 from ....storage.records import Operation
+from ...admission import new_operation
+from ...admission.rejected import quote_not_ours
 from ...cashu.answers import reason_of
 from ...cashu.port import Failure, MintPort, MintQuote
 from ...errors import MintError, Refused
-from ...loop import new_operation
 from ...loop.drive import Happened, Run
 from ...loop.driver import Driver
 from ...loop.evidence import Evidence
-from ...loop.recovery import Recovery
 from ...ports import Clock
-from ..shared.rejected import quote_not_ours
+from ...recovery.recovery import Recovery
 
 
 def follow_ups(store: Reader, op: Operation) -> tuple[Operation, ...]:

@@ -16,7 +16,7 @@ from . import effects as own
 from . import reconcile as reconciled
 from .facts import mint_facts
 from .last_look import look_at_outputs
-from .outcome import alarm_of, to_pay
+from .outcome import alarm_of, raises, to_pay
 
 
 def _awaited(op: Operation, reader: Reader) -> Iterable[str]:
@@ -64,6 +64,7 @@ MINT_KIND = Kind(
     pause=_pause,
     operator_looks={"write_off": look_at_outputs},
     alarm=alarm_of,
+    raises=raises,
     to_pay=to_pay,
     checks=reconciled.CHECKS,
 )

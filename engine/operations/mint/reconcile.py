@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ....machines.token.states import FAILED
 from ....storage.records import Operation
-from ...checks.documents import Documents
-from ...checks.tally import KindChecks, Tally, made_token
+from ...checks.documents import Documents, KindChecks, made_token
+from ...checks.tally import Tally
 from ...tokens.token_ids import minted_id
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ....machines.money import conserved
 from ....machines.token.states import SPENT
 from ....storage.records import Operation
-from ...checks.documents import Documents
-from ...checks.tally import KindChecks, Tally
+from ...checks.documents import Documents, KindChecks
+from ...checks.tally import Tally
 
 
 def _is_recorded(op: Operation) -> bool:

@@ -17,7 +17,7 @@ from ....storage.records import Dleq, Operation, Proof, Token
 from ....storage.secret import Secret
 from ...api.handle import Handle
 from ...audit.verify import records_of
-from ...cashu.crypto import y_of
+from ...cashu.coins.crypto import y_of
 from ...errors import InvalidArgument, Refused
 from ...loop.draft import token_entity
 from ...loop.evidence import Chosen

@@ -27,6 +27,7 @@ from .melt import cancel, confirm, melt
 from .operations import history, recover, release, resolve, resume, show, write_off
 from .record import hold, record_melt, unhold
 from .stranded import retry_stranded, write_off_stranded
+from .tell import tell
 from .wallet import balance, deposit, mint
 
 
@@ -135,7 +136,7 @@ def app(context: click.Context) -> None:
 
 _COMMANDS = (
     demo, mint, deposit, balance, melt, confirm, cancel, hold, unhold, record_melt, show, history, recover,
-    resume, release, write_off, resolve,
+    tell, resume, release, write_off, resolve,
     retry_stranded, write_off_stranded, preflight, reconcile, audit, errors, doctor, mongod, machines,
     diagrams,
 )  # fmt: skip

@@ -97,7 +97,7 @@ def list_records(
     limit: int,
 ) -> int:
     """List audit records. With --entity: the history of one token or operation over all operations."""
-    with session.engine() as (engine, _):
+    with session.engine(drives=False) as (engine, _):
         found = engine.audit(
             operation, entity=entity, levels=levels, since=_ms(since), until=_ms(until), limit=limit
         )
@@ -109,7 +109,7 @@ def list_records(
         return Exit.DONE
     rows: list[list[Part]] = []
     for r in found:
-        change = (f"{r.from_state} → {r.to_state}", style_of(r.machine, r.to_state))
+        change = (f"{r.from_state} → {r.to_state}", style_of(session.known.labelled(r.machine), r.to_state))
         level = (r.compliance_level, _LEVEL_STYLES.get(r.compliance_level, ""))
         rows.append(
             [f"{shorten(r.operation_id)}#{r.seq}", stamp(r.at), level, entity_words(r), change, r.event]
@@ -133,7 +133,10 @@ def verify(session: Session, operation_id: str | None, key_file: Path | None) ->
 
     Tombstones of purged records are proven only with the audit key.
     """
-    with session.engine(audit_key=_key(key_file)) as (engine, _), session.out.progress("verifying") as bar:
+    with (
+        session.engine(audit_key=_key(key_file), drives=False) as (engine, _),
+        session.out.progress("verifying") as bar,
+    ):
         report = engine.verify_audit(operation_id, progress=bar)
     if session.out.as_json:
         session.out.document(report.as_dict())
@@ -188,7 +191,7 @@ def export(
 ) -> int:
     """Write one JSON object per line: the hash of a record, then exactly the text that was hashed."""
     lines: list[str] = []
-    with session.engine() as (engine, _):
+    with session.engine(drives=False) as (engine, _):
         stream = None if file is None else _new_file(file)
         write = stream.write if stream else lines.append if session.out.as_json else sys.stdout.write
         try:
@@ -232,7 +235,10 @@ def purge(session: Session, before: datetime | None, dry_run: bool, key_file: Pa
     trail, so that `nutstate audit verify` still holds. Ends with 1 if a trail was kept because it is not
     whole.
     """
-    with session.engine(audit_key=_key(key_file)) as (engine, _), session.out.progress("purging") as bar:
+    with (
+        session.engine(audit_key=_key(key_file), drives=False) as (engine, _),
+        session.out.progress("purging") as bar,
+    ):
         report = engine.purge_audit(before=_ms(before), dry_run=dry_run, progress=bar)
     code = Exit.REFUSED if report.broken else Exit.DONE
     if session.out.as_json:

@@ -11,18 +11,21 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 import platformdirs
-from attrs import define, field
+from attrs import Factory, define, field
 
 from .._open_store import open_store
 from ..engine.api.engine import Engine
 from ..engine.loop.log import TransitionEvent, configure_logging
 from ..engine.settings import Settings
-from ..machines.registry import latest
+from ..machines.spec import Machine
+from ..storage.port import Store
 from ..storage.records import Operation
+from ..storage.rules.machines import Machines
 from ..storage.secret import Secret
 from ..storage.sqlite.store import sqlite_path
 from .empty import refuse_empty_variables
 from .errors import guarded
+from .kinds import Known, kinds_option, known_from
 from .mints import SIMULATED_URL, Mints, is_simulated
 from .output import Output
 
@@ -60,6 +63,7 @@ def mint_state_beside(store_url: str) -> Path | None:
 class Seen:
     """The operation a command is about, as far as the command knows. Gets every committed transition."""
 
+    machine: Callable[[str], Machine[Any] | None]
     operation_id: str | None = None
     state_kind: str = "final"
     committed: bool = False
@@ -68,9 +72,9 @@ class Seen:
     def __call__(self, event: TransitionEvent) -> None:
         if event.entity != f"operation:{event.operation_id}":
             return
-        machine = latest(event.machine.partition("@")[0])
+        machine = self.machine(event.machine)
         self.operation_id, self.committed = event.operation_id, True
-        self.state_kind = machine.state(event.to_state).kind
+        self.state_kind = "live" if machine is None else machine.state(event.to_state).kind
         self.requested |= event.from_state == "none"
 
     def found(self, operation: Operation | None) -> None:
@@ -92,7 +96,9 @@ class Session:
     store_named: bool  # on the command line, so that it belongs into the commands we suggest
     mint_state: Path | None
     out: Output
-    seen: Seen = field(factory=Seen)
+    known: Known = field(factory=Known)
+    named: str = ""  # the module of --from on the command line, for the same reason
+    seen: Seen = field(default=Factory(lambda self: Seen(self.known.labelled), takes_self=True))
     observers: list[Callable[[TransitionEvent], None]] = field(factory=list)
 
     @contextmanager
@@ -103,16 +109,31 @@ class Session:
         mint_url: str | None = None,
         settings: Settings | None = None,
         audit_key: Secret | None = None,
+        drives: bool = True,
     ) -> Iterator[tuple[Engine, Mints]]:
         """The open engine. A store that does not exist is only made with ``create``; the simulated mint
-        is opened first if ``mint_url`` is its, so that nothing is made when it cannot be."""
+        is opened first if ``mint_url`` is its, so that nothing is made when it cannot be. A command that only
+        reads (``drives=False``) needs no code of the kinds."""
+        kinds = self.known.to_drive() if drives else self.known.kinds
         state = self.mint_state or mint_state_beside(self.store_url)
         if state is not None and mint_url is not None and is_simulated(mint_url):
             self._check_state_file(state, create)
-        with Mints(state) as mints, open_store(self.store_url, create=create) as store:
+        with Mints(state) as mints, self.store(create=create) as store:
             if mint_url is not None and is_simulated(mint_url):
                 mints.simulated()
-            yield Engine(store, mints, settings=settings, observer=self._observe, audit_key=audit_key), mints
+            engine = Engine(
+                store, mints, kinds=kinds, settings=settings, observer=self._observe, audit_key=audit_key
+            )
+            yield engine, mints
+
+    def store(self, *, create: bool = False) -> Store:
+        """The open store, with every machine that is known."""
+        return open_store(self.store_url, create=create, machines=self.machines)
+
+    @property
+    def machines(self) -> Machines:
+        """The machines that are known, as a store takes them."""
+        return Machines.of(self.known.machines)
 
     def _check_state_file(self, state: Path, create: bool) -> None:
         if self.store_url.startswith("sqlite:"):
@@ -140,10 +161,11 @@ class Session:
     def command(self, text: str) -> str:
         """A command to suggest, for the same store."""
         named = self.store_named and self.store_shown == self.store_url
-        return f"nutstate {text}" + (f" --store {shlex.quote(self.store_url)}" if named else "")
+        words = f" --store {shlex.quote(self.store_url)}" if named else ""
+        return f"nutstate {text}{words}" + (f" --from {shlex.quote(self.named)}" if self.named else "")
 
 
-def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+def _common(command: Callable[..., Any], own_kinds: bool) -> Callable[..., Any]:
     options: tuple[Decorator, ...] = (
         click.option(
             "--store", envvar="NUTSTATE_STORE", show_envvar=True, metavar="URL",
@@ -162,26 +184,43 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--json", "as_json", is_flag=True, help="Exactly one JSON document on standard output."),
     )  # fmt: skip
+    if own_kinds:
+        options = (options[0], kinds_option, *options[1:])
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def with_session(run: Callable[Concatenate[Session, P], int]) -> Callable[..., int]:
+def with_session(
+    run: Callable[Concatenate[Session, P], int], *, own_kinds: bool = True
+) -> Callable[..., int]:
     """Give a command the common options, a :class:`Session`, and errors as the exit codes promise."""
 
     @functools.wraps(run)
-    def started(store: str | None, log: str, as_json: bool, mint_state: Path | None, **given: Any) -> int:
+    def started(
+        store: str | None,
+        log: str,
+        as_json: bool,
+        mint_state: Path | None,
+        origin: str | None = None,
+        **given: Any,
+    ) -> int:
         configure_logging("json" if log == "json" else "off" if log == "off" else "console", _level(log))
         context = click.get_current_context()
         if context.info_name != "demo":  # it reads no variable: it must never touch another wallet
             refuse_empty_variables(context)
-        named = context.get_parameter_source("store") is click.core.ParameterSource.COMMANDLINE
+        typed = {
+            name: context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+            for name in ("store", "origin")
+        }
         out = Output(as_json, logging=log in ("console", "json"))
-        session = Session(store or default_store(), named, mint_state, out)
+        known, named = known_from(origin), origin or ""
+        session = Session(
+            store or default_store(), typed["store"], mint_state, out, known, named if typed["origin"] else ""
+        )
         return guarded(session, lambda: run(session, **given))  # type: ignore[call-arg]
 
-    return _common(started)
+    return _common(started, own_kinds)
 
 
 def _level(log: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import secrets
 from contextlib import suppress
@@ -92,7 +93,7 @@ class Demo:
         if kind == "operation":
             machine = event.machine.partition("@")[0]
             when = f"+{duration(max(0, event.at - self.start))}"
-            state = (event.to_state, style_of(event.machine, event.to_state))
+            state = (event.to_state, style_of(self.session.known.labelled(event.machine), event.to_state))
             self.say(f"{when:>9}  {machine:<5} {event.from_state} → ", state, (f"   {event.event}", "dim"))
             return
         own = name.startswith(event.operation_id)
@@ -241,7 +242,7 @@ Examples:
     "--mongo", is_flag=True,
     help="Keep the wallet in MongoDB: a replica set of one node is started in --dir for the demo.",
 )  # fmt: skip
-@with_session
+@functools.partial(with_session, own_kinds=False)
 def demo(
     session: Session, folder: Path | None, amount: int, outcome: str, mint: str | None, mongo: bool
 ) -> int:

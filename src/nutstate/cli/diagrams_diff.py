@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,7 +11,7 @@ from ..diagrams import build as drawings
 from ..diagrams import diff, svg
 from .errors import Exit
 from .files import make_folder, write_text
-from .machines.choose import json_option, near
+from .machines.choose import chosen, from_option, json_option, near
 from .output import Output
 
 NO_CHECKOUT = (
@@ -24,7 +25,8 @@ _STYLES = {"added": "green", "removed": "red", "changed": "yellow", None: "bold"
     "diff",
     short_help="Show the changes of the machines.",
     epilog="\b\nExamples:\n  nutstate diagrams diff\n  nutstate diagrams diff main . melt --markdown\n"
-    "  nutstate diagrams diff v1.json v2.json --svg changes.svg",
+    "  nutstate diagrams diff v1.json v2.json --svg changes.svg\n"
+    "  nutstate diagrams diff v1.json . --from shop",
 )
 @click.argument("old", default="HEAD", metavar="[A")
 @click.argument("new", default=diff.WORKING_TREE, metavar="[B")
@@ -41,6 +43,7 @@ _STYLES = {"added": "green", "removed": "red", "changed": "yellow", None: "bold"
 @click.option(
     "--theme", type=click.Choice(svg.THEMES), default="auto", show_default=True, help="Of drawings."
 )
+@from_option
 @json_option
 def diff_machines(
     old: str,
@@ -50,20 +53,22 @@ def diff_machines(
     file: Path | None,
     out: Path | None,
     theme: svg.Theme,
+    origin: str | None,
     as_json: bool,
 ) -> int:
     """Show the changes from A to B in the machines: states, edges, guards, effects, precedence, words.
 
     A and B are git revisions of the checkout, "." (its files as they are) or JSON files with machines as
     data (`machines export --format json`); without them the last commit and the files as they are. Nothing
-    is checked out or imported: the machines of a revision are read by a program of their own.
+    is checked out or imported: the machines of a revision are read by a program of their own. With --from,
+    "." is that module, and the other side is a JSON file.
 
     Exit code 0 without a change and 1 with one, as of diff.
     """
     if markdown and as_json:
         raise click.UsageError("--markdown and --json exclude one another")
     output = Output(as_json)
-    found = _compared(old, new, names, output)
+    found = _compared(old, new, names, origin, output)
     changed = [changes for changes in found if changes.changes]
     written = _drawn(changed, file, out, theme, f"{_name(old)} → {_name(new)}")
     if as_json:
@@ -83,11 +88,19 @@ def diff_machines(
     return Exit.REFUSED if changed else Exit.DONE
 
 
-def _compared(old: str, new: str, names: tuple[str, ...], output: Output) -> tuple[diff.Changes, ...]:
+def _compared(
+    old: str, new: str, names: tuple[str, ...], origin: str | None, output: Output
+) -> tuple[diff.Changes, ...]:
+    if origin is not None and not all(_is_file(side) or side == diff.WORKING_TREE for side in (old, new)):
+        raise click.UsageError(
+            "--from: name the JSON file to compare with, as `nutstate machines export MACHINE --format json "
+            f"--from {origin}` wrote it"
+        )
     try:
         with output.working("reading both versions"):
-            checkout = Path.cwd() if _is_file(old) and _is_file(new) else drawings.checkout()
-            found = diff.compare_all(diff.machines_at(old, checkout), diff.machines_at(new, checkout))
+            files = origin is not None or (_is_file(old) and _is_file(new))
+            checkout = Path.cwd() if files else drawings.checkout()
+            found = diff.compare_all(_machines(old, checkout, origin), _machines(new, checkout, origin))
     except drawings.NotACheckout:
         raise click.UsageError(NO_CHECKOUT) from None
     except (diff.NoMachines, diff.NotAMachine) as error:
@@ -96,6 +109,12 @@ def _compared(old: str, new: str, names: tuple[str, ...], output: Output) -> tup
     if missing := [name for name in names if name not in known]:
         raise click.UsageError(f"no machine named {missing[0]!r}{near(missing[0], known)}")
     return tuple(changes for changes in found if not names or changes.machine in names)
+
+
+def _machines(where: str, checkout: Path, origin: str | None) -> list[Any]:
+    if origin is not None and where == diff.WORKING_TREE:
+        return [machine.as_data() for machine in chosen((), origin)]
+    return diff.machines_at(where, checkout)
 
 
 def _is_file(where: str) -> bool:

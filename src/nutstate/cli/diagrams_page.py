@@ -14,13 +14,14 @@ from ..diagrams.exports import NotExportable
 from ..diagrams.page import Counts, Trail, counted, page, trail_of
 from ..engine.audit.records import clean_text, sanitise
 from ..engine.loop.log import configure_logging
-from ..machines.registry import latest, released
+from ..machines.registry import UnknownMachine
 from ..machines.spec import Machine
 from ..machines.token.table import TOKEN
 from ..storage.records import AuditRecord, Operation
 from .context import Session
 from .errors import Exit, guarded
 from .files import write_text
+from .kinds import Known
 from .machines.choose import chosen, from_option, json_option
 from .output import Output
 from .render import now_ms
@@ -71,26 +72,29 @@ def counts_of(session: Session) -> Counts:
         return counted(reader, store=session.store_shown, at=now_ms(), progress=lambda done: bar(done, done))
 
 
-def write_counted(file: Path, store: str, out: Output) -> int:
-    """The page of all machines with the numbers of a store. The exit code; errors are told."""
+def write_counted(file: Path, store: str, machines: Sequence[Machine[Any]], out: Output) -> int:
+    """The page of the machines with the numbers of a store. The exit code; errors are told."""
     configure_logging("off")
     session = Session(store, True, None, out)
 
     def write() -> Exit:
-        write_page(file, "--out", chosen((), None), counts=counts_of(session))
+        write_page(file, "--out", machines, counts=counts_of(session))
         return Exit.DONE
 
     return guarded(session, write)
 
 
-def write_trail(file: Path, operation: Operation, records: Sequence[AuditRecord], *, verified: bool) -> None:
+def write_trail(
+    file: Path, operation: Operation, records: Sequence[AuditRecord], known: Known, *, verified: bool
+) -> None:
     """The page with the replay of one operation, readable by its owner only; it replaces the file. The
     page holds nothing that is money or opens it: the records are sanitised once more. UsageError when the
-    file cannot be written, UnknownMachine for an operation of a machine this release does not have."""
+    file cannot be written, UnknownMachine for an operation of a machine that is not known."""
     ref = operation.machine
-    machines = [released(ref.name, ref.version, ref.hash)]
-    if any(record.entity.startswith("token:") for record in records):
-        machines.append(latest(TOKEN.name))
+    machine = known.machine(ref)
+    if machine is None:
+        raise UnknownMachine(f"machine {ref.name}@{ref.version} is not known here, or has another content")
+    machines = [machine, *([TOKEN] if any(r.entity.startswith("token:") for r in records) else [])]
     trail = trail_of(_clean_operation(operation), [_clean(record) for record in records], machines,
                      verified=verified, note="" if records else "The records were purged.")  # fmt: skip
     write_page(file, "--html", machines, trail=trail)

@@ -42,7 +42,7 @@ def doctor(session: Session, fix: bool) -> int:
     that this user may not read is shown as unknown.
     """
     with session.out.working("looking at the store"):
-        report = examine(session.store_url, fix=fix)
+        report = examine(session.store_url, fix=fix, machines=session.machines)
     code = Exit.DONE if report.healthy else Exit.REFUSED
     verdict = _verdict(report)
     if session.out.as_json:

@@ -6,7 +6,7 @@ import re
 import traceback
 from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -29,6 +29,7 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+UNKNOWN_MACHINE: Final = "UNKNOWN_MACHINE"
 HINTS: Mapping[str, str] = {
     "INSUFFICIENT_BALANCE": "Fund it with `nutstate mint AMOUNT` or `nutstate deposit -`, then try again.",
     "STORE_UNSUPPORTED": "Check --store.",
@@ -57,6 +58,9 @@ HINTS: Mapping[str, str] = {
     "OPERATOR_REASON_MISSING": "Say why with --reason.",
     "AUDIT_KEY_MISSING": "Name it with --key-file or in NUTSTATE_AUDIT_KEY.",
     "INVALID_AUDIT_KEY": "It needs 16 characters or more.",
+    "INVALID_EVENT": "`nutstate show ID` names the events it takes now.",
+    UNKNOWN_MACHINE: "A program that has the machine goes on with it; --from MODULE names the Python module "
+    "of a kind of your own. `nutstate show ID` shows it.",
     "UNDEFINED_TRANSITION": "Its state does not allow this; see `nutstate show ID`.",
 }
 _BEARER = re.compile(r"(?i)(?:cashu[ab]|ln(?:bc|tb)|nsec1)[^\s'\")]*|[0-9a-z_+=-]{50,}|(?<=://)[^\s'\"/@]+@")
@@ -78,7 +82,7 @@ def guarded(session: Session, work: Callable[[], int]) -> int:
     except NutstateError as error:
         return _failed(session, error)
     except UnknownMachine as error:
-        known = NutstateError(str(error.args[0]), code="UNKNOWN_MACHINE")
+        known = NutstateError(str(error.args[0]), code=UNKNOWN_MACHINE)
         return _failed(session, known)
     except Exception as error:  # noqa: BLE001 - the last line of defence: its text may hold values
         return _unexpected(session, error)
@@ -94,7 +98,8 @@ def _failed(session: Session, error: NutstateError) -> int:
     if still_open and seen.operation_id is not None:
         content["details"].setdefault("operation_id", seen.operation_id)
     if still_open:
-        return _say(session, content, _go_on(session), Exit.OPEN)
+        goes_on = _go_on(session) if error.code != UNKNOWN_MACHINE else _hint(session, error)
+        return _say(session, content, goes_on, Exit.OPEN)
     return _say(session, content, _hint(session, error), Exit.REFUSED)
 
 
@@ -103,6 +108,8 @@ def _hint(session: Session, error: NutstateError) -> str:
     for name in ("holder", "first_operation"):
         if isinstance(details.get(name), str):
             return f"See `{session.command('show ' + details[name])}`."
+    if "schema_version" in details:
+        return ""  # the error itself says what to do
     if error.code == "STORE_UNAVAILABLE" and "there is no store" in error.message:
         return "Check --store; `nutstate mint` and `nutstate deposit` make a new one."
     if error.code == "STORE_UNAVAILABLE" and "cannot open" in error.message:

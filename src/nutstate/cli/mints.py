@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from ..engine.cashu.http import HttpMint
 from ..engine.cashu.port import (
     Answer,
     BlindedMessage,
@@ -22,6 +21,7 @@ from ..engine.cashu.port import (
     ProofState,
     Restored,
 )
+from ..engine.cashu.wire.http import HttpMint
 from ..engine.simulated.mint import SimulatedMint
 from ..storage.errors import StoreUnavailable, StoreUnsupported
 from ..storage.secret import Secret

@@ -11,10 +11,11 @@ from ..engine.api.handle import Handle
 from ..engine.api.report import PerformanceReport
 from ..engine.audit.verify import at_one_moment, chain_holds, purged
 from ..engine.operations.mint.follow_up import follow_ups
-from ..machines.registry import operation_kinds, operation_states
+from ..storage.port import OperationQuery
 from .context import Session, wait_option, with_session
 from .diagrams_page import write_trail
 from .errors import Exit
+from .machines.choose import near
 from .melt import follow_states, show_preimage
 from .operators import named, reason_option
 from .output import Part, duration
@@ -36,6 +37,8 @@ from .render import (
     style_of_state,
     timeline,
 )
+
+CHILDREN_SHOWN_MAX = 100
 
 _ID = "tx_melt_1732264000000_0123456789abcdef01234567"
 
@@ -64,16 +67,18 @@ def show(
     """Show one operation: its numbers, and its audit trail as a timeline with the hash chain verified."""
     if html is not None and (report or show_preimage):
         raise click.UsageError("--html cannot be combined with --report or --show-preimage")
-    with session.engine() as (engine, _):
+    with session.engine(drives=False) as (engine, _):
         if report:
             return _reported(session, engine.report(operation_id))
         op, records = at_one_moment(engine.store, engine.operation(operation_id).record)
         tombstone = None if records else purged(engine.store, op.id)
         handle = Handle(engine, op)
         followed = tuple(later.id for later in follow_ups(engine.store, op) if later.id != op.id)
+        others = engine.store.operations(OperationQuery(parent_id=op.id, limit=CHILDREN_SHOWN_MAX))
+        children = [child for child in others if child.id not in followed]
     terms, intact = conservation(handle, records), chain_holds(op, records, tombstone)
     if html is not None:
-        write_trail(html, op, records, verified=intact)
+        write_trail(html, op, records, session.known, verified=intact)
         session.out.line(f"{html}: {len(records)} records; open it in a browser")
         if session.out.as_json:
             session.out.document({"file": str(html), "records": len(records), "chain_verified": intact})
@@ -83,6 +88,7 @@ def show(
             {
                 "operation": as_document(handle, preimage=show_preimage),
                 "follow_ups": list(followed),
+                "children": [child.id for child in children],
                 "conservation": terms,
                 "chain_verified": intact,
                 "audit": [record_document(record) for record in records],
@@ -94,6 +100,7 @@ def show(
     headline(out, handle)
     rows = numbers(handle, preimage=show_preimage)
     rows += [("goes on as", name) for name in followed]
+    rows += [("child", f"{child.id} ({child.state})") for child in children]
     took = f", took {duration(op.finished_at - op.created_at)}" if op.finished_at else ""
     rows.append(("begun", f"{stamp(op.created_at)}{took}"))
     out.pairs(rows)
@@ -106,7 +113,7 @@ def show(
     if tombstone is not None:
         out.line(f"{tombstone.records} records were purged on {stamp(tombstone.purged_at)}")
     out.line(f"timeline: {len(records)} transitions, ", verdict)
-    timeline(out, records, verbose)
+    timeline(session, records, verbose)
     if not handle.is_final:
         out.pairs(step_rows(next_steps(session, handle)))
     return Exit.DONE if intact else Exit.REFUSED
@@ -119,7 +126,7 @@ def _reported(session: Session, report: PerformanceReport) -> int:
     out = session.out
     out.line(
         f"{report.kind} ",
-        (report.state, f"bold {style_of(report.machine, report.state)}"),
+        (report.state, f"bold {style_of(session.known.labelled(report.machine), report.state)}"),
         f": {report.transaction_id}",
     )
     out.pairs(
@@ -153,9 +160,11 @@ Examples:
     help="Only this wallet.  [default: all]",
 )
 @click.option("--mint", metavar="URL", help="Only this mint.  [default: every mint]")
-@click.option("--kind", type=click.Choice(operation_kinds()), help="Only this kind of operation.")
 @click.option(
-    "--state", "states", type=click.Choice(operation_states()), multiple=True, metavar="STATE",
+    "--kind", metavar="KIND", help="Only this kind of operation, such as melt, mint, or one of your own."
+)
+@click.option(
+    "--state", "states", multiple=True, metavar="STATE",
     help="Only in this state, such as pending, attention or reconciled. Repeat it for several states.",
 )  # fmt: skip
 @click.option(
@@ -171,7 +180,11 @@ def history(
     limit: int,
 ) -> int:
     """List the operations in the store, newest first."""
-    with session.engine() as (engine, _):
+    kinds = session.known.kinds
+    for option, names, known in (("--kind", (kind,), kinds.names), ("--state", states, kinds.states)):
+        if wrong := [name for name in names if name is not None and name not in known]:
+            raise click.UsageError(f"{option}: there is no {option[2:]} {wrong[0]!r}{near(wrong[0], known)}")
+    with session.engine(drives=False) as (engine, _):
         found = engine.operations(npub, kind=kind, mint_url=mint, states=states, limit=limit)
     if session.out.as_json:
         session.out.document({"operations": [as_document(handle) for handle in found]})

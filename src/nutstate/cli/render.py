@@ -14,8 +14,7 @@ from ..engine.api.handle import Handle
 from ..engine.operations.mint.follow_up import can_look_again
 from ..machines.melt.table import MELT
 from ..machines.record.table import RECORD
-from ..machines.registry import known
-from ..machines.spec import Ends, State
+from ..machines.spec import Ends, Machine, State
 from ..storage.records import AuditRecord
 from .context import Session
 from .errors import Exit
@@ -60,10 +59,9 @@ def meaning(handle: Handle) -> str:
     return handle.kinds.state_of(handle.record).meaning
 
 
-def style_of(machine: str, state: str) -> str:
-    """The colour of a state of the machine ``name@version``."""
-    table = known(machine)
-    found = None if table is None else table.by_name.get(state)
+def style_of(machine: Machine[Any] | None, state: str) -> str:
+    """The colour of a state of the machine; None is one that this program does not have."""
+    found = None if machine is None else machine.by_name.get(state)
     return "cyan" if found is None else _colour(found)
 
 
@@ -146,6 +144,8 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
         ("mint", mint_words(op.mint_url)),
         ("amount", f"{op.amount} {unit}"),
     ]
+    if handle.kinds.is_own(op):
+        rows.insert(1, ("outcome", handle.outcome))
     if op.kind in (MELT.name, RECORD.name):
         rows.insert(1, ("outcome", OUTCOMES[handle.outcome]))
         if op.evidence == "caller":
@@ -164,6 +164,8 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
         rows += _preimage_row(handle, preimage)
         if op.fence_fee:
             rows.append(("cost", f"{handle.cost} {unit}: the mint's fee for taking the inputs back"))
+    if op.parent_id is not None:
+        rows.append(("parent", op.parent_id))
     if op.stranded:
         rows.append(
             ("stranded", f"{sum(part.amount for part in op.stranded)} {unit}: set aside, in no payment")
@@ -192,24 +194,35 @@ def next_steps(session: Session, handle: Handle) -> list[str]:
     """The commands that make sense now."""
     command, about = session.command, handle.id
     if not handle.kinds.knows(handle.record):
-        return [command(f"show {about}")]
+        declared = handle.kind in handle.kinds.names  # then it is a version that this program lacks
+        return [command(f"show {about}" if declared else f"show {about} --from MODULE")]
     if can_look_again(handle.record):
         return [command(f"show {about}"), command(f"resume {about} --reason 'it was paid late'")]
     if handle.is_final:
         retry = [command("retry-stranded --reason WHY")] if handle.record.stranded else []
         return [command(f"show {about}"), *retry]
+    offered = [command(words) for words in _offered(handle)]
     if handle.is_parked:
-        return [command(f"show {about} --verbose"), *map(command, _offered(handle))]
+        return [command(f"show {about} --verbose"), *offered]
     if handle.kinds.waits_for_confirmation(handle.record):
-        return [command(f"confirm {about}"), *map(command, _offered(handle))]
+        return [command(f"confirm {about}"), *offered]
     if handle.kinds.waits_for_caller(handle.record):
-        return [*map(command, _offered(handle))]
-    return [command("recover --wait 60"), command(f"show {about}")]
+        return offered
+    going_on = [command("recover --wait 60"), command(f"show {about}")]
+    return [*going_on, *offered] if handle.kinds.is_own(handle.record) else going_on
 
 
 def _offered(handle: Handle) -> list[str]:
-    """The commands whose event has an edge in the operation's state. A payment is recorded once."""
-    cells = handle.kinds.machine_of(handle.record).cells
+    """The commands whose event has an edge in the operation's state. A payment is recorded once; a kind that
+    ``Engine.start`` starts is told by ``tell``."""
+    machine = handle.kinds.machine_of(handle.record)
+    if handle.kinds.is_own(handle.record):
+        by_operator = machine.offered(handle.state, "operator")
+        return [
+            f"tell {handle.id} {event}" + (" --reason WHY" if event in by_operator else "")
+            for event in machine.offered(handle.state, "caller", "operator")
+        ]
+    cells = machine.cells
     said = {"record"} if handle.record.payment is not None else set()
     return [
         words.format(id=handle.id)
@@ -255,8 +268,9 @@ def entity_words(record: AuditRecord) -> str:
     return shorten(name.replace(record.operation_id, "…") if name.startswith(record.operation_id) else name)
 
 
-def timeline(out: Output, records: Sequence[AuditRecord], verbose: bool) -> None:
+def timeline(session: Session, records: Sequence[AuditRecord], verbose: bool) -> None:
     """The audit trail for people: one line per transition, tokens under their operation."""
+    out = session.out
     start = records[0].at if records else 0
     for record in records:
         is_token = record.entity.startswith("token:")
@@ -264,7 +278,10 @@ def timeline(out: Output, records: Sequence[AuditRecord], verbose: bool) -> None
         name: Part = (f"  token {entity_words(record)}", "dim") if is_token else ""
         arrow: list[Part] = [
             f"{record.from_state} → ",
-            (record.to_state, style_of(record.machine, record.to_state) if not is_token else ""),
+            (
+                record.to_state,
+                style_of(session.known.labelled(record.machine), record.to_state) if not is_token else "",
+            ),
         ]
         by = _by(record)
         out.line(f"  {when:>12}  ", name, "  " if name else "", *arrow, (f"  {record.event}{by}", "dim"))

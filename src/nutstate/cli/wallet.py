@@ -10,7 +10,7 @@ import click
 from ..engine import arguments
 from ..engine.api.engine import Engine
 from ..engine.api.handle import owned_of
-from ..engine.cashu.token_codec import TOKEN_CHARS_MAX, InvalidToken, decode_token
+from ..engine.cashu.coins.token_codec import TOKEN_CHARS_MAX, InvalidToken, decode_token
 from ..engine.errors import InvalidArgument
 from ..engine.loop.log import TransitionEvent
 from ..engine.tokens.ids import validate_transaction_id

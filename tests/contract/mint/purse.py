@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from attrs import define, field, frozen
 
-from nutstate.engine.cashu import outputs, wire
+from nutstate.engine.cashu.coins import outputs
 from nutstate.engine.cashu.port import Answer, Keyset, MeltQuote, MintPort, is_value
+from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.simulated.invoice import make_invoice
 from nutstate.machines import money
 from nutstate.storage.records import Output, Proof
@@ -73,7 +74,7 @@ class Purse:
         quote = value(self.port.mint_quote(self.url, amount, self.unit))
         self.await_paid(quote.id)
         outs = self.outputs(amount)
-        signatures = value(self.port.mint(self.url, wire.mint_body(quote.id, outs)))
+        signatures = value(self.port.mint(self.url, bodies.mint_body(quote.id, outs)))
         self.proofs += outputs.unblind_exact(outs, signatures, self.keys_for)
 
     def await_paid(self, quote_id: str) -> None:
@@ -105,7 +106,7 @@ class Purse:
             n = len(money.denominations(wanted))
             wanted = amount + money.input_fee([ppk] * n)
         mine, rest = self.outputs(wanted), self.outputs(total - fee - wanted)
-        body = wire.swap_body(inputs, (*mine, *rest))
+        body = bodies.swap_body(inputs, (*mine, *rest))
         proofs = outputs.unblind_exact((*mine, *rest), value(self.port.swap(self.url, body)), self.keys_for)
         self.proofs += proofs[len(mine) :]
         return list(proofs[: len(mine)])

@@ -6,9 +6,10 @@ import hashlib
 
 import pytest
 
-from nutstate.engine.cashu import crypto, outputs, wire
-from nutstate.engine.cashu import keyset_ids as keysets
+from nutstate.engine.cashu.coins import crypto, outputs
+from nutstate.engine.cashu.coins import keyset_ids as keysets
 from nutstate.engine.cashu.port import Refused, Unreachable
+from nutstate.engine.cashu.wire import bodies
 from nutstate.storage.secret import Secret
 from tests.contract.mint.purse import Bench, known, price, value
 
@@ -43,11 +44,11 @@ def test_mint_quote_is_paid_then_issued_once(bench: Bench) -> None:
     assert quote.expires_at is not None
     bench.purse.await_paid(quote.id)
     outs = bench.purse.outputs(42)
-    signatures = value(bench.port.mint(bench.url, wire.mint_body(quote.id, outs)))
+    signatures = value(bench.port.mint(bench.url, bodies.mint_body(quote.id, outs)))
     assert sum(p.amount for p in outputs.unblind_exact(outs, signatures, bench.purse.keys_for)) == 42
     assert value(bench.port.mint_quote_state(bench.url, quote.id)).state == "ISSUED"
     other = bench.purse.outputs(42)
-    again = bench.port.mint(bench.url, wire.mint_body(quote.id, other))
+    again = bench.port.mint(bench.url, bodies.mint_body(quote.id, other))
     assert isinstance(again, Refused)
     assert (again.code, again.definitive) == (20002, False)
 
@@ -58,7 +59,7 @@ def test_swap_spends_and_restore_finds(bench: Bench) -> None:
     outs = bench.purse.outputs(64 - bench.purse.fee(inputs))
     assert value(bench.port.restore(bench.url, outputs.blinded(outs))).outputs == ()
     assert bench.purse.states(inputs) == {"UNSPENT"}
-    body = wire.swap_body(inputs, outs)
+    body = bodies.swap_body(inputs, outs)
     signatures = value(bench.port.swap(bench.url, body))
     assert bench.purse.states(inputs) == {"SPENT"}
     restored = value(bench.port.restore(bench.url, outputs.blinded(outs)))
@@ -91,7 +92,7 @@ def test_melt_pays_and_gives_change(bench: Bench) -> None:
     assert value(bench.port.melt_quote_state(bench.url, quote.id)).state == "UNPAID"
     inputs = bench.purse.exact(price(quote))
     blanks = bench.purse.blanks(4)
-    body = wire.melt_body(quote.id, inputs, blanks)
+    body = bodies.melt_body(quote.id, inputs, blanks)
     paid = value(bench.port.melt(bench.url, body))
     assert paid.state == "PAID"
     change = bench.purse.open(blanks, paid)
@@ -118,7 +119,7 @@ def test_overpaid_inputs_come_back_as_change(bench: Bench) -> None:
     owed = sum(p.amount for p in inputs) - bench.purse.fee(inputs) - known(quote.amount)
     blanks = bench.purse.blanks(max((owed - 1).bit_length(), 1))
     change = bench.purse.open(
-        blanks, value(bench.port.melt(bench.url, wire.melt_body(quote.id, inputs, blanks)))
+        blanks, value(bench.port.melt(bench.url, bodies.melt_body(quote.id, inputs, blanks)))
     )
     assert owed - known(quote.fee_reserve) <= sum(p.amount for p in change) <= owed
 
@@ -129,7 +130,7 @@ def test_too_few_blanks_lose_the_rest_and_none_all(bench: Bench) -> None:
         quote = bench.purse.quote(bench.invoice(100))
         inputs = bench.purse.exact(price(quote) + 5)
         blanks = bench.purse.blanks(n)
-        paid = value(bench.port.melt(bench.url, wire.melt_body(quote.id, inputs, blanks)))
+        paid = value(bench.port.melt(bench.url, bodies.melt_body(quote.id, inputs, blanks)))
         assert (paid.state, [p.amount for p in bench.purse.open(blanks, paid)]) == ("PAID", [4] * n)
 
 
@@ -137,8 +138,8 @@ def test_spent_inputs_are_refused(bench: Bench) -> None:
     bench.purse.fund(300)
     first, second = bench.purse.quote(bench.invoice(100)), bench.purse.quote(bench.invoice(100))
     inputs = bench.purse.exact(102)
-    value(bench.port.melt(bench.url, wire.melt_body(first.id, inputs)))
-    refused = bench.port.melt(bench.url, wire.melt_body(second.id, inputs))
+    value(bench.port.melt(bench.url, bodies.melt_body(first.id, inputs)))
+    refused = bench.port.melt(bench.url, bodies.melt_body(second.id, inputs))
     assert isinstance(refused, Refused)
     assert (refused.code, refused.definitive) == (11001, False)
     assert value(bench.port.melt_quote_state(bench.url, second.id)).state == "UNPAID"
@@ -149,11 +150,11 @@ def test_an_invoice_is_quoted_again_only_while_unpaid(bench: Bench) -> None:
     invoice = bench.invoice(100)
     first, second = bench.purse.quote(invoice), bench.purse.quote(invoice)
     assert first.id != second.id
-    value(bench.port.melt(bench.url, wire.melt_body(first.id, bench.purse.exact(102))))
+    value(bench.port.melt(bench.url, bodies.melt_body(first.id, bench.purse.exact(102))))
     refused = bench.port.melt_quote(bench.url, invoice, "sat")
     assert isinstance(refused, Refused)
     assert refused.code in ALREADY
-    late = bench.port.melt(bench.url, wire.melt_body(second.id, bench.purse.exact(102)))
+    late = bench.port.melt(bench.url, bodies.melt_body(second.id, bench.purse.exact(102)))
     assert isinstance(late, Refused)
     assert not late.definitive
 
@@ -163,7 +164,7 @@ def test_duplicates_are_refused_for_good(bench: Bench, what: str) -> None:
     bench.purse.fund(400)
     quote = bench.purse.quote(bench.invoice(100))
     inputs, blanks = bench.purse.exact(102), list(bench.purse.blanks(2))
-    doubled = wire.melt_body(
+    doubled = bodies.melt_body(
         quote.id,
         inputs * 2 if what == "inputs" else inputs,
         blanks * 2 if what == "outputs" else blanks,
@@ -172,7 +173,7 @@ def test_duplicates_are_refused_for_good(bench: Bench, what: str) -> None:
     assert isinstance(refused, Refused)
     assert (refused.code, refused.definitive) == (11007 if what == "inputs" else 11008, True)
     # and truly nothing happened: the same inputs pay now
-    assert value(bench.port.melt(bench.url, wire.melt_body(quote.id, inputs, blanks))).state == "PAID"
+    assert value(bench.port.melt(bench.url, bodies.melt_body(quote.id, inputs, blanks))).state == "PAID"
 
 
 def test_forged_proofs_are_refused_for_good(bench: Bench) -> None:
@@ -180,7 +181,7 @@ def test_forged_proofs_are_refused_for_good(bench: Bench) -> None:
     quote = bench.purse.quote(bench.invoice(50))
     one, *rest = bench.purse.exact(price(quote))
     forged = type(one)(one.id, one.amount, Secret("forged"), one.C)
-    refused = bench.port.melt(bench.url, wire.melt_body(quote.id, [forged, *rest]))
+    refused = bench.port.melt(bench.url, bodies.melt_body(quote.id, [forged, *rest]))
     assert isinstance(refused, Refused)
     assert (refused.code, refused.definitive) == (10001, True)
 
@@ -188,7 +189,7 @@ def test_forged_proofs_are_refused_for_good(bench: Bench) -> None:
 def test_not_enough_inputs_is_a_refusal_without_proof(bench: Bench) -> None:
     bench.purse.fund(200)
     quote = bench.purse.quote(bench.invoice(100))
-    refused = bench.port.melt(bench.url, wire.melt_body(quote.id, bench.purse.exact(50)))
+    refused = bench.port.melt(bench.url, bodies.melt_body(quote.id, bench.purse.exact(50)))
     assert isinstance(refused, Refused)
     assert (refused.code, refused.definitive) == (11000, False)
 
@@ -213,7 +214,7 @@ def test_unknown_quotes_and_nonsense(bench: Bench) -> None:
 def test_an_unbalanced_swap_is_refused(bench: Bench) -> None:
     bench.purse.fund(64)
     inputs = list(bench.purse.proofs)
-    refused = bench.port.swap(bench.url, wire.swap_body(inputs, bench.purse.outputs(64)))
+    refused = bench.port.swap(bench.url, bodies.swap_body(inputs, bench.purse.outputs(64)))
     assert isinstance(refused, Refused)
     assert (refused.code, refused.definitive) == (11000, False)
     assert bench.purse.states(inputs) == {"UNSPENT"}

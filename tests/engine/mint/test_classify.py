@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nutstate.engine.cashu.classify import (
+from nutstate.engine.cashu.port import Ambiguous, Refused
+from nutstate.engine.cashu.wire.classify import (
     DEFINITIVE,
     DETAIL_CHARS_MAX,
     classify_error,
     is_definitive,
     safe_detail,
 )
-from nutstate.engine.cashu.port import Ambiguous, Refused
 from tests.support.cases import every
 
 PROOF = [10001, *range(11005, 11016), 12001, 12002, 12003, *range(30001, 31005)]

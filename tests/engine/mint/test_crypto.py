@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nutstate.engine.cashu import crypto, nut13
-from nutstate.engine.cashu import keyset_ids as keysets
+from nutstate.engine.cashu.coins import crypto, nut13
+from nutstate.engine.cashu.coins import keyset_ids as keysets
 from nutstate.machines import money
 
 G = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"

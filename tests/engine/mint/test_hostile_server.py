@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from nutstate.engine.cashu.http import ANSWER_BYTES, ITEM_BYTES, HttpMint
-from nutstate.engine.cashu.network import PerMint
 from nutstate.engine.cashu.port import Ambiguous, BlindedMessage, MintInfo, Unreachable, is_value
+from nutstate.engine.cashu.wire.http import ANSWER_BYTES, ITEM_BYTES, HttpMint
+from nutstate.engine.cashu.wire.network import PerMint
 from nutstate.storage.secret import Secret
 
 G = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"

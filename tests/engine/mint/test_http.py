@@ -15,8 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nutstate.engine.cashu import crypto, wire
-from nutstate.engine.cashu.http import ITEMS_PER_REQUEST_MAX, HttpMint
+from nutstate.engine.cashu.coins import crypto
 from nutstate.engine.cashu.port import (
     Ambiguous,
     Answer,
@@ -28,6 +27,8 @@ from nutstate.engine.cashu.port import (
     Unreachable,
     is_value,
 )
+from nutstate.engine.cashu.wire import bodies
+from nutstate.engine.cashu.wire.http import ITEMS_PER_REQUEST_MAX, HttpMint
 from nutstate.engine.loop.asking import checked
 from nutstate.storage.secret import Secret
 from tests.support.cases import every
@@ -392,7 +393,7 @@ def test_no_address_makes_the_adapter_raise(text: str) -> None:
 
 def test_nothing_secret_is_logged_or_shown(caplog: pytest.LogCaptureFixture) -> None:
     marker = "marker" + "ab" * 29
-    body = wire.canonical({"quote": "q", "inputs": [{"secret": marker}]})
+    body = bodies.canonical({"quote": "q", "inputs": [{"secret": marker}]})
     answers = [
         always(200, json=QUOTE | {"payment_preimage": marker, "request": marker}),
         always(400, json={"detail": f"bad {marker}", "code": 0}),

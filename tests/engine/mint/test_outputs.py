@@ -10,8 +10,8 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nutstate.engine.cashu import crypto, nut13
-from nutstate.engine.cashu.outputs import (
+from nutstate.engine.cashu.coins import crypto, nut13
+from nutstate.engine.cashu.coins.outputs import (
     BadSignature,
     blank_outputs,
     blinded,

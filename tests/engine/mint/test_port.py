@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from nutstate.engine.cashu.http import HttpMint
 from nutstate.engine.cashu.port import (
     Ambiguous,
     Answer,
@@ -17,6 +16,7 @@ from nutstate.engine.cashu.port import (
     Unreachable,
     is_value,
 )
+from nutstate.engine.cashu.wire.http import HttpMint
 from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.records import Dleq
 from nutstate.storage.secret import Secret

@@ -10,8 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from nutstate.engine.cashu import wire
-from nutstate.engine.cashu.http import HttpMint
 from nutstate.engine.cashu.port import (
     Ambiguous,
     Answer,
@@ -23,6 +21,8 @@ from nutstate.engine.cashu.port import (
     Refused,
     Restored,
 )
+from nutstate.engine.cashu.wire import bodies
+from nutstate.engine.cashu.wire.http import HttpMint
 from nutstate.storage.records import Output, Proof
 from nutstate.storage.secret import Secret
 
@@ -177,8 +177,8 @@ def test_recorded_bodies_are_what_the_builders_build() -> None:
     sent = exchanges["015_melt_paid"]["request"]["json"]
     proofs = [Proof(p["id"], p["amount"], Secret(p["secret"]), Secret(p["C"])) for p in sent["inputs"]]
     blanks = [Output(o["id"], o["amount"], o["B_"], Secret(""), Secret("")) for o in sent["outputs"]]
-    assert json.loads(wire.melt_body(sent["quote"], proofs, blanks).reveal()) == sent
+    assert json.loads(bodies.melt_body(sent["quote"], proofs, blanks).reveal()) == sent
     swapped = exchanges["011_swap_for_melt"]["request"]["json"]
     proofs = [Proof(p["id"], p["amount"], Secret(p["secret"]), Secret(p["C"])) for p in swapped["inputs"]]
     outs = [Output(o["id"], o["amount"], o["B_"], Secret(""), Secret("")) for o in swapped["outputs"]]
-    assert json.loads(wire.swap_body(proofs, outs).reveal()) == swapped
+    assert json.loads(bodies.swap_body(proofs, outs).reveal()) == swapped

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nutstate.engine.cashu import outputs, wire
 from nutstate.engine.cashu.bolt11 import decode_invoice
+from nutstate.engine.cashu.coins import outputs
 from nutstate.engine.cashu.port import Answer, MeltQuote, Refused, Unreachable, is_value
+from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.simulated.invoice import make_invoice
 from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.records import Output, Proof
@@ -50,7 +51,7 @@ class Melt:
         self.quote = purse.quote(self.invoice)
         self.inputs: list[Proof] = purse.exact(price(self.quote))
         self.blanks: tuple[Output, ...] = purse.blanks(blanks)
-        self.body = wire.melt_body(self.quote.id, self.inputs, self.blanks)
+        self.body = bodies.melt_body(self.quote.id, self.inputs, self.blanks)
 
     def send(self) -> Answer[MeltQuote]:
         return self.mint.melt(self.mint.url, self.body)
@@ -79,7 +80,7 @@ def test_it_reveals_the_true_preimage(mint: SimulatedMint, purse: Purse) -> None
 def test_it_does_not_know_the_preimage_of_a_strangers_invoice(mint: SimulatedMint, purse: Purse) -> None:
     text = make_invoice(50_000, preimage=b"\x07" * 32, timestamp=NOW // 1000)
     quote = purse.quote(Secret(text))
-    paid = value(mint.melt(mint.url, wire.melt_body(quote.id, purse.exact(52))))
+    paid = value(mint.melt(mint.url, bodies.melt_body(quote.id, purse.exact(52))))
     assert (paid.state, paid.preimage) == ("PAID", None)
 
 
@@ -104,7 +105,7 @@ def test_pending_then_paid(mint: SimulatedMint, purse: Purse) -> None:
     assert (melt.state().state, melt.inputs_are(), melt.restored()) == ("PENDING", {"PENDING"}, 0)
     assert melt.send() == Refused(20005, "melt quote is not unpaid: pending", False)
     fence = purse.outputs(sum(proof.amount for proof in melt.inputs) - purse.fee(melt.inputs))
-    swap = mint.swap(mint.url, wire.swap_body(melt.inputs, fence))
+    swap = mint.swap(mint.url, bodies.swap_body(melt.inputs, fence))
     assert isinstance(swap, Refused)
     assert (swap.code, swap.definitive) == (11002, False)
     mint.lightning.settle(melt.payment_hash, fee=2)
@@ -172,7 +173,7 @@ def test_one_invoice_is_paid_once(mint: SimulatedMint, purse: Purse) -> None:
     second = purse.quote(melt.invoice)
     mint.lightning.script("*", "PENDING")
     value(melt.send())
-    other = wire.melt_body(second.id, purse.exact(1010))
+    other = bodies.melt_body(second.id, purse.exact(1010))
     assert mint.melt(mint.url, other) == Refused(20006, "Melt quote already paid or pending.", False)
     assert mint.melt_quote(mint.url, melt.invoice, "sat") == Refused(
         20006, "Melt quote already paid or pending.", False
@@ -193,7 +194,7 @@ def test_an_expired_quote_is_paid_all_the_same(mint: SimulatedMint, purse: Purse
 def test_a_swap_of_the_inputs_ends_a_late_melt(mint: SimulatedMint, purse: Purse) -> None:
     melt = Melt(mint, purse)
     total = sum(proof.amount for proof in melt.inputs) - purse.fee(melt.inputs)
-    value(mint.swap(mint.url, wire.swap_body(melt.inputs, purse.outputs(total))))
+    value(mint.swap(mint.url, bodies.swap_body(melt.inputs, purse.outputs(total))))
     assert melt.send() == Refused(11001, "proofs already spent", False)
     assert melt.state().state == "UNPAID"
 
@@ -208,9 +209,9 @@ def test_rotation_keeps_old_proofs_spendable(mint: SimulatedMint, purse: Purse) 
     quote = purse.quote(mint.lightning.invoice(100))
     inputs = purse.exact(102)
     assert {proof.id for proof in inputs} == {new}
-    refused = mint.melt(mint.url, wire.melt_body(quote.id, inputs, blanks))
+    refused = mint.melt(mint.url, bodies.melt_body(quote.id, inputs, blanks))
     assert refused == Refused(12002, "keyset id inactive.", True)
-    assert value(mint.melt(mint.url, wire.melt_body(quote.id, inputs, purse.blanks(4)))).state == "PAID"
+    assert value(mint.melt(mint.url, bodies.melt_body(quote.id, inputs, purse.blanks(4)))).state == "PAID"
 
 
 def test_keysets_it_never_had() -> None:
@@ -220,7 +221,7 @@ def test_keysets_it_never_had() -> None:
             purse = Purse(mint, mint.url)
             purse.fund(8)
             outs = outputs.random_outputs(unknown, (8,))
-            refused = mint.swap(mint.url, wire.swap_body(purse.proofs, outs))
+            refused = mint.swap(mint.url, bodies.swap_body(purse.proofs, outs))
             assert refused == Refused(11000, "keyset id unknown.", False)
 
 
@@ -231,7 +232,7 @@ def test_own_invoices_are_settled_inside(mint: SimulatedMint, purse: Purse) -> N
     quote = purse.quote(known(target.request))
     assert quote.fee_reserve == 0
     blanks = purse.blanks(3)
-    paid = value(mint.melt(mint.url, wire.melt_body(quote.id, purse.exact(104), blanks)))
+    paid = value(mint.melt(mint.url, bodies.melt_body(quote.id, purse.exact(104), blanks)))
     assert sum(proof.amount for proof in purse.open(blanks, paid)) == 4
     assert value(mint.mint_quote_state(mint.url, target.id)).state == "PAID"
     assert isinstance(mint.melt_quote(mint.url, known(target.request), "sat"), Refused)
@@ -249,7 +250,7 @@ def test_mint_quotes_wait_to_be_paid_if_wished() -> None:
     with SimulatedMint(auto_pay=False) as mint:
         purse = Purse(mint, mint.url)
         quote = value(mint.mint_quote(mint.url, 5, "sat"))
-        body = wire.mint_body(quote.id, purse.outputs(5))
+        body = bodies.mint_body(quote.id, purse.outputs(5))
         assert mint.mint(mint.url, body) == Refused(20001, "quote not paid", False)
         mint.pay_mint_quote(quote.id)
         assert value(mint.mint(mint.url, body))
@@ -262,10 +263,10 @@ def test_mint_quotes_expire_and_bind_their_amount() -> None:
     with SimulatedMint(now_ms=lambda: now[0]) as mint:
         purse = Purse(mint, mint.url)
         quote = value(mint.mint_quote(mint.url, 5, "sat"))
-        refused = mint.mint(mint.url, wire.mint_body(quote.id, purse.outputs(6)))
+        refused = mint.mint(mint.url, bodies.mint_body(quote.id, purse.outputs(6)))
         assert isinstance(refused, Refused)
         now[0] += 10**7
-        assert mint.mint(mint.url, wire.mint_body(quote.id, purse.outputs(5))) == Refused(
+        assert mint.mint(mint.url, bodies.mint_body(quote.id, purse.outputs(5))) == Refused(
             20007, "quote expired", False
         )
 
@@ -286,20 +287,20 @@ def test_outputs_are_used_once(mint: SimulatedMint, purse: Purse) -> None:
     first, second = purse.exact(100), purse.exact(100)
     outs = outputs.random_outputs(purse.active(), (1 << 6,))
     worth = sum(p.amount for p in first) - purse.fee(first) - 64
-    value(mint.swap(mint.url, wire.swap_body(first, (*outs, *purse.outputs(worth)))))
+    value(mint.swap(mint.url, bodies.swap_body(first, (*outs, *purse.outputs(worth)))))
     worth = sum(p.amount for p in second) - purse.fee(second) - 64
-    refused = mint.swap(mint.url, wire.swap_body(second, (*outs, *purse.outputs(worth))))
+    refused = mint.swap(mint.url, bodies.swap_body(second, (*outs, *purse.outputs(worth))))
     assert refused == Refused(11003, "outputs already signed", False)
     melt = Melt(mint, purse, 100, blanks=2)
     mint.lightning.script("*", "PENDING")
     value(melt.send())
     other = purse.quote(mint.lightning.invoice(50))
-    body = wire.melt_body(other.id, purse.exact(60), melt.blanks)
+    body = bodies.melt_body(other.id, purse.exact(60), melt.blanks)
     assert mint.melt(mint.url, body) == Refused(11004, "outputs are pending", False)
 
 
 def test_bodies_that_are_nonsense(mint: SimulatedMint, purse: Purse) -> None:
-    good = wire.swap_body(purse.proofs[:1], purse.outputs(1)).reveal()
+    good = bodies.swap_body(purse.proofs[:1], purse.outputs(1)).reveal()
     for text in (
         "",
         "[]",
@@ -318,13 +319,13 @@ def test_bodies_that_are_nonsense(mint: SimulatedMint, purse: Purse) -> None:
         assert answer == Refused(None, "body: invalid request", False)
     for text in (good.replace('"amount":', '"amount":3,"y":'), good.replace('"amount":', '"amount":-4,"y":')):
         assert isinstance(mint.swap(mint.url, Secret(text)), Refused)
-    assert isinstance(mint.swap(mint.url, wire.swap_body([], purse.outputs(1))), Refused)
-    assert isinstance(mint.swap(mint.url, wire.swap_body(purse.proofs[:1], [])), Refused)
+    assert isinstance(mint.swap(mint.url, bodies.swap_body([], purse.outputs(1))), Refused)
+    assert isinstance(mint.swap(mint.url, bodies.swap_body(purse.proofs[:1], [])), Refused)
     other = outputs.random_outputs("00" * 8, (1,))
-    mixed = mint.swap(mint.url, wire.swap_body(purse.proofs[:1], (*purse.outputs(1), *other)))
+    mixed = mint.swap(mint.url, bodies.swap_body(purse.proofs[:1], (*purse.outputs(1), *other)))
     assert isinstance(mixed, Refused)
     quote = purse.quote(mint.lightning.invoice(5))
-    assert isinstance(mint.melt(mint.url, wire.melt_body(quote.id, [])), Refused)
+    assert isinstance(mint.melt(mint.url, bodies.melt_body(quote.id, [])), Refused)
 
 
 def test_too_many_at_once(mint: SimulatedMint, purse: Purse) -> None:
@@ -406,7 +407,7 @@ def test_nut08_sums(amount: int, extra: int, fee: int, blanks: int) -> None:
         inputs = purse.exact(price(quote) + extra)
         mint.lightning.script("*", "PAID", fee=min(fee, known(quote.fee_reserve)))
         outs = purse.blanks(blanks)
-        paid = value(mint.melt(mint.url, wire.melt_body(quote.id, inputs, outs)))
+        paid = value(mint.melt(mint.url, bodies.melt_body(quote.id, inputs, outs)))
         owed = sum(p.amount for p in inputs) - amount - purse.fee(inputs) - min(fee, known(quote.fee_reserve))
         change = [proof.amount for proof in purse.open(outs, paid)]
         assert change == sorted(change, reverse=True)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from nutstate.engine.cashu import outputs, wire
+from nutstate.engine.cashu.coins import outputs
 from nutstate.engine.cashu.port import Ambiguous, Refused, Unreachable, is_value
+from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.simulated.faults import (
     ANSWER_LOST,
     CHANGE_BAD_DLEQ,
@@ -87,11 +88,11 @@ def test_every_endpoint_can_be_lost(mint: SimulatedMint, melt: Melt, endpoint: s
         "melt_quote_state": lambda: mint.melt_quote_state(url, melt.quote.id),
         "melt": melt.send,
         "check_states": lambda: mint.check_states(url, []),
-        "swap": lambda: mint.swap(url, wire.swap_body([], [])),
+        "swap": lambda: mint.swap(url, bodies.swap_body([], [])),
         "restore": lambda: mint.restore(url, []),
         "mint_quote": lambda: mint.mint_quote(url, 5, "sat"),
         "mint_quote_state": lambda: mint.mint_quote_state(url, "nope"),
-        "mint": lambda: mint.mint(url, wire.mint_body("nope", ())),
+        "mint": lambda: mint.mint(url, bodies.mint_body("nope", ())),
     }
     assert isinstance(calls[endpoint](), Unreachable)
     assert isinstance(calls[endpoint](), Ambiguous)
@@ -112,7 +113,7 @@ def test_a_late_melt_loses_against_the_fence(mint: SimulatedMint, melt: Melt) ->
     mint.faults.next("melt", LATE)
     melt.send()
     worth = sum(proof.amount for proof in melt.inputs) - melt.purse.fee(melt.inputs)
-    value(mint.swap(mint.url, wire.swap_body(melt.inputs, melt.purse.outputs(worth))))
+    value(mint.swap(mint.url, bodies.swap_body(melt.inputs, melt.purse.outputs(worth))))
     assert mint.deliver_late() == 1
     assert melt.state().state == "UNPAID"
     assert mint.lightning.attempts(melt.payment_hash) == 0
@@ -123,10 +124,10 @@ def test_late_swaps_and_issues_and_reordering(mint: SimulatedMint, melt: Melt) -
     issued = melt.purse.outputs(8)
     mint.faults.next("mint", LATE)
     mint.faults.next("swap", LATE)
-    assert isinstance(mint.mint(mint.url, wire.mint_body(quote.id, issued)), Ambiguous)
+    assert isinstance(mint.mint(mint.url, bodies.mint_body(quote.id, issued)), Ambiguous)
     worth = sum(proof.amount for proof in melt.inputs) - melt.purse.fee(melt.inputs)
     swapped = melt.purse.outputs(worth)
-    assert isinstance(mint.swap(mint.url, wire.swap_body(melt.inputs, swapped)), Ambiguous)
+    assert isinstance(mint.swap(mint.url, bodies.swap_body(melt.inputs, swapped)), Ambiguous)
     # the melt was sent last and arrives first
     assert value(melt.send()).state == "PAID"
     assert mint.deliver_late() == 2
@@ -231,7 +232,7 @@ def test_change_signed_with_a_rotated_keyset(mint: SimulatedMint, melt: Melt) ->
     assert sum(proof.amount for proof in change) == 5
     melt.purse.proofs = list(change)
     worth = 5 - melt.purse.fee(change)
-    value(mint.swap(mint.url, wire.swap_body(change, melt.purse.outputs(worth))))
+    value(mint.swap(mint.url, bodies.swap_body(change, melt.purse.outputs(worth))))
 
 
 def test_faults_that_happen_together(mint: SimulatedMint, melt: Melt) -> None:

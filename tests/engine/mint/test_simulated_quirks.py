@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from nutstate.engine.cashu import outputs, wire
 from nutstate.engine.cashu.bolt11 import decode_invoice
-from nutstate.engine.cashu.keyset_ids import keys_belong
+from nutstate.engine.cashu.coins import outputs
+from nutstate.engine.cashu.coins.keyset_ids import keys_belong
 from nutstate.engine.cashu.port import UNKNOWN, Keyset, KeysetInfo, Refused
+from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.simulated.faults import (
     CHANGE_GONE,
     KEYS_DO_NOT_FIT,
@@ -58,21 +59,21 @@ def purse(mint: SimulatedMint) -> Purse:
 def fresh_swap(purse: Purse) -> Secret:
     proofs = purse.take(500)
     worth = sum(proof.amount for proof in proofs) - purse.fee(proofs)
-    return wire.swap_body(proofs, purse.outputs(worth))
+    return bodies.swap_body(proofs, purse.outputs(worth))
 
 
 def test_outputs_stored_but_never_signed_stay_so(mint: SimulatedMint, purse: Purse) -> None:
     quote = value(mint.mint_quote(mint.url, 100, "sat"))
     purse.await_paid(quote.id)
     outs = purse.outputs(100)
-    body = wire.mint_body(quote.id, outs)
+    body = bodies.mint_body(quote.id, outs)
     mint.faults.next("mint", OUTPUTS_STUCK)
     assert mint.mint(mint.url, body) == Refused(0, "could not sign the outputs", False)
     assert value(mint.mint_quote_state(mint.url, quote.id)).state == "PAID"
     assert mint.mint(mint.url, body) == Refused(11004, "outputs are pending", False)
     assert value(mint.restore(mint.url, outputs.blinded(outs))).is_empty
     fresh = purse.outputs(100)
-    signatures = value(mint.mint(mint.url, wire.mint_body(quote.id, fresh)))
+    signatures = value(mint.mint(mint.url, bodies.mint_body(quote.id, fresh)))
     assert sum(proof.amount for proof in outputs.unblind_exact(fresh, signatures, purse.keys_for)) == 100
 
 
@@ -87,7 +88,7 @@ def test_a_swap_whose_outputs_were_not_signed_spends_nothing(mint: SimulatedMint
 def test_too_many_inputs(mint: SimulatedMint, purse: Purse, code: int | None) -> None:
     mint.behave(inputs_max=1, inputs_code=code)
     purse.fund(3)
-    body = wire.swap_body(purse.proofs[-2:], purse.outputs(2))
+    body = bodies.swap_body(purse.proofs[-2:], purse.outputs(2))
     told = mint.swap(mint.url, body)
     assert isinstance(told, Refused) and (told.code, told.definitive) == (code, code is not None)
 
@@ -119,7 +120,7 @@ def test_a_keyset_after_its_final_expiry(mint: SimulatedMint, clock: Clock) -> N
     assert keys_belong(keyset_id, keys, "sat", 0, NOW_S + HOUR_S)
     purse = Purse(mint, mint.url)
     purse.fund(64)
-    body = wire.swap_body(purse.proofs, purse.outputs(64))
+    body = bodies.swap_body(purse.proofs, purse.outputs(64))
     clock.now_s += HOUR_S
     assert mint.swap(mint.url, body) == Refused(12001, "keyset has expired", True)
 
@@ -132,15 +133,17 @@ def test_a_keyset_with_amounts_of_its_own(mint: SimulatedMint) -> None:
     quote = value(mint.mint_quote(mint.url, 67, "sat"))
     value(mint.mint_quote_state(mint.url, quote.id))
     powers = outputs.random_outputs(keyset_id, money.denominations(67))
-    refused = mint.mint(mint.url, wire.mint_body(quote.id, powers))
+    refused = mint.mint(mint.url, bodies.mint_body(quote.id, powers))
     assert refused == Refused(0, "no key for this amount", False)
     outs = outputs.random_outputs(keyset_id, money.denominations(67, keys))
     proofs = outputs.unblind_exact(
-        outs, value(mint.mint(mint.url, wire.mint_body(quote.id, outs))), lambda _: mint_keys(mint, keyset_id)
+        outs,
+        value(mint.mint(mint.url, bodies.mint_body(quote.id, outs))),
+        lambda _: mint_keys(mint, keyset_id),
     )
     melt = value(mint.melt_quote(mint.url, mint.lightning.invoice(40), "sat"))
     blanks = outputs.blank_outputs(keyset_id, 10)
-    paid = value(mint.melt(mint.url, wire.melt_body(melt.id, proofs, blanks)))
+    paid = value(mint.melt(mint.url, bodies.melt_body(melt.id, proofs, blanks)))
     assert {known(signature).amount for signature in paid.change} <= {1, 5, 10, 50}
     assert sum(known(signature).amount for signature in paid.change) == 67 - 40 - 1
 
@@ -173,7 +176,7 @@ def test_expiry_late_payment_and_late_issue(mint: SimulatedMint, clock: Clock, p
     clock.now_s += HOUR_S
     mint.pay_mint_quote(quote.id)
     assert value(mint.mint_quote_state(mint.url, quote.id)).state == "PAID"
-    assert value(mint.mint(mint.url, wire.mint_body(quote.id, purse.outputs(8))))
+    assert value(mint.mint(mint.url, bodies.mint_body(quote.id, purse.outputs(8))))
     assert value(mint.melt_quote(mint.url, mint.lightning.invoice(1), "sat")).expires_at is None
 
 
@@ -204,7 +207,7 @@ def test_hiccups_and_change_that_is_gone(mint: SimulatedMint, purse: Purse) -> N
     assert mint.info(mint.url) == Refused(0, "database is locked", False)
     quote = purse.quote(mint.lightning.invoice(10))
     blanks = purse.blanks(3)
-    body = wire.melt_body(quote.id, purse.exact(price(quote) + 2), blanks)
+    body = bodies.melt_body(quote.id, purse.exact(price(quote) + 2), blanks)
     mint.faults.next("melt", TOO_LARGE)
     assert mint.melt(mint.url, body) == Refused(None, "HTTP 413", False)
     mint.faults.next("melt", CHANGE_GONE)

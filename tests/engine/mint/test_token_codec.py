@@ -12,7 +12,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nutstate.engine.cashu.token_codec import (
+from nutstate.engine.cashu.coins.token_codec import (
     DecodedToken,
     InvalidToken,
     decode_token,

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nutstate.engine.cashu import cbor, token_codec
-from nutstate.engine.cashu.cbor import NotCbor, Reader
-from nutstate.engine.cashu.token_codec import (
+from nutstate.engine.cashu.coins import cbor, token_codec
+from nutstate.engine.cashu.coins.cbor import NotCbor, Reader
+from nutstate.engine.cashu.coins.token_codec import (
     PROOFS_MAX,
     DecodedToken,
     InvalidToken,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from coincurve import PublicKey
 
-from nutstate.engine.cashu import crypto, nut13, token_codec
-from nutstate.engine.cashu import keyset_ids as keysets
-from nutstate.engine.cashu.wire import Malformed, read_keys
+from nutstate.engine.cashu.coins import crypto, nut13, token_codec
+from nutstate.engine.cashu.coins import keyset_ids as keysets
+from nutstate.engine.cashu.wire.bodies import Malformed, read_keys
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "vectors"
 

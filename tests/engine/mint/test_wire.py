@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from nutstate.engine.cashu import keyset_ids as keysets
-from nutstate.engine.cashu import wire
-from nutstate.engine.cashu.fields import Notes
+from nutstate.engine.cashu.coins import keyset_ids as keysets
 from nutstate.engine.cashu.port import UNKNOWN, BlindedMessage, KeysetInfo, MeltQuote, MintInfo, ProofState
-from nutstate.engine.cashu.wire import Malformed
+from nutstate.engine.cashu.wire import bodies
+from nutstate.engine.cashu.wire.bodies import Malformed
+from nutstate.engine.cashu.wire.fields import Notes
 from nutstate.storage.records import Dleq, Output, Proof
 from nutstate.storage.secret import Secret
 from tests.support.cases import every
@@ -29,15 +29,15 @@ WRONG_INTEGERS: list[object] = [None, -1, 1.0, True, "1", 2**53, 2**64, [], {}]
 def test_bodies_are_canonical_and_hold_nothing_else() -> None:
     inputs = f'[{{"C":"{G}","amount":4,"id":"{ID}","secret":"s\\u00e9"}}]'
     outputs = f'[{{"B_":"{H}","amount":4,"id":"{ID}"}}]'
-    assert wire.swap_body([PROOF], [OUTPUT]).reveal() == f'{{"inputs":{inputs},"outputs":{outputs}}}'
-    assert wire.mint_body("q", [OUTPUT]).reveal() == f'{{"outputs":{outputs},"quote":"q"}}'
-    body = wire.melt_body("q", [PROOF], [OUTPUT]).reveal()
+    assert bodies.swap_body([PROOF], [OUTPUT]).reveal() == f'{{"inputs":{inputs},"outputs":{outputs}}}'
+    assert bodies.mint_body("q", [OUTPUT]).reveal() == f'{{"outputs":{outputs},"quote":"q"}}'
+    body = bodies.melt_body("q", [PROOF], [OUTPUT]).reveal()
     assert body == f'{{"inputs":{inputs},"outputs":{outputs},"quote":"q"}}'
-    assert wire.melt_body("q", [PROOF]).reveal() == f'{{"inputs":{inputs},"quote":"q"}}'
+    assert bodies.melt_body("q", [PROOF]).reveal() == f'{{"inputs":{inputs},"quote":"q"}}'
 
 
 def test_a_witness_is_sent_and_a_blinding_factor_never() -> None:
-    body = json.loads(wire.swap_body([evolve(PROOF, witness=Secret("w"))], []).reveal())
+    body = json.loads(bodies.swap_body([evolve(PROOF, witness=Secret("w"))], []).reveal())
     assert body["inputs"] == [{"C": G, "amount": 4, "id": ID, "secret": "s\u00e9", "witness": "w"}]
 
 
@@ -57,32 +57,32 @@ def signature(**changes: Any) -> dict[str, Any]:
 
 
 def read_state(**changes: Any) -> MeltQuote:
-    return wire.read_melt_state(melt_quote(**changes), "q")
+    return bodies.read_melt_state(melt_quote(**changes), "q")
 
 
 def test_melt_quotes_of_all_ages() -> None:
     """R185: what is missing or null is None, and says so."""
-    quote = wire.read_melt_quote(melt_quote())
+    quote = bodies.read_melt_quote(melt_quote())
     assert (quote.id, quote.amount, quote.fee_reserve, quote.state) == ("q", 1, 0, "UNPAID")
     assert (quote.expires_at, quote.unit, quote.request, quote.preimage) == (5000, "sat", None, None)
     bare = {k: v for k, v in melt_quote().items() if k not in ("expiry", "unit")}
-    old = wire.read_melt_quote(bare | {"paid": False, "change": None})
+    old = bodies.read_melt_quote(bare | {"paid": False, "change": None})
     assert (old.expires_at, old.unit, old.change, old.notes) == (None, None, (), ())
-    full = wire.read_melt_quote(
+    full = bodies.read_melt_quote(
         melt_quote(request="ln", payment_preimage="AB" * 32, change=[signature()], method="bolt11", extra=[1])
     )
     assert (full.request, full.preimage, len(full.change)) == (Secret("ln"), Secret("ab" * 32), 1)
-    assert wire.read_melt_quote(melt_quote(payment_preimage="")).preimage is None
+    assert bodies.read_melt_quote(melt_quote(payment_preimage="")).preimage is None
     assert full.notes == ()
 
 
 @pytest.mark.parametrize("expiry", [0, None, 2**43 + 1, 2**63, 10**30], ids=repr)
 def test_an_expiry_that_names_none(expiry: object) -> None:
     """R188: 0, null and what is beyond any date are no expiry, and no note."""
-    quotes = wire.read_melt_quote(melt_quote(expiry=expiry)), read_state(expiry=expiry)
-    mint = wire.read_mint_quote({"quote": "q", "request": "ln", "state": "UNPAID", "expiry": expiry})
+    quotes = bodies.read_melt_quote(melt_quote(expiry=expiry)), read_state(expiry=expiry)
+    mint = bodies.read_mint_quote({"quote": "q", "request": "ln", "state": "UNPAID", "expiry": expiry})
     assert {(q.expires_at, q.notes) for q in (*quotes, mint)} == {(None, ())}
-    assert wire.read_mint_state({"state": "PAID"}, "q").expires_at is None, "missing is the same"
+    assert bodies.read_mint_state({"state": "PAID"}, "q").expires_at is None, "missing is the same"
     assert read_state(expiry=2**43).expires_at == 2**43 * 1000 < 2**53
 
 
@@ -91,7 +91,7 @@ def test_an_expiry_that_names_none(expiry: object) -> None:
 def test_amounts_are_integers_that_can_be_stored(name: str, value: object) -> None:
     """R185, R195: a quote that is asked for needs them; beside a state they are set aside."""
     with pytest.raises(Malformed, match=name):
-        wire.read_melt_quote(melt_quote(**{name: value}))
+        bodies.read_melt_quote(melt_quote(**{name: value}))
     read = read_state(state="PAID", **{name: value})
     assert (read.state, getattr(read, name)) == ("PAID", None)
     assert read.notes == (() if value is None else (f"{name} cannot be read",))
@@ -137,7 +137,7 @@ def test_nothing_hides_the_state(changes: dict[str, Any], state: str) -> None:
 def test_nothing_hides_the_state_of_funding(changes: dict[str, Any], state: str) -> None:
     """R185: the same of mint quotes."""
     body = {"quote": "q", "request": "ln", "state": state, "amount": 5, "unit": "sat", "expiry": 9}
-    read = wire.read_mint_state(body | changes, "q")
+    read = bodies.read_mint_state(body | changes, "q")
     assert (read.state, read.notes) == (state, (f"{next(iter(changes))} cannot be read",))
 
 
@@ -174,7 +174,7 @@ def test_an_unreadable_dleq_hides_no_signature(dleq: object) -> None:
     read = read_state(state="PAID", change=[signature(dleq=dleq), signature()])
     assert [s is not None and s.dleq is None for s in read.change] == [True, False]
     assert read.notes == ("the DLEQ proof of change 0 cannot be read",)
-    signatures = wire.read_signatures({"signatures": [signature(dleq=dleq)]})
+    signatures = bodies.read_signatures({"signatures": [signature(dleq=dleq)]})
     assert signatures[0].dleq is None and signatures.notes == (
         "the DLEQ proof of signature 0 cannot be read",
     )
@@ -198,9 +198,9 @@ def test_unknown_states_are_an_answer(said: str) -> None:
     read = read_state(state=said)
     assert read.state == UNKNOWN and read.said is not None and read.said in said
     if said != "ISSUED":
-        mint = wire.read_mint_state({"state": said}, "q")
+        mint = bodies.read_mint_state({"state": said}, "q")
         assert mint.state == UNKNOWN and mint.said is not None and mint.said in said
-    assert wire.read_mint_state({"state": "PENDING"}, "q").said == "PENDING"
+    assert bodies.read_mint_state({"state": "PENDING"}, "q").said == "PENDING"
 
 
 def test_a_word_is_cleaned_and_cut() -> None:
@@ -217,19 +217,19 @@ def test_an_answer_that_says_nothing_of_the_state_is_none(state: object) -> None
     with pytest.raises(Malformed, match="state"):
         read_state(state=state)
     with pytest.raises(Malformed, match="state"):
-        wire.read_mint_state({"quote": "q", "request": "ln", "state": state}, "q")
-    assert wire.read_melt_quote(melt_quote(state=state)).state == "UNPAID"
-    assert wire.read_mint_quote({"quote": "q", "request": "ln", "state": state}).state == "UNPAID"
+        bodies.read_mint_state({"quote": "q", "request": "ln", "state": state}, "q")
+    assert bodies.read_melt_quote(melt_quote(state=state)).state == "UNPAID"
+    assert bodies.read_mint_quote({"quote": "q", "request": "ln", "state": state}).state == "UNPAID"
 
 
 @pytest.mark.parametrize("paid", [True, False])
 def test_quotes_from_before_there_were_states(paid: bool) -> None:
     """R187: they say ``paid``."""
     bare = {k: v for k, v in melt_quote(paid=paid).items() if k != "state"}
-    assert wire.read_melt_state(bare, "q").state == ("PAID" if paid else "UNPAID")
-    assert wire.read_mint_state({"paid": paid}, "q").state == ("PAID" if paid else "UNPAID")
+    assert bodies.read_melt_state(bare, "q").state == ("PAID" if paid else "UNPAID")
+    assert bodies.read_mint_state({"paid": paid}, "q").state == ("PAID" if paid else "UNPAID")
     with pytest.raises(Malformed, match="state"):
-        wire.read_mint_state({"paid": "yes"}, "q")
+        bodies.read_mint_state({"paid": "yes"}, "q")
     assert read_state(state="PENDING", paid=paid).state == "PENDING", "a state that is named is the state"
 
 
@@ -240,35 +240,35 @@ def test_quotes_from_before_there_were_states(paid: bool) -> None:
 def test_quotes_that_count(paid: int, issued: int, state: str) -> None:
     """R187: NUT-04 tells what was paid and what was issued; a part of it is neither."""
     body = {"quote": "q", "request": "ln", "amount": 5, "amount_paid": paid, "amount_issued": issued}
-    assert wire.read_mint_state(body, "q").state == state
-    assert wire.read_mint_state(body | {"state": "UNPAID"}, "q").state == "UNPAID"
+    assert bodies.read_mint_state(body, "q").state == state
+    assert bodies.read_mint_state(body | {"state": "UNPAID"}, "q").state == "UNPAID"
     if paid != 3:
         unnamed = {k: v for k, v in body.items() if k != "amount"}
-        assert wire.read_mint_state(unnamed, "q").state == state
+        assert bodies.read_mint_state(unnamed, "q").state == state
 
 
 @pytest.mark.parametrize("quote_id", ["", None, 7, "q" * 257, "q\n", "\ud800"], ids=repr)
 def test_a_quote_that_is_asked_for_has_a_name(quote_id: object) -> None:
     """R194, R195: without one it could neither be asked about nor stored."""
     with pytest.raises(Malformed, match="quote"):
-        wire.read_melt_quote(melt_quote(quote=quote_id))
+        bodies.read_melt_quote(melt_quote(quote=quote_id))
     with pytest.raises(Malformed, match="quote"):
-        wire.read_mint_quote({"quote": quote_id, "request": "ln", "state": "UNPAID"})
+        bodies.read_mint_quote({"quote": quote_id, "request": "ln", "state": "UNPAID"})
 
 
 @pytest.mark.parametrize("data", [None, [], "x", 7, {}])
 def test_other_things_are_not_answers(data: object) -> None:
     for read in (
-        wire.read_keysets,
-        wire.read_melt_quote,
-        wire.read_mint_quote,
-        wire.read_signatures,
-        lambda d: wire.read_melt_state(d, "q"),
-        lambda d: wire.read_mint_state(d, "q"),
-        lambda d: wire.read_signature(d, Notes(), "it"),
-        lambda d: wire.read_states(d, []),
-        lambda d: wire.read_restored(d, []),
-        lambda d: wire.read_keys(d, ID),
+        bodies.read_keysets,
+        bodies.read_melt_quote,
+        bodies.read_mint_quote,
+        bodies.read_signatures,
+        lambda d: bodies.read_melt_state(d, "q"),
+        lambda d: bodies.read_mint_state(d, "q"),
+        lambda d: bodies.read_signature(d, Notes(), "it"),
+        lambda d: bodies.read_states(d, []),
+        lambda d: bodies.read_restored(d, []),
+        lambda d: bodies.read_keys(d, ID),
     ):
         with pytest.raises(Malformed):
             read(data)
@@ -277,33 +277,33 @@ def test_other_things_are_not_answers(data: object) -> None:
 def test_an_answer_about_another_quote_is_malformed() -> None:
     """R194: one that names no quote is about the one that was asked for, another one is not ours."""
     assert read_state().id == "q"
-    assert wire.read_melt_state({"state": "PAID"}, "q").id == "q"
-    assert wire.read_melt_state({"state": "PAID"}).id == "", "to a posted melt: the caller knows which"
-    assert wire.read_melt_state(melt_quote()).id == "q"
-    assert wire.read_mint_state({"state": "PAID"}, "q").id == "q"
+    assert bodies.read_melt_state({"state": "PAID"}, "q").id == "q"
+    assert bodies.read_melt_state({"state": "PAID"}).id == "", "to a posted melt: the caller knows which"
+    assert bodies.read_melt_state(melt_quote()).id == "q"
+    assert bodies.read_mint_state({"state": "PAID"}, "q").id == "q"
     with pytest.raises(Malformed, match="quote"):
-        wire.read_melt_state(melt_quote(), "r")
+        bodies.read_melt_state(melt_quote(), "r")
     with pytest.raises(Malformed, match="quote"):
-        wire.read_mint_state({"quote": "q", "request": "ln", "state": "PAID"}, "r")
+        bodies.read_mint_state({"quote": "q", "request": "ln", "state": "PAID"}, "r")
 
 
 def test_mint_quotes_of_all_ages() -> None:
     """R185: the invoice is needed once, then only the state."""
     body = {"quote": "q", "request": "ln", "state": "PAID"}
-    old = wire.read_mint_quote(body)
+    old = bodies.read_mint_quote(body)
     assert (old.amount, old.unit, old.expires_at) == (None, None, None)
-    new = wire.read_mint_quote(body | {"amount": 5, "unit": "sat", "expiry": 9, "pubkey": None})
+    new = bodies.read_mint_quote(body | {"amount": 5, "unit": "sat", "expiry": 9, "pubkey": None})
     assert (new.amount, new.unit, new.expires_at) == (5, "sat", 9000)
     for amount in (-5, "5"):
-        assert wire.read_mint_quote(body | {"amount": amount}).notes == ("amount cannot be read",)
+        assert bodies.read_mint_quote(body | {"amount": amount}).notes == ("amount cannot be read",)
     with pytest.raises(Malformed, match="request"):
-        wire.read_mint_quote(body | {"request": None})
-    assert wire.read_mint_state(body | {"request": None}, "q").request is None
+        bodies.read_mint_quote(body | {"request": None})
+    assert bodies.read_mint_state(body | {"request": None}, "q").request is None
 
 
 def test_keysets() -> None:
     body = {"id": ID, "unit": "sat", "active": True}
-    read = wire.read_keysets(
+    read = bodies.read_keysets(
         {"keysets": [body, body | {"id": OTHER, "input_fee_ppk": 7, "final_expiry": 9, "active": False}]}
     )
     assert tuple(read) == (KeysetInfo(ID, "sat", True), KeysetInfo(OTHER, "sat", False, 7, 9000))
@@ -332,7 +332,7 @@ def test_one_odd_keyset_hides_no_other(odd: dict[str, Any]) -> None:
     body = {"id": ID, "unit": "sat", "active": True}
     entries: list[Any] = [body | odd, 7, None, []]
     for entry in entries:
-        read = wire.read_keysets({"keysets": [entry, body]})
+        read = bodies.read_keysets({"keysets": [entry, body]})
         assert tuple(read) == (KeysetInfo(ID, "sat", True),)
         assert len(read.notes) == 1 and read.notes[0].startswith("keyset 0 left out: ")
 
@@ -341,10 +341,10 @@ def test_keysets_of_other_kinds_and_twice() -> None:
     """R192: another kind is listed, and no outputs are made on it. Of an id the first entry counts."""
     body = {"id": ID, "unit": "sat", "active": True}
     others = [body | {"id": "02" + "ab" * 32}, body | {"id": "I2yN+iRYfkzT"}]
-    read = wire.read_keysets({"keysets": [body, *others, body | {"input_fee_ppk": 5}]})
+    read = bodies.read_keysets({"keysets": [body, *others, body | {"input_fee_ppk": 5}]})
     assert [info.id for info in read] == [ID, *(other["id"] for other in others)]
     assert read.notes == ("keyset 3 left out: listed twice",)
-    late = wire.read_keysets({"keysets": [body | {"final_expiry": "never"}]})
+    late = bodies.read_keysets({"keysets": [body | {"final_expiry": "never"}]})
     assert late[0].final_expiry is None and late.notes == ("final_expiry cannot be read",)
 
 
@@ -353,11 +353,11 @@ def test_keys_must_belong_to_their_id() -> None:
     text_keys = {"1": G, "2": H}
     v1 = keysets.keyset_id_v1(keys)
     v2 = keysets.keyset_id_v2(keys, "sat", 7, 9)
-    assert wire.read_keys({"keysets": [{"id": v1, "unit": "sat", "keys": text_keys}]}, v1).keys == keys
+    assert bodies.read_keys({"keysets": [{"id": v1, "unit": "sat", "keys": text_keys}]}, v1).keys == keys
     body = {"id": v2, "unit": "sat", "keys": text_keys, "input_fee_ppk": 7, "final_expiry": 9}
-    assert wire.read_keys({"keysets": [body]}, v2).keys == keys
+    assert bodies.read_keys({"keysets": [body]}, v2).keys == keys
     without_fee = {k: v for k, v in body.items() if k != "input_fee_ppk"}
-    assert wire.read_keys({"keysets": [without_fee]}, v2).keys == keys
+    assert bodies.read_keys({"keysets": [without_fee]}, v2).keys == keys
     for wrong in (
         body | {"input_fee_ppk": 8},
         body | {"unit": "usd"},
@@ -371,19 +371,19 @@ def test_keys_must_belong_to_their_id() -> None:
         body | {"keys": []},
     ):
         with pytest.raises(Malformed):
-            wire.read_keys({"keysets": [wrong]}, v2)
+            bodies.read_keys({"keysets": [wrong]}, v2)
     odd: list[Any] = [7, None, {"id": "x"}, body | {"id": v1}]
-    assert wire.read_keys({"keysets": [*odd, body]}, v2).keys == keys
+    assert bodies.read_keys({"keysets": [*odd, body]}, v2).keys == keys
     for entries in ([], [body, body], [body | {"id": v1}]):
         with pytest.raises(Malformed):
-            wire.read_keys({"keysets": entries}, v2)
+            bodies.read_keys({"keysets": entries}, v2)
 
 
 def test_states_answer_what_was_asked() -> None:
     one, two = {"Y": G, "state": "SPENT"}, {"Y": H, "state": "PENDING", "witness": None}
     expected = (ProofState(G, "SPENT"), ProofState(H, "PENDING"))
-    assert wire.read_states({"states": [two, one]}, [G, H]) == expected
-    assert wire.read_states({"states": [two, one]}, [G.upper().replace("X", "x"), H]) == expected
+    assert bodies.read_states({"states": [two, one]}, [G, H]) == expected
+    assert bodies.read_states({"states": [two, one]}, [G.upper().replace("X", "x"), H]) == expected
     for states, asked in (
         ([one], [G, H]),
         ([one, two], [G]),
@@ -392,14 +392,14 @@ def test_states_answer_what_was_asked() -> None:
         ([one, None], [G]),
     ):
         with pytest.raises(Malformed):
-            wire.read_states({"states": states}, asked)
+            bodies.read_states({"states": states}, asked)
 
 
 @pytest.mark.parametrize("said", ["GONE", "unspent", "UNSPENT ", None, "", 7, "\ud800"], ids=repr)
 def test_an_unknown_word_about_a_proof(said: object) -> None:
     """R193: nothing is built on it: it is neither UNSPENT nor SPENT."""
     states = [{"Y": G, "state": "SPENT"}, {"Y": H, "state": said}]
-    read = wire.read_states({"states": states}, [G, H])
+    read = bodies.read_states({"states": states}, [G, H])
     assert tuple(read) == (ProofState(G, "SPENT"), ProofState(H, "PENDING")) and read.notes
 
 
@@ -407,12 +407,12 @@ def test_restored_pairs_correspond() -> None:
     """R191: an entry that cannot be read hides no other, and never looks like "nothing signed"."""
     asked = [BlindedMessage(ID, 0, G), BlindedMessage(ID, 0, H)]
     one, two = ({"id": ID, "amount": 0, "B_": b} for b in (G, H))
-    read = wire.read_restored({"outputs": [two], "signatures": [signature()]}, asked)
+    read = bodies.read_restored({"outputs": [two], "signatures": [signature()]}, asked)
     assert [o.B_ for o in read.outputs] == [H] and read.is_readable and not read.is_empty
     for outputs, signatures in (([one], []), ([], [signature()]), ({}, []), ([one], None)):
         with pytest.raises(Malformed):
-            wire.read_restored({"outputs": outputs, "signatures": signatures}, asked)
-    bare = wire.read_restored({"outputs": [{"B_": G}], "signatures": [signature()]}, asked)
+            bodies.read_restored({"outputs": outputs, "signatures": signatures}, asked)
+    bare = bodies.read_restored({"outputs": [{"B_": G}], "signatures": [signature()]}, asked)
     assert bare.outputs == (asked[0],), "only its name is needed"
 
 
@@ -421,11 +421,11 @@ def test_a_restored_output_that_cannot_be_found(odd: object) -> None:
     """R191: it is counted; so nobody concludes that nothing is signed."""
     asked = [BlindedMessage(ID, 0, G)]
     one = {"id": ID, "amount": 0, "B_": G}
-    alone = wire.read_restored({"outputs": [odd], "signatures": [signature()]}, asked)
+    alone = bodies.read_restored({"outputs": [odd], "signatures": [signature()]}, asked)
     assert (alone.outputs, alone.unreadable) == ((), 1) and not alone.is_empty and not alone.is_readable
-    both = wire.read_restored({"outputs": [odd, one], "signatures": [signature()] * 2}, asked)
+    both = bodies.read_restored({"outputs": [odd, one], "signatures": [signature()] * 2}, asked)
     assert (both.outputs, both.unreadable) == ((asked[0],), 1)
-    twice = wire.read_restored({"outputs": [one, one], "signatures": [signature()] * 2}, asked)
+    twice = bodies.read_restored({"outputs": [one, one], "signatures": [signature()] * 2}, asked)
     assert (twice.outputs, twice.unreadable) == ((asked[0],), 1)
 
 
@@ -434,23 +434,23 @@ def test_a_restored_signature_that_cannot_be_read(bad: object) -> None:
     """R191: signed, but unreadable."""
     asked = [BlindedMessage(ID, 0, G), BlindedMessage(ID, 0, H)]
     pairs = [{"B_": G}, {"B_": H}]
-    read = wire.read_restored({"outputs": pairs, "signatures": [bad, signature()]}, asked)
+    read = bodies.read_restored({"outputs": pairs, "signatures": [bad, signature()]}, asked)
     assert [s is None for s in read.signatures] == [True, False]
     assert not read.is_readable and not read.is_empty and read.unreadable == 0
 
 
 def test_info_of_a_terse_mint() -> None:
-    info = wire.read_info({})
+    info = bodies.read_info({})
     assert (info.name, info.version) == ("", "")
     assert not info.supports(4)
-    bodies: list[dict[str, object]] = [{"name": 7}, {"version": {}}, {"name": "\ud800", "version": "\x00"}]
-    for body in bodies:
-        odd = wire.read_info({**body, "nuts": {"7": {"supported": True}}})
+    answers: list[dict[str, object]] = [{"name": 7}, {"version": {}}, {"name": "\ud800", "version": "\x00"}]
+    for body in answers:
+        odd = bodies.read_info({**body, "nuts": {"7": {"supported": True}}})
         assert odd.supports(7) and f"{odd.name}{odd.version}".encode().decode().isprintable()
     with pytest.raises(Malformed, match="nuts"):
-        wire.read_info({"nuts": []})
+        bodies.read_info({"nuts": []})
     with pytest.raises(Malformed):
-        wire.read_info(None)
+        bodies.read_info(None)
 
 
 def test_what_supporting_means() -> None:
@@ -476,12 +476,12 @@ def test_what_supporting_means() -> None:
 )
 def test_bodies_that_are_not_json(raw: bytes) -> None:
     with pytest.raises(Malformed):
-        wire.load_json(raw)
+        bodies.load_json(raw)
 
 
 def test_errors_and_notes_name_the_field_and_not_its_value() -> None:
     with pytest.raises(Malformed) as caught:
-        wire.read_melt_quote(melt_quote(amount=["marker"]))
+        bodies.read_melt_quote(melt_quote(amount=["marker"]))
     assert str(caught.value) == "amount"
     assert "marker" not in str(read_state(payment_preimage=["marker"], change=["marker"]).notes)
     many = read_state(change=[7] * 500)

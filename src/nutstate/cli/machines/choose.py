@@ -4,17 +4,15 @@ the message about an unknown name."""
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from ..._declared import NotDeclared, declared
 from ...machines.registry import latest, names
 from ...machines.spec import Machine
 from ...review.kit import BadMachine, ScriptError, UnknownName, check_names
+from ..kinds import declared_in
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -22,8 +20,8 @@ NAMES_SHOWN_MAX = 12
 
 from_option = click.option(
     "--from", "origin", metavar="MODULE[:NAME]",
-    help="Machines declared elsewhere: every Machine a module holds, or the one (or the tuple) of that name; "
-    "of several versions the newest. The working directory is searched too.  "
+    help="Machines declared elsewhere: all that this Python module holds, or those of that name in it; of "
+    "several versions the newest. The working directory is searched too.  "
     "[default: the machines of this release]",
 )  # fmt: skip
 json_option = click.option(
@@ -55,15 +53,8 @@ def available(origin: str | None) -> tuple[Machine[Any], ...]:
     ``UsageError`` for a module that is not there, cannot be imported, or holds none."""
     if origin is None:
         return tuple(latest(name) for name in names())
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found = declared(origin)
-    except NotDeclared as error:
-        raise click.UsageError(f"--from: {error}") from None
     newest: dict[str, Machine[Any]] = {}
-    for machine in found:
+    for machine in declared_in(origin).machines:
         if machine.name not in newest or machine.version > newest[machine.name].version:
             newest[machine.name] = machine
     return tuple(newest.values())

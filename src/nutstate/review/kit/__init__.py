@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from .cells import Cell, Row, cells, decided, matrix, switched
 from .checks import TooManyGuards, contradictions, differences, endless, unreached
-from .explain import Asked, EdgeSaid, Explanation, Possibility, UnknownName, explain
+from .explain import UnknownName, explain
+from .explanation import Asked, EdgeSaid, Explanation, Possibility
 from .graph import BadMachine, check_names
 from .paths import Paths, TooManySequences, paths
 from .script import Line, ScriptError, Unwritable

@@ -35,7 +35,7 @@ class Cell:
 
 @frozen
 class Row:
-    """What a cell answers under one valuation of its guards."""
+    """The answer of a cell under one valuation of its guards."""
 
     cell: Cell
     valuation: Valuation

@@ -1,4 +1,4 @@
-"""What must hold for any machine, checked exhaustively: each answer is a tuple of sentences or names,
+"""Properties of every machine, checked exhaustively: each answer is a tuple of sentences or names,
 empty when all is well."""
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ Path = tuple[Transition[Any], ...]
 
 @frozen
 class Graph:
-    """What can happen, guards set freely. ``leaving`` holds the edges out of each state in the order of
+    """All possible moves, guards set freely. ``leaving`` holds the edges out of each state in the order of
     the table, without those that an earlier edge of their cell always wins against."""
 
     start: str
@@ -33,7 +33,7 @@ class BadMachine(ValueError):
 
 
 def check_names(spec: Machine[Any]) -> None:
-    """Raises :class:`BadMachine`, so that nobody walks on what is not there."""
+    """Raises :class:`BadMachine` for an undeclared name, so that a walk never leaves the declaration."""
     states, events = {state.name for state in spec.states}, {event.name for event in spec.events}
     if not states:
         raise BadMachine(f"machine {spec.name!r} declares no states")

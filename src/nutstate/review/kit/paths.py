@@ -13,7 +13,7 @@ from .graph import Graph, Path, graph, ways
 
 Cover = Literal["states", "edges", "pairs"] | int
 Target = tuple[str, ...]
-"""What a path covers: ``(state,)``, or the ids of edges that follow one another."""
+"""The target of a path: ``(state,)``, or the ids of edges that follow one another."""
 
 SEQUENCES_MAX = 100_000
 LENGTH_MAX = 32

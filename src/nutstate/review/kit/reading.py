@@ -1,4 +1,4 @@
-"""What a declaration says, read a second time: without ``step``, the library or the machine's own index."""
+"""A second reading of a declaration: without ``step``, the library or the machine's own index."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...machines.spec import Machine, Outcome
 
 @frozen
 class Reading:
-    """What the tables say about one state, event and valuation. ``codes`` are those of a refusal."""
+    """The answer of the tables to one state, event and valuation. ``codes`` are those of a refusal."""
 
     outcome: Outcome
     next_state: str

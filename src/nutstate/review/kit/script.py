@@ -55,7 +55,7 @@ class Line:
 
 
 Step = Line | tuple[str, Mapping[str, bool]] | str
-"""What a script that is no text is made of; a lone string is an event without answers."""
+"""The item of a script that is no text; a lone string is an event without answers."""
 
 
 def read(spec: Machine[Any], script: str | Iterable[Step]) -> tuple[Line, ...]:

@@ -39,7 +39,7 @@ class Played:
 
 @frozen
 class Trace:
-    """What happened, step by step, and the state it ended in."""
+    """The steps of a simulation, and the state at its end."""
 
     machine: str
     version: int

@@ -42,8 +42,8 @@ def lint(
     golden: Iterable[Record] | None = None,
 ) -> tuple[Finding, ...]:
     """Everything the rules find, machine by machine, errors first, then in the order of the rules and of
-    the table. What needs a vocabulary (``effects``, ``actions``, refusal ``codes``) or the record of
-    released tables (``golden``, as tests/fixtures/machines.json) is looked at only when it is given.
+    the table. Rules that need a vocabulary (``effects``, ``actions``, refusal ``codes``) or the record
+    of released tables (``golden``, as tests/fixtures/machines.json) run only when it is given.
     ValueError for a golden record that is none."""
     machines = tuple(specs)
     found: list[Finding] = [*same_machines(machines)]

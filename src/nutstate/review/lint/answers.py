@@ -6,10 +6,10 @@ lease or by a second one, in every state that edges lead to from a state with an
 these is written ahead, only from there, for behind it the others are where the answer arrives. Beyond a
 parked state a late answer is not followed: a person or a later poll has been there since.
 
-*What can be late*: the answer to a written ahead request always, since the request outlives the worker that
-sent it; any other answer, and what the clock says, as soon as one state absorbs it, for then its author has
-met it late. What no state absorbs is told once (L32), not for each cell. Edges, ``absorbs`` and fixed
-refusals count as an answer; guards do not matter.
+*Late answers*: the answer to a written ahead request always, since the request outlives the worker that
+sent it; any other answer, and any event of the clock, as soon as one state absorbs it: then its author
+has met it late. An answer that no state absorbs is told once (L32), not for each cell. Edges, ``absorbs`` and
+fixed refusals count as an answer; guards do not matter.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def answers(spec: Machine[Any]) -> Iterator[Finding]:
 
 
 def _causes(spec: Machine[Any], event: str) -> tuple[str, ...]:
-    """The states with an edge for it; one that does not exist yet asks nobody."""
+    """The states with an edge for it. The pseudo-state has no action, so it asks nothing."""
     kinds = ("live", "parked")
     return tuple(s.name for s in spec.states if s.kind in kinds and (s.name, event) in spec.cells)
 

@@ -59,7 +59,7 @@ def _overlaps(spec: Machine[Any], cell: Cell, cubes: tuple[Cube | None, ...]) ->
 
 
 def _left_out(spec: Machine[Any], cell: Cell, origin: Origin) -> Iterator[Finding]:
-    """L23 and L24. What the state absorbs or always refuses is answered, so nothing is left out."""
+    """L23 and L24. An event that the state absorbs or always refuses is answered, so nothing is left out."""
     state, where = spec.state(cell.state), f"{cell.state} + {cell.event}"
     if cell.event in state.absorbs or any(fixed.event == cell.event for fixed in state.refuses):
         return

@@ -15,15 +15,16 @@ Cube = frozenset[Literal]
 
 
 PRODUCTS_MAX: Final = 2_000
-"""So many conditions of one cell are worked out. A cell nobody could read has more."""
+"""The limit of conditions that are worked out for one cell. A cell with more is unreadable."""
 
 
 class TooMany(ValueError):
-    """A cell leaves out more combinations than anybody could read."""
+    """A cell leaves out more combinations than a person could read."""
 
 
 def cube(edge: Transition[Any]) -> Cube | None:
-    """What an edge asks for. None when it requires and forbids the same guard: it asks for the impossible."""
+    """The conditions of an edge. None when it requires and forbids the same guard: it asks for the
+    impossible."""
     literals = frozenset((guard.name, True) for guard in edge.requires) | frozenset(
         (guard.name, False) for guard in edge.forbids
     )
@@ -57,8 +58,8 @@ def _always(cubes: Sequence[Cube]) -> bool:
 def left_out(cubes: Iterable[Cube], order: Sequence[str]) -> tuple[Cube, ...]:
     """The prime implicants of "none of them holds": every minimal condition under which no cube holds.
 
-    Each cube denied is a clause; the clauses are multiplied out and what a shorter product implies is
-    dropped. That yields all prime implicants (Nelson's theorem) without listing 2**n valuations.
+    Each cube denied is a clause; the clauses are multiplied out, and a product that a shorter one implies
+    is dropped. This yields all prime implicants (Nelson's theorem) without listing 2**n valuations.
     Shortest first, then by the guards' ``order``. TooMany beyond ``PRODUCTS_MAX``.
     """
     products: set[Cube] = {frozenset()}

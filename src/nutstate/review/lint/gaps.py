@@ -1,4 +1,4 @@
-"""What a cell does not accept: every minimal combination of facts that leads along none of its edges."""
+"""The gaps of a cell: every minimal combination of facts that leads along no edge of the cell."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Gap:
 def gaps(spec: Machine[Any]) -> tuple[Gap, ...]:
     """Every gap of every cell that has edges, in the order of states, events and guards. The gaps of a
     cell together are exactly the valuations under which none of its edges is taken. ValueError when a
-    cell leaves out more combinations than anybody could read."""
+    cell leaves out more combinations than a person could read."""
     return tuple(gap for cell in edged_cells(spec) for gap in gaps_of(spec, cell))
 
 
 def gaps_of(spec: Machine[Any], cell: Cell) -> tuple[Gap, ...]:
-    """The gaps of one cell, shortest first. ValueError when there are more than anybody could read."""
+    """The gaps of one cell, shortest first. ValueError when there are too many to read."""
     asked = [cube(edge) for edge in cell.edges]
     try:
         conditions = left_out([one for one in asked if one is not None], cell.guards)

@@ -98,7 +98,7 @@ def good_path(spec: Machine[Any]) -> Iterator[Finding]:
 
 
 def resting(spec: Machine[Any]) -> Iterator[Finding]:
-    """L16 to L18: states in which nobody does anything."""
+    """L16 to L18: states in which nothing acts."""
     origins = {event.name: event.origin for event in spec.events}
     acts = any(state.action is not None for state in spec.states)
     for state in spec.states:

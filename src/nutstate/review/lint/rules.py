@@ -27,8 +27,8 @@ class Rule:
 
 @frozen
 class Finding:
-    """What a rule found. ``machine`` is its name, or empty when it is about all machines together;
-    ``where`` is a state, ``state + event``, or the id of an edge; ``fix`` is what to do about it."""
+    """The result of a rule. ``machine`` is its name, or empty for all machines together; ``where`` is a
+    state, ``state + event``, or the id of an edge; ``fix`` tells how to correct it."""
 
     code: str
     severity: Severity
@@ -52,7 +52,7 @@ _TABLE = (
     Rule(
         "L02", "unknown-event", "error",
         "an edge, `absorbs` or `refuses` names an event that is not declared",
-        "nobody can cause it, so the cell is never asked",
+        "nothing can cause it, so the cell is never asked",
     ),
     Rule(
         "L03", "unknown-effect", "error",
@@ -104,7 +104,7 @@ _TABLE = (
         "L14", "missing-restart", "error",
         "a live or parked state has neither an edge for an event of origin `restart` nor absorbs one; only "
         "where the machine declares such an event",
-        "after a crash nobody knows how to go on",
+        "after a crash the engine does not know how to go on",
     ),
     Rule(
         "L15", "broken-good-path", "error",
@@ -112,7 +112,7 @@ _TABLE = (
         "the drawing would show a way that does not exist",
     ),
     Rule(
-        "L16", "nobody-wakes-it", "warning",
+        "L16", "no-way-to-wake", "warning",
         "a parked state that no event of origin `operator` or `caller` leaves",
         "a person must look, but has nothing to say",
     ),
@@ -122,9 +122,9 @@ _TABLE = (
         "written ahead means: committed before its action is performed",
     ),
     Rule(
-        "L18", "waits-for-nobody", "warning",
+        "L18", "nothing-asks", "warning",
         "in a machine with actions, a state without one, all of whose edges wait for the engine or the mint",
-        "nobody asks, so no answer ever comes",
+        "the engine does not ask, so no answer ever comes",
     ),
     Rule(
         "L19", "end-untold", "warning",
@@ -231,7 +231,7 @@ _TABLE = (
     Rule(
         "L44", "unused-guard", "warning",
         "a guard of a module that no edge asks (`unused_guards`)",
-        "a question nobody asks protects nothing",
+        "a guard without an edge protects nothing",
     ),
     Rule(
         "L50", "changed-release", "error",

@@ -1,4 +1,4 @@
-"""What an answer that is not a success proves. Codes are those of the NUT error list.
+"""The proof value of an answer that is not a success. Codes are those of the NUT error list.
 
 An allow-list: only the codes below prove that a request was not executed. Codes were renumbered
 between releases and mean different things at different mints, so every other code proves nothing.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from ...machines.money import is_amount
-from .port import Ambiguous, Refused
+from ....machines.money import is_amount
+from ..port import Ambiguous, Refused
 
 DEFINITIVE = frozenset({10001, *range(11005, 11016), *range(12001, 12004), *range(30001, 31005)})
 """Proof invalid, unbalanced or malformed transactions, unknown or inactive keysets, authorisation."""
@@ -35,7 +35,7 @@ def is_definitive(code: int | None, *, nothing_sent: bool = False) -> bool:
 
 
 def refusal_kind(answer: object) -> str | None:
-    """What a mint's clear refusal of a payment is about: ``inputs`` (a coin, or the keyset it is of),
+    """The cause of a mint's clear refusal of a payment: ``inputs`` (a coin, or the keyset it is of),
     ``limit`` (too many inputs or outputs), ``payment`` (anything else). None: the answer does not show that
     the mint itself turned this very request down."""
     if not isinstance(answer, Refused) or answer.code is None:

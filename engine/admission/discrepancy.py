@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import attrs
 
-from ....storage.port import AuditQuery, OperationQuery, Reader, Store
-from ....storage.records import Operation, Token
-from ...audit.verify import every_record
-
-DISCREPANT, RESOLVED = "discrepant", "resolved"
+from ...machines.check.table import CHECK, DISCREPANT, RESOLVED
+from ...machines.token.states import CORRECT_SPENT
+from ...storage.port import AuditQuery, OperationQuery, Reader, Store
+from ...storage.records import Operation, Token
+from ..audit.verify import every_record
 
 
 def open_discrepancies(store: Store, npub: str) -> dict[str, str]:
@@ -43,11 +43,11 @@ def corrected_sources(store: Store, ids: Iterable[str]) -> tuple[str, ...]:
 
 def _was_corrected(store: Store, token_id: str) -> bool:
     trail = list(every_record(store, AuditQuery(entity=f"token:{token_id}")))
-    if any(record.event == "correct_spent" for record in trail):
+    if any(record.event == CORRECT_SPENT for record in trail):
         return True
     batches = {record.batch_id for record in trail if record.event == "split"}
     return any(
-        record.event == "correct_spent"
+        record.event == CORRECT_SPENT
         for batch_id in sorted(batches)
         for record in every_record(store, AuditQuery(batch_id=batch_id))
     )
@@ -56,11 +56,11 @@ def _was_corrected(store: Store, token_id: str) -> bool:
 def told_of(reader: Reader, op: Operation) -> Operation | None:
     """The open check that tells of a contradiction in the operation's documents, or the operation itself when
     it is parked with one. None when nothing tells of one."""
-    told = reader.operations(OperationQuery(parent_id=op.id, states=(DISCREPANT,), limit=1))
+    told = reader.operations(OperationQuery(parent_id=op.id, kind=CHECK.name, states=(DISCREPANT,), limit=1))
     return told[0] if told else op if op.state == DISCREPANT else None
 
 
 def settled_before(reader: Reader, op: Operation) -> str:
     """The id of the last check of the operation that an operator settled; empty when there is none."""
-    settled = reader.operations(OperationQuery(parent_id=op.id, states=(RESOLVED,), limit=1))
+    settled = reader.operations(OperationQuery(parent_id=op.id, kind=CHECK.name, states=(RESOLVED,), limit=1))
     return settled[0].id if settled else ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 
-from ...storage.records import Dleq, Output, Proof
-from ...storage.secret import Secret
+from ....storage.records import Dleq, Output, Proof
+from ....storage.secret import Secret
+from ..port import BlindedMessage, BlindSignature, Keyset, Restored
 from . import crypto, nut13
-from .port import BlindedMessage, BlindSignature, Keyset, Restored
 
 KeysFor = Callable[[str], Keyset]
 Random = Callable[[int], bytes]
@@ -43,7 +43,7 @@ def derived_outputs(seed: bytes, keyset_id: str, amounts: Sequence[int], counter
 
 
 def blinded(outputs: Sequence[Output]) -> tuple[BlindedMessage, ...]:
-    """What of the outputs may be shown to the mint."""
+    """The public part of the outputs, for the mint."""
     return tuple(BlindedMessage(output.id, output.amount, output.B_) for output in outputs)
 
 

@@ -14,14 +14,10 @@ from urllib.parse import quote
 import httpx
 from attrs import frozen
 
-from ...machines.money import PARTS_MAX
-from ...storage.secret import Secret
-from ..remembered import Remembered
-from . import wire
-from .classify import classify_error
-from .fields import NOTES_MAX
-from .network import PerMint, exchange
-from .port import (
+from ....machines.money import PARTS_MAX
+from ....storage.secret import Secret
+from ...remembered import Remembered
+from ..port import (
     Ambiguous,
     Answer,
     BlindedMessage,
@@ -38,17 +34,21 @@ from .port import (
     Restored,
     Unreachable,
 )
+from . import bodies
+from .classify import classify_error
+from .fields import NOTES_MAX
+from .network import PerMint, exchange
 
 T = TypeVar("T")
 ITEMS_PER_REQUEST_MAX = 500  # mints take 1000
 ANSWER_BYTES = 64_000
-"""What an answer may bring besides its lists: a quote, an error."""
+"""Size limit of an answer without its lists: a quote, an error."""
 ITEM_BYTES = 1_000
-"""What one state or signature of an answer may bring on average."""
+"""Average size limit of one state or signature in an answer."""
 LIST_BYTES = 1_000_000
-"""What the lists of keysets, keys and abilities may bring."""
+"""Size limit of the lists of keysets, keys and abilities."""
 OVERHEAD_BYTES = 200_000
-"""What may come around a body: headers, chunk sizes, 1xx answers before it."""
+"""Size limit of everything around a body: headers, chunk sizes, 1xx answers before it."""
 # httpx raises these before the first byte of a request is written
 _NOTHING_SENT = (
     httpx.ConnectError,
@@ -119,40 +119,43 @@ class HttpMint:
 
     def info(self, mint_url: str) -> Answer[MintInfo]:
         """See :class:`~.port.MintPort`, here and below."""
-        return self._ask(mint_url, "/v1/info", wire.read_info, LIST_BYTES)
+        return self._ask(mint_url, "/v1/info", bodies.read_info, LIST_BYTES)
 
     def keysets(self, mint_url: str) -> Answer[tuple[KeysetInfo, ...]]:
         """NUT-02."""
-        return self._ask(mint_url, "/v1/keysets", wire.read_keysets, LIST_BYTES)
+        return self._ask(mint_url, "/v1/keysets", bodies.read_keysets, LIST_BYTES)
 
     def keys(self, mint_url: str, keyset_id: str) -> Answer[Keyset]:
         """NUT-01."""
         return self._ask(
-            mint_url, f"/v1/keys/{_part(keyset_id)}", partial(wire.read_keys, keyset_id=keyset_id), LIST_BYTES
+            mint_url,
+            f"/v1/keys/{_part(keyset_id)}",
+            partial(bodies.read_keys, keyset_id=keyset_id),
+            LIST_BYTES,
         )
 
     def melt_quote(self, mint_url: str, invoice: Secret, unit: str) -> Answer[MeltQuote]:
         """NUT-05."""
-        body = wire.melt_quote_body(invoice, unit)
-        return self._ask(mint_url, "/v1/melt/quote/bolt11", wire.read_melt_quote, ANSWER_BYTES, body)
+        body = bodies.melt_quote_body(invoice, unit)
+        return self._ask(mint_url, "/v1/melt/quote/bolt11", bodies.read_melt_quote, ANSWER_BYTES, body)
 
     def melt_quote_state(self, mint_url: str, quote_id: str) -> Answer[MeltQuote]:
         """NUT-05."""
-        read = partial(wire.read_melt_state, quote_id=quote_id)
+        read = partial(bodies.read_melt_state, quote_id=quote_id)
         most = ANSWER_BYTES + PARTS_MAX * ITEM_BYTES  # its change: how many blanks it had is not known here
         return self._ask(mint_url, f"/v1/melt/quote/bolt11/{_part(quote_id)}", read, most)
 
     def melt(self, mint_url: str, body: Secret) -> Answer[MeltQuote]:
         """NUT-05, NUT-08."""
-        return self._ask(mint_url, "/v1/melt/bolt11", wire.read_melt_state, _of_outputs(body), body)
+        return self._ask(mint_url, "/v1/melt/bolt11", bodies.read_melt_state, _of_outputs(body), body)
 
     def check_states(self, mint_url: str, ys: Sequence[str]) -> Answer[tuple[ProofState, ...]]:
         """NUT-07."""
         states: list[ProofState] = []
         notes: list[str] = []
         for part in _parts(ys):
-            body, most = wire.check_states_body(part), ANSWER_BYTES + len(part) * ITEM_BYTES
-            answer = self._ask(mint_url, "/v1/checkstate", partial(wire.read_states, ys=part), most, body)
+            body, most = bodies.check_states_body(part), ANSWER_BYTES + len(part) * ITEM_BYTES
+            answer = self._ask(mint_url, "/v1/checkstate", partial(bodies.read_states, ys=part), most, body)
             if isinstance(answer, Failure):
                 return answer
             states += answer
@@ -161,14 +164,14 @@ class HttpMint:
 
     def swap(self, mint_url: str, body: Secret) -> Answer[tuple[BlindSignature, ...]]:
         """NUT-03."""
-        return self._ask(mint_url, "/v1/swap", wire.read_signatures, _of_outputs(body), body)
+        return self._ask(mint_url, "/v1/swap", bodies.read_signatures, _of_outputs(body), body)
 
     def restore(self, mint_url: str, outputs: Sequence[BlindedMessage]) -> Answer[Restored]:
         """NUT-09."""
         found: list[Restored] = []
         for part in _parts(outputs):
-            body, most = wire.restore_body(part), ANSWER_BYTES + len(part) * ITEM_BYTES
-            answer = self._ask(mint_url, "/v1/restore", partial(wire.read_restored, asked=part), most, body)
+            body, most = bodies.restore_body(part), ANSWER_BYTES + len(part) * ITEM_BYTES
+            answer = self._ask(mint_url, "/v1/restore", partial(bodies.read_restored, asked=part), most, body)
             if isinstance(answer, Failure):
                 return answer
             found.append(answer)
@@ -180,17 +183,17 @@ class HttpMint:
 
     def mint_quote(self, mint_url: str, amount: int, unit: str) -> Answer[MintQuote]:
         """NUT-04."""
-        body = wire.mint_quote_body(amount, unit)
-        return self._ask(mint_url, "/v1/mint/quote/bolt11", wire.read_mint_quote, ANSWER_BYTES, body)
+        body = bodies.mint_quote_body(amount, unit)
+        return self._ask(mint_url, "/v1/mint/quote/bolt11", bodies.read_mint_quote, ANSWER_BYTES, body)
 
     def mint_quote_state(self, mint_url: str, quote_id: str) -> Answer[MintQuote]:
         """NUT-04."""
-        read = partial(wire.read_mint_state, quote_id=quote_id)
+        read = partial(bodies.read_mint_state, quote_id=quote_id)
         return self._ask(mint_url, f"/v1/mint/quote/bolt11/{_part(quote_id)}", read, ANSWER_BYTES)
 
     def mint(self, mint_url: str, body: Secret) -> Answer[tuple[BlindSignature, ...]]:
         """NUT-04."""
-        return self._ask(mint_url, "/v1/mint/bolt11", wire.read_signatures, _of_outputs(body), body)
+        return self._ask(mint_url, "/v1/mint/bolt11", bodies.read_signatures, _of_outputs(body), body)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -202,7 +205,7 @@ class HttpMint:
         bytes_max: int,
         body: Secret | None = None,
     ) -> Answer[T]:
-        """One exchange: a GET, or with a body a POST. Whatever is raised in it is an answer, too."""
+        """One exchange: a GET, or with a body a POST. An exception in it is an answer, too."""
         content = None if body is None else body.reveal().encode("utf-8", "surrogatepass")
         with self._asked_lock:
             self._asked.put(mint_url.rstrip("/"), True)
@@ -274,13 +277,13 @@ class _Untrusted(Exception):
 def _judge(answer: _Answer, read: Callable[[object], T]) -> T | Refused | Ambiguous:
     success = 200 <= answer.status < 300
     try:
-        data = wire.load_json(answer.raw)
+        data = bodies.load_json(answer.raw)
         return read(data) if success else classify_error(answer.status, data, answer.location)
-    except wire.Malformed as error:
+    except bodies.Malformed as error:
         if not success:
             return classify_error(answer.status, None, answer.location)
-        is_json = str(error) != wire.NOT_JSON
-        detail = f"malformed answer: {error}" if is_json else wire.NOT_JSON
+        is_json = str(error) != bodies.NOT_JSON
+        detail = f"malformed answer: {error}" if is_json else bodies.NOT_JSON
         return Ambiguous(detail, unreadable=is_json, status=answer.status)
     except Exception as error:  # noqa: BLE001 - no answer of a mint may end a drive
         return Ambiguous(

@@ -14,11 +14,11 @@ from typing import Any, cast
 import cbor2
 from attrs import evolve, field, frozen
 
-from ...storage.records import Dleq, Proof
-from ...storage.secret import Secret
+from ....storage.records import Dleq, Proof
+from ....storage.secret import Secret
+from ..spelling import one_spelling
 from . import crypto, keyset_ids
 from .cbor import ITEMS_MAX, Reader
-from .spelling import one_spelling
 
 TOKEN_CHARS_MAX = 4_000_000
 PROOFS_MAX = 10_000
@@ -34,7 +34,7 @@ class InvalidToken(ValueError):
 
 @frozen
 class DecodedToken:
-    """What a token holds. Amounts in ``unit``. Keyset ids may be short until :func:`resolve_keysets`."""
+    """The content of a token. Amounts in ``unit``. Keyset ids may be short until :func:`resolve_keysets`."""
 
     mint_url: str
     unit: str

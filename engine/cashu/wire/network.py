@@ -29,7 +29,7 @@ KEEPALIVE_S = 2.0
 
 @define
 class Budget:
-    """What is left of the exchange of this thread."""
+    """The remaining time and bytes of this thread's exchange."""
 
     deadline: float  # monotonic
     bytes: int
@@ -154,7 +154,7 @@ def _is_readable(connection: socket.socket) -> bool:
 
 @contextmanager
 def _told(timeout: type[Exception], error: type[Exception]) -> Iterator[None]:
-    """What the operating system raises, as the HTTP client knows it."""
+    """Raise errors of the operating system as errors of the HTTP client."""
     try:
         yield
     except TimeoutError as problem:

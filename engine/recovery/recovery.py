@@ -12,12 +12,12 @@ from attrs import define
 from ...storage.errors import CorruptRecord, NutstateError, Page, StorageError, page_of
 from ...storage.port import Store, TakeLease
 from ...storage.records import Operation
+from ..loop.asking import Heard
+from ..loop.drive import Happened, Run
+from ..loop.driver import Driver
+from ..loop.failures import failed
 from ..ports import Clock
 from ..settings import Settings
-from .asking import Heard
-from .drive import Happened, Run
-from .driver import Driver
-from .failures import failed
 
 SWEEP_MAX = 10_000
 FAR_FUTURE = 2**62
@@ -88,6 +88,7 @@ class Recovery:
         """One operation of a sweep; its trouble must not keep the others from being looked after."""
         holding = self.driver.kinds.waits_for_caller(op) and self.clock.now() < (op.hold_until or 0)
         try:
+            self.driver.kinds.machine_of(op)
             if due_in_s > 0:  # the mint was asked a moment ago: it is not asked again before its time
                 self.clock.sleep(due_in_s)
                 wait_s, op = max(0, wait_s - due_in_s), self.store.operation(op.id) or op

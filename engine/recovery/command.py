@@ -11,10 +11,10 @@ from ...storage.errors import Conflict
 from ...storage.records import Operation
 from .. import arguments
 from ..errors import Refused
+from ..loop.drive import Happened, Run
+from ..loop.driver import TOO_OLD, Driver
+from ..loop.evidence import Evidence
 from ..settings import Settings
-from .drive import Happened, Run
-from .driver import TOO_OLD, Driver
-from .evidence import Evidence
 
 
 def operator_says(reason: object, operator: object) -> Evidence:
@@ -31,21 +31,13 @@ class Outside:
     stored: Callable[[object], Operation]
     open_run: Callable[[Operation, str], Run]
 
-    def apply(self, operation_id: str, event: str, evidence: Evidence) -> Operation:
-        """The operation after the event (unchanged when its state absorbs it), or the refusal. An operator's
-        event for which the kind looks first is decided with what that look found."""
-        actor = "operator" if evidence.operator_reason else "caller"
-        return self._race(operation_id, actor, lambda run: _looked(run, event, evidence, False))
-
-    def write_off(self, operation_id: str, said: Evidence, force: bool) -> Operation:
-        """Give a parked operation up, unless a last look finds something better. Why the operator wanted
-        it stands in the audit record in both cases."""
-
-        return self._race(operation_id, "operator", lambda run: _looked(run, "write_off", said, force))
-
-    def release(self, operation_id: str, said: Evidence) -> Operation:
-        """Free the inputs of a parked melt on the mint's word, asked now."""
-        return self.apply(operation_id, "release", said)
+    def apply(self, operation_id: str, event: str, said: Evidence, *, force: bool = False) -> Operation:
+        """The operation after the event (unchanged when its state absorbs it), or the refusal. Before an
+        operator's event its kind looks at the mint, and may find a better event; the audit record keeps in
+        both cases why the operator wanted it."""
+        if not said.operator_reason:
+            return self._race(operation_id, "caller", lambda run: Happened(event, said))
+        return self._race(operation_id, "operator", lambda run: _looked(run, event, said, force))
 
     def _race(self, operation_id: str, actor: str, look: Callable[[Run], Happened]) -> Operation:
         for _ in range(self.settings.commit_tries_max):
@@ -89,14 +81,18 @@ class Outside:
 
 
 def _looked(run: Run, event: str, said: Evidence, force: bool) -> Happened:
-    """The event with what the kind asks of the mint before it, or a better event that this look found."""
+    """The operator's event with what the kind asks of the mint before it, or a better event that it found.
+    For an event without an edge in the state, no mint is asked."""
     look = run.kind.operator_looks.get(event)
-    found = Evidence() if look is None else look(run, force)
+    if look is None or (run.operation.state, event) not in run.draft.machine.cells:
+        return Happened(event, said)
+    found = look(run, force)
     if isinstance(found, Happened):
         return Happened(found.event, _saying(found.evidence, said))
     return Happened(event, _saying(found, said))
 
 
 def _saying(found: Evidence, said: Evidence) -> Evidence:
-    """What was found, with what was said."""
-    return attrs.evolve(found, operator_reason=said.operator_reason, operator=said.operator, own=said.own)
+    """What was found, with what the operator said."""
+    own = found.own if said.own is None else said.own
+    return attrs.evolve(found, operator_reason=said.operator_reason, operator=said.operator, own=own)

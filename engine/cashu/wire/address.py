@@ -1,4 +1,4 @@
-"""What kind of host a mint's address names: one out in the internet, or one of the neighbourhood."""
+"""The kind of host in a mint's address: a host on the internet, or one in the local network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def is_neighbour(mint_url: str) -> bool:
     if ":" in host:
         return _is_reserved_v6(host)
     labels = host.split(".")
-    if _NUMBER.fullmatch(labels[-1]):  # whoever resolves it reads an IPv4 address
+    if _NUMBER.fullmatch(labels[-1]):  # a resolver reads an IPv4 address
         number = _v4_number(labels)
         return number is None or _is_reserved(ipaddress.IPv4Address(number))
     return len(labels) < 2 or any(host == name or host.endswith(f".{name}") for name in _LOCAL_NAMES)

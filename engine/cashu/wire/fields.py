@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from ...machines.money import AMOUNT_MAX, is_amount
-from ...storage.secret import Secret
-from . import crypto
+from ....machines.money import AMOUNT_MAX, is_amount
+from ....storage.secret import Secret
+from ..coins import crypto
 from .classify import safe_detail
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Malformed(ValueError):
 
 
 class Notes:
-    """What was set aside of one answer, each thing once and no more than NOTES_MAX of them."""
+    """The unreadable parts of one answer, each once, at most NOTES_MAX of them."""
 
     def __init__(self) -> None:
         self._notes: dict[str, None] = {}

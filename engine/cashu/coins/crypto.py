@@ -1,6 +1,6 @@
 """Cashu's blind signatures (NUT-00) and their DLEQ proofs (NUT-12) on libsecp256k1.
 
-Points and scalars come and go as hex. Whatever is not a compressed curve point or a scalar of
+Points and scalars come and go as hex. A text that is not a compressed curve point or a scalar of
 1..n-1 raises :class:`InvalidPoint`; the ``verify_…`` functions answer False instead.
 """
 
@@ -93,7 +93,7 @@ def unblind(C_: str, r: str, A: str) -> str:
 
 
 def verify_proof(secret: str, C: str, k: str) -> bool:
-    """NUT-00, Bob: whether C = k*Y, that is, whether the proof is his."""
+    """NUT-00, as the mint (Bob): whether C = k*Y, so that the mint's key k signed the proof."""
     try:
         return hash_to_curve(_utf8(secret)).multiply(scalar(k)).format() == point(C).format()
     except InvalidPoint:
@@ -124,7 +124,7 @@ def verify_dleq(A: str, B_: str, C_: str, e: str, s: str) -> bool:
 
 
 def verify_proof_dleq(A: str, secret: str, C: str, e: str, s: str, r: str) -> bool:
-    """NUT-12, Carol: the same for a proof she was handed, whose blinding factor r came with it."""
+    """NUT-12, as the receiver (Carol): the same for a received proof that came with its blinding factor r."""
     try:
         key, factor = point(A), scalar(r)
         signed = _add(point(C), key.multiply(factor))

@@ -13,12 +13,12 @@ from ...storage.records import DedupRecord, Idempotency, MachineRef, Operation, 
 from ...storage.secret import Secret
 from .. import arguments
 from ..errors import InvalidArgument, NotFound, Refused
-from ..operations.shared.discrepancy import corrected_sources, open_discrepancies, touched_by
+from ..loop.draft import Draft, token_entity
+from ..loop.kinds import Kinds
 from ..settings import Settings
 from ..tokens.ids import new_transaction_id, operation_hash, request_hash, validate_transaction_id
 from ..tokens.token_ids import derived_ids
-from .draft import Draft, token_entity
-from .kinds import Kinds
+from .discrepancy import corrected_sources, open_discrepancies, touched_by
 
 KEYED_ON_UNPAID = "fence"
 """What an idempotency key binds of a caller that says nothing about it, whatever the default is by now:

@@ -12,12 +12,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from ...storage.records import Dleq, Output, Proof
-from ...storage.secret import Secret
-from . import fields, keyset_ids
-from .fields import Fields, Notes
-from .fields import Malformed as Malformed
-from .port import (
+from ....storage.records import Dleq, Output, Proof
+from ....storage.secret import Secret
+from ..coins import keyset_ids
+from ..port import (
     UNKNOWN,
     BlindedMessage,
     BlindSignature,
@@ -30,6 +28,9 @@ from .port import (
     ProofState,
     Restored,
 )
+from . import fields
+from .fields import Fields, Notes
+from .fields import Malformed as Malformed
 
 T = TypeVar("T")
 NOT_JSON = "body is not JSON"
@@ -373,7 +374,7 @@ def _proof_state(data: object, notes: Notes) -> ProofState:
 
 
 def _readable(read: Callable[[], T]) -> T | None:
-    """What can be read, or None."""
+    """The value, or None when it cannot be read."""
     try:
         return read()
     except Malformed:

@@ -9,16 +9,16 @@ from attrs import define
 
 from ...storage.errors import Conflict, Duplicate
 from ...storage.port import Store
-from ...storage.records import DedupRecord, Operation
+from ...storage.records import DedupRecord, Operation, Reason
 from ..errors import InvalidArgument, Refused
-from ..operations.shared.rejected import quote_not_ours_reason, raise_if_rejected
+from ..loop.drive import Happened, NotYet, Run
+from ..loop.driver import Driver
+from ..loop.evidence import Evidence
 from ..ports import Clock
+from ..recovery.recovery import Recovery
 from ..settings import Settings
 from . import new_operation
-from .drive import Happened, NotYet, Run
-from .driver import Driver
-from .evidence import Evidence
-from .recovery import Recovery
+from .rejected import quote_not_ours_reason
 from .waiting import Waiting
 
 LOOK_AGAIN = ("idempotency_key", "dedup", "operation_id", "token_id")
@@ -52,7 +52,7 @@ class Admission:
                 if invoice_expires_at <= self.clock.now():
                     raise InvalidArgument("the invoice has expired", code="INVOICE_EXPIRED")
                 new_operation.check_sources(self.store, op)
-                return raise_if_rejected(self._begin(op, previous, waiting))
+                return self.driver.kinds.raise_if_refused(self._begin(op, previous, waiting))
             except NotYet:
                 continue
             except Conflict as conflict:
@@ -60,9 +60,9 @@ class Admission:
             except Duplicate as duplicate:
                 taken = self._explain(duplicate, op)
                 if duplicate.key == "quote" and not self._is_claimed(op):
-                    rejected = self._not_ours(op)
+                    rejected = self.store_refused(op, quote_not_ours_reason())
                     if rejected is not None:
-                        return raise_if_rejected(rejected)
+                        return self.driver.kinds.raise_if_refused(rejected)
                     taken = None
                 waiting.collisions += 1
                 if waiting.collisions >= self.settings.selection_tries_max:
@@ -80,6 +80,20 @@ class Admission:
                 return self._follow(op, first, waiting)
             if not self._again(op, refused, waiting):
                 raise refused
+
+    def melt_child(self, op: Operation, invoice_expires_at: int) -> Operation:
+        """The melt that an action of another operation starts. A refusal that waiting does not change is
+        stored: a second driver of the parent, which decides later and otherwise, finds the id taken."""
+        try:
+            return self.melt(op, invoice_expires_at, "error", 0)
+        except Refused as error:
+            if error.retryable or self.store.operation(op.id) is not None:
+                raise
+            refused = error
+        stored = self.store_refused(op, Reason(refused.code, refused.message)) or self.store.operation(op.id)
+        if stored is None:
+            raise refused
+        return stored
 
     def _take_over(self, op: Operation) -> None:
         """An attempt of the same owner that the mint refused lets go of the invoice."""
@@ -125,7 +139,8 @@ class Admission:
                     raise Refused(
                         "the store already holds a proof of this token", code="DUPLICATE_PROOF"
                     ) from None
-                rejected = None if self._explain(duplicate, op) is None else self._not_ours(op)
+                taken = self._explain(duplicate, op)
+                rejected = None if taken is None else self.store_refused(op, quote_not_ours_reason())
                 if rejected is not None:
                     return rejected
         raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
@@ -174,12 +189,12 @@ class Admission:
         """Whether an operation claims the invoice of this melt."""
         return op.payment_hash is not None and self.store.operation_by_claim(op.payment_hash) is not None
 
-    def _not_ours(self, op: Operation) -> Operation | None:
-        """The operation, stored as rejected: another one has the quote that the mint answered with. None
-        when a request with its key or id was stored meanwhile."""
+    def store_refused(self, op: Operation, reason: Reason) -> Operation | None:
+        """The operation, stored as rejected for this reason: its id is taken for good, so no other worker
+        starts it any more. None when a request with its key or id was stored meanwhile."""
         run = self.new_run(op, "caller")
         self.driver.take(run, Happened("request"))
-        self.driver.take(run, Happened("quote_refused", Evidence(reason=quote_not_ours_reason())))
+        self.driver.take(run, Happened("quote_refused", Evidence(reason=reason)))
         try:
             self.driver.commit(run)
         except Duplicate:

@@ -1,0 +1,1 @@
+"""Cashu coins: blind signatures, outputs, secrets and tokens as text."""

@@ -1,0 +1,1 @@
+"""The Cashu HTTP interface: requests, answers, connections."""

@@ -1,0 +1,307 @@
+"""Attacks on own kinds: R470-R477. Each of these was wrong once."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from nutstate import Engine, InvalidArgument, NutstateError, Refused, Secret, SimulatedMint, open_store
+from nutstate.engine.simulated.faults import UNREACHABLE
+from nutstate.kinds import BUILT_IN, Kind, Run
+from nutstate.storage.port import OperationQuery
+from tests.support import invariants
+from tests.support.clock import FakeClock
+from tests.support.everything import everything
+from tests.support.own import example
+from tests.support.wallet import NPUB, QUICK, invoice, npub_of
+
+own = example()
+BOB = npub_of(7)
+
+
+class Shop:
+    """Two funded wallets at one mint, on SQLite, under the approval or a kind made from it."""
+
+    def __init__(self, folder: Path, kind: Kind[Any] = own.APPROVAL_KIND) -> None:
+        self.clock = FakeClock()
+        self.mint = SimulatedMint(now_ms=self.clock.now)
+        self.kinds = BUILT_IN | kind
+        self.store = open_store(f"sqlite:///{folder}/house.db", kinds=self.kinds)
+        self.engine = self.another()
+        for owner in (NPUB, BOB):
+            self.engine.mint_tokens(npub=owner, mint_url=self.mint.url, amount=2000)
+        self.invoice = invoice(100, self.clock)
+
+    def another(self) -> Engine:
+        """One more engine on the same store, as another process has one."""
+        return Engine(self.store, self.mint, kinds=self.kinds, settings=QUICK, clock=self.clock)
+
+    def ask(self, name: str = "tx_approval_1", data: Any = None) -> Any:
+        return self.engine.start(
+            "approval", npub=NPUB, mint_url=self.mint.url, amount=100, transaction_id=name,
+            data=data or own.ApprovalData("ann", Secret(self.invoice)),
+        )  # fmt: skip
+
+    def approve(self, asked: Any) -> Any:
+        return self.engine.tell(asked.id, "approve", "bob", wait_s=10)
+
+    def melts(self) -> list[str]:
+        return [op.id for op in self.store.operations(OperationQuery(kind="melt"))]
+
+
+def by_another_owner(shop: Shop, name: str) -> None:
+    shop.engine.melt(
+        npub=BOB, mint_url=shop.mint.url, invoice=invoice(1, shop.clock), transaction_id=name, wait_s=10
+    )
+
+
+def by_the_same_owner(shop: Shop, name: str) -> None:
+    shop.engine.melt(
+        npub=NPUB, mint_url=shop.mint.url, invoice=invoice(1, shop.clock), transaction_id=name, wait_s=10
+    )
+
+
+def by_a_deposit_of_no_money(shop: Shop, name: str) -> None:
+    shop.engine.mint_tokens(npub=BOB, mint_url=shop.mint.url, amount=1, transaction_id=name, wait_s=10)
+
+
+def by_a_recorded_melt(shop: Shop, name: str) -> None:
+    """Its caller names the parent."""
+    funded = shop.engine.mint_tokens(npub=NPUB, mint_url=shop.mint.url, amount=8, wait_s=10)
+    token = f"{funded.id}_minted"
+    shop.engine.record_melt(
+        npub=NPUB, mint_url=shop.mint.url, sources=[token], keep=[], change=[], amount=8, fee=0,
+        transaction_id=name, parent_transaction_id="tx_approval_1",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "takes", [by_another_owner, by_the_same_owner, by_a_deposit_of_no_money, by_a_recorded_melt]
+)
+def test_r470_an_operation_that_has_the_id_of_a_child_is_no_child(
+    tmp_path: Path, takes: Callable[[Shop, str], None]
+) -> None:
+    """R470: whoever takes the id of a child first cannot make a parent believe that its invoice is paid."""
+    shop = Shop(tmp_path)
+    asked = shop.ask()
+    takes(shop, f"{asked.id}.melt")
+    assert shop.engine.operation(f"{asked.id}.melt").outcome == "paid"
+    ended = shop.approve(asked)
+    assert (ended.state, ended.outcome) == ("failed", "unpaid")
+    assert ended.reason is not None and ended.reason.code == "DUPLICATE_TRANSACTION_ID"
+    if takes is not by_a_recorded_melt:  # that one tells of a payment the mint knows nothing of
+        invariants.check(shop.store, shop.mint)
+
+
+def test_r470_a_child_with_another_invoice_is_another_child(tmp_path: Path) -> None:
+    """R470: an action that names a second invoice under the name of its child is told so; the end of the
+    first invoice is not the end of the second."""
+    invoices: list[str] = []
+
+    def pays_two(run: Run) -> Any:
+        assert run.children is not None
+        found = [run.children.melt(run.operation, invoice=text).outcome for text in invoices]
+        return own.Happened("melt_paid" if found == ["paid", "paid"] else "melt_unpaid")
+
+    shop = Shop(tmp_path, attrs.evolve(own.APPROVAL_KIND, actions={"pay_invoice": pays_two}))
+    invoices += [invoice(2, shop.clock), invoice(3, shop.clock)]
+    asked = shop.ask()
+    with pytest.raises(InvalidArgument) as refused:
+        shop.approve(asked)
+    assert refused.value.code == "DUPLICATE_TRANSACTION_ID"
+    assert shop.engine.operation(asked.id).state == "paying"
+    assert len(shop.melts()) == 1
+
+
+@pytest.mark.parametrize("length", [95, 96, 100])
+def test_r471_an_operation_with_the_longest_id_has_children(tmp_path: Path, length: int) -> None:
+    """R471: each id that a parent may have leaves room for its children."""
+    shop = Shop(tmp_path)
+    asked = shop.ask("x" * length)
+    ended = shop.approve(asked)
+    assert ended.state == "done"
+    (child,) = shop.melts()
+    assert len(child) <= 100 and shop.store.operation(child).parent_id == asked.id  # type: ignore[union-attr]
+    assert shop.ask("x" * length).id == asked.id
+
+
+def test_r472_the_same_start_is_the_same_operation_after_its_data_have_changed(tmp_path: Path) -> None:
+    """R472: an effect that keeps new data does not make a repeated start another request."""
+    shop = Shop(tmp_path)
+    first = shop.ask()
+    shop.approve(first)
+    again = shop.ask()
+    assert (again.id, again.state) == (first.id, "done")
+    with pytest.raises(InvalidArgument) as refused:
+        shop.ask(data=own.ApprovalData("eve", Secret(shop.invoice)))
+    assert refused.value.code == "DUPLICATE_TRANSACTION_ID"
+
+
+@attrs.frozen
+class Wide:
+    """Data that let everything through to the store."""
+
+    value: Any = None
+    secret: Secret = attrs.field(factory=lambda: Secret(""), repr=False)
+
+
+def nested(depth: int, make: Callable[[Any], Any]) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = make(value)
+    return value
+
+
+def circle() -> Any:
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+class Text(str):
+    pass
+
+
+HOSTILE = {
+    "not a number, in a list": [math.nan],
+    "infinite": math.inf,
+    "beyond 2**53": 2**53,
+    "far below 0": -(2**60),
+    "half a character": "SECRET-\ud800",
+    "half a character as a key": {"SECRET-\ud800": 1},
+    "a key of a number": {1: "x"},
+    "a key that is an operator": {"$set": 1},
+    "a key with a reference": {"$ref": "tokens", "$id": 1},
+    "a key that ends early": {"a\0b": 1},
+    "bytes": b"SECRET",
+    "a set": {"SECRET"},
+    "a text of another class": Text("x"),
+    "a secret where no field is one": [Secret("SECRET")],
+    "deep lists": nested(70, lambda v: [v]),
+    "very deep lists": nested(5000, lambda v: [v]),
+    "deep mappings": nested(70, lambda v: {"a": v}),
+    "a circle": circle(),
+    "2 MB": "x" * 2_000_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_r473_data_that_no_store_can_keep_are_refused_before_anything_is_written(
+    tmp_path: Path, name: str
+) -> None:
+    """R473: INVALID_DATA for a value that is not JSON, or that one of the stores cannot keep; the error shows
+    no value."""
+    kind = attrs.evolve(
+        own.APPROVAL_KIND, data=Wide, facts=lambda look: own.ApprovalFacts(approved_by="bob"),
+        effects={**own.APPROVAL_KIND.effects, "note_approver": lambda context: None},
+    )  # fmt: skip
+    shop = Shop(tmp_path, kind)
+    before = everything(shop.store)
+    for key in (None, "once"):
+        with pytest.raises(NutstateError) as refused:
+            shop.engine.start(
+                "approval", npub=NPUB, mint_url=shop.mint.url, data=Wide(HOSTILE[name]), idempotency_key=key
+            )
+        assert refused.value.code == "INVALID_DATA"
+        assert "SECRET" not in "".join(traceback.format_exception(refused.value))
+        assert refused.value.__cause__ is None and refused.value.__context__ is None
+    with pytest.raises(InvalidArgument):
+        shop.engine.start(
+            "approval", npub=NPUB, mint_url=shop.mint.url, data=Wide(secret=Secret("SECRET-\ud800"))
+        )
+    assert everything(shop.store) == before
+    for fine in ({"a.b": [1, -1, 0.5, None, True]}, {"": "ü\n"}, nested(50, lambda v: [v])):
+        kept = shop.engine.start("approval", npub=NPUB, mint_url=shop.mint.url, data=Wide(fine))
+        assert kind.data_of(shop.engine.operation(kept.id).record).value == fine
+
+
+def test_r474_facts_that_raise_give_the_lease_up_and_tell_the_first_error(tmp_path: Path) -> None:
+    """R474: code of an own kind that raises while its drive is counted as failed hides no error and keeps no
+    lease."""
+    broken: list[bool] = []
+
+    def facts(look: Any) -> Any:
+        if broken:
+            raise LookupError("facts")
+        return own.approval_facts(look)
+
+    def action(run: Run) -> Any:
+        broken.append(True)
+        raise ZeroDivisionError("action")
+
+    kind = attrs.evolve(own.APPROVAL_KIND, facts=facts, actions={"pay_invoice": action})
+    shop = Shop(tmp_path, kind)
+    asked = shop.ask()
+    with pytest.raises(ZeroDivisionError):
+        shop.approve(asked)
+    stored = shop.store.operation(asked.id)
+    assert stored is not None and stored.lease is None and stored.failures == 1
+
+
+def test_r474_an_alarm_that_raises_is_no_failed_operation(tmp_path: Path) -> None:
+    """R474: after a commit the kind's alarm is only told; one that raises is logged, and the call goes on."""
+
+    def alarm(op: Any) -> str:
+        raise LookupError("alarm")
+
+    shop = Shop(tmp_path, attrs.evolve(own.APPROVAL_KIND, alarm=alarm))
+    assert shop.approve(shop.ask()).state == "done"
+
+
+def test_r475_a_funding_on_its_way_is_not_given_up_and_its_mint_is_not_asked(tmp_path: Path) -> None:
+    """R475: the last look before an operator's event is taken only where the event has an edge."""
+    shop = Shop(tmp_path)
+    shop.mint.auto_pay = False
+    funding = shop.engine.mint_tokens(npub=NPUB, mint_url=shop.mint.url, amount=5, wait_s=0)
+    shop.mint.faults.always("mint_quote_state", [UNREACHABLE])
+    before = everything(shop.store)
+    with pytest.raises(Refused) as refused:
+        shop.engine.write_off(funding.id, "tired of waiting")
+    assert refused.value.code == "UNDEFINED_TRANSITION"
+    assert everything(shop.store) == before
+
+
+def test_r476_a_discrepant_child_is_no_word_about_its_parent(tmp_path: Path) -> None:
+    """R476: a check tells of a contradiction in an operation's documents; a child does not."""
+    from nutstate.engine.admission.discrepancy import told_of
+
+    shop = Shop(tmp_path)
+    asked = shop.approve(shop.ask())
+    child = shop.store.operation(f"{asked.id}.melt")
+    assert child is not None
+    discrepant = attrs.evolve(child, state="discrepant")
+
+    class Reader:
+        """Answers as a store does that holds one discrepant child."""
+
+        def operations(self, query: OperationQuery) -> tuple[Any, ...]:
+            return (discrepant,) if query.kind in (None, discrepant.kind) else ()
+
+    assert told_of(Reader(), asked.record) is None  # type: ignore[arg-type]
+
+
+def test_r477_a_child_that_was_refused_never_starts_later(tmp_path: Path) -> None:
+    """R477: a parent ends because its child was refused; a slower driver of the same parent, which decides
+    when there is money, finds the refusal and pays nothing."""
+    shop = Shop(tmp_path)
+    shop.invoice = invoice(3000, shop.clock)
+    asked = shop.ask()
+    waiting = shop.store.operation(asked.id)
+    ended = shop.approve(asked)
+    assert (ended.state, ended.reason.code) == ("failed", "INSUFFICIENT_BALANCE")
+    shop.engine.mint_tokens(npub=NPUB, mint_url=shop.mint.url, amount=4000)
+    slower = shop.another()
+    assert slower._children is not None and waiting is not None
+    child = slower._children.melt(waiting, invoice=shop.invoice)
+    assert child.outcome == "unpaid" and child.operation is not None and child.operation.state == "rejected"
+    assert shop.engine.balance(NPUB).unspent == 6000
+    paid = shop.engine.melt(npub=NPUB, mint_url=shop.mint.url, invoice=shop.invoice, wait_s=10)
+    assert paid.is_paid
+    assert shop.engine.verify_audit().holds
+    invariants.check(shop.store, shop.mint)

@@ -31,7 +31,7 @@ class HandWritten:
     """What a careful programmer writes with pymongo alone. The same calls to the mint and the same coins
     as the engine's; blanks and request are stored before the request is sent; two durable transactions
     that check what they change. No validators, proof index, duplicate window or lease, one audit entry
-    per transaction, no look at what was written, and nobody to go on after a crash."""
+    per transaction, no look at what was written, and no recovery after a crash."""
 
     def __init__(self, client: Client, mint: Any, url: str) -> None:
         self.client, self.mint, self.url = client, mint, url

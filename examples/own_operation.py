@@ -2,6 +2,7 @@
 
     python examples/own_operation.py                       # SQLite, in a temporary folder
     python examples/own_operation.py mongodb://localhost/shop?replicaSet=rs0
+    python examples/own_operation.py sqlite:///shop.db ask    # then: nutstate tell … --from own_operation
 
 A clerk asks for a payment. Another person approves or declines it. After the approval a child melt pays the
 invoice, and the approval ends as the melt ends. The engine's promises hold here too: each step is one commit
@@ -52,12 +53,14 @@ second_person = Guard[ApprovalFacts](
     "another person than the one who asked approves",
     "APPROVER_IS_ASKER",
     lambda facts: facts.approved_by != "" and facts.approved_by != facts.asked_by,
+    says_no="the person who asked for a payment cannot approve it",
 )
 operator_gave_reason = Guard[ApprovalFacts](
     "operator_gave_reason",
     "the operator says why",
     "OPERATOR_REASON_MISSING",
     lambda facts: facts.operator_reason != "",
+    says_no="the operator gave no reason",
 )
 
 _PAYING = Refuse("decline", "ALREADY_APPROVED", "the payment is approved; only its melt can end it now")
@@ -154,28 +157,39 @@ APPROVAL_KIND = Kind(
         "alarm": alarm,
     },
     codes={
-        "APPROVER_IS_ASKER": ("LOW", "the one who asked for a payment cannot approve it"),
+        "APPROVER_IS_ASKER": ("LOW", "the person who asked for a payment cannot approve it"),
         "ALREADY_APPROVED": ("LOW", "the payment is approved already"),
     },
 )
 KINDS = BUILT_IN | APPROVAL_KIND
 
 
-def main(url: str | None = None) -> None:
-    """Fund a wallet at a simulated mint, ask for a payment, approve it, and print its way."""
+def main(url: str | None = None, step: str = "all") -> None:
+    """Fund a wallet at a simulated mint, ask for a payment, approve it (unless ``step`` is "ask"), and print
+    its way."""
     npub = "npub180cvv07tjdrrgpa0j7j7tmnyl2yr6yr7l8j4s3evf6u64th6gkwsyjh6w6"
-    with tempfile.TemporaryDirectory() as folder, SimulatedMint() as mint:
+    with tempfile.TemporaryDirectory() as folder:
         place = url or f"sqlite:///{Path(folder) / 'shop.db'}"
-        with open_store(place, kinds=KINDS) as store, Engine(store, mint=mint, kinds=KINDS) as engine:
+        file = place.removeprefix("sqlite:///")
+        beside = None if file == place else Path(file).with_suffix(".mint.db")  # as `nutstate` looks for it
+        with (
+            SimulatedMint(path=beside) as mint,
+            open_store(place, kinds=KINDS) as store,
+            Engine(store, mint=mint, kinds=KINDS) as engine,
+        ):
             engine.mint_tokens(npub=npub, mint_url=mint.url, amount=200)
             data = ApprovalData("ann", mint.lightning.invoice(100))
-            asked = engine.start("approval", npub=npub, mint_url=mint.url, amount=100, data=data)
+            asked = engine.start("approval", npub=npub, mint_url=mint.url, amount=100, data=data,
+                                 transaction_id="tx_approval_17")  # fmt: skip
             print(f"{asked.id}: {asked.state}")
+            if step == "ask":
+                return
             paid = engine.tell(asked.id, "approve", "bob")
             for record in paid.audit():
-                print(f"  {record.from_state} -> {record.to_state}  ({record.event}, by {record.actor})")
+                who = record.actor.partition(":")[0]
+                print(f"  {record.from_state} -> {record.to_state}  ({record.event}, by {who})")
             print(f"{paid.id}: {paid.state}, outcome {paid.outcome}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main(*sys.argv[1:3])

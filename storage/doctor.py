@@ -19,8 +19,8 @@ _KNOWN: Final = "sqlite:///wallet.db, mongodb://host/database?replicaSet=rs0 and
 
 @frozen
 class Finding:
-    """What one look found. ``check`` is stable and names what was looked at; ``text`` and ``hint`` are
-    for people and never hold a value of the store or a password. ``fixable``: ``--fix`` can put it right."""
+    """The result of one look. ``check`` is the stable name of the look; ``text`` and ``hint`` are for
+    people and never hold a value of the store or a password. ``fixable``: ``--fix`` can put it right."""
 
     check: str
     status: Status

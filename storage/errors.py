@@ -125,7 +125,7 @@ class CorruptRecord(StorageError):
 
 @frozen
 class Page(Generic[R]):
-    """What could be read of a page of documents, and what could not. ``size`` counts both; ``last`` is the
+    """The readable and the unreadable documents of one page. ``size`` counts both; ``last`` is the
     cursor of the last one, readable or not."""
 
     records: tuple[R, ...]

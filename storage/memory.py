@@ -1,5 +1,5 @@
-"""``memory://``: the MongoDB store over mongomock. For tests, never for money. What the double does
-not keep, because mongomock cannot, is declared in :data:`LACKS` and tested on a real server."""
+"""``memory://``: the MongoDB store over mongomock. For tests, never for money. Some rules the
+double cannot keep, because mongomock cannot; :data:`LACKS` declares them, and a real server tests them."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ class MockGateway(_MockReads):
 
 
 def _check_bson(document: Document) -> None:
-    """What BSON cannot hold, the double must not hold either."""
+    """Refuse a value that BSON cannot hold, as a real server does."""
     try:
         encode(document)
         return

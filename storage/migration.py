@@ -75,8 +75,8 @@ def operation_of_schema_2(document: Mapping[str, Any], version: Version) -> dict
     state, and with every field that was added since at its default. ``document`` may lack fields that are
     columns.
 
-    As long as schema 2 is not released, whoever renames or moves a field of an operation does it here as
-    well."""
+    As long as schema 2 is not released, every change that renames or moves a field of an operation is made
+    here too."""
     kind, ends = version.states[document["state"]]
     return {**_DEFAULTS, **document, "kind_of_state": kind, "ends": ends, "schema_version": 2}
 

@@ -91,7 +91,7 @@ class TombstoneQuery:
 
 @frozen
 class Chain:
-    """What the audit log itself holds under one operation id, whether there is such an operation or not.
+    """The content of the audit log under one operation id, whether there is such an operation or not.
     ``expires_at`` is when the last of the records expires; None when one of them never does."""
 
     operation_id: str
@@ -254,7 +254,7 @@ class Store(Reader, Protocol):
 
     def note(self, note: Note) -> Operation | None:
         """Apply a note; returns the operation as stored afterwards, or None when the note was
-        refused (somebody else holds the lease, or the operation does not exist)."""
+        refused (another worker holds the lease, or the operation does not exist)."""
         ...
 
     def purge(self, tombstone: Tombstone) -> int:

@@ -1,5 +1,5 @@
 """The stored records: tokens, operations, audit. Plain frozen data, amounts in the record's unit,
-times in epoch milliseconds. What is bearer money or can open it is a :class:`Secret`."""
+times in epoch milliseconds. Bearer money, and everything that can open it, is a :class:`Secret`."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class MachineRef:
 
 @frozen
 class Quote:
-    """What the mint quoted. ``expires_at`` in epoch ms."""
+    """The mint's quote. ``expires_at`` in epoch ms."""
 
     id: str = field(repr=False)  # who knows a mint quote's id can issue its tokens
     amount: int
@@ -167,7 +167,7 @@ class Lease:
 
 @frozen
 class Policy:
-    """What the caller chose for this operation; stored so that a restart keeps to it."""
+    """The caller's choices for this operation; stored so that a restart keeps them."""
 
     two_step: bool = False
     on_unpaid: str = "fence"  # fast | fence | retry_then_fence | trust
@@ -302,7 +302,7 @@ class Span:
 
 @frozen
 class Tombstone:
-    """What is left of the purged trail of an ended operation: how it ended and what it covered. Its key is
+    """The rest of the purged trail of an ended operation: its end, and the versions it covered. Its key is
     ``operation_id``; ``mac`` proves that a holder of the audit key purged it."""
 
     operation_id: str

@@ -1,4 +1,4 @@
-"""Admission: one request becomes one operation, whoever asks, however often, and at the same time."""
+"""Idempotency: one request becomes one operation, for any number of callers, repetitions and threads."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Admission:
                 if "operation_id" in error.details:
                     raise
                 refused = error
-            # Whoever was first may have been this very request.
+            # The first call may have been this very request.
             first, _previous = self._known(op, on_duplicate)
             if first is not None:
                 return self._follow(op, first, waiting)

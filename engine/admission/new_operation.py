@@ -1,4 +1,4 @@
-"""From checked arguments to a new operation that nobody has stored yet."""
+"""From checked arguments to a new operation that is not stored yet."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ..tokens.token_ids import derived_ids
 from .discrepancy import corrected_sources, open_discrepancies, touched_by
 
 KEYED_ON_UNPAID = "fence"
-"""What an idempotency key binds of a caller that says nothing about it, whatever the default is by now:
-a retry after an upgrade, or after a setting was changed, is the same request."""
+"""The policy that an idempotency key binds when the caller names none. The default may change meanwhile: a
+retry after an upgrade, or after a setting was changed, is the same request."""
 
 
 def new_operation(
@@ -134,7 +134,7 @@ def taken_id(op: Operation) -> InvalidArgument:
 
 
 def dedup_key(op: Operation) -> str:
-    """What is the same request inside the window: owner, wallet, unit and operation hash."""
+    """The key of equal requests inside the window: owner, wallet, unit and operation hash."""
     return f"{op.npub}|{op.wallet_id}|{op.unit}|{op.operation_hash}"
 
 
@@ -143,7 +143,7 @@ def duplicate_of(
 ) -> tuple[Operation | None, DedupRecord | None]:
     """The operation that made the same request inside the window and did not end unpaid, and the
     record to take over when there is none. One that was given up unpaid is none either, but it keeps
-    its claim: nobody knows whether its request was lost."""
+    its claim: it is not known whether its request was lost."""
     record = store.dedup(dedup_key(op))
     if record is None or record.expires_at <= now:
         return None, record
@@ -187,7 +187,7 @@ def claimed(store: Reader, op: Operation) -> Refused:
 
 
 def sources_of(store: Reader, op: Operation) -> tuple[Token, ...]:
-    """The explicit sources in the order they were named, whoever holds them. Codes TOKEN_NOT_FOUND,
+    """The explicit sources in the order they were named, free or held. Codes TOKEN_NOT_FOUND,
     OWNER_MISMATCH, MINT_OR_UNIT_MISMATCH."""
     if not op.policy.sources:
         return ()

@@ -13,8 +13,8 @@ from ..settings import Settings
 
 @define(eq=False)
 class Waiting:
-    """What one call may still wait, and how often it has tried. Between two tries nothing of its operation
-    exists: no document, no key, no place in the duplicate window."""
+    """The remaining waiting time of one call, and its number of tries. Between two tries nothing of its
+    operation exists: no document, no key, no place in the duplicate window."""
 
     clock: Clock
     settings: Settings

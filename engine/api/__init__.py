@@ -1,1 +1,1 @@
-"""What callers call: the public engine, its handles, outcomes and reports."""
+"""The calls of the library: the public engine, its handles, outcomes and reports."""

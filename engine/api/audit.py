@@ -133,7 +133,8 @@ class Audits(Core):
             after = page[-1].operation_id
 
     def _tombstone(self, chain: Chain, key: bytes, now: int) -> Tombstone | None:
-        """What would be left of the chain; without records if it is not whole, None if it must stay."""
+        """The tombstone for the chain. It has 0 records if the trail is not whole. None: the trail must
+        stay."""
         empty = Tombstone(chain.operation_id, 0, "", 0, (), now)
         with self.store.snapshot() as reader:
             if not verify(reader, chain.operation_id, key).holds:
@@ -146,7 +147,7 @@ class Audits(Core):
         return evolve(stone, mac=tombstone_mac(stone, key))
 
     def _bury(self, tombstone: Tombstone, dry_run: bool) -> int | None:
-        """How many records went: none if somebody else was faster; None if the store refuses."""
+        """Number of records deleted. 0: another process purged them first. None: the store refused."""
         if dry_run:
             return tombstone.records
         try:
@@ -155,7 +156,7 @@ class Audits(Core):
             return None
 
     def _only_of(self, npub: str | None, operation_id: str | None, entity: str | None = None) -> None:
-        """What an owner may look at: an operation or a token that is named, and is the owner's."""
+        """Refuse all but a named operation or token of this owner."""
         if npub is None:
             return
         if operation_id is None and entity is None:

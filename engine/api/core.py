@@ -1,4 +1,4 @@
-"""What every call of the engine stands on: what it is made of, and how an operation is driven on."""
+"""The base of every call of the engine: its parts, and the way to drive an operation on."""
 
 from __future__ import annotations
 

@@ -143,8 +143,8 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         operator: str | None = None,
         npub: str | None = None,
     ) -> Handle:
-        """An operator gives the rest of a parked operation up as lost; the loss is recorded. A watch whose
-        window is over, and in which nobody says what became of a fence, ends too.
+        """An operator gives the rest of a parked operation up as lost; the loss is recorded. This also ends a
+        watch whose window is over and in which the mint does not tell the fate of a fence.
 
         The mint is asked a last time, and what turns up is kept: a fence or issued proofs end the
         operation well, change that opens is stored, inputs that a dead request left are freed. A mint

@@ -1,4 +1,5 @@
-"""What callers hold: an operation as it was last read, how it stands, and how to read it again."""
+"""Handles, which the calls return: an operation as it was last read, its outcome, and the way to read it
+again."""
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ class Handle:
 
     @property
     def amount(self) -> int:
-        """What is paid (melt), issued (mint) or handed in (deposit)."""
+        """The amount that is paid (melt), issued (mint) or handed in (deposit)."""
         return self.record.amount
 
     @property
@@ -110,13 +111,13 @@ class Handle:
 
     @property
     def lightning_fee(self) -> int | None:
-        """What Lightning really cost; None until the change is known."""
+        """The Lightning fee that was paid; None until the change is known."""
         return self.record.payment.lightning_fee if self.record.payment else None
 
     @property
     def cost(self) -> int | None:
-        """What the wallet lost to fees, in every end: Lightning and input fee of a payment, the mint's fee
-        for taking unpaid inputs back (the fence); None until that is known. What was given up is ``loss``:
+        """The wallet's loss to fees, in every end: Lightning and input fee of a payment, the mint's fee for
+        taking unpaid inputs back (the fence); None until it is known. ``loss`` is the amount given up:
         balance before = balance after + amount (if paid) + cost + loss."""
         return self._engine.kinds.cost_of(self.record)
 
@@ -252,8 +253,8 @@ class Balance:
         return tuple(sorted({unit for _, unit in self.by_wallet}))
 
     def owned(self, unit: str | None = None, mint_url: str | None = None) -> int:
-        """What the user owns, in one unit, over all mints or at one: everything but what is spent. Without a
-        unit the only one there is. Code MIXED_UNITS."""
+        """The user's money in one unit, over all mints or at one, without spent money. Without ``unit`` the
+        wallet must hold one unit only. Code MIXED_UNITS."""
         return owned_of(self._states(unit, mint_url))
 
     def legacy(self, unit: str | None = None, mint_url: str | None = None) -> dict[str, int]:
@@ -287,7 +288,7 @@ class Balance:
 
 
 def owned_of(states: Iterable[Mapping[str, int]]) -> int:
-    """What of these amounts by state is not spent. All amounts are of one unit."""
+    """The sum of these amounts without spent ones, by state. All amounts are of one unit."""
     return sum(
         amount for amounts in states for state, amount in amounts.items() if TOKEN.state(state).kind == "live"
     )

@@ -165,7 +165,7 @@ class Payments(Core):
         idempotency_key: str | None = None,
         wait_s: float | None = None,
     ) -> Handle:
-        """Ask the mint for an invoice and, once somebody paid it, store the issued proofs.
+        """Ask the mint for an invoice and, once it is paid, store the issued proofs.
 
         Returns after ``wait_s`` at the latest; while the state is ``quoted``, ``handle.invoice`` is
         what must be paid. Codes: INVALID_*, IDEMPOTENCY_KEY_REUSED, DUPLICATE_TRANSACTION_ID, MINT_*.
@@ -201,7 +201,7 @@ class Payments(Core):
 
         Only proofs are taken whose DLEQ (NUT-12, with r) shows that the mint signed them, that are not
         locked (NUT-10), and that the mint calls UNSPENT. ``allow_unverified`` takes proofs without DLEQ
-        too: one bad coin among them spoils every payment it is used in. Whoever made the token can still
+        too: one bad coin among them spoils every payment that uses it. The maker of the token can still
         spend it. A mint that only the token names, and not ``mint_url``, is asked when it is allowed: by
         ``Settings.mints_allowed``, by ``Engine(mint_allowed=…)``, or because it is known already.
         Codes: INVALID_TOKEN, INVALID_*, MINT_NOT_ALLOWED, PROOFS_NOT_VERIFIED, PROOFS_LOCKED,

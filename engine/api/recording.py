@@ -241,7 +241,7 @@ class Recordings(Core):
             try:
                 return self._result(self._store(wanted, previous))
             except Conflict:
-                continue  # somebody was faster: what he did is decided about again
+                continue  # another worker was faster: decide again with its result
             except Duplicate as duplicate:
                 _explained(duplicate)
                 continue  # if a proof is taken, the next look names who has it
@@ -249,7 +249,7 @@ class Recordings(Core):
                 if "operation_id" in error.details:
                     raise
                 refused = error
-            # Whoever was faster may have been this very recording.
+            # The faster call may have made this very recording.
             first, _previous = self._first(wanted)
             if first is None:
                 raise refused
@@ -278,7 +278,7 @@ class Recordings(Core):
         return _repeated(first, op, wanted), None
 
     def _store(self, wanted: _Wanted, previous: DedupRecord | None) -> Operation:
-        """Decide and commit. Raises Conflict or Duplicate when somebody was faster."""
+        """Decide and commit. Raises Conflict or Duplicate when another worker was faster."""
         run = self._opened(wanted)
         tokens = new_operation.sources_of(self.store, wanted.op)
         chosen, fresh = sort_out(tokens, wanted.handed)
@@ -378,7 +378,7 @@ def _parked(op: Operation, tokens: tuple[Token, ...]) -> Reason:
 
 
 def _account(wanted: _Wanted, tokens: tuple[Token, ...]) -> dict[str, object]:
-    """The sum as the store sees it, for a caller whose sources are not what he believed."""
+    """The sum as the store sees it, for a caller whose sources have changed."""
     return {
         "sources": {token.transaction_id: token.total_amount for token in tokens},
         "amount": wanted.said.amount,

@@ -1,4 +1,4 @@
-"""What one operation cost in time: per state, per commit and per kind of mint call."""
+"""The time that one operation took: per state, per commit and per kind of mint call."""
 
 from __future__ import annotations
 

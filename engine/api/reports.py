@@ -1,4 +1,4 @@
-"""What an engine can tell about an operation beside what it is."""
+"""The reports of an engine about one operation: times and recommendations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator can do with coins that their mint will not take."""
+"""The calls of an operator for coins that their mint refuses."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class Stranded(Core):
         return [op for op in found if op is not None and (was_given_up(op) or ended_without(op))]
 
     def _is_paid(self, giver: Operation) -> bool:
-        """What the mint says of a payment that was given up. One that may still be in flight is
+        """Whether the mint says PAID of a payment that was given up. A payment that may still be in flight is
         PAYMENT_IN_FLIGHT. A quote that the mint refuses to show is not PAID: then its coins decide."""
         assert giver.quote is not None
         quote = self.mint.melt_quote_state(giver.mint_url, giver.quote.id)

@@ -48,7 +48,7 @@ ANSWERS: Mapping[str, Any] = {
     "mint_quote_state": MintQuote,
     "mint": tuple[BlindSignature, ...],
 }
-"""What each call of the port answers with, when it is no failure."""
+"""The type of the answer of each call of the port, when it is no failure."""
 TEXT_CHARS_MAX = 20_000
 MINTS_COUNTED_MAX = 1_000
 _MELT_STATES = ("UNPAID", "PENDING", "PAID", UNKNOWN)
@@ -80,7 +80,7 @@ class Asking:
         self._heard: Remembered[str, Heard] = Remembered(MINTS_COUNTED_MAX)
 
     def heard(self, mint_url: str) -> Heard:
-        """What was counted of this mint."""
+        """The counts of this mint."""
         with self._lock:
             return self._heard.get(mint_url) or Heard()
 

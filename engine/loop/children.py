@@ -1,8 +1,8 @@
 """Operations that an action of another operation starts and waits for.
 
 The child's id is derived from the parent's, so the commit of the parent that lets the child start names it.
-Whoever drives the parent after a crash finds the same child. The child is an operation of its own: it has its
-own lease, and recovery finishes it even if the parent's kind is unknown.
+After a crash every driver of the parent finds the same child. The child is an operation of its own: it has
+its own lease, and recovery finishes it even if the parent's kind is unknown.
 """
 
 from __future__ import annotations

@@ -250,7 +250,7 @@ class Draft:
 
 
 def token_facts(token: Token, operation: Operation, extra: Mapping[str, Any]) -> TokenFacts:
-    """What the token machine may ask about ``token`` on behalf of ``operation``."""
+    """The facts about ``token`` for a step that ``operation`` makes."""
     return TokenFacts(
         **{
             "type": token.transaction_type,

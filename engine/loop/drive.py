@@ -161,8 +161,8 @@ class Run:
         return self.operation.watched_ms + max(0, self._since_watch() or 0)
 
     def reloaded(self, draft: Draft) -> None:
-        """Go on from what somebody else stored meanwhile. What was asked before is older than that, so no
-        time since the first loading counts for a request that was sent after it."""
+        """Go on from the documents that another worker stored meanwhile. Earlier questions are older than
+        these documents, so no time since the first loading counts for a request that was sent after it."""
         self.loaded_wall, self.loaded_monotonic = self.now(), self.clock.monotonic()
         self.draft = draft
         self.staged.clear()
@@ -176,7 +176,7 @@ class Run:
         return keyset
 
     def decide(self, event: str, evidence: Evidence) -> Decision:
-        """What the machine says of an event now. Changes nothing."""
+        """The machine's answer to an event now. Changes nothing."""
         facts: Any = self.kind.facts(
             Look(self.kind, self.draft, evidence, self.settings, self.judged_at(), self.elapsed())
         )

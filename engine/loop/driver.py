@@ -47,7 +47,7 @@ class Driver:
     def drive(self, run: Run, wait_s: float, poll_parked: bool = False) -> Operation:
         """Run until the operation is final, parked, waits for the caller, or ``wait_s`` is over.
         Everything decided is committed before this returns. If it raises, the lease is given up, so
-        that anybody can go on at once."""
+        that any worker can go on at once."""
         try:
             return self._drive(run, wait_s, poll_parked)
         except Exception as error:
@@ -101,8 +101,8 @@ class Driver:
 
     @staticmethod
     def _aged(run: Run, state: State, result: Result) -> Result:
-        """What an action found, or ``too_old`` in its place: when the wait that the state belongs to has
-        lasted too long, and what was found neither ends it nor leads to another wait."""
+        """The result of an action, or ``too_old`` in its place: when the wait that the state belongs to has
+        lasted too long, and the result neither ends it nor leads to another wait."""
         if not state.patience or isinstance(result, CommitFirst):
             return result
         if isinstance(result, Happened):
@@ -127,8 +127,8 @@ class Driver:
         return run.draft.machine.state(run.operation.state).kind == "parked"
 
     def take(self, run: Run, happened: Happened) -> bool:
-        """Decide an event and stage it. True if it was accepted; a refusal of an operation nobody has
-        stored yet is raised, any other one is logged and changes nothing."""
+        """Decide an event and stage it. True if it was accepted. A refusal is raised if the operation
+        is not stored yet; any other refusal is logged and changes nothing."""
         decision = run.decide(happened.event, happened.evidence)
         if decision.accepted:
             self.stage(run, happened, decision)
@@ -351,7 +351,7 @@ def _may_be_sent(error: StorageError, run: Run) -> bool:
 
 
 def _audit_data(run: Run, evidence: Evidence) -> dict[str, Any]:
-    """What an auditor wants beside the states: amounts, never anything that is money."""
+    """The data of an audit record beside the states: amounts, never anything that is money."""
     op = run.operation
     data: dict[str, Any] = {"kind": op.kind, "amount": op.amount, "unit": op.unit, "npub": op.npub}
     if op.payment_hash is not None:

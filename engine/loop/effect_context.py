@@ -1,4 +1,4 @@
-"""What an effect may look at, and the small steps that several effects share."""
+"""The context of an effect, and the small steps that several effects share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .own_data import OwnData, stored_data
 
 @frozen
 class EffectContext:
-    """What an effect may look at."""
+    """Everything that an effect may read or stage."""
 
     kind: OwnData
     draft: Draft
@@ -129,5 +129,5 @@ def consumed_tokens(tokens: Iterable[Token], secrets: frozenset[Secret]) -> tupl
 
 
 def is_free(token: Token, op: Operation) -> bool:
-    """Nobody but this operation has anything to do with the token."""
+    """Whether the token is unspent, or reserved by this operation."""
     return token.state == UNSPENT or (token.state == RESERVED and token.reserved_by == op.id)

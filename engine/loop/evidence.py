@@ -1,4 +1,4 @@
-"""What was learned from outside and not yet committed: the answers an event rests on."""
+"""Knowledge from outside that is not yet committed: the answers that an event rests on."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Selection:
 
 @frozen(kw_only=True)
 class Recorded:
-    """What a caller says of a melt he made himself; its proofs stand in the evidence: ``selection``
-    holds the consumed ones by source, ``keep`` the fresh ones he kept, ``proofs`` the change."""
+    """The caller's report of a melt that the caller made. Its proofs stand in the evidence: ``selection``
+    holds the consumed ones by source, ``keep`` the fresh ones that were kept, ``proofs`` the change."""
 
     amount: int
     fee: int

@@ -295,7 +295,7 @@ class Kinds:
         return self.state_of(op).waits_for == "caller" or self.waits_for_confirmation(op)
 
     def cost_of(self, op: Operation) -> int | None:
-        """What the wallet lost to fees (unit of the operation); None until that is known."""
+        """The wallet's loss to fees (unit of the operation); None until it is known."""
         kind = self._by_name.get(op.kind)
         return None if kind is None else kind.cost(op)
 

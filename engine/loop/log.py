@@ -27,8 +27,8 @@ _STANDARD = structlog.wrap_logger(
 
 def default_logger() -> Any:
     """The logger ``nutstate``: structlog's, once the program has configured structlog, else the standard
-    library's, which is silent until the program gives it a handler. Structlog that nobody configured would
-    print to standard output."""
+    library's, which is silent until the program gives it a handler. Without a configuration
+    structlog would print to standard output."""
     return structlog.get_logger(NAME) if structlog.is_configured() else _STANDARD
 
 

@@ -1,4 +1,4 @@
-"""What a kind of operation sees when it gathers its facts: the draft, the evidence in hand and the clock."""
+"""The view of a kind when it gathers its facts: the draft, the evidence in hand and the clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a drive spends its time on: calls of the mint and commits, counted on the monotonic clock."""
+"""The times of a drive: calls of the mint and commits, counted on the monotonic clock."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Spent:
         return {name: min(MOST, base.get(name, 0) + self._offered.get(name, 0)) for name in names}
 
     def stored(self) -> None:
-        """What :meth:`onto` gave last has been committed; what came since waits for the next commit."""
+        """The last result of :meth:`onto` has been committed; later counts wait for the next commit."""
         for name, value in self._offered.items():
             self._counted[name] -= value
         self._offered = {}

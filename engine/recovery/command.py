@@ -18,7 +18,7 @@ from ..settings import Settings
 
 
 def operator_says(reason: object, operator: object) -> Evidence:
-    """What an operator says, and who that is. Codes OPERATOR_REASON_MISSING, INVALID_OPERATOR."""
+    """The operator's reason and name as evidence. Codes OPERATOR_REASON_MISSING, INVALID_OPERATOR."""
     return Evidence(operator_reason=arguments.reason(reason), operator=arguments.operator(operator))
 
 
@@ -93,6 +93,7 @@ def _looked(run: Run, event: str, said: Evidence, force: bool) -> Happened:
 
 
 def _saying(found: Evidence, said: Evidence) -> Evidence:
-    """What was found, with what the operator said."""
-    own = found.own if said.own is None else said.own
+    """The evidence that the look found, with the operator's words. Own evidence of the look wins: an operator
+    must not say in its place what the mint answered."""
+    own = said.own if found.own is None else found.own
     return attrs.evolve(found, operator_reason=said.operator_reason, operator=said.operator, own=own)

@@ -133,8 +133,9 @@ class Recovery:
     def resume(
         self, op: Operation, wait_s: float, *, confirmed: bool = False, poll_parked: bool = False
     ) -> tuple[Operation, bool]:
-        """Become the driver if nobody else is, and go on. Otherwise (False) it is as it is stored. Code
-        UNKNOWN_MACHINE before the lease is taken: a program that has the machine must not find it taken."""
+        """Take the lease and drive. Returns (operation, True), or (operation as stored, False) if another
+        worker holds the lease. Code UNKNOWN_MACHINE before the lease is taken: a program that has the machine
+        must not find it taken."""
         self.driver.kinds.machine_of(op)
         worker = self.driver.worker
         lease, breaking = op.lease, None

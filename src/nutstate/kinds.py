@@ -19,6 +19,7 @@ from .engine.loop.own_data import NoData
 from .engine.operations.built_in import BUILT_IN
 from .engine.operations.shared.effects import alarm, record_reason, restart_patience
 from .machines.common_words import ALARM, RECORD_REASON, RESTART_PATIENCE
+from .storage.records import Reason
 
 __all__ = [
     "ALARM",
@@ -38,6 +39,7 @@ __all__ = [
     "Look",
     "NoData",
     "Pause",
+    "Reason",
     "Result",
     "Run",
     "alarm",

@@ -46,7 +46,7 @@ def find_mongod() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """What a server process sees of our environment: nothing that could hold a secret."""
+    """The environment of a server process: no variable that could hold a secret."""
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 

@@ -53,7 +53,7 @@ class Node:
 
     @property
     def log(self) -> Path:
-        """What the server writes, from all its runs."""
+        """The log file of the server, from all its runs."""
         return self.folder / "mongod.log"
 
     @property

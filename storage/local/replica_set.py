@@ -48,7 +48,7 @@ _OPTIONS: Final = (
 _PARAMETERS: Final = {
     "transactionLifetimeLimitSeconds": "10",
     "diagnosticDataCollectionEnabled": "false",
-    "shutdownTimeoutMillisForSignaledShutdown": "500",  # nobody waits for a local node's clients
+    "shutdownTimeoutMillisForSignaledShutdown": "500",  # no program waits for a local node's clients
 }
 # A set that elects fast also gives up a frozen source of its oplog fast: until then a majority write waits.
 _FAST_ELECTIONS_MS: Final = 10_000
@@ -273,7 +273,7 @@ class ReplicaSet:
 
     def step_down(self, seconds: int = 5) -> None:
         """Make the primary hand over and stay out of elections for ``seconds``. It does so only when
-        another has everything it has; one alone has nobody to wait for."""
+        another member has the same data; a set of one does not wait."""
         alone = len(self.nodes) == 1
         patience = 0 if alone else min(10, seconds - 1)
         try:
@@ -328,7 +328,7 @@ def _connect(node: Node, timeout_ms: int, *, password: str | None = None) -> Mon
 
 
 def _hello(node: Node) -> Document:
-    """What the node says about itself; nothing if it does not answer."""
+    """The node's answer about itself; empty if it does not answer."""
     if not node.answering:
         return {}
     try:
@@ -378,7 +378,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _free_ports(count: int, *, but: Sequence[int] = ()) -> list[int]:
-    """Different ports on which nobody listens now. Somebody may, later: the server tells."""
+    """Different ports that are free now. A port may be taken later: then the server tells."""
     found: list[int] = []
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
         if port not in but and _is_free(port):

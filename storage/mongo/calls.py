@@ -32,7 +32,7 @@ class Calls:
         self._aside: tuple[int, ThreadPoolExecutor] | None = None
 
     def run(self, call: Callable[[Left], T]) -> T:
-        """``call`` with a flag that is set when nobody waits for its result any more."""
+        """``call`` with a flag that is set when no thread waits for its result any more."""
         if self.closed:
             raise GatewayUnavailable("the store is closed")
         left = Left()

@@ -50,7 +50,7 @@ def _copy(value: Any, depth: int = 0) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    # What a foreign program put into metadata must not stop a read: show it as text.
+    # A foreign value in metadata must not stop a read: show it as text.
     if isinstance(value, DBRef):  # {"$ref", "$id"} of ours, which the driver takes for a reference
         value = dict(value.as_doc())
     if isinstance(value, dict):
@@ -174,8 +174,8 @@ def tombstone_from_document(document: Document) -> Tombstone:
 
 
 def token_changes(before: Token, after: Token) -> Document:
-    """What ``$set`` must write. Known metadata fields are written one by one, so that what other
-    programs keep beside them is neither replaced nor converted."""
+    """The fields for ``$set``. Known metadata fields are written one by one, so that the values of other
+    programs beside them are neither replaced nor converted."""
     changed = _changes(token_document(before), token_document(after))
     if "metadata" in changed and before.metadata.extra == after.metadata.extra:
         del changed["metadata"]
@@ -186,7 +186,7 @@ def token_changes(before: Token, after: Token) -> Document:
 
 
 def operation_changes(before: Operation, after: Operation) -> Document:
-    """What ``$set`` must write. Dropping the lease leaves its fence: it only grows."""
+    """The fields for ``$set``. Dropping the lease leaves its fence: it only grows."""
     changed = _changes(operation_document(before), operation_document(after))
     if "lease" in changed and after.lease is None:
         del changed["lease"]

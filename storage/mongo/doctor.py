@@ -79,7 +79,7 @@ def examine_mongo(url: str, *, fix: bool = False, machines: Machines) -> Report:
 
 @define
 class _Done:
-    """What was put right, and the migration that was made or is needed."""
+    """The repairs, and the migration that was made or is needed."""
 
     fixed: list[str] = field(factory=list)
     migration: Migration | None = None
@@ -222,7 +222,7 @@ def _rule_breakers(database: Database[Document], name: str, rule: Document) -> F
     many = f"more than {_SHOWN_MAX} documents break" if len(ids) > _SHOWN_MAX else _count(len(ids))
     text = f"{name}: {many} the rules: {', '.join(ids[:_SHOWN_MAX])}"
     hint = (
-        "Another program wrote them, or somebody wrote past the rules. Nothing is changed here: repair, "
+        "Another program wrote them, perhaps past the rules. Nothing is changed here: repair, "
         "migrate or remove them before nutstate works on this database."
     )
     return Finding("documents", "error", text, hint)

@@ -223,11 +223,11 @@ def _lifetime(server: Server) -> Finding:
         text = f"{name} is {limit}: what a wallet that died held stays locked for up to {limit * 3 // 2} s"
         hint = f"Set it to {LIFETIME_BEST_S} on every member: --setParameter {name}={LIFETIME_BEST_S}."
         return Finding("transactions", "warning", text, hint)
-    return Finding("transactions", "ok", f"what a wallet that died held is free after {limit * 3 // 2} s")
+    return Finding("transactions", "ok", f"locks of a wallet that died end after {limit * 3 // 2} s")
 
 
 def _compression(server: Server) -> Finding:
-    # A server names the compressors it shares with whoever asks; no right is needed for that.
+    # A server names the compressors it shares with every client; no right is needed for that.
     answer = server.ask("hello", compression=["zlib"])
     if answer is None:
         return _unknown("compression", "which compressors the server offers")
@@ -237,8 +237,8 @@ def _compression(server: Server) -> Finding:
     if version[:2] > max(_ZLIB_MENDED)[:2] or any(
         version[:2] == mended[:2] and version >= mended for mended in _ZLIB_MENDED
     ):
-        return Finding("compression", "ok", "zlib is offered, by a release in which CVE-2025-14847 is mended")
-    text = "the server offers zlib: anyone who reaches it can read parts of its memory (CVE-2025-14847)"
+        return Finding("compression", "ok", "zlib is offered, by a release in which CVE-2025-14847 is fixed")
+    text = "the server offers zlib: every client can read parts of its memory (CVE-2025-14847)"
     hint = "Update MongoDB, or start it with --networkMessageCompressors snappy,zstd."
     return Finding("compression", "warning", text, hint)
 
@@ -310,12 +310,12 @@ def _login(server: Server, place: Address) -> Iterator[Finding]:
     elif server.ask("getCmdLineOpts") is None:
         return  # access control is on: the look at the database says what is missing
     elif is_far(place):
-        text = "the URL names no user: if this works, anyone who reaches the server can take the money"
+        text = "the URL names no user: if this works, every client of the server can take the money"
         yield Finding(
             "login", "warning", text, "Turn on access control, and give nutstate a user of its own."
         )
     else:
-        text = "nobody is logged in: every program on this machine can read and change the money"
+        text = "the server needs no login: every program on this machine can read and change the money"
         yield Finding("login", "info", text, "Turn on access control before it holds real money.")
 
 

@@ -1,4 +1,5 @@
-"""What a MongoDB URL asks for, and why nobody answers at it. Values of the URL are never shown."""
+"""The options of a MongoDB URL, and the reason why no server answers at it. Values of the URL are never
+shown."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ def is_far(place: Address) -> bool:
 
 
 def of_url(place: Address) -> Iterator[Finding]:
-    """What the options of the URL weaken."""
+    """The weaknesses that options of the URL cause."""
     options = parse_uri(place.url)["options"]
     weak = list(_weak_options(options))
     for text, hint in weak:
@@ -59,7 +60,7 @@ def of_url(place: Address) -> Iterator[Finding]:
         yield Finding("url", "ok", "nothing in the URL weakens the store")
     unchecked = [name for name in _UNCHECKED if options.get(name)]
     if options.get("tls") and unchecked:
-        text = f"the connection is encrypted, but {unchecked[0]} lets anybody pose as the server"
+        text = f"the connection is encrypted, but {unchecked[0]} lets every program pose as the server"
         yield Finding("encryption", "warning", text, "Trust the server's certificate with tlsCAFile instead.")
     elif options.get("tls"):
         yield Finding("encryption", "ok", "the connection is encrypted (TLS)")
@@ -87,7 +88,7 @@ def _weak_options(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield text, "Take it out of the URL and name the set with replicaSet=NAME."
 
 
-# -- nobody answers ------------------------------------------------------------------------------
+# -- no server answers -----------------------------------------------------------------------------
 
 
 def why_not_reached(place: Address, error: PyMongoError) -> Finding:
@@ -142,7 +143,7 @@ def _reason(text: str) -> str:
     """The driver's text in a few words; it may show more than is wanted."""
     signs = {
         "does not listen": ("refused",),
-        "has a name that nobody knows": ("getaddrinfo", "Name or service not known", "nodename nor servname"),
+        "has an unknown name": ("getaddrinfo", "Name or service not known", "nodename nor servname"),
         "does not agree on TLS": ("SSL", "certificate"),
         "hangs up at once": ("connection closed", "reset by peer"),
         "does not answer": ("timed out",),

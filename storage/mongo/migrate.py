@@ -1,7 +1,7 @@
 """From an older schema of a MongoDB database to that of this release. The document ``schema`` of the
 collection ``flags`` is the journal: from the first step on it holds the new number and ``migrating`` (from
-which schema, and which steps are done), so that no program opens the database in between. Whatever interrupts
-it, the next run goes on with the step that was not done."""
+which schema, and which steps are done), so that no program opens the database in between. After an
+interruption the next run goes on with the step that was not done."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MongoStep = Step[Database[Document]]
 
 
 def planned(state: SchemaState) -> Migration | None:
-    """What :func:`migrate` would do, or has still to do; None when the schema is not an older one."""
+    """The migration that :func:`migrate` would make or finish; None when the schema is not an older one."""
     start, end = _ends(state)
     return None if start == end else _told(way(STEPS, start, end), start, done=False)
 
@@ -112,7 +112,7 @@ def _set_rules(database: Database[Document], machines: Machines) -> None:
 
 
 def _move_operations(database: Database[Document], machines: Machines) -> None:
-    """One by one; whoever goes on after an interruption finds the ones that are left."""
+    """One by one; after an interruption the next run finds the ones that are left."""
     operations = database[OPERATIONS]
     for document in operations.find(_NOT_MOVED):
         machine = document["machine"]

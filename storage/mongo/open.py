@@ -66,8 +66,8 @@ def connect(place: Address) -> MongoClient[Document]:
     """A client that has not connected yet."""
     logging.getLogger("pymongo.command").addFilter(_SILENT)
     try:
-        # What the URL says about concerns is overridden where it matters: money is always written
-        # to a majority and read from the primary.
+        # Concerns in the URL are overridden where they matter: money is always written to a majority
+        # and read from the primary.
         app = place.app or f"nutstate/{version('nutstate')}"
         # Dates and texts that Python does not know are read all the same: they are other programs'.
         tolerant: dict[str, Any] = {

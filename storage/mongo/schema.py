@@ -15,7 +15,7 @@ TOMBSTONES: Final = "tombstones"
 MACHINES: Final = "machines"  # {_id: "melt@1", hash, edges, states}: only ever added to
 FLAGS: Final = "flags"  # {_id: "schema", version, migrating}: the schema, and how far a migration to it came
 MONGO_SCHEMA_VERSION: Final = 2
-"""Whoever raises it adds the steps from the number before to :mod:`.migrate`."""
+"""A higher number needs the steps from the number before in :mod:`.migrate`."""
 COLLECTIONS: Final = (TOKENS, OPERATIONS, PROOFS, DEDUP, AUDIT, TOMBSTONES, MACHINES)
 
 ID_INDEX: Final = "_id_"

@@ -88,8 +88,8 @@ class SessionWrites(SessionReads):
 
 
 def asked(collection: str, call: Callable[[], T]) -> T:
-    """``call``, with the errors that show values replaced. What is left of a driver's error are its
-    class, its code and its labels, which tell ``with_transaction`` what to do."""
+    """``call``, with the errors that show values replaced. A driver's error keeps only its class, its code
+    and its labels, which tell ``with_transaction`` what to do."""
     failure: Exception
     try:
         return call()
@@ -145,7 +145,7 @@ def refused_of(error: PyMongoError, collection: str) -> GatewayRefused | None:
 
 
 def too_large_of(error: PyMongoError) -> GatewayTooLarge | None:
-    """That a transaction of this size can never be written, or None: trying again would not help."""
+    """The error for a transaction that is too large for ever; None: the error has another cause."""
     code = _details(error).get("code", getattr(error, "code", None))
     return GatewayTooLarge(code) if code in _TRANSACTION_TOO_LARGE else None
 
@@ -153,7 +153,7 @@ def too_large_of(error: PyMongoError) -> GatewayTooLarge | None:
 def outcome_of(
     error: PyMongoError, commit_tried: bool
 ) -> GatewayUnknown | GatewayUnavailable | GatewayTooLarge:
-    """What a failed transaction means, read from the labels and never from the class: without
+    """The meaning of a failed transaction, read from the labels and never from the class: without
     proof that nothing was committed, the outcome of a tried commit is unknown. A server that calls the
     transaction too large has not committed it."""
     text = named(error)

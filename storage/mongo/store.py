@@ -105,8 +105,8 @@ class MongoStore(MongoReads):
             )
 
     def _send(self, batch: Batch) -> None:
-        """Until the outcome is known. What our own unknown sending left refuses the next one, though a
-        new primary may have rolled it back by then: such a refusal counts when it is repeated after a
+        """Until the outcome is known. The rest of our own unknown sending refuses the next one, though a new
+        primary may have rolled it back by then: such a refusal counts when it is repeated after a
         look that did not find the batch."""
         unknown, refusal = "", None
         unsure = batch.id in self._unsure
@@ -187,7 +187,7 @@ class MongoStore(MongoReads):
             except GatewayUnknown as error:
                 sent, unknown = gone, str(error)
             except GatewayDuplicate:
-                continue  # somebody else purged it just now: the next look says whether the same way
+                continue  # another process purged it just now: the next look tells whether in the same way
             except GatewayUnavailable as error:
                 if not unknown:
                     raise StoreUnavailable(str(error)) from error
@@ -199,8 +199,9 @@ class MongoStore(MongoReads):
 
 
 def apply_batch(transaction: Transaction, batch: Batch) -> None:
-    """Every change of the batch, one trip per collection and kind, ids sorted. What leaves a
-    document is written before what enters one: a moved proof would collide with itself."""
+    """Every change of the batch, one trip per collection and kind, ids sorted.
+    Documents that lose proofs are written before documents that gain them: a moved proof would collide with
+    itself."""
     operation_id = batch.operation.after.id
     if isinstance(batch.operation, Insert):
         transaction.insert_many(OPERATIONS, [operation_document(batch.operation.after)])

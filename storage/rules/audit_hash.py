@@ -111,8 +111,8 @@ def _fields_of(kind: Any) -> tuple[tuple[str, tuple[Any] | None], ...]:
 
 
 def tombstone_canonical(tombstone: Tombstone) -> str:
-    """Canonical JSON of ``tombstone`` without ``mac``, in the form of :func:`audit_canonical`. What a span
-    does not tell (``document_hash``, ``batches``) is left out, as tombstones of earlier releases have it."""
+    """Canonical JSON of ``tombstone`` without ``mac``, in the form of :func:`audit_canonical`. Empty
+    parts of a span (``document_hash``, ``batches``) are left out, as in tombstones of earlier releases."""
     document = {k: v for k, v in attrs.asdict(tombstone).items() if k != "mac"}
     for span in document["spans"]:
         for name in ("document_hash", "batches"):

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 from ...machines.token.states import AWAITING, FAILED, RESERVED, SPENT, UNSPENT
 from ...machines.token.table import STATUS_OF_STATE
-from ..batch import Advance, Batch, IndexInsert, Insert, proof_key
+from ..batch import Advance, Batch, IndexInsert, IndexMove, Insert, proof_key
 from ..errors import InvalidBatch
 from ..records import AuditRecord, Operation, Token, Tombstone
 from .audit_hash import audit_canonical, document_hash, token_hash
@@ -62,11 +62,14 @@ def _check(batch: Batch, machines: Machines) -> tuple[str, ...]:
             _refuse(f"{name} is changed twice")
         entities[name] = change
         _check_fixed(change, TOKEN_FIXED, name)
+        if change.after.npub != operation.npub:
+            _refuse(f"{name}: it belongs to another npub than the operation")
         _check_token(change, name)
         _check_holder(change, operation.id, name)
         _check_exchange(change, name)
     _check_secrets(batch)
     _check_index(batch)
+    _check_moves(batch)
     _check_dedup(batch)
     histories: dict[str, list[AuditRecord]] = {name: [] for name in entities}
     for record in batch.audit:
@@ -150,7 +153,7 @@ def _check_token(change: Insert[Token] | Advance[Token], entity: str) -> None:
 
 def _check_holder(change: Insert[Token] | Advance[Token], operation_id: str, entity: str) -> None:
     """A reservation is given up by the operation that holds it alone, by a step that frees the token, and is
-    never passed on. What another operation holds is left alone in every way (R205)."""
+    never passed on. A token that another operation holds is left alone in every way (R205)."""
     if not isinstance(change, Advance):
         return
     before, after = change.before, change.after
@@ -223,6 +226,16 @@ def _check_index(batch: Batch) -> None:
         _refuse(f"token:{token_id}: a proof is not in the index changes")
     for token_id in lost.values():
         _refuse(f"token:{token_id}: a proof disappears")
+
+
+def _check_moves(batch: Batch) -> None:
+    """A proof that changes its token stays at its mint and in its unit: only there it is worth anything."""
+    places = {
+        change.after.transaction_id: (change.after.mint_url, change.after.unit) for change in batch.tokens
+    }
+    for move in batch.index:
+        if isinstance(move, IndexMove) and places[move.from_token] != places[move.to_token]:
+            _refuse(f"token:{move.to_token}: a proof comes from a token of another mint or unit")
 
 
 def _check_dedup(batch: Batch) -> None:

@@ -222,7 +222,7 @@ def _path_of(error: BaseException) -> str:
 
 
 def _shown(name: object) -> str:
-    # An unknown field's name was chosen by somebody else: show it only if it looks like a name.
+    # Another program chose the name of an unknown field: show it only if it looks like a name.
     return name if isinstance(name, str) and name.isidentifier() and len(name) <= 64 else "(unknown field)"
 
 

@@ -29,7 +29,7 @@ READ_THROUGH_S: Final = 120.0  # how long reading the whole file may take
 FREE_MIN: Final = 100 * 1024 * 1024
 _SHOWN_MAX: Final = 5
 _MUST_HOLD: Final = ("file", "store", "schema version", "integrity")
-"""What ``--fix`` needs to be right before it touches anything."""
+"""The checks that must pass before ``--fix`` touches anything."""
 
 _NETWORK: Final = (
     *("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "nfs", "nfs4", "smb3", "smbfs", "vboxsf"),
@@ -64,7 +64,7 @@ def examine_sqlite(url: str, *, fix: bool = False, machines: Machines) -> Report
 
 
 def _plan(path: Path) -> Migration | None:
-    """What the file needs to be of this schema; None where nothing can be said."""
+    """The migration of the file to this schema; None when it is not needed or the file cannot be read."""
     try:
         with _link(path) as link:
             return planned(link.connection, path)
@@ -146,7 +146,7 @@ def _folder(folder: Path) -> Finding:
     if info.st_uid not in (os.geteuid(), 0):
         text = f"{folder} belongs to user number {info.st_uid}, who can replace or remove the file"
         return Finding("folder", "warning", text)
-    return Finding("folder", "ok", "nobody else can replace the file")
+    return Finding("folder", "ok", "no other user can replace the file")
 
 
 def _place(path: Path) -> Iterator[Finding]:
@@ -287,7 +287,7 @@ def _integrity(link: Link) -> Iterator[Finding]:
 
 
 def _sums(link: Link) -> Iterator[Finding]:
-    """What a trigger watches over, looked at once more: somebody may have dropped it for a while."""
+    """The sums that a trigger checks, checked once more: another program may have dropped it for a while."""
     wrong = (
         "SELECT transaction_id FROM tokens WHERE NOT json_valid(proofs) OR total_amount IS NOT "
         "(SELECT coalesce(sum(json_extract(value, '$.amount')), 0) FROM json_each(proofs)) LIMIT ?"
@@ -303,7 +303,8 @@ def _sums(link: Link) -> Iterator[Finding]:
     if found:
         more = " and more" if len(found) > _SHOWN_MAX else ""
         text = f"tokens whose total is not the sum of their proofs: {', '.join(found[:_SHOWN_MAX])}{more}"
-        yield Finding("sums", "error", text, "Somebody wrote past nutstate. Compare with `nutstate show ID`.")
+        hint = "Another program wrote past nutstate. Compare with `nutstate show ID`."
+        yield Finding("sums", "error", text, hint)
     else:
         yield Finding("sums", "ok", "the total of every token is the sum of its proofs")
 

@@ -33,7 +33,7 @@ def present_in(link: Link) -> dict[str, tuple[str, str]]:
 
 
 def of_shapes(present: dict[str, tuple[str, str]]) -> Iterator[Finding]:
-    """What is missing, changed or not of nutstate among them."""
+    """The tables, indexes and triggers that are missing, changed or not of nutstate."""
     wanted = declared()
     found = [finding for name in wanted if (finding := _shape(name, *wanted[name], present.get(name)))]
     yield from found
@@ -65,5 +65,6 @@ def _shape(name: str, kind: Kind, statement: str, there: tuple[str, str] | None)
         )  # fmt: skip
     if there[0] != kind or there[1].split() != statement.split():
         text = f"the {kind} {name} is not as this release declares it: {loss}"
-        return Finding("rules", "error", text, "Somebody changed the schema; restore it from a backup.")
+        hint = "Another program changed the schema; restore it from a backup."
+        return Finding("rules", "error", text, hint)
     return None

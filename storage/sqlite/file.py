@@ -186,7 +186,7 @@ def primary_code(error: sqlite3.Error) -> int:
 
 
 def meaning(error: sqlite3.Error, path: Path) -> StorageError:
-    """What an SQLite error means for a caller. SQLite's messages hold names, never values."""
+    """The meaning of an SQLite error for a caller. SQLite's messages hold names, never values."""
     code = primary_code(error)
     if code == sqlite3.SQLITE_CONSTRAINT:
         columns = str(error).partition("UNIQUE constraint failed: ")[2]

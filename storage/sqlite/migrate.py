@@ -55,7 +55,7 @@ def migrate(path: Path, machines: Machines, reached: Callable[[str], None] = lam
 
 
 def planned(connection: sqlite3.Connection, path: Path) -> Migration | None:
-    """What :func:`migrate` would do with the file; None when its schema is not an older one."""
+    """The migration that :func:`migrate` would make; None when the schema is not an older one."""
     start = schema_version(connection, path)
     if start >= SQLITE_SCHEMA_VERSION:
         return None
@@ -140,7 +140,7 @@ def _set_aside(connection: sqlite3.Connection, machines: Machines) -> None:
 
 
 def _make_tables(connection: sqlite3.Connection, machines: Machines) -> None:
-    # Whoever makes schema 3 keeps the statements of schema 2 here.
+    # With schema 3, the statements of schema 2 stay here.
     for statement in statements():
         if statement.startswith(tuple(f"CREATE TABLE {name} " for name in _NEW)):
             connection.execute(statement)
@@ -182,7 +182,7 @@ def _make_rules(connection: sqlite3.Connection, machines: Machines) -> None:
     for statement in statements():
         if statement.startswith("CREATE TRIGGER ") or " INDEX " in statement.splitlines()[0]:
             connection.execute(statement.replace(" INDEX ", " INDEX IF NOT EXISTS ", 1))
-    # What another program put there, perhaps: the doctor names it.
+    # Perhaps triggers of another program: the doctor names them.
     for (sql,) in connection.execute(
         "SELECT sql FROM dropped WHERE name NOT IN (SELECT name FROM main.sqlite_master)"
     ).fetchall():

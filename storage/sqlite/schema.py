@@ -12,7 +12,7 @@ from ..rules.codec import AMOUNT_MAX
 from .machines import MACHINE_RULES, MACHINE_TABLES
 
 SQLITE_SCHEMA_VERSION: Final = 2
-"""Whoever raises it adds the steps from the number before to :mod:`.migrate`."""
+"""A higher number needs the steps from the number before in :mod:`.migrate`."""
 APPLICATION_ID: Final = 0x6E757473  # "nuts": what `file` and a careful reader see in the header
 SQLITE_OLDEST: Final = (3, 31, 0)  # generated columns
 

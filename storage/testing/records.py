@@ -231,7 +231,7 @@ def _shortest(steps: Iterable[Step], start: str, end: str) -> Sequence[str]:
 
 
 def index_changes(pairs: Iterable[tuple[Token | None, Token]]) -> tuple[IndexInsert | IndexMove, ...]:
-    """What the proof index must do so that it fits these tokens."""
+    """The changes of the proof index that fit these changes of tokens."""
     gained: dict[str, str] = {}
     lost: dict[str, str] = {}
     for old, new in pairs:
@@ -258,7 +258,7 @@ Fault = Literal["ok", "unavailable", "conflict", "lost", "unknown"]
 class FaultyStore:
     """A store whose commits fail as scripted, one word each; after the script they work.
 
-    ``ok``; ``unavailable``: refused before anything was written; ``conflict``: somebody else seems
+    ``ok``; ``unavailable``: refused before anything was written; ``conflict``: another worker seems
     to have won, nothing written; ``lost``: applied, but the answer is CommitUnknown;
     ``unknown``: the same answer, and nothing written. Everything else passes through.
     ``commits`` lists the id of every batch that was tried, with its word.

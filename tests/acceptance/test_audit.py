@@ -218,7 +218,7 @@ def test_r141_an_invoice_goes_its_hash_stays(scene: Scene) -> None:
 
 
 def test_r142_r143_r144_an_untouched_trail_verifies(scene: Scene) -> None:
-    """`audit verify` accepts what nobody changed."""
+    """`audit verify` accepts an unchanged trail."""
     report = scene.engine.verify_audit()
     assert report.holds and report.records == len(all_records(scene.store)) > len(scene.trail) > 5
     assert scene.engine.verify_audit(scene.melt).holds

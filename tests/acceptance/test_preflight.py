@@ -65,7 +65,7 @@ class Scene:
         return self.engine.preflight(NPUB, self.mint.url, **more)
 
     def other_token(self, state: str) -> Token:
-        """A token in a state that nothing of ours leads to yet, or with proofs of somebody else."""
+        """A token in a state that nothing of ours leads to yet, or with proofs of another owner."""
         spent_at = self.clock.now() if state == "spent" else None
         token = attrs.evolve(
             the_token(self.store), transaction_id=f"tx_other_{state}", state=state, spent_at=spent_at,

@@ -104,7 +104,7 @@ def test_r120_all_read_from_one_snapshot(case: Case) -> None:
     expected = {"balance_changes": {"expected_unspent_balance": before}}
 
     class Between:
-        """Somebody pays while the documents are being read."""
+        """A payment is made while the documents are being read."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(store, name)
@@ -125,7 +125,7 @@ def test_r120_all_read_from_one_snapshot(case: Case) -> None:
 
 
 class _Paying:
-    """A snapshot during which, after its first read, somebody else writes."""
+    """A snapshot during which, after its first read, another worker writes."""
 
     def __init__(self, snapshot: Any, pay: Callable[[], None]) -> None:
         self._snapshot, self._pay = snapshot, pay

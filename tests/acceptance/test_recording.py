@@ -170,7 +170,8 @@ def test_r61_without_keep_or_change(store: Store, nothing: Any) -> None:
 
 
 def test_r62_a_hold_reserves(store: Store) -> None:
-    """``hold(sources, ttl_s)`` reserves the sources while the caller pays; nobody else can take them."""
+    """``hold(sources, ttl_s)`` reserves the sources while the caller pays; no other operation can take
+    them."""
     wallet = Wallet(store, 60, 40)
     hold = wallet.hold(60)
     assert wallet.token(60).state == "reserved" and wallet.balance() == (40, 60, 0)

@@ -23,7 +23,7 @@ N = 20
 
 
 class Nudged(FakeClock):
-    """Calls ``then`` the first time somebody sleeps."""
+    """Calls ``then`` at the first sleep."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -44,6 +44,7 @@ BASE: dict[str, list[str]] = {
     "show": ["tx_nosuch_operation"],
     "history": [],
     "recover": [],
+    "tell": ["tx_nosuch_operation", "go"],
     "resume": ["tx_nosuch_operation"],
     "release": ["tx_nosuch_operation"],
     "write-off": ["tx_nosuch_operation"],
@@ -70,6 +71,8 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
         ("mongodb://user:hunter22@", (1, None)),
     ],
     "--mint-state": [("/", USAGE)],
+    "--from": [(bad, USAGE) for bad in ("", "no_such_module", "9nine", "shop.py", "json", "json:nothing")],
+    "--evidence": [("{broken", USAGE), ('"broken', USAGE)],
     "--log": [("loud", USAGE)],
     "--npub": [
         ("npub1nope", (1, "INVALID_NPUB")),
@@ -119,7 +122,7 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--nodes": [("2", USAGE), ("many", USAGE)],
 }
 # An id that is looked up first may be refused as unknown before a later argument is looked at.
-LOOKED_UP_FIRST = ("confirm", "cancel", *NEEDS_REASON)
+LOOKED_UP_FIRST = ("confirm", "cancel", "tell", *NEEDS_REASON)
 LATER = ("--wait", "--reason", "--operator")
 
 
@@ -142,7 +145,7 @@ def cases() -> list[Bad]:
                     continue  # it makes the file
                 if name == "mongod" and expected[0] == 1:
                     continue  # depends on the machine: tests/storage/test_mongod.py
-                if name == "cancel" and option.opts[0] == "--operator":
+                if name in ("cancel", "tell") and option.opts[0] == "--operator":
                     expected = USAGE  # it needs --reason
                 unknown_first = name in LOOKED_UP_FIRST and option.opts[0] in LATER
                 if unknown_first and expected[0] == 1:
@@ -174,6 +177,9 @@ POSITIONAL: list[tuple[str, list[str], tuple[int, str | None]]] = [
     ("record-melt", ["--file", __file__], (1, "INVALID_FORMAT")),
     ("record-melt", ["--file", "-"], (1, "INVALID_FORMAT")),
     *((name, [], USAGE) for name in LOOKED_UP),
+    ("tell", ["tx_nosuch_operation"], USAGE),
+    ("tell", ["tx_nosuch_operation", "go", "extra"], USAGE),
+    *(("tell", [bad, "go"], (1, None)) for bad in ("", "x" * 101, "tx_no")),
     *((name, ["tx_nosuch_operation"], USAGE) for name in NEEDS_REASON),
     *((name, [bad], (1, None)) for name in LOOKED_UP for bad in ("", "x" * 101, "tx_no")),
     ("balance", ["extra"], USAGE),

@@ -21,7 +21,7 @@ from .conftest import FUNDS, NPUB, Wallet
 
 
 def token_of(mint: SimulatedMint, amount: int = 64) -> str:
-    """A token somebody else made at the same mint."""
+    """A token that another owner made at the same mint."""
     with open_memory("memory://") as store:
         engine = Engine(store, mint)
         engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=amount)

@@ -109,7 +109,8 @@ def test_a_page_about_money_is_its_owners(empty: Wallet) -> None:
 
 
 def test_what_was_smuggled_into_the_log_stays_out_of_the_page(empty: Wallet) -> None:
-    """A record that somebody wrote past the engine: its chain is broken, and its secrets are taken out."""
+    """A record that another program wrote past the engine: its chain is broken, and its secrets are taken
+    out."""
     empty.fund()
     funding = empty.run("history", "--json").json["operations"][0]["id"]
     planted = '{"preimage":"MARKER-1","note":"cashuAMARKER2MARKER2","deep":[{"secret":"MARKER-3"}]}'

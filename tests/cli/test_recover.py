@@ -18,7 +18,7 @@ def melting(wallet: Wallet) -> str:
 
 
 def later(wallet: Wallet, operation_id: str) -> None:
-    """Nobody looks at the operation for an hour."""
+    """No worker looks at the operation for an hour."""
     with sqlite3.connect(wallet.file) as db:
         db.execute(
             "UPDATE operations SET next_check_at = next_check_at + 3600000 WHERE id = ?", (operation_id,)

@@ -29,7 +29,7 @@ Box = tuple[int, int, int, int]
 
 
 def odd(states: int) -> Machine[Any]:
-    """A machine somebody else declares: no good path, no groups, every state leads to every other."""
+    """A machine of another service: no good path, no groups, every state leads to every other."""
     found = [State(NONE, "nothing", kind="pseudo")]
     found += [State(f"state_{n}", "one & <two>", group="x" if n % 3 == 0 else "") for n in range(states)]
     found += [State("end", "over", kind="final"), State("stuck", "help", kind="parked", group="stop")]
@@ -44,7 +44,7 @@ def odd(states: int) -> Machine[Any]:
 
 
 def any_machine(seed: int) -> Machine[Any]:
-    """A machine nobody would declare, the same for the same seed."""
+    """A random machine, the same for the same seed."""
     chance = random.Random(seed)
     found = [State(NONE, "nothing", kind="pseudo")]
     for number in range(chance.randint(1, 13)):

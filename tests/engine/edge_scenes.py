@@ -146,7 +146,7 @@ def says(state: str) -> Scene:
 
 
 def unclear(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    """The mint names a state nobody knows; in ``unknown`` it is news only if it was not told before."""
+    """The mint names an unknown state; in ``unknown`` it is news only if it was not told before."""
     if edge.source == "unknown":
         run.draft.set(reason=None)
     return Evidence(quote=quote(run, "UNKNOWN"), reason=Reason("MINT_STATE_UNKNOWN", "the mint says FAILED"))

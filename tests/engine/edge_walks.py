@@ -195,7 +195,7 @@ def is_foreign(path: list[Transition[Any]]) -> bool:
 def new_run(
     engine: Engine, clock: FakeClock, kind: str, policy: Policy, spec: Machine[Any] | None = None
 ) -> Run:
-    """A run of an operation that nobody has stored yet, under ``spec`` (the latest of its kind)."""
+    """A run of an operation that is not stored yet, under ``spec`` (the latest of its kind)."""
     machine = spec or latest(kind)
     op = new_operation.new_operation(
         latest(kind),

@@ -1,4 +1,4 @@
-"""A token names a mint. Whoever made it must not make this program connect to what he likes."""
+"""A token names a mint. The maker of a token must not choose the hosts to which this program connects."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def partial(answer: Any) -> Any:
 )
 def test_spent_inputs_with_an_unclear_fence_are_not_spent_elsewhere(store: Store, spoilt: Any) -> None:
     """The mint signed our fence and is silent about it, or gives back what cannot be used: the value is ours,
-    so nobody may be told that somebody else has it. It stays unknown until restore answers."""
+    so it must not be called issued to another program. It stays unknown until restore answers."""
     engine, mint, clock = funded(store)
     mint.faults.next("melt", faults.REQUEST_LOST)
     seen: list[str] = []
@@ -284,7 +284,7 @@ def test_change_is_not_called_empty_by_restore_alone(store: Store) -> None:
 
 
 def test_change_seen_empty_once_is_not_called_missing_by_silence(store: Store) -> None:
-    """Both said once that there is none; then nobody answers. Only another clear answer decides."""
+    """Both said once that there is none; then the mint is silent. Only another clear answer decides."""
     engine, mint, clock = funded(store, amount=2047)
 
     def nothing(*args: Any) -> Restored:
@@ -377,7 +377,7 @@ def said(wallet: Wallet, states: dict[str, str], otherwise: str) -> None:
 
 
 def test_a_hold_of_which_one_proof_is_spent_is_parked_at_once(store: Store) -> None:
-    """One SPENT and the others UNSPENT is a payment nobody recorded: it is told, not waited for."""
+    """One SPENT and the others UNSPENT is a payment without a record: it is told, not waited for."""
     wallet = Wallet(store, 100)
     hold = wallet.hold(100, ttl_s=10)
     said(wallet, {name_of(wallet.token(100).proofs[0]): "SPENT"}, "UNSPENT")

@@ -29,7 +29,7 @@ GIVER = npub_of(99)
 
 
 def gift(engine: Engine, mint: SimulatedMint, amount: int) -> tuple[Proof, ...]:
-    """Real proofs of somebody else, taken out of a store of his own."""
+    """Real proofs of another owner, taken out of a store of their own."""
     from nutstate import open_store
 
     with open_store("memory://") as his:

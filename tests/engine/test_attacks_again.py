@@ -407,7 +407,7 @@ def test_broken_trust_is_settled_though_another_holds_the_token(store: Store) ->
 
 
 def test_a_last_look_is_not_used_on_another_version(store: Store) -> None:
-    """Between the look and the commit somebody resumes it and a fence of ours is signed."""
+    """Between the look and the commit an operator resumes it and a fence of ours is signed."""
     engine, mint, clock = funded(store)
     mint.faults.next("melt", faults.REQUEST_LOST)
     down = Between(mint, restore=silent, swap=silent)

@@ -136,7 +136,8 @@ def test_coins_retried_while_the_old_request_is_open_are_spent_by_it(
 
 
 def test_trust_release_with_parts_fenced(store: Store) -> None:
-    """One part is fenced, the rest is refused oddly; an operator releases the rest; nobody is confused."""
+    """One part is fenced, the rest is refused oddly; an operator releases the rest; nothing is counted
+    twice."""
     engine, mint, clock = funded(store)
     n = {"swap": 0}
 

@@ -25,7 +25,7 @@ def test_r380_a_second_attempt_in_flight_with_the_same_coins_is_not_the_first_on
     store: Store, same_quote: bool, dleq: bool
 ) -> None:
     """The first attempt is watched; the second uses the same coins and its answer is lost. Its quote is PAID:
-    that is the second one's payment, whoever asks first."""
+    that is the second one's payment, in any order of their questions."""
     engine, mint, clock, bolt11 = failing(store)
     quotes: dict[str, Any] = {}
 

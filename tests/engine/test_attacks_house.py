@@ -1,4 +1,4 @@
-"""Attacks on own kinds: R470-R477. Each of these was wrong once."""
+"""Attacks on own kinds: R470-R478. Each of these was wrong once."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import pytest
 
 from nutstate import Engine, InvalidArgument, NutstateError, Refused, Secret, SimulatedMint, open_store
 from nutstate.engine.simulated.faults import UNREACHABLE
-from nutstate.kinds import BUILT_IN, Kind, Run
-from nutstate.storage.port import OperationQuery
+from nutstate.kinds import BUILT_IN, EffectContext, Kind, Run, new_token
+from nutstate.storage.errors import InvalidBatch
+from nutstate.storage.port import OperationQuery, TokenQuery
+from nutstate.storage.records import Token
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.everything import everything
@@ -141,6 +143,40 @@ def test_r472_the_same_start_is_the_same_operation_after_its_data_have_changed(t
     with pytest.raises(InvalidArgument) as refused:
         shop.ask(data=own.ApprovalData("eve", Secret(shop.invoice)))
     assert refused.value.code == "DUPLICATE_TRANSACTION_ID"
+
+
+def correct(context: EffectContext, token: Token) -> None:
+    context.draft.change_token(
+        token.transaction_id, "correct_spent", context.now, mint_spent_count=len(token.proofs)
+    )
+
+
+def take_one(context: EffectContext, token: Token) -> None:
+    part = token.proofs[:1]
+    context.draft.split_token(token.transaction_id, part, context.now)
+    taken = new_token(context, "taken_token", "received", "split", part)
+    context.draft.create_token("deposit", taken, context.now, moved_from={token.transaction_id: part})
+
+
+@pytest.mark.parametrize("harm", [correct, take_one])
+def test_r478_an_effect_of_an_own_kind_cannot_touch_the_money_of_another_owner(
+    tmp_path: Path, harm: Callable[[EffectContext, Token], None]
+) -> None:
+    """R478: the store refuses a batch that changes a token of another npub than the operation's."""
+    victims: list[Token] = []
+
+    def effect(context: EffectContext) -> None:
+        context.draft.load(victims)
+        harm(context, victims[0])
+
+    kind = attrs.evolve(own.APPROVAL_KIND, effects={**own.APPROVAL_KIND.effects, "note_approver": effect})
+    shop = Shop(tmp_path, kind)
+    victims += shop.store.tokens(TokenQuery(npub=BOB))
+    asked = shop.ask()
+    before = everything(shop.store)
+    with pytest.raises(InvalidBatch):
+        shop.approve(asked)
+    assert everything(shop.store) == before
 
 
 @attrs.frozen

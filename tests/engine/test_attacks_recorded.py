@@ -10,7 +10,7 @@ from tests.support.recording import Wallet
 
 
 def test_what_is_pending_is_not_given_up(store: Store) -> None:
-    """A hold that nobody recorded is parked after a long PENDING; its payment may still fail, and the
+    """A hold without a record is parked after a long PENDING; its payment may still fail, and the
     proofs come back. Writing it off then would burn them: by force they are stranded, and come back."""
     wallet = Wallet(store, 100)
     held = wallet.hold(100)

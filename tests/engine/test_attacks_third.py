@@ -96,7 +96,7 @@ def test_a_fence_after_the_release_overtakes_the_next_payment(store: Store) -> N
 
 
 def test_what_was_freed_may_change_hands_while_it_is_watched(store: Store) -> None:
-    """Somebody held the freed proofs when this drive began, and gave them back before the fence came."""
+    """Another operation held the freed proofs when this drive began, and freed them before the fence came."""
     engine, mint, clock, melt_id = released_before_its_fence(store)
     other = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock))
     looks: list[int] = []

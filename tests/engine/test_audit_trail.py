@@ -181,7 +181,7 @@ def test_a_trail_that_is_gone_is_seen(wallet: tuple[Engine, SimulatedMint, FakeC
 
 
 def test_an_added_record_is_seen(wallet: tuple[Engine, SimulatedMint, FakeClock]) -> None:
-    """R144: in an operation's chain, of an entity nobody knows, of an operation nobody knows."""
+    """R144: in an operation's chain, of an unknown entity, of an unknown operation."""
     engine = wallet[0]
     trail = melt_trail(engine)
     last = trail[-1]
@@ -216,7 +216,7 @@ def test_a_state_that_no_record_led_to_is_seen(wallet: tuple[Engine, SimulatedMi
 def test_a_token_that_changed_hands_is_seen(
     wallet: tuple[Engine, SimulatedMint, FakeClock], purged: bool
 ) -> None:
-    """R142-R144: state and version are as before, but it is somebody else's now."""
+    """R142-R144: state and version are as before, but it belongs to another owner now."""
     engine, mint, clock = wallet
     if purged:
         later(engine, clock, 8)
@@ -231,7 +231,7 @@ def test_a_token_that_changed_hands_is_seen(
 
 
 def test_writers_never_look_like_a_broken_chain(wallet: tuple[Engine, SimulatedMint, FakeClock]) -> None:
-    """R142: verified while somebody else pays."""
+    """R142: verified while another worker pays."""
     engine, mint, clock = wallet
     stop = threading.Event()
 
@@ -372,7 +372,7 @@ def test_a_purge_is_no_discrepancy(wallet: tuple[Engine, SimulatedMint, FakeCloc
 
 
 def test_a_purged_operation_is_still_reported_on(wallet: tuple[Engine, SimulatedMint, FakeClock]) -> None:
-    """R157: without its records nobody knows the states any more, but what the operation keeps."""
+    """R157: without its records only the operation's own document tells its state."""
     engine, _, clock = wallet
     name = melt_trail(engine)[0].operation_id
     before = engine.report(name)

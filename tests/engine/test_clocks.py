@@ -1,4 +1,4 @@
-"""Time that decides about money is counted, not read off a clock that anybody can set: the wall clock is set
+"""Time that decides about money is counted, not read off a clock that can be set: the wall clock is set
 during a drive, before a takeover and before a reload, forward and back."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HOUR_S = 3600.0
 
 
 class Dead(Worker):
-    """Everybody else's process is gone."""
+    """Every other process is gone."""
 
     def certainly_dead(self, other: str) -> bool:
         return True
@@ -39,7 +39,7 @@ def set_at_every_question(mint: SimulatedMint, clock: FakeClock, seconds: float)
 
 
 def left_unknown(store: Store) -> tuple[Engine, SimulatedMint, FakeClock, str]:
-    """A payment whose request may still arrive; nobody drives it."""
+    """A payment whose request may still arrive; no worker drives it."""
     engine, mint, clock = funded(store)
     mint.faults.next("melt", faults.LATE)
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=0)
@@ -112,7 +112,7 @@ def test_a_clock_set_back_by_more_than_our_patience_is_told_and_heals(store: Sto
 
 
 def test_a_request_whose_sender_is_gone_needs_no_longer_wait(store: Store) -> None:
-    """Nobody can still be sending it: the settle window alone is waited for. A living sender gets more."""
+    """No worker can still be sending it: the settle window alone is waited for. A living sender gets more."""
     engine, mint, clock = funded(store)
     dying = on(engine, store, Between(mint, melt=_dies))
     with pytest.raises(Crash):

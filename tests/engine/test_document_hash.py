@@ -140,7 +140,7 @@ def test_r206_no_secret_stands_in_the_digest_as_it_is() -> None:
 
 def test_r206_what_an_earlier_release_stored_keeps_its_hash() -> None:
     """R206: a field that a later release adds has an empty default, and an empty default is left out. Only
-    these fields have another one; whoever adds to the list changes the hash of everything stored."""
+    these fields have another one; an addition to the list changes the hash of everything stored."""
     said = {
         f"{kind.__name__}.{field.name}"
         for kind in (Operation, *_parts(Operation))
@@ -180,7 +180,9 @@ def long_trail(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple
 
 def _with_a_long_trail(store: Store) -> tuple[Engine, Operation]:
     token = make_token("long", 1, 2, 4, npub=NPUB, wallet_id=NPUB)
-    born = batch_for(make_operation("tx_of_the_token", kind="deposit", state="deposited"), tokens=[token])
+    born = batch_for(
+        make_operation("tx_of_the_token", kind="deposit", state="deposited", npub=NPUB), tokens=[token]
+    )
     store.commit(born)
     op = make_operation(
         "tx_with_a_long_trail", state="unknown", npub=NPUB, wallet_id=NPUB,

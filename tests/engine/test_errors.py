@@ -136,7 +136,7 @@ def test_r154_a_possible_payment_is_an_alarm_too(store: Store) -> None:
 
 
 def test_r48_a_lost_race_for_chosen_tokens_names_them(store: Store) -> None:
-    """The engine chose, and each time somebody else was faster: the error names token and holder."""
+    """The engine chose, and each time another worker was faster: the error names token and holder."""
     engine, mint, clock = funded(store)
     rival = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(20, clock))
     held = rival.record.inputs[0].token_id
@@ -162,7 +162,7 @@ def test_r36_r45_given_up_unpaid_is_no_duplicate_but_keeps_the_invoice(store: St
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=2)
     first = store.operation(melt.id)
     assert first is not None and store.operation_by_claim(payment_hash(bolt11)) is not None
-    gone = attrs.evolve(first, state="written_off")
+    gone = attrs.evolve(first, state="written_off", kind_of_state="final", ends="lost")
 
     class Written(FaultyStore):
         def operation(self, operation_id: str) -> Any:

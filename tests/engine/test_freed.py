@@ -145,7 +145,7 @@ def give_up_the_hold(wallet: Wallet, holder: str) -> None:
 
 @pytest.mark.parametrize("first", ["the record", "the holder"])
 def test_a_loss_is_told_once(store: Store, first: str) -> None:
-    """R315: whoever ends first, the source that both name is lost once."""
+    """R315: in any order of the ends, the source that both name is lost once."""
     wallet, holder = contested(store)
     if first == "the holder":
         give_up_the_hold(wallet, holder)

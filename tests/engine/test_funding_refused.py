@@ -1,5 +1,5 @@
 """Fundings whose mint cannot or will not issue: before the invoice, after it was paid, with outputs that it
-refuses, with answers that contradict one another, and with a quote that belongs to somebody else."""
+refuses, with answers that contradict one another, and with a quote of another operation."""
 
 from __future__ import annotations
 

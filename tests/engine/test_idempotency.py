@@ -1,4 +1,5 @@
-"""R17 to R48: ids, keys, duplicates and simultaneous requests. One winner, everybody else gets its answer."""
+"""R17 to R48: ids, keys, duplicates and simultaneous requests. One winner, every other call gets its
+answer."""
 
 from __future__ import annotations
 

@@ -227,7 +227,8 @@ def test_a_caller_who_waits_gets_the_handle_back(world: World) -> None:
 
 
 def test_a_mint_that_is_silent_for_the_whole_watch_parks(world: World) -> None:
-    """R268: nobody knows whether it was paid, so a person is told; when the mint answers again it goes on."""
+    """R268: it is not known whether it was paid, so a person is told; when the mint answers again it goes
+    on."""
     _, engine, mint, clock = world
     handle = lapsed(world)
     for _ in range(9):

@@ -324,7 +324,8 @@ def test_r87_a_spent_input_asks_the_quote_first(store: Store, quote: str | None,
 
 
 def test_r87_a_quote_that_is_paid_already_is_followed_to_its_end(store: Store) -> None:
-    """Somebody with a copy of the store sent the stored request: nothing is paid twice, no change is lost."""
+    """Another program with a copy of the store sent the stored request: nothing is paid twice, no change is
+    lost."""
     engine, mint, clock, _ = wallet(store)
     plan = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock))
     assert plan.record.request_body is not None

@@ -210,7 +210,7 @@ def test_a_document_that_does_not_decode_is_reported(case: Case) -> None:
 
 @pytest.mark.parametrize("tamper", [_remove_change, _resurrect_source, _another_parent])
 def test_r115_a_melt_looks_at_itself(store: Store, tamper: Tamper) -> None:
-    """Between the commit of ``settled`` and the look, somebody changes a document."""
+    """Between the commit of ``settled`` and the look, another program changes a document."""
     lines = Lines()
     engine, mint, clock = funded(store, logger=lines)
     seen: list[str] = []

@@ -275,7 +275,7 @@ def test_another_keep_or_change_is_no_repetition(store: Store) -> None:
 
 def test_everything_a_proof_has_is_kept(store: Store) -> None:
     """Witness and DLEQ of keep and change are stored, the signature in lower case, and the Y its secret has:
-    a witness that is lost leaves a locked proof that nobody can spend."""
+    a witness that is lost leaves a locked proof that can never be spent."""
     wallet = Wallet(store, 100)
     dleq = Dleq("11" * 32, "22" * 32, Secret("33" * 32))
     given = [
@@ -337,7 +337,7 @@ def test_the_parent_stands_in_the_operation_and_the_tokens_name_the_operation(st
 
 
 def test_an_invoice_is_claimed(store: Store) -> None:
-    """R44: what was recorded as paid is not paid again, by anybody."""
+    """R44: a payment that was recorded is not made again, by any caller."""
     wallet = Wallet(store, 100, 500)
     bolt11 = invoice(90, wallet.clock)
     done = wallet.record([100], proofs(10), [], 90, payment_request=bolt11)

@@ -19,7 +19,7 @@ from .test_record import TX, refused
 
 
 def test_r62_r64_a_hold_is_recorded(store: Store) -> None:
-    """R62: nobody else takes them. R64: exactly the held sources are spent."""
+    """R62: no other operation takes them. R64: exactly the held sources are spent."""
     wallet = Wallet(store, 500, 300, 100)
     hold = wallet.hold(500, 300, transaction_id=TX)
     handle = wallet.engine.operation(hold)
@@ -123,7 +123,7 @@ def test_a_claimed_invoice_is_not_held_for(store: Store) -> None:
 
 
 def test_the_same_hold_again_is_the_first(store: Store) -> None:
-    """With an id of the caller's: after a lost answer he can ask again."""
+    """With an id of the caller's: after a lost answer the caller can ask again."""
     wallet = Wallet(FaultyStore(store, ["lost"] * 5), 100, 200, funding=store)
     refused(lambda: wallet.hold(100, transaction_id=TX), "COMMIT_UNKNOWN")
     assert wallet.hold(100, transaction_id=TX) == TX
@@ -195,7 +195,7 @@ def test_a_hold_can_be_recorded_while_a_claim_is_somebody_elses(store: Store) ->
 
 
 def test_recording_and_unholding_at_once(store: Store) -> None:
-    """Whoever is second hears of it; nothing is half done."""
+    """The second caller is told; nothing is half done."""
     values = (101, 102, 103, 104)
     wallet = Wallet(store, *values)
     for value in values:
@@ -212,7 +212,7 @@ def test_recording_and_unholding_at_once(store: Store) -> None:
 
 
 def test_a_hold_is_the_same_only_for_the_same_invoice_and_while_it_holds(store: Store) -> None:
-    """A caller who is told "held" again would pay with tokens that nobody keeps for him."""
+    """A caller who is told "held" again would pay with tokens that are not reserved."""
     wallet = Wallet(store, 100, 200)
     bolt11 = invoice(90, wallet.clock)
     assert wallet.hold(100, transaction_id=TX, payment_request=bolt11) == TX
@@ -240,7 +240,7 @@ def test_a_hold_that_was_given_up_is_not_recorded(store: Store) -> None:
 
 
 def test_a_contested_source_that_vanished_is_not_free(store: Store) -> None:
-    """Consumed proofs that lie in no known token: nobody can say that they were spent by this payment."""
+    """Consumed proofs that lie in no known token: nothing shows that this payment spent them."""
     wallet = Wallet(store, 100, 200)
     other = wallet.hold(200)
     error = refused(lambda: wallet.record([100, 200], proofs(10), [], 290), "CONCURRENT_OPERATION")

@@ -1,4 +1,4 @@
-"""R470 to R476: a melt that the caller makes is a kind of its own beside the engine's melts, and both exclude
+"""R500 to R506: a melt that the caller makes is a kind of its own beside the engine's melts, and both exclude
 each other wherever they meet: payment, transaction id, idempotency key and tokens. On every store."""
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def states_by_kind(store: Store) -> dict[str, list[str]]:
     return found
 
 
-def test_r470_each_table_tells_one_story(store: Store) -> None:
-    """R470: holds and recorded melts are operations of kind record; no machine knows words of the other."""
+def test_r500_each_table_tells_one_story(store: Store) -> None:
+    """R500: holds and recorded melts are operations of kind record; no machine knows words of the other."""
     wallet = Wallet(store, 100, 200, 300)
     held = wallet.hold(100)
     wallet.record([200], [], [], 200)
@@ -48,8 +48,8 @@ def test_r470_each_table_tells_one_story(store: Store) -> None:
     invariants.check(store)
 
 
-def test_r471_a_hold_keeps_a_melt_from_its_payment(store: Store) -> None:
-    """R471: and lets go of it when the caller did not pay; after a record it is paid for ever."""
+def test_r501_a_hold_keeps_a_melt_from_its_payment(store: Store) -> None:
+    """R501: and lets go of it when the caller did not pay; after a record it is paid for ever."""
     wallet = Wallet(store, 100, 200, 300)
     bolt11 = invoice(50, wallet.clock)
     held = wallet.hold(100, payment_request=bolt11)
@@ -72,8 +72,8 @@ def test_r471_a_hold_keeps_a_melt_from_its_payment(store: Store) -> None:
     invariants.check(store)
 
 
-def test_r471_a_melt_keeps_a_hold_from_its_payment(store: Store) -> None:
-    """R471: a hold is refused; a payment that was made is parked, and settles when the melt lets go."""
+def test_r501_a_melt_keeps_a_hold_from_its_payment(store: Store) -> None:
+    """R501: a hold is refused; a payment that was made is parked, and settles when the melt lets go."""
     wallet = Wallet(store, 100, 200)
     bolt11 = invoice(50, wallet.clock)
     plan = wallet.engine.prepare_melt(**wallet.whose, invoice=bolt11, sources=[wallet.ids[200]])
@@ -93,8 +93,8 @@ def test_r471_a_melt_keeps_a_hold_from_its_payment(store: Store) -> None:
     invariants.check(store)
 
 
-def test_r471_a_hold_and_a_melt_begun_together(store: Store) -> None:
-    """R471: of one payment exactly one of the two holds the claim, whoever is first."""
+def test_r501_a_hold_and_a_melt_begun_together(store: Store) -> None:
+    """R501: of one payment exactly one of the two holds the claim, whoever is first."""
     values = (101, 102, 103, 104)
     wallet = Wallet(store, *values, *(value + 100 for value in values))
     for value in values:
@@ -109,8 +109,8 @@ def test_r471_a_hold_and_a_melt_begun_together(store: Store) -> None:
     invariants.check(store)
 
 
-def test_r472_the_store_keeps_one_claim_for_both_kinds(store: Store) -> None:
-    """R472: the unique key is that of the store, so no code above it can let both through."""
+def test_r502_the_store_keeps_one_claim_for_both_kinds(store: Store) -> None:
+    """R502: the unique key is that of the store, so no code above it can let both through."""
     for n, (first, second) in enumerate((("melt", "record"), ("record", "melt"))):
         begun = {"melt": "requested", "record": "held"}
         one = make_operation(f"tx-first-{n}", kind=first, state=begun[first], claim=f"hash-{n}")
@@ -121,8 +121,8 @@ def test_r472_the_store_keeps_one_claim_for_both_kinds(store: Store) -> None:
         assert caught.value.key == "claim" and store.operation(two.id) is None
 
 
-def test_r473_ids_and_keys_stand_for_one_operation_of_both_kinds(store: Store) -> None:
-    """R473: a transaction id or an idempotency key of one kind is taken for the other."""
+def test_r503_ids_and_keys_stand_for_one_operation_of_both_kinds(store: Store) -> None:
+    """R503: a transaction id or an idempotency key of one kind is taken for the other."""
     wallet = Wallet(store, 100, 200, 300)
     wallet.record([100], [], [], 100, transaction_id=TX, idempotency_key="mine")
     before = everything(store)
@@ -147,8 +147,8 @@ def test_r473_ids_and_keys_stand_for_one_operation_of_both_kinds(store: Store) -
     assert everything(store) == before
 
 
-def test_r474_only_a_hold_can_be_taken_back(store: Store) -> None:
-    """R474: NOT_HELD for a melt, a funding and a recorded melt; nothing is written."""
+def test_r504_only_a_hold_can_be_taken_back(store: Store) -> None:
+    """R504: NOT_HELD for a melt, a funding and a recorded melt; nothing is written."""
     wallet = Wallet(store, 100, 200)
     plan = wallet.engine.prepare_melt(
         **wallet.whose, invoice=invoice(30, wallet.clock), sources=[wallet.ids[100]]
@@ -161,8 +161,8 @@ def test_r474_only_a_hold_can_be_taken_back(store: Store) -> None:
     assert everything(store) == before
 
 
-def test_r475_money_of_a_hold_is_waited_for(store: Store) -> None:
-    """R475: a melt that misses what a hold reserves says until when."""
+def test_r505_money_of_a_hold_is_waited_for(store: Store) -> None:
+    """R505: a melt that misses what a hold reserves says until when."""
     wallet = Wallet(store, 100, 200)
     held = wallet.hold(200, ttl_s=100)
     error = refused(
@@ -173,8 +173,8 @@ def test_r475_money_of_a_hold_is_waited_for(store: Store) -> None:
     assert error.details["expected_release"] == wallet.engine.operation(held).record.hold_until
 
 
-def test_r476_only_its_own_calls_begin_and_move_one(store: Store) -> None:
-    """R476: ``Engine.start`` and ``Engine.tell`` are for kinds of a service."""
+def test_r506_only_its_own_calls_begin_and_move_one(store: Store) -> None:
+    """R506: ``Engine.start`` and ``Engine.tell`` are for kinds of a service."""
     wallet = Wallet(store, 100, 200)
     held = wallet.hold(200)
     before = everything(store)

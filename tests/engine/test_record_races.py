@@ -111,7 +111,7 @@ def test_two_threads_hold_the_same_source(store: Store) -> None:
 
 
 def test_a_recording_and_a_melt_of_the_same_source(store: Store) -> None:
-    """Whoever is first: the keep is stored, the token is spent once, and no value appears or is lost."""
+    """In any order: the keep is stored, the token is spent once, and no value appears or is lost."""
     values = (101, 102, 103, 104)
     wallet = Wallet(store, *values)
     for value in values:

@@ -51,7 +51,7 @@ def test_the_wait_covers_the_time_until_it_is_due(store: Store) -> None:
 
 
 def test_what_waits_for_its_caller_is_not_waited_for(store: Store) -> None:
-    """R306: a prepared melt and a hold have a time too, at which they end; nobody waits for that."""
+    """R306: a prepared melt and a hold have a time too, at which they end; recover does not wait for it."""
     engine, mint, clock = funded(store)
     engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(100, clock))
     begun = clock.now()

@@ -25,7 +25,7 @@ KEYSET = make_token("tx_wallet_0", 1).proofs[0].id
 
 @define
 class Meanwhile:
-    """A reader (or store) whose first look at tokens is followed by something somebody else commits."""
+    """A reader (or store) whose first look at tokens is followed by a commit of another worker."""
 
     inner: Any
     happen: Any

@@ -66,7 +66,7 @@ def test_a_wallets_discrepancy_is_told_everywhere(store: Store) -> None:
 
 
 def test_a_summary_is_no_wallet(store: Store) -> None:
-    """The sweeps before this one are looked at like every operation; nobody owns what they told."""
+    """The sweeps before this one are looked at like every operation; their findings have no owner."""
     engine, _, _ = funded(store)
     first = engine.reconcile_all()
     second = engine.reconcile_all()

@@ -115,7 +115,7 @@ def test_a_drive_that_ends_gives_its_lease_up_and_says_when_to_look(store: Store
 
 
 def test_a_long_drive_keeps_its_lease(store: Store) -> None:
-    """Nobody else takes over while we poll, however long that is."""
+    """No other worker takes over while we poll, however long that is."""
     engine, mint, clock = funded(store)
     bolt11 = invoice(700, clock)
     mint.lightning.script(payment_hash(bolt11), "PENDING")
@@ -144,7 +144,7 @@ def test_a_parked_operation_is_looked_at_again(store: Store) -> None:
 
 
 def test_a_prepared_melt_is_looked_at_when_its_quote_ends(store: Store) -> None:
-    """Else what it reserved stays reserved until somebody confirms it."""
+    """Else its inputs stay reserved until a caller confirms it."""
     engine, mint, clock = funded(store)
     plan = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock))
     assert plan.record.quote is not None and plan.record.next_check_at is not None
@@ -206,7 +206,7 @@ def test_a_correction_that_was_overtaken_is_tried_again(store: Store) -> None:
 
 
 def test_what_was_reserved_meanwhile_is_not_called_corrected(store: Store) -> None:
-    """Between the look and the correction somebody holds the token: what is in use belongs to that use."""
+    """Between the look and the correction another operation holds the token: the token belongs to it."""
     engine, mint, _ = funded(store)
     (token,) = store.tokens(TokenQuery(npub=NPUB))
     looks: list[int] = []
@@ -265,7 +265,7 @@ def test_an_operator_who_was_overtaken_decides_about_what_is_there_now(store: St
 
 
 def test_a_call_never_waits_longer_than_it_was_told(store: Store) -> None:
-    """Its caller has a time-out of his own; the pause before the next look is cut."""
+    """Its caller has a time-out of its own; the pause before the next look is cut."""
     engine, mint, clock = funded(store, settings=attrs.evolve(QUICK, poll_min_s=30, poll_max_s=30))
     bolt11 = invoice(700, clock)
     mint.lightning.script(payment_hash(bolt11), "PENDING")

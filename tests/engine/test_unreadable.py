@@ -68,7 +68,7 @@ def two_plans(store: Store, **more: Any) -> tuple[Engine, Any, Any, str, str]:
 
 @pytest.mark.parametrize("spoilt", [0, 1])
 def test_r214_a_broken_operation_stops_no_other_recovery(store: Store, spoilt: int) -> None:
-    """R214: the other one ends; the broken one is named in the result and nobody pretends that it ended."""
+    """R214: the other one ends; the broken one is named in the result and not called ended."""
     engine, _, _, *ids = two_plans(store)
     spoil_operation(store, ids[spoilt])
     done = engine.recover(wait_s=5)
@@ -178,7 +178,7 @@ def test_r213_a_schedule_from_a_clock_that_was_ahead_is_not_waited_for(store: St
 
 
 def copy_of(store: Store, token_id: str, **fields: Any) -> bool:
-    """Store the proofs of a token a second time. A real MongoDB takes no copy, whoever writes it."""
+    """Store the proofs of a token a second time. A real MongoDB takes no copy from any writer."""
     token = store.token(token_id)
     assert token is not None
     copy = attrs.evolve(token, transaction_id=f"{token_id}_copy", **fields)

@@ -16,7 +16,7 @@ from nutstate.storage.mongo.store import MongoStore
 from .footprint import Footprint
 
 Expected = Literal["ok", "contest", "refusal"]
-"""``ok``: nobody else touches these documents; ``contest``: others want the same token; ``refusal``:
+"""``ok``: no other client touches these documents; ``contest``: others want the same token; ``refusal``:
 the batch breaks a unique key."""
 Outcome = Literal["open", "acknowledged", "refused", "dead"]
 """``open``: no last word yet; ``dead``: the client was killed before it could tell."""

@@ -64,7 +64,7 @@ class Verdict:
     doubled: int = 0  # a proof, key, claim, input or version held twice
     partial: int = 0  # some documents of a batch, or documents that contradict one another
     denied: int = 0  # refused, or promised not to be written, and yet it is there
-    refused_wrongly: int = 0  # though nobody else touched its documents
+    refused_wrongly: int = 0  # though no other client touched its documents
     unresolved: int = 0  # no last word until the writers had to end
     unknown_applied: int = 0
     unknown_not: int = 0
@@ -94,7 +94,7 @@ def assert_nothing_wrong(verdict: Verdict) -> None:
 
 
 def assert_refusals_had_a_reason(verdict: Verdict) -> None:
-    """Nobody heard Conflict or Duplicate about documents that nobody else touched."""
+    """No client got Conflict or Duplicate about documents that no other client touched."""
     assert verdict.refused_wrongly == 0, verdict
 
 

@@ -54,7 +54,7 @@ def _locked(token: Token, operation_id: str) -> tuple[Token, Token]:
 
 
 def _spelled(n: int, name: str) -> Token:
-    """The proof of round ``n``, from a mint that everybody calls by another name."""
+    """The proof of round ``n``, from a mint that every client calls by another name."""
     return make_token(f"p-{n}-{name}", proofs=make_proofs(f"p-{n}", 1), mint_url=f"https://{name}.example")
 
 

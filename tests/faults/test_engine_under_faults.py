@@ -116,7 +116,7 @@ class Callers:
 
 
 def gifts(mint: SimulatedMint, count: int, amount: int) -> list[tuple[Proof, ...]]:
-    """Proofs of somebody else, each good for one deposit."""
+    """Proofs of another owner, each good for one deposit."""
     with open_store("memory://") as his:
         giver = Engine(his, mint)
         for _ in range(count):

@@ -126,7 +126,7 @@ def assert_refusal_is_asked_again(servers: ReplicaSet, database: str, unknown: i
 
 def test_a_refusal_because_of_what_was_rolled_back_is_not_believed(one: ReplicaSet, database: str) -> None:
     """Seen for real with a long ``settle_s``: ``cut_off_and_kill_primary`` then ended with batches
-    refused though nobody else touched their documents (``Verdict.refused_wrongly``)."""
+    refused though no other client touched their documents (``Verdict.refused_wrongly``)."""
     assert_refusal_is_asked_again(one, database, 1)
 
 

@@ -30,7 +30,7 @@ SENT = (
 UNPAID_ENDS = ("rejected", "cancelled", "expired", "released")
 CLAIMED = ("splitting", "prepared", *SENT)
 BY_AN_OPERATOR = ("21b.release.attention", "7.found_paid.none")
-"""What an operator has done though the engine or the mint names the event: he frees the inputs on the mint's
+"""What an operator has done though the engine or the mint names the event: such as freeing the inputs on the mint's
 word, or wants stranded coins tried again and the mint turns out to have been paid with them."""
 ANSWERS = ("mint_paid", "mint_pending", "mint_unpaid", "mint_refused", "reply_lost", "mint_unreachable")
 HARMLESS = {

@@ -27,7 +27,7 @@ def world(tmp_path: Any) -> Iterator[World]:
 
 
 def _fence_under_way(world: World) -> str:
-    """A parked melt whose fence nobody answered and the mint has not executed yet."""
+    """A parked melt whose fence got no answer and is not executed yet."""
     _, engine, mint, clock = world
     mint.faults.next("melt", faults.REQUEST_LOST)
     for _ in range(20):
@@ -162,7 +162,7 @@ def test_give_up_issue(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _issue_under_way(world: World) -> str:
-    """A parked issue whose request nobody answered and the mint has not executed yet."""
+    """A parked issue whose request got no answer and is not executed yet."""
     _, engine, mint, _ = world
     for _ in range(20):
         mint.faults.next("mint", faults.LATE)

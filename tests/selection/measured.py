@@ -30,7 +30,7 @@ ROOMS = (
     Room("machines", ("nutstate.machines",), frozenset({"machines"}), 99),
     Room("review", ("nutstate.review",), frozenset({"machines"}), 90),
     Room("storage", ("nutstate.storage",), frozenset({"storage", "contract"}), 88),
-    Room("engine", ("nutstate.engine",), frozenset({"engine", "acceptance", "contract"}), 88),
+    Room("engine", ("nutstate.engine",), frozenset({"engine", "acceptance", "contract"}), 95),
     Room("tools", ("nutstate.cli", "nutstate.diagrams"), frozenset({"cli", "diagrams"}), 90),
 )  # fmt: skip
 EVERYTHING = Room(

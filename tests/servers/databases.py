@@ -20,6 +20,7 @@ class Databases:
         self._client: MongoClient[dict[str, Any]] = MongoClient(servers.url())
         self._free: list[str] = []
         self._numbers = itertools.count()
+        self._machines: set[Any] = set()
 
     def url(self, name: str) -> str:
         return self._servers.url(name)
@@ -30,12 +31,20 @@ class Databases:
             return self._free.pop()
         name = f"test{next(self._numbers)}"
         open_mongo(self.url(name)).close()
+        self._machines = set(self._client[name][MACHINES].distinct("_id"))
         return name
 
     def give_back(self, name: str) -> None:
-        """Empty it. A test that changed collections, indexes or validators drops its own database."""
+        """Empty it, or drop it if other machines than the built-in ones were stored. A test that changed
+        collections, indexes or validators drops its own database."""
+        database = self._client[name]
+        if (
+            set(database[MACHINES].distinct("_id")) != self._machines
+        ):  # its validators name machines of one test
+            self._client.drop_database(name)
+            return
         for collection in set(COLLECTIONS) - {MACHINES}:
-            self._client[name][collection].delete_many({})
+            database[collection].delete_many({})
         self._free.append(name)
 
     def close(self) -> None:

@@ -83,7 +83,7 @@ class Nutshell:
                 return
             output = self.log.read_text(errors="replace")[-1000:]
             self.stop()
-            # somebody else may have taken the port between finding and using it
+            # another program may have taken the port between finding and using it
             if known or "address already in use" not in output.lower():
                 break
         raise MintUnavailable(f"the mint did not start within {START_TIMEOUT_S:.0f} s: {output}")

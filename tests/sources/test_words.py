@@ -25,7 +25,7 @@ RIDDLES = re.compile(
 """Sentences whose subject is "what …" or "that …"; questions are none."""
 
 NOT_YET: tuple[str, ...] = (
-    "engine/api", "engine/admission", "engine/loop", "engine/recovery", "engine/operations", "src/nutstate/review/explore", "storage",
+    "src/nutstate/review/explore", "storage/mongo/rules.py", "storage/mongo/setup.py",
 )  # fmt: skip
 """Files and folders that are still to be written anew. The list only shrinks."""
 

@@ -19,7 +19,7 @@ PASSWORD = "hunter22"
 MARK = "MARKER-never-to-be-shown"
 Document = dict[str, Any]
 
-# -- nobody there ----------------------------------------------------------------------------------
+# -- no server there --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_nobody_there_is_one_clear_error_soon(
 @pytest.mark.parametrize(
     "text, reason",
     [
-        ("h:1: [Errno -2] Name or service not known", "has a name that nobody knows"),
+        ("h:1: [Errno -2] Name or service not known", "has an unknown name"),
         ("SSL handshake failed: h:1: certificate verify failed", "does not agree on TLS"),
         ("h:1: connection closed (configured timeouts: 1s)", "hangs up at once"),
         (f"anything else {MARK}", "does not answer"),
@@ -176,7 +176,7 @@ def test_a_good_script_is_good() -> None:
         ("arbiter", "warning", "db2:1", {"states": ("PRIMARY", "SECONDARY", "ARBITER")}),
         ("arbiter", "warning", "db2:1",
          {"states": ("PRIMARY", "SECONDARY", "ARBITER"), "replSetGetConfig": None}),
-        ("login", "warning", "anyone who reaches the server", {}),
+        ("login", "warning", "every client of the server", {}),
         ("login", "unknown", "who is logged in", {"connectionStatus": None}),
     ],
 )  # fmt: skip

@@ -42,7 +42,7 @@ def check(store: Reader, mint: MintPort | None = None) -> None:
 
 
 def _reconciles(store: Reader, operations: list[Operation]) -> None:
-    """What reconciliation says of documents that nobody tampered with: nothing (R118 to R123)."""
+    """Reconciliation finds nothing in untouched documents (R118 to R123)."""
     for op in operations:
         docs = read_documents(store, op, KINDS, with_wallet=False)
         report = report_on(docs, lambda keyset_id: None, NOTHING_EXPECTED)

@@ -22,7 +22,7 @@ _counter = itertools.count()
 
 
 def npub_of(n: int = 0) -> str:
-    """A valid npub; the key is no secret of anybody."""
+    """A valid npub; its key is no secret."""
     words = bech32.convertbits(hashlib.sha256(b"npub%d" % n).digest(), 8, 5)
     assert words is not None
     return str(bech32.bech32_encode("npub", words))

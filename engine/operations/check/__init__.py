@@ -1,1 +1,1 @@
-"""What a look at stored documents or proofs found."""
+"""The check: an operation that stores the result of a look at stored documents or proofs."""

@@ -7,8 +7,8 @@ from ...loop.look import Look
 
 
 def check_facts(look: Look) -> CheckFacts:
-    """What the check machine may ask. ``preflight_spent`` is what the mint called SPENT at first,
-    ``states`` what it said of these proofs when it was asked again."""
+    """The facts of a check. ``preflight_spent`` are the proofs that the mint called SPENT at first,
+    ``states`` its second answer about these proofs."""
     evidence = look.evidence
     first = evidence.preflight_spent or frozenset()
     again = {state.Y for state in evidence.states or () if state.state == "SPENT"}

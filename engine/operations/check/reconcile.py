@@ -1,4 +1,4 @@
-"""What a check adds to the checks of a reconciliation."""
+"""The checks that an operation of kind check adds to a reconciliation."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from ...loop.look import Look
 
 
 def deposit_facts(look: Look) -> DepositFacts:
-    """What the deposit machine may ask. Amounts in the operation's unit."""
+    """The facts of a deposit. Amounts in the operation's unit."""
     proofs = look.evidence.proofs or ()
     return DepositFacts(
         proof_count=len(proofs),

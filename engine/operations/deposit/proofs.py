@@ -48,7 +48,7 @@ class HandedIn:
 def parse_token(
     token: str | None, proofs: Sequence[Proof] | None, mint_url: str | None, unit: str
 ) -> HandedIn:
-    """A token string, or proofs with their mint. Nobody is asked; keyset ids may be short.
+    """A token string, or proofs with their mint. No mint is asked; keyset ids may be short.
     Codes INVALID_TOKEN, INVALID_MINT_URL, INVALID_UNIT, DUPLICATE_SECRET, INVALID_AMOUNT,
     MINT_OR_UNIT_MISMATCH."""
     if (token is None) == (proofs is None):
@@ -92,7 +92,7 @@ def _typed(proofs: object) -> tuple[Proof, ...]:
 
 
 def _renamed(proof: Proof) -> Proof:
-    """The proof with the Y its secret really has; a Y somebody hands in is not believed. A witness is
+    """The proof with the Y of its secret; a Y from outside is not believed. A witness is
     dropped: it belongs to locked proofs, which are refused."""
     try:
         name: str | None = y_of(proof.secret.reveal())

@@ -1,4 +1,4 @@
-"""What a deposit adds to the checks of a reconciliation."""
+"""The checks that a deposit adds to a reconciliation."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ def ask_inputs(run: Run) -> tuple[ProofState, ...] | Failure:
 
 
 def collect_change(run: Run) -> Result:
-    """Change from the answer in hand, else from the quote, else by NUT-09. That there is none is only
-    believed when quote and restore both say so, twice, at least a change window apart."""
+    """Change from the answer in hand, else from the quote, else by NUT-09.
+    There is no change only if quote and restore both say so, twice, at least a change window apart."""
     op = run.operation
     if run.decide("change_complete_empty", Evidence()).accepted:
         return Happened("change_complete_empty")
@@ -77,8 +77,8 @@ def change_complete(run: Run, evidence: Evidence) -> bool:
 
 
 def restore_change(run: Run, quote: MeltQuote | None) -> tuple[tuple[Proof, ...], bool]:
-    """What NUT-09 gives back of our blanks, together with what the quote shows, and whether restore clearly
-    said: nothing. A mint that does not announce NUT-09 has no more to say than its quote. Change of which
+    """The change from NUT-09 and from the quote, together, and whether restore clearly answered that there is
+    none. A mint that does not announce NUT-09 has no more to say than its quote. Change of which
     one signature cannot be read or opened is not complete, so none of it is given."""
     op = run.operation
     restored = run.mint.restore(op.mint_url, blinded(op.blanks))

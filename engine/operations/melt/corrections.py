@@ -14,7 +14,7 @@ from .fences import keys_of
 
 
 def correct_spent(context: EffectContext) -> None:
-    """What the mint says is spent is split off its token and marked spent; the rest stays money."""
+    """Split proofs that the mint calls SPENT off their token and mark them spent; the rest stays money."""
     draft, fence = context.draft, context.evidence.fence
     tokens, spent = _spent(context)
     for n, token in enumerate(tokens, 1):

@@ -34,8 +34,8 @@ def store_payment(context: EffectContext) -> None:
 
 
 def store_change(context: EffectContext) -> None:
-    """Store the change as unspent money with its parent. What is missing of the most that was owed was the
-    Lightning fee; what is more than that is noted as surplus."""
+    """Store the change as unspent money with its parent. The Lightning fee is the most that was owed less the
+    change; change above the most that was owed is noted as surplus."""
     draft, proofs = context.draft, context.evidence.proofs or ()
     op = draft.operation
     if proofs:

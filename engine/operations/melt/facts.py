@@ -29,7 +29,7 @@ def fee_max_of(op: Operation, settings: Settings) -> int:
 
 
 def melt_facts(look: Look) -> MeltFacts:
-    """What the melt machine may ask: the operation as staged, the evidence in hand, and the clock."""
+    """The facts of a melt: from the operation as staged, the evidence in hand, and the clock."""
     draft, evidence, settings, now = look.draft, look.evidence, look.settings, look.now
     op, elapsed = draft.operation, look.elapsed
     facts: dict[str, Any] = {

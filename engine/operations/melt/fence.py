@@ -113,7 +113,8 @@ def _wait_s(run: Run, fence: Fence) -> float:
 def _refused(run: Run, fence: Fence, answer: Failure) -> Result:
     """Codes differ between releases, so more is asked than the code: is a fence of ours signed, are the
     inputs UNSPENT, would a new one differ? Old generations stay restorable, so a new one is safe, and so
-    is one of a part. What is refused for another reason is only posted again, later."""
+    is one of a part. A fence that is refused for another reason is only posted
+    again, later."""
     states = ask_inputs(run)
     if isinstance(states, Failure):
         return Happened(post_failed(states))
@@ -133,7 +134,7 @@ def _refused(run: Run, fence: Fence, answer: Failure) -> Result:
 
 
 def _judged(run: Run, fence: Fence, answer: Failure, evidence: Evidence, size: int) -> Evidence | None:
-    """What a refusal means that says nothing of too many inputs; None when it means nothing."""
+    """The meaning of a refusal that does not complain about the number of inputs; None when it has none."""
     if _would_differ(run, fence):
         return attrs.evolve(evidence, fence_renewable=True)
     op, since = run.operation, fence.refused_since

@@ -14,14 +14,14 @@ from ....storage.records import Fence, Operation, Proof
 from ...tokens.proofs import sent_keys
 
 OUTPUT_BYTES = 480
-"""What one stored output takes, names of fields and all, at most."""
+"""Bytes that one stored output takes at most, with the names of its fields."""
 KEY_BYTES = 80
-"""What the key of one input takes in a stored fence, at most."""
+"""Bytes that the key of one input takes in a stored fence at most."""
 
 
 @frozen
 class Step:
-    """What to do with a part of the inputs, named by their keys: ``fence`` it, or ``strand`` it."""
+    """The next step for a part of the inputs, named by their keys: ``fence`` it, or ``strand`` it."""
 
     action: str
     keys: tuple[str, ...]
@@ -43,7 +43,7 @@ def fenced_keys(op: Operation) -> frozenset[str]:
 
 
 def fenced_amount(fence: Fence) -> int:
-    """What a fence brings back: its input fee is gone."""
+    """The amount that a fence brings back, without its input fee."""
     return sum(output.amount for output in fence.outputs)
 
 
@@ -56,12 +56,12 @@ def alive(op: Operation) -> tuple[Fence, ...]:
 
 
 def next_step(op: Operation, left: Sequence[str], most: int) -> Step | None:
-    """What comes next for the inputs that are still held, ``left``, when a request carries at most
-    ``most`` of them. None when nothing is left.
+    """The next step for the inputs that are still held, ``left``, when a request carries at most
+    ``most`` of them. None when no input is left.
 
     A part that was refused for good holds a coin that the mint will not take, unless one that was stranded
-    explains it. What of it was not signed since is searched by halves; a coin that was refused alone is
-    stranded, if the mint named the inputs or had signed others before; whatever is under no suspicion goes
+    explains it. The unsigned rest of it is searched by halves; a coin that was refused alone is stranded,
+    if the mint named the inputs or had signed others before; all unsuspected inputs go
     together."""
     if not left:
         return None
@@ -108,7 +108,7 @@ def generations(op: Operation, keys: Sequence[str]) -> int:
 
 
 def stored_bytes(fences: Sequence[Fence]) -> int:
-    """What these fences take in a stored document, at most."""
+    """Bytes that these fences take in a stored document at most."""
     return sum(OUTPUT_BYTES * len(f.outputs) + KEY_BYTES * len(f.inputs) + OUTPUT_BYTES for f in fences)
 
 

@@ -37,8 +37,8 @@ def find_fence(run: Run) -> Happened | bool | None:
 
 
 def signed_fences(run: Run) -> Evidence:
-    """Everything that the mint signed of the fences of a payment that was given up. What it does not answer,
-    or what does not open, is left out: the fences stay stored, and the next look asks again."""
+    """All signatures of the mint on the fences of a payment that was given up. Missing answers, and
+    signatures that fail verification, are left out: the fences stay stored, and the next look asks again."""
     proofs: list[Proof] = []
     for fence in alive(run.operation):
         restored = run.mint.restore(run.mint_url, blinded(fence.outputs))

@@ -2,7 +2,8 @@
 
 The operation that freed them is told by the mint that they are gone, and corrects every token that is free.
 A token that another operation has reserved by then is that operation's alone, so it is corrected when that
-operation lets go of it; until then no balance calls it spendable. What was stored decides, no mint is asked.
+operation lets go of it; until then no balance calls it spendable. The stored documents decide, no mint is
+asked.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ...loop.draft import token_entity
 from ...tokens.proofs import sent_secrets
 
 ANCESTORS_MAX = 100
-"""Tokens whose records are read for one token. What is missed is corrected by the next pre-flight."""
+"""Tokens whose records are read for one token. The next pre-flight corrects the tokens beyond this limit."""
 
 
 def spent_meanwhile(store: Store, op: Operation, tokens: Iterable[Token]) -> frozenset[Secret]:

@@ -1,4 +1,4 @@
-"""What a wallet owns beside its free coins: money that its other operations hold, and change owed to it."""
+"""Money of a wallet beside its free coins: money that its other operations hold, and change owed to it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class HeldMoney:
 
 
 def held_money(moment: Reader, op: Operation) -> HeldMoney:
-    """What the wallet of this operation owns but cannot spend at this moment."""
+    """The money of this operation's wallet that cannot be spent at this moment."""
     tokens = tuple(_reserved(moment, op))
     waiting = [paid for paid in without_change(moment, op) if paid.id != op.id]
     holders = {token.reserved_by for token in tokens} | {paid.id for paid in waiting}

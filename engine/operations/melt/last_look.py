@@ -54,8 +54,8 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
 
 
 def _watched(run: Run, force: bool) -> Happened | Evidence:
-    """What ends the watch by itself is better than an operator's word. While the mint does not say what
-    became of the payment or of a fence, only force ends it."""
+    """An answer that ends the watch by itself comes before an operator's word. While the mint does not tell
+    the fate of the payment or of a fence, only force ends the watch."""
     found = ask_state(run)
     assert isinstance(found, Happened)
     if run.decide(found.event, found.evidence).accepted:

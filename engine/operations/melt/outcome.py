@@ -11,8 +11,8 @@ from ...errors import Refused
 
 
 def cost_of(op: Operation) -> int | None:
-    """What the wallet lost to fees: Lightning and input fee of a payment, the mint's fee for the fence. None
-    until that is known."""
+    """The wallet's loss to fees: Lightning and input fee of a payment, the mint's fee for the fence. None
+    until it is known."""
     if op.payment is not None:
         fee = op.payment.lightning_fee
         return None if fee is None else fee + op.input_fee

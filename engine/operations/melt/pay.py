@@ -21,7 +21,7 @@ _IN_FLIGHT = frozenset({"paying", "refused", "pending", "unknown", "unpaid", "fe
 
 
 def post_melt(run: Run) -> Result:
-    """Send the bytes that were stored, unchanged. Whatever goes wrong here proves nothing."""
+    """Send the bytes that were stored, unchanged. A failure here proves nothing."""
     op = run.operation
     assert op.request_body is not None
     answer = run.mint.melt(op.mint_url, op.request_body)
@@ -70,9 +70,9 @@ def said_of(quote: MeltQuote) -> Evidence:
 
 
 def paid_with_ours(run: Run, quote: MeltQuote) -> Happened:
-    """What a PAID quote means that was not the answer to our request. A mint may have one quote for all who
-    pay an invoice: PAID with every input UNSPENT, twice, was paid by another request, and our inputs are not
-    spent. A mint that says nothing of the inputs, or that refused our fence because they are gone, is
+    """The meaning of a PAID quote that was not the answer to our request. A mint may have one quote for all
+    payers of an invoice: PAID with every input UNSPENT, twice, was paid by another request, and our inputs
+    are not spent. A mint that says nothing of the inputs, or that refused our fence because they are gone, is
     believed."""
     paid = Happened("mint_paid", with_change(run, quote, said_of(quote)))
     proofs, reason = paid.evidence.proofs, run.operation.reason

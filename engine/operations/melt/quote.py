@@ -71,7 +71,7 @@ def choose_inputs(run: Run) -> Result:
 
 
 def _unless_it_may_be_asked_again(run: Run, answer: Failure, happened: Happened) -> Happened:
-    """What a failed read means. Raises NotYet while nothing is stored, unless the mint said no."""
+    """The event for a failed read. Raises NotYet while nothing is stored, unless the mint refused."""
     said_no = isinstance(answer, Refused) and (answer.definitive or answer.code in NO_FOR_A_READ)
     if said_no or run.draft.stored:
         return happened
@@ -157,7 +157,7 @@ def _check_fee(run: Run, input_fee: int) -> None:
 
 
 def _report(parts: Iterable[Chosen], state: str, said: Iterable[ProofState]) -> PreflightReport:
-    """What the table says of these proofs, all of which are in one state of the store."""
+    """The report of the table about these proofs, all of which are in one state of the store."""
     asked = [
         Asked(name_of(proof), part.token.transaction_id, proof.amount, state)
         for part in parts
@@ -227,8 +227,8 @@ def start(run: Run) -> Result:
 
 
 def _between_the_steps(run: Run) -> Result:
-    """The caller says: pay. What the mint says of the reserved proofs now decides by the same table as
-    their choice did. SPENT asks the quote first: if that is paid, the payment is followed to its end."""
+    """The caller says: pay. The mint's answer about the reserved proofs decides now, by the same table as
+    at their choice. SPENT asks the quote first: if that is paid, the payment is followed to its end."""
     op = run.operation
     asked = ask_inputs(run)
     if isinstance(asked, Failure):
@@ -290,7 +290,7 @@ def _with_names(selection: Selection) -> Selection:
 
 def run_child(run: Run) -> Result:
     """Look after the child swap. Its record shares the commit of ``split_started``; if it is not
-    there, nobody can say what became of the inputs, and a person must look."""
+    there, the fate of the inputs is unknown, and a person must look."""
     child = run.store.operation(f"{run.operation.id}_swap")
     if child is not None and child.finished_at is None:
         return Pause(run.back_off())

@@ -1,4 +1,4 @@
-"""What a payment adds to the checks of a reconciliation."""
+"""The checks that a payment adds to a reconciliation."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def choose(
 
 
 def request_bytes(proofs: Iterable[Proof]) -> int:
-    """What these proofs take as inputs of a request, at most."""
+    """Bytes that these proofs take at most as inputs of a request."""
     return sum(_bytes(proof) for proof in proofs)
 
 

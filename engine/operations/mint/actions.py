@@ -47,7 +47,7 @@ def _asks_for_another_amount(quote: MintQuote, op: Operation) -> bool:
     try:
         asked = decode_invoice(quote.request.reveal().lower()).amount_msat
     except InvalidInvoice:
-        return False  # whoever pays it reads it; an invoice we cannot read is not refused for it
+        return False  # the payer reads the invoice; the engine does not refuse one that it cannot read
     return asked is not None and asked != op.amount * (1000 if op.unit == "sat" else 1)
 
 
@@ -119,7 +119,7 @@ def _unclear(quote: MintQuote) -> Evidence:
 
 
 def _not_paid(run: Run, happened: Happened) -> Happened:
-    """What follows from an answer that is not PAID: the invoice ran out, the watch for a late payment is over
+    """The event after an answer that is not PAID: the invoice ran out, the watch for a late payment is over
     or a part of it is, it took too long; or nothing."""
     evidence = attrs.evolve(happened.evidence, watched_ms=run.watched_ms())
     for event in ("expire", "watch_over"):
@@ -153,7 +153,7 @@ def post_mint(run: Run) -> Result:
 
 def restore_outputs(run: Run) -> Result:
     """NUT-09 over every generation of our outputs, then the quote: signed, still to be posted, or taken
-    by somebody else. PAID means not issued yet, so posting again is safe even if nothing restores."""
+    by another program. PAID means not issued yet, so posting again is safe even if nothing restores."""
     op = run.operation
     if not op.blanks:
         return ask_payment(run)
@@ -182,7 +182,7 @@ def _generations(op: Operation) -> tuple[tuple[Output, ...], ...]:
 
 
 def _restore_all(run: Run) -> tuple[Happened | None, bool]:
-    """What the mint has signed of any generation, and whether it answered about all of them. A generation
+    """The signatures of the mint on any generation, and whether it answered about all of them. A generation
     whose signatures do not open, or do not make up the amount, does not hide another one."""
     op, answered = run.operation, True
     best: Happened | None = None

@@ -9,7 +9,7 @@ from ...settings import Settings
 
 
 def mint_facts(look: Look) -> MintFacts:
-    """What the mint machine may ask."""
+    """The facts of a funding."""
     op, evidence, settings, now, elapsed = (
         look.operation,
         look.evidence,

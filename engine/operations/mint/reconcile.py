@@ -1,4 +1,4 @@
-"""What a funding adds to the checks of a reconciliation."""
+"""The checks that a funding adds to a reconciliation."""
 
 from __future__ import annotations
 

@@ -70,9 +70,9 @@ def record_melt(context: EffectContext) -> None:
 
 
 def park_record(context: EffectContext) -> None:
-    """A melt the caller made with sources that are not all free, or that somebody else claims: keep and
-    change are stored and spendable, free sources are reserved, the others noted. The claim is taken if
-    nobody has it. Which proofs were consumed is kept as a request is, among the secrets."""
+    """Park a melt of the caller whose sources are not all free, or whose payment another operation claims:
+    keep and change are stored and spendable, free sources are reserved, the others noted. The claim is taken
+    if it is free. The consumed proofs are kept as a request is, among the secrets."""
     selection, draft = context.evidence.selection, context.draft
     if selection is None:
         return
@@ -101,7 +101,7 @@ def park_record(context: EffectContext) -> None:
 
 def spend_contested(context: EffectContext) -> None:
     """Spend what was consumed, wherever it lies by now: untouched proofs of a free token are split off
-    it first. What others hold or have spent stays noted as contested."""
+    it first. Proofs that others hold or have spent stay noted as contested."""
     draft = context.draft
     secrets = sent_secrets(draft.operation)
     spent: list[InputRef] = []

@@ -1,4 +1,4 @@
-"""What a recording may say beside a hold: everything that is said twice must agree."""
+"""Rules for a recording with a hold: everything that is said twice must agree."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def check_covers(tokens: Iterable[Token], asked: int | None) -> None:
 
 
 def sources_of_hold(held: Operation, named: tuple[str, ...], transaction_id: str | None) -> tuple[str, ...]:
-    """What the hold holds; whatever else was said must agree with it."""
+    """The sources of the hold; everything else that was said must agree with it."""
     if named and sorted(named) != sorted(held.policy.sources):
         raise Refused(
             "the sources are not exactly those that are held",

@@ -1,5 +1,5 @@
-"""What a caller hands in of a melt he made himself, and what he gets back: proofs checked, sorted into
-moved, consumed and fresh ones, and the result of recording them."""
+"""The input and the result of a recorded melt, which the caller made: proofs are checked and sorted into
+moved, consumed and fresh ones."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class KeepAndChange:
 
 
 def keep_and_change(keep: object, change: object, most: int) -> KeepAndChange:
-    """Both lists, checked without asking anybody. Codes INVALID_TOKEN, INVALID_AMOUNT, TOO_MANY_PROOFS,
+    """Both lists, checked without asking a mint. Codes INVALID_TOKEN, INVALID_AMOUNT, TOO_MANY_PROOFS,
     DUPLICATE_SECRET."""
     found = KeepAndChange(_proofs(keep, "keep", most), _proofs(change, "change", most))
     everything = (*found.keep, *found.change)
@@ -134,7 +134,7 @@ def _dleq(value: object) -> Dleq | None:
 
 
 def sort_out(tokens: Sequence[Token], handed: KeepAndChange) -> tuple[tuple[Chosen, ...], tuple[Proof, ...]]:
-    """What of each source was consumed, and the fresh ones in keep. A keep proof that is a source's own
+    """The consumed proofs of each source, and the fresh ones in keep. A keep proof that is a source's own
     in every respect was not used: it is moved. One that only has its secret is refused, and so is change
     with a source's secret. Code DUPLICATE_SECRET."""
     kept = {proof.secret: proof for proof in handed.keep}
@@ -230,7 +230,7 @@ def recorded_melt(store: Reader, handle: Handle) -> RecordedMelt:
 
 
 def _kept_later(store: Reader, op: Operation) -> list[tuple[str, str | None, int]]:
-    """What was kept of sources that were free only after the record: tokens of their own."""
+    """The kept parts of sources that were free only after the record: tokens of their own."""
     born = [r for r in records_of(store, op.id) if r.version == 1]
     return [
         ("keep_change", record.entity.partition(":")[2], int(record.data.get("amount", 0)))

@@ -75,7 +75,7 @@ def show(
         handle = Handle(engine, op)
         followed = tuple(later.id for later in follow_ups(engine.store, op) if later.id != op.id)
         others = engine.store.operations(OperationQuery(parent_id=op.id, limit=CHILDREN_SHOWN_MAX))
-        children = [child for child in others if child.id not in followed]
+        children = [child for child in others if child.id.startswith(f"{op.id}.")]
     terms, intact = conservation(handle, records), chain_holds(op, records, tombstone)
     if html is not None:
         write_trail(html, op, records, session.known, verified=intact)

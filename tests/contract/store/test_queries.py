@@ -30,7 +30,9 @@ def full(store: Store) -> Store:
         make_token("g", 64, unit="usd"),
         make_token("h", 1, transaction_type="change", metadata=TokenMetadata("change", "tx-0")),
     ]
-    put(store, *tokens, operation=make_operation("seed"))
+    for owner in (NPUB, "npub1other"):  # an operation changes tokens of its own owner only
+        theirs = [token for token in tokens if token.npub == owner]
+        put(store, *theirs, operation=make_operation(f"seed of {owner}", npub=owner))
     return store
 
 

@@ -1,4 +1,4 @@
-"""What no store accepts, whoever asks: InvalidBatch, and nothing is written."""
+"""Batches that no store accepts from any caller: InvalidBatch, and nothing is written."""
 
 from __future__ import annotations
 
@@ -163,7 +163,24 @@ def test_audit_that_does_not_fit_is_refused(place: Place, rule: str) -> None:
         store.commit(good)
 
 
+def _elsewhere(batch: Batch, token_id: str, **fields: Any) -> Batch:
+    """The batch with a token that is in another place."""
+    return evolve(
+        batch,
+        tokens=tuple(
+            evolve(change, after=evolve(change.after, **fields))
+            if change.after.transaction_id == token_id
+            else change
+            for change in batch.tokens
+        ),
+    )
+
+
 INDEX: dict[str, Callable[[Batch], Batch]] = {
+    "a proof is moved to another mint": lambda b: _elsewhere(b, "keep", mint_url="https://b"),
+    "a proof is moved to another unit": lambda b: _elsewhere(b, "keep", unit="usd"),
+    "a proof is moved to another owner": lambda b: _elsewhere(b, "keep", npub="npub1other"),
+    "money of another owner": lambda b: _elsewhere(b, "fresh", npub="npub1other"),
     "a proof is not indexed": lambda b: evolve(b, index=b.index[:1]),
     "a moved proof is not moved": lambda b: evolve(b, index=b.index[1:]),
     "a moved proof is inserted": lambda b: evolve(

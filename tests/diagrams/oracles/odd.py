@@ -1,4 +1,4 @@
-"""A machine as nobody would declare it, which every export must survive: names that mean something else
+"""A very odd machine, which every export must survive: names that mean something else
 in other notations, sentences that end strings, a cell whose order decides, a final state that is left."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from nutstate.machines.spec import NONE, Event, Guard, Machine, Refuse, State, T
 TEXT = "a \"b\" 'c' <d> & `e` | */ /* -- ]]> {{f}} %g \\n \\ ⇒ ü 😀\nnext\tline\r#1; ~x~ **y** __z__ $w$ ${v}"
 
 WORDS = f"\x00\x07\u2028 {TEXT} \\"
-"""The same with what XML and encodings cannot hold: for sentences, which nobody must find again."""
+"""The same with what XML and encodings cannot hold: for sentences, which no reader looks up."""
 
 
 def _guard(name: str) -> Guard[Any]:

@@ -24,7 +24,7 @@ NOW = 1_700_000_000
 def test_published_examples(example: dict[str, Any]) -> None:
     text = example["invoice"]
     expected = {k: v for k, v in example.items() if k != "invoice"}
-    # one example is signed by somebody else; every other by the key the document names
+    # one example is signed with another key; every other by the key the document names
     decoded = decode_invoice(text)
     assert decoded == Invoice(**expected, payee=decoded.payee)
     assert decoded.payee == EXAMPLES["payee"]
@@ -132,7 +132,7 @@ def test_a_forged_checksum_does_not_help(at: int, bit: int) -> None:
         forged = decode_invoice(bech32.bech32_encode(hrp, words))
     except InvalidInvoice:
         return
-    assert forged.payee != honest.payee  # whoever pays this does not pay our node
+    assert forged.payee != honest.payee  # a payer of this does not pay our node
 
 
 def test_a_named_payee_must_have_signed() -> None:

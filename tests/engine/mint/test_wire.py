@@ -418,7 +418,7 @@ def test_restored_pairs_correspond() -> None:
 
 @pytest.mark.parametrize("odd", [None, 7, {}, {"B_": 1}, {"B_": "02" + "0" * 64}, {"B_": H}], ids=repr)
 def test_a_restored_output_that_cannot_be_found(odd: object) -> None:
-    """R191: it is counted; so nobody concludes that nothing is signed."""
+    """R191: it is counted, so it is never taken for "nothing is signed"."""
     asked = [BlindedMessage(ID, 0, G)]
     one = {"id": ID, "amount": 0, "B_": G}
     alone = bodies.read_restored({"outputs": [odd], "signatures": [signature()]}, asked)

@@ -323,7 +323,8 @@ def test_r413_a_stale_opener_is_undone_by_the_one_whose_edge_it_took(fresh_datab
 
 @real
 def test_r413_a_machine_that_rules_and_is_not_stored_stops_an_older_program(fresh_database: str) -> None:
-    """R413: somebody dropped the collection of machines: only the release that has them puts them back."""
+    """R413: another program dropped the collection of machines: only the release that has them puts them
+    back."""
     open_store(fresh_database, machines=NEXT).close()
     with MongoClient[dict[str, Any]](fresh_database) as client:
         client.get_default_database().drop_collection("machines")

@@ -15,7 +15,7 @@ from ..shared import inputs as shared
 from .fences import keys_of
 
 RELEASED_BY: Mapping[str, str] = {"release": "trusted", "refusal_stands": "refused"}
-"""What frees a reservation, where it is not that nothing was sent."""
+"""The proof by which an edge frees a reservation, where it is another one than that nothing was sent."""
 
 
 def lets_go(decision: Decision) -> bool:
@@ -26,7 +26,7 @@ def lets_go(decision: Decision) -> bool:
 
 
 def release_inputs(context: EffectContext) -> None:
-    """Free what is still reserved, naming what the token's machine takes as proof."""
+    """Free the tokens that are still reserved, and name the proof for the token's machine."""
     shared.release(context, RELEASED_BY.get(context.decision.event, "nothing_sent"))
 
 
@@ -75,7 +75,7 @@ def spend_inputs(context: EffectContext) -> None:
 
 def free_untouched(context: EffectContext) -> None:
     """A request with one input SPENT elsewhere can never be executed (the mint takes all inputs or
-    none): what the mint calls UNSPENT of the others is freed."""
+    none): the UNSPENT ones of the others are freed."""
     shared.free_unspent(context, "request_dead")
 
 

@@ -14,7 +14,7 @@ from ...tokens.token_ids import change_id, split_id
 from ..shared.inputs import free_unspent, inputs_given_up, keep_of, refs_of, release, spend
 
 RELEASED_BY: Mapping[str, str] = {"unhold": "caller_word", "hold_over": "mint_says_unspent"}
-"""What frees the held tokens, as the token's machine takes it for proof."""
+"""The proof by which an edge frees the held tokens."""
 
 
 def take_claim(context: EffectContext) -> None:
@@ -25,24 +25,24 @@ def take_claim(context: EffectContext) -> None:
 
 
 def release_inputs(context: EffectContext) -> None:
-    """Free what is held, on the caller's word or the mint's."""
+    """Free the held tokens, on the caller's word or the mint's."""
     release(context, RELEASED_BY[context.decision.event])
 
 
 def free_untouched(context: EffectContext) -> None:
-    """Free what the mint calls UNSPENT of a hold that was given up: no payment with it was recorded."""
+    """Free the UNSPENT proofs of a hold that is given up: no payment with them was recorded."""
     free_unspent(context, "mint_says_unspent")
 
 
 def spend_inputs(context: EffectContext) -> None:
-    """Mark what is still held as spent: it is given up."""
+    """Mark the tokens that are still held as spent: they are given up."""
     spend(context, "written_off")
 
 
 def record_loss(context: EffectContext) -> None:
-    """Paid: what others have spent of the sources that were used, unless an account of theirs tells it as
-    lost; what others still hold they tell when they end. sources = amount + fee + keep + change holds without
-    it. Not recorded: the held tokens that stay given up."""
+    """Keep the value that was given up. Recorded: the used sources that other operations have spent, unless
+    their account tells them as lost; a source that another operation still holds is told when that one ends.
+    sources = amount + fee + keep + change holds without it. Not recorded: the held tokens."""
     draft, op = context.draft, context.draft.operation
     if op.payment is None:
         draft.set(loss=inputs_given_up(context))

@@ -1,5 +1,4 @@
-"""Facts of a melt that the caller makes itself: from the draft, the evidence and the clock to what its guards
-may ask."""
+"""Facts of a melt that the caller makes itself, from the draft, the evidence and the clock."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from ...tokens.proofs import sent_secrets
 
 
 def record_facts(look: Look) -> RecordFacts:
-    """What the record machine may ask: the operation as staged, the evidence in hand, and the clock."""
+    """The facts of the record machine: the operation as staged, the evidence in hand, and the clock."""
     draft, evidence, settings = look.draft, look.evidence, look.settings
     op = draft.operation
     facts: dict[str, Any] = {
@@ -54,7 +53,7 @@ def _patience(op: Operation, settings: Settings) -> dict[str, int]:
 
 
 def _sources(draft: Draft, evidence: Evidence) -> dict[str, Any]:
-    """Whose the named sources are and whether they are free; what the caller says was paid with them."""
+    """The owners of the named sources, whether they are free, and the caller's report of the payment."""
     op, recorded, selection = draft.operation, evidence.recorded, evidence.selection
     if selection is None:
         return {"sources_contested": _still_contested(draft)} if op.state == "contested" else {}
@@ -92,7 +91,7 @@ def _still_contested(draft: Draft) -> int:
 
 
 def _told(draft: Draft, evidence: Evidence) -> dict[str, Any]:
-    """What the mint says of the held proofs, and how many they are."""
+    """The number of the held proofs, and the mint's answer about them."""
     facts: dict[str, Any] = {"input_count": sum(part.proof_count for part in draft.left_inputs())}
     if evidence.states is not None:
         facts["input_states"] = frozenset(state.state for state in evidence.states)

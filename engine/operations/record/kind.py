@@ -35,8 +35,8 @@ def _consumed(op: Operation, reader: Reader) -> Iterable[str]:
 
 
 def _taken_meanwhile(run: Run, decision: Decision, evidence: Evidence) -> Evidence:
-    """Before held tokens become free without the mint's word: what a late end of another operation took of
-    them."""
+    """Before held tokens become free without the mint's word: the proofs that a late end of another operation
+    took of them."""
     if decision.event == "unhold" or "free_untouched" in decision.effects:
         gone = spent_meanwhile(run.store, run.operation, run.draft.all_tokens())
         return attrs.evolve(evidence, spent_meanwhile=gone)

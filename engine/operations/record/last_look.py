@@ -1,4 +1,4 @@
-"""Before an operator gives up a melt that the caller makes itself: what does the mint still hold of ours?"""
+"""The last look before an operator gives up a melt that the caller makes itself."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from ..shared.unanswered import unanswered
 
 
 def look_before_write_off(run: Run, force: bool) -> Evidence:
-    """The evidence to give it up by. A recorded payment stands; of a hold without one, the mint says what is
-    left. Code MINT_UNREACHABLE for what the mint does not answer; with ``force`` that part stays unknown."""
+    """The evidence to give it up by. A recorded payment stands; for a hold without a record, the mint tells
+    the states of its proofs. Code MINT_UNREACHABLE when the mint does not answer; with ``force`` the states
+    stay unknown."""
     if run.operation.state != "contested":
         return Evidence()
     if run.operation.payment is not None:

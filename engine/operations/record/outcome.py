@@ -1,5 +1,5 @@
-"""How a melt that the caller makes itself stands: what it cost, the parts into which the value of its sources
-went, and what is at stake while a person must look."""
+"""The outcome of a melt that the caller makes itself: its cost, the parts into which the value of its sources
+went, and its alarm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a melt that the caller makes itself adds to the checks of a reconciliation."""
+"""The checks that a melt that the caller makes itself adds to a reconciliation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of held proofs, and whether contested sources are free."""
+"""The actions that watch held proofs and contested sources."""
 
 from __future__ import annotations
 

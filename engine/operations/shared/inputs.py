@@ -1,4 +1,4 @@
-"""What several kinds do with the tokens that they pay with: reserve, free, spend and strand them."""
+"""Steps of several kinds on the tokens that they pay with: reserve, free, spend and strand them."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def reserve_inputs(context: EffectContext) -> None:
 
 
 def refs_of(chosen: Sequence[Chosen]) -> tuple[InputRef, ...]:
-    """How the operation names these sources: the token, and what of it is used."""
+    """The operation's names of these sources: the token, and the used amount and number of proofs."""
     return tuple(InputRef(part.token.transaction_id, part.amount, len(part.proofs)) for part in chosen)
 
 
 def release(context: EffectContext, why: str) -> None:
-    """Free what is still reserved; ``why`` is what the token's machine takes as proof. What the mint took
-    meanwhile, for an operation that had freed it on trust, is marked as spent."""
+    """Free the tokens that are still reserved; ``why`` is the proof for the token's machine. Proofs that the
+    mint took meanwhile, for an operation that had freed them on trust, are marked as spent."""
     gone, draft, op = context.evidence.spent_meanwhile, context.draft, context.draft.operation
     for n, part in enumerate(op.inputs, 1):
         if draft.token(part.token_id).state == "reserved":
@@ -59,7 +59,7 @@ def release(context: EffectContext, why: str) -> None:
 
 
 def spend(context: EffectContext, proof: str) -> None:
-    """Mark what is still reserved as spent; ``proof`` is what the decision rests on."""
+    """Mark the tokens that are still reserved as spent; ``proof`` is the proof of the decision."""
     op = context.draft.operation
     for part in op.inputs:
         token = context.draft.token(part.token_id)
@@ -78,9 +78,9 @@ def strand_inputs(context: EffectContext) -> None:
 
 
 def free_unspent(context: EffectContext, why: str) -> None:
-    """Free what the mint calls UNSPENT of the inputs that are still reserved; ``why`` is what the token's
-    machine takes as proof. What the mint took for an operation that had freed it on trust is that one's cost,
-    and no loss of this one."""
+    """Free the UNSPENT proofs of the inputs that are still reserved; ``why`` is the proof for the token's
+    machine. Proofs that the mint took for an operation that had freed them on trust are the cost of that
+    operation, and no loss of this one."""
     _correct_taken(context)
     draft = context.draft
     states = {state.Y: state.state for state in context.evidence.states or ()}
@@ -97,7 +97,7 @@ def free_unspent(context: EffectContext, why: str) -> None:
 
 
 def _correct_taken(context: EffectContext) -> None:
-    """Mark as spent, and not as given up, what the mint took meanwhile for another operation."""
+    """Mark proofs that the mint took meanwhile for another operation as spent, and not as given up."""
     draft, gone, op = context.draft, context.evidence.spent_meanwhile, context.draft.operation
     for n, part in enumerate(op.inputs, 1):
         token = draft.token(part.token_id)
@@ -113,7 +113,7 @@ def _correct_taken(context: EffectContext) -> None:
 
 
 def inputs_given_up(context: EffectContext) -> int:
-    """The value of the inputs that this decision gives up. What was spent before is no loss."""
+    """The value of the inputs that this decision gives up. An input that was spent before is no loss."""
     draft, op = context.draft, context.draft.operation
     given_up = [draft.token(part.token_id) for part in op.inputs if not draft.was_spent(part.token_id)]
     return sum(

@@ -79,6 +79,10 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     },
     "pending": {"a payment of the demo's network that hangs": ("src/nutstate/cli/demo.py",)},
     "record_reason": {"a function that own kinds share": ("src/nutstate/kinds.py",)},
+    "record": {
+        "the event": ("engine/api/recording.py", "src/nutstate/cli/render.py"),
+        "a column of the audit log": ("src/nutstate/cli/audit.py",),
+    },
     "refused": {
         "an outcome of step": (
             "diagrams/exports/promela.py", "diagrams/exports/rules.py", "diagrams/exports/scxml.py",

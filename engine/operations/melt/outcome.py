@@ -24,8 +24,7 @@ def cost_of(op: Operation) -> int | None:
 
 
 def alarm_of(op: Operation) -> str | None:
-    """CRITICAL_MELT_FAILURE when the payment is proven or possible: its request may have been sent, or the
-    caller recorded that it paid."""
+    """CRITICAL_MELT_FAILURE when the payment is proven or possible: its request may have been sent."""
     return MELT_FAILURE if op.payment is not None or op.sent_at is not None else None
 
 

@@ -313,8 +313,6 @@ EFFECTS: Mapping[str, Effect] = {
 """Effects the model can perform; an edge with another one cannot be explored."""
 
 APART = frozenset(
-    {"adopt_split", "record_melt", "park_record", "spend_contested"}
-    | {"note_refusal", "free_stranded", "drop_stranded", "strand_inputs"}
-    | {"store_late_change"}
+    {"adopt_split", "note_refusal", "free_stranded", "drop_stranded", "strand_inputs", "store_late_change"}
 )
-"""Effects of edges that no move of the model takes: child swaps, and melts the caller makes himself."""
+"""Effects of edges that no move of the model takes: child swaps, and effects of checks."""

@@ -70,7 +70,7 @@ def moves(decider: Decider, world: World) -> Iterator[Move]:
     yield from _crash(decider, world)
 
 
-APART_ACTIONS = frozenset({"run_child", "watch_hold", "watch_sources"})
+APART_ACTIONS = frozenset({"run_child"})
 """Actions of states that no move of the model leads to."""
 
 

@@ -1,13 +1,13 @@
-"""Payments that the caller makes: the fate of held proofs, and whether contested sources are free."""
+"""The actions that watch held proofs and contested sources."""
 
 from __future__ import annotations
 
-from .....storage.records import Reason
-from ....cashu.answers import reason_of
-from ....cashu.port import Failure
-from ....loop.drive import Happened, Pause, Result, Run
-from ....loop.evidence import Evidence
-from ..change import ask_inputs
+from ....storage.records import Reason
+from ...cashu.answers import reason_of
+from ...cashu.port import Failure
+from ...loop.drive import Happened, Pause, Result, Run
+from ...loop.evidence import Evidence
+from ..melt.change import ask_inputs
 
 
 def watch_hold(run: Run) -> Result:

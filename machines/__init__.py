@@ -4,6 +4,7 @@ from .check.table import CHECK
 from .deposit.table import DEPOSIT
 from .melt.table import MELT
 from .mint.table import MINT
+from .record.table import RECORD
 from .spec import NONE, Decision, Machine, Refusal, Verdict
 from .step import step
 from .token.table import STATUS_OF_STATE, TOKEN
@@ -14,6 +15,7 @@ __all__ = [
     "MELT",
     "MINT",
     "NONE",
+    "RECORD",
     "STATUS_OF_STATE",
     "TOKEN",
     "Decision",

@@ -9,10 +9,11 @@ from .check.table import CHECK
 from .deposit.table import DEPOSIT
 from .melt.table import MELT
 from .mint.table import MINT
+from .record.table import RECORD
 from .spec import Machine
 from .token.table import TOKEN
 
-RELEASED: tuple[Machine[Any], ...] = (TOKEN, MELT, MINT, DEPOSIT, CHECK)
+RELEASED: tuple[Machine[Any], ...] = (TOKEN, MELT, RECORD, MINT, DEPOSIT, CHECK)
 
 _BY_VERSION: Mapping[tuple[str, int], Machine[Any]] = {(m.name, m.version): m for m in RELEASED}
 

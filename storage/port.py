@@ -11,6 +11,7 @@ from attrs import frozen
 
 from .batch import Batch
 from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
+from .rules.machines import Machines
 
 
 @frozen
@@ -243,6 +244,7 @@ class Store(Reader, Protocol):
     """A place where operations, tokens and their audit live."""
 
     url: str  # without credentials
+    machines: Machines  # those that a batch may name
 
     def commit(self, batch: Batch) -> None:
         """Apply the whole batch or nothing. A batch that was applied before returns quietly.
@@ -259,7 +261,7 @@ class Store(Reader, Protocol):
 
     def purge(self, tombstone: Tombstone) -> int:
         """Delete the audit records of an ended operation and leave ``tombstone``, all or nothing; the only
-        way in which a record ever leaves. Returns how many went: none if it was purged before.
+        way in which a record ever leaves. Returns the number of deleted records; 0: they were purged before.
 
         Raises Conflict unless the operation has ended and its trail is exactly what the tombstone says,
         CommitUnknown (send it again), StoreUnavailable, InvalidBatch.

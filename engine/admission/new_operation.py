@@ -112,9 +112,9 @@ def by_id(store: Store, op: Operation) -> Operation | None:
         check_id_free(store, op)
         return None
     same = (stored.kind, stored.policy.two_step) == (op.kind, op.policy.two_step)
-    same = same and dedup_key(stored) == dedup_key(op) and stored.hold_until is None
+    same = same and dedup_key(stored) == dedup_key(op)
     keyed = op.idempotency is None or stored.idempotency == op.idempotency
-    if not same or not keyed or stored.evidence == "caller" or stored.ends == "unpaid":
+    if not same or not keyed or stored.ends == "unpaid":
         raise taken_id(op)
     return stored
 

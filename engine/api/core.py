@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 
 from ...storage.port import Store
 from ...storage.records import Operation
+from ...storage.rules.machines import Machines
 from ...storage.secret import Secret
 from .. import arguments
 from ..admission.idempotency import Admission
@@ -17,7 +18,7 @@ from ..cashu.input_limits import InputLimits
 from ..cashu.keysets import Keysets
 from ..cashu.port import MintPort
 from ..cashu.wire.http import HttpMint
-from ..errors import NotFound
+from ..errors import KindInvalid, NotFound
 from ..loop.asking import Asking
 from ..loop.children import Children
 from ..loop.draft import Draft
@@ -33,6 +34,23 @@ from ..recovery.command import Outside
 from ..recovery.recovery import Recovery
 from ..settings import Settings
 from .handle import Handle
+
+
+def _check_machines(kinds: Kinds, store: Store) -> None:
+    """The store takes every step of these kinds. Code KIND_INVALID: an action would run, and its end could
+    not be stored."""
+    missing = sorted({kind.name for kind in BUILT_IN} - {*kinds.names})
+    if missing:
+        raise KindInvalid(
+            f"the kinds of an engine hold the built-in ones, {missing[0]} too: BUILT_IN | YOUR_KIND"
+        )
+    known = store.machines.hashes
+    for named, content_hash in Machines.of(kinds.machines).hashes.items():
+        if known.get(named) != content_hash:
+            raise KindInvalid(
+                f"the store was opened without the machine {named} of this engine: "
+                "open it with the same kinds, as open_store(url, kinds=…)"
+            )
 
 
 class Core:
@@ -54,6 +72,7 @@ class Core:
         audit_key: Secret | bytes | None = None,
         mint_allowed: Judge | None = None,
     ) -> None:
+        _check_machines(kinds, store)
         self.store = store
         self.kinds = kinds
         self._children: Children | None = None

@@ -1,4 +1,4 @@
-"""The calls for melts that the caller makes himself: hold, unhold and record_melt."""
+"""The calls for melts that the caller makes at the mint: hold, unhold and record_melt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 from attrs import field, frozen
 
-from ...machines.melt.table import MELT
+from ...machines.record.table import RECORD
 from ...storage.batch import DedupTake
 from ...storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
 from ...storage.records import DedupRecord, Operation, Policy, Proof, Reason, Token
@@ -18,8 +18,8 @@ from ..errors import InvalidArgument, Refused, refusal_error
 from ..loop.drive import Happened, Run
 from ..loop.effect_context import is_free
 from ..loop.evidence import Chosen, Evidence, Recorded, Selection
-from ..operations.melt.record import holds
-from ..operations.melt.record.recorded import (
+from ..operations.record import holds
+from ..operations.record.recorded import (
     KeepAndChange,
     RecordedMelt,
     check_new,
@@ -38,7 +38,7 @@ Proofs = Iterable[Proof | Mapping[str, object]]
 
 @frozen
 class _Wanted:
-    """A checked recording: the operation it would be, and what the caller says."""
+    """A checked recording: the operation it would be, and the caller's report."""
 
     op: Operation
     said: Recorded
@@ -107,7 +107,7 @@ class Recordings(Core):
 
         ``record_melt(hold=id)`` ends it when you paid, :meth:`unhold` when you did not. The end of the
         time alone frees nothing: :meth:`recover` asks the mint, and only proofs it calls UNSPENT twice,
-        a settle window apart, are freed. Until it is recorded ``amount`` is what is held.
+        a settle window apart, are freed. Until it is recorded, ``amount`` is the held amount.
 
         A ``payment_request`` is claimed for it, so the sources must cover its amount.
 
@@ -120,7 +120,7 @@ class Recordings(Core):
         lasts = arguments.ttl(ttl_s, self.settings.hold_max_h)
         named = arguments.source_ids(sources if sources is not None else (), limit)
         op = new_operation.new_operation(
-            self.kinds.named(MELT.name).latest,
+            self.kinds.named(RECORD.name).latest,
             now=self.clock.now(),
             npub=owner,
             mint_url=url,
@@ -151,9 +151,10 @@ class Recordings(Core):
         raise new_operation.lost_race(self.store, op, taken)
 
     def unhold(self, operation_id: str, *, npub: str | None = None) -> Handle:
-        """Free what is held, on your word that you did not pay and will not. Unholding again changes
+        """Free the held tokens, on your word that you did not pay and will not pay. Unholding again changes
         nothing. Codes: NOT_FOUND, NOT_HELD, ALREADY_FINAL, UNDEFINED_TRANSITION."""
-        return Handle(self, self._outside.apply(self._bound(operation_id, npub), "unhold", Evidence()))
+        op = holds.checked_hold(self._stored(self._bound(operation_id, npub)))
+        return Handle(self, self._outside.apply(op.id, "unhold", Evidence()))
 
     # -- holding -------------------------------------------------------------------------------------
 
@@ -204,7 +205,7 @@ class Recordings(Core):
             validate_transaction_id(transaction_id)
         arguments.idempotency_key(idempotency_key)
         if hold is not None:
-            held = holds.checked_hold(self._stored(self._bound(hold, owner)), wallet, url, unit)
+            held = holds.hold_of(self._stored(self._bound(hold, owner)), wallet, url, unit)
             named = holds.sources_of_hold(held, named, transaction_id)
             request = holds.request_of_hold(held, request, unit)
         text, hashed, asked = request
@@ -213,7 +214,7 @@ class Recordings(Core):
                 "the invoice asks for another amount", code="INVALID_AMOUNT", invoice=asked, amount=paid
             )
         op = new_operation.new_operation(
-            self.kinds.named(MELT.name).latest,
+            self.kinds.named(RECORD.name).latest,
             now=self.clock.now(),
             npub=owner,
             mint_url=url,
@@ -263,12 +264,12 @@ class Recordings(Core):
             return found, None
         stored = self.store.operation(op.id)
         if stored is not None and stored.payment is not None:
-            if stored.npub != op.npub or stored.evidence != "caller":
+            if (stored.npub, stored.kind) != (op.npub, op.kind):
                 raise new_operation.taken_id(op)
             return _repeated(stored, op, wanted), None
         if wanted.hold is None:
             new_operation.check_id_free(self.store, op)
-        record = self.store.dedup(_dedup_key(op))
+        record = self.store.dedup(new_operation.dedup_key(op))
         if record is None or record.expires_at <= self.clock.now():
             return None, record
         first = self.store.operation(record.operation_id)
@@ -303,7 +304,9 @@ class Recordings(Core):
             parent_id=wanted.op.parent_id or run.operation.parent_id,
         )
         until = self.clock.now() + int(self.settings.dedup_window_s * 1000)
-        run.draft.dedup = DedupTake(DedupRecord(_dedup_key(wanted.op), run.operation.id, until), previous)
+        run.draft.dedup = DedupTake(
+            DedupRecord(new_operation.dedup_key(wanted.op), run.operation.id, until), previous
+        )
         self._commit(run)
         recorded = run.operation
         with contextlib.suppress(StorageError):  # it is recorded; recovery makes the checks if this cannot
@@ -347,11 +350,6 @@ class Recordings(Core):
     def _tries(self, op: Operation) -> int:
         """Each source can be taken and freed by others while we decide; enough for all of them."""
         return self.settings.selection_tries_max + 2 * len(op.policy.sources)
-
-
-def _dedup_key(op: Operation) -> str:
-    """The key of a recorded melt, apart from the keys of melts that the engine makes."""
-    return f"recorded|{new_operation.dedup_key(op)}"
 
 
 def _repeated(first: Operation, op: Operation, wanted: _Wanted) -> Operation:

@@ -75,7 +75,13 @@ class Driver:
                 self.commit(run)
                 continue  # a conflict may have moved the operation
             run.asked_from = self.clock.monotonic()
-            result = self._aged(run, state, run.kind.actions[state.action](run))
+            try:
+                result = self._aged(run, state, run.kind.actions[state.action](run))
+            except Conflict as moved:  # another worker led the operation on before the action did anything
+                if run.draft.dirty or moved.entity != operation_entity(run.operation.id):
+                    raise
+                self._reload(run)
+                continue
             run.answered = state.write_ahead
             if isinstance(result, Happened):
                 polls = run.idle_polls
@@ -90,7 +96,7 @@ class Driver:
                     continue
                 result = Pause(run.back_off())
             elif isinstance(result, Pause):
-                run.idle_polls += 1  # the next look comes later, whatever the action was waiting for
+                run.idle_polls += 1  # the next look comes later, for every kind of wait
             if isinstance(result, CommitFirst):
                 self.commit(run)
             elif not self._pause(run, result.seconds, deadline):
@@ -152,7 +158,7 @@ class Driver:
         sends_again = run.operation.attempts > sendings
         if run.answered and run.draft.machine.state(decision.state).write_ahead and not sends_again:
             # our own request is answered, or was sent and may still arrive: from here the settle window
-            # counts, for everybody
+            # counts, for every process
             run.draft.set(sent_at=now, sent_by=None)
             run.sent_here = (now, self.clock.monotonic())
         if (
@@ -223,7 +229,7 @@ class Driver:
             self._tell(event)
 
     def _alarm(self, operation: Operation) -> str | None:
-        """A kind whose alarm fails must not look like a payment that failed: what happened is stored."""
+        """A kind whose alarm fails must not look like a payment that failed: the result is stored already."""
         try:
             return self.kinds.alarm_of(operation)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the kind's
@@ -265,15 +271,19 @@ class Driver:
 
     def _again(self, run: Run) -> None:
         staged = list(run.staged)
-        stored = self.store.operation(run.operation.id)
-        if stored is None:
-            raise StorageError("the operation vanished from the store", operation_id=run.operation.id)
-        run.reloaded(self.open_draft(stored, run.draft.actor))
+        self._reload(run)
         for happened, run.answered in staged:
             decision = run.decide(happened.event, happened.evidence)
             if not decision.accepted:
                 return
             self.stage(run, happened, decision)
+
+    def _reload(self, run: Run) -> None:
+        """Go on from the stored operation. What was staged is dropped."""
+        stored = self.store.operation(run.operation.id)
+        if stored is None:
+            raise StorageError("the operation vanished from the store", operation_id=run.operation.id)
+        run.reloaded(self.open_draft(stored, run.draft.actor))
 
     def open_draft(self, operation: Operation, actor: str) -> Draft:
         """A draft of a stored operation with the tokens it holds. Code UNKNOWN_MACHINE."""
@@ -384,7 +394,7 @@ def _audit_data(run: Run, evidence: Evidence) -> dict[str, Any]:
         data["operator_reason"] = evidence.operator_reason
     if evidence.operator is not None:
         data["operator"] = evidence.operator
-    return data | dict(run.kind.audit(op, evidence))
+    return dict(run.kind.audit(op, evidence)) | data
 
 
 def reads_only(machine: Machine[Any], state: State) -> bool:

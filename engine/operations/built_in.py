@@ -7,5 +7,6 @@ from .check.kind import CHECK_KIND
 from .deposit.kind import DEPOSIT_KIND
 from .melt.kind import MELT_KIND
 from .mint.kind import MINT_KIND
+from .record.kind import RECORD_KIND
 
-BUILT_IN = Kinds(MELT_KIND, MINT_KIND, DEPOSIT_KIND, CHECK_KIND)
+BUILT_IN = Kinds(MELT_KIND, RECORD_KIND, MINT_KIND, DEPOSIT_KIND, CHECK_KIND)

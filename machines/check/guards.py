@@ -5,13 +5,6 @@ from __future__ import annotations
 from ..spec import Guard
 from .facts import CheckFacts
 
-documents_agree = Guard[CheckFacts](
-    "documents_agree",
-    "every check was made and found nothing",
-    "RECONCILIATION_FAILED",
-    lambda f: f.checks_performed > 0 and f.discrepancies == 0,
-    says_no="the stored documents contradict one another, or were not checked",
-)
 spent_said_twice = Guard[CheckFacts](
     "spent_said_twice",
     "the mint called the same proofs SPENT in two answers",
@@ -32,11 +25,4 @@ paid_after_all = Guard[CheckFacts](
     "NOT_PROVEN_PAID",
     lambda f: f.quote_paid or f.fence_signed,
     says_no="the mint says neither PAID nor that it signed a fence of this payment",
-)
-operator_gave_reason = Guard[CheckFacts](
-    "operator_gave_reason",
-    "an operator gave a reason",
-    "OPERATOR_REASON_MISSING",
-    lambda f: bool(f.operator_reason.strip()),
-    says_no="the operator gave no reason",
 )

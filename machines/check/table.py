@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import common_guards as common
 from ..spec import NONE, Event, Machine, State, edges
 from . import guards as g
 from .facts import CheckFacts
@@ -43,18 +44,18 @@ CHECK: Machine[CheckFacts] = Machine(
         Event("recover", "a restart found the operation", "restart"),
     ),
     transitions=(
-        *edges("1", "found_clean", NONE, "clean", requires=(g.documents_agree,), reason="the look itself is on record"),
+        *edges("1", "found_clean", NONE, "clean", requires=(common.documents_agree,), reason="the look itself is on record"),
         *edges("2", "found_spent", NONE, "corrected", requires=(g.spent_said_twice,),
                effects=("correct_spent", "record_reason", "alarm"), reason="the mint is right about spent proofs"),
-        *edges("3", "found_wrong", NONE, "discrepant", forbids=(g.documents_agree,),
+        *edges("3", "found_wrong", NONE, "discrepant", forbids=(common.documents_agree,),
                effects=("record_reason", "alarm"), reason="a person must look"),
-        *edges("4", "resolve", "discrepant", "resolved", requires=(g.operator_gave_reason,),
+        *edges("4", "resolve", "discrepant", "resolved", requires=(common.operator_gave_reason,),
                effects=("record_reason",), reason="an operator settled it"),
-        *edges("5", "retry", NONE, "retried", requires=(g.operator_gave_reason, g.something_stranded),
+        *edges("5", "retry", NONE, "retried", requires=(common.operator_gave_reason, g.something_stranded),
                effects=("free_stranded", "record_reason", "alarm"), reason="the mint may take them now"),
-        *edges("6", "write_off", NONE, "written_off", requires=(g.operator_gave_reason, g.something_stranded),
+        *edges("6", "write_off", NONE, "written_off", requires=(common.operator_gave_reason, g.something_stranded),
                effects=("drop_stranded", "record_reason", "record_loss", "alarm"), reason="an operator calls them lost"),
-        *edges("7", "found_paid", NONE, "collected", requires=(g.operator_gave_reason, g.paid_after_all),
+        *edges("7", "found_paid", NONE, "collected", requires=(common.operator_gave_reason, g.paid_after_all),
                effects=("correct_spent", "store_late_change", "record_reason", "alarm"),
                reason="its cost is spent, its returned value is ours"),
     ),

@@ -52,6 +52,7 @@ class MeltFacts:
     refusal_kind: str | None = None  # of the answer in hand: payment | inputs | limit; None = not clear
     refused_for: str | None = None  # the same, of the refusal that is stored
     refusal_window_ms: int = 0
+    held_unspent_since: int | None = None  # the first UNSPENT after the refusal
     # the mint's answers
     quote_state: str | None = None  # UNPAID | PENDING | PAID | UNKNOWN
     unclear_told: bool = False
@@ -103,18 +104,6 @@ class MeltFacts:
     checks_performed: int = 0
     operator_reason: str = ""
     forced: bool = False  # the operator gives it up whatever the mint says
-    sources_total: int = 0
-    keep_total: int = 0
-    recorded_fee: int | None = None
-    recorded_change: int = 0
-    secrets_distinct: bool = False
-    # a payment the caller makes himself
-    sources_touched: bool = False
-    sources_are_the_held: bool = False
-    sources_contested: int | None = None  # neither unspent nor reserved by this operation; None = not known
-    hold_until: int | None = None
-    hold_max_ms: int = 0
-    held_unspent_since: int | None = None
 
     @property
     def inputs_all_unspent(self) -> bool:

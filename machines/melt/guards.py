@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..money import conserved, is_amount
+from ..money import is_amount
 from ..spec import Guard
 from .facts import MeltFacts
 
@@ -45,14 +45,6 @@ def _inputs_settled_unspent(f: MeltFacts) -> bool:
     return settled and f.inputs_all_unspent
 
 
-def _nothing_contested(f: MeltFacts) -> bool:
-    return f.sources_contested == 0 and (f.claim_holder is None or f.claim_holder == f.operation_id)
-
-
-def _hold_in_limits(f: MeltFacts) -> bool:
-    return f.hold_until is not None and f.now < f.hold_until <= f.now + f.hold_max_ms
-
-
 quote_matches_invoice = Guard[MeltFacts](
     "quote_matches_invoice",
     "the quote is for this invoice and unit",
@@ -88,27 +80,6 @@ two_step = Guard[MeltFacts](
     lambda f: f.two_step,
     says_no="the caller did not ask to confirm first",
 )
-owner_matches = Guard[MeltFacts](
-    "owner_matches",
-    "every source belongs to this npub",
-    "OWNER_MISMATCH",
-    lambda f: f.source_owners == frozenset({f.owner}),
-    says_no="a source belongs to another npub",
-)
-one_mint_one_unit = Guard[MeltFacts](
-    "one_mint_one_unit",
-    "every source is of this wallet, mint and unit",
-    "MINT_OR_UNIT_MISMATCH",
-    lambda f: f.wallet is not None and f.source_wallets == frozenset({f.wallet}),
-    says_no="a source belongs to another wallet, mint or unit",
-)
-inputs_unspent = Guard[MeltFacts](
-    "inputs_unspent",
-    "every source is unspent and free",
-    "CONCURRENT_OPERATION",
-    lambda f: f.source_states == frozenset({"unspent"}),
-    says_no="a source is spent, or another operation holds it",
-)
 inputs_cover = Guard[MeltFacts](
     "inputs_cover",
     "the inputs cover amount, fee reserve and input fee",
@@ -136,13 +107,6 @@ preflight_clear = Guard[MeltFacts](
     "PROOF_STATE_INCONSISTENCY",
     lambda f: f.preflight_asked and f.preflight_blocked_count == 0,
     says_no="the mint does not call every input UNSPENT",
-)
-claim_free = Guard[MeltFacts](
-    "claim_free",
-    "no other operation pays or has paid this invoice",
-    "PAYMENT_ALREADY_CLAIMED",
-    lambda f: f.claim_holder is None or f.claim_holder == f.operation_id,
-    says_no="another operation pays or has paid this invoice",
 )
 exact_inputs_wanted = Guard[MeltFacts](
     "exact_inputs_wanted",
@@ -207,13 +171,6 @@ unresolved_too_long = Guard[MeltFacts](
     _unresolved_too_long,
     says_no="the operation has not been unresolved for longer than the limit",
 )
-drives_fail = Guard[MeltFacts](
-    "drives_fail",
-    "the drives of the operation failed as often as the limit allows",
-    "NOT_TOO_OLD",
-    lambda f: f.failures >= f.failures_max > 0,
-    says_no="the drives of the operation did not fail as often as the limit allows",
-)
 policy_allows_retry = Guard[MeltFacts](
     "policy_allows_retry",
     "the policy allows another try",
@@ -242,129 +199,10 @@ not_in_flight = Guard[MeltFacts](
     lambda f: f.quote_state == "UNPAID" and "SPENT" in f.input_states and "PENDING" not in f.input_states,
     says_no="the request may still be executed: only UNPAID, an input SPENT and no input PENDING rule it out",
 )
-forced = Guard[MeltFacts](
-    "forced",
-    "the operator gives the operation up by force",
-    "PAYMENT_IN_FLIGHT",
-    lambda f: f.forced,
-    says_no="the payment may still be in flight, and the operator did not give it up by force",
-)
 quote_still_unpaid = Guard[MeltFacts](
     "quote_still_unpaid",
     "the mint says UNPAID now",
     "NOT_PROVEN_UNPAID",
     lambda f: f.quote_state == "UNPAID",
     says_no="the mint does not say UNPAID now",
-)
-documents_agree = Guard[MeltFacts](
-    "documents_agree",
-    "every check was made and found nothing",
-    "RECONCILIATION_FAILED",
-    lambda f: f.checks_performed > 0 and f.discrepancies == 0,
-    says_no="the stored documents contradict one another, or were not checked",
-)
-operator_gave_reason = Guard[MeltFacts](
-    "operator_gave_reason",
-    "an operator gave a reason",
-    "OPERATOR_REASON_MISSING",
-    lambda f: bool(f.operator_reason.strip()),
-    says_no="the operator gave no reason",
-)
-recorded_conserved = Guard[MeltFacts](
-    "conserved",
-    "sources equal amount + fee + keep + change",
-    "NOT_CONSERVED",
-    lambda f: (
-        f.recorded_fee is not None
-        and conserved(f.sources_total, f.amount, f.recorded_fee, f.keep_total, f.recorded_change)
-    ),
-    says_no="the sources do not equal amount + fee + keep + change",
-)
-secrets_distinct = Guard[MeltFacts](
-    "secrets_distinct",
-    "no proof occurs twice",
-    "DUPLICATE_SECRET",
-    lambda f: f.secrets_distinct,
-    says_no="the same proof occurs twice",
-)
-sources_touched = Guard[MeltFacts](
-    "sources_touched",
-    "at least one proof of every source was used",
-    "SOURCE_UNTOUCHED",
-    lambda f: f.sources_touched,
-    says_no="a source was not used: all of its proofs are kept",
-)
-sources_are_the_held = Guard[MeltFacts](
-    "sources_are_the_held",
-    "the sources are exactly those that are held",
-    "HOLD_MISMATCH",
-    lambda f: f.sources_are_the_held,
-    says_no="the sources are not exactly those that are held",
-)
-nothing_contested = Guard[MeltFacts](
-    "nothing_contested",
-    "every source is unspent or held by this operation, and no other operation claims the payment",
-    "CONCURRENT_OPERATION",
-    _nothing_contested,
-    says_no="a source is not free, or another operation claims the payment",
-)
-recorded_already = Guard[MeltFacts](
-    "recorded_already",
-    "the payment is recorded",
-    "ALREADY_RECORDED",
-    lambda f: f.payment_recorded,
-    says_no="the payment is not recorded",
-)
-hold_in_limits = Guard[MeltFacts](
-    "hold_in_limits",
-    "the hold ends in the future and within the limit",
-    "INVALID_TTL",
-    _hold_in_limits,
-    says_no="the hold ends in the past or beyond the limit",
-)
-hold_is_over = Guard[MeltFacts](
-    "hold_is_over",
-    "the time of the hold is over",
-    "HOLD_NOT_OVER",
-    lambda f: f.hold_until is not None and f.now >= f.hold_until,
-    says_no="the time of the hold is not over; the caller may be paying",
-)
-held_first_seen_unspent = Guard[MeltFacts](
-    "held_first_seen_unspent",
-    "the mint calls every held proof UNSPENT for the first time",
-    "RELEASE_NOT_PROVEN",
-    lambda f: f.inputs_all_unspent and f.held_unspent_since is None,
-    says_no="this is not the first answer in which the mint calls every held proof UNSPENT",
-)
-held_was_unspent = Guard[MeltFacts](
-    "held_was_unspent",
-    "the mint called every held proof UNSPENT before",
-    "RELEASE_NOT_PROVEN",
-    lambda f: f.held_unspent_since is not None,
-    says_no="the mint did not call every held proof UNSPENT before",
-)
-held_proven_unspent = Guard[MeltFacts](
-    "held_proven_unspent",
-    "the mint calls every held proof UNSPENT, now and a settle window ago",
-    "RELEASE_NOT_PROVEN",
-    lambda f: (
-        f.inputs_all_unspent
-        and f.held_unspent_since is not None
-        and f.now - f.held_unspent_since >= f.settle_window_ms
-    ),
-    says_no="the mint has not called every held proof UNSPENT now and a settle window ago",
-)
-held_not_in_flight = Guard[MeltFacts](
-    "held_not_in_flight",
-    "the mint told the states of the held proofs and calls no proof PENDING",
-    "PAYMENT_IN_FLIGHT",
-    lambda f: bool(f.input_states) and "PENDING" not in f.input_states,
-    says_no="the mint did not tell the states of the held proofs, or calls one PENDING",
-)
-held_seen_spent = Guard[MeltFacts](
-    "held_seen_spent",
-    "the mint calls a held proof SPENT",
-    "INPUTS_NOT_GONE",
-    lambda f: "SPENT" in f.input_states,
-    says_no="the mint calls no held proof SPENT",
 )

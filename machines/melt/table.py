@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import common_guards as common
 from ..spec import NONE, Ends, Event, Machine, Refuse, State, edges
 from . import guards as g
 from . import guards_change as c
@@ -27,9 +28,6 @@ _LATE = (
     "recover",
 )
 
-_RECORDED = (g.recorded_conserved, g.secrets_distinct, g.sources_touched)
-_RECORDABLE = (g.owner_matches, g.one_mint_one_unit, *_RECORDED)
-
 _SENT = Refuse(
     "cancel", "ALREADY_SENT", "the request may have been sent; only the mint's evidence can end it now"
 )
@@ -37,23 +35,11 @@ _CHILD = Refuse("cancel", "CHILD_RUNNING", "a child operation holds the inputs")
 _WATCHED = Refuse(
     "write_off", "WATCH_NOT_OVER", "the inputs are free, and what became of the request is watched"
 )
-_HELD = Refuse(
-    "cancel",
-    "HOLD_NOT_OVER",
-    "the caller may be paying; unhold ends it when the caller says that nothing was paid",
-)
-_CONTESTED = (
-    Refuse("cancel", "ALREADY_SENT", "the caller may have paid; only evidence or an operator can end it now"),
-    Refuse(
-        "unhold", "NOT_HELD", "held proofs were spent or a payment is recorded: a word cannot free them now"
-    ),
-)
-_UNHELD = Refuse("unhold", "ALREADY_FINAL", "the operation has ended")
 _ENDED = Refuse("cancel", "ALREADY_FINAL", "the operation has ended")
 
 
 def _final(name: str, ends: Ends, meaning: str, *absorbs: str) -> State:
-    refuses = tuple(refusal for refusal in (_ENDED, _UNHELD) if refusal.event not in absorbs)
+    refuses = () if _ENDED.event in absorbs else (_ENDED,)
     return State(
         name, meaning, kind="final", group="final", absorbs=(*_LATE, *absorbs), refuses=refuses, ends=ends
     )
@@ -74,9 +60,6 @@ MELT: Machine[MeltFacts] = Machine(
               patience="child", absorbs=("recover",), refuses=(_CHILD,)),
         State("prepared", "inputs reserved, blanks and exact request bytes written", action="start",
               group="before payment", absorbs=("recover",), waits_for="confirmation"),
-        State("held", "the caller pays it himself; the sources are reserved for it", action="watch_hold",
-              group="before payment", patience="hold", absorbs=("hold_seen_pending", "mint_unreachable", "recover"), refuses=(_HELD,),
-              waits_for="caller"),
         State("paying", "the request may have been sent", action="post_melt", write_ahead=True,
               group="in flight", patience="payment", absorbs=(*_FENCE_ANSWERS, "inputs_spent_elsewhere"), refuses=(_SENT,)),
         State("pending", "the mint says the payment is in flight", action="ask_state", group="in flight",
@@ -112,10 +95,6 @@ MELT: Machine[MeltFacts] = Machine(
               absorbs=(*_QUOTE_ANSWERS, *_POST_ANSWERS, *_FENCE_ANSWERS, "change_missing",
                        "change_seen_empty", "inputs_spent_elsewhere", "paid_otherwise", "too_old", "recover"),
               refuses=(_SENT,)),
-        State("contested", "the caller paid, but sources or claim are not free, or held proofs are gone",
-              kind="parked", action="watch_sources", group="parked",
-              absorbs=("hold_seen_unspent", "hold_seen_pending", "hold_spent", "hold_over", "mint_unreachable",
-                       "too_old", "recover"), refuses=_CONTESTED),
         State("stuck", "inputs are free again, and the mint does not say what became of the request; still polled",
               kind="parked", action="ask_state", group="parked", frees=True,
               absorbs=(*_QUOTE_ANSWERS, *_POST_ANSWERS, "fence_refused", "inputs_spent_elsewhere", "too_old",
@@ -126,16 +105,12 @@ MELT: Machine[MeltFacts] = Machine(
         _final("reconciled", "good", "paid, change stored, every document checked"),
         _final("released", "unpaid", "proven unpaid; the value is ours again"),
         _final("rejected", "unpaid", "refused before anything was sent"),
-        _final("cancelled", "unpaid", "the caller stopped it before anything was sent, or did not pay after a hold", "cancel",
-               "unhold"),
+        _final("cancelled", "unpaid", "the caller stopped it before anything was sent", "cancel"),
         _final("expired", "unpaid", "the quote ran out before anything was sent"),
         _final("written_off", "lost", "an operator gave it up; each input is freed, stranded or lost"),
     ),
     events=(
         Event("request", "a caller wants an invoice paid", "caller"),
-        Event("record", "a caller reports a melt it made itself", "caller"),
-        Event("hold", "a caller is about to make a melt itself", "caller"),
-        Event("unhold", "the caller says that it did not make it", "caller"),
         Event("cancel", "the caller wants it stopped", "caller"),
         Event("quote_received", "the mint quoted amount and fee reserve", "mint"),
         Event("quote_refused", "the mint will not quote", "mint"),
@@ -178,11 +153,6 @@ MELT: Machine[MeltFacts] = Machine(
         Event("change_missing", "owed change is not there", "mint"),
         Event("reconcile_passed", "every document agrees", "engine"),
         Event("reconcile_failed", "documents contradict one another", "engine"),
-        Event("hold_seen_unspent", "after the hold the mint calls every held proof UNSPENT", "mint"),
-        Event("hold_seen_pending", "after the hold the mint calls a held proof PENDING", "mint"),
-        Event("hold_over", "the hold is over and nothing was spent", "clock"),
-        Event("hold_spent", "after the hold the mint calls a held proof SPENT", "mint"),
-        Event("sources_free", "the contested sources and the claim have become free", "engine"),
         Event("recover", "a restart found the operation", "restart"),
         Event("resume", "an operator wants it to go on", "operator"),
         Event("write_off", "an operator gives the rest up", "operator"),
@@ -203,13 +173,13 @@ MELT: Machine[MeltFacts] = Machine(
                forbids=(g.quote_unexpired,), effects=("release_inputs", "drop_claim"),
                reason="expiry limits starting, never finishing"),
         *edges("5", "inputs_chosen", "quoted", "prepared",
-               requires=(g.owner_matches, g.one_mint_one_unit, g.inputs_unspent, g.inputs_cover,
-                         g.inputs_few_enough, g.fee_acceptable, g.preflight_clear, g.claim_free),
+               requires=(common.owner_matches, common.one_mint_one_unit, common.inputs_unspent, g.inputs_cover,
+                         g.inputs_few_enough, g.fee_acceptable, g.preflight_clear, common.claim_free),
                effects=("take_claim", "split_off_keep", "reserve_inputs", "write_blanks", "write_request"),
                reason="everything the payment needs is durable before it is sent"),
         *edges("6", "split_started", "quoted", "splitting",
-               requires=(g.exact_inputs_wanted, g.owner_matches, g.one_mint_one_unit, g.inputs_unspent,
-                         g.inputs_cover, g.claim_free),
+               requires=(g.exact_inputs_wanted, common.owner_matches, common.one_mint_one_unit, common.inputs_unspent,
+                         g.inputs_cover, common.claim_free),
                effects=("take_claim", "split_off_keep", "reserve_inputs"), reason="exact inputs are wanted"),
         *edges("6", "split_done", "splitting", "prepared", requires=(g.inputs_cover,),
                effects=("adopt_split", "write_blanks", "write_request"), reason="one commit with the child's end"),
@@ -281,18 +251,18 @@ MELT: Machine[MeltFacts] = Machine(
                effects=("record_reason", "alarm"), reason="nothing can end the old request"),
         *edges("21", "release", "unpaid", "watching", requires=(g.policy_trusts_mint, g.unpaid_is_proven),
                effects=("release_inputs", "stamp_watch"), reason="the policy trusts this mint"),
-        *edges("21b", "release", "attention", "watching", requires=(g.operator_gave_reason, g.unpaid_is_proven),
+        *edges("21b", "release", "attention", "watching", requires=(common.operator_gave_reason, g.unpaid_is_proven),
                effects=("record_reason", "release_inputs", "stamp_watch"),
                reason="an operator trusts the mint rather than give up what is unspent"),
         *edges("21", "watch_over", ("watching", "stuck"), "released", requires=(g.watch_window_over, g.quote_still_unpaid),
                effects=("drop_claim",), reason="nothing happened"),
-        *edges("21c", "write_off", "stuck", "released", requires=(g.operator_gave_reason, g.quote_still_unpaid),
+        *edges("21c", "write_off", "stuck", "released", requires=(common.operator_gave_reason, g.quote_still_unpaid),
                effects=("record_reason", "drop_claim", "alarm"),
                reason="an operator ends a watch in which the mint does not say what became of a fence"),
-        *edges("21d", "write_off", "stuck", "written_off", requires=(g.operator_gave_reason,),
+        *edges("21d", "write_off", "stuck", "written_off", requires=(common.operator_gave_reason,),
                forbids=(g.quote_still_unpaid,), effects=("record_reason", "alarm"),
                reason="an operator ends a watch without an answer; the invoice stays claimed"),
-        *edges("21e", "resume", "stuck", "watching", requires=(g.operator_gave_reason,),
+        *edges("21e", "resume", "stuck", "watching", requires=(common.operator_gave_reason,),
                effects=("record_reason", "stamp_watch"), reason="watch it for another window"),
         *edges("22", ("fence_done", "fence_found"), ("fencing", "unknown", "pending", "unpaid", "attention"), "released",
                requires=(f.outputs_verified, f.fence_takes_all),
@@ -338,70 +308,27 @@ MELT: Machine[MeltFacts] = Machine(
                effects=("stamp_empty",), reason="the window counts from the first such answer"),
         *edges("26", "change_missing", "paid", "attention", forbids=(c.attempts_left,),
                effects=("record_reason", "alarm"), reason="owed change did not come"),
-        *edges("27", "reconcile_passed", "settled", "reconciled", requires=(g.documents_agree,),
+        *edges("27", "reconcile_passed", "settled", "reconciled", requires=(common.documents_agree,),
                reason="every document checked"),
-        *edges("27", "reconcile_failed", "settled", "discrepant", forbids=(g.documents_agree,),
+        *edges("27", "reconcile_failed", "settled", "discrepant", forbids=(common.documents_agree,),
                effects=("record_reason", "alarm"), reason="a person must look"),
-        *edges("28a", "resume", "attention", "paid", requires=(g.operator_gave_reason, g.payment_proven),
+        *edges("28a", "resume", "attention", "paid", requires=(common.operator_gave_reason, g.payment_proven),
                effects=("record_reason", "restart_patience", "spend_inputs", "store_payment"),
                reason="the payment is proven"),
-        *edges("28b", "resume", "attention", "unknown", requires=(g.operator_gave_reason,),
+        *edges("28b", "resume", "attention", "unknown", requires=(common.operator_gave_reason,),
                forbids=(g.payment_proven,), effects=("record_reason", "restart_patience"), reason="ask the mint again"),
-        *edges("29b", "write_off", "attention", "written_off", requires=(g.operator_gave_reason, g.not_in_flight),
+        *edges("29b", "write_off", "attention", "written_off", requires=(common.operator_gave_reason, g.not_in_flight),
                forbids=(g.payment_proven,), effects=("record_reason", "free_untouched", "spend_inputs", "record_loss"),
                reason="inputs that a dead request left are freed; the rest is given up"),
-        *edges("29c", "write_off", "attention", "written_off", requires=(g.operator_gave_reason, g.forced),
+        *edges("29c", "write_off", "attention", "written_off", requires=(common.operator_gave_reason, common.forced),
                forbids=(g.not_in_flight, g.payment_proven), effects=("record_reason", "strand_inputs", "alarm"),
                reason="the request may still be executed: the inputs wait for what becomes of it"),
         *edges("29a", "write_off", "attention", "settled",
-               requires=(g.operator_gave_reason, g.payment_proven, g.recorded_already),
+               requires=(common.operator_gave_reason, g.payment_proven, common.recorded_already),
                effects=("record_reason", "spend_inputs", "store_payment", "store_change", "record_loss"),
                reason="the change that arrived is stored; the rest is given up"),
-        *edges("30", "resolve", "discrepant", "reconciled", requires=(g.operator_gave_reason,),
+        *edges("30", "resolve", "discrepant", "reconciled", requires=(common.operator_gave_reason,),
                effects=("record_reason",), reason="an operator settled it"),
-        *edges("31a", "record", NONE, "settled", requires=(*_RECORDABLE, g.nothing_contested),
-               effects=("take_claim", "record_melt"), reason="a melt the caller made itself"),
-        *edges("31b", "record", NONE, "contested", requires=_RECORDABLE, forbids=(g.nothing_contested,),
-               effects=("park_record", "record_reason", "alarm"), reason="the caller paid: keep and change are not dropped"),
-        *edges("31c", "hold", NONE, "held",
-               requires=(g.owner_matches, g.one_mint_one_unit, g.inputs_unspent, g.hold_in_limits, g.claim_free),
-               effects=("take_claim", "reserve_inputs"), reason="no other operation uses the tokens that the caller pays with"),
-        *edges("31d", "record", "held", "settled", requires=(*_RECORDED, g.sources_are_the_held, g.nothing_contested),
-               effects=("take_claim", "record_melt"), reason="the caller made the melt it held for"),
-        *edges("31d", "record", "contested", "settled",
-               requires=(*_RECORDED, g.sources_are_the_held, g.nothing_contested), forbids=(g.recorded_already,),
-               effects=("take_claim", "record_melt"), reason="the caller made the melt it held for"),
-        *edges("31e", "record", "held", "contested", requires=(*_RECORDED, g.sources_are_the_held),
-               forbids=(g.nothing_contested,), effects=("park_record", "record_reason", "alarm"),
-               reason="another operation claims the payment; keep and change are not dropped"),
-        *edges("31e", "record", "contested", None, requires=(*_RECORDED, g.sources_are_the_held),
-               forbids=(g.nothing_contested, g.recorded_already), effects=("park_record", "record_reason", "alarm"),
-               reason="another operation claims the payment; keep and change are not dropped"),
-        *edges("31f", "unhold", "held", "cancelled", effects=("release_inputs", "drop_claim"),
-               reason="the caller says that nothing was paid"),
-        *edges("31g", "hold_seen_unspent", "held", None, requires=(g.hold_is_over, g.held_first_seen_unspent),
-               effects=("stamp_unspent",), reason="the window counts from the first such answer"),
-        *edges("31g", "hold_seen_pending", "held", None, requires=(g.hold_is_over, g.held_was_unspent),
-               effects=("forget_unspent",), reason="the first UNSPENT was not the end"),
-        *edges("31h", "hold_over", "held", "cancelled", requires=(g.hold_is_over, g.held_proven_unspent),
-               effects=("release_inputs", "drop_claim"), reason="the end of the time alone frees nothing"),
-        *edges("31i", "hold_spent", "held", "contested", requires=(g.hold_is_over, g.held_seen_spent),
-               effects=("record_reason", "alarm"), reason="the caller paid, or another program spent them"),
-        *edges("31i", "too_old", "held", "contested", requires=(g.unresolved_too_long,),
-               effects=("record_reason", "alarm"), reason="a late record still settles it"),
-        *edges("31j", "sources_free", "contested", "settled", requires=(g.recorded_already, g.nothing_contested),
-               effects=("take_claim", "spend_contested"), reason="the payment was made with them"),
-        *edges("31l", "write_off", "contested", "written_off",
-               requires=(g.operator_gave_reason, g.held_not_in_flight),
-               forbids=(g.recorded_already,),
-               effects=("record_reason", "free_untouched", "spend_inputs", "record_loss"),
-               reason="the payment was not recorded; UNSPENT proofs are freed, the rest is given up"),
-        *edges("31m", "write_off", "contested", "written_off", requires=(g.operator_gave_reason, g.forced),
-               forbids=(g.recorded_already, g.held_not_in_flight), effects=("record_reason", "strand_inputs", "alarm"),
-               reason="the mint does not say that the payment is over: the inputs wait for what becomes of it"),
-        *edges("31k", "write_off", "contested", "settled", requires=(g.operator_gave_reason, g.recorded_already),
-               effects=("record_reason", "spend_contested", "record_loss"),
-               reason="the payment stands; sources that others used are noted as loss"),
         *edges("32", "mint_paid", ("watching", "stuck"), "paid", requires=(g.payment_proven, r.inputs_taken),
                effects=("correct_spent", "store_payment", "alarm"),
                reason="the mint broke its word: every proof we sent is spent; the change is ours"),
@@ -421,16 +348,14 @@ MELT: Machine[MeltFacts] = Machine(
         *edges("38", "new_attempt", ("watching", "stuck"), None, requires=(r.refusal_stood, r.claim_held), effects=("drop_claim",),
                reason="the same owner may try the invoice again"),
         *edges("33", "drive_failed", ("splitting", "paying", "refused", "pending", "unknown", "unpaid", "fencing", "paid"),
-               "attention", requires=(g.drives_fail,), effects=("record_reason", "alarm"),
+               "attention", requires=(common.drives_fail,), effects=("record_reason", "alarm"),
                reason="something in it makes every drive fail; a person must look"),
-        *edges("33b", "drive_failed", "settled", "discrepant", requires=(g.drives_fail,),
+        *edges("33b", "drive_failed", "settled", "discrepant", requires=(common.drives_fail,),
                effects=("record_reason", "alarm"), reason="its documents could not be checked"),
-        *edges("33c", "drive_failed", "watching", "stuck", requires=(g.drives_fail,),
-               effects=("record_reason", "alarm"), reason="something in it makes every drive fail"),
-        *edges("33d", "drive_failed", "held", "contested", requires=(g.drives_fail,),
+        *edges("33c", "drive_failed", "watching", "stuck", requires=(common.drives_fail,),
                effects=("record_reason", "alarm"), reason="something in it makes every drive fail"),
     ),
 )  # fmt: skip
 
-DETOURS = ("splitting", "held", "contested")
+DETOURS = ("splitting",)
 """States beside the good path that a small drawing leaves out."""

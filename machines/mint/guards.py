@@ -17,7 +17,7 @@ def _outputs_verified(f: MintFacts) -> bool:
 
 def _over(now: int, since: int | None, limit: int) -> bool:
     """Whether more than the limit lies between the two. A stamp that is so far ahead was made by a clock that
-    was set back since; what it guards parks, and goes on by itself."""
+    was set back since. The operation parks then, and goes on by itself."""
     return since is not None and abs(now - since) >= limit
 
 
@@ -69,13 +69,6 @@ issued_to_others = Guard[MintFacts](
     "RESTORE_INCOMPLETE",
     lambda f: f.restored_none and f.quote_state == "ISSUED",
     says_no="the mint does not call the quote ISSUED, or signed an output of ours, or did not answer",
-)
-operator_gave_reason = Guard[MintFacts](
-    "operator_gave_reason",
-    "an operator gave a reason",
-    "OPERATOR_REASON_MISSING",
-    lambda f: bool(f.operator_reason.strip()),
-    says_no="the operator gave no reason",
 )
 tries_left = Guard[MintFacts](
     "tries_left",
@@ -141,13 +134,6 @@ watch_part_over = Guard[MintFacts](
         f.watch_passed_ms is not None and (f.watch_passed_ms >= f.watch_part_ms or f.watch_passed_ms < 0)
     ),
     says_no="this part of the watch is not over",
-)
-drives_fail = Guard[MintFacts](
-    "drives_fail",
-    "the drives of the operation failed as often as the limit allows",
-    "NOT_TOO_OLD",
-    lambda f: f.failures >= f.failures_max > 0,
-    says_no="the drives of the operation did not fail as often as the limit allows",
 )
 unresolved_too_long = Guard[MintFacts](
     "unresolved_too_long",

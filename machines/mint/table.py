@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import common_guards as common
 from ..spec import NONE, Event, Machine, Refuse, State, edges
 from . import guards as g
 from .facts import MintFacts
@@ -130,15 +131,15 @@ MINT: Machine[MintFacts] = Machine(
                effects=("restart_patience", "write_outputs", "stamp_sent"), reason="the mint may work again"),
         *edges("10", "restore_empty", "restoring", "attention", requires=(g.issued_to_others,),
                forbids=(g.invoice_is_paid,), effects=("record_reason", "alarm"), reason="ISSUED without our proofs"),
-        *edges("11a", "resume", "attention", "restoring", requires=(g.operator_gave_reason, g.outputs_written),
+        *edges("11a", "resume", "attention", "restoring", requires=(common.operator_gave_reason, g.outputs_written),
                effects=("record_reason", "reset_tries", "restart_patience"), reason="ask the mint again"),
-        *edges("11b", "resume", "attention", "quoted", requires=(g.operator_gave_reason,),
+        *edges("11b", "resume", "attention", "quoted", requires=(common.operator_gave_reason,),
                forbids=(g.outputs_written,), effects=("record_reason", "restart_patience"), reason="ask the mint again"),
         *edges("13", "too_old", ("quoted", "lapsed", "issuing", "restoring"), "attention", requires=(g.unresolved_too_long,),
                effects=("record_reason", "alarm"), reason="still polled"),
-        *edges("14", "drive_failed", ("quoted", "lapsed", "issuing", "restoring"), "attention", requires=(g.drives_fail,),
+        *edges("14", "drive_failed", ("quoted", "lapsed", "issuing", "restoring"), "attention", requires=(common.drives_fail,),
                effects=("record_reason", "alarm"), reason="still polled"),
-        *edges("12", "write_off", "attention", "written_off", requires=(g.operator_gave_reason,),
+        *edges("12", "write_off", "attention", "written_off", requires=(common.operator_gave_reason,),
                effects=("fail_token", "record_reason", "record_loss"), reason="given up"),
     ),
 )  # fmt: skip

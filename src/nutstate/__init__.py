@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .engine.checks.sweep import SweepReport
     from .engine.errors import InvalidArgument, MintError, NeedsPerson, NotFound, NotPaid, Refused, StillOpen
     from .engine.loop.log import TransitionEvent, configure_logging
-    from .engine.operations.melt.record.recorded import RecordedMelt
+    from .engine.operations.record.recorded import RecordedMelt
     from .engine.settings import Settings
     from .engine.simulated.mint import SimulatedMint
     from .engine.tokens.ids import operation_hash, validate_transaction_id
@@ -89,7 +89,7 @@ _WHERE: Mapping[str, str] = {
     "Discrepancy": "engine.checks.preflight_table",
     "PreflightReport": "engine.checks.preflight_table",
     "ReconcileReport": "engine.checks.reconcile",
-    "RecordedMelt": "engine.operations.melt.record.recorded",
+    "RecordedMelt": "engine.operations.record.recorded",
     "PerformanceReport": "engine.api.report",
     "Settings": "engine.settings",
     "SweepReport": "engine.checks.sweep",

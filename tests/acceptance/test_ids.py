@@ -228,12 +228,14 @@ def test_r029_nor_does_the_operation(new_store: Callable[[], Store]) -> None:
 def test_r031_tokens_carry_the_short_hash(store: Store) -> None:
     """metadata.operation_hash: 16 hex over npub, mint_url, amount, sorted source ids, operation type."""
     wallet = Wallet(store, 500, 300)
-    request: dict[str, Any] = {**wallet.whose, "operation_type": "melt"}
+    request: dict[str, Any] = {**wallet.whose}
     named = sorted(wallet.ids.values())
     recorded = wallet.record([500, 300], proofs(200), proofs(50), 550)
     wallet.engine.mint_tokens(**wallet.whose, amount=1000)
     melt = wallet.engine.melt(**wallet.whose, invoice=invoice(300, wallet.clock))
+    of_kind = {recorded.transaction_id: "record", melt.id: "melt"}
     for made, amount, sources in ((recorded.transaction_id, 550, named), (melt.id, 300, [])):
+        request["operation_type"] = of_kind[made]
         short = canonical(**request, amount=amount, source_ids=sources)[:16]
         born = store.tokens(TokenQuery(parent=made))
         assert born and {token.metadata.operation_hash for token in born} == {short}

@@ -360,7 +360,7 @@ def test_r74_the_exact_amount_again(store: Store) -> None:
     before = everything(store)
     wallet.clock.advance(299)
     assert wallet.record([100], [], [], 100).as_dict() == first.as_dict()
-    assert everything(store) == before and len(store.operations(OperationQuery(kind="melt"))) == 1
+    assert everything(store) == before and len(store.operations(OperationQuery(kind="record"))) == 1
 
 
 def test_r75_two_melts_at_once(store: Store) -> None:

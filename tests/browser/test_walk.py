@@ -9,19 +9,19 @@ import pytest
 from nutstate.machines.registry import latest
 from tests.browser.chromium import Shown
 
-MELT = latest("melt")
+MELT, RECORD = latest("melt"), latest("record")
 
 
 def test_a_press_on_a_state_tells_everything_of_it(view: Shown, released: Path) -> None:
-    view.see(released, "melt")
+    view.see(released, "record")
     view.find('.sheet:not([hidden]) [data-state="held"] .name').click()
-    assert view.hash() == "melt/state/held"
+    assert view.hash() == "record/state/held"
     told = view.text()
-    held = MELT.state("held")
+    held = RECORD.state("held")
     assert held.meaning in told and "watch_hold" in told and held.refuses[0].sentence in told
     for event in held.absorbs:
         assert event in told
-    for edge in MELT.transitions:
+    for edge in RECORD.transitions:
         if edge.source == "held":
             assert f"→ {edge.dest}" in told
     view.see(released, "melt/state/paying")

@@ -33,7 +33,7 @@ def test_explain() -> None:
     assert shown.exit_code == 0
     assert shown.stdout == explain(MELT, "fencing", "fence_refused", {"own_outputs_not_signed": False}).text()
     assert "FENCE_STANDS" in shown.stdout
-    told = document("explain", "melt", "held", "mint_paid")
+    told = document("explain", "melt", "quoted", "mint_paid")
     assert (told["outcome"], told["edges"]) == ("undefined", [])
     assert "order: tick in open" in run("explain", "order", "open", "tick", *TOY).stdout
 

@@ -56,7 +56,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_our_machines_have_no_errors() -> None:
     ran = run()
     assert ran.exit_code == 0, ran.stdout
-    for name in ("check@1", "deposit@1", "melt@1", "mint@1", "token@1", "all machines together"):
+    for name in ("check@1", "deposit@1", "melt@1", "mint@1", "record@1", "token@1", "all machines together"):
         assert name in ran.stdout.splitlines()
     assert ran.stdout.splitlines()[-1].startswith("0 errors, 0 warnings, ")
     assert run("--strict").exit_code == 0

@@ -69,10 +69,10 @@ def test_r433_what_is_offered_by_kind() -> None:
     assert steps(handle("melt", "attention")) == ["show", "resume", "release", "write-off"]
     assert steps(handle("mint", "attention")) == ["show", "resume", "write-off"]
     assert steps(handle("melt", "discrepant")) == steps(handle("check", "discrepant")) == ["show", "resolve"]
-    assert steps(handle("melt", "contested")) == ["show", "record-melt", "write-off"]
+    assert steps(handle("record", "contested")) == ["show", "record-melt", "write-off"]
     paid = Payment(paid_at=1, preimage=None, lightning_fee=1)
-    assert steps(handle("melt", "contested", payment=paid)) == ["show", "write-off"]
-    assert steps(handle("melt", "held")) == ["record-melt", "unhold"]
+    assert steps(handle("record", "contested", payment=paid)) == ["show", "write-off"]
+    assert steps(handle("record", "held")) == ["record-melt", "unhold"]
     assert steps(handle("melt", "prepared")) == ["recover", "show"]
     assert steps(handle("melt", "prepared", policy=Policy(two_step=True))) == ["confirm", "cancel"]
 

@@ -26,7 +26,7 @@ def test_the_committed_files_are_those_of_the_machines() -> None:
 
 def test_there_is_a_drawing_and_a_table_of_each_machine() -> None:
     names = set(render())
-    for machine in ("token", "melt", "mint", "deposit", "check"):
+    for machine in ("token", "melt", "record", "mint", "deposit", "check"):
         assert {f"{machine}.mmd", f"{machine}.md"} <= names
         assert f"{machine}.svg" in names
     assert {"melt-states.mmd", "melt-good-path.mmd", "melt-good-path.svg", "melt-overview.svg"} <= names
@@ -260,7 +260,7 @@ def test_the_record_of_released_tables_is_written_on_demand(
     (in_tree / drawings.GOLDEN).parent.mkdir(parents=True)
     assert drawings.main(["--golden"]) == 0
     recorded = json.loads((in_tree / drawings.GOLDEN).read_text())
-    assert [entry["name"] for entry in recorded] == ["check", "deposit", "melt", "mint", "token"]
+    assert [entry["name"] for entry in recorded] == ["check", "deposit", "melt", "mint", "record", "token"]
     assert drawings.GOLDEN in capsys.readouterr().out
 
 

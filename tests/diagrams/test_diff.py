@@ -73,8 +73,8 @@ PLANTS: dict[str, tuple[Plant, Told]] = {
     "settles": (lambda d: state(d, "paid").update(settles=True), ("changed", "state", "paid", "settles")),
     "ends": (lambda d: state(d, "released").update(ends="lost"), ("changed", "state", "released", "ends")),
     "waits for": (
-        lambda d: state(d, "held").update(waits_for=""),
-        ("changed", "state", "held", "waits for"),
+        lambda d: state(d, "prepared").update(waits_for=""),
+        ("changed", "state", "prepared", "waits for"),
     ),
     "frees": (lambda d: state(d, "stuck").update(frees=False), ("changed", "state", "stuck", "frees")),
     "level": (

@@ -59,7 +59,7 @@ def plant(root: Path) -> None:
 
 def test_without_words_the_last_commit_is_compared_with_the_files(nutstate: Run, checkout: Path) -> None:
     ran = nutstate("diagrams", "diff")
-    assert (ran.exit_code, ran.stdout) == (0, "No change: check, deposit, melt, mint, token.\n")
+    assert (ran.exit_code, ran.stdout) == (0, "No change: check, deposit, melt, mint, record, token.\n")
     plant(checkout)
     ran = nutstate("diagrams", "diff")
     assert ran.exit_code == 1
@@ -93,10 +93,12 @@ def test_a_revision_whose_machines_lie_elsewhere_is_read_too(nutstate: Run, chec
 
 def test_the_program_that_runs_is_never_asked_for_the_other_version(nutstate: Run, checkout: Path) -> None:
     registry = checkout / "machines" / "registry.py"
-    registry.write_text(registry.read_text().replace("(TOKEN, MELT, MINT, DEPOSIT, CHECK)", "(TOKEN, MELT)"))
+    registry.write_text(
+        registry.read_text().replace("(TOKEN, MELT, RECORD, MINT, DEPOSIT, CHECK)", "(TOKEN, MELT)")
+    )
     ran = nutstate("diagrams", "diff", "v1", "--json")
     gone = [m["machine"] for m in json.loads(ran.stdout)["machines"] if m["new"] is None]
-    assert gone == ["check", "deposit", "mint"]
+    assert gone == ["check", "deposit", "mint", "record"]
 
 
 def test_a_pull_request_gets_tables(nutstate: Run, checkout: Path) -> None:

@@ -67,7 +67,7 @@ def test_json_without_a_file_holds_the_text() -> None:
         (["melt"], "--format"),
         (["melt", "--format", "visio"], "visio"),
         (["smelt", "--format", "dot"], "did you mean melt?"),
-        (["burn", "--format", "dot"], "there are check, deposit, melt, mint, token"),
+        (["burn", "--format", "dot"], "there are check, deposit, melt, mint, record, token"),
         (["melt", "--format", "all"], "--out DIR"),
         (["melt", "--format", "all", "-o", "x"], "--out DIR"),
         (["melt", "--format", "dot", "-o", "x", "--out", "y"], "not both"),

@@ -14,7 +14,7 @@ from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.loop.draft import Draft
 from nutstate.engine.loop.drive import Happened, Run
 from nutstate.engine.loop.driver import Driver
-from nutstate.engine.loop.evidence import Chosen, Evidence, Recorded, Selection
+from nutstate.engine.loop.evidence import Chosen, Evidence, Selection
 from nutstate.engine.loop.log import Log
 from nutstate.engine.operations.built_in import BUILT_IN
 from nutstate.engine.operations.melt.fences import fenced_amount
@@ -22,7 +22,7 @@ from nutstate.engine.ports import NoFaults, Worker
 from nutstate.engine.tokens.proofs import name_of, sent_keys, sent_secrets
 from nutstate.machines import MELT as MELT_MACHINE
 from nutstate.machines.registry import latest
-from nutstate.machines.spec import NONE, Transition
+from nutstate.machines.spec import Transition
 from nutstate.storage.batch import proof_key
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Fence, Output, Proof, Reason
@@ -192,9 +192,7 @@ def spent_elsewhere(run: Run, clock: FakeClock, edge: Transition[Any]) -> Eviden
 
 
 def too_old(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    since = HOLD_MS / 1000 if edge.source == "held" else 0
-    if edge.source == "watching":
-        since = run.settings.watch_window_h * 3600
+    since = run.settings.watch_window_h * 3600 if edge.source == "watching" else 0
     clock.advance(run.settings.unknown_age_max_h * 3600 + since + 1)
     return Evidence(reason=WHY)
 
@@ -275,11 +273,9 @@ def on_its_word(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 def given_up(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     """The mint says at last: one input is spent elsewhere, the others are not, the quote is UNPAID."""
-    if edge.id.startswith("31k."):
-        return Evidence(operator_reason="gone")
-    if edge.id.startswith(("29c.", "31m.")):
-        said = quote(run, "PENDING") if edge.source == "attention" else None
-        return Evidence(quote=said, states=names(run, "PENDING"), operator_reason="for ever", forced=True)
+    if edge.id.startswith("29c."):
+        pending = quote(run, "PENDING")
+        return Evidence(quote=pending, states=names(run, "PENDING"), operator_reason="for ever", forced=True)
     if edge.source == "stuck":
         said = quote(run) if edge.dest == "released" else None
         return Evidence(quote=said, operator_reason="restore never answers")
@@ -377,63 +373,8 @@ def driver_of(run: Run) -> Driver:
     return Driver(BUILT_IN, run.store, run.settings, run.clock, Worker(), NoFaults(), Log(None))
 
 
-def recorded(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    """100 paid, 2 back, the rest fee; with free sources also 3 kept afresh beside the untouched 16."""
-    returned = worth_of(run, "change", 2)
-    if edge.source != NONE:
-        held = tuple(Chosen(token, token.proofs) for token in run.input_tokens())
-        claimed = edge.id.startswith("31e")
-        if claimed:
-            somebody_else(run)
-        said = Recorded(
-            amount=AMOUNT, fee=10, fingerprint="ef" * 32, payment_hash=OTHER_HASH if claimed else None
-        )
-        holder = OTHER if claimed else None
-        return Evidence(
-            selection=Selection(held, 0), proofs=returned, recorded=said, claim_holder=holder, reason=WHY
-        )
-    if edge.dest == "contested":
-        somebody_else(run)
-    said = Recorded(amount=AMOUNT, fee=1, fingerprint="ef" * 32)
-    kept = worth_of(run, "keep", 3)
-    selection = every_selection(run)
-    return Evidence(selection=selection, proofs=returned, keep=kept, recorded=said, reason=WHY)
-
-
-def every_selection(run: Run) -> Selection:
-    """The sources of :func:`unspent_selection`, free or held."""
-    first, second = (run.store.token(f"tx_deposit_{n}_deposit") for n in (1, 2))
-    assert first is not None and second is not None
-    return Selection((Chosen(first, first.proofs[:2]), Chosen(second, second.proofs)), 0)
-
-
-HOLD_MS = 10_000
-
-
-def hold(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    first = run.store.token("tx_deposit_1_deposit")
-    assert first is not None
-    run.draft.set(hold_until=run.now() + HOLD_MS)
-    return Evidence(selection=Selection((Chosen(first, first.proofs),), 0))
-
-
-def held_said(state: str) -> Scene:
-    def scene(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-        clock.advance(max(HOLD_MS / 1000, run.settings.settle_window_s) + 1)
-        return Evidence(states=names(run, state), reason=WHY)
-
-    return scene
-
-
-def freed(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
-    somebody_else_ends(run)
-    return Evidence()
-
-
 MELT: dict[str, Scene] = {
-    "request": nothing, "record": recorded, "hold": hold, "unhold": nothing, "sources_free": freed,
-    "hold_seen_unspent": held_said("UNSPENT"), "hold_seen_pending": held_said("PENDING"),
-    "hold_over": held_said("UNSPENT"), "hold_spent": held_said("SPENT"), "cancel": nothing,
+    "request": nothing, "cancel": nothing,
     "quote_received": quoted,
     "quote_refused": nothing, "quote_unavailable": nothing, "inputs_chosen": chosen,
     "funds_missing": short, "preflight_blocked": blocked, "split_started": chosen, "split_done": split_done,

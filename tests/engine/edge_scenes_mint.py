@@ -28,6 +28,7 @@ from tests.engine.edge_scenes import (
     strand,
     worth_of,
 )
+from tests.engine.edge_scenes_record import record_scene
 from tests.support.clock import FakeClock
 
 
@@ -178,6 +179,7 @@ def deposit_scene(edge: Transition[Any]) -> Scene:
 
 SCENES: Mapping[str, Callable[[Transition[Any]], Scene]] = {
     "melt": melt_scene,
+    "record": record_scene,
     "mint": mint_scene,
     "check": check_scene,
     "deposit": deposit_scene,
@@ -190,5 +192,5 @@ def scene_of(spec: Machine[Any], edge: Transition[Any]) -> Scene:
     try:
         return SCENES[spec.name](edge)
     except KeyError:
-        where = "tests/engine/edge_scenes.py or edge_scenes_mint.py"
+        where = "tests/engine/edge_scenes.py, edge_scenes_record.py or edge_scenes_mint.py"
         raise AssertionError(f"no scene for edge {edge.id} of {spec.name}@{spec.version}: {where}") from None

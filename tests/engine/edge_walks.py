@@ -15,7 +15,7 @@ from nutstate.engine.admission import new_operation
 from nutstate.engine.loop.draft import Draft
 from nutstate.engine.loop.drive import Happened, Run
 from nutstate.engine.loop.evidence import Evidence
-from nutstate.machines import DEPOSIT, MELT
+from nutstate.machines import DEPOSIT, MELT, RECORD
 from nutstate.machines.registry import RELEASED, latest
 from nutstate.machines.spec import NONE, Machine, Transition
 from nutstate.review.kit import cells
@@ -40,6 +40,9 @@ SETTINGS = Settings(
 
 OPERATIONS: tuple[Machine[Any], ...] = tuple(machine for machine in RELEASED if machine.name != "token")
 """Every released machine that an operation runs under, old versions too."""
+
+PAYS = (MELT.name, RECORD.name)
+"""Kinds whose operations pay an invoice and claim it."""
 
 _REFUSED = ("35.refusal_seen.refused", "36.refusal_stands.refused")
 
@@ -97,12 +100,12 @@ DETOURS: dict[str, tuple[str, ...]] = {
     "37.paid_otherwise.stuck": (*_REFUSED, "38.new_attempt.watching", "17c.too_old.watching"),
     "25.change_complete_empty.paid": ("25b.change_seen_empty.paid",),
     # contested without a recorded payment is reached through a hold
-    "31d.record.contested": ("31i.hold_spent.held",),
-    "31e.record.contested": ("31i.hold_spent.held",),
-    "31l.write_off.contested": ("31i.hold_spent.held",),
-    "31m.write_off.contested": ("31i.hold_spent.held",),
-    "31h.hold_over.held": ("31g.hold_seen_unspent.held",),
-    "31g.hold_seen_pending.held": ("31g.hold_seen_unspent.held",),
+    "3.record.contested": ("7.hold_spent.held",),
+    "3b.record.contested": ("7.hold_spent.held",),
+    "9.write_off.contested": ("7.hold_spent.held",),
+    "9b.write_off.contested": ("7.hold_spent.held",),
+    "6.hold_over.held": ("5.hold_seen_unspent.held",),
+    "5.hold_seen_pending.held": ("5.hold_seen_unspent.held",),
     # a funding that was first seen PAID while nothing could be issued
     "4d.issue_blocked.quoted": ("4c.issue_blocked.quoted",),
     "4d.issue_blocked.lapsed": ("4c.issue_blocked.lapsed",),
@@ -186,7 +189,7 @@ def policy_for(path: list[Transition[Any]]) -> Policy:
 
 def is_foreign(path: list[Transition[Any]]) -> bool:
     """Whether the walk needs a hold that does not name its payment."""
-    return any(edge.id.startswith("31e") for edge in path)
+    return any(edge.id.startswith("3b.record.") for edge in path)
 
 
 def new_run(
@@ -203,8 +206,8 @@ def new_run(
         amount=AMOUNT,
         transaction_id=f"tx_{kind}_under_test",
         policy=policy,
-        request=Secret("lnbc1test") if kind == "melt" else None,
-        payment_hash="ab" * 32 if kind == "melt" else None,
+        request=Secret("lnbc1test") if kind in PAYS else None,
+        payment_hash="ab" * 32 if kind in PAYS else None,
     )
     ref = MachineRef(machine.name, machine.version, machine.content_hash)
     return engine._run(Draft(machine, attrs.evolve(op, machine=ref), stored=False, actor="test"))
@@ -276,13 +279,13 @@ def start(
     if path and path[0].event == "look_again":
         first = Quote(f"quote-{run.operation.id}", AMOUNT, 0, run.now(), Secret("lnbc1"))
         run.draft.set(quote=first, parent_id="tx_mint_first")
-    if spec.name == MELT.name and is_foreign(path):
+    if is_foreign(path):
         run.draft.set(request=None, payment_hash=None)
     return Walk(engine, run, clock, spec, store)
 
 
 def holds_claim(path: list[Transition[Any]]) -> bool:
-    """Whether a melt that walked ``path`` holds its claim."""
+    """Whether a payment that walked ``path`` holds its claim."""
     held = False
     for edge in path:
         held = (

@@ -132,7 +132,7 @@ CALLS: dict[str, tuple[Callable[[World], Any], str]] = {
         lambda w: w.record(change=[p := _own_proof(w)], amount=w.total - p.amount),
         "DUPLICATE_PROOF",
     ),
-    "unhold: not a hold": (lambda w: w.engine.unhold(w.paid), "ALREADY_FINAL"),
+    "unhold: not a hold": (lambda w: w.engine.unhold(w.paid), "NOT_HELD"),
     "confirm: unknown": (lambda w: w.engine.confirm("tx_melt_none"), "NOT_FOUND"),
     "mint: nothing": (lambda w: w.engine.mint_tokens(**w.who, amount=0), "INVALID_AMOUNT"),
     "deposit: no token": (lambda w: w.engine.deposit(npub=NPUB, token="cashuAnonsense"), "INVALID_TOKEN"),

@@ -103,6 +103,7 @@ def test_r462_the_invoice_in_the_data_is_no_secret_that_is_told(store: Store) ->
     [
         ({"kind": "unheard"}, "UNKNOWN_KIND"),
         ({"kind": "melt"}, "UNKNOWN_KIND"),
+        ({"kind": "record"}, "UNKNOWN_KIND"),
         ({"data": "not a class"}, "INVALID_DATA"),
         ({"data": own.ApprovalData(asked_by=7)}, "INVALID_DATA"),
         ({"event": "approve"}, "INVALID_EVENT"),

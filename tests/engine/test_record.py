@@ -451,7 +451,7 @@ def test_a_commit_nobody_knows_about_is_found_by_the_same_call(store: Store, wor
     error = refused(say, "COMMIT_UNKNOWN")
     assert isinstance(error, StorageError) and error.details["operation_id"] == TX
     assert say().transaction_id == TX and wallet.balance() == (5, 0, 100)
-    assert len(store.operations(OperationQuery(kind="melt"))) == 1
+    assert len(store.operations(OperationQuery(kind="record"))) == 1
     wallet.engine.recover(force=True)
     invariants.check(store)
 

@@ -62,7 +62,7 @@ def test_a_crash_at_every_commit(story: Callable[[Wallet], None], new_store: Cal
             story(again)
         finish(again.engine, store, again.clock)
         assert again.balance() == (10, 0, 100), at
-        assert [op.state for op in store.operations(OperationQuery(kind="melt"))] == ["reconciled"]
+        assert [op.state for op in store.operations(OperationQuery(kind="record"))] == ["reconciled"]
         invariants.check(store)
 
 
@@ -79,7 +79,7 @@ def test_two_threads_record_the_same_source(store: Store) -> None:
         assert sorted(ended.values()) == ["CONCURRENT_OPERATION", "reconciled"], ended
         kept += 16
         assert wallet.balance()[:2] == (kept + sum(v for v in values if v > value), 0)
-    states = sorted(op.state for op in store.operations(OperationQuery(kind="melt")))
+    states = sorted(op.state for op in store.operations(OperationQuery(kind="record")))
     assert states == ["contested"] * 4 + ["reconciled"] * 4
     invariants.check(store)
 
@@ -95,7 +95,7 @@ def test_the_same_recording_by_two_threads_is_one(store: Store) -> None:
 
         ended = at_once(one=say, two=say)
         assert ended["one"] == ended["two"] and ended["one"].startswith("tx_"), ended
-    assert len(store.operations(OperationQuery(kind="melt"))) == len(values)
+    assert len(store.operations(OperationQuery(kind="record"))) == len(values)
     invariants.check(store)
 
 

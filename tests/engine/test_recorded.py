@@ -10,23 +10,24 @@ from nutstate import Engine, NutstateError, Store
 from nutstate.engine.cashu.port import ProofState
 from nutstate.engine.loop.drive import Happened, Pause, Run
 from nutstate.engine.loop.evidence import Chosen, Evidence, Recorded, Selection
-from nutstate.engine.operations.melt.record.holding import watch_hold, watch_sources
-from nutstate.machines import MELT
-from nutstate.machines.spec import Transition
+from nutstate.engine.operations.record.watch import watch_hold, watch_sources
+from nutstate.machines import RECORD
+from nutstate.machines.spec import Machine, Transition
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Policy
-from tests.engine.edge_scenes import OTHER, melt_scene, somebody_else, somebody_else_ends
+from tests.engine.edge_scenes import OTHER, somebody_else, somebody_else_ends
+from tests.engine.edge_scenes_mint import scene_of
 from tests.engine.test_edges import SETTINGS, fund, new_run
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.recording import Saying
 from tests.support.wallet import NPUB, fake_proof
 
-ID = "tx_melt_under_test"
+ID = "tx_record_under_test"
 
 
-def edge(name: str) -> Transition[Any]:
-    return next(t for t in MELT.transitions if t.id == name)
+def edge(name: str, spec: Machine[Any] = RECORD) -> Transition[Any]:
+    return next(t for t in spec.transitions if t.id == name)
 
 
 def begun(store: Store) -> tuple[Engine, Run, FakeClock, Saying]:
@@ -34,12 +35,12 @@ def begun(store: Store) -> tuple[Engine, Run, FakeClock, Saying]:
     mint = Saying(now_ms=clock.now)
     engine = Engine(store, mint, clock=clock, settings=SETTINGS)
     fund(engine, clock)
-    return engine, new_run(engine, clock, "melt", Policy()), clock, mint
+    return engine, new_run(engine, clock, "record", Policy()), clock, mint
 
 
 def take(engine: Engine, run: Run, clock: FakeClock, name: str) -> None:
-    found = edge(name)
-    evidence = melt_scene(found)(run, clock, found)
+    found = edge(name, run.draft.machine)
+    evidence = scene_of(run.draft.machine, found)(run, clock, found)
     run.asked_from = clock.monotonic()  # as the driver says before each action
     assert run.decide(found.event, evidence).transition == name
     assert engine._driver.take(run, Happened(found.event, evidence))
@@ -48,7 +49,7 @@ def take(engine: Engine, run: Run, clock: FakeClock, name: str) -> None:
 
 def held(store: Store) -> tuple[Engine, Run, FakeClock, Saying]:
     engine, run, clock, mint = begun(store)
-    take(engine, run, clock, "31c.hold.none")
+    take(engine, run, clock, "1.hold.none")
     return engine, run, clock, mint
 
 
@@ -67,7 +68,7 @@ def value(store: Store) -> int:
 
 def test_free_sources_are_spent_at_once(store: Store) -> None:
     engine, run, clock, _ = begun(store)
-    take(engine, run, clock, "31a.record.none")
+    take(engine, run, clock, "2.record.none")
     assert states(store) == {
         "source 1_deposit": ("spent", 96), "source 2_deposit": ("spent", 10),
         "_keep": ("unspent", 16 + 3), "_melt_change": ("unspent", 2),
@@ -82,7 +83,7 @@ def test_free_sources_are_spent_at_once(store: Store) -> None:
 
 def test_a_contested_payment_keeps_keep_and_change(store: Store) -> None:
     engine, run, clock, _ = begun(store)
-    take(engine, run, clock, "31b.record.none")
+    take(engine, run, clock, "2b.record.none")
     assert states(store) == {
         "source 1_deposit": ("reserved", 96), "source 2_deposit": ("reserved", 10),
         "_keep": ("unspent", 19), "_melt_change": ("unspent", 2),
@@ -99,7 +100,7 @@ def test_a_contested_payment_keeps_keep_and_change(store: Store) -> None:
 
 def test_contested_sources_are_spent_when_they_become_free(store: Store) -> None:
     engine, run, clock, _ = begun(store)
-    take(engine, run, clock, "31b.record.none")
+    take(engine, run, clock, "2b.record.none")
     assert isinstance(watch_sources(run), Pause)
     somebody_else_ends(run)
     (ended,) = engine.recover(force=True)
@@ -127,7 +128,7 @@ def test_consumed_proofs_are_found_wherever_they_were_moved(store: Store) -> Non
         recorded=Recorded(amount=70, fee=8),
         proofs=(fake_proof(2, "back"),),
     )
-    assert run.decide("record", said).transition == "31a.record.none", "what was read is out of date"
+    assert run.decide("record", said).transition == "2.record.none", "what was read is out of date"
     stale = Evidence(
         selection=Selection((Chosen(now, tuple(p for p in now.proofs if p.amount == 64)),), 0),
         recorded=Recorded(amount=60, fee=2),
@@ -148,7 +149,7 @@ def test_consumed_proofs_are_found_wherever_they_were_moved(store: Store) -> Non
 
 def test_what_others_still_hold_is_no_loss_yet(store: Store) -> None:
     engine, run, clock, _ = begun(store)
-    take(engine, run, clock, "31b.record.none")
+    take(engine, run, clock, "2b.record.none")
     ended = engine.write_off(ID, "the other one paid with it")
     assert ended.state == "reconciled", ended.reason
     op = ended.record
@@ -222,8 +223,8 @@ def test_no_answer_but_unspent_frees_a_hold(store: Store, says: str | None, code
 
 def test_a_late_record_settles_a_hold_whose_proofs_are_gone(store: Store) -> None:
     engine, run, clock, mint = held(store)
-    take(engine, run, clock, "31i.hold_spent.held")
-    take(engine, run, clock, "31d.record.contested")
+    take(engine, run, clock, "7.hold_spent.held")
+    take(engine, run, clock, "3.record.contested")
     done = engine._driver.drive(run, 0)
     assert done.state == "reconciled" and done.reason is None and value(store) == 10 + 2
     invariants.check(store)
@@ -254,7 +255,7 @@ def test_a_source_without_a_consumed_proof_was_no_source(store: Store) -> None:
 
 def test_giving_up_a_hold_frees_what_the_mint_calls_unspent(store: Store) -> None:
     engine, run, clock, mint = held(store)
-    take(engine, run, clock, "31i.too_old.held")
+    take(engine, run, clock, "7.too_old.held")
     mint.says = None
     with pytest.raises(NutstateError) as refused:
         engine.write_off(ID, "nobody knows")
@@ -268,7 +269,7 @@ def test_giving_up_a_hold_frees_what_the_mint_calls_unspent(store: Store) -> Non
 
 def test_giving_up_a_hold_unasked_strands_everything(store: Store) -> None:
     engine, run, clock, mint = held(store)
-    take(engine, run, clock, "31i.too_old.held")
+    take(engine, run, clock, "7.too_old.held")
     mint.says = None
     ended = engine.write_off(ID, "the mint is gone", force=True)
     assert (ended.state, ended.record.loss) == ("written_off", 0)
@@ -278,7 +279,7 @@ def test_giving_up_a_hold_unasked_strands_everything(store: Store) -> None:
 
 def test_an_unheld_source_is_free_on_the_callers_word(store: Store) -> None:
     engine, run, clock, _ = held(store)
-    take(engine, run, clock, "31f.unhold.held")
+    take(engine, run, clock, "4.unhold.held")
     assert states(store)["source 1_deposit"] == ("unspent", 112) and run.operation.claim is None
     somebody_else(run)
     invariants.check(store)

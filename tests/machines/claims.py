@@ -28,7 +28,7 @@ SENT = (
     "discrepant",
 )
 UNPAID_ENDS = ("rejected", "cancelled", "expired", "released")
-CLAIMED = ("splitting", "prepared", "held", *SENT)
+CLAIMED = ("splitting", "prepared", *SENT)
 BY_AN_OPERATOR = ("21b.release.attention", "7.found_paid.none")
 """What an operator has done though the engine or the mint names the event: such as freeing the inputs on the mint's
 word, or wants stranded coins tried again and the mint turns out to have been paid with them."""
@@ -141,18 +141,11 @@ def melt_frees_only_with_proof(spec: Machine[Any]) -> Iterator[object]:
             yield t.id
         if t.dest in UNPAID_ENDS and t.source in CLAIMED and "drop_claim" not in t.effects:
             yield t.id
-        if t.dest in UNPAID_ENDS and t.source in ("prepared", "held", "splitting") and not frees:
+        if t.dest in UNPAID_ENDS and t.source in ("prepared", "splitting") and not frees:
             yield t.id
         if frees and t.source in before and before[t.source] not in asks(t):
             yield t.id
-        if (
-            frees
-            and t.source == "held"
-            and t.event != "unhold"
-            and not {"hold_is_over", "held_proven_unspent"} <= asks(t)
-        ):
-            yield t.id
-        if frees and t.source not in (*free, *before, "held", "refused", "unpaid", "attention"):
+        if frees and t.source not in (*free, *before, "refused", "unpaid", "attention"):
             yield t.id
         anew = t.event == "new_attempt" and {"refusal_stood", "claim_held"} <= asks(t)
         if "drop_claim" in t.effects and t.dest not in UNPAID_ENDS and not anew:
@@ -208,11 +201,8 @@ def melt_fails_fast_only_on_a_refusal_that_stands(spec: Machine[Any]) -> Iterato
     for t in spec.transitions:
         for effect, wanted_there in (
             ("stamp_refusal", t.dest == "refused" != t.source),
-            ("stamp_unspent", t.event in ("refusal_seen", "hold_seen_unspent")),
-            (
-                "forget_unspent",
-                t.event == "hold_seen_pending" or (t.event, t.source) == ("mint_unpaid", "refused"),
-            ),
+            ("stamp_unspent", t.event == "refusal_seen"),
+            ("forget_unspent", (t.event, t.source) == ("mint_unpaid", "refused")),
         ):
             if (effect in t.effects) != wanted_there:
                 yield t.id, effect
@@ -241,17 +231,9 @@ def melt_pays_only_what_is_its_own(spec: Machine[Any]) -> Iterator[object]:
             yield t.id
         if t.dest == "paid" and t.source not in (*SENT,):
             yield t.id
-        if t.dest == "settled" and not {"store_change", "record_melt", "spend_contested"} & effects:
+        if t.dest == "settled" and "store_change" not in effects:
             yield t.id
-        if "record_melt" in effects and not {
-            "conserved",
-            "secrets_distinct",
-            "sources_touched",
-            "nothing_contested",
-        } <= asks(t):
-            yield t.id
-        in_flight = {"not not_in_flight", "not held_not_in_flight"} & asks(t)
-        if ("strand_inputs" in effects) != bool(in_flight and "forced" in asks(t)):
+        if ("strand_inputs" in effects) != ({"not not_in_flight", "forced"} <= asks(t)):
             yield t.id
         given_up = {"record_loss", "spend_inputs", "free_untouched"} <= effects or "strand_inputs" in effects
         freed_before = t.source == "stuck" and "not quote_still_unpaid" in asks(t) and "alarm" in effects
@@ -280,19 +262,87 @@ def melt_after_sending(spec: Machine[Any]) -> Iterator[object]:
                 yield edge.id
             if edge is not None and edge.dest not in SENT:
                 yield edge.id
-    for state in ("held", "contested"):
-        for event in ANSWERS[:-1]:
-            if decide(spec, state, event, answered["PAID"])[0] != "undefined":
-                yield state, event
+
+
+RECORDED = {"conserved", "secrets_distinct", "sources_touched"}
+
+
+def record_frees_only_with_proof(spec: Machine[Any]) -> Iterator[object]:
+    """R65: a hold is freed by the caller's word, or when its time is over and the mint called every held proof
+    UNSPENT for a settle window. ``cancel`` frees nothing: the caller may have paid."""
+    if spec.name != "record":
+        return
+    for t in spec.transitions:
+        effects = set(t.effects)
+        over = {"hold_is_over", "held_proven_unspent"} <= asks(t)
+        freed = t.source == "held" and (t.event == "unhold" or over)
+        for effect in ("release_inputs", "drop_claim"):
+            if (effect in effects) != freed or freed != (t.dest == "cancelled"):
+                yield t.id, effect
+        if t.event.startswith("hold_") and "hold_is_over" not in asks(t):
+            yield t.id
+        for effect, event in (
+            ("stamp_unspent", "hold_seen_unspent"),
+            ("forget_unspent", "hold_seen_pending"),
+        ):
+            if (effect in effects) != (t.event == event):
+                yield t.id, effect
+    for state in ("held", "settled", "contested", "discrepant"):
+        if decide(spec, state, "cancel", spec.facts())[0] != "refused":
+            yield state, "cancel"
+    ours = {"mint_paid", "mint_unpaid", "mint_refused", "reply_lost"} & {event.name for event in spec.events}
+    yield from ours  # no request of ours was sent, so no answer to one is known
+
+
+def record_drops_nothing_that_was_paid(spec: Machine[Any]) -> Iterator[object]:
+    """R66: a payment that adds up is stored whoever has its sources: spent at once when all are free, else
+    parked with its keep and change. Sources are spent, freed or given up once, and a loss is told once."""
+    if spec.name != "record":
+        return
+    reserved = {"owner_matches", "one_mint_one_unit", "inputs_unspent", "hold_in_limits", "claim_free"}
+    for t in spec.transitions:
+        effects = set(t.effects)
+        if ("reserve_inputs" in effects) != (t.event == "hold") or (
+            t.event == "hold" and not reserved <= asks(t)
+        ):
+            yield t.id
+        whose = {"owner_matches", "one_mint_one_unit"} if t.source == NONE else {"sources_are_the_held"}
+        if t.event == "record" and not RECORDED | whose <= asks(t):
+            yield t.id
+        free = "nothing_contested" in asks(t)
+        if t.event == "record" and free == ("not nothing_contested" in asks(t)):
+            yield t.id
+        for effect, wanted in (
+            ("record_melt", t.event == "record" and free),
+            ("park_record", t.event == "record" and not free),
+            ("spend_contested", t.source == "contested" and "recorded_already" in asks(t)),
+            ("strand_inputs", {"not held_not_in_flight", "forced"} <= asks(t)),
+            ("free_untouched", "held_not_in_flight" in asks(t)),
+            ("spend_inputs", "held_not_in_flight" in asks(t)),
+            ("take_claim", t.event in ("hold", "sources_free") or (t.event == "record" and free)),
+            ("record_loss", t.event == "write_off" and "not held_not_in_flight" not in asks(t)),
+        ):
+            if (effect in effects) != wanted:
+                yield t.id, effect
+        if t.event == "sources_free" and not {"recorded_already", "nothing_contested"} <= asks(t):
+            yield t.id
+        if t.source == "contested" and t.event == "record" and "not recorded_already" not in asks(t):
+            yield t.id
+        if t.dest == "written_off" and "not recorded_already" not in asks(t):
+            yield t.id
+        if t.dest == "settled" and not {"record_melt", "spend_contested"} & effects:
+            yield t.id
+        if t.dest == "reconciled" and not {"documents_agree", "operator_gave_reason"} & asks(t):
+            yield t.id
 
 
 def what_waits_has_an_end(spec: Machine[Any]) -> Iterator[object]:
     """R327 to R331: in every state that waits for others, what is too old and what makes every drive fail
     has an end, which waits for the proof that it is so; an operator sends on what is parked."""
-    if spec.name not in ("melt", "mint"):
+    if spec.name not in ("melt", "mint", "record"):
         return
     given_up = {t.source for t in spec.transitions if (t.event, t.dest) == ("recover", "cancelled")}
-    waits = [s for s in spec.states if s.kind == "live" and s.name not in (*given_up, "held")]
+    waits = [s for s in spec.states if s.kind == "live" and s.name not in given_up]
     for state in waits:
         for event, asked in (("too_old", "unresolved_too_long"), ("drive_failed", "drives_fail")):
             found = spec.cells.get((state.name, event), ())
@@ -447,7 +497,8 @@ def facets_are_what_the_edges_say(spec: Machine[Any]) -> Iterator[object]:
 CLAIMS: tuple[Claim, ...] = (
     nothing_known_moves_nothing, written_ahead_where_requests_leave, a_person_is_told, what_has_ended_stays,
     a_restart_is_answered, melt_frees_only_with_proof, melt_fails_fast_only_on_a_refusal_that_stands,
-    melt_pays_only_what_is_its_own, melt_after_sending, what_waits_has_an_end, token_is_stamped, mint_issues_once,
+    melt_pays_only_what_is_its_own, melt_after_sending, record_frees_only_with_proof,
+    record_drops_nothing_that_was_paid, what_waits_has_an_end, token_is_stamped, mint_issues_once,
     check_changes_only_what_was_found, facets_are_what_the_edges_say,
 )  # fmt: skip
 

@@ -81,7 +81,7 @@ MELT = Rows(
         "REFUSAL": "refusal_seen refusal_stands",
         "FENCE": "fence_done fence_found fence_refused",
         "CHANGE": "change_received change_seen_empty change_complete_empty change_missing",
-        "ENDED": "cancel=ALREADY_FINAL unhold=ALREADY_FINAL",
+        "ENDED": "cancel=ALREADY_FINAL",
     },
     states="""
         none        | pseudo ||
@@ -89,7 +89,6 @@ MELT = Rows(
         quoted      | live choose_inputs ||
         splitting   | live run_child | recover | cancel=CHILD_RUNNING
         prepared    | live start +confirmation | recover |
-        held        | live watch_hold +caller | hold_seen_pending mint_unreachable recover | cancel=HOLD_NOT_OVER
         paying      | live post_melt ahead | FENCE inputs_spent_elsewhere | cancel=ALREADY_SENT
         pending     | live ask_state | mint_pending ANSWERS fence_refused paid_otherwise recover | cancel=ALREADY_SENT
         unknown     | live ask_state | mint_unpaid mint_unclear ANSWERS fence_refused paid_otherwise recover | cancel=ALREADY_SENT
@@ -100,7 +99,6 @@ MELT = Rows(
         watching    | live ask_state +settles +frees | QUOTE ANSWERS fence_refused inputs_spent_elsewhere recover | cancel=ALREADY_SENT write_off=WATCH_NOT_OVER
         settled     | live reconcile | QUOTE ANSWERS FENCE CHANGE recover | cancel=ALREADY_SENT
         attention   | parked ask_state | QUOTE ANSWERS FENCE inputs_spent_elsewhere paid_otherwise too_old change_missing change_seen_empty recover | cancel=ALREADY_SENT
-        contested   | parked watch_sources | hold_seen_unspent hold_seen_pending hold_over hold_spent mint_unreachable too_old recover | cancel=ALREADY_SENT unhold=NOT_HELD
         stuck       | parked ask_state +frees | QUOTE ANSWERS fence_refused inputs_spent_elsewhere too_old recover | cancel=ALREADY_SENT
         discrepant  | parked | QUOTE ANSWERS FENCE CHANGE recover | cancel=ALREADY_SENT
         reconciled  | final +good | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
@@ -108,13 +106,13 @@ MELT = Rows(
         rejected    | final +unpaid | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
         expired     | final +unpaid | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
         written_off | final +lost | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover | ENDED
-        cancelled   | final +unpaid | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover cancel unhold |
+        cancelled   | final +unpaid | QUOTE ANSWERS FENCE CHANGE REFUSAL inputs_spent_elsewhere paid_otherwise too_old recover cancel |
     """,
     origins="""
-        caller   | request record hold unhold cancel new_attempt
-        mint     | quote_received quote_refused quote_unavailable preflight_blocked QUOTE ANSWERS REFUSAL paid_otherwise inputs_spent_elsewhere FENCE CHANGE hold_seen_unspent hold_seen_pending hold_spent
-        engine   | inputs_chosen funds_missing strand split_started split_done split_failed child_parked pay retry fence fence_impossible release reconcile_passed reconcile_failed sources_free drive_failed
-        clock    | expire too_old watch_over hold_over
+        caller   | request cancel new_attempt
+        mint     | quote_received quote_refused quote_unavailable preflight_blocked QUOTE ANSWERS REFUSAL paid_otherwise inputs_spent_elsewhere FENCE CHANGE
+        engine   | inputs_chosen funds_missing strand split_started split_done split_failed child_parked pay retry fence fence_impossible release reconcile_passed reconcile_failed drive_failed
+        clock    | expire too_old watch_over
         restart  | recover
         operator | resume write_off resolve
     """,
@@ -186,23 +184,6 @@ MELT = Rows(
         29c | write_off           | attention > written_off | operator_gave_reason, forced, not not_in_flight, not payment_proven | record_reason strand_inputs alarm
         29a | write_off           | attention > settled | operator_gave_reason, payment_proven, recorded_already | record_reason spend_inputs store_payment store_change record_loss
         30  | resolve             | discrepant > reconciled | operator_gave_reason | record_reason
-        31a | record              | none > settled | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, nothing_contested | take_claim record_melt
-        31b | record              | none > contested | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, not nothing_contested | park_record record_reason alarm
-        31c | hold                | none > held | owner_matches, one_mint_one_unit, inputs_unspent, hold_in_limits, claim_free | take_claim reserve_inputs
-        31d | record              | held > settled | conserved, secrets_distinct, sources_touched, sources_are_the_held, nothing_contested | take_claim record_melt
-        31d | record              | contested > settled | conserved, secrets_distinct, sources_touched, sources_are_the_held, nothing_contested, not recorded_already | take_claim record_melt
-        31e | record              | held > contested | conserved, secrets_distinct, sources_touched, sources_are_the_held, not nothing_contested | park_record record_reason alarm
-        31e | record              | contested > stay | conserved, secrets_distinct, sources_touched, sources_are_the_held, not nothing_contested, not recorded_already | park_record record_reason alarm
-        31f | unhold              | held > cancelled || release_inputs drop_claim
-        31g | hold_seen_unspent   | held > stay | hold_is_over, held_first_seen_unspent | stamp_unspent
-        31g | hold_seen_pending   | held > stay | hold_is_over, held_was_unspent | forget_unspent
-        31h | hold_over           | held > cancelled | hold_is_over, held_proven_unspent | release_inputs drop_claim
-        31i | hold_spent          | held > contested | hold_is_over, held_seen_spent | record_reason alarm
-        31i | too_old             | held > contested | unresolved_too_long | record_reason alarm
-        31j | sources_free        | contested > settled | recorded_already, nothing_contested | take_claim spend_contested
-        31l | write_off           | contested > written_off | operator_gave_reason, held_not_in_flight, not recorded_already | record_reason free_untouched spend_inputs record_loss
-        31m | write_off           | contested > written_off | operator_gave_reason, forced, not recorded_already, not held_not_in_flight | record_reason strand_inputs alarm
-        31k | write_off           | contested > settled | operator_gave_reason, recorded_already | record_reason spend_contested record_loss
         32  | mint_paid           | watching stuck > paid | payment_proven, inputs_taken | correct_spent store_payment alarm
         34  | mint_refused        | paying > refused | refusal_decides | record_reason stamp_refusal
         35  | refusal_seen        | refused > stay | refusal_confirmed, not refusal_was_confirmed | stamp_unspent
@@ -213,7 +194,6 @@ MELT = Rows(
         33  | drive_failed        | splitting paying refused pending unknown unpaid fencing paid > attention | drives_fail | record_reason alarm
         33b | drive_failed        | settled > discrepant | drives_fail | record_reason alarm
         33c | drive_failed        | watching > stuck | drives_fail | record_reason alarm
-        33d | drive_failed        | held > contested | drives_fail | record_reason alarm
     """,
     codes="""
         QUOTE_MISMATCH | quote_matches_invoice
@@ -223,7 +203,7 @@ MELT = Rows(
         WAITS_FOR_CALLER | two_step
         OWNER_MISMATCH | owner_matches
         MINT_OR_UNIT_MISMATCH | one_mint_one_unit
-        CONCURRENT_OPERATION | inputs_unspent nothing_contested
+        CONCURRENT_OPERATION | inputs_unspent
         INSUFFICIENT_BALANCE | inputs_cover
         TOO_MANY_PROOFS | inputs_few_enough
         FEE_TOO_HIGH | fee_acceptable
@@ -234,12 +214,12 @@ MELT = Rows(
         NOT_RESERVED | inputs_reserved_by_operation
         NOT_PROVEN_PAID | payment_proven payment_is_news inputs_taken
         NOT_PROVEN_UNPAID | unpaid_is_proven quote_still_unpaid inputs_settled_unspent quote_unclear unclear_is_news refusal_confirmed refusal_was_confirmed refusal_window_over
-        INPUTS_NOT_GONE | inputs_spent_without_us refusal_means_inputs_gone held_seen_spent
+        INPUTS_NOT_GONE | inputs_spent_without_us refusal_means_inputs_gone
         NOT_TOO_OLD | unresolved_too_long drives_fail
         POLICY_FORBIDS | policy_allows_retry policy_trusts_mint refusal_decides refusal_blames_inputs
         FENCE_NOT_POSSIBLE | mint_can_swap_and_restore
         WATCH_NOT_OVER | watch_window_over
-        PAYMENT_IN_FLIGHT | forced not_in_flight held_not_in_flight
+        PAYMENT_IN_FLIGHT | forced not_in_flight
         FENCE_NOT_VERIFIED | outputs_verified
         FENCE_STANDS | own_outputs_not_signed
         FENCE_IN_PARTS | fence_takes_all last_of_all
@@ -250,26 +230,97 @@ MELT = Rows(
         CHANGE_OUT_OF_BOUNDS | change_in_bounds owed_min_is_zero change_above_owed
         CHANGE_NOT_VERIFIED | change_verified
         CHANGE_STILL_AWAITED | repeatedly_empty first_seen_empty attempts_left
-        DUPLICATE_SECRET | blanks_used_once secrets_distinct
+        DUPLICATE_SECRET | blanks_used_once
         RECONCILIATION_FAILED | documents_agree
         OPERATOR_REASON_MISSING | operator_gave_reason
-        NOT_CONSERVED | conserved
-        SOURCE_UNTOUCHED | sources_touched
-        HOLD_MISMATCH | sources_are_the_held
         ALREADY_RECORDED | recorded_already
-        INVALID_TTL | hold_in_limits
-        HOLD_NOT_OVER | hold_is_over
-        RELEASE_NOT_PROVEN | held_first_seen_unspent held_was_unspent held_proven_unspent
     """,
     said="""
         STANDARD | store_quote record_reason take_claim drop_claim write_blanks write_request write_fence end_fence \
                    note_refusal stamp_empty stamp_watch stamp_refusal restart_patience stamp_unspent forget_unspent
         HIGH     | reserve_inputs release_inputs split_off_keep adopt_split stamp_sent spend_inputs store_payment \
                    store_fenced spend_part strand_part store_change correct_spent strand_inputs free_untouched \
-                   record_loss record_melt park_record spend_contested
+                   record_loss
         CRITICAL | alarm
         reads_only   | ask_quote choose_inputs start collect_change
-        asks_no_mint | start watch_sources reconcile
+        asks_no_mint | start reconcile
+    """,
+)
+
+RECORD = Rows(
+    good_path="none held settled reconciled",
+    words={
+        "LOOKS": "hold_seen_unspent hold_seen_pending hold_spent hold_over mint_unreachable",
+        "ENDED": "cancel=ALREADY_FINAL unhold=ALREADY_FINAL",
+    },
+    states="""
+        none        | pseudo ||
+        held        | live watch_hold +caller | hold_seen_pending mint_unreachable recover | cancel=HOLD_NOT_OVER
+        settled     | live reconcile | LOOKS recover | cancel=ALREADY_SENT
+        contested   | parked watch_sources | LOOKS too_old recover | cancel=ALREADY_SENT unhold=NOT_HELD
+        discrepant  | parked | LOOKS too_old recover | cancel=ALREADY_SENT
+        reconciled  | final +good | LOOKS too_old recover | ENDED
+        written_off | final +lost | LOOKS too_old recover | ENDED
+        cancelled   | final +unpaid | LOOKS too_old recover cancel unhold |
+    """,
+    origins="""
+        caller   | hold record unhold cancel
+        mint     | hold_seen_unspent hold_seen_pending hold_spent mint_unreachable
+        engine   | sources_free reconcile_passed reconcile_failed drive_failed
+        clock    | hold_over too_old
+        restart  | recover
+        operator | write_off resolve
+    """,
+    rows="""
+        1   | hold                | none > held | owner_matches, one_mint_one_unit, inputs_unspent, hold_in_limits, claim_free | take_claim reserve_inputs
+        2   | record              | none > settled | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, nothing_contested | take_claim record_melt
+        2b  | record              | none > contested | owner_matches, one_mint_one_unit, conserved, secrets_distinct, sources_touched, not nothing_contested | park_record record_reason alarm
+        3   | record              | held > settled | conserved, secrets_distinct, sources_touched, sources_are_the_held, nothing_contested | take_claim record_melt
+        3   | record              | contested > settled | conserved, secrets_distinct, sources_touched, sources_are_the_held, nothing_contested, not recorded_already | take_claim record_melt
+        3b  | record              | held > contested | conserved, secrets_distinct, sources_touched, sources_are_the_held, not nothing_contested | park_record record_reason alarm
+        3b  | record              | contested > stay | conserved, secrets_distinct, sources_touched, sources_are_the_held, not nothing_contested, not recorded_already | park_record record_reason alarm
+        4   | unhold              | held > cancelled || release_inputs drop_claim
+        5   | hold_seen_unspent   | held > stay | hold_is_over, held_first_seen_unspent | stamp_unspent
+        5   | hold_seen_pending   | held > stay | hold_is_over, held_was_unspent | forget_unspent
+        6   | hold_over           | held > cancelled | hold_is_over, held_proven_unspent | release_inputs drop_claim
+        7   | hold_spent          | held > contested | hold_is_over, held_seen_spent | record_reason alarm
+        7   | too_old             | held > contested | unresolved_too_long | record_reason alarm
+        7   | drive_failed        | held > contested | drives_fail | record_reason alarm
+        8   | sources_free        | contested > settled | recorded_already, nothing_contested | take_claim spend_contested
+        9   | write_off           | contested > written_off | operator_gave_reason, held_not_in_flight, not recorded_already | record_reason free_untouched spend_inputs record_loss
+        9b  | write_off           | contested > written_off | operator_gave_reason, forced, not recorded_already, not held_not_in_flight | record_reason strand_inputs alarm
+        9c  | write_off           | contested > settled | operator_gave_reason, recorded_already | record_reason spend_contested record_loss
+        10  | reconcile_passed    | settled > reconciled | documents_agree |
+        10  | reconcile_failed    | settled > discrepant | not documents_agree | record_reason alarm
+        11  | too_old             | settled > discrepant | unresolved_too_long | record_reason alarm
+        11  | drive_failed        | settled > discrepant | drives_fail | record_reason alarm
+        12  | resolve             | discrepant > reconciled | operator_gave_reason | record_reason
+    """,
+    codes="""
+        OWNER_MISMATCH | owner_matches
+        MINT_OR_UNIT_MISMATCH | one_mint_one_unit
+        CONCURRENT_OPERATION | inputs_unspent nothing_contested
+        PAYMENT_ALREADY_CLAIMED | claim_free
+        NOT_CONSERVED | conserved
+        DUPLICATE_SECRET | secrets_distinct
+        SOURCE_UNTOUCHED | sources_touched
+        HOLD_MISMATCH | sources_are_the_held
+        ALREADY_RECORDED | recorded_already
+        INVALID_TTL | hold_in_limits
+        HOLD_NOT_OVER | hold_is_over
+        RELEASE_NOT_PROVEN | held_first_seen_unspent held_was_unspent held_proven_unspent
+        INPUTS_NOT_GONE | held_seen_spent
+        PAYMENT_IN_FLIGHT | forced held_not_in_flight
+        NOT_TOO_OLD | unresolved_too_long drives_fail
+        RECONCILIATION_FAILED | documents_agree
+        OPERATOR_REASON_MISSING | operator_gave_reason
+    """,
+    said="""
+        STANDARD | take_claim drop_claim record_reason stamp_unspent forget_unspent
+        HIGH     | reserve_inputs release_inputs record_melt park_record spend_contested free_untouched spend_inputs \
+                   strand_inputs record_loss
+        CRITICAL | alarm
+        asks_no_mint | watch_sources reconcile
     """,
 )
 
@@ -416,4 +467,6 @@ CHECK = Rows(
     """,
 )
 
-ROWS: Mapping[str, Rows] = {"token": TOKEN, "melt": MELT, "mint": MINT, "deposit": DEPOSIT, "check": CHECK}
+ROWS: Mapping[str, Rows] = {
+    "token": TOKEN, "melt": MELT, "record": RECORD, "mint": MINT, "deposit": DEPOSIT, "check": CHECK,
+}  # fmt: skip

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from nutstate.engine.operations.built_in import BUILT_IN
-from nutstate.machines import CHECK, DEPOSIT, MELT, MINT, TOKEN, step
+from nutstate.machines import CHECK, DEPOSIT, MELT, MINT, RECORD, TOKEN, step
 from nutstate.machines.refusals import CODES
 from nutstate.machines.registry import RELEASED, UnknownMachine, latest, names, released
 from nutstate.machines.spec import Machine
 from nutstate.machines.words import ACTIONS, EFFECTS
 from nutstate.review.kit import cells, contradictions, endless, matrix, unreached
 
-MACHINES = [TOKEN, MELT, MINT, DEPOSIT, CHECK]
+MACHINES = [TOKEN, MELT, RECORD, MINT, DEPOSIT, CHECK]
 
 
 @pytest.mark.parametrize("spec", MACHINES, ids=lambda spec: spec.name)
@@ -113,9 +113,9 @@ OURS = ("mint_paid", "mint_pending", "mint_unpaid", "mint_refused", "reply_lost"
 def test_what_was_never_sent_has_no_answers(state: str) -> None:
     """The caller paid, or may be paying: no answer about a request of ours means anything here."""
     for event in OURS[:-1]:
-        assert step(MELT, state, event, MELT.facts(quote_state="PAID")).outcome == "undefined", event
-    assert step(MELT, state, "recover", MELT.facts()).outcome == "absorbed"
-    assert step(MELT, state, "mint_unreachable", MELT.facts()).outcome == "absorbed"
+        assert step(RECORD, state, event, RECORD.facts()).outcome == "undefined", event
+    assert step(RECORD, state, "recover", RECORD.facts()).outcome == "absorbed"
+    assert step(RECORD, state, "mint_unreachable", RECORD.facts()).outcome == "absorbed"
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_what_was_never_sent_has_no_answers(state: str) -> None:
      ("contested", "unhold", "NOT_HELD"), ("reconciled", "unhold", "ALREADY_FINAL")],
 )  # fmt: skip
 def test_no_word_ends_what_the_caller_may_have_paid(state: str, event: str, code: str) -> None:
-    decision = step(MELT, state, event, MELT.facts())
+    decision = step(RECORD, state, event, RECORD.facts())
     assert (decision.outcome, decision.refusals[0].code) == ("refused", code)
-    assert step(MELT, "cancelled", event, MELT.facts()).outcome == "absorbed"
+    assert step(RECORD, "cancelled", event, RECORD.facts()).outcome == "absorbed"
 
 
 @pytest.mark.parametrize("row", ["8", "8b"])
@@ -176,7 +176,7 @@ def test_every_external_answer_is_covered_in_every_state_after_sending() -> None
 
 
 def test_the_registry_answers_exactly() -> None:
-    assert names() == ("check", "deposit", "melt", "mint", "token")
+    assert names() == ("check", "deposit", "melt", "mint", "record", "token")
     assert latest("melt") is MELT
     assert released("melt", 1, MELT.content_hash) is MELT
     with pytest.raises(UnknownMachine):

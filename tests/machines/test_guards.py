@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
+from nutstate.machines import common_guards as common
 from nutstate.machines.check import guards as check
 from nutstate.machines.check.facts import CheckFacts
 from nutstate.machines.deposit import guards as deposit
@@ -19,11 +20,13 @@ from nutstate.machines.melt.facts import MeltFacts
 from nutstate.machines.mint import guards as mint
 from nutstate.machines.mint.facts import MintFacts
 from nutstate.machines.money import AMOUNT_MAX
+from nutstate.machines.record import guards as record
+from nutstate.machines.record.facts import RecordFacts
 from nutstate.machines.spec import Guard
 from nutstate.machines.token import guards as token
 from nutstate.machines.token.facts import TokenFacts
 
-T, M, I, D, C = TokenFacts, MeltFacts, MintFacts, DepositFacts, CheckFacts  # noqa: E741
+T, M, R, I, D, C = TokenFacts, MeltFacts, RecordFacts, MintFacts, DepositFacts, CheckFacts  # noqa: E741
 W = ("wallet", "https://mint", "sat")
 V = ("other", "https://mint", "sat")
 UNSPENT = frozenset({"UNSPENT"})
@@ -33,7 +36,7 @@ UNPAID = M(
     quote_state="UNPAID", inputs_asked=3, input_count=3, input_states=UNSPENT, since_last_send_ms=30_000,
     settle_window_ms=30_000,
 )  # fmt: skip
-HELD = M(inputs_asked=2, input_count=2, input_states=UNSPENT)
+HELD = R(inputs_asked=2, input_count=2, input_states=UNSPENT)
 SETTLED = M(
     inputs_asked=2,
     input_count=2,
@@ -41,7 +44,7 @@ SETTLED = M(
     since_last_send_ms=9,
     settle_window_ms=9,
 )
-RECORDED = M(sources_total=800, amount=550, recorded_fee=0, keep_total=200, recorded_change=50)
+RECORDED = R(sources_total=800, amount=550, recorded_fee=0, keep_total=200, recorded_change=50)
 
 CASES: list[Case] = [
     (token.type_is_storable, T(type="change"), [{"type": "melted"}, {"type": ""}, {"type": "Change"}]),
@@ -89,11 +92,11 @@ CASES: list[Case] = [
       {"fee_reserve": 1.5}]),
     (melt.nothing_sent, M(), [{"sent_at": 0}]),
     (melt.two_step, M(two_step=True), [{"two_step": False}]),
-    (melt.owner_matches, M(owner="a", source_owners=frozenset({"a"})),
+    (common.owner_matches, M(owner="a", source_owners=frozenset({"a"})),
      [{"source_owners": frozenset()}, {"source_owners": frozenset({"a", "b"})}]),
-    (melt.one_mint_one_unit, M(wallet=W, source_wallets=frozenset({W})),
+    (common.one_mint_one_unit, M(wallet=W, source_wallets=frozenset({W})),
      [{"source_wallets": frozenset({W, V})}, {"wallet": None}, {"source_wallets": frozenset()}]),
-    (melt.inputs_unspent, M(source_states=frozenset({"unspent"})),
+    (common.inputs_unspent, M(source_states=frozenset({"unspent"})),
      [{"source_states": frozenset()}, {"source_states": frozenset({"unspent", "reserved"})}]),
     (melt.inputs_cover, M(inputs_total=106, amount=100, fee_reserve=5, input_fee=1),
      [{"inputs_total": 105}, {"input_fee": 2}, {"fee_reserve": 6}]),
@@ -102,8 +105,8 @@ CASES: list[Case] = [
      [{"fee_max": None}, {"fee_max": 5}, {"fee_reserve": 6}, {"input_fee": 2}]),
     (melt.preflight_clear, M(preflight_asked=True),
      [{"preflight_asked": False}, {"preflight_blocked_count": 1}]),
-    (melt.claim_free, M(operation_id="a"), [{"claim_holder": "b"}]),
-    (melt.claim_free, M(operation_id="a", claim_holder="a"), [{"operation_id": "c"}]),
+    (common.claim_free, M(operation_id="a"), [{"claim_holder": "b"}]),
+    (common.claim_free, M(operation_id="a", claim_holder="a"), [{"operation_id": "c"}]),
     (melt.exact_inputs_wanted, M(exact_inputs_wanted=True), [{"exact_inputs_wanted": False}]),
     (melt.child_ended_unspent, M(child_ended_unspent=True), [{"child_ended_unspent": False}]),
     (melt.inputs_reserved_by_operation, M(inputs_reserved=True), [{"inputs_reserved": False}]),
@@ -165,10 +168,10 @@ CASES: list[Case] = [
     (melt.unresolved_too_long,
      M(now=0, unresolved_since=9, unknown_age_max_ms=9, since_last_send_ms=0, settle_window_ms=5),
      [{"now": 9, "unresolved_since": 0}]),
-    (melt.forced, M(forced=True), [{"forced": False}]),
+    (common.forced, M(forced=True), [{"forced": False}]),
     (check.paid_after_all, C(quote_paid=True), [{"quote_paid": False}]),
     (check.paid_after_all, C(fence_signed=True), [{"fence_signed": False}]),
-    (melt.drives_fail, M(failures=3, failures_max=3), [{"failures": 2}, {"failures": 0, "failures_max": 0}]),
+    (common.drives_fail, M(failures=3, failures_max=3), [{"failures": 2}, {"failures": 0, "failures_max": 0}]),
     (changes.change_above_owed, M(change_total=5, owed_max=4),
      [{"change_total": 4}, {"change_total": None}, {"owed_max": None}]),
     (refusal.quote_unclear, M(quote_state="UNKNOWN"), [{"quote_state": "UNPAID"}, {"quote_state": None}]),
@@ -187,37 +190,53 @@ CASES: list[Case] = [
     (refusal.refusal_stood, M(refused_for="limit"), [{"refused_for": None}]),
     (refusal.claim_held, M(claim_held=True), [{"claim_held": False}]),
     (refusal.inputs_taken, M(inputs_taken=True), [{"inputs_taken": False}]),
-    (melt.documents_agree, M(checks_performed=3), [{"discrepancies": 1}, {"checks_performed": 0}]),
-    (melt.operator_gave_reason, M(operator_reason="why"), [{"operator_reason": " "}, {"operator_reason": ""}]),
-    (melt.sources_touched, M(sources_touched=True), [{"sources_touched": False}]),
-    (melt.sources_are_the_held, M(sources_are_the_held=True), [{"sources_are_the_held": False}]),
-    (melt.nothing_contested, M(sources_contested=0, operation_id="a"),
+    (common.documents_agree, M(checks_performed=3), [{"discrepancies": 1}, {"checks_performed": 0}]),
+    (common.operator_gave_reason, M(operator_reason="why"), [{"operator_reason": " "}, {"operator_reason": ""}]),
+    (record.sources_touched, R(sources_touched=True), [{"sources_touched": False}]),
+    (record.sources_are_the_held, R(sources_are_the_held=True), [{"sources_are_the_held": False}]),
+    (record.nothing_contested, R(sources_contested=0, operation_id="a"),
      [{"sources_contested": 1}, {"sources_contested": None}, {"claim_holder": "b"}]),
-    (melt.nothing_contested, M(sources_contested=0, operation_id="a", claim_holder="a"), [{"operation_id": "b"}]),
-    (melt.recorded_already, M(payment_recorded=True), [{"payment_recorded": False}]),
-    (melt.hold_in_limits, M(now=5, hold_until=6, hold_max_ms=1),
+    (record.nothing_contested, R(sources_contested=0, operation_id="a", claim_holder="a"), [{"operation_id": "b"}]),
+    (common.recorded_already, M(payment_recorded=True), [{"payment_recorded": False}]),
+    (record.hold_in_limits, R(now=5, hold_until=6, hold_max_ms=1),
      [{"hold_until": 5}, {"hold_until": 7}, {"hold_until": None}]),
-    (melt.hold_is_over, M(now=5, hold_until=5), [{"now": 4}, {"hold_until": None}]),
-    (melt.held_first_seen_unspent, HELD,
+    (record.hold_is_over, R(now=5, hold_until=5), [{"now": 4}, {"hold_until": None}]),
+    (record.held_first_seen_unspent, HELD,
      [{"held_unspent_since": 0}, {"input_states": frozenset()}, {"inputs_asked": 1},
       {"inputs_asked": 0, "input_count": 0}, {"input_states": frozenset({"UNSPENT", "PENDING"})},
       {"input_states": frozenset({"SPENT"})}]),
-    (melt.held_was_unspent, M(held_unspent_since=0), [{"held_unspent_since": None}]),
-    (melt.held_proven_unspent, attrs.evolve(HELD, now=9, held_unspent_since=0, settle_window_ms=9),
+    (record.held_was_unspent, R(held_unspent_since=0), [{"held_unspent_since": None}]),
+    (record.held_proven_unspent, attrs.evolve(HELD, now=9, held_unspent_since=0, settle_window_ms=9),
      [{"now": 8}, {"held_unspent_since": None}, {"input_states": frozenset({"UNSPENT", "PENDING"})},
       {"inputs_asked": 1}]),
-    (melt.held_not_in_flight, M(input_states=frozenset({"UNSPENT", "SPENT"})),
+    (record.held_not_in_flight, R(input_states=frozenset({"UNSPENT", "SPENT"})),
      [{"input_states": frozenset({"UNSPENT", "PENDING"})}, {"input_states": frozenset()}]),
-    (melt.held_seen_spent, M(input_states=frozenset({"UNSPENT", "SPENT"})),
+    (record.held_seen_spent, R(input_states=frozenset({"UNSPENT", "SPENT"})),
      [{"input_states": frozenset({"PENDING"})}, {"input_states": frozenset()}]),
-    (check.documents_agree, C(checks_performed=3), [{"discrepancies": 1}, {"checks_performed": 0}]),
+    (common.documents_agree, C(checks_performed=3), [{"discrepancies": 1}, {"checks_performed": 0}]),
+    (record.unresolved_too_long, R(now=9, unresolved_since=0, unknown_age_max_ms=9),
+     [{"now": 8}, {"unresolved_since": None}]),
+    (record.unresolved_too_long, R(now=0, unresolved_since=9, unknown_age_max_ms=9), [{"unresolved_since": 8}]),
+    (common.owner_matches, R(owner="a", source_owners=frozenset({"a"})),
+     [{"source_owners": frozenset()}, {"source_owners": frozenset({"a", "b"})}]),
+    (common.one_mint_one_unit, R(wallet=W, source_wallets=frozenset({W})),
+     [{"source_wallets": frozenset({W, V})}, {"wallet": None}, {"source_wallets": frozenset()}]),
+    (common.inputs_unspent, R(source_states=frozenset({"unspent"})),
+     [{"source_states": frozenset()}, {"source_states": frozenset({"unspent", "reserved"})}]),
+    (common.claim_free, R(operation_id="a"), [{"claim_holder": "b"}]),
+    (common.claim_free, R(operation_id="a", claim_holder="a"), [{"operation_id": "c"}]),
+    (common.recorded_already, R(payment_recorded=True), [{"payment_recorded": False}]),
+    (common.drives_fail, R(failures=3, failures_max=3), [{"failures": 2}, {"failures": 0, "failures_max": 0}]),
+    (common.documents_agree, R(checks_performed=3), [{"discrepancies": 1}, {"checks_performed": 0}]),
+    (common.operator_gave_reason, R(operator_reason="why"), [{"operator_reason": " "}, {"operator_reason": ""}]),
+    (common.forced, R(forced=True), [{"forced": False}]),
     (check.spent_said_twice, C(said_spent=2, said_spent_again=2),
      [{"said_spent_again": 1}, {"said_spent": 0, "said_spent_again": 0}]),
     (check.something_stranded, C(stranded_tokens=1), [{"stranded_tokens": 0}]),
-    (check.operator_gave_reason, C(operator_reason="why"), [{"operator_reason": " "}]),
-    (melt.recorded_conserved, RECORDED,
+    (common.operator_gave_reason, C(operator_reason="why"), [{"operator_reason": " "}]),
+    (record.recorded_conserved, RECORDED,
      [{"amount": 549}, {"recorded_fee": None}, {"recorded_fee": -1, "amount": 551}, {"keep_total": 201}]),
-    (melt.secrets_distinct, M(secrets_distinct=True), [{"secrets_distinct": False}]),
+    (record.secrets_distinct, R(secrets_distinct=True), [{"secrets_distinct": False}]),
     (mint.quote_matches, I(amount=5, quoted_amount=5, quoted_unit="sat", unit="sat"),
      [{"quoted_amount": 4}, {"quoted_unit": "msat"}]),
     (mint.amount_in_limits, I(amount=5, amount_max=5), [{"amount": 6}, {"amount": 0}]),
@@ -230,12 +249,12 @@ CASES: list[Case] = [
     (mint.nothing_restored, I(restored_none=True), [{"restored_none": False}]),
     (mint.issued_to_others, I(restored_none=True, quote_state="ISSUED"),
      [{"restored_none": False}, {"quote_state": "PAID"}]),
-    (mint.operator_gave_reason, I(operator_reason="why"), [{"operator_reason": ""}]),
+    (common.operator_gave_reason, I(operator_reason="why"), [{"operator_reason": ""}]),
     (mint.outputs_written, I(outputs_written=True), [{"outputs_written": False}]),
     (mint.outputs_useless, I(outputs_useless=True), [{"outputs_useless": False}]),
     (mint.retry_is_due, I(now=9, sent_at=0, retry_after_ms=9), [{"now": 8}, {"sent_at": None}, {"sent_at": 17}]),
     (mint.retry_is_due, I(now=0, sent_at=9, retry_after_ms=9), [{"sent_at": 8}]),
-    (mint.drives_fail, I(failures=2, failures_max=2), [{"failures": 1}, {"failures_max": 0}]),
+    (common.drives_fail, I(failures=2, failures_max=2), [{"failures": 1}, {"failures_max": 0}]),
     (mint.paid_noted, I(paid_since=0), [{"paid_since": None}]),
     (mint.blocked_too_long, I(now=9, paid_since=0, blocked_max_ms=9),
      [{"now": 8}, {"paid_since": None}, {"paid_since": 17}]),
@@ -266,7 +285,7 @@ def test_a_guard(case: Case) -> None:
 def test_every_guard_has_a_case() -> None:
     declared = [
         guard
-        for module in (token, melt, changes, fences, refusal, mint, deposit, check)
+        for module in (common, token, melt, changes, fences, refusal, record, mint, deposit, check)
         for guard in vars(module).values()
         if isinstance(guard, Guard)
     ]

@@ -52,7 +52,7 @@ NEVER_TAKEN = {
     **{
         edge.id: "no drive fails in the model; the engine's tests make them fail"
         for edge in MELT.transitions
-        if edge.event == "drive_failed" and edge.source != "splitting" and edge.source != "held"
+        if edge.event == "drive_failed" and edge.source != "splitting"
     },
     "22b.fence_done.watching": "no setting has a second worker and an operator who releases",
     "22.fence_found.unpaid": "what is proven unpaid is fenced again or released; the fence is found there",
@@ -74,7 +74,7 @@ NEVER_TAKEN = {
     "22c.fence_found.unpaid": "what is proven unpaid is fenced again or released; the fence is found there",
     "22c.fence_found.pending": "a payment with a coin that the mint refuses is never PENDING",
 }
-"""Edges no default setting takes, and why. Rows 31 (payments the caller makes) and row 6 (child swaps of a
+"""Edges no default setting takes, and why. Row 6 (child swaps of a
 melt) stand outside of the model."""
 
 
@@ -119,9 +119,8 @@ def test_the_model_takes_every_edge_but_a_few() -> None:
     for setting in DEFAULT:
         taken |= explored(setting).transitions
     edges = {edge.id for machine in (MELT, MINT) for edge in machine.transitions}
-    apart = {edge.id for edge in MELT.transitions if edge.source in ("splitting", "held", "contested")}
-    outside = apart | {
-        edge.id for edge in MELT.transitions if edge.id[:2] == "31" or edge.id.startswith("6.")
+    outside = {
+        edge.id for edge in MELT.transitions if edge.source == "splitting" or edge.id.startswith("6.")
     } - {edge.id for edge in MINT.transitions}
     assert edges - outside - taken == NEVER_TAKEN.keys()
 

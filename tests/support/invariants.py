@@ -20,6 +20,8 @@ from nutstate.storage.rules.audit_hash import audit_hash
 from .own import example
 
 LIMIT = 100_000
+PAYS = ("melt", "record")
+"""Kinds whose operations pay an invoice."""
 
 
 KINDS = example().KINDS
@@ -56,7 +58,7 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
     for op in operations:
         if op.kind == "check":
             gone -= op.change_amount  # of a payment that was given up: it was no part of what was left
-        if op.kind != "melt":
+        if op.kind not in PAYS:
             continue
         total = inputs_total_of(op)
         if op.state == "written_off":
@@ -127,7 +129,7 @@ def _operations(operations: list[Operation], tokens: list[Token]) -> None:
     assert all(n == 1 for n in paid.values()), "I3: two payments of a quote"
     for op in operations:
         states = {by_id[part.token_id].state for part in op.inputs}
-        if op.kind == "melt" and op.state == "written_off":
+        if op.kind in PAYS and op.state == "written_off":
             lost = [t for t in tokens if t.reserved_by == op.id and t.state == "spent"]
             back = sum(o.amount for f in op.fences if f.end == "done" for o in f.outputs)
             back += sum(f.input_fee for f in op.fences if f.end == "done")
@@ -143,7 +145,7 @@ def _operations(operations: list[Operation], tokens: list[Token]) -> None:
         for token_id in (op.change_token_id, op.keep_token_id):
             if token_id is not None:
                 assert by_id[token_id].metadata.parent_transaction_id == op.id, "I5: parent"
-        assert op.kind != "melt" or not op.change_token_id or op.payment is not None, (
+        assert op.kind not in PAYS or not op.change_token_id or op.payment is not None, (
             "I5: change of an unpaid melt"
         )
         if op.evidence == "caller":

@@ -8,7 +8,7 @@ from typing import Any
 
 from nutstate import Engine, NutstateError, Proof, SimulatedMint, Store
 from nutstate.engine.cashu.port import Answer, ProofState, Unreachable
-from nutstate.engine.operations.melt.record.recorded import RecordedMelt
+from nutstate.engine.operations.record.recorded import RecordedMelt
 from nutstate.storage.records import Token
 
 from .clock import FakeClock

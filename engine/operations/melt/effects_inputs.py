@@ -1,86 +1,40 @@
-"""Effects on the inputs: reserving, freeing and spending them, and what is sent with them."""
+"""Effects on the inputs: reserving, freeing and spending them, and the request that spends them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import attrs
 
 from ....machines.spec import Decision
 from ....storage.batch import proof_key
 from ....storage.records import InputRef, Proof
-from ...loop.effect_context import EffectContext, inputs_total, mark_spent, move_off, new_token
-from ...loop.evidence import Chosen
-from ...tokens.proofs import name_of
-from ...tokens.token_ids import keep_id, part_id, split_id, stranded_id
+from ...loop.effect_context import EffectContext, inputs_total, new_token
+from ...tokens.token_ids import part_id, split_id, stranded_id
+from ..shared import inputs as shared
 from .fences import keys_of
 
-RELEASED_BY: Mapping[str, str] = {
-    "release": "trusted",
-    "refusal_stands": "refused",
-    "unhold": "caller_word",
-    "hold_over": "mint_says_unspent",
-}
+RELEASED_BY: Mapping[str, str] = {"release": "trusted", "refusal_stands": "refused"}
 """The proof by which an edge frees a reservation, where it is another one than that nothing was sent."""
 
 
 def lets_go(decision: Decision) -> bool:
     """Whether inputs become free without the mint having been asked about them."""
-    if RELEASED_BY.get(decision.event) in ("trusted", "mint_says_unspent"):
+    if RELEASED_BY.get(decision.event) == "trusted":
         return False
     return "release_inputs" in decision.effects and "correct_spent" not in decision.effects
+
+
+def release_inputs(context: EffectContext) -> None:
+    """Free the tokens that are still reserved, and name the proof for the token's machine."""
+    shared.release(context, RELEASED_BY.get(context.decision.event, "nothing_sent"))
 
 
 def split_off_keep(context: EffectContext) -> None:
     """Move the untouched proofs of every chosen token into one keep token."""
     selection = context.evidence.selection
     if selection is not None:
-        keep_of(context, selection.chosen)
-
-
-def keep_of(context: EffectContext, chosen: Sequence[Chosen]) -> None:
-    """The keep token of these sources: their untouched proofs, moved, and what a caller kept afresh."""
-    draft = context.draft
-    draft.load(part.token for part in chosen)
-    left_behind = tuple(proof for part in chosen for proof in part.left_behind)
-    moved: dict[str, tuple[Proof, ...]] = {}
-    for part in chosen:
-        if part.left_behind:
-            draft.split_token(part.token.transaction_id, part.left_behind, context.now)
-            moved[part.token.transaction_id] = part.left_behind
-    kept = (*left_behind, *context.evidence.keep)
-    if kept:
-        token = new_token(context, keep_id(draft.operation.id), "change", "change", kept)
-        draft.create_token("deposit", token, context.now, moved_from=moved)
-        draft.set(keep_token_id=token.transaction_id, keep_total=token.total_amount)
-
-
-def reserve_inputs(context: EffectContext) -> None:
-    """Lock the chosen tokens for this operation and note what they are worth."""
-    selection, draft = context.evidence.selection, context.draft
-    if selection is None:
-        return
-    draft.load(part.token for part in selection.chosen)
-    for part in selection.chosen:
-        draft.change_token(part.token.transaction_id, "reserve", context.now)
-    draft.set(
-        inputs=tuple(
-            InputRef(part.token.transaction_id, part.amount, len(part.proofs)) for part in selection.chosen
-        ),
-        input_fee=selection.input_fee,
-        sources_total=sum(part.token.total_amount for part in selection.chosen),
-    )
-
-
-def release_inputs(context: EffectContext) -> None:
-    """Free the tokens that are still reserved, and name the proof for the token's machine. Proofs that the
-    mint took meanwhile, for an operation that had freed them on trust, are marked as spent."""
-    why, gone = RELEASED_BY.get(context.decision.event, "nothing_sent"), context.evidence.spent_meanwhile
-    draft, op = context.draft, context.draft.operation
-    for n, part in enumerate(op.inputs, 1):
-        if draft.token(part.token_id).state == "reserved":
-            draft.change_token(part.token_id, "release", context.now, release=why)
-            mark_spent(context, draft.token(part.token_id), gone, split_id(op.id, n))
+        shared.keep_of(context, selection.chosen)
 
 
 def write_blanks(context: EffectContext) -> None:
@@ -109,17 +63,20 @@ def adopt_split(context: EffectContext) -> None:
 
 def spend_inputs(context: EffectContext) -> None:
     """Mark what is still reserved as spent, naming the proof the decision rests on."""
-    event, op = context.decision.event, context.draft.operation
+    event = context.decision.event
     if event in ("fence_done", "fence_found"):
         proof = "swapped"
     elif event == "write_off" and context.decision.next_state == "written_off":
         proof = "written_off"
     else:
         proof = "paid"
-    for part in op.inputs:
-        token = context.draft.token(part.token_id)
-        if token.state == "reserved" and token.reserved_by == op.id:
-            context.draft.change_token(part.token_id, "spend", context.now, consumption=proof)
+    shared.spend(context, proof)
+
+
+def free_untouched(context: EffectContext) -> None:
+    """A request with one input SPENT elsewhere can never be executed (the mint takes all inputs or
+    none): the UNSPENT ones of the others are freed."""
+    shared.free_unspent(context, "request_dead")
 
 
 def spend_part(context: EffectContext) -> None:
@@ -141,16 +98,6 @@ def strand_part(context: EffectContext) -> None:
     for ref in part:
         context.draft.change_token(ref.token_id, "strand", context.now, mint_refuses=True)
     context.draft.set(inputs=left, stranded=(*op.stranded, *part))
-
-
-def strand_inputs(context: EffectContext) -> None:
-    """Put every input that is still held where no payment takes it, until it is known what became of it."""
-    op = context.draft.operation
-    held = [ref for ref in op.inputs if context.draft.token(ref.token_id).state == "reserved"]
-    for ref in held:
-        context.draft.change_token(ref.token_id, "strand", context.now, mint_refuses=True)
-    left = tuple(ref for ref in op.inputs if ref not in held)
-    context.draft.set(inputs=left, stranded=(*op.stranded, *held))
 
 
 def _set_apart(
@@ -181,42 +128,3 @@ def _set_apart(
         draft.create_token("deposit_reserved", token, context.now, moved_from=moved)
         part.append(InputRef(new_id, token.total_amount, len(proofs)))
     return tuple(left), tuple(part)
-
-
-def free_untouched(context: EffectContext) -> None:
-    """A request with one input SPENT elsewhere can never be executed (the mint takes all inputs or
-    none): the UNSPENT ones of the others are freed.
-    For a hold without a record there is no request of ours: UNSPENT proofs are freed. Proofs that the mint
-    took for an operation that had freed them on trust are the cost of that operation, and no loss of this
-    one."""
-    _correct_taken(context)
-    draft, held = context.draft, context.decision.state == "contested"
-    states = {state.Y: state.state for state in context.evidence.states or ()}
-    for n, part in enumerate(draft.operation.inputs, 1):
-        token = draft.token(part.token_id)
-        free = tuple(proof for proof in token.proofs if states.get(name_of(proof)) == "UNSPENT")
-        if token.state != "reserved" or not free:
-            continue
-        if len(free) == len(token.proofs):
-            draft.change_token(
-                part.token_id, "release", context.now, release="mint_says_unspent" if held else "request_dead"
-            )
-        else:
-            draft.split_token(part.token_id, free, context.now)
-            move_off(context, token, free, split_id(draft.operation.id, n))
-
-
-def _correct_taken(context: EffectContext) -> None:
-    """Mark as spent, and not as given up, what the mint took meanwhile for another operation."""
-    draft, gone, op = context.draft, context.evidence.spent_meanwhile, context.draft.operation
-    for n, part in enumerate(op.inputs, 1):
-        token = draft.token(part.token_id)
-        taken = tuple(proof for proof in token.proofs if proof.secret in gone)
-        if not taken or (token.state, token.reserved_by) != ("reserved", op.id):
-            continue
-        if len(taken) < len(token.proofs):
-            draft.split_token(part.token_id, taken, context.now)
-            token = move_off(context, token, taken, f"{split_id(op.id, n)}_taken")
-        else:
-            draft.change_token(part.token_id, "release", context.now, release="request_dead")
-        draft.change_token(token.transaction_id, "correct_spent", context.now, mint_spent_count=len(taken))

@@ -13,17 +13,12 @@ from ...cashu.wire.classify import refusal_kind
 from ...loop.effect_context import EffectContext, inputs_total, new_token, owed_bounds
 from ...tokens.proofs import preimage_matches
 from ...tokens.token_ids import change_id, fence_id, fenced_id
+from ..shared.inputs import inputs_given_up
 
 
 def take_claim(context: EffectContext) -> None:
-    """Claim the payment hash; a recorded payment without one claims nothing."""
-    recorded = context.evidence.recorded
-    named = recorded.payment_hash if recorded else None
-    context.draft.set(claim=named or context.draft.operation.payment_hash)
-
-
-def drop_claim(context: EffectContext) -> None:
-    context.draft.set(claim=None)
+    """Claim the payment hash."""
+    context.draft.set(claim=context.draft.operation.payment_hash)
 
 
 def store_payment(context: EffectContext) -> None:
@@ -91,14 +86,6 @@ def stamp_empty(context: EffectContext) -> None:
     context.draft.set(change_empty_since=context.now)
 
 
-def stamp_unspent(context: EffectContext) -> None:
-    context.draft.set(held_unspent_since=context.now)
-
-
-def forget_unspent(context: EffectContext) -> None:
-    context.draft.set(held_unspent_since=None)
-
-
 def stamp_refusal(context: EffectContext) -> None:
     context.draft.set(refused_for=refusal_kind(context.evidence.answer), held_unspent_since=None)
 
@@ -117,21 +104,11 @@ def store_quote(context: EffectContext) -> None:
 
 
 def record_loss(context: EffectContext) -> None:
-    """Paid: what is missing of the least that was owed. Not paid: the inputs that stay given up. Paid by the
-    caller: what others have spent of the sources that were used, unless an account of theirs tells it as
-    lost; what others still hold they tell when they end. sources = amount + fee + keep + change holds
-    without it."""
+    """Paid: what is missing of the least that was owed. Not paid: the inputs that stay given up; what fences
+    of parts spent before came back and is no loss."""
     draft, op = context.draft, context.draft.operation
-    if op.evidence == "caller":
-        told = context.evidence.told_by_others
-        spent = [part for part in op.contested if draft.token(part.token_id).state == "spent"]
-        draft.set(loss=sum(part.amount for part in spent if part.token_id not in told))
-        return
     if op.payment is None:
-        # what fences of parts spent before is no loss: its value came back
-        given_up = [draft.token(part.token_id) for part in op.inputs if not draft.was_spent(part.token_id)]
-        lost = (token for token in given_up if (token.state, token.reserved_by) == ("spent", op.id))
-        draft.set(loss=sum(token.total_amount for token in lost))
+        draft.set(loss=inputs_given_up(context))
         return
     least, most = owed_bounds(op.amount, op.fee_reserve, op.input_fee, inputs_total(context))
     missing = max(0, least - op.change_amount)

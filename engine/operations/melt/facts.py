@@ -11,7 +11,7 @@ from ...cashu.bolt11 import InvalidInvoice, decode_invoice
 from ...cashu.port import Refused, named_expiry
 from ...cashu.wire.classify import refusal_kind
 from ...loop.draft import Draft
-from ...loop.effect_context import consumed_tokens, is_free, owed_bounds
+from ...loop.effect_context import owed_bounds
 from ...loop.evidence import Evidence
 from ...loop.look import Look, ms
 from ...settings import Settings
@@ -20,7 +20,7 @@ from .fences import done, fenced_amount, fenced_keys, generations, keys_of
 
 
 def fee_max_of(op: Operation, settings: Settings) -> int:
-    """The most this payment may cost beside its amount, in its unit: what the caller named, else the share
+    """The most this payment may cost beside its amount, in its unit: the caller's limit, else the share
     of the amount that the settings allow, and at least their floor."""
     if op.policy.fee_max is not None:
         return op.policy.fee_max
@@ -59,8 +59,6 @@ def melt_facts(look: Look) -> MeltFacts:
         **_patience(op, settings),
         "failures": op.failures,
         "failures_max": settings.drive_failures_max,
-        "hold_until": op.hold_until,
-        "hold_max_ms": ms(settings.hold_max_h, 3_600_000),
         "held_unspent_since": op.held_unspent_since,
         "watch_since": op.watch_since,
         "watch_window_ms": ms(settings.watch_window_h, 3_600_000),
@@ -79,22 +77,19 @@ def melt_facts(look: Look) -> MeltFacts:
         **_mint_state(op, evidence),
         **_fence(draft, evidence, settings),
         **_change(op, evidence),
-        **_recorded(draft, evidence),
     }
     return MeltFacts(**facts)
 
 
 def _patience(op: Operation, settings: Settings) -> dict[str, int]:
     """From when patience counts, and how long it lasts: from the payment, the sending or the beginning,
-    unless an operator sent it back to work since; a watch or a hold has its own time first. A fence counts
-    the settle window anew, not our patience."""
+    unless an operator sent it back to work since; a watch has its own time first. A fence counts the settle
+    window anew, not our patience."""
     lasts = ms(settings.unknown_age_max_h, 3_600_000)
     if op.payment is not None:
         since = op.payment.paid_at
     elif op.watch_since is not None:
         since, lasts = op.watch_since, lasts + ms(settings.watch_window_h, 3_600_000)
-    elif op.hold_until is not None:
-        since, lasts = op.created_at, lasts + max(0, op.hold_until - op.created_at)
     else:
         since = op.created_at if op.sent_at is None or op.fences else op.sent_at
     return {"unresolved_since": max(since, op.resumed_at or 0), "unknown_age_max_ms": lasts}
@@ -120,7 +115,7 @@ def _quote(op: Operation, evidence: Evidence, now: int) -> dict[str, Any]:
 
 
 def _invoice_floor(op: Operation) -> int | None:
-    """The invoice's amount in whole units, rounded down: what a mint quotes that drops the millisatoshis.
+    """The invoice's amount in whole units, rounded down, as a mint quotes it that drops the millisatoshis.
     None for a request that is no invoice with an amount: then only Operation.amount itself is a match."""
     try:
         msat = decode_invoice(op.request.reveal()).amount_msat if op.request is not None else None
@@ -160,40 +155,6 @@ def _inputs(draft: Draft, evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _recorded(draft: Draft, evidence: Evidence) -> dict[str, Any]:
-    """The facts of a melt that the caller made: the caller's numbers, and whether the sources are free."""
-    op, recorded, selection = draft.operation, evidence.recorded, evidence.selection
-    if recorded is None or selection is None:
-        return {"sources_contested": _still_contested(draft)} if op.state == "contested" else {}
-    tokens = [part.token for part in selection.chosen]
-    parts = (*selection.proofs, *selection.left_behind, *evidence.keep, *(evidence.proofs or ()))
-    kept = (*selection.left_behind, *evidence.keep)
-    return {
-        "amount": recorded.amount,
-        "source_owners": frozenset(token.npub for token in tokens),
-        "source_wallets": frozenset((token.wallet_id, token.mint_url, token.unit) for token in tokens),
-        "source_states": frozenset(token.state for token in tokens),
-        "sources_total": sum(token.total_amount for token in tokens),
-        "keep_total": sum(proof.amount for proof in kept),
-        "recorded_fee": recorded.fee,
-        "recorded_change": sum(proof.amount for proof in evidence.proofs or ()),
-        "secrets_distinct": len({proof.secret for proof in parts}) == len(parts),
-        "sources_touched": all(part.proofs for part in selection.chosen),
-        "sources_are_the_held": sorted(token.transaction_id for token in tokens)
-        == sorted(part.token_id for part in op.inputs),
-        "sources_contested": sum(not is_free(token, op) for token in tokens),
-    }
-
-
-def _still_contested(draft: Draft) -> int:
-    """How many tokens with consumed proofs are not free; consumed proofs in no known token count too."""
-    op = draft.operation
-    secrets = sent_secrets(op)
-    found = consumed_tokens(draft.all_tokens(), secrets)
-    seen = {proof.secret for token in found for proof in token.proofs}
-    return sum(not is_free(token, op) for token in found) + len(secrets - seen)
-
-
 def _mint_state(op: Operation, evidence: Evidence) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if evidence.quote is not None and op.quote is not None and evidence.quote.id == op.quote.id:
@@ -205,8 +166,8 @@ def _mint_state(op: Operation, evidence: Evidence) -> dict[str, Any]:
 
 
 def _inputs_taken(draft: Draft, evidence: Evidence) -> bool:
-    """Of inputs that were freed: whether the mint calls one SPENT that no operation of ours has spent since,
-    or signed change for the payment."""
+    """Whether the mint calls a freed input SPENT that no operation of ours has spent since, or signed change
+    for the payment."""
     if evidence.proofs:
         return True
     spent = {state.Y for state in evidence.states or () if state.state == "SPENT"}

@@ -17,6 +17,7 @@ from ...loop.evidence import Evidence
 from ...loop.kinds import Kind
 from ...tokens.proofs import sent_secrets
 from ..shared import effects as shared
+from ..shared import inputs as tokens
 from . import change, fence, pay, quote, refusal
 from . import effects_inputs as inputs
 from . import effects_money as money
@@ -26,20 +27,19 @@ from .facts import melt_facts
 from .freed import spent_meanwhile
 from .last_look import look_before_release, look_before_write_off
 from .outcome import alarm_of, cost_of, raises
-from .record import effects as record
-from .record import holding
 from .sums import sums_of
 
 
 def _sent(op: Operation, reader: Reader) -> Iterable[str]:
     """Where the proofs of the request lie by now, once they may have left our inputs."""
-    if MELT.state(op.state).frees or op.state == "contested":
+    if MELT.state(op.state).frees:
         return set(reader.proof_owners(map(proof_key, sent_secrets(op))).values())
     return ()
 
 
 def _taken_meanwhile(run: Run, decision: Decision, evidence: Evidence) -> Evidence:
-    """Before inputs become free without the mint's word: what another operation's late end took of them."""
+    """Before inputs become free without the mint's word: find those that another operation's late end
+    took."""
     if inputs.lets_go(decision) or "free_untouched" in decision.effects:
         gone = spent_meanwhile(run.store, run.operation, run.draft.all_tokens())
         return attrs.evolve(evidence, spent_meanwhile=gone)
@@ -76,39 +76,34 @@ MELT_KIND = Kind(
         "resolve_unpaid": fence.resolve_unpaid,
         "run_child": quote.run_child,
         "start": quote.start,
-        "watch_hold": holding.watch_hold,
-        "watch_sources": holding.watch_sources,
     },
     effects={
         "adopt_split": inputs.adopt_split,
         "alarm": shared.alarm,
         "correct_spent": correct_spent,
-        "drop_claim": money.drop_claim,
+        "drop_claim": shared.drop_claim,
         "end_fence": money.end_fence,
-        "forget_unspent": money.forget_unspent,
+        "forget_unspent": shared.forget_unspent,
         "free_untouched": inputs.free_untouched,
         "note_refusal": money.note_refusal,
-        "park_record": record.park_record,
         "record_loss": money.record_loss,
-        "record_melt": record.record_melt,
         "record_reason": shared.record_reason,
         "release_inputs": inputs.release_inputs,
-        "reserve_inputs": inputs.reserve_inputs,
+        "reserve_inputs": tokens.reserve_inputs,
         "restart_patience": shared.restart_patience,
-        "spend_contested": record.spend_contested,
         "spend_inputs": inputs.spend_inputs,
         "spend_part": inputs.spend_part,
         "split_off_keep": inputs.split_off_keep,
         "stamp_empty": money.stamp_empty,
         "stamp_refusal": money.stamp_refusal,
         "stamp_sent": shared.stamp_sent,
-        "stamp_unspent": money.stamp_unspent,
+        "stamp_unspent": shared.stamp_unspent,
         "stamp_watch": shared.stamp_watch,
         "store_change": money.store_change,
         "store_fenced": money.store_fenced,
         "store_payment": money.store_payment,
         "store_quote": money.store_quote,
-        "strand_inputs": inputs.strand_inputs,
+        "strand_inputs": tokens.strand_inputs,
         "strand_part": inputs.strand_part,
         "take_claim": money.take_claim,
         "write_blanks": inputs.write_blanks,

@@ -1,4 +1,4 @@
-"""Before an operator gives a melt up or frees its inputs: what does the mint still hold of ours?"""
+"""The last question to the mint before an operator gives a melt up or frees its inputs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...errors import Refused
 from ...loop.drive import Happened, Run
 from ...loop.evidence import Evidence
 from ..shared.unanswered import UNANSWERED, unanswered
-from .change import change_at_last, settled_states
+from .change import change_at_last
 from .find_fence import find_fence
 from .pay import ask_state
 
@@ -17,7 +17,7 @@ def look_before_write_off(run: Run, force: bool) -> Happened | Evidence:
     """An event that ends the operation better than giving it up, or the evidence to give it up by.
 
     Code MINT_UNREACHABLE for what the mint does not answer; with ``force`` only that part stays unknown."""
-    if run.operation.state not in ("attention", "contested", "stuck"):
+    if run.operation.state not in ("attention", "stuck"):
         return Evidence()
     try:
         return _fence_or_change(run, force)
@@ -28,11 +28,6 @@ def look_before_write_off(run: Run, force: bool) -> Happened | Evidence:
 
 def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
     op = run.operation
-    if op.state == "contested":
-        # a recorded payment stands; for a hold without a record, the mint tells the state of its proofs
-        if op.payment is not None:
-            return Evidence(told_by_others=_told_by_others(run))
-        return Evidence(states=settled_states(run, force), forced=force)
     if op.quote is None:
         return Evidence()
     if op.state == "stuck":
@@ -56,17 +51,6 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
             code="INPUTS_STILL_UNSPENT",
         )
     return evidence
-
-
-def _told_by_others(run: Run) -> frozenset[str]:
-    """Contested tokens whose end stands in another account: an operation wrote them off, or a check
-    corrected them or gave them up."""
-    found = set()
-    for token in run.draft.all_tokens():
-        holder = None if token.reserved_by is None else run.store.operation(token.reserved_by)
-        if token.state == "spent" and (holder is None or holder.state == "written_off"):
-            found.add(token.transaction_id)
-    return frozenset(found)
 
 
 def _watched(run: Run, force: bool) -> Happened | Evidence:

@@ -1,4 +1,4 @@
-"""How a payment stands: what it cost, and what is at stake while a person must look."""
+"""The outcome of a payment, its cost, and the amount at stake while a person must look."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ def cost_of(op: Operation) -> int | None:
 
 
 def alarm_of(op: Operation) -> str | None:
-    """CRITICAL_MELT_FAILURE when the payment is proven or possible: its request may have been sent, or the
-    caller recorded that it paid."""
+    """CRITICAL_MELT_FAILURE when the payment is proven or possible: its request may have been sent."""
     return MELT_FAILURE if op.payment is not None or op.sent_at is not None else None
 
 

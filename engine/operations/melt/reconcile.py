@@ -25,8 +25,7 @@ def _sums(tally: Tally, docs: Documents) -> None:
     op, inputs = docs.operation, sum(part.amount for part in docs.operation.inputs)
     if _is_settled(op):
         fee = op.payment.lightning_fee if op.payment else None
-        loss = 0 if op.evidence == "caller" else op.loss  # sources that others used are theirs to account for
-        parts = (op.amount, fee or 0, op.input_fee, op.keep_total, op.change_amount, loss)
+        parts = (op.amount, fee or 0, op.input_fee, op.keep_total, op.change_amount, op.loss)
         tally.that("the Lightning fee is known", fee is not None)
         tally.that(
             "sources + surplus = amount + fees + keep + change + loss",

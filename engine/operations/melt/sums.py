@@ -32,6 +32,6 @@ def sums_of(op: Operation, records: Sequence[AuditRecord]) -> dict[str, int] | N
         parts = {"returned": returned, "kept": op.keep_total}
     if op.stranded:
         parts["stranded"] = sum(part.amount for part in op.stranded)
-    if op.loss and op.evidence != "caller":
+    if op.loss:
         parts["loss"] = op.loss
     return parts

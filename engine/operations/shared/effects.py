@@ -36,5 +36,20 @@ def reset_tries(context: EffectContext) -> None:
     context.draft.set(attempts=0)
 
 
+def drop_claim(context: EffectContext) -> None:
+    """Give the payment hash free."""
+    context.draft.set(claim=None)
+
+
+def stamp_unspent(context: EffectContext) -> None:
+    """Note when the mint first called every input UNSPENT."""
+    context.draft.set(held_unspent_since=context.now)
+
+
+def forget_unspent(context: EffectContext) -> None:
+    """Forget when the mint called the inputs UNSPENT."""
+    context.draft.set(held_unspent_since=None)
+
+
 def alarm(context: EffectContext) -> None:
     """Nothing is written here: the effect's name makes the audit record and the log line CRITICAL."""

@@ -13,7 +13,7 @@ import click
 from ..engine import arguments
 from ..engine.api.engine import Engine
 from ..engine.errors import InvalidArgument, Refused
-from ..engine.operations.melt.record.recorded import RecordedMelt
+from ..engine.operations.record.recorded import RecordedMelt
 from .context import Session, chosen_mint, mint_options, npub_option, with_session
 from .errors import Exit
 from .render import as_document, exit_code, headline, next_steps, numbers, result, step_rows

@@ -13,6 +13,7 @@ import attrs
 from ..engine.api.handle import Handle
 from ..engine.operations.mint.follow_up import can_look_again
 from ..machines.melt.table import MELT
+from ..machines.record.table import RECORD
 from ..machines.spec import Ends, Machine, State
 from ..storage.records import AuditRecord
 from .context import Session
@@ -145,7 +146,7 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
     ]
     if handle.kinds.is_own(op):
         rows.insert(1, ("outcome", handle.outcome))
-    if op.kind == MELT.name:
+    if op.kind in (MELT.name, RECORD.name):
         rows.insert(1, ("outcome", OUTCOMES[handle.outcome]))
         if op.evidence == "caller":
             rows.append(("fee", f"{handle.fee_paid} {unit}, as the caller recorded it"))

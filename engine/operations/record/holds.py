@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .....storage.records import Operation, Token
-from .....storage.secret import Secret
-from .... import arguments
-from ....errors import Refused
+from ....machines.record.table import RECORD
+from ....storage.records import Operation, Token
+from ....storage.secret import Secret
+from ... import arguments
+from ...errors import Refused
 
 Request = tuple[Secret | None, str | None, int | None]
 
@@ -20,17 +21,23 @@ def named_sources(sources: object, hold: str | None, most: int) -> tuple[str, ..
     return arguments.source_ids(() if sources is None else sources, most)
 
 
-def checked_hold(op: Operation, wallet: str, url: str, unit: str) -> Operation:
-    """The caller's operation, if it is a hold of this wallet, mint and unit."""
-    if op.kind != "melt" or op.hold_until is None:
+def checked_hold(op: Operation) -> Operation:
+    """The operation, if it is a hold. Code NOT_HELD for any other operation."""
+    if op.kind != RECORD.name or op.hold_until is None:
         raise Refused("this operation is not a hold", code="NOT_HELD", hold=op.id)
+    return op
+
+
+def hold_of(op: Operation, wallet: str, url: str, unit: str) -> Operation:
+    """The operation, if it is a hold of this wallet, mint and unit. Codes NOT_HELD, MINT_OR_UNIT_MISMATCH."""
+    checked_hold(op)
     if (op.wallet_id, op.mint_url, op.unit) != (wallet, url, unit):
         raise Refused("the hold is of another wallet, mint or unit", code="MINT_OR_UNIT_MISMATCH")
     return op
 
 
 def check_covers(tokens: Iterable[Token], asked: int | None) -> None:
-    """A hold claims the invoice it names, against everybody else: it must be able to pay it."""
+    """A hold claims the invoice it names against all other operations, so it must be able to pay it."""
     total = sum(token.total_amount for token in tokens)
     if asked is not None and total < asked:
         raise Refused(

@@ -10,20 +10,20 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .....machines.money import is_amount
-from .....storage.batch import proof_key
-from .....storage.port import AuditQuery, Reader, TokenQuery
-from .....storage.records import Dleq, Operation, Proof, Token
-from .....storage.secret import Secret
-from ....api.handle import Handle
-from ....audit.verify import records_of
-from ....cashu.coins.crypto import y_of
-from ....errors import InvalidArgument, Refused
-from ....loop.draft import token_entity
-from ....loop.evidence import Chosen
-from ....tokens.ids import request_hash
-from ....tokens.proofs import SECRET_CHARS_MAX, can_be_spent
-from ....tokens.token_ids import split_id
+from ....machines.money import is_amount
+from ....storage.batch import proof_key
+from ....storage.port import AuditQuery, Reader, TokenQuery
+from ....storage.records import Dleq, Operation, Proof, Token
+from ....storage.secret import Secret
+from ...api.handle import Handle
+from ...audit.verify import records_of
+from ...cashu.coins.crypto import y_of
+from ...errors import InvalidArgument, Refused
+from ...loop.draft import token_entity
+from ...loop.evidence import Chosen
+from ...tokens.ids import request_hash
+from ...tokens.proofs import SECRET_CHARS_MAX, can_be_spent
+from ...tokens.token_ids import split_id
 
 _POINT = re.compile(r"0[23][0-9a-f]{64}")
 _FIELDS = ("id", "amount", "secret", "C")

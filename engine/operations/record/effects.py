@@ -1,18 +1,55 @@
-"""Effects of melts that the caller made himself."""
+"""Effects of melts that the caller makes itself."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from .....storage.records import InputRef, Payment, Proof
-from .....storage.secret import Secret
-from ....loop.effect_context import EffectContext, consumed_tokens, is_free, move_off, new_token
-from ....loop.evidence import Chosen
-from ....tokens.proofs import sent_secrets
-from ....tokens.token_ids import change_id, split_id
-from ..effects_inputs import keep_of
+from ....storage.records import InputRef, Payment, Proof
+from ....storage.secret import Secret
+from ...loop.effect_context import EffectContext, consumed_tokens, is_free, move_off, new_token
+from ...tokens.proofs import sent_secrets
+from ...tokens.token_ids import change_id, split_id
+from ..shared.inputs import free_unspent, inputs_given_up, keep_of, refs_of, release, spend
+
+RELEASED_BY: Mapping[str, str] = {"unhold": "caller_word", "hold_over": "mint_says_unspent"}
+"""The proof by which an edge frees the held tokens."""
+
+
+def take_claim(context: EffectContext) -> None:
+    """Claim the payment hash; a payment that was recorded without one claims nothing."""
+    recorded = context.evidence.recorded
+    named = recorded.payment_hash if recorded else None
+    context.draft.set(claim=named or context.draft.operation.payment_hash)
+
+
+def release_inputs(context: EffectContext) -> None:
+    """Free the held tokens, on the caller's word or the mint's."""
+    release(context, RELEASED_BY[context.decision.event])
+
+
+def free_untouched(context: EffectContext) -> None:
+    """Free the UNSPENT proofs of a hold that is given up: no payment with them was recorded."""
+    free_unspent(context, "mint_says_unspent")
+
+
+def spend_inputs(context: EffectContext) -> None:
+    """Mark the tokens that are still held as spent: they are given up."""
+    spend(context, "written_off")
+
+
+def record_loss(context: EffectContext) -> None:
+    """Keep the value that was given up. Recorded: the used sources that other operations have spent, unless
+    their account tells them as lost; a source that another operation still holds is told when that one ends.
+    sources = amount + fee + keep + change holds without it. Not recorded: the held tokens."""
+    draft, op = context.draft, context.draft.operation
+    if op.payment is None:
+        draft.set(loss=inputs_given_up(context))
+        return
+    told = context.evidence.told_by_others
+    spent = [part for part in op.contested if draft.token(part.token_id).state == "spent"]
+    draft.set(loss=sum(part.amount for part in spent if part.token_id not in told))
 
 
 def record_melt(context: EffectContext) -> None:
@@ -27,7 +64,7 @@ def record_melt(context: EffectContext) -> None:
         context.draft.change_token(part.token.transaction_id, "spend", context.now, consumption="recorded")
     _store_change(context)
     context.draft.set(
-        inputs=_refs(selection.chosen),
+        inputs=refs_of(selection.chosen),
         sources_total=sum(part.token.total_amount for part in selection.chosen),
     )
 
@@ -53,8 +90,8 @@ def park_record(context: EffectContext) -> None:
     consumed = [{"secret": proof.secret.reveal()} for proof in selection.proofs]
     holder = context.evidence.claim_holder
     draft.set(
-        inputs=_refs(free),
-        contested=_refs(taken),
+        inputs=refs_of(free),
+        contested=refs_of(taken),
         # untouched proofs of a contested source stay where they are and are no part of the sum
         sources_total=sum(p.token.total_amount for p in free) + sum(p.amount for p in taken),
         request_body=Secret(json.dumps({"inputs": consumed}, separators=(",", ":"))),
@@ -115,7 +152,3 @@ def _store_change(context: EffectContext) -> None:
     token = new_token(context, change_id(context.draft.operation.id), "change", "change", proofs)
     context.draft.create_token("deposit", token, context.now)
     context.draft.set(change_token_id=token.transaction_id, change_amount=token.total_amount)
-
-
-def _refs(chosen: Sequence[Chosen]) -> tuple[InputRef, ...]:
-    return tuple(InputRef(part.token.transaction_id, part.amount, len(part.proofs)) for part in chosen)

@@ -1,17 +1,17 @@
-"""Payments the caller makes himself: what became of held proofs, and whether contested sources are free."""
+"""The actions that watch held proofs and contested sources."""
 
 from __future__ import annotations
 
-from .....storage.records import Reason
-from ....cashu.answers import reason_of
-from ....cashu.port import Failure
-from ....loop.drive import Happened, Pause, Result, Run
-from ....loop.evidence import Evidence
-from ..change import ask_inputs
+from ....storage.records import Reason
+from ...cashu.answers import reason_of
+from ...cashu.port import Failure
+from ...loop.drive import Happened, Pause, Result, Run
+from ...loop.evidence import Evidence
+from ..melt.change import ask_inputs
 
 
 def watch_hold(run: Run) -> Result:
-    """Until the hold ends: nothing. Then the mint's word about the held proofs decides: SPENT parks it,
+    """Nothing until the hold ends. Then the mint's word about the held proofs decides: SPENT parks it,
     UNSPENT twice and a settle window apart frees them, anything else waits."""
     op = run.operation
     assert op.hold_until is not None

@@ -15,20 +15,20 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from ..doctor import Finding, Report, of_machines
-from ..errors import StorageError, StoreUnsupported
-from ..migration import Migration
-from ..rules.machines import Machines
-from .client import DURABLE
-from .doctor_server import Server, is_logged_in, of_server
-from .doctor_url import of_url, standalone, why_not_reached
-from .gateway import Document
-from .migrate import migrate, planned
-from .open import Address, address, connect
-from .rules import validator
-from .schema import COLLECTIONS, INDEXES, MACHINES, MONGO_SCHEMA_VERSION
-from .session import named
-from .setup import Problem, create, problems, schema_of, stored_machines
+from ...errors import StorageError, StoreUnsupported
+from ...findings import Finding, Report, of_machines
+from ...migration import Migration
+from ...rules.machines import Machines
+from ..client import DURABLE
+from ..gateway import Document
+from ..migrate import migrate, planned
+from ..open import Address, address, connect
+from ..rules import validator
+from ..schema import COLLECTIONS, INDEXES, MACHINES, MONGO_SCHEMA_VERSION
+from ..session import named
+from ..setup import Problem, create, problems, schema_of, stored_machines
+from .server import Server, is_logged_in, of_server
+from .url import of_url, standalone, why_not_reached
 
 CONNECT_S: Final = 5.0
 LOOK_S: Final = 15.0
@@ -72,7 +72,7 @@ def examine_mongo(url: str, *, fix: bool = False, machines: Machines) -> Report:
             for finding in _of_database(client, server, place, machines, done, fix=fix):
                 findings.append(finding)
         except PyMongoError as error:
-            text = f"the connection was lost while looking ({named(error)}); what follows was not looked at"
+            text = f"the connection was lost while looking ({named(error)}); the rest was not examined"
             findings.append(Finding("connection", "error", text, "Run it again."))
     return Report(place.shown, tuple(findings), tuple(done.fixed), done.migration)
 
@@ -130,8 +130,7 @@ def _of_database(
 
 
 def _older_or_newer(wrong: Sequence[Problem], needed: Migration | None) -> Iterator[Finding]:
-    """Of a database of another schema only that is told: everything else would be compared with what it is
-    not."""
+    """The finding for a database of another schema. Nothing else is compared: its rules are others."""
     for problem in wrong:
         hint = "Update nutstate; the database is left as it is."
         if needed is not None:

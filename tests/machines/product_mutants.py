@@ -11,13 +11,11 @@ from unittest.mock import patch
 import attrs
 from attrs import frozen
 
-from nutstate.engine.cashu.port import Failure, ProofState
 from nutstate.engine.loop.drive import Result, Run
 from nutstate.engine.loop.effect_context import EffectContext
 from nutstate.engine.loop.kinds import Kind, Kinds
 from nutstate.engine.operations.built_in import BUILT_IN
 from nutstate.engine.operations.melt import find_fence as find_fence_module
-from nutstate.engine.operations.melt import pay as pay_module
 from nutstate.engine.operations.melt import quote as quote_module
 from nutstate.engine.operations.melt.facts import melt_facts
 from nutstate.engine.operations.melt.kind import MELT_KIND
@@ -232,11 +230,6 @@ def fails(run: Run) -> Result:
     raise ZeroDivisionError(run.operation.state)
 
 
-def believes_unpaid(real: Callable[[Run], Any], run: Run) -> Any:
-    states = real(run)
-    return states if isinstance(states, Failure) else tuple(ProofState(one.Y, "UNSPENT") for one in states)
-
-
 PLANTED_IN_CODE = (
     coded("store_change stores nothing", other_effect(MELT_KIND, "store_change", nothing), "pay", "I12", "I11"),
     coded("spend_inputs forgets the inputs", other_effect(MELT_KIND, "spend_inputs", nothing), "pay", "I4"),
@@ -245,9 +238,8 @@ PLANTED_IN_CODE = (
     coded("the facts call every send long ago",
           attrs.evolve(MELT_KIND, facts=lambda look: attrs.evolve(melt_facts(look), since_last_send_ms=1_000)),
           "trust", "I10", "I4"),
-    coded("the inputs are not asked, but called UNSPENT",
-          over(MELT_KIND, pay_module, "ask_inputs", believes_unpaid), "trust", "I10", "I4"),
-    coded("nobody asks for the signatures on a fence",
+    coded("correct_spent corrects nothing", other_effect(MELT_KIND, "correct_spent", nothing), "release", "I4"),
+    coded("no look asks for the signatures on a fence",
           over(MELT_KIND, find_fence_module, "alive", lambda real, op: ()), "release", "I11", "I12"),
     coded("outputs of an earlier generation are forgotten",
           over(MINT_KIND, mint_actions, "_generations", lambda real, op: real(op)[:1]), "stuck-issue", "I12", "I11"),

@@ -60,8 +60,9 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         ),
         "the mint itself: a row, a column, an option or a field": (
             "diagrams/page/trail.py", "engine/api/report.py", "engine/cashu/coins/token_codec.py",
-            "src/nutstate/cli/stores/checks.py", "src/nutstate/cli/context.py", "src/nutstate/cli/demo/report.py",
-            "src/nutstate/cli/operators/operations.py", "src/nutstate/cli/operators/render.py", "src/nutstate/cli/operators/stranded.py",
+            "src/nutstate/cli/stores/checks.py", "src/nutstate/cli/context.py",
+            "src/nutstate/cli/demo/report.py", "src/nutstate/cli/operators/operations.py",
+            "src/nutstate/cli/operators/render.py", "src/nutstate/cli/operators/stranded.py",
             "src/nutstate/cli/money/wallet.py",
         ),
         "who causes an event, or proves a payment": (
@@ -118,8 +119,9 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "how an operation ends": (
             "engine/api/outcome.py",
             "engine/api/payments.py", "engine/api/recording.py", "engine/admission/new_operation.py",
-            "src/nutstate/cli/demo/demo.py", "src/nutstate/cli/money/melt.py", "src/nutstate/cli/operators/operations.py",
-            "src/nutstate/cli/money/record.py", "src/nutstate/cli/operators/render.py", "src/nutstate/cli/operators/tell.py",
+            "src/nutstate/cli/demo/demo.py", "src/nutstate/cli/money/melt.py",
+            "src/nutstate/cli/operators/operations.py", "src/nutstate/cli/money/record.py",
+            "src/nutstate/cli/operators/render.py", "src/nutstate/cli/operators/tell.py",
             "storage/mongo/codec.py",
             "storage/mongo/rules.py",
         ),

@@ -277,7 +277,7 @@ class Driver:
             self.stage(run, happened, decision)
 
     def _reload(self, run: Run) -> None:
-        """Go on from the stored operation. The staged changes are dropped."""
+        """Go on from the stored operation, without the transitions that were staged."""
         stored = self.store.operation(run.operation.id)
         if stored is None:
             raise StorageError("the operation vanished from the store", operation_id=run.operation.id)

@@ -11,8 +11,6 @@ from attrs import define
 
 from ...machines.money import is_amount
 from ...machines.spec import Decision, Machine, State
-from ...storage.batch import Advance
-from ...storage.catalogue import DB_FAILURE_AFTER_SUCCESS
 from ...storage.errors import CommitUnknown, Conflict, StorageError, StoreUnavailable
 from ...storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
 from ...storage.records import AuditRecord, Lease, Operation, Reason
@@ -22,7 +20,7 @@ from .draft import Draft, operation_entity
 from .drive import CommitFirst, Happened, Pause, Result, Run
 from .effect_context import EffectContext
 from .evidence import Evidence
-from .failures import failed
+from .failures import failed, still_open
 from .kinds import Kinds
 from .log import Log, TransitionEvent, transition_event
 
@@ -45,9 +43,8 @@ class Driver:
     observer: Observer | None = None
 
     def drive(self, run: Run, wait_s: float, poll_parked: bool = False) -> Operation:
-        """Run until the operation is final, parked, waits for the caller, or ``wait_s`` is over.
-        Everything decided is committed before this returns. If it raises, the lease is given up, so
-        that any worker can go on at once."""
+        """Run until the operation is final, parked, waits for the caller, or ``wait_s`` is over. Everything
+        decided is committed before this returns. If it raises, the lease is given up at once."""
         try:
             return self._drive(run, wait_s, poll_parked)
         except Exception as error:
@@ -56,7 +53,7 @@ class Driver:
             with contextlib.suppress(StorageError):
                 self._let_go(run, at_once=True)
             if isinstance(error, StorageError) and (run.draft.stored or isinstance(error, CommitUnknown)):
-                _still_open(error, run)
+                still_open(error, run)
             raise
 
     def _drive(self, run: Run, wait_s: float, poll_parked: bool) -> Operation:
@@ -120,8 +117,7 @@ class Driver:
 
     @staticmethod
     def _been_there(run: Run, entered: set[str]) -> bool:
-        """Whether the new state talks to the mint and was entered before in this drive: then slowly, so
-        that a mint that contradicts itself cannot make us ask without end."""
+        """Whether the new state asks the mint and was entered before in this drive: then go on slowly."""
         state = run.draft.machine.state(run.operation.state)
         slow = not reads_only(run.draft.machine, state) and not state.write_ahead
         again = slow and state.name in entered
@@ -174,8 +170,7 @@ class Driver:
     # -- committing ------------------------------------------------------------------------------
 
     def commit(self, run: Run) -> None:
-        """Write what is staged, log it, and start a fresh draft. On a conflict the operation is
-        reloaded and the same events are decided again; those that no longer apply are dropped."""
+        """Commit and log the draft, and start a fresh one. After a conflict the events are decided again."""
         if not run.draft.dirty:
             return
         for _ in range(self.settings.commit_tries_max):
@@ -279,7 +274,7 @@ class Driver:
             self.stage(run, happened, decision)
 
     def _reload(self, run: Run) -> None:
-        """Go on from the stored operation. What was staged is dropped."""
+        """Go on from the stored operation, without the transitions that were staged."""
         stored = self.store.operation(run.operation.id)
         if stored is None:
             raise StorageError("the operation vanished from the store", operation_id=run.operation.id)
@@ -333,31 +328,6 @@ class Driver:
         stored = self.store.note(note)
         if stored is not None:
             run.draft.adopt(lease=stored.lease, next_check_at=stored.next_check_at)
-
-
-def _still_open(error: StorageError, run: Run) -> None:
-    """The store failed in the middle: nothing is lost, but the caller must not pay elsewhere. Once the
-    request may have been sent the code says so, and ``cause`` is what the store said."""
-    op = run.operation
-    sent = _may_be_sent(error, run)
-    error.details = {**error.details, "operation_id": op.id, "state": op.state, "sent": sent}
-    if sent:
-        error.details = {**error.details, "cause": error.code}
-        error.recode(DB_FAILURE_AFTER_SUCCESS)
-    elif run.draft.machine.state(op.state).kind == "live":
-        error.severity = "CRITICAL"
-    else:
-        return
-    error.message += "; the operation stays open and recovery finishes it"
-    error.args = (error.message,)
-
-
-def _may_be_sent(error: StorageError, run: Run) -> bool:
-    """Whether a request was written ahead of being sent, as far as the store may know."""
-    if isinstance(error, CommitUnknown) and run.operation.sent_at is not None:
-        return True
-    written = run.draft.batch().operation
-    return isinstance(written, Advance) and written.before.sent_at is not None
 
 
 def _audit_data(run: Run, evidence: Evidence) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Draft:
     """Everything the next commit will write for one operation. Dropping it undoes it."""
 
     token_machine: Machine[Any] = TOKEN
-    """What decides about tokens; the exploration puts other tables in its place."""
+    """It decides about tokens. The exploration puts other tables in its place."""
 
     def __init__(self, machine: Machine[Any], operation: Operation, stored: bool, actor: str) -> None:
         self.machine = machine

@@ -15,8 +15,8 @@ from nutstate.engine.loop.drive import Result, Run
 from nutstate.engine.loop.effect_context import EffectContext
 from nutstate.engine.loop.kinds import Kind, Kinds
 from nutstate.engine.operations.built_in import BUILT_IN
-from nutstate.engine.operations.melt import find_fence as find_fence_module
-from nutstate.engine.operations.melt import quote as quote_module
+from nutstate.engine.operations.melt.actions import find_fence as find_fence_module
+from nutstate.engine.operations.melt.actions import quote as quote_module
 from nutstate.engine.operations.melt.facts import melt_facts
 from nutstate.engine.operations.melt.kind import MELT_KIND
 from nutstate.engine.operations.mint import actions as mint_actions
@@ -238,7 +238,7 @@ PLANTED_IN_CODE = (
     coded("the facts call every send long ago",
           attrs.evolve(MELT_KIND, facts=lambda look: attrs.evolve(melt_facts(look), since_last_send_ms=1_000)),
           "trust", "I10", "I4"),
-    coded("correct_spent corrects nothing", other_effect(MELT_KIND, "correct_spent", nothing), "release", "I4"),
+    coded("correct_spent corrects nothing", other_effect(MELT_KIND, "correct_spent", nothing), "release", "I1", "I4"),
     coded("no look asks for the signatures on a fence",
           over(MELT_KIND, find_fence_module, "alive", lambda real, op: ()), "release", "I11", "I12"),
     coded("outputs of an earlier generation are forgotten",

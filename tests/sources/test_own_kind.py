@@ -34,8 +34,6 @@ INSIDE = tuple(f"{top}/{room}/" for top in ("machines", "engine/operations") for
 SEVERAL_ROOMS = {
     "machines/__init__.py": "the public names of the tables",
     "engine/api/payments.py": "the calls that start a melt, a funding and a deposit",
-    "src/nutstate/review/explore/facts.py": "the product of melt, funding and token",
-    "src/nutstate/review/explore/setting.py": "the product of melt, funding and token",
     "src/nutstate/cli/operators/render.py": "the numbers of a melt, and a funding that was paid late",
     "src/nutstate/cli/machines/explore.py": "the product of melt, funding and token",
 }

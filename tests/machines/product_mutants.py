@@ -24,6 +24,7 @@ from nutstate.engine.operations.mint.kind import MINT_KIND
 from nutstate.machines import MELT, MINT, TOKEN
 from nutstate.machines.melt import guards as melt_guards
 from nutstate.machines.mint import guards as mint_guards
+from nutstate.machines.record.table import RECORD
 from nutstate.machines.spec import Guard, Machine, Transition, edges
 from nutstate.review.explore import SETTINGS, Setting, Tables
 
@@ -183,6 +184,12 @@ PLANTED = (
     mint("lapsed has no place for PAID", without(MINT, "4.invoice_paid.lapsed"), "issue", "I8"),
     mint("lapsed forgets a late payment",
          deaf(without(MINT, "13.too_old.lapsed"), "4.invoice_paid.lapsed", "lapsed", "invoice_paid"), "issue", "I11"),
+    melt("a hold that was taken back keeps its tokens", no_effect(RECORD, "4", "release_inputs"), "hold", "I2"),
+    melt("a hold claims no invoice", no_effect(no_effect(RECORD, "1", "take_claim"), "3", "take_claim"),
+         "hold-and-pay", "I3"),
+    melt("a recorded payment is not stored", no_effect(RECORD, "3", "record_melt"), "hold", "I2", "I12"),
+    melt("a hold whose proofs are spent is free at its end",
+         leads_to(RECORD, "7.hold_spent.held", "cancelled", "release_inputs", "drop_claim"), "hold", "I4", "I8"),
 )  # fmt: skip
 
 

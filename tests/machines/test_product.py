@@ -10,6 +10,7 @@ import pytest
 
 from nutstate.engine.errors import KindInvalid
 from nutstate.machines import MELT, MINT, TOKEN
+from nutstate.machines.record.table import RECORD
 from nutstate.machines.spec import State
 from nutstate.review import explore as product
 from nutstate.review.explore import (
@@ -77,6 +78,23 @@ NEVER_TAKEN = {
 """Edges no default setting takes, and why. Row 6 (child swaps of a
 melt) stand outside of the model."""
 
+NEVER_RECORDED = {
+    "2.record.none": "the caller of the model records what it holds",
+    "2b.record.none": "the caller of the model records what it holds",
+    "3b.record.held": "a hold has the claim already",
+    "3b.record.contested": "a hold has the claim already",
+    "5.hold_seen_pending.held": "the caller of the model has paid or has not",
+    "8.sources_free.contested": "only what is recorded without a hold waits for other operations",
+    "9b.write_off.contested": "the model's operator uses no force",
+    "9c.write_off.contested": "only what is recorded without a hold waits for other operations",
+    "7.drive_failed.held": "no drive fails in the model; the engine's tests make them fail",
+    "11.drive_failed.settled": "no drive fails in the model; the engine's tests make them fail",
+    "11.too_old.settled": "documents are always read and checked",
+    "10.reconcile_failed.settled": "nobody tampers with the documents",
+    "12.resolve.discrepant": "nobody tampers with the documents",
+}
+"""Of melts that the caller makes."""
+
 
 @cache
 def explored(setting: Setting) -> Exploration:
@@ -89,7 +107,7 @@ def explored(setting: Setting) -> Exploration:
 def test_every_reachable_state_keeps_the_invariants(setting: Setting) -> None:
     found = explored(setting)
     assert found.complete and found.violation is None, written(found)
-    assert found.states > 400 and found.moves > found.states
+    assert found.states > (60 if setting.name == "hold" else 400) and found.moves > found.states
     for plan in setting.plans:
         ends = {words for end, _ in found.ends for words in end.split(", ") if words.startswith(plan.name)}
         # with a coin that the mint never takes nothing can be paid
@@ -123,6 +141,8 @@ def test_the_model_takes_every_edge_but_a_few() -> None:
         edge.id for edge in MELT.transitions if edge.source == "splitting" or edge.id.startswith("6.")
     } - {edge.id for edge in MINT.transitions}
     assert edges - outside - taken == NEVER_TAKEN.keys()
+    recorded = {edge.id for edge in RECORD.transitions} - edges
+    assert recorded - taken == NEVER_RECORDED.keys()
 
 
 def test_the_same_setting_gives_the_same_answer() -> None:

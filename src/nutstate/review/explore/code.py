@@ -24,19 +24,19 @@ from ...engine.checks.tally import Tally
 from ...engine.loop.draft import Draft
 from ...engine.loop.drive import CommitFirst, Happened, Pause, Result, Run
 from ...engine.loop.driver import Driver
-from ...engine.loop.evidence import Evidence
+from ...engine.loop.evidence import Chosen, Evidence, Recorded, Selection
 from ...engine.settings import Settings
 from ...machines.spec import Decision, Machine
 from ...storage.batch import IndexMove
 from ...storage.errors import Duplicate, NutstateError
-from ...storage.port import Store
+from ...storage.port import Store, TokenQuery
 from ...storage.records import Operation, Policy, Proof, Token, TokenMetadata
 from ...storage.secret import Secret
-from .labels import UNIT, Rng
+from .labels import CALLERS_FEE, UNIT, Rng, proof
 from .ports import Tape, TapedMint, TapedStore, Unanswered
 from .reads import READS
 from .setting import Plan, Setting, Tables
-from .stored import NOW, Documents, Stored, StoredToken
+from .stored import LONG, NOW, Documents, Stored, StoredToken
 from .world import Question, Seen, World
 
 OWNER, MINT_URL = "npub", "https://mint.example"
@@ -136,6 +136,34 @@ def _adds_up(run: Run) -> Result:
     return Happened("reconcile_passed", Evidence(checks_performed=1))
 
 
+def _hold(run: Run) -> Result:
+    """A caller holds all of the tokens that it named."""
+    named = _named(run)
+    run.draft.set(hold_until=NOW + LONG, sources_total=named.selection.amount if named.selection else 0)
+    return Happened("hold", named)
+
+
+def _record(run: Run) -> Result:
+    """A caller says what it paid with the tokens, and hands over the change that it got."""
+    named, op = _named(run), run.operation
+    left = (named.selection.amount if named.selection else 0) - op.amount - CALLERS_FEE
+    change = (proof(f"{op.id}.0", left),) if left > 0 else ()
+    recorded = Recorded(amount=op.amount, fee=CALLERS_FEE, payment_hash=op.payment_hash)
+    return Happened("record", attrs.evolve(named, recorded=recorded, proofs=change))
+
+
+def _named(run: Run) -> Evidence:
+    op = run.operation
+    tokens = run.store.tokens(TokenQuery(ids=op.policy.sources, limit=len(op.policy.sources)))
+    holder = run.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
+    selection = Selection(tuple(Chosen(token, token.proofs) for token in tokens), 0)
+    return Evidence(selection=selection, claim_holder=None if holder is None else holder.id)
+
+
+CALLS: Mapping[str, Callable[[Run], Result]] = {"hold": _hold, "record": _record}
+"""Events whose evidence comes from a caller."""
+
+
 STAND_INS: Mapping[str, Callable[[Run], Result]] = {"reconcile": _adds_up}
 """Actions that read what the model does not keep."""
 
@@ -165,10 +193,10 @@ class Code:
         closes: bool,
         restarts: bool,
     ) -> None:
-        self.tables, self.plans, self._closes, self._restarts = tables, plans, closes, restarts
+        self.tables, self.plans, self.closes, self.restarts = tables, plans, closes, restarts
         retries, fences, outputs = limits
         self.documents = Documents(attempts_max=retries + 1, refusals_max=int(outputs > 1))
-        self._settings = Settings(
+        self.settings = Settings(
             settle_window_s=1, refusal_window_s=1, change_window_s=1, issue_retry_s=1, issue_retry_max_s=1,
             post_open_max_s=0, unknown_age_max_h=1, watch_window_h=1, late_payment_watch_h=1,
             issue_blocked_max_h=1, hold_max_h=1,
@@ -296,7 +324,7 @@ class _Env:
         self.store = TapedStore(self.tape)
         program, _, word = self.seen.program.partition(" ")
         driver = _Driver(
-            code.kinds, cast(Store, self.store), code._settings, _Clock(), cast(Any, None), cast(Any, None),
+            code.kinds, cast(Store, self.store), code.settings, _Clock(), cast(Any, None), cast(Any, None),
             cast(Any, None), tokens=code.tables.token,
         )  # fmt: skip
         if op.state == "none":
@@ -307,11 +335,11 @@ class _Env:
         made = len(op.blanks) + sum(len(fence.outputs) for fence in op.fences)
         mint = cast(
             MintPort,
-            TapedMint(self.tape, code.plans[self.index], self.epoch, code._closes and op.kind == "mint"),
+            TapedMint(self.tape, code.plans[self.index], self.epoch, code.closes and op.kind == "mint"),
         )
-        keysets = Keysets(mint, driver.clock, code._settings)
+        keysets = Keysets(mint, driver.clock, code.settings)
         run = Run(
-            code.kinds, draft, driver.store, mint, keysets, code._settings, driver.clock,
+            code.kinds, draft, driver.store, mint, keysets, code.settings, driver.clock,
             Rng(op.id, made), worker="model", confirmed=self.confirmed,
         )  # fmt: skip
         try:
@@ -335,6 +363,8 @@ class _Env:
             return Happened(word)
         if program == "operator":
             return Happened(word, Evidence(operator_reason="seen", operator="somebody"))
+        if program in CALLS:
+            return CALLS[program](run)
         if program == "look_again":
             quote = MintQuote("", Secret("invoice"), word)
             return Happened("look_again", Evidence(mint_quote=quote, operator_reason="seen"))
@@ -343,16 +373,8 @@ class _Env:
     def _decided(self, driver: _Driver, run: Run, happened: Happened, program: str) -> Outcome:
         machine, loaded = run.draft.machine, run.operation
         if program == "drive":
-            run.answered = machine.state(loaded.state).write_ahead and self.code._restarts
-        if loaded.state != "none":
-            current = self.store.operation(loaded.id)
-            if current is not None and current is not loaded:
-                draft = driver.open_draft(current, "model")
-                if current.state != loaded.state:
-                    run.reloaded(draft)  # a worker that lost its lease: its answer is decided anew
-                else:
-                    draft.operation = loaded  # time is judged as it was when the code began
-                    run.draft = draft
+            run.answered = machine.state(loaded.state).write_ahead and self.code.restarts
+        present = loaded if loaded.state == "none" else self._as_stored(driver, run)
         decision = run.decide(happened.event, happened.evidence)
         told = Outcome(
             decision.outcome, happened.event, decision.state, decision.next_state, decision.transition or "",
@@ -360,8 +382,7 @@ class _Env:
         )  # fmt: skip
         if not decision.accepted:
             return told
-        if loaded.state != "none" and current is not None:
-            run.draft.operation = current
+        run.draft.operation = present
         try:
             driver.stage(run, happened, decision)
         except Duplicate as twice:
@@ -371,6 +392,20 @@ class _Env:
         except Exception as error:  # noqa: BLE001 - whatever fails in it would fail in the engine
             return told._replace(broken=f"I8: {told.edge}: its effects fail: {error!r}")
         return told._replace(**self._written(run))
+
+    def _as_stored(self, driver: _Driver, run: Run) -> Operation:
+        """The operation as it is stored now. The run decides by it: anew if another worker led it on, else
+        by the times of the moment at which the code began."""
+        loaded = run.operation
+        stored = self.store.operation(loaded.id)
+        if stored is None or stored is loaded:
+            return loaded
+        draft = driver.open_draft(stored, "model")
+        if stored.state != loaded.state:
+            run.reloaded(draft)
+        else:
+            draft.operation, run.draft = loaded, draft
+        return stored
 
     def _written(self, run: Run) -> dict[str, Any]:
         draft = cast(_Draft, run.draft)

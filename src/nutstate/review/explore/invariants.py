@@ -103,6 +103,13 @@ def _operations(setting: Setting, world: World) -> str | None:
         sent = op.record.sent_at is not None or world.quotes[index].state != "UNPAID"
         if _ended_unsent(op) and sent:
             return f"I4: {op.id} is {op.state}, and the request was sent"
+    for op in filter(None, world.ops):
+        states = {tokens[token_id].state for token_id in op.input_ids}
+        if op.kind == "record" and op.paid and op.state != "contested" and states != {"spent"}:
+            return f"I4: {op.id} is paid by its caller and its inputs are {sorted(states)}"
+        free = [token_id for token_id in op.input_ids if tokens[token_id].holder != op.id]
+        if op.state == "held" and free:
+            return f"I4: {op.id} is held and does not hold {free[0]}"
     ended = {op.id for op in world.ops if op is not None and op.declared.kind == "final"}
     for token in world.tokens:
         if token.state in ("reserved", "awaiting") and token.holder in ended:
@@ -153,6 +160,8 @@ def _truth(setting: Setting, world: World) -> str | None:
 def _awaited(setting: Setting, world: World, name: str) -> bool:
     """Whether an open operation can still bring home what the mint signed for it."""
     for index, op in enumerate(world.ops):
+        if op is not None and op.kind == "record" and name == f"{op.id}.0" and not op.paid:
+            return True  # the caller has it
         if op is None or name not in op.outputs:
             continue
         if op.kind == "melt" and name in op.blanks:
@@ -173,7 +182,7 @@ def _claims(setting: Setting, world: World) -> str | None:
     paid = Counter(
         plan.invoice
         for plan, quote in zip(setting.plans, world.quotes, strict=True)
-        if plan.kind == "melt" and quote.state == "PAID"
+        if plan.kind != "mint" and quote.state == "PAID"
     )
     held = Counter(op.record.claim for op in world.ops if op is not None and op.record.claim)
     for invoice, count in (*paid.items(), *held.items()):

@@ -19,6 +19,8 @@ from ...storage.secret import Secret
 UNIT = "sat"
 FEE_PPK = 100
 """Fee of one input: any small number of inputs costs 1."""
+CALLERS_FEE = 1
+"""The cost of a payment that a caller makes itself."""
 AMOUNT_MAX = 40
 """The keysets have a key for every amount up to this, so that one proof carries any amount."""
 EPOCHS = 2

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .labels import keyset, label
+from .labels import CALLERS_FEE, keyset, label
 from .ports import REFUSED, request_of
 from .setting import Setting
 from .stored import NOW
@@ -103,6 +103,8 @@ def _happens(setting: Setting, world: World) -> Iterator[Event]:
         plan = setting.plans[index]
         if plan.kind == "melt":
             yield from _lightning(setting, world, index, quote)
+        elif plan.kind == "record":
+            yield from _pays(setting, world, index, quote)
         elif not plan.follows and quote.state == "UNPAID" and _payable(setting, world, index):
             op = world.ops[index]
             late = op is not None and op.watched and (setting.slow or op.state == "expired")
@@ -113,6 +115,23 @@ def _happens(setting: Setting, world: World) -> Iterator[Event]:
             yield f"somebody else spends {name}", "fault", world.with_coins((name,), TAKEN)
     if setting.rotates and world.epoch == 0:
         yield "the mint rotates its keyset", "fault", world._replace(epoch=1)
+
+
+def _pays(setting: Setting, world: World, index: int, quote: Quote) -> Iterator[Event]:
+    """A caller pays while its hold lasts, and gets change that we know nothing of until it is recorded."""
+    plan, op = setting.plans[index], world.ops[index]
+    if op is None or op.state != "held" or quote.state == "PAID" or (op.record.hold_until or 0) <= NOW:
+        return
+    held = [name for token_id in op.input_ids for name, _ in world.token(token_id).coins]
+    if any(world.coin_state(name) != "UNSPENT" for name in held):
+        return
+    left = sum(map(world.signed, held)) - plan.amount - CALLERS_FEE
+    paid = world.with_coins(tuple(held), "SPENT").with_quote(index, Quote("PAID"))
+    yield (
+        f"the caller pays with {plan.name}",
+        "caller",
+        paid.with_signed((f"{plan.name}.0", left)) if left else paid,
+    )
 
 
 def _payable(setting: Setting, world: World, index: int) -> bool:

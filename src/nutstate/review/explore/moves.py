@@ -213,6 +213,9 @@ class _Turn(NamedTuple):
 
     def asked_for(self, index: int) -> Iterator[Move]:
         plan = self.setting.plans[index]
+        if plan.kind == "record":
+            yield self._begins(index, f"hold {plan.name}", "hold", None)
+            return
         if not plan.follows:
             yield self._begins(index, f"request {plan.name}", "event request", None)
             return
@@ -229,8 +232,14 @@ class _Turn(NamedTuple):
 
     def caller(self, index: int, op: Stored) -> Iterator[Move]:
         idle = self.world.with_worker(index, up=True, confirmed=False, seen=None)
-        if self.setting.cancels and self._accepts(index, op, "event cancel"):
-            yield self._event(idle, index, f"cancel {op.id}", "event cancel", "caller")
+        paid = self.world.quotes[index].state == "PAID"
+        for event in ("cancel", "unhold") if self.setting.cancels else ():
+            if event == "unhold" and paid:
+                continue  # the caller tells the truth
+            if self._accepts(index, op, f"event {event}"):
+                yield self._event(idle, index, f"{event} {op.id}", f"event {event}", "caller")
+        if op.kind == "record" and paid and self._accepts(index, op, "record"):
+            yield self._event(idle, index, f"record {op.id}", "record", "caller")
         two_step = self.setting.plans[index].two_step and op.declared.waits_for == "confirmation"
         if two_step and not self.world.workers[index].confirmed:
             confirmed = self.world.with_worker(index, confirmed=True, up=True, seen=None)

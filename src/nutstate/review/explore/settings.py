@@ -227,6 +227,21 @@ DEFAULT: tuple[Setting, ...] = (
         crashes=1,
     ),
     _single(
+        "hold",
+        "a caller holds tokens and may take it back; another program can spend one of the proofs",
+        Plan("r1", kind="record", invoice="invoice", amount=3, sources=("A",)),
+        stolen=("a",),
+    ),
+    _single(
+        "hold-and-pay",
+        "a caller holds tokens and claims an invoice, and a melt wants both",
+        Plan("r1", kind="record", invoice="invoice", amount=3, sources=("A",)),
+        _melt(),
+        tokens=(*_TWO, *_BIG),
+        operator=False,
+        crashes=1,
+    ),
+    _single(
         "same-coins",
         "two melts want the same proofs",
         _melt(),

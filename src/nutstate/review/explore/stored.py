@@ -152,7 +152,7 @@ class Documents:
                 "attempts": 0, "reason": None, "created_at": NOW, "resumed_at": None,
                 "change_empty_since": None, "held_unspent_since": None, "finished_at": NOW,
                 "paid_seen_at": None, "refusals": 0, "watched_ms": 0,
-                "sent_at": op.sent_at and NOW,
+                "sent_at": op.sent_at and NOW, "hold_until": op.hold_until and NOW,
                 "watch_since": op.watch_since and (NOW - LONG if _watch_is_over(op) else NOW),
                 "payment": op.payment and attrs.evolve(op.payment, paid_at=NOW),
             }  # fmt: skip

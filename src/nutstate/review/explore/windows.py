@@ -20,8 +20,11 @@ Window = tuple[str, bool, Changes]
 
 def windows(setting: Setting, world: World, index: int, op: Stored) -> Iterator[tuple[str, Changes]]:
     """Each stretch of time that can end now, by its words. One that is over already changes nothing."""
-    issue = op.kind == "mint"
-    for words, begun, changes in _of_issue(op) if issue else _of_melt(setting, world, index, op):
+    if op.kind == "melt":
+        found = _of_melt(setting, world, index, op)
+    else:
+        found = _of_issue(op) if op.kind == "mint" else _of_hold(op)
+    for words, begun, changes in found:
         if begun:
             yield words, changes
 
@@ -50,6 +53,20 @@ def _of_issue(op: Stored) -> Iterator[Window]:
     yield "patience", bool(op.declared.patience) and (run_out or paid), _unissued
     parked = op.state == "attention" and record.sent_at is not None
     yield "the wait for the next try", parked, _dated("sent_at", by=SHORT)
+
+
+def _of_hold(op: Stored) -> Iterator[Window]:
+    record, held = op.record, op.state == "held"
+    yield (
+        "the hold",
+        held,
+        lambda op: {"hold_until": _back(op.hold_until, 0), "created_at": _back(op.created_at, LONG)},
+    )
+    seen = held and record.held_unspent_since is not None
+    yield "the settle window", seen, _dated("held_unspent_since", by=SHORT)
+    over = held and record.hold_until is not None and record.hold_until <= NOW
+    tired: Changes = lambda op: {"hold_until": NOW - LONG, "created_at": NOW - 2 * LONG}  # noqa: E731
+    yield "patience", over, tired
 
 
 def _unissued(op: Operation) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from attrs import NOTHING, Factory, asdict, fields, frozen, has
 
 from .errors import StoreUnsupported
 from .records import Operation
-from .rules.codec import plain
 from .rules.machines import Machines, Version
+from .rules.plain import plain
 
 D = TypeVar("D")
 

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from .batch import Batch
 from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
+from .rules.machines import Machines
 
 
 @frozen
@@ -243,6 +244,7 @@ class Store(Reader, Protocol):
     """A place where operations, tokens and their audit live."""
 
     url: str  # without credentials
+    machines: Machines  # those that a batch may name
 
     def commit(self, batch: Batch) -> None:
         """Apply the whole batch or nothing. A batch that was applied before returns quietly.

@@ -17,7 +17,7 @@ from ..cashu.input_limits import InputLimits
 from ..cashu.keysets import Keysets
 from ..cashu.port import MintPort
 from ..cashu.wire.http import HttpMint
-from ..errors import NotFound
+from ..errors import KindInvalid, NotFound
 from ..loop.asking import Asking
 from ..loop.children import Children
 from ..loop.draft import Draft
@@ -33,6 +33,19 @@ from ..recovery.command import Outside
 from ..recovery.recovery import Recovery
 from ..settings import Settings
 from .handle import Handle
+
+
+def _check_machines(kinds: Kinds, store: Store) -> None:
+    """The store takes every step of these kinds. Code KIND_INVALID: an action would run, and its end could
+    not be stored."""
+    known = store.machines.hashes
+    for machine in kinds.machines:
+        named = f"{machine.name}@{machine.version}"
+        if known.get(named) != machine.content_hash:
+            raise KindInvalid(
+                f"the store was opened without the machine {named} of this engine: "
+                "open it with the same kinds, as open_store(url, kinds=…)"
+            )
 
 
 class Core:
@@ -54,6 +67,7 @@ class Core:
         audit_key: Secret | bytes | None = None,
         mint_allowed: Judge | None = None,
     ) -> None:
+        _check_machines(kinds, store)
         self.store = store
         self.kinds = kinds
         self._children: Children | None = None

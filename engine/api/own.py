@@ -9,11 +9,11 @@ import attrs
 
 from ...machines.melt.table import MELT
 from ...machines.spec import NONE, Machine
-from ...storage.errors import NutstateError
+from ...storage.errors import Conflict, NutstateError
 from ...storage.records import Operation, Reason
 from .. import arguments
 from ..admission import new_operation
-from ..errors import InvalidArgument, Refused
+from ..errors import InvalidArgument, KindInvalid, Refused
 from ..loop.children import Child, Children, child_id
 from ..loop.drive import Happened
 from ..loop.evidence import Evidence
@@ -136,7 +136,12 @@ class OwnKinds(Payments):
     def _begin(self, op: Operation, began: Happened, wait: float) -> Operation:
         first = self.store.operation(op.id)
         if first is None:
-            return self._admission.once(op, lambda: began, wait)
+            try:
+                return self._admission.once(op, lambda: began, wait)
+            except InvalidArgument as taken:
+                first = self.store.operation(op.id)  # the same call by another worker was faster, perhaps
+                if taken.code != "DUPLICATE_TRANSACTION_ID" or first is None:
+                    raise
         same = (first.kind, first.operation_hash, first.wallet_id, first.unit)
         if same != (op.kind, op.operation_hash, op.wallet_id, op.unit):
             raise new_operation.taken_id(op)
@@ -177,6 +182,8 @@ class OwnKinds(Payments):
 
     def _child(self, parent: Operation, child: str, start: Any, kind: str, invoice: object = None) -> Child:
         stored = self.store.operation(child)
+        if stored is None:
+            _check_parent(parent, self.store.operation(parent.id))
         try:
             op = start() if stored is None else stored
             if not _is_child(op, parent):
@@ -203,6 +210,18 @@ _TAKEN = Child(
     None,
     Reason("DUPLICATE_TRANSACTION_ID", "an operation that is not the child has the child's transaction id"),
 )
+
+
+def _check_parent(parent: Operation, stored: Operation | None) -> None:
+    """The parent is as its action saw it, and stored. Code KIND_INVALID when it is only staged: a child must
+    not outlive a parent that no store has. Conflict when another worker has led the parent on."""
+    if stored is None or stored.version < parent.version:
+        raise KindInvalid(
+            f"the action in state {parent.state!r} of kind {parent.kind!r} starts a child before the state "
+            "is stored: its word must not be reads_only"
+        )
+    if stored.version > parent.version:
+        raise Conflict(f"operation:{parent.id}")
 
 
 def _is_child(stored: Operation, parent: Operation) -> bool:

@@ -296,18 +296,18 @@ class Kinds:
 
     def cost_of(self, op: Operation) -> int | None:
         """The wallet's loss to fees (unit of the operation); None until it is known."""
-        kind = self._by_name.get(op.kind)
+        kind = self._reading(op)
         return None if kind is None else kind.cost(op)
 
     def sums_of(self, op: Operation, records: Sequence[AuditRecord]) -> dict[str, int] | None:
         """The parts into which the value of the operation's sources went (its unit). None while that is not
         decided, and for a kind without sources."""
-        kind = self._by_name.get(op.kind)
+        kind = self._reading(op)
         return None if kind is None else kind.sums(op, records)
 
     def raise_if_refused(self, op: Operation) -> Operation:
         """The operation, unless its kind tells a caller of this state by an error."""
-        kind = self._by_name.get(op.kind)
+        kind = self._reading(op)
         error = None if kind is None else kind.raises(op)
         if error is not None:
             raise error
@@ -315,14 +315,20 @@ class Kinds:
 
     def to_pay(self, op: Operation) -> Secret | None:
         """The invoice that a person has to pay now so that the operation goes on; None when there is none."""
-        kind = self._by_name.get(op.kind)
+        kind = self._reading(op)
         return None if kind is None else kind.to_pay(op)
 
     def alarm_of(self, op: Operation) -> str | None:
         """The alarm of a parked operation (a code of the catalogue), else None."""
-        kind = self._by_name.get(op.kind)
+        kind = self._reading(op)
         alarm = None if kind is None else kind.alarm(op)
         return alarm if self.state_of(op).kind == "parked" else None
+
+    def _reading(self, op: Operation) -> Kind[Any] | None:
+        """The kind whose hooks read the operation. Those of an own kind know the data of its own versions: a
+        newer one must not make a list fail."""
+        kind = self._by_name.get(op.kind)
+        return kind if kind is not None and (kind.started_by or self.knows(op)) else None
 
     @staticmethod
     def _released(kind: Kind[Any], ref: MachineRef) -> Machine[Any]:

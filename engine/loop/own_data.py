@@ -11,7 +11,7 @@ from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError, Structur
 
 from ...storage.errors import CorruptRecord
 from ...storage.records import Operation
-from ...storage.rules.codec import AMOUNT_MAX, dump_json, plain
+from ...storage.rules.plain import AMOUNT_MAX, dump_json, plain
 from ...storage.secret import Secret
 from ..errors import InvalidArgument
 

@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="MODULE[:NAME]",
-        help="Test these machines exhaustively: every Machine a module holds, or the one (or the tuple) of "
+        help="Test these machines exhaustively: every Machine and Kind a module holds, or those of "
         "that name. May be given several times; replaces the setting nutstate_machines.",
     )
 

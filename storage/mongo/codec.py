@@ -13,7 +13,8 @@ from bson import DBRef, ObjectId
 from ...machines.token.table import STATUS_OF_STATE
 from ..errors import InvalidBatch
 from ..records import AuditRecord, DedupRecord, Operation, Token, Tombstone
-from ..rules.codec import DEPTH_MAX, METADATA_KNOWN, corrupt, from_plain, metadata_to_plain, to_plain
+from ..rules.codec import METADATA_KNOWN, corrupt, from_plain, metadata_to_plain, to_plain
+from ..rules.plain import DEPTH_MAX
 
 Document = dict[str, Any]
 

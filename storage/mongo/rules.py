@@ -15,8 +15,8 @@ from ...machines.token.states import AWAITING, FAILED, RESERVED, SPENT, UNSPENT
 from ...machines.token.table import STATUS_OF_STATE
 from ..records import AuditRecord, Operation
 from ..rules.batch import NONE, TOKEN_TYPES
-from ..rules.codec import AMOUNT_MAX
 from ..rules.machines import Machines, Step, Version
+from ..rules.plain import AMOUNT_MAX
 from .codec import AUDIT_NAMES
 from .schema import AUDIT, DEDUP, MACHINES, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
 

@@ -16,8 +16,8 @@ from ..batch import Advance, Batch, IndexInsert, IndexMove, Insert, proof_key
 from ..errors import InvalidBatch
 from ..records import AuditRecord, Operation, Token, Tombstone
 from .audit_hash import audit_canonical, document_hash, token_hash
-from .codec import AMOUNT_MAX
 from .machines import Machines, Version
+from .plain import AMOUNT_MAX
 
 TOKEN_TYPES: Final = frozenset({"received", "sent", "minted", "change"})
 HELD: Final = (AWAITING, RESERVED)  # states in which an operation holds a token

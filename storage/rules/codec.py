@@ -10,7 +10,6 @@ fields of a tombstone's span and those of ``metadata``, whose ``extra`` lies at 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, get_args, get_origin
 
@@ -23,10 +22,7 @@ from .. import records
 from ..errors import CorruptRecord, InvalidBatch
 from ..records import AuditRecord, DedupRecord, Dleq, Operation, Proof, Span, Token, TokenMetadata, Tombstone
 from ..secret import Secret
-
-AMOUNT_MAX: Final = 2**53 - 1
-INT64_MAX: Final = 2**63 - 1
-DEPTH_MAX: Final = 64  # MongoDB holds 180 levels, of which some are ours
+from .plain import AMOUNT_MAX, plain
 
 R = TypeVar("R", Operation, Token, AuditRecord, DedupRecord, Tombstone)
 
@@ -40,30 +36,6 @@ class _BadField(ValueError):
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self.path = path
-
-
-def plain(value: Any, depth: int = 0) -> Any:
-    """A deep copy of JSON-like data as dict, list and scalars; TypeError for anything else, and for
-    what is nested deeper than every store can hold."""
-    if value is None or type(value) in (str, bool):
-        return value
-    if isinstance(value, int):
-        if not -INT64_MAX <= value <= INT64_MAX:
-            raise TypeError("integer beyond 64 bits")
-        return bool(value) if isinstance(value, bool) else int(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise TypeError("not a finite number")
-        return value
-    if depth >= DEPTH_MAX:
-        raise TypeError("nested too deeply")
-    if isinstance(value, Mapping):
-        if not all(type(key) is str for key in value):
-            raise TypeError("keys must be strings")
-        return {key: plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item, depth + 1) for item in value]
-    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def _structure_int(value: Any, _: Any) -> int:
@@ -227,7 +199,6 @@ def _shown(name: object) -> str:
 
 
 _CONVERTER: Final = _converter()
-_ENCODE: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def to_plain(record: Operation | Token | AuditRecord | DedupRecord | Tombstone) -> dict[str, Any]:
@@ -254,11 +225,6 @@ def corrupt(name: str, field: str) -> CorruptRecord:
     """The error for a stored document that does not decode."""
     where = f", field {field}" if field else ""
     return CorruptRecord(f"stored {name} does not decode{where}", document=name, field=field)
-
-
-def dump_json(value: Any) -> str:
-    """Compact JSON of plain data."""
-    return _ENCODE(value)
 
 
 def load_json(text: Any, name: str, field: str) -> Any:

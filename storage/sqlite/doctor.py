@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ..doctor import Finding, Report, of_machines
 from ..errors import CorruptRecord, StorageError
+from ..findings import Finding, Report, of_machines
 from ..migration import Migration
 from ..rules.machines import Machines
 from .doctor_shapes import declared, of_shapes, present_in

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
-from ..doctor import Finding
+from ..findings import Finding
 from .file import Link
 from .schema import statements
 

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from ..errors import StorageError
 from ..migration import Migration, Step, operation_of_schema_2, unknown_machines, way
-from ..rules.codec import dump_json, load_json
+from ..rules.codec import load_json
 from ..rules.machines import Machines
+from ..rules.plain import dump_json
 from .file import Link, meaning, schema_version
 from .machines import insert_machine
 from .rows import OPERATION_SELECT, operation_from_row

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from ...machines.token.table import STATUS_OF_STATE
 from ..records import AuditRecord, Operation, Token, Tombstone
-from ..rules.codec import corrupt, dump_json, from_plain, load_json, to_plain
+from ..rules.codec import corrupt, from_plain, load_json, to_plain
+from ..rules.plain import dump_json
 from .schema import (
     AUDIT_COLUMNS,
     LEASE_COLUMNS,

@@ -8,7 +8,7 @@ from typing import Final
 
 from ...machines.token.table import STATUS_OF_STATE
 from ..rules.batch import HELD, TOKEN_FIXED, TOKEN_TYPES
-from ..rules.codec import AMOUNT_MAX
+from ..rules.plain import AMOUNT_MAX
 from .machines import MACHINE_RULES, MACHINE_TABLES
 
 SQLITE_SCHEMA_VERSION: Final = 2
@@ -246,6 +246,21 @@ BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: tokens.transaction_id'); EN
 
 CREATE TRIGGER token_kept BEFORE DELETE ON tokens
 BEGIN SELECT RAISE(ABORT, 'tokens are never deleted'); END;
+
+CREATE TRIGGER operation_final BEFORE UPDATE OF state ON operations
+WHEN OLD.kind_of_state = 'final' AND NEW.state IS NOT OLD.state
+BEGIN SELECT RAISE(ABORT, 'a final state is never left'); END;
+
+CREATE TRIGGER operation_versioned BEFORE UPDATE OF state, prev_state, kind_of_state, ends ON operations
+WHEN NEW.version <= OLD.version
+BEGIN SELECT RAISE(ABORT, 'every change raises the version'); END;
+
+CREATE TRIGGER operation_not_replaced BEFORE INSERT ON operations
+WHEN EXISTS (SELECT 1 FROM operations WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: operations.id'); END;
+
+CREATE TRIGGER operation_kept BEFORE DELETE ON operations
+BEGIN SELECT RAISE(ABORT, 'operations are never deleted'); END;
 
 CREATE TRIGGER audit_fixed BEFORE UPDATE ON audit
 BEGIN SELECT RAISE(ABORT, 'audit records never change'); END;

@@ -14,7 +14,8 @@ from ..errors import Conflict
 from ..port import CountFailure, DropLease, KeepLease, Note, Reschedule, TakeLease
 from ..records import Operation, Token, Tombstone
 from ..rules.batch import gains_proofs
-from ..rules.codec import dump_json, to_plain
+from ..rules.codec import to_plain
+from ..rules.plain import dump_json
 from .rows import audit_row, lease_row, operation_row, token_row, tombstone_row
 from .schema import AUDIT_COLUMNS, OPERATION_COLUMNS, TOKEN_COLUMNS
 

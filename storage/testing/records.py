@@ -266,7 +266,7 @@ class FaultyStore:
 
     def __init__(self, store: Store, script: Iterable[Fault] = ()) -> None:
         self.store = store
-        self.url = store.url
+        self.url, self.machines = store.url, store.machines
         self.commits: list[tuple[str, Fault]] = []
         self._script = iter(script)
         self._lock = threading.Lock()

@@ -88,7 +88,7 @@ def test_some_is_mended_and_the_rest_is_said(wallet: Wallet) -> None:
 
 
 def test_a_hint_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nutstate.storage.mongo.doctor.CONNECT_S", 0.5)
+    monkeypatch.setattr("nutstate.storage.mongo.doctor.examine.CONNECT_S", 0.5)
     ran = doctor("mongodb://127.0.0.1:1/db?w=1&journal=false&readPreference=nearest")
     assert ran.out.count("! warning  url") == 3 and ran.out.count("nutstate overrides it") == 1
 
@@ -105,7 +105,7 @@ def test_memory_is_not_for_money() -> None:
 
 @pytest.mark.parametrize("args", [(), ("--json",)])
 def test_a_password_is_never_shown(args: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nutstate.storage.mongo.doctor.CONNECT_S", 0.5)
+    monkeypatch.setattr("nutstate.storage.mongo.doctor.examine.CONNECT_S", 0.5)
     store = "mongodb://somebody:hunter22@127.0.0.1:1/db?replicaSet=rs0&authSource=admin"
     ran = doctor(store, "--fix", *args)
     assert ran.code == 1 and "does not listen" in ran.out and "Traceback" not in ran.err

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ from nutstate import Engine, Secret, open_store
 from nutstate.cli.errors import Exit
 from nutstate.engine.simulated import faults
 from tests.support import errand
-from tests.support.own import example
+from tests.support.own import ROOT, example
 
 from .conftest import NPUB, Wallet, dump
+from .test_kill import HANGS
 
 own = example()
 APPROVAL, ERRAND = "own_operation", "tests.support.errand"
@@ -143,6 +146,13 @@ def test_r496_the_variable_spares_the_option(wallet: Wallet) -> None:
     assert empty.code == Exit.USAGE and "NUTSTATE_KINDS" in empty.err
 
 
+def test_r496_the_demo_knows_no_kinds_of_a_service(empty: Wallet) -> None:
+    """R496: the demo reads no variable, so that a wrong one does not keep it from running."""
+    ran = empty.run("demo", "--dir", str(empty.folder), env={"NUTSTATE_KINDS": "no_such_module"})
+    assert ran.code == Exit.DONE, ran.err
+    assert empty.run("demo", "--from", ERRAND).code == Exit.USAGE
+
+
 def test_r496_recover_goes_on_with_a_killed_approval_and_its_child(wallet: Wallet) -> None:
     """R496: the process that approved is gone before the child melt ended; ``recover`` ends both. Without the
     kind only the child ends."""
@@ -161,6 +171,30 @@ def test_r496_recover_goes_on_with_a_killed_approval_and_its_child(wallet: Walle
     assert (states[name], states[f"{name}.melt"]) == ("paying", "reconciled")
     assert wallet.run("recover", "--force", "--wait", "30", "--from", APPROVAL).code == Exit.DONE
     assert wallet.run("show", name, "--json").json["operation"]["state"] == "done"
+
+
+@pytest.mark.disk
+def test_r496_kill_9_while_the_child_pays_pays_once(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R496: `nutstate tell` is killed while the child's request is on its way; `nutstate recover` of another
+    process ends child and parent, and the invoice is paid once."""
+    folders = (str(ROOT / "examples"), os.environ.get("PYTHONPATH", ""))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, folders)))
+    name = approval(wallet)
+    tell = ("tell", name, "approve", "--evidence", "bob", "--from", APPROVAL)
+    process = wallet.start(*tell, program=("-c", HANGS.format(executes=True)))
+    assert process.stderr is not None and process.stderr.readline() == "on its way\n"
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(timeout=20) == -signal.SIGKILL
+    process.communicate()
+    left = wallet.process("show", name, "--json", "--from", APPROVAL).json
+    assert left["operation"]["state"] == "paying" and left["children"] == [f"{name}.melt"]
+    assert wallet.process("recover", "--force", "--wait", "20", "--from", APPROVAL).code == Exit.DONE
+    shown = wallet.process("show", name, "--from", APPROVAL)
+    assert "approval done: paid" in shown.out and "(reconciled)" in shown.out
+    with wallet.mint() as mint, open_store(wallet.url, kinds=own.KINDS) as store:
+        op = store.operation(f"{name}.melt")
+        assert op is not None and op.payment_hash is not None
+        assert mint.lightning.attempts(op.payment_hash) == 1
 
 
 def test_r496_without_the_kind_an_operation_is_listed_and_shown_but_not_told(wallet: Wallet) -> None:

@@ -1,4 +1,4 @@
-"""Attacks on own kinds: R470-R478. Each of these was wrong once."""
+"""Attacks on own kinds: R470-R481. Each of these was wrong once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import attrs
 import pytest
 
 from nutstate import Engine, InvalidArgument, NutstateError, Refused, Secret, SimulatedMint, open_store
+from nutstate.engine.admission.idempotency import Admission
 from nutstate.engine.simulated.faults import UNREACHABLE
-from nutstate.kinds import BUILT_IN, EffectContext, Kind, Run, new_token
-from nutstate.storage.errors import InvalidBatch
+from nutstate.kinds import BUILT_IN, EffectContext, Kind, KindInvalid, Run, new_token
+from nutstate.machines.spec import NONE, Action, Event, edges
+from nutstate.storage.errors import Conflict, InvalidBatch
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Token
 from tests.support import invariants
@@ -145,6 +147,57 @@ def test_r472_the_same_start_is_the_same_operation_after_its_data_have_changed(t
     assert refused.value.code == "DUPLICATE_TRANSACTION_ID"
 
 
+def test_r479_a_child_starts_only_while_its_parent_is_as_it_is_stored(tmp_path: Path) -> None:
+    """R479: a parent that another worker has led on, to its end perhaps, starts no child any more."""
+    later: list[Callable[[], object]] = []
+
+    def pays_late(run: Run) -> Any:
+        while later:
+            later.pop()()
+        return own.pay_invoice(run)
+
+    table = attrs.evolve(
+        own.APPROVAL,
+        transitions=(
+            *own.APPROVAL.transitions,
+            *edges("8", "give_up", "paying", "declined", requires=(own.operator_gave_reason,)),
+        ),
+    )
+    shop = Shop(
+        tmp_path, attrs.evolve(own.APPROVAL_KIND, machines=(table,), actions={"pay_invoice": pays_late})
+    )
+    asked = shop.ask()
+    other = shop.another()
+    later.append(lambda: other.tell(asked.id, "give_up", reason="too late", wait_s=0))
+    with pytest.raises(Conflict):
+        shop.approve(asked)
+    assert (shop.engine.operation(asked.id).state, shop.melts()) == ("declined", [])
+    assert shop.store.operation(asked.id).failures == 0  # type: ignore[union-attr]
+
+
+def test_r479_an_action_that_runs_before_the_commit_starts_no_child(tmp_path: Path) -> None:
+    """R479: an action whose word is reads_only may run while its state is only staged."""
+    word = Action("pay_invoice", "start the child melt too early", reads_only=True)
+    table = attrs.evolve(
+        own.APPROVAL,
+        actions=(word,),
+        states=tuple(attrs.evolve(state, write_ahead=False) for state in own.APPROVAL.states),
+        transitions=(
+            *own.APPROVAL.transitions,
+            *edges("9", "insist", NONE, "paying", reason="nothing is waited for"),
+        ),
+        events=(*own.APPROVAL.events, Event("insist", "a clerk wants it paid at once", "caller")),
+    )
+    shop = Shop(tmp_path, attrs.evolve(own.APPROVAL_KIND, machines=(table,)))
+    before = everything(shop.store)
+    with pytest.raises(KindInvalid):
+        shop.engine.start(
+            "approval", npub=NPUB, mint_url=shop.mint.url, event="insist",
+            data=own.ApprovalData("ann", Secret(shop.invoice)),
+        )  # fmt: skip
+    assert everything(shop.store) == before
+
+
 def correct(context: EffectContext, token: Token) -> None:
     context.draft.change_token(
         token.transaction_id, "correct_spent", context.now, mint_spent_count=len(token.proofs)
@@ -177,6 +230,24 @@ def test_r478_an_effect_of_an_own_kind_cannot_touch_the_money_of_another_owner(
     with pytest.raises(InvalidBatch):
         shop.approve(asked)
     assert everything(shop.store) == before
+
+
+def test_r472_the_same_start_by_two_workers_at_once_is_one_operation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R472: both look, one stores; the other returns what was stored."""
+    shop = Shop(tmp_path)
+    once = Admission.once
+    before: list[Shop] = [shop]
+
+    def slower(self: Admission, *args: Any) -> Any:
+        if before:
+            before.pop().ask()
+        return once(self, *args)
+
+    monkeypatch.setattr(Admission, "once", slower)
+    assert shop.ask().id == "tx_approval_1"
+    assert len(shop.store.operations(OperationQuery(kind="approval"))) == 1
 
 
 @attrs.frozen
@@ -290,6 +361,46 @@ def test_r474_an_alarm_that_raises_is_no_failed_operation(tmp_path: Path) -> Non
     assert shop.approve(shop.ask()).state == "done"
 
 
+def test_r480_an_older_program_lists_operations_of_a_newer_version_of_an_own_kind(tmp_path: Path) -> None:
+    """R480: the hooks of an own kind read operations of its own versions only; of others nothing is told."""
+
+    @attrs.frozen
+    class NewData:
+        payer: str = "ann"
+
+    def told(op: Any) -> Any:
+        return old_kind[0].data_of(op).asked_by  # of the data of version 1
+
+    old_kind: list[Kind[Any]] = []
+    hooks: dict[str, Any] = dict.fromkeys(("cost", "alarm", "raises", "to_pay"), told)
+    old_kind.append(attrs.evolve(own.APPROVAL_KIND, **hooks, sums=lambda op, records: told(op)))
+    newer = attrs.evolve(
+        own.APPROVAL_KIND,
+        machines=(own.APPROVAL, attrs.evolve(own.APPROVAL, version=2)),
+        data=NewData,
+        facts=lambda look: own.ApprovalFacts(approved_by=look.data.payer),
+    )
+    shop = Shop(tmp_path, newer)
+    asked = shop.engine.start("approval", npub=NPUB, mint_url=shop.mint.url, data=NewData("bob"))
+    older = Engine(shop.store, shop.mint, kinds=BUILT_IN | old_kind[0], settings=QUICK, clock=shop.clock)
+    (found,) = [h for h in older.operations(NPUB) if h.id == asked.id]
+    assert (found.cost, found.alarm, found.as_dict()["state"]) == (None, None, "waiting")
+    assert older.kinds.sums_of(found.record, ()) is None and older.kinds.to_pay(found.record) is None
+
+
+def test_r481_an_engine_is_not_made_for_a_store_that_lacks_its_kinds(tmp_path: Path) -> None:
+    """R481: its actions would pay, and no commit could say so."""
+    url = f"sqlite:///{tmp_path}/plain.db"
+    with open_store(url) as plain:
+        with pytest.raises(KindInvalid) as refused:
+            Engine(plain, SimulatedMint(), kinds=own.KINDS)
+        assert "approval@1" in refused.value.message
+    changed = attrs.evolve(own.APPROVAL, good_path=(NONE, "waiting", "declined"))
+    other = BUILT_IN | attrs.evolve(own.APPROVAL_KIND, machines=(changed,))
+    with open_store(url, kinds=own.KINDS) as store, pytest.raises(KindInvalid):
+        Engine(store, SimulatedMint(), kinds=other)
+
+
 def test_r475_a_funding_on_its_way_is_not_given_up_and_its_mint_is_not_asked(tmp_path: Path) -> None:
     """R475: the last look before an operator's event is taken only where the event has an edge."""
     shop = Shop(tmp_path)
@@ -324,19 +435,25 @@ def test_r476_a_discrepant_child_is_no_word_about_its_parent(tmp_path: Path) -> 
 
 def test_r477_a_child_that_was_refused_never_starts_later(tmp_path: Path) -> None:
     """R477: a parent ends because its child was refused; a slower driver of the same parent, which decides
-    when there is money, finds the refusal and pays nothing."""
-    shop = Shop(tmp_path)
-    shop.invoice = invoice(3000, shop.clock)
-    asked = shop.ask()
-    waiting = shop.store.operation(asked.id)
-    ended = shop.approve(asked)
-    assert (ended.state, ended.reason.code) == ("failed", "INSUFFICIENT_BALANCE")
-    shop.engine.mint_tokens(npub=NPUB, mint_url=shop.mint.url, amount=4000)
+    when the source is there, finds the refusal and pays nothing."""
+    sources = ["tx_a_later_funding_minted"]
+
+    def pay(run: Run) -> Any:
+        assert run.children is not None
+        child = run.children.melt(run.operation, invoice=run.data.invoice, sources=sources)
+        return own.Happened("melt_unpaid", own.Evidence(reason=child.reason))
+
+    shop = Shop(tmp_path, attrs.evolve(own.APPROVAL_KIND, actions={"pay_invoice": pay}))
+    ended = shop.approve(shop.ask())
+    assert (ended.state, ended.reason.code) == ("failed", "TOKEN_NOT_FOUND")
+    shop.engine.mint_tokens(
+        npub=NPUB, mint_url=shop.mint.url, amount=512, transaction_id="tx_a_later_funding"
+    )
     slower = shop.another()
-    assert slower._children is not None and waiting is not None
-    child = slower._children.melt(waiting, invoice=shop.invoice)
+    assert slower._children is not None
+    child = slower._children.melt(ended.record, invoice=shop.invoice, sources=sources)
     assert child.outcome == "unpaid" and child.operation is not None and child.operation.state == "rejected"
-    assert shop.engine.balance(NPUB).unspent == 6000
+    assert shop.engine.balance(NPUB).unspent == 2512
     paid = shop.engine.melt(npub=NPUB, mint_url=shop.mint.url, invoice=shop.invoice, wait_s=10)
     assert paid.is_paid
     assert shop.engine.verify_audit().holds

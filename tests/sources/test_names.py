@@ -91,7 +91,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "src/nutstate/review/kit/reading.py", "src/nutstate/review/lint/gaps.py",
         ),
         "the name of a line of the log": ("engine/loop/log.py",),
-        "a word in the text of a network error": ("storage/mongo/doctor_url.py",),
+        "a word in the text of a network error": ("storage/mongo/doctor/url.py",),
     },
     "rejected": {"the words of an error": ("engine/admission/rejected.py",)},
     "restart_patience": {"a function that own kinds share": ("src/nutstate/kinds.py",)},
@@ -108,8 +108,8 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     },
     "unknown": {
         "a check of the doctor that could not be made": (
-            "src/nutstate/cli/doctor.py", "storage/doctor.py", "storage/mongo/doctor.py",
-            "storage/mongo/doctor_server.py", "storage/sqlite/doctor.py",
+            "src/nutstate/cli/doctor.py", "storage/findings.py", "storage/mongo/doctor/examine.py",
+            "storage/mongo/doctor/server.py", "storage/sqlite/doctor.py",
         ),
         "a commit of which the caller does not learn": ("storage/testing/records.py",),
     },

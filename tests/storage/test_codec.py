@@ -22,7 +22,8 @@ from nutstate.storage.mongo.codec import (
     token_from_document,
 )
 from nutstate.storage.records import AuditRecord, DedupRecord, Operation, Token, TokenMetadata
-from nutstate.storage.rules.codec import AMOUNT_MAX, dump_json, from_plain, load_json, plain, to_plain
+from nutstate.storage.rules.codec import from_plain, load_json, to_plain
+from nutstate.storage.rules.plain import AMOUNT_MAX, dump_json, plain
 from nutstate.storage.secret import Secret
 from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.support.cases import every

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nutstate.storage.doctor import Finding, Report, examine
+from nutstate.storage.doctor import examine
 from nutstate.storage.errors import StoreUnsupported
+from nutstate.storage.findings import Finding, Report
 from nutstate.storage.memory import LACKS
 from nutstate.storage.sqlite import doctor as sqlite_doctor
 from nutstate.storage.sqlite.doctor import file_system

@@ -15,12 +15,13 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from nutstate._open_store import open_store
-from nutstate.storage.doctor import Finding, Report, examine
+from nutstate.storage.doctor import examine
 from nutstate.storage.errors import StoreUnsupported
+from nutstate.storage.findings import Finding, Report
 from nutstate.storage.local.node import PortTaken
 from nutstate.storage.local.replica_set import Node, ReplicaSet
-from nutstate.storage.mongo import doctor as mongo_doctor
-from nutstate.storage.mongo import doctor_server as mongo_doctor_server
+from nutstate.storage.mongo.doctor import examine as mongo_doctor
+from nutstate.storage.mongo.doctor import server as mongo_doctor_server
 from nutstate.storage.mongo.schema import COLLECTIONS
 from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.servers.mongod import replica_set, require_mongod

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from nutstate.storage.doctor import Finding, examine
-from nutstate.storage.mongo import doctor as mongo_doctor
-from nutstate.storage.mongo import doctor_url as mongo_doctor_url
-from nutstate.storage.mongo.doctor_server import Server, of_server
-from nutstate.storage.mongo.doctor_url import _reason, is_loopback, of_url
+from nutstate.storage.doctor import examine
+from nutstate.storage.findings import Finding
+from nutstate.storage.mongo.doctor import examine as mongo_doctor
+from nutstate.storage.mongo.doctor import url as mongo_doctor_url
+from nutstate.storage.mongo.doctor.server import Server, of_server
+from nutstate.storage.mongo.doctor.url import _reason, is_loopback, of_url
 from nutstate.storage.mongo.open import address
 from nutstate.storage.mongo.schema import COLLECTIONS
 

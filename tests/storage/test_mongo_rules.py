@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 from nutstate import open_store
 from nutstate.storage.batch import proof_key
 from nutstate.storage.port import TokenQuery
-from nutstate.storage.rules.codec import AMOUNT_MAX
+from nutstate.storage.rules.plain import AMOUNT_MAX
 from nutstate.storage.testing.records import batch_for, make_operation, make_proofs, make_token
 
 pytestmark = pytest.mark.real_mongo

@@ -300,3 +300,29 @@ def test_a_tombstone_stays(tmp_path: Path) -> None:
             ):
                 with pytest.raises(sqlite3.IntegrityError):
                     connection.execute(statement)
+
+
+_KEPT = "id, kind"
+_REST = "machine_version, machine_hash, npub, mint_url, created_at, doc"
+AROUND_A_STEP = {
+    "out of a final state": "UPDATE operations SET state = 'paid', prev_state = 'paying',"
+    " kind_of_state = 'live', ends = '', version = version + 1",
+    "without a new version": "UPDATE operations SET prev_state = 'discrepant'",
+    "replaced": "INSERT OR REPLACE INTO operations"
+    f" ({_KEPT}, state, prev_state, kind_of_state, ends, version, {_REST})"
+    f" SELECT {_KEPT}, 'paid', 'paying', 'live', '', version, {_REST} FROM operations",
+    "removed": "DELETE FROM operations",
+}
+
+
+@pytest.mark.parametrize("way", AROUND_A_STEP)
+def test_r423_no_raw_write_gets_around_the_steps_of_an_operation(tmp_path: Path, way: str) -> None:
+    """R423: an operation that ended stays ended: no update, no replacement and no removal undoes its end."""
+    path = tmp_path / "wallet.db"
+    with SqliteStore(f"sqlite:///{path}") as store:
+        store.commit(batch_for(make_operation("ended", state="reconciled")))
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            with pytest.raises(sqlite3.IntegrityError):
+                connection.execute(AROUND_A_STEP[way])
+        stored = store.operation("ended")
+        assert stored is not None and stored.state == "reconciled"

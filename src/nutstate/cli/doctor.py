@@ -7,7 +7,8 @@ from typing import Final
 
 import click
 
-from ..storage.doctor import Finding, Report, Status, examine
+from ..storage.doctor import examine
+from ..storage.findings import Finding, Report, Status
 from .context import Session, with_session
 from .errors import Exit
 from .output import Part

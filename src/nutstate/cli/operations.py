@@ -10,6 +10,7 @@ from ..engine import arguments
 from ..engine.api.handle import Handle
 from ..engine.api.report import PerformanceReport
 from ..engine.audit.verify import at_one_moment, chain_holds, purged
+from ..engine.operations.built_in import BUILT_IN
 from ..engine.operations.mint.follow_up import follow_ups
 from ..storage.port import OperationQuery
 from .context import Session, wait_option, with_session
@@ -183,7 +184,10 @@ def history(
     kinds = session.known.kinds
     for option, names, known in (("--kind", (kind,), kinds.names), ("--state", states, kinds.states)):
         if wrong := [name for name in names if name is not None and name not in known]:
-            raise click.UsageError(f"{option}: there is no {option[2:]} {wrong[0]!r}{near(wrong[0], known)}")
+            named = "" if kinds is not BUILT_IN else " (--from names the module of a kind of your own)"
+            raise click.UsageError(
+                f"{option}: there is no {option[2:]} {wrong[0]!r}{near(wrong[0], known)}{named}"
+            )
     with session.engine(drives=False) as (engine, _):
         found = engine.operations(npub, kind=kind, mint_url=mint, states=states, limit=limit)
     if session.out.as_json:

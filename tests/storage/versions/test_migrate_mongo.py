@@ -15,8 +15,9 @@ from pymongo.errors import WriteError
 
 from nutstate import open_store
 from nutstate.engine.audit.verify import verify_all
-from nutstate.storage.doctor import Report, examine
+from nutstate.storage.doctor import examine
 from nutstate.storage.errors import StoreUnsupported
+from nutstate.storage.findings import Report
 from nutstate.storage.mongo import migrate as migration
 from nutstate.storage.mongo.schema import MONGO_SCHEMA_VERSION
 from nutstate.storage.mongo.setup import problems

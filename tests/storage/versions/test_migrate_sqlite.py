@@ -18,8 +18,9 @@ import pytest
 
 from nutstate import Store, open_store
 from nutstate.engine.audit.verify import verify_all
-from nutstate.storage.doctor import Report, examine
+from nutstate.storage.doctor import examine
 from nutstate.storage.errors import StoreUnsupported
+from nutstate.storage.findings import Report
 from nutstate.storage.port import OperationQuery
 from nutstate.storage.records import MachineRef
 from nutstate.storage.rules.codec import to_plain

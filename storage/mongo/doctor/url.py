@@ -12,12 +12,12 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from ..doctor import Finding
-from ..errors import StoreUnsupported
-from .gateway import Document
-from .open import Address
-from .session import named
-from .setup import OLDEST_SERVER, check_server
+from ...errors import StoreUnsupported
+from ...findings import Finding
+from ..gateway import Document
+from ..open import Address
+from ..session import named
+from ..setup import OLDEST_SERVER, check_server
 
 PROBE_S: Final = 2.0
 _SEEDS_MAX: Final = 7

@@ -14,12 +14,12 @@ from bson.codec_options import CodecOptions
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from ..doctor import Finding
-from .doctor_url import is_far, standalone
-from .gateway import Document
-from .open import Address
-from .schema import COLLECTIONS
-from .setup import OLDEST_SERVER
+from ...findings import Finding
+from ..gateway import Document
+from ..open import Address
+from ..schema import COLLECTIONS
+from ..setup import OLDEST_SERVER
+from .url import is_far, standalone
 
 ASK_S: Final = 5.0
 CLOCK_WARNING_S: Final = 1.0

@@ -15,20 +15,20 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from ..doctor import Finding, Report, of_machines
-from ..errors import StorageError, StoreUnsupported
-from ..migration import Migration
-from ..rules.machines import Machines
-from .client import DURABLE
-from .doctor_server import Server, is_logged_in, of_server
-from .doctor_url import of_url, standalone, why_not_reached
-from .gateway import Document
-from .migrate import migrate, planned
-from .open import Address, address, connect
-from .rules import validator
-from .schema import COLLECTIONS, INDEXES, MACHINES, MONGO_SCHEMA_VERSION
-from .session import named
-from .setup import Problem, create, problems, schema_of, stored_machines
+from ...errors import StorageError, StoreUnsupported
+from ...findings import Finding, Report, of_machines
+from ...migration import Migration
+from ...rules.machines import Machines
+from ..client import DURABLE
+from ..gateway import Document
+from ..migrate import migrate, planned
+from ..open import Address, address, connect
+from ..rules import validator
+from ..schema import COLLECTIONS, INDEXES, MACHINES, MONGO_SCHEMA_VERSION
+from ..session import named
+from ..setup import Problem, create, problems, schema_of, stored_machines
+from .server import Server, is_logged_in, of_server
+from .url import of_url, standalone, why_not_reached
 
 CONNECT_S: Final = 5.0
 LOOK_S: Final = 15.0

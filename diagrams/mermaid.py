@@ -76,7 +76,7 @@ def flowchart(machine: Machine[Any]) -> str:
 def good_path(machine: Machine[Any], without: Iterable[str] = ()) -> str:
     """A small ``stateDiagram-v2``: the good path, and beside it the other states folded into a few
     boxes (those that are live in one group, parked, or ended from the same place). ``without`` names
-    states to leave out; what an operator does is left out too."""
+    states to leave out; events of an operator are left out too."""
     boxes, edges = folded(machine, without)
     lines = [*_head(machine), "stateDiagram-v2", "    direction TB"]
     for edge in edges:

@@ -57,7 +57,7 @@ def amount(value: object, most: int = AMOUNT_MAX) -> int:
 
 
 def invoice(value: object, unit_name: str) -> tuple[Secret, Invoice, int]:
-    """A BOLT-11 invoice with an amount: the text, what it says and its amount in the unit (rounded up).
+    """A BOLT-11 invoice with an amount: the text, its content and its amount in the unit (rounded up).
 
     Codes INVALID_INVOICE, INVOICE_WITHOUT_AMOUNT. Whether it has expired is asked later: an operation
     that exists goes on whatever the invoice says now.
@@ -147,7 +147,7 @@ def fee(value: object, most: int = AMOUNT_MAX) -> int:
 
 
 def ttl(value: object, most_h: float) -> int:
-    """How long a hold lasts, in ms: 1 second or more, ``most_h`` hours or less. Code INVALID_TTL."""
+    """The length of a hold in ms: 1 second or more, ``most_h`` hours or less. Code INVALID_TTL."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= most_h * 3600:
         return int(value * 1000)
     raise InvalidArgument(f"ttl_s must be 1 to {most_h * 3600:g} seconds", code="INVALID_TTL")
@@ -171,8 +171,8 @@ def reason(value: object) -> str:
 
 
 def operator(value: object) -> str | None:
-    """Who decides: 1 to 100 printable characters, or None; invoices, tokens and keys in it are hidden.
-    Code INVALID_OPERATOR."""
+    """The name of the deciding person: 1 to 100 printable characters, or None; invoices, tokens and keys in
+    it are hidden. Code INVALID_OPERATOR."""
     if value is None:
         return None
     if isinstance(value, str) and 0 < len(value.strip()) <= OPERATOR_LENGTH_MAX and value.isprintable():

@@ -1,4 +1,4 @@
-"""A memory of bounded size: what was unused for longest is forgotten first."""
+"""A memory of bounded size: the entry that was unused for longest is forgotten first."""
 
 from __future__ import annotations
 

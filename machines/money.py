@@ -99,5 +99,5 @@ def owed_min(inputs: int, amount: int, fee: int, fee_reserve: int) -> int:
 
 
 def conserved(sources: int, *parts: int) -> bool:
-    """Value is conserved: what went in is exactly what came out, and no part is negative."""
+    """Whether value is conserved: the sources equal the sum of the parts, and no part is negative."""
     return all(type(part) is int and part >= 0 for part in parts) and sources == sum(parts)

@@ -339,7 +339,7 @@ class Verdict:
 
 @frozen
 class Refusal:
-    """Why an event was refused: stable code and a sentence for people."""
+    """The reason of a refusal: stable code and a sentence for people."""
 
     code: str
     sentence: str

@@ -19,7 +19,7 @@ logging.getLogger("transitions").setLevel(logging.CRITICAL + 1)
 
 @define(eq=False, repr=False)
 class _Cursor(Generic[F]):
-    """Where a decision stands; made for one trigger and thrown away."""
+    """The progress of one decision; made for one trigger and thrown away."""
 
     state: str
     facts: F

@@ -1,5 +1,5 @@
-"""Every word of the released machines by its name: what the engine does in a state (actions), and what an
-accepted transition writes (effects). A machine declares its words beside its table."""
+"""Every word of the released machines by its name: the engine's work in a state (actions), and the changes of
+an accepted transition (effects). A machine declares its words beside its table."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
     "OPERATOR_WRITE_OFF": (PERSON, "HIGH", "an operator gave up the rest as lost"),
     "NUTSTATE_ERROR": (PROGRAM, "HIGH", "the base of every error"),
     "USAGE": (PROGRAM, "LOW", "the command line is wrong (exit code 2)"),
-    "INTERRUPTED": (PROGRAM, "LOW *", "the program was interrupted; what was begun stays open (exit code 130)"),
+    "INTERRUPTED": (PROGRAM, "LOW *", "the program was interrupted; a begun operation stays open (exit code 130)"),
     "UNEXPECTED": (PROGRAM, "CRITICAL", "a bug in nutstate"),
 }  # fmt: skip
 

@@ -1,5 +1,4 @@
-"""Bringing a store from an older schema to the one of this release: what a step is, and what is told of
-it."""
+"""Bringing a store from an older schema to the one of this release: the steps, and the report about them."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ D = TypeVar("D")
 @frozen
 class Step(Generic[D]):
     """One step away from the schema ``start``. The step before the next number ends it. ``run`` is given the
-    database and the machines of the program; what it did before it was interrupted does not matter to it."""
+    database and the machines of the program. It can run again after an interruption."""
 
     start: int
     name: str

@@ -261,7 +261,7 @@ class Store(Reader, Protocol):
 
     def purge(self, tombstone: Tombstone) -> int:
         """Delete the audit records of an ended operation and leave ``tombstone``, all or nothing; the only
-        way in which a record ever leaves. Returns how many went: none if it was purged before.
+        way in which a record ever leaves. Returns the number of deleted records; 0: they were purged before.
 
         Raises Conflict unless the operation has ended and its trail is exactly what the tombstone says,
         CommitUnknown (send it again), StoreUnavailable, InvalidBatch.

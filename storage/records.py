@@ -148,7 +148,7 @@ class Idempotency:
 
 @frozen
 class Reason:
-    """Why an operation ended or parked. Safe to show."""
+    """The reason why an operation ended or parked. Safe to show."""
 
     code: str
     message: str
@@ -158,7 +158,7 @@ class Reason:
 
 @frozen
 class Lease:
-    """Who is driving the operation. An optimisation against double work, never a safety lock."""
+    """The worker that drives the operation. An optimisation against double work, never a safety lock."""
 
     worker: str
     until: int
@@ -193,7 +193,7 @@ class Operation:
     created_at: int
     updated_at: int
     prev_state: str | None = None
-    kind_of_state: str = "live"  # live | parked | final: what its machine says of its state, for every reader
+    kind_of_state: str = ""  # live | parked | final: the kind of its state, for readers without the machine
     ends: str = ""  # "" | good | unpaid | lost: how it ends in this state
     method: str | None = None
     request: Secret | None = None
@@ -224,7 +224,7 @@ class Operation:
     watch_since: int | None = None
     parent_id: str | None = None
     contested: tuple[InputRef, ...] = ()  # sources of a recorded payment that were not free
-    hold_until: int | None = None  # sources are held for a payment the caller makes himself
+    hold_until: int | None = None  # sources are held for a payment that the caller makes
     held_unspent_since: int | None = (
         None  # first answer, after a hold or a refusal, that all inputs are unspent
     )
@@ -277,7 +277,7 @@ class AuditRecord:
 
 @frozen
 class DedupRecord:
-    """Who holds ``npub|operation_hash`` at present."""
+    """The present holder of ``npub|operation_hash``."""
 
     key: str
     operation_id: str

@@ -99,7 +99,7 @@ def _fields(of: Of, name: str, old: Stored, new: Stored, keys: Sequence[str]) ->
 
 
 def _lists(of: Of, name: str, old: Stored, new: Stored, keys: Sequence[str]) -> Iterator[Change]:
-    """Lists of names: what was taken out and put in, or another order."""
+    """Lists of names: the removed and the added ones, or another order."""
     for key in keys:
         before, after = list(old[key]), list(new[key])
         if before == after:

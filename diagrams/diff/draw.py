@@ -16,7 +16,7 @@ from .stored import Stored, machine_of
 
 
 def drawing(found: Changes, theme: Theme = "auto", compared: str = "") -> str:
-    """One SVG of both versions of a machine; what did not change is dimmed. A changed row tells what was
+    """One SVG of both versions of a machine; unchanged parts are dimmed. A changed row tells what was
     taken out (−) and put in (+). ``compared`` says of what."""
     old, new = found.old, found.new
     machine = machine_of(_either(new, old))

@@ -12,7 +12,7 @@ SIGNS: Final[dict[How, str]] = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def as_lines(found: Changes) -> tuple[tuple[How | None, str], ...]:
-    """A heading (None), one line a change with its kind, and what a reviewer should ask (None)."""
+    """A heading (None), one line a change with its kind, and the questions for a reviewer (None)."""
     lines: list[tuple[How | None, str]] = [(None, heading(found))]
     lines += [(change.how, f"  {SIGNS[change.how]} {sentence(change)}") for change in found.changes]
     lines += [(None, f"  ! {note}") for note in notes(found)]

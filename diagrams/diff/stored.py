@@ -16,7 +16,7 @@ class NotAMachine(ValueError):
 
 
 def whole(stored: object) -> dict[str, Any]:
-    """The data with every key of today: what an older version did not have gets its default.
+    """The data with every key of today: a key that an older version did not have gets its default.
     Raises NotAMachine."""
     if not isinstance(stored, Mapping):
         raise NotAMachine("a machine's data is a JSON object")

@@ -1,4 +1,4 @@
-"""The declaration itself, as JSON: what ``diagrams diff`` compares, and any program can read."""
+"""The declaration itself, as JSON: ``diagrams diff`` compares it, and any program can read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and sentences of a machine as other notations can hold them, whatever they contain."""
+"""Names and sentences of a machine, with any content, as other notations can hold them."""
 
 from __future__ import annotations
 

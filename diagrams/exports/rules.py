@@ -52,7 +52,7 @@ def halts(machine: Machine[Any], state: State) -> bool:
 
 
 def ensure_complete(machine: Machine[Any]) -> None:
-    """Nothing if every state and event that is mentioned is declared, each once. Else NotExportable."""
+    """Check that every mentioned state and event is declared, each once. Else NotExportable."""
     if not machine.states:
         raise NotExportable(f"{machine.name!r} has no states")
     states = [state.name for state in machine.states]

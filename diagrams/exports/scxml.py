@@ -34,7 +34,7 @@ _RESERVED = frozenset(
      "static", "super", "switch", "this", "throw", "true", "typeof", "undefined", "var", "void",
      "event", "event_data", "machine", "model", "source", "state", "target", "transition")
 )  # fmt: skip
-"""Words that mean something in conditions: those of Python and ECMAScript, and what runners define."""
+"""Words that mean something in conditions: those of Python and ECMAScript, and those that runners define."""
 
 
 def export(machine: Machine[Any]) -> str:

@@ -7,7 +7,8 @@ the program that runs it provides two guards ``and`` and ``not`` (docs/exports.m
 actions. The order of the transitions of an event is their precedence. ``meta`` holds the rest of the
 declaration, and ``meta.outcome`` tells ``accepted``, ``absorbed`` and ``refused`` transitions apart.
 
-A top level state of type ``final`` ends an XState machine; what it absorbs and refuses is in its ``meta``.
+A top level state of type ``final`` ends an XState machine; its ``meta`` lists its absorbed and refused
+events.
 """
 
 from __future__ import annotations

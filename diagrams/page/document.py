@@ -92,7 +92,7 @@ def _hashed(text: str) -> str:
 
 
 def _filled(template: str, parts: Mapping[str, str]) -> str:
-    """Every slot filled in one pass: what is filled in is never looked at again."""
+    """Every slot filled in one pass: an inserted text is never searched for slots."""
     return _SLOT.sub(lambda slot: parts[slot[1]], template)
 
 

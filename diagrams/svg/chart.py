@@ -74,8 +74,8 @@ class Card:
 @frozen
 class Chart:
     """A drawing's content. ``spine`` are the cards of its middle column from top to bottom.
-    ``marks``: what has no mark is dimmed. ``narrow``: it shall fit a page of text. ``reading`` says how to
-    read its rows."""
+    ``marks``: parts without a mark are dimmed. ``narrow``: it shall fit a page of text. ``reading`` says how
+    to read its rows."""
 
     title: str
     subtitle: str

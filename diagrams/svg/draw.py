@@ -55,7 +55,8 @@ def slug(name: str) -> str:
 
 
 def identity(name: str) -> str:
-    """The name as part of an id, other names giving others: what is no letter, digit or ``_`` is its code."""
+    """The name as part of an id, other names giving others: a character that is no letter, digit or ``_``
+    becomes its code."""
     return re.sub(r"[^A-Za-z0-9_]", lambda found: f"-{ord(found[0]):x}-", name)
 
 
@@ -125,7 +126,7 @@ def _card(placed: PlacedCard, key: str, marks: bool) -> str:
 
 
 def _frame(x: int, y: int, width: int, height: int, ends: bool, head: int) -> str:
-    """A card's body, its tinted head and its border; what ends has a second one."""
+    """A card's body, its tinted head and its border; a final state has a second border."""
     parts = [f'<rect class="body" x="{x}" y="{y}" width="{width}" height="{height}" rx="9"/>']
     if head < height:
         corner = f"M{x} {y + head}V{y + 9}q0-9 9-9H{x + width - 9}q9 0 9 9V{y + head}z"

@@ -223,7 +223,7 @@ def _entry(grid: Grid, rows: _Rows, name: str, side: Side | str) -> int:
 
 @frozen
 class _Used:
-    """Of each vertical street its stretches and their lanes; and which part of each way runs where."""
+    """The stretches and lanes of each vertical street, and the place of each part of a way."""
 
     streets: tuple[Mapping[Stretch, int], ...]
     entries: Mapping[Wire, int]

@@ -37,7 +37,7 @@ def touched_by(store: Store, token: Token) -> set[str]:
 
 
 def corrected_sources(store: Store, ids: Iterable[str]) -> tuple[str, ...]:
-    """Those of the tokens that lost value because the mint called proofs SPENT."""
+    """The tokens among these that lost value because the mint called proofs SPENT."""
     return tuple(token_id for token_id in ids if _was_corrected(store, token_id))
 
 

@@ -28,7 +28,7 @@ LOOK_AGAIN = ("idempotency_key", "dedup", "operation_id", "token_id")
 @define(eq=False)
 class Admission:
     """Recognises a request that was made before and starts the others. Unique keys of the store
-    decide every race; what is found by looking first only makes the common case cheaper."""
+    decide every race; looking first only makes the common case cheaper."""
 
     store: Store
     driver: Driver

@@ -23,8 +23,8 @@ from .core import Core
 
 
 class Checks(Core):
-    """Looks at stored proofs and documents. Nothing is decided by guessing: what contradicts is
-    reported, and what the mint calls SPENT twice may be corrected."""
+    """Looks at stored proofs and documents. Nothing is decided by guessing: contradictions are reported,
+    and proofs that the mint calls SPENT twice may be corrected."""
 
     def preflight(
         self,

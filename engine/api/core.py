@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 
 from ...storage.port import Store
 from ...storage.records import Operation
+from ...storage.rules.machines import Machines
 from ...storage.secret import Secret
 from .. import arguments
 from ..admission.idempotency import Admission
@@ -38,10 +39,14 @@ from .handle import Handle
 def _check_machines(kinds: Kinds, store: Store) -> None:
     """The store takes every step of these kinds. Code KIND_INVALID: an action would run, and its end could
     not be stored."""
+    missing = sorted({kind.name for kind in BUILT_IN} - {*kinds.names})
+    if missing:
+        raise KindInvalid(
+            f"the kinds of an engine hold the built-in ones, {missing[0]} too: BUILT_IN | YOUR_KIND"
+        )
     known = store.machines.hashes
-    for machine in kinds.machines:
-        named = f"{machine.name}@{machine.version}"
-        if known.get(named) != machine.content_hash:
+    for named, content_hash in Machines.of(kinds.machines).hashes.items():
+        if known.get(named) != content_hash:
             raise KindInvalid(
                 f"the store was opened without the machine {named} of this engine: "
                 "open it with the same kinds, as open_store(url, kinds=…)"

@@ -1,4 +1,4 @@
-"""The public engine: what a wallet service calls."""
+"""The public engine, for wallet services."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         return tuple(Handle(self, op) for op in self._recovery.open_operations())
 
     def balance(self, npub: str, mint_url: str | None = None, *, ask_mints: bool = False) -> Balance:
-        """Value by state, per mint and unit, read at one moment.
+        """Returns the value by state, per mint and unit, read at one moment.
 
         Unspent coins of keysets that their mint no longer honours (not listed any more, final expiry over)
-        count as ``stranded``. By default no mint is asked: what this engine remembers of the mints' lists
+        count as ``stranded``. By default no mint is asked: this engine's memory of the mints' lists
         counts. With ``ask_mints`` the mints are asked; one that does not answer changes nothing."""
         owner = arguments.npub(npub)
         url = None if mint_url is None else arguments.mint_url(mint_url)
@@ -103,10 +103,9 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         operator: str | None = None,
         npub: str | None = None,
     ) -> Handle:
-        """Stop an operation nothing was sent for. Cancelling again is harmless. With a ``reason`` an operator
-        does it, and the audit record says why and, with ``operator``, who.
-        Codes: NOT_FOUND, ALREADY_SENT, CHILD_RUNNING, ALREADY_FINAL, OPERATOR_REASON_MISSING,
-        INVALID_OPERATOR."""
+        """Stop an operation before its request is sent. Cancelling again is harmless. A ``reason`` makes it
+        an operator's decision; the audit record keeps the reason and ``operator``, the name. Codes:
+        NOT_FOUND, ALREADY_SENT, CHILD_RUNNING, ALREADY_FINAL, OPERATOR_REASON_MISSING, INVALID_OPERATOR."""
         by_operator = reason is not None or operator is not None
         said = operator_says(reason, operator) if by_operator else Evidence()
         return Handle(self, self._outside.apply(self._bound(operation_id, npub), "cancel", said))
@@ -120,11 +119,11 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         operator: str | None = None,
         npub: str | None = None,
     ) -> Handle:
-        """A parked operation goes back to work, and a funding that is waited for is looked at now.
-        ``operator`` names who wants it; the audit record keeps both.
+        """Send a parked operation back to work, or look at a waiting funding now. The audit record keeps the
+        reason and ``operator``, the name.
 
         A funding that ended ``expired`` is asked about once more. When the mint says PAID, a follow-up
-        operation (``record.parent_id`` names the first one) issues what was paid; its handle is returned, and
+        operation (``record.parent_id`` names the first one) issues the proofs; its handle is returned, and
         the same one when asked again. Codes: NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR,
         UNDEFINED_TRANSITION, NOT_PROVEN_PAID, QUOTE_NOT_OURS and MINT_* (expired: nothing is written)."""
         said, wait = operator_says(reason, operator), self._wait(wait_s)
@@ -143,14 +142,14 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         operator: str | None = None,
         npub: str | None = None,
     ) -> Handle:
-        """An operator gives the rest of a parked operation up as lost; the loss is recorded. This also ends a
+        """Give the rest of a parked operation up as lost; the loss is recorded. This also ends a
         watch whose window is over and in which the mint does not tell the fate of a fence.
 
-        The mint is asked a last time, and what turns up is kept: a fence or issued proofs end the
+        The mint is asked a last time, and found value is kept: a fence or issued proofs end the
         operation well, change that opens is stored, inputs that a dead request left are freed. A mint
         that does not answer is MINT_UNREACHABLE (retryable) unless ``force``: then the inputs become
-        ``stranded``, as do those of a payment in flight and those that the mint calls UNSPENT; only what it
-        calls SPENT is lost. The audit record keeps the reason, and ``operator`` if named, whatever turns up.
+        ``stranded``, as do those of a payment in flight and those that the mint calls UNSPENT; only SPENT
+        inputs are lost. The audit record keeps the reason, and ``operator`` if named, for every result.
         Codes: NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR, PAYMENT_IN_FLIGHT, MINT_UNREACHABLE,
         UNDEFINED_TRANSITION."""
         return self._follow(
@@ -163,9 +162,9 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
     def release(
         self, operation_id: str, reason: str, *, operator: str | None = None, npub: str | None = None
     ) -> Handle:
-        """An operator frees the inputs of a parked melt, because the mint says now that the quote is
-        UNPAID and every input UNSPENT. Trusting it is the operator's risk: no fence stands behind it, and
-        the quote is watched for watch_window_h. ``operator`` names who that is. Codes: NOT_FOUND,
+        """Free the inputs of a parked melt, because the mint says now that the quote is UNPAID and every
+        input UNSPENT. Trusting it is the operator's risk: no fence stands behind it, and the quote is watched
+        for watch_window_h. The audit record keeps the reason and ``operator``, the name. Codes: NOT_FOUND,
         OPERATOR_REASON_MISSING, INVALID_OPERATOR, NOT_PROVEN_UNPAID, MINT_UNREACHABLE,
         UNDEFINED_TRANSITION."""
         return self._follow(
@@ -176,8 +175,8 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
     def resolve(
         self, operation_id: str, reason: str, *, operator: str | None = None, npub: str | None = None
     ) -> Handle:
-        """An operator declares a discrepancy settled. ``operator`` names who that is. Codes: NOT_FOUND,
-        OPERATOR_REASON_MISSING, INVALID_OPERATOR, UNDEFINED_TRANSITION."""
+        """Declare a discrepancy settled. The audit record keeps the reason and ``operator``, the name. Codes:
+        NOT_FOUND, OPERATOR_REASON_MISSING, INVALID_OPERATOR, UNDEFINED_TRANSITION."""
         return Handle(
             self,
             self._outside.apply(self._bound(operation_id, npub), "resolve", operator_says(reason, operator)),

@@ -78,7 +78,7 @@ class Handle:
 
     @property
     def outcome(self) -> str:
-        """How it stands, in one of four words.
+        """The outcome in one of four words.
 
         ``paid``: it did what was asked (a melt whose payment the mint has proven or the caller recorded,
         also while its change is awaited; issued, deposited, checked). ``unpaid``: it ended without, or its
@@ -94,7 +94,7 @@ class Handle:
         return self.outcome == "paid"
 
     def raise_unless_paid(self) -> Handle:
-        """This handle if ``outcome`` is ``paid``; else the typed error that says how it stands: NotPaid (code
+        """Returns this handle if ``outcome`` is ``paid``, else raises a typed error: NotPaid (code
         NOT_PAID), StillOpen (OUTCOME_OPEN) or NeedsPerson (OUTCOME_PARKED), each with ``operation_id``."""
         insist_on_paid(self.record, self.outcome)
         return self
@@ -154,7 +154,7 @@ class Handle:
 
     @property
     def reason(self) -> Reason | None:
-        """Why it ended early or waits."""
+        """The reason why it ended early or waits."""
         return self.record.reason
 
     @property
@@ -222,7 +222,7 @@ class Recovered(tuple[Handle, ...]):
 class Balance:
     """Value of a wallet by state, per mint and unit, all read at one moment.
 
-    ``owned()`` is what the user has. Units are never added: what counts over all mints takes a unit, and
+    ``owned()`` is the user's money. Units are never added: a sum over all mints takes a unit, and
     without one a wallet that holds several is refused (code MIXED_UNITS).
     """
 

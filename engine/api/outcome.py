@@ -1,4 +1,4 @@
-"""How an operation stands: one of four words, what it cost, and the typed errors that say so."""
+"""The outcome of an operation: one of four words, the cost, and the typed errors that say so."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ def outcome_of(op: Operation, kinds: Kinds) -> str:
     if op.payment is not None or state.ends == "good":
         return "paid"
     if state.ends == "unpaid" or (state.kind == "live" and state.frees):
-        return "unpaid"  # watched: what was sent is still looked at, but its inputs are free
+        return "unpaid"  # watched: the engine still looks at the sent request, but its inputs are free
     return "open" if state.kind == "live" else "parked"
 
 
 def insist_on_paid(op: Operation, outcome: str) -> None:
-    """Nothing for what is paid. Codes NOT_PAID, OUTCOME_PARKED, OUTCOME_OPEN for every other outcome."""
+    """Raise unless the operation is paid. Codes NOT_PAID, OUTCOME_PARKED, OUTCOME_OPEN for every other
+    outcome."""
     if outcome == "paid":
         return
     details: dict[str, Any] = {

@@ -49,12 +49,13 @@ class Payments(Core):
         Returns the operation when it has ended, parked, or ``wait_s`` (60 s) is over; then it is still
         live and :meth:`recover` or the same call goes on with it. The same request inside the
         duplicate window, or with the same ``idempotency_key`` or ``transaction_id`` at any time, returns
-        the first operation. ``handle.outcome`` says how it stands, ``raise_unless_paid()`` insists.
+        the first operation. ``handle.outcome`` tells the outcome, ``raise_unless_paid()`` raises for all but
+        paid.
 
-        ``fee_max`` is the most it may cost beside the amount (fee reserve and input fee, in ``unit``);
-        by default ``Settings.fee_max_percent`` of the amount, and at least ``fee_max_floor_sat``. Money that
-        other operations of the wallet hold is waited for inside ``wait_s``, and so are reads of the mint
-        that fail; nothing is stored meanwhile.
+        ``fee_max`` is the highest cost beside the amount (fee reserve and input fee, in ``unit``); by default
+        ``Settings.fee_max_percent`` of the amount, and at least ``fee_max_floor_sat``. Inside ``wait_s`` the
+        engine waits for money that other operations of the wallet hold, and repeats failed reads of the mint;
+        nothing is stored meanwhile.
 
         Codes: INVALID_*, INVOICE_EXPIRED, INVOICE_WITHOUT_AMOUNT, IDEMPOTENCY_KEY_REUSED,
         DUPLICATE_OPERATION, DUPLICATE_TRANSACTION_ID, PAYMENT_ALREADY_CLAIMED, TOKEN_NOT_FOUND,
@@ -83,10 +84,9 @@ class Payments(Core):
         fee_max: int | None = None,
         wait_s: float | None = None,
     ) -> Handle:
-        """The first of two steps: quote, choose and reserve, but send nothing. The plan's
-        ``fee_reserve`` and ``inputs`` say what it may cost; :meth:`confirm` pays, :meth:`cancel` frees.
-        ``wait_s`` (60 s) is for money that others hold and for reads of the mint that fail; codes as
-        for :meth:`melt`."""
+        """Quote, choose and reserve, but send nothing: the first of two steps. ``fee_reserve`` and ``inputs``
+        of the handle bound the cost; :meth:`confirm` pays, :meth:`cancel` frees. ``wait_s`` (60 s) is for
+        money that others hold and for failed reads of the mint. Codes as for :meth:`melt`."""
         return self._melt(
             True, npub, mint_url, invoice, unit, wallet_id, sources, transaction_id, idempotency_key,
             on_duplicate, on_unpaid, fee_max, wait_s,
@@ -167,8 +167,8 @@ class Payments(Core):
     ) -> Handle:
         """Ask the mint for an invoice and, once it is paid, store the issued proofs.
 
-        Returns after ``wait_s`` at the latest; while the state is ``quoted``, ``handle.invoice`` is
-        what must be paid. Codes: INVALID_*, IDEMPOTENCY_KEY_REUSED, DUPLICATE_TRANSACTION_ID, MINT_*.
+        Returns after ``wait_s`` at the latest. While the state is ``quoted``, ``handle.invoice`` must be
+        paid. Codes: INVALID_*, IDEMPOTENCY_KEY_REUSED, DUPLICATE_TRANSACTION_ID, MINT_*.
         """
         op = new_operation.new_operation(
             self.kinds.named(MINT.name).latest,

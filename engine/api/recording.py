@@ -1,4 +1,4 @@
-"""The calls for melts that the caller makes himself: hold, unhold and record_melt."""
+"""The calls for melts that the caller makes at the mint: hold, unhold and record_melt."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Recordings(Core):
 
         ``record_melt(hold=id)`` ends it when you paid, :meth:`unhold` when you did not. The end of the
         time alone frees nothing: :meth:`recover` asks the mint, and only proofs it calls UNSPENT twice,
-        a settle window apart, are freed. Until it is recorded ``amount`` is what is held.
+        a settle window apart, are freed. Until it is recorded, ``amount`` is the held amount.
 
         A ``payment_request`` is claimed for it, so the sources must cover its amount.
 
@@ -133,7 +133,7 @@ class Recordings(Core):
         raise new_operation.lost_race(self.store, op, taken)
 
     def unhold(self, operation_id: str, *, npub: str | None = None) -> Handle:
-        """Free what is held, on your word that you did not pay and will not. Unholding again changes
+        """Free the held tokens, on your word that you did not pay and will not pay. Unholding again changes
         nothing. Codes: NOT_FOUND, NOT_HELD, ALREADY_FINAL, UNDEFINED_TRANSITION."""
         op = holds.checked_hold(self._stored(self._bound(operation_id, npub)))
         return Handle(self, self._outside.apply(op.id, "unhold", Evidence()))

@@ -11,6 +11,6 @@ class Reports(Core):
     """Reports about stored operations."""
 
     def report(self, operation_id: str, *, npub: str | None = None) -> PerformanceReport:
-        """Where an operation's time went, and what to do about it. Codes: NOT_FOUND, INVALID_FORMAT."""
+        """The times of an operation, and recommendations. Codes: NOT_FOUND, INVALID_FORMAT."""
         op = self._stored(self._bound(operation_id, npub))
         return performance(op, records_of(self.store, op.id), self.clock.now())

@@ -165,8 +165,8 @@ class Stranded(Core):
         return quote.state == "PAID"
 
     def _paid_late(self, wallet: Wallet, ids: tuple[str, ...], said: Evidence) -> Iterator[Operation]:
-        """Payments that were given up and ended after that, whose coins are not stranded any more: what the
-        mint took of them is spent, and what came back is ours. One that the mint says nothing of is left
+        """Payments that were given up and ended after that, whose coins are not stranded any more: coins that
+        the mint took are spent, and returned value is ours. One that the mint says nothing of is left
         alone."""
         query = given_up_of(wallet.npub, wallet.mint_url, _GIVEN_UP_MAX)
         for giver in page_of(lambda: self.store.operations(query), lambda op: op.id).records:

@@ -44,7 +44,7 @@ class VerifyReport:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """Everything that is wrong."""
+        """All faults."""
         return (*self.changed, *self.missing, *self.added)
 
     def as_dict(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from attrs import field, frozen
 from ...storage.errors import CorruptRecord, Page, page_of
 from ...storage.port import AuditQuery, OperationQuery, Reader, Store, TokenQuery, TombstoneQuery
 from ...storage.records import AuditRecord, Operation, Span, Token, Tombstone
-from ...storage.rules.audit_hash import audit_hash, document_hash, token_hash, tombstone_mac
+from ...storage.rules.audit_hash import audit_hash, is_document_of, token_hash, tombstone_mac
 from .verdicts import Fault, Findings, VerifyReport
 
 R = TypeVar("R")
@@ -86,7 +86,7 @@ def verify(reader: Reader, operation_id: str, key: bytes | None = None) -> Verif
 
 
 def verify_all(store: Store, key: bytes | None = None, progress: Progress | None = None) -> VerifyReport:
-    """Every trail in the store: what the log holds, what the operations and tokens say, and every
+    """Every trail in the store: the records of the log, the claims of operations and tokens, and every
     tombstone. Page by page, each page at one moment."""
     walk = _Walk(store, key, progress)
     for part in (walk.log, walk.operations, walk.tombstones, walk.tokens):
@@ -168,7 +168,7 @@ class _Walk:
             after = page.last
 
     def _sound(self, read: Callable[[], Sequence[R]], cursor: Callable[[R], Any]) -> Page[R]:
-        """A page; what does not decode in it is told, and the walk goes on (R214)."""
+        """A page. Documents in it that do not decode are told, and the walk goes on (R214)."""
         page = page_of(read, cursor)
         for error in page.unreadable:
             self.found.corrupt(error)
@@ -314,7 +314,8 @@ def _is_document_told(op: Operation, records: Iterable[AuditRecord], spans: Iter
     its own. True where an earlier release wrote the record: it told nothing."""
     told = {r.version: _told(r, "document_hash") for r in records}
     told |= {span.last: span.document_hash for span in spans}
-    return told.get(op.version) in (None, document_hash(op))
+    hashed = told.get(op.version)
+    return hashed is None or is_document_of(op, hashed)
 
 
 def _told(record: AuditRecord, name: str) -> str | None:

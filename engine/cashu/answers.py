@@ -78,7 +78,8 @@ def quote_event(quote: MeltQuote) -> str:
 
 
 def state_unclear(quote: MeltQuote | MintQuote) -> Reason | None:
-    """Why a quote's state decides nothing: the mint uses a word we do not know. None if we know it."""
+    """The reason why a quote's state decides nothing: the mint uses a word we do not know. None if we know
+    it."""
     if quote.state != UNKNOWN:
         return None
     said = f"says {quote.said!r} of the quote" if quote.said else "gives the quote no readable state"
@@ -86,7 +87,7 @@ def state_unclear(quote: MeltQuote | MintQuote) -> Reason | None:
 
 
 def reason_of(answer: Failure, what: str) -> Reason:
-    """A safe reason: what failed, the mint's code and its (already cleaned) words."""
+    """A safe reason: the failed call, the mint's code and its (already cleaned) words."""
     code = answer.code if isinstance(answer, Refused) or hasattr(answer, "code") else None
     if isinstance(answer, Refused):
         name = "MINT_REFUSED"

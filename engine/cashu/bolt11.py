@@ -19,7 +19,7 @@ _PAYMENT_HASH, _DESCRIPTION, _EXPIRY, _PAYEE, _SECRET = 1, 13, 6, 19, 16
 
 
 class InvalidInvoice(ValueError):
-    """Not a BOLT-11 invoice, or a damaged one. The message never repeats the invoice."""
+    """The text is no BOLT-11 invoice, or a damaged one. The message never repeats the invoice."""
 
 
 @frozen

@@ -16,7 +16,7 @@ FORGET_AFTER_S = 3600.0
 
 class InputLimits:
     """Per mint the most inputs worth trying. Kept in memory only, for an hour after the last refusal, the
-    longest unused forgotten: what is forgotten is found out again, at no cost but one refusal. ``monotonic``
+    longest unused forgotten: a forgotten limit is found out again, at the cost of one refusal. ``monotonic``
     gives seconds. Safe to share between threads."""
 
     def __init__(self, mints_max: int = MINTS_MAX, monotonic: Callable[[], float] = time.monotonic) -> None:

@@ -36,7 +36,7 @@ class MintSilent(Exception):
 
 class NoUsableKeyset(LookupError):
     """The mint has no keyset of the unit on which new outputs can be made (code NO_USABLE_KEYSET).
-    ``why`` tells of the keysets of that unit, by id, what is wrong with each."""
+    ``why`` tells for each keyset of that unit, by id, why it is not usable."""
 
     code = "NO_USABLE_KEYSET"
 
@@ -266,7 +266,7 @@ def value(answer: Answer[T]) -> T:
 
 
 def _unknown(needed: Set[str], listed: tuple[KeysetInfo, ...]) -> set[str]:
-    """Those of the ids that stand for no listed keyset."""
+    """The ids among these that stand for no listed keyset."""
     ids = {k.id for k in listed}
     return {
         one for one in needed - ids if not (is_short(one) and any(known.startswith(one) for known in ids))

@@ -1,4 +1,4 @@
-"""The mint port: what the engine asks of a Cashu mint, and the four kinds of answer it can get.
+"""The mint port: the calls of the engine to a Cashu mint, and the four kinds of answer.
 
 Every method answers with a value, :class:`Refused`, :class:`Unreachable` or :class:`Ambiguous`; none
 raises for anything a mint or a network does. Amounts are integers of the unit named beside them,
@@ -230,7 +230,7 @@ class MintPort(Protocol):
         ...
 
     def melt_quote(self, mint_url: str, invoice: Secret, unit: str) -> Answer[MeltQuote]:
-        """NUT-05: what paying a BOLT-11 invoice would cost."""
+        """NUT-05: the price of paying a BOLT-11 invoice."""
         ...
 
     def melt_quote_state(self, mint_url: str, quote_id: str) -> Answer[MeltQuote]:

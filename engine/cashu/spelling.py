@@ -1,4 +1,4 @@
-"""The address of a mint, in one spelling: what it means that two texts name the same mint."""
+"""The address of a mint in one spelling: two texts name the same mint if their spellings are equal."""
 
 from __future__ import annotations
 

@@ -61,23 +61,24 @@ class KindChecks:
     """Ids of the tokens that the operation must have made, beside keep, change and fenced."""
 
     completes: Check = _nothing
-    """Of ``transaction_completeness``: what must be stored with it."""
+    """For ``transaction_completeness``: the documents that must be stored with it."""
 
     sums: Check = _nothing
-    """Of ``balance_consistency``: what must add up."""
+    """For ``balance_consistency``: the sums that must be equal."""
 
     spends: Callable[[Operation], bool] = lambda op: False
-    """Of ``source_token_status``: whether every source must be spent."""
+    """For ``source_token_status``: whether every source must be spent."""
 
     made: Check = _nothing
-    """Of ``change_verification``: the tokens that it made."""
+    """For ``change_verification``: the tokens that it made."""
 
 
 NO_CHECKS = KindChecks()
 """Those of a kind that adds none."""
 
 UNKNOWN_KIND = KindChecks()
-"""Those of a machine that this program does not have: what only it tells is not checked."""
+"""Documents under a machine that this program does not have: facts that only this machine tells are not
+checked."""
 
 
 def made_token(tally: Tally, docs: Documents, token_id: str, kind: str, amount: int | None) -> None:

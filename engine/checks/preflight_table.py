@@ -1,4 +1,4 @@
-"""Pre-flight: what it means when the store says one thing of a proof and the mint another.
+"""Pre-flight: the meaning of each pair of answers, of the store and of the mint, about one proof.
 
 Pure: no store and no mint is asked here. One table serves the choice of inputs, the moment before a
 prepared melt is paid, and the look at a whole wallet.
@@ -196,7 +196,7 @@ def report_of(
 
 
 def recommend(found: Sequence[Discrepancy]) -> str:
-    """R103 to R106: what the gravest discrepancy asks for."""
+    """R103 to R106: the recommendation for the most severe discrepancy."""
     severities = {d.severity for d in found}
     if HIGH in severities:
         return ABORT

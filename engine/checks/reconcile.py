@@ -1,4 +1,4 @@
-"""Reconciliation: what an operation must have left is looked at again, from one snapshot."""
+"""Reconciliation: the documents of an operation are checked again, from one snapshot."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ReconcileReport:
 
     @property
     def performance_metrics(self) -> dict[str, float]:
-        """How long it took, and over how much."""
+        """Its duration, and the number of compared items."""
         return {
             "reconciliation_duration_ms": round(self.reconciliation_duration_ms, 3),
             "snapshot_ms": round(self.snapshot_ms, 3),
@@ -161,5 +161,5 @@ def _wrong(message: str) -> InvalidArgument:
 
 
 def has_ended(op: Operation) -> bool:
-    """Whether a look at it is stored: what is live or parked may still change."""
+    """Whether a look at it is stored: a live or parked operation may still change."""
     return op.finished_at is not None

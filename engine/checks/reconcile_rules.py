@@ -79,7 +79,7 @@ def _timed(name: str, check: Callable[[Tally], None]) -> CheckResult:
     )
 
 
-# -- transaction_completeness: what must exist, and nothing else ---------------------------------------
+# -- transaction_completeness: all needed documents, and no others -------------------------------------
 
 
 def _complete(tally: Tally, docs: Documents) -> None:

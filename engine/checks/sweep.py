@@ -57,7 +57,7 @@ class SweepReport:
 
     @property
     def performance_metrics(self) -> dict[str, float]:
-        """How long it took, and over how much."""
+        """Its duration, and the number of compared items."""
         return {
             "reconciliation_duration_ms": round(self.reconciliation_duration_ms, 3),
             "snapshot_ms": round(self.snapshot_ms, 3),
@@ -83,7 +83,7 @@ class SweepReport:
 
 def _check_id(parent_id: str, settled_id: str) -> str:
     """The id of the check that a sweep stores about an operation. It follows from the last such check that
-    was settled: what two sweeps find at once is stored once, and what is wrong again is stored again."""
+    was settled: findings of two sweeps at once are stored once, and a returning one is stored again."""
     return f"tx_check_{hashlib.sha256(f'{parent_id}|{settled_id}'.encode()).hexdigest()[:24]}"
 
 

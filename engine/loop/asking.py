@@ -1,4 +1,5 @@
-"""The mint port as the engine asks it: whatever a port does is an answer, and every answer can be stored."""
+"""The mint port as the engine asks it: every behaviour of a port is an answer, and every answer can be
+stored."""
 
 from __future__ import annotations
 

@@ -123,8 +123,8 @@ class Run:
         return self.loaded_wall + int((monotonic - self.loaded_monotonic) * 1000)
 
     def judged_at(self) -> int:
-        """Epoch ms before the present action asked anything: what an answer permits because some time is
-        over, it permits only if that was so when it was asked for. Answers can be slow."""
+        """Epoch ms before the present action asked anything: a permission that an answer gives because some
+        time is over, it permits only if that was so when it was asked for. Answers can be slow."""
         return self._at(self.asked_from)
 
     def elapsed(self) -> Elapsed:
@@ -148,8 +148,8 @@ class Run:
         return max(0, passed - still_open)
 
     def _since_watch(self) -> int | None:
-        """Since the watch for a late payment was last counted; what no clock of ours proves counts as one
-        part of it at most. Negative when the clock was set back."""
+        """The time since the watch for a late payment was last counted. Time that no clock of ours proves
+        counts as one part of the watch at most. Negative when the clock was set back."""
         since, uptime = self.operation.watch_since, self.uptime
         if since is None:
             return None

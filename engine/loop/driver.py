@@ -90,7 +90,7 @@ class Driver:
                     continue
                 result = Pause(run.back_off())
             elif isinstance(result, Pause):
-                run.idle_polls += 1  # the next look comes later, whatever the action was waiting for
+                run.idle_polls += 1  # the next look comes later, for every kind of wait
             if isinstance(result, CommitFirst):
                 self.commit(run)
             elif not self._pause(run, result.seconds, deadline):
@@ -152,7 +152,7 @@ class Driver:
         sends_again = run.operation.attempts > sendings
         if run.answered and run.draft.machine.state(decision.state).write_ahead and not sends_again:
             # our own request is answered, or was sent and may still arrive: from here the settle window
-            # counts, for everybody
+            # counts, for every process
             run.draft.set(sent_at=now, sent_by=None)
             run.sent_here = (now, self.clock.monotonic())
         if (
@@ -223,7 +223,7 @@ class Driver:
             self._tell(event)
 
     def _alarm(self, operation: Operation) -> str | None:
-        """A kind whose alarm fails must not look like a payment that failed: what happened is stored."""
+        """A kind whose alarm fails must not look like a payment that failed: the result is stored already."""
         try:
             return self.kinds.alarm_of(operation)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the kind's
@@ -384,7 +384,7 @@ def _audit_data(run: Run, evidence: Evidence) -> dict[str, Any]:
         data["operator_reason"] = evidence.operator_reason
     if evidence.operator is not None:
         data["operator"] = evidence.operator
-    return data | dict(run.kind.audit(op, evidence))
+    return dict(run.kind.audit(op, evidence)) | data
 
 
 def reads_only(machine: Machine[Any], state: State) -> bool:

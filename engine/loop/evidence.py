@@ -60,7 +60,7 @@ class Recorded:
 
 @frozen(kw_only=True)
 class Evidence:
-    """One bundle per event. Everything is optional; what is missing permits nothing."""
+    """One bundle per event. Everything is optional; a missing part permits nothing."""
 
     answer: Answer[object] | None = None
     quote: MeltQuote | None = None

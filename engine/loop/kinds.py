@@ -33,7 +33,7 @@ OperatorLook = Callable[[Run, bool], Happened | Evidence]
 
 
 def no_tokens(op: Operation, reader: Reader) -> Iterable[str]:
-    """Nothing beside the inputs."""
+    """No tokens beside the inputs."""
     return ()
 
 
@@ -78,7 +78,7 @@ def nothing_to_pay(op: Operation) -> Secret | None:
 
 
 def nothing_more(op: Operation, evidence: Evidence) -> Mapping[str, Any]:
-    """Nothing beside the common data."""
+    """No data beside the common ones."""
     return {}
 
 
@@ -231,7 +231,7 @@ class Kinds:
 
     @property
     def machines(self) -> tuple[Machine[Any], ...]:
-        """Every machine of every kind and version, and that of tokens first: what a store is opened with."""
+        """Every machine of every kind and version, the one of tokens first, to open a store with."""
         return (TOKEN, *(machine for kind in self for machine in kind.machines))
 
     @property

@@ -1,1 +1,1 @@
-"""One room per kind of operation: what the engine does in each of its states."""
+"""One room per kind of operation: its actions, effects and facts."""

@@ -1,4 +1,4 @@
-"""Events from outside the loop: what callers and operators decide about a stored operation."""
+"""Events from outside the loop: decisions of callers and operators about a stored operation."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ CHANGE_ROTATED = Fault("change_rotated")
 
 
 def quote_state(state: str) -> Fault:
-    """The answer shows the quote in this state, whatever is true: a cached answer, or a flapping
+    """The answer shows the quote in this state, true or not: a cached answer, or a flapping
     quote. A word that no NUT knows arrives as state UNKNOWN. At ``melt`` nothing is executed."""
     return Fault("quote_state", {"state": state})
 

@@ -35,7 +35,8 @@ class Failed(No):
 
 
 class Ledger:
-    """Everything but melting. Every method runs inside one transaction of the state."""
+    """The books of the simulated mint without melting. Every method runs inside one transaction of the
+    state."""
 
     def __init__(
         self, state: SimulatedState, keys: SimulatedKeys, seed: bytes, release: str, now_ms: Callable[[], int]

@@ -84,7 +84,7 @@ class FakeLightning:
             return int((self._state.get("counter", f"attempt:{payment_hash}") or {"n": 0})["n"])
 
     def attempt(self, payment_hash: str) -> Attempt:
-        """The mint pays: what its node tells it at once."""
+        """The mint pays. Returns the immediate answer of its node."""
         n = self._state.count(f"attempt:{payment_hash}")
         script = self._state.get("script", payment_hash) or self._state.get("script", ANY) or {}
         outcomes = script.get("outcomes", ["PAID"])

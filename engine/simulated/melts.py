@@ -223,7 +223,7 @@ class Melts:
         return signed
 
     def _amounts_of_change(self, quote: Document, owed: int) -> list[int]:
-        """Largest first, in amounts the blanks' keyset has keys for; what they cannot make up is lost."""
+        """Largest first, in amounts the blanks' keyset has keys for; the rest is lost."""
         if not quote["blanks"]:
             return []
         keys = self._keys.public(self._ledger.keyset(quote["blanks"][0][0], "keyset unknown"))

@@ -1,4 +1,4 @@
-"""Coins whose keyset their mint no longer honours: what a wallet holds of them."""
+"""Coins of a wallet whose keyset their mint no longer honours."""
 
 from __future__ import annotations
 

@@ -16,17 +16,17 @@ def fenced_id(operation_id: str) -> str:
 
 
 def fence_id(operation_id: str, generation: int) -> str:
-    """Of what the fence of a part brought back."""
+    """The id of the token that the fence of a part brought back."""
     return f"{operation_id}_fenced_{generation}"
 
 
 def part_id(operation_id: str, generation: int) -> str:
-    """Of the inputs that the fence of a part spent, where they were no whole tokens."""
+    """The id of the inputs that the fence of a part spent, where they were no whole tokens."""
     return f"{operation_id}_part_{generation}"
 
 
 def stranded_id(operation_id: str, n: int) -> str:
-    """Of an input that the mint will not take, where it was no whole token."""
+    """The id of an input that the mint refuses, where it was no whole token."""
     return f"{operation_id}_stranded_{n}"
 
 

@@ -11,7 +11,7 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class CheckFacts:
-    """A look at stored documents or proofs, and what it found."""
+    """A look at stored documents or proofs, and its findings."""
 
     checks_performed: int = 0
     discrepancies: int = 0

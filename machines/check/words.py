@@ -1,4 +1,4 @@
-"""The words of a look at stored documents: what an accepted transition writes."""
+"""The words of a check: the effects of its transitions."""
 
 from __future__ import annotations
 

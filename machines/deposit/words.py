@@ -1,4 +1,4 @@
-"""The words of a deposit: what an accepted transition writes."""
+"""The words of a deposit: the effects of its transitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of a payment: what the engine does in a state, and what an accepted transition writes."""
+"""The words of a payment: the actions of its states and the effects of its transitions."""
 
 from __future__ import annotations
 

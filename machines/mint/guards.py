@@ -17,7 +17,7 @@ def _outputs_verified(f: MintFacts) -> bool:
 
 def _over(now: int, since: int | None, limit: int) -> bool:
     """Whether more than the limit lies between the two. A stamp that is so far ahead was made by a clock that
-    was set back since; what it guards parks, and goes on by itself."""
+    was set back since. The operation parks then, and goes on by itself."""
     return since is not None and abs(now - since) >= limit
 
 

@@ -1,4 +1,4 @@
-"""The token machine: what may happen to one stored token. There is no state or type ``melted``."""
+"""The token machine: the life of one stored token. There is no state or type ``melted``."""
 
 from __future__ import annotations
 

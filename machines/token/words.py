@@ -1,4 +1,4 @@
-"""The words of a stored token: what an accepted transition writes."""
+"""The words of a stored token: the effects of its transitions."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Declared:
 
     @property
     def without_code(self) -> str:
-        """Why operations of the module cannot be driven: it holds tables only. "" when it holds a Kind."""
+        """The reason why operations of the module cannot be driven: it holds tables only. "" for a Kind."""
         if self.kinds:
             return ""
         return (
@@ -112,8 +112,8 @@ def _said(error: BaseException) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """Where in the service's own code it was raised. Empty for a module that is not there, and where the
-    text of the error names the line."""
+    """The place in the service's own code where it was raised. Empty for a module that is not there, and
+    where the text of the error names the line."""
     if isinstance(error, ModuleNotFoundError | SyntaxError):
         return ""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

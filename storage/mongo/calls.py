@@ -46,7 +46,7 @@ class Calls:
             left.set()
             raise
         finally:
-            del future  # its exception would keep this frame, and what it holds, alive
+            del future  # its exception would keep this frame, and its values, alive
 
     def _counted_call(self, call: Callable[[Left], T], left: Left) -> T:
         with self._counted():
@@ -83,4 +83,4 @@ class Calls:
 
 
 class Left(threading.Event):
-    """Set when the caller has gone: what is not committed yet is to be aborted."""
+    """Set when the caller has gone: an open transaction is to be aborted."""

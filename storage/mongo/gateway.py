@@ -73,11 +73,11 @@ class Transaction(Reads, Protocol):
         ...
 
     def update_many(self, collection: str, filter: Document, update: Document) -> int:
-        """How many documents **matched** (not: were modified)."""
+        """Number of documents that **matched** (not: were modified)."""
         ...
 
     def delete_many(self, collection: str, filter: Document) -> int:
-        """How many documents went."""
+        """Number of deleted documents."""
         ...
 
 

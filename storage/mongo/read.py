@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 def equal(**fields: Any) -> Document:
     """A filter for the given values; None means "any". ``$eq`` keeps a value from being read as
-    an operator, whatever it holds. Two underscores stand for a dot."""
+    an operator. Two underscores stand for a dot."""
     return {field.replace("__", "."): {"$eq": value} for field, value in fields.items() if value is not None}
 
 
@@ -130,7 +130,7 @@ class MongoReads:
             failure = StoreUnavailable("the query holds a value that cannot be stored")
         except GatewayCorrupt as error:
             failure = CorruptRecord(str(error))
-        raise failure  # outside the handlers: what a driver says may show a document
+        raise failure  # outside the handlers: a driver's message may show a document
 
     def _find(
         self,

@@ -1,7 +1,7 @@
-"""Validators: what MongoDB itself refuses to store, whoever writes. A validator sees one document
+"""Validators: documents that MongoDB itself refuses from every writer. A validator sees one document
 as it would become and nothing else: a program that changes the owner, or that forges state, previous
-state, version and stamps together, passes. Nothing but the engine should be allowed to write. That an
-audit record was changed or removed is found by ``nutstate audit verify``, not here."""
+state, version and stamps together, passes. Nothing but the engine should be allowed to write.
+``nutstate audit verify`` finds a changed or removed audit record; a validator cannot."""
 
 from __future__ import annotations
 
@@ -298,7 +298,7 @@ _FIXED: Final[dict[str, tuple[Rule, tuple[Rule, ...]]]] = {
     TOMBSTONES: (_TOMBSTONE, ({"$eq": ["$records", "$last_seq"]},)),
     MACHINES: (_STORED_MACHINE, ()),
 }
-"""Shape and truths of each collection. Whoever changes them raises the schema number."""
+"""Shape and truths of each collection. A change of them needs a new schema number."""
 
 
 # -- what follows from the machines ----------------------------------------------------------------
@@ -366,8 +366,8 @@ _NAMED: Final = "nutstate, the rules of "
 
 
 def validator(collection: str, machines: Machines) -> Rule:
-    """What MongoDB holds the documents of a collection to (level ``strict``, action ``error``), for
-    ``machines`` and no other. The description of the shape names them."""
+    """The rule that MongoDB keeps for the documents of a collection (level ``strict``, action ``error``),
+    for ``machines`` and no other. The description of the shape names them."""
     shape, truths = _FIXED[collection]
     made = _of_machines(collection, machines)
     if made is None:

@@ -1,4 +1,4 @@
-"""Collections and indexes of the MongoDB form, and what a broken unique index is called."""
+"""Collections and indexes of the MongoDB form, and the names of broken unique indexes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads and writes that carry one session, and what the driver's errors mean."""
+"""Reads and writes that carry one session, and the meaning of the driver's errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NOT_ENCODABLE: Final = (BSONError, UnicodeError, OverflowError, TypeError, Valu
 
 class SessionReads:
     """Everything the gateway asks a database inside or outside a session. The only place that
-    passes ``session=``: what forgets it writes outside the transaction and survives its abort."""
+    passes ``session=``: a write without it is outside the transaction and survives its abort."""
 
     def __init__(self, database: Database[Document], session: ClientSession | None) -> None:
         self._database = database

@@ -1,5 +1,5 @@
-"""What a database must have before money is kept in it: a server with transactions, and our
-collections, indexes and validators exactly as declared. Looking never changes anything."""
+"""The requirements of a database for money: a server with transactions, and our collections, indexes and
+validators exactly as declared. Looking never changes anything."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ _UNRECORDED: Final = "the schema version is not recorded"
 
 @frozen
 class SchemaState:
-    """What the database says of its schema: the number (None: not recorded), and the one a migration that was
-    interrupted began with."""
+    """The recorded schema of the database: the number (None: not recorded), and the number with which an
+    interrupted migration began."""
 
     version: int | None
     migrating_from: int | None = None
@@ -77,7 +77,7 @@ class SchemaState:
 
     @property
     def wrong(self) -> str | None:
-        """What keeps this release from it, in words."""
+        """The reason why this release cannot use the schema, in words; None: it can."""
         if self.version is not None and self.version > MONGO_SCHEMA_VERSION:
             return f"made by a newer release (schema {self.version}, this one knows {MONGO_SCHEMA_VERSION})"
         if self.migrating_from is not None:
@@ -195,7 +195,7 @@ def _index_problems(collection: str, present: Mapping[str, Any]) -> Iterator[Pro
             text = "deletes documents by their age, and they are money: drop it"
             yield Problem("index", f"{collection}.{name}", text, fixable=False)
         elif stored.get("unique") and name not in ours:
-            text = "is a unique index of somebody else and may refuse our documents: drop it"
+            text = "is a unique index that nutstate did not make; it may refuse our documents: drop it"
             yield Problem("index", f"{collection}.{name}", text, fixable=False)
     for index in (index for index in INDEXES if index.collection == collection):
         stored = present.get(index.name)

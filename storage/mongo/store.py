@@ -86,7 +86,7 @@ class MongoStore(MongoReads):
 
     def commit(self, batch: Batch) -> None:
         """See :meth:`nutstate.storage.port.Store.commit`. An unknown outcome is resolved here by
-        sending the same batch again, ``RESENDS`` times: what was committed refuses it."""
+        sending the same batch again, ``RESENDS`` times: a committed batch refuses it."""
         check_batch(batch, self.machines)
         self._check_known(batch)
         try:
@@ -105,9 +105,9 @@ class MongoStore(MongoReads):
             )
 
     def _send(self, batch: Batch) -> None:
-        """Until the outcome is known. The rest of our own unknown sending refuses the next one, though a new
-        primary may have rolled it back by then: such a refusal counts when it is repeated after a
-        look that did not find the batch."""
+        """Send until the outcome is known. The rest of our own unknown sending refuses the next one, though a
+        new primary may have rolled it back by then: such a refusal counts when it is repeated after a look
+        that did not find the batch."""
         unknown, refusal = "", None
         unsure = batch.id in self._unsure
         restored = False

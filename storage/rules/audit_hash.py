@@ -7,7 +7,7 @@ import functools
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import attrs
@@ -19,11 +19,11 @@ from ..secret import Secret
 _HASHED = tuple(sorted(set(AuditRecord.__annotations__) - {"hash"}))
 UNBOUND = frozenset(
     {"lease", "next_check_at", "failures", "timings", "audit_seq", "audit_hash", "schema_version"}
-    | {"kind_of_state", "ends"}
 )
 """Fields of an operation that :func:`document_hash` leaves out: notes write the first three between commits,
-timings are no fact of the operation, the chain and the form of the document are judged by themselves, and
-``kind_of_state`` and ``ends`` follow from machine and state, which are in the hash."""
+timings are no fact of the operation, and the chain and the form of the document are judged by themselves."""
+NEW_IN_SCHEMA_2 = frozenset({"kind_of_state", "ends"})
+"""Fields that a migration gave to operations whose last record was written before there were such fields."""
 
 
 def _mapping(value: object) -> dict[Any, Any]:
@@ -69,7 +69,17 @@ def document_hash(operation: Operation) -> str:
 
     A field that holds its empty default is left out, at every depth: a release that adds such a field
     finds the hashes of what an earlier one stored unchanged."""
-    document = {name: value for name, value in _bound(operation).items() if name not in UNBOUND}
+    return _hash_without(operation, UNBOUND)
+
+
+def is_document_of(operation: Operation, told: str) -> bool:
+    """Whether ``told`` by an audit record is the hash of this operation: its :func:`document_hash`, or that
+    which a release of schema 1 wrote of it."""
+    return told in (document_hash(operation), _hash_without(operation, UNBOUND | NEW_IN_SCHEMA_2))
+
+
+def _hash_without(operation: Operation, names: Set[str]) -> str:
+    document = {name: value for name, value in _bound(operation).items() if name not in names}
     return hashlib.sha256(_ENCODER.encode(document).encode()).hexdigest()
 
 

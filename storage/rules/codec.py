@@ -1,4 +1,4 @@
-"""Records to plain data and back, strictly: what was written is what is read, or CorruptRecord.
+"""Records to plain data and back, strictly: a read record equals the written one, or CorruptRecord.
 
 Plain means dict, list, str, int, float, bool, None: ready for JSON. A :class:`Secret` becomes its
 string. Reading refuses unknown and missing fields, a bool or float where an int belongs and an

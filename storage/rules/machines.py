@@ -148,11 +148,11 @@ class Machines:
         return tuple(own for label, own in self.by_label.items() if label not in stored)
 
     def only(self, labels: Set[str]) -> Machines:
-        """Those of these labels."""
+        """The machines with these labels."""
         return Machines(version for label, version in self.by_label.items() if label in labels)
 
     def beside(self, others: Machines) -> Machines:
-        """These, and all others that have a label of their own."""
+        """These machines, and all others that have a label of their own."""
         return Machines({**others.by_label, **self.by_label}.values())
 
 

@@ -83,7 +83,7 @@ def create_file(path: Path) -> None:
 
 
 def tighten(path: Path) -> None:
-    """Take everybody else's access away from an existing store."""
+    """Remove the access of all other users to an existing store."""
     if os.name != "posix":
         return
     for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):

@@ -1,5 +1,5 @@
 """From an older schema of a SQLite store to that of this release. The whole file is copied first, then all
-steps are one transaction: whatever interrupts it, the file is as it was, or migrated."""
+steps are one transaction: after any interruption the file is as it was, or migrated."""
 
 from __future__ import annotations
 

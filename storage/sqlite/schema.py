@@ -1,4 +1,4 @@
-"""Tables, indexes and rules of the SQLite store. A fact has one home: what is a column is not in
+"""Tables, indexes and rules of the SQLite store. A fact has one home: a column's value is not in
 the JSON beside it. The rules bind every writer, also one with plain ``sqlite3``."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .machines import MACHINE_RULES, MACHINE_TABLES
 
 SQLITE_SCHEMA_VERSION: Final = 2
 """A higher number needs the steps from the number before in :mod:`.migrate`."""
-APPLICATION_ID: Final = 0x6E757473  # "nuts": what `file` and a careful reader see in the header
+APPLICATION_ID: Final = 0x6E757473  # "nuts": visible in the header for `file` and for a reader
 SQLITE_OLDEST: Final = (3, 31, 0)  # generated columns
 
 OPERATION_COLUMNS: Final = (

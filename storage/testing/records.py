@@ -215,7 +215,7 @@ class _Chain:
 
 
 def _shortest(steps: Iterable[Step], start: str, end: str) -> Sequence[str]:
-    """The states between ``start`` and ``end`` on the shortest way; none if there is no way."""
+    """The states between ``start`` and ``end`` on the shortest way; empty if there is no way."""
     ways: dict[str, tuple[str, ...]] = {start: ()}
     edge = [start]
     while edge:

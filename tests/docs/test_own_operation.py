@@ -11,12 +11,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 import structlog
 from click.testing import CliRunner
 
 from nutstate import open_store
 from nutstate.cli import app
+from nutstate.kinds import Child, EffectContext, Kind, Look, Run
+from nutstate.machines.spec import Action, Effect, Event, Guard, Machine, State, Transition
 from tests.support import invariants
 from tests.support.own import example
 
@@ -114,6 +117,29 @@ def test_r494_an_output_that_differs_is_seen() -> None:
     assert matches(["a  1.5 s", "…", "end"], "a 2 ms\nx\ny\nend\n")
     assert matches(["begun 2026-11-30 20:55:54 UTC"], "begun   2027-01-01 00:00:00 UTC\n")
     assert not matches(["a", "b"], "a\n") and not matches(["a"], "a\nb\n") and not matches(["a b"], "a c")
+
+
+REFERENCE = PAGE.partition("## Field reference")[2].partition("## The files")[0]
+SECTIONS: dict[str, tuple[type, ...]] = {
+    "Machine": (Machine,), "State": (State,), "Event": (Event,), "Guard": (Guard,),
+    "Transition": (Transition,), "Action and Effect": (Action, Effect), "Kind": (Kind,),
+    "What the code": (Look, Child),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_r499_the_field_reference_names_every_field(title: str) -> None:
+    """R499: each field of the classes that a kind is made of stands in its table; each name of Run and
+    EffectContext in the page is one of theirs."""
+    (section,) = (part for part in REFERENCE.split("\n### ") if part.startswith(title))
+    names = {name.rpartition(".")[2] for name in re.findall(r"`([A-Za-z_.]+)(?:\([^`]*\))?`", section)}
+    for cls in SECTIONS[title]:
+        assert {field.name for field in attrs.fields(cls)} <= names, cls
+    if title == "What the code":
+        for name, face in (("Run", Run), ("EffectContext", EffectContext)):
+            (row,) = (line for line in section.splitlines() if line.startswith(f"| `{name}`"))
+            told = re.findall(r"`([a-z_]+)[^`]*`", row.split("|")[3])
+            assert len(told) > 7 and not set(told) - {*dir(face), *(f.name for f in attrs.fields(face))}
 
 
 STORY = [

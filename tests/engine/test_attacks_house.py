@@ -1,4 +1,4 @@
-"""Attacks on own kinds: R470-R481. Each of these was wrong once."""
+"""Attacks on own kinds: R470-R482. Each of these was wrong once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from nutstate import Engine, InvalidArgument, NutstateError, Refused, Secret, SimulatedMint, open_store
 from nutstate.engine.admission.idempotency import Admission
 from nutstate.engine.simulated.faults import UNREACHABLE
-from nutstate.kinds import BUILT_IN, EffectContext, Kind, KindInvalid, Run, new_token
+from nutstate.kinds import BUILT_IN, EffectContext, Kind, KindInvalid, Kinds, Run, new_token
 from nutstate.machines.spec import NONE, Action, Event, edges
 from nutstate.storage.errors import Conflict, InvalidBatch
 from nutstate.storage.port import OperationQuery, TokenQuery
@@ -399,6 +399,27 @@ def test_r481_an_engine_is_not_made_for_a_store_that_lacks_its_kinds(tmp_path: P
     other = BUILT_IN | attrs.evolve(own.APPROVAL_KIND, machines=(changed,))
     with open_store(url, kinds=own.KINDS) as store, pytest.raises(KindInvalid):
         Engine(store, SimulatedMint(), kinds=other)
+
+
+def test_r481_an_engine_has_the_built_in_kinds(tmp_path: Path) -> None:
+    """R481: without them a melt would end in a bare KeyError."""
+    alone = Kinds(own.APPROVAL_KIND)
+    with open_store(f"sqlite:///{tmp_path}/alone.db", kinds=alone) as store:
+        with pytest.raises(KindInvalid) as refused:
+            Engine(store, SimulatedMint(), kinds=alone)
+    assert "BUILT_IN" in refused.value.message
+
+
+def test_r482_the_audit_of_a_kind_hides_nothing_of_the_common_data(tmp_path: Path) -> None:
+    """R482: what a kind tells stands beside the common data, and cannot replace them."""
+
+    def audit(op: Any, evidence: Any) -> dict[str, Any]:
+        return {"amount": 1, "npub": "nobody", "operator": "nobody", "more": "told", "secret": "S"}
+
+    shop = Shop(tmp_path, attrs.evolve(own.APPROVAL_KIND, audit=audit))
+    (record,) = shop.ask().audit()
+    assert (record.data["amount"], record.data["more"]) == (100, "told")
+    assert record.data["npub"] != "nobody" and record.data["secret"] != "S"
 
 
 def test_r475_a_funding_on_its_way_is_not_given_up_and_its_mint_is_not_asked(tmp_path: Path) -> None:

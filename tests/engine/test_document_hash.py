@@ -15,7 +15,7 @@ from nutstate.engine.audit.verify import every_record, records_of
 from nutstate.machines.melt.table import MELT
 from nutstate.storage.port import AuditQuery, OperationQuery
 from nutstate.storage.records import Lease, MachineRef, Operation, Output, Policy
-from nutstate.storage.rules.audit_hash import UNBOUND, document_hash
+from nutstate.storage.rules.audit_hash import UNBOUND, document_hash, is_document_of
 from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.engine.test_audit_trail import KEY, YEAR_MS
 from tests.support.clock import FakeClock
@@ -231,3 +231,14 @@ def test_r208_an_entity_is_read_page_by_page(long_trail: tuple[Engine, Operation
     assert versions == list(range(1, op.version + 1))
     with pytest.raises(ValueError, match="above"):
         AuditQuery(operation_id=op.id, above=5)
+
+
+@pytest.mark.parametrize("forged", [{"ends": "unpaid"}, {"kind_of_state": "final"}, {"ends": "good"}])
+def test_r418_what_an_operation_says_of_its_state_is_bound(forged: dict[str, Any]) -> None:
+    """R418, R206: readers rely on it, so it is in the hash; the hash of schema 1 does not excuse a change."""
+    batch = batch_for(make_operation())
+    op = batch.operation.after
+    told = document_hash(op)
+    assert is_document_of(op, told) and not is_document_of(attrs.evolve(op, **forged), told)
+    before = document_hash(attrs.evolve(op, kind_of_state="", ends=""))  # what schema 1 wrote
+    assert is_document_of(op, before) and not is_document_of(attrs.evolve(op, amount=5), before)

@@ -27,7 +27,7 @@ function dimOthers() {
   }
 }
 
-/** A wire lies under whatever crosses it; what is lit up is drawn once more, above everything. */
+/** A wire lies under every line that crosses it; a lit wire is drawn once more, above everything. */
 function lay(wires) {
   const lines = wires.flatMap((wire) => [...wire.querySelectorAll(".wire, .arrow")].map((line) => line.cloneNode(false)));
   board.svg.append(draw("g", { class: "overlay is-taken", "aria-hidden": "true" }, lines));

@@ -103,7 +103,7 @@ function turn(name) {
   refreshTrial(name);
 }
 
-/** The edges of the cell in their order, and what each of their guards says now. */
+/** The edges of the cell in their order, and the present answer of each of their guards. */
 function trialEdges() {
   const { machine } = trial;
   const edges = cellOf(machine, trial.state, trial.event);

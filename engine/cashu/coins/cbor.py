@@ -18,7 +18,7 @@ _SIMPLE = {0xF4: False, 0xF5: True, 0xF6: None}
 
 
 class NotCbor(ValueError):
-    """Not CBOR, or not of the kinds that a token has."""
+    """The bytes are no CBOR, or hold a type that no token has."""
 
 
 class Reader:

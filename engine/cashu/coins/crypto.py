@@ -20,7 +20,8 @@ _SCALAR = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class InvalidPoint(ValueError):
-    """Not a point of the curve, not a scalar of 1..n-1, or a result at infinity. Holds no value."""
+    """The text is no point of the curve and no scalar of 1..n-1, or a result is at infinity. Holds no
+    value."""
 
     def __init__(self, what: str = "not a valid curve point or scalar") -> None:
         super().__init__(what)

@@ -52,7 +52,7 @@ def unblind(
 ) -> tuple[Proof, ...]:
     """Open change: signature i belongs to output i; there may be fewer signatures than outputs, and
     those of amount 0 are skipped. A blank takes the signature's amount. The keyset is the one named
-    in the signature; what ``keys_for`` raises passes through. DLEQ is verified whenever present.
+    in the signature; errors of ``keys_for`` pass through. DLEQ is verified whenever present.
 
     Raises :class:`BadSignature`, also for one that cannot be read (None); then nothing was opened."""
     if len(signatures) > len(outputs):

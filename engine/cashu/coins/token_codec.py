@@ -29,7 +29,7 @@ _GARBAGE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 class InvalidToken(ValueError):
-    """Not a Cashu token, or one that cannot be right. Says why, never what was in it."""
+    """The text is no Cashu token, or a malformed one. Says why, never what was in it."""
 
 
 @frozen
@@ -148,7 +148,7 @@ def _none_such(text: str) -> Any:
 
 
 def _address(mint: str) -> str:
-    """One spelling for each mint; what is no address is compared as it is."""
+    """One spelling for each mint; a text that is no address is compared as it is."""
     try:
         return one_spelling(mint)
     except ValueError:

@@ -1,8 +1,8 @@
 """The JSON of the Cashu HTTP interface: exact request bodies, answers read field by field.
 
-Reading raises :class:`Malformed` for what is no answer at all; what is unreadable beside the answer is set
-aside and named in its notes. Unknown fields are ignored. Times are epoch **seconds** on the wire, epoch ms
-here.
+Reading raises :class:`Malformed` for a text that is no answer at all; an unreadable part beside the answer is
+set aside and named in its notes. Unknown fields are ignored. Times are epoch **seconds** on the wire, epoch
+ms here.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def load_json(body: bytes) -> Any:
 
 
 def read_info(data: object) -> MintInfo:
-    """NUT-06. Everything a mint leaves out is empty; what it supports must be readable, because "nothing"
+    """NUT-06. Everything a mint leaves out is empty; the supported parts must be readable, because "nothing"
     would be believed."""
     info = Fields(data, "info")
     nuts = fields.an_object(info.body.get("nuts", {}), "nuts")
@@ -240,7 +240,7 @@ def read_states(data: object, ys: Sequence[str]) -> Noted[ProofState]:
 
 
 def read_signatures(data: object) -> Noted[BlindSignature]:
-    """NUT-03, NUT-04: all of them, or :class:`Malformed`; what was signed can be restored then."""
+    """NUT-03, NUT-04: all signatures, or :class:`Malformed`; they can be restored then."""
     notes = Notes()
     listed = _listed(data, "signatures")
     signatures = [read_signature(entry, notes, f"signature {i}") for i, entry in enumerate(listed)]

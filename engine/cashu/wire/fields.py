@@ -1,4 +1,4 @@
-"""Fields of a mint's answers, read one by one: what one field says never hides another.
+"""Fields of a mint's answers, read one by one: one field never hides another.
 
 A reader takes one JSON value and raises :class:`Malformed` if it is not what a NUT promises, or cannot be
 stored: a text that does not encode, a number beyond 2^53-1, anything longer than its bound.

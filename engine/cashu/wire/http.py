@@ -66,7 +66,7 @@ class HttpMint:
     shared between threads. No answer in time is Ambiguous, never a failure; redirects are not
     followed, proxies and credentials of the environment are not used, bodies are never logged.
 
-    ``connect_s`` bounds the connection, ``read_s`` the whole exchange, whatever the mint sends in it;
+    ``connect_s`` bounds the connection, ``read_s`` the whole exchange with all that the mint sends in it;
     ``response_bytes_max`` every body, beside the bounds of each kind of answer. ``connections_max`` is per
     mint: one that keeps its callers waiting takes no connection from another. ``mints_max`` is how many mints
     connections are kept for. ``transport`` replaces the network (tests), ``monotonic`` the clock of the

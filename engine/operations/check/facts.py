@@ -1,4 +1,4 @@
-"""Facts of a check: what a look found, as its guards may ask it."""
+"""The facts of a check, for its guards."""
 
 from __future__ import annotations
 

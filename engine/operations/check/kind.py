@@ -1,4 +1,4 @@
-"""Checks: what a look at stored documents or proofs found."""
+"""The kind check: the result of a look at stored documents or proofs."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def parse_token(
 
 
 def _typed(proofs: object) -> tuple[Proof, ...]:
-    """Proofs of the right types throughout; what is in them is judged later."""
+    """Proofs of the right types throughout; their values are judged later."""
     error = InvalidArgument("proofs must be a list of well-formed Proof objects", code="INVALID_TOKEN")
     if isinstance(proofs, str | bytes) or not isinstance(proofs, Sequence):
         raise error

@@ -1,1 +1,1 @@
-"""Paying a Lightning invoice with ecash: what the engine does in each state of a melt."""
+"""Melts: paying a Lightning invoice with ecash. The actions, effects and facts of each state."""

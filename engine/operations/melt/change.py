@@ -63,7 +63,7 @@ def _change_event(run: Run, evidence: Evidence) -> Happened | None:
 
 
 def change_now(run: Run, quote: MeltQuote) -> Evidence:
-    """For a payment that waits for its change: what quote or restore show now."""
+    """For a payment that waits for its change: the change that quote or restore show now."""
     found = with_change(run, quote, Evidence(quote=quote))
     if change_complete(run, found):
         return found
@@ -164,7 +164,8 @@ def _pairs(
 
 
 def with_change(run: Run, quote: MeltQuote, evidence: Evidence) -> Evidence:
-    """Open the change that came with an answer; what does not open is as good as not there."""
+    """Open the change that came with an answer. Signatures that fail verification are ignored; restore is
+    asked later."""
     if quote.state != "PAID" or not quote.change:
         return evidence
     try:

@@ -1,4 +1,4 @@
-"""Effects on the inputs: reserving, freeing and spending them, and what is sent with them."""
+"""Effects on the inputs: reserving, freeing and spending them, and the request that spends them."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from .fences import done, fenced_amount, fenced_keys, generations, keys_of
 
 
 def fee_max_of(op: Operation, settings: Settings) -> int:
-    """The most this payment may cost beside its amount, in its unit: what the caller named, else the share
+    """The most this payment may cost beside its amount, in its unit: the caller's limit, else the share
     of the amount that the settings allow, and at least their floor."""
     if op.policy.fee_max is not None:
         return op.policy.fee_max
@@ -115,7 +115,7 @@ def _quote(op: Operation, evidence: Evidence, now: int) -> dict[str, Any]:
 
 
 def _invoice_floor(op: Operation) -> int | None:
-    """The invoice's amount in whole units, rounded down: what a mint quotes that drops the millisatoshis.
+    """The invoice's amount in whole units, rounded down, as a mint quotes it that drops the millisatoshis.
     None for a request that is no invoice with an amount: then only Operation.amount itself is a match."""
     try:
         msat = decode_invoice(op.request.reveal()).amount_msat if op.request is not None else None
@@ -166,8 +166,8 @@ def _mint_state(op: Operation, evidence: Evidence) -> dict[str, Any]:
 
 
 def _inputs_taken(draft: Draft, evidence: Evidence) -> bool:
-    """Of inputs that were freed: whether the mint calls one SPENT that no operation of ours has spent since,
-    or signed change for the payment."""
+    """Whether the mint calls a freed input SPENT that no operation of ours has spent since, or signed change
+    for the payment."""
     if evidence.proofs:
         return True
     spent = {state.Y for state in evidence.states or () if state.state == "SPENT"}

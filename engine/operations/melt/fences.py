@@ -71,7 +71,7 @@ def next_step(op: Operation, left: Sequence[str], most: int) -> Step | None:
     for key in alone:
         if _surely_refused(op, key):
             return Step("strand", (key,))
-    # a mint that has signed nothing of ours may be out of order: what it refused alone waits for the others
+    # a mint that has signed nothing of ours may be out of order: a coin refused alone waits for the others
     # and is tried once more
     rest = [key for key in left if key not in alone]
     if not rest and spent:

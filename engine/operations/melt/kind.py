@@ -38,7 +38,8 @@ def _sent(op: Operation, reader: Reader) -> Iterable[str]:
 
 
 def _taken_meanwhile(run: Run, decision: Decision, evidence: Evidence) -> Evidence:
-    """Before inputs become free without the mint's word: what another operation's late end took of them."""
+    """Before inputs become free without the mint's word: find those that another operation's late end
+    took."""
     if inputs.lets_go(decision) or "free_untouched" in decision.effects:
         gone = spent_meanwhile(run.store, run.operation, run.draft.all_tokens())
         return attrs.evolve(evidence, spent_meanwhile=gone)

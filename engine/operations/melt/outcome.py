@@ -1,4 +1,4 @@
-"""How a payment stands: what it cost, and what is at stake while a person must look."""
+"""The outcome of a payment, its cost, and the amount at stake while a person must look."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _PAGE = 1000
 
 def without_change(moment: Reader, op: Operation) -> Iterator[Operation]:
     """Melts of the operation's wallet that the mint has proven paid and whose change is not stored yet: their
-    inputs are spent, and what comes back of them is no token."""
+    inputs are spent, and their change is no token yet."""
     query = OperationQuery(
         npub=op.npub, kind=MELT.name, mint_url=op.mint_url, states=("paid", "attention"), limit=_PAGE
     )

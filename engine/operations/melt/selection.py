@@ -127,7 +127,7 @@ def request_bytes(proofs: Iterable[Proof]) -> int:
 
 
 def _bytes(proof: Proof) -> int:
-    # names, marks, keyset id, amount and C, and what the holder of the coin chose
+    # names, marks, keyset id, amount and C, and the texts that the holder of the coin chose
     witness = proof.witness.reveal() if proof.witness else ""
     return 256 + len(json.dumps(proof.secret.reveal())) + len(json.dumps(witness))
 
@@ -164,7 +164,7 @@ def _choose(
 
 def _greedy(groups: Sequence[_Group], need: int, count_max: int) -> tuple[int, ...] | None:
     """The coins that bring most after their fee, until it is enough: finds a cover if there is one
-    within the count, whatever the bounded search missed."""
+    within the count, also where the bounded search missed one."""
     order = sorted(range(len(groups)), key=lambda i: groups[i].ppk - 1000 * groups[i].amount)
     counts = [0] * len(groups)
     locked = ppk = taken = 0

@@ -1,1 +1,1 @@
-"""Ecash issued for a paid invoice: what the engine does in each state of a funding."""
+"""Fundings: ecash issued for a paid invoice. The actions, effects and facts of each state."""

@@ -52,7 +52,7 @@ def _asks_for_another_amount(quote: MintQuote, op: Operation) -> bool:
 
 
 def _no_outputs_possible(run: Run) -> Reason | None:
-    """Why no outputs of the operation's amount can be made now, or None when they can."""
+    """The reason why no outputs of the operation's amount can be made now. None: they can be made."""
     op = run.operation
     try:
         run.keysets.usable(op.mint_url, op.unit, amount=op.amount, refresh=True)
@@ -242,7 +242,7 @@ def _nothing_signed(run: Run, quote: MintQuote) -> Evidence:
 
 
 def _will_not_issue(op: Operation) -> Reason:
-    """Why a paid quote is not issued, in the mint's own words if it refused."""
+    """The reason why a paid quote is not issued, in the mint's own words if it refused."""
     words = "the invoice is paid, but the mint does not issue the proofs"
     if op.reason is None or "mint_code" not in op.reason.details:
         return Reason("MINT_WILL_NOT_ISSUE", words)

@@ -53,8 +53,8 @@ def mint_facts(look: Look) -> MintFacts:
 
 
 def _issue_unresolved_since(op: Operation, settings: Settings, now: int, elapsed: Elapsed) -> int | None:
-    """Since the first PAID; else since the watch should have ended, or the invoice ran out unanswered. An
-    operator who sent it on begins anew."""
+    """The beginning of the wait: the first PAID; else the planned end of the watch, or the end of an invoice
+    about which the mint is silent. After an operator's ``resume`` it begins again."""
     since = op.paid_seen_at or op.sent_at
     if since is None and op.state == "lapsed":
         watched = op.watched_ms + max(0, elapsed.since_watch_ms or 0)

@@ -32,7 +32,7 @@ def follow_ups(store: Reader, op: Operation) -> tuple[Operation, ...]:
 
 
 def can_look_again(op: Operation) -> bool:
-    """Whether it is a funding whose watch ended unpaid: what was paid since goes on as a new operation."""
+    """Whether it is a funding whose watch ended unpaid: a payment since then goes on as a new operation."""
     return op.kind == "mint" and op.state == "expired"
 
 

@@ -1,4 +1,4 @@
-"""Before an operator gives a funding up: what does the mint still hold of ours?"""
+"""The last question to the mint before an operator gives a funding up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a funding stands: what is at stake while a person must look."""
+"""The outcome of a funding, and the amount at stake while a person must look."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def hold_of(op: Operation, wallet: str, url: str, unit: str) -> Operation:
 
 
 def check_covers(tokens: Iterable[Token], asked: int | None) -> None:
-    """A hold claims the invoice it names, against everybody else: it must be able to pay it."""
+    """A hold claims the invoice it names against all other operations, so it must be able to pay it."""
     total = sum(token.total_amount for token in tokens)
     if asked is not None and total < asked:
         raise Refused(

@@ -11,7 +11,7 @@ from ..melt.change import ask_inputs
 
 
 def watch_hold(run: Run) -> Result:
-    """Until the hold ends: nothing. Then the mint's word about the held proofs decides: SPENT parks it,
+    """Nothing until the hold ends. Then the mint's word about the held proofs decides: SPENT parks it,
     UNSPENT twice and a settle window apart frees them, anything else waits."""
     op = run.operation
     assert op.hold_until is not None

@@ -47,7 +47,7 @@ def diagrams() -> None:
 def build(out: Path | None, theme: svg.Theme, store: str | None, origin: str | None, as_json: bool) -> int:
     """Write every drawing and table anew. The same machines always give the same bytes.
 
-    The checkout's folder is the drawings' own: whatever else it holds is removed. A folder named with
+    The checkout's folder is the drawings' own: other files in it are removed. A folder named with
     --out must not hold other Markdown, Mermaid or SVG files.
     """
     output = Output(as_json)
@@ -61,7 +61,7 @@ def build(out: Path | None, theme: svg.Theme, store: str | None, origin: str | N
     if out is None and theme != "auto":
         raise click.UsageError("--theme: needs --out DIR; the committed drawings follow the reader")
     if out is None and store is not None:
-        raise click.UsageError("--store: needs --out DIR; what is committed says nothing about a store")
+        raise click.UsageError("--store: needs --out DIR; committed files say nothing about a store")
     readme = False
     try:
         root = drawings.checkout() if out is None else None

@@ -1,4 +1,4 @@
-"""``diagrams diff``: what changed in the machines, for people who review it."""
+"""``diagrams diff``: the changes of the machines, for reviewers."""
 
 from __future__ import annotations
 

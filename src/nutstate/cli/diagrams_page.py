@@ -51,7 +51,7 @@ def diagrams_page(
     names: tuple[str, ...], file: Path, origin: str | None, store: str | None, as_json: bool
 ) -> int:
     """Write one HTML file for the browser: drawings to walk through, every state, event and guard to
-    try, and what the machine answers. It loads nothing from anywhere and sends nothing.
+    try, and the answers of the machine. It loads nothing from anywhere and sends nothing.
     """
     machines = chosen(names, origin)
     out = Output(as_json)

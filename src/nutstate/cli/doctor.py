@@ -32,7 +32,7 @@ Examples:
 )
 @click.option(
     "--fix", is_flag=True,
-    help="Make what is missing and can be made (collections, indexes, rules, file mode), then look again. A "
+    help="Make missing collections, indexes and rules, set the file mode, then look again. A "
     "store of an older schema is copied (SQLite) and migrated. Otherwise no document is changed.",
 )  # fmt: skip
 @with_session

@@ -20,7 +20,7 @@ NARROW_COLUMNS_MAX = 100
 
 
 def clean(text: str) -> str:
-    """The text without control characters: what a mint says must not steer a terminal."""
+    """The text without control characters: the words of a mint must not steer a terminal."""
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

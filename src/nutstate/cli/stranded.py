@@ -38,7 +38,7 @@ def _which(command: Callable[..., Any]) -> Callable[..., Any]:
     short_help="Make refused coins spendable again.",
     epilog=f"""\b
 Examples:
-  nutstate retry-stranded --npub npub1… --mint https://mint.example --reason 'the mint was mended'
+  nutstate retry-stranded --npub npub1… --mint https://mint.example --reason 'the mint was repaired'
   nutstate retry-stranded --npub npub1… --simulated --reason 'tried by hand' --token {_TOKEN}""",
 )
 @_which

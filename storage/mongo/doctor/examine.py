@@ -72,7 +72,7 @@ def examine_mongo(url: str, *, fix: bool = False, machines: Machines) -> Report:
             for finding in _of_database(client, server, place, machines, done, fix=fix):
                 findings.append(finding)
         except PyMongoError as error:
-            text = f"the connection was lost while looking ({named(error)}); what follows was not looked at"
+            text = f"the connection was lost while looking ({named(error)}); the rest was not examined"
             findings.append(Finding("connection", "error", text, "Run it again."))
     return Report(place.shown, tuple(findings), tuple(done.fixed), done.migration)
 
@@ -130,8 +130,7 @@ def _of_database(
 
 
 def _older_or_newer(wrong: Sequence[Problem], needed: Migration | None) -> Iterator[Finding]:
-    """Of a database of another schema only that is told: everything else would be compared with what it is
-    not."""
+    """The finding for a database of another schema. Nothing else is compared: its rules are others."""
     for problem in wrong:
         hint = "Update nutstate; the database is left as it is."
         if needed is not None:

@@ -23,10 +23,10 @@ from .url import is_far, standalone
 
 ASK_S: Final = 5.0
 CLOCK_WARNING_S: Final = 1.0
-CLOCK_ERROR_S: Final = 30.0  # as long as a lease: what one worker just took looks over to another
+CLOCK_ERROR_S: Final = 30.0  # as long as a lease: a fresh lease of one worker looks over to another
 LIFETIME_BEST_S: Final = 10
 LIFETIME_MAX_S: Final = 30
-# The first releases in which CVE-2025-14847 is mended.
+# The first releases in which CVE-2025-14847 is fixed.
 _ZLIB_MENDED: Final = ((6, 0, 27), (7, 0, 28), (8, 0, 17), (8, 2, 3))
 _MONITOR: Final = "Ask as a user with the role clusterMonitor on the database admin."
 _NEEDED: Final = ("find", "insert", "update")
@@ -36,7 +36,7 @@ class Server:
     """A server that answers. ``hello`` is what it says about itself, ``version`` None if it does not say."""
 
     def __init__(self, client: MongoClient[Document]) -> None:
-        # Its own options: what the URL says about times and zones must not change what we read.
+        # Its own options: times and zones in the URL must not change the values that we read.
         self._admin = client.get_database("admin", codec_options=CodecOptions(tz_aware=True, tzinfo=UTC))
         self.hello: Document = self._admin.command("hello")
         built = self.ask("buildInfo")
@@ -220,7 +220,7 @@ def _lifetime(server: Server) -> Finding:
     if limit is None:
         return _unknown("transactions", f"{name}")
     if limit > LIFETIME_MAX_S:
-        text = f"{name} is {limit}: what a wallet that died held stays locked for up to {limit * 3 // 2} s"
+        text = f"{name} is {limit}: documents of a wallet that died stay locked for up to {limit * 3 // 2} s"
         hint = f"Set it to {LIFETIME_BEST_S} on every member: --setParameter {name}={LIFETIME_BEST_S}."
         return Finding("transactions", "warning", text, hint)
     return Finding("transactions", "ok", f"locks of a wallet that died end after {limit * 3 // 2} s")
@@ -252,7 +252,7 @@ def wall_clock() -> float:
 
 
 def _clock(server: Server) -> Finding:
-    """Of a few looks the one with the shortest way tells the most."""
+    """Compare the clocks. Of a few looks the one with the shortest way tells the most."""
     looks: list[tuple[float, float]] = []
     for _ in range(3):
         start, begun = wall_clock(), time.perf_counter()

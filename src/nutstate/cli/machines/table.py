@@ -25,7 +25,10 @@ SIGNS: Mapping[str, str] = {"accepted": "A", "absorbed": "b", "refused": "r", "u
 )
 @click.argument("machine")
 @click.option(
-    "--cells", "as_cells", is_flag=True, help="Instead, what each event can do in each state, in one letter."
+    "--cells",
+    "as_cells",
+    is_flag=True,
+    help="A matrix instead: the outcome of each event in each state, as one letter.",
 )
 @from_option
 @json_option
@@ -53,7 +56,7 @@ def show_table(machine: str, as_cells: bool, origin: str | None, as_json: bool) 
 
 
 def _drawing(spec: Machine[Any]) -> str:
-    """As the committed pages have it."""
+    """The drawing, in the form of the committed pages."""
     large = len(spec.transitions) >= build.FLOWCHART_EDGES_MIN
     return mermaid.flowchart(spec) if large else mermaid.state_diagram(spec)
 

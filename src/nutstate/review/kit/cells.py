@@ -1,4 +1,4 @@
-"""State x event x guard valuation: what a machine answers in every situation it can tell apart."""
+"""State x event x guard valuation: the answer of a machine in every situation it can tell apart."""
 
 from __future__ import annotations
 

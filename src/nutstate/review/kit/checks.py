@@ -19,7 +19,7 @@ class TooManyGuards(ValueError):
 
 
 def differences(spec: Machine[Any], row: Row) -> tuple[str, ...]:
-    """Where the decision of a row is not what the declaration says, as sentences."""
+    """The differences between the decision of a row and the declaration, as sentences."""
     said = row.decision
     wanted = reading(spec, row.cell.state, row.cell.event, row.valuation)
     pairs: tuple[tuple[str, object, object], ...] = (

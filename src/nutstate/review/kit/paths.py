@@ -27,7 +27,7 @@ class TooManySequences(ValueError):
 class Paths:
     """``paths`` start at the pseudo-state, shortest first. ``covered`` and ``unreachable`` name every
     target once, in order of the table: all that there is, is in one of them. Guards are set freely, so a
-    path may be one that no facts allow; whatever is unreachable here is unreachable with any facts."""
+    path may be one that no facts allow; an edge that is unreachable here is unreachable with any facts."""
 
     machine: str
     cover: str

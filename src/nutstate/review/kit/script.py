@@ -1,4 +1,4 @@
-"""Scripts: what happens to a machine, one event per line, with the guards that say yes.
+"""Scripts: the events of a machine, one per line, with the guards that say yes.
 
     # a payment whose answer is lost, and which the mint then proves paid
     request

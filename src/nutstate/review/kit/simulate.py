@@ -122,7 +122,7 @@ def script_of(spec: Machine[Any], path: Path) -> str:
 
 
 class _Script:
-    """Line after line, whatever came of the last one."""
+    """Line after line; a refused line does not stop the walk."""
 
     def __init__(self, lines: tuple[Line, ...]) -> None:
         self._lines = iter(lines)

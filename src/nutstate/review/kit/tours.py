@@ -1,4 +1,4 @@
-"""Few long walks that together take every edge: what a soak test or a demonstration goes through."""
+"""Few long walks that together take every edge, for a soak test or a demonstration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lint for declared machines: what is wrong with a table, or only looks right, before anything runs.
+"""Lint for declared machines: mistakes in a table, and doubtful places, before anything runs.
 
 Works for any :class:`~nutstate.machines.spec.Machine`; docs/lint.md explains every rule. Pure: nothing is
 run, read or written, and the predicates of guards are never called.

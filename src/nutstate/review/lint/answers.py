@@ -84,7 +84,7 @@ def _sources(spec: Machine[Any], causes: tuple[str, ...], ahead: tuple[str, ...]
 
 
 def _after(spec: Machine[Any], causes: tuple[str, ...]) -> tuple[str, ...]:
-    """Everything edges lead to from the causes, in the order of the table; parked states end a way."""
+    """All states to which edges lead from the causes, in the order of the table; parked states end a way."""
     nexts = successors(spec)
     parked = {state.name for state in spec.states if state.kind == "parked"}
     found = reached(nexts, {name for cause in causes for name in nexts[cause]}, parked)
@@ -92,7 +92,7 @@ def _after(spec: Machine[Any], causes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _silent(spec: Machine[Any], states: tuple[str, ...], event: str) -> tuple[str, ...]:
-    """Those of the states in which the event is undefined."""
+    """The states among these in which the event is undefined."""
     return tuple(
         name
         for name in states

@@ -1,4 +1,5 @@
-"""Conditions of edges as cubes: which of them can hold together, and what all of them leave out."""
+"""Conditions of edges as cubes: which of them can hold together, and which combinations all of them leave
+out."""
 
 from __future__ import annotations
 

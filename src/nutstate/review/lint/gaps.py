@@ -68,7 +68,7 @@ def edged_cells(spec: Machine[Any]) -> tuple[Cell, ...]:
 
 
 def told(spec: Machine[Any], terms: tuple[Term, ...]) -> str:
-    """A condition in words: what does not hold first, then what holds."""
+    """A condition in words: first the guards that do not hold, then those that hold."""
     no = [spec.guards[name].sentence for name, answer in terms if not answer]
     yes = [spec.guards[name].sentence for name, answer in terms if answer]
     parts = [f"it does not hold that {words}" for words in no] + [f"it holds that {words}" for words in yes]

@@ -1,4 +1,4 @@
-"""The rules of lint as data, and what a rule finds."""
+"""The rules of lint as data, and the findings of a rule."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from ..checks.read_documents import read_documents
 from ..checks.reconcile import ReconcileReport, has_ended, parse_expected, report_on
 from ..checks.reconcile_rules import KeyBook
 from ..checks.sweep import EVERYBODY, Sweep, SweepReport
-from ..checks.wallet_preflight import Lookover, Wallet, new_check
+from ..checks.wallet_preflight import Wallet, WalletPreflight, new_check
 from ..errors import InvalidArgument, NotFound
 from ..operations.deposit.proofs import parse_token
 from .core import Core
@@ -54,7 +54,7 @@ class Checks(Core):
         )
         if sources is not None and proofs is not None:
             raise InvalidArgument("name sources or give proofs, not both", code="INVALID_SOURCES")
-        look = Lookover(wallet, self.store, self.mint, self._driver, self.settings, self._new_run)
+        look = WalletPreflight(wallet, self.store, self.mint, self._driver, self.settings, self._new_run)
         if proofs is not None:
             given = parse_token(None, proofs, wallet.mint_url, wallet.unit)
             return look.foreign(given.proofs)

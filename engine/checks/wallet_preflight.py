@@ -57,8 +57,8 @@ class Wallet:
 
 
 @define(eq=False)
-class Lookover:
-    """One look. Its findings grow; it writes nothing but corrections."""
+class WalletPreflight:
+    """One pre-flight of a wallet. Its findings grow; it writes nothing but corrections."""
 
     wallet: Wallet
     store: Store

@@ -11,8 +11,6 @@ from attrs import define
 
 from ...machines.money import is_amount
 from ...machines.spec import Decision, Machine, State
-from ...storage.batch import Advance
-from ...storage.catalogue import DB_FAILURE_AFTER_SUCCESS
 from ...storage.errors import CommitUnknown, Conflict, StorageError, StoreUnavailable
 from ...storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
 from ...storage.records import AuditRecord, Lease, Operation, Reason
@@ -22,7 +20,7 @@ from .draft import Draft, operation_entity
 from .drive import CommitFirst, Happened, Pause, Result, Run
 from .effect_context import EffectContext
 from .evidence import Evidence
-from .failures import failed
+from .failures import failed, still_open
 from .kinds import Kinds
 from .log import Log, TransitionEvent, transition_event
 
@@ -56,7 +54,7 @@ class Driver:
             with contextlib.suppress(StorageError):
                 self._let_go(run, at_once=True)
             if isinstance(error, StorageError) and (run.draft.stored or isinstance(error, CommitUnknown)):
-                _still_open(error, run)
+                still_open(error, run)
             raise
 
     def _drive(self, run: Run, wait_s: float, poll_parked: bool) -> Operation:
@@ -75,7 +73,13 @@ class Driver:
                 self.commit(run)
                 continue  # a conflict may have moved the operation
             run.asked_from = self.clock.monotonic()
-            result = self._aged(run, state, run.kind.actions[state.action](run))
+            try:
+                result = self._aged(run, state, run.kind.actions[state.action](run))
+            except Conflict as moved:  # another worker led the operation on before the action did anything
+                if run.draft.dirty or moved.entity != operation_entity(run.operation.id):
+                    raise
+                self._reload(run)
+                continue
             run.answered = state.write_ahead
             if isinstance(result, Happened):
                 polls = run.idle_polls
@@ -265,15 +269,19 @@ class Driver:
 
     def _again(self, run: Run) -> None:
         staged = list(run.staged)
-        stored = self.store.operation(run.operation.id)
-        if stored is None:
-            raise StorageError("the operation vanished from the store", operation_id=run.operation.id)
-        run.reloaded(self.open_draft(stored, run.draft.actor))
+        self._reload(run)
         for happened, run.answered in staged:
             decision = run.decide(happened.event, happened.evidence)
             if not decision.accepted:
                 return
             self.stage(run, happened, decision)
+
+    def _reload(self, run: Run) -> None:
+        """Go on from the stored operation, without the transitions that were staged."""
+        stored = self.store.operation(run.operation.id)
+        if stored is None:
+            raise StorageError("the operation vanished from the store", operation_id=run.operation.id)
+        run.reloaded(self.open_draft(stored, run.draft.actor))
 
     def open_draft(self, operation: Operation, actor: str) -> Draft:
         """A draft of a stored operation with the tokens it holds. Code UNKNOWN_MACHINE."""
@@ -323,31 +331,6 @@ class Driver:
         stored = self.store.note(note)
         if stored is not None:
             run.draft.adopt(lease=stored.lease, next_check_at=stored.next_check_at)
-
-
-def _still_open(error: StorageError, run: Run) -> None:
-    """The store failed in the middle: nothing is lost, but the caller must not pay elsewhere. Once the
-    request may have been sent the code says so, and ``cause`` is what the store said."""
-    op = run.operation
-    sent = _may_be_sent(error, run)
-    error.details = {**error.details, "operation_id": op.id, "state": op.state, "sent": sent}
-    if sent:
-        error.details = {**error.details, "cause": error.code}
-        error.recode(DB_FAILURE_AFTER_SUCCESS)
-    elif run.draft.machine.state(op.state).kind == "live":
-        error.severity = "CRITICAL"
-    else:
-        return
-    error.message += "; the operation stays open and recovery finishes it"
-    error.args = (error.message,)
-
-
-def _may_be_sent(error: StorageError, run: Run) -> bool:
-    """Whether a request was written ahead of being sent, as far as the store may know."""
-    if isinstance(error, CommitUnknown) and run.operation.sent_at is not None:
-        return True
-    written = run.draft.batch().operation
-    return isinstance(written, Advance) and written.before.sent_at is not None
 
 
 def _audit_data(run: Run, evidence: Evidence) -> dict[str, Any]:

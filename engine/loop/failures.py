@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Protocol
 
 from ...machines import step
-from ...storage.errors import StorageError
+from ...storage.batch import Advance
+from ...storage.catalogue import DB_FAILURE_AFTER_SUCCESS
+from ...storage.errors import CommitUnknown, StorageError
 from ...storage.port import CountFailure, Store
 from ...storage.records import AuditRecord, Operation, Reason
 from ..ports import Clock
 from ..settings import Settings
 from .draft import Draft
+from .drive import Run
 from .effect_context import EffectContext
 from .evidence import Evidence
 from .kinds import Kinds
@@ -90,3 +93,28 @@ def _counted(driver: Parking, operation: Operation, worker: str, error: Exceptio
     batch = draft.batch()
     driver.store.commit(batch)
     driver.tell(draft.operation, batch.audit, 0.0)
+
+
+def still_open(error: StorageError, run: Run) -> None:
+    """The store failed in the middle: nothing is lost, but the caller must not pay elsewhere. Once the
+    request may have been sent the code says so, and ``cause`` is what the store said."""
+    op = run.operation
+    sent = _may_be_sent(error, run)
+    error.details = {**error.details, "operation_id": op.id, "state": op.state, "sent": sent}
+    if sent:
+        error.details = {**error.details, "cause": error.code}
+        error.recode(DB_FAILURE_AFTER_SUCCESS)
+    elif run.draft.machine.state(op.state).kind == "live":
+        error.severity = "CRITICAL"
+    else:
+        return
+    error.message += "; the operation stays open and recovery finishes it"
+    error.args = (error.message,)
+
+
+def _may_be_sent(error: StorageError, run: Run) -> bool:
+    """Whether a request was written ahead of being sent, as far as the store may know."""
+    if isinstance(error, CommitUnknown) and run.operation.sent_at is not None:
+        return True
+    written = run.draft.batch().operation
+    return isinstance(written, Advance) and written.before.sent_at is not None

@@ -1,9 +1,7 @@
-"""Attacks on own kinds: R470-R482. Each of these was wrong once."""
+"""Attacks on own kinds: R470-R482 (R473: test_own_data). Each of these was wrong once."""
 
 from __future__ import annotations
 
-import math
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +9,12 @@ from typing import Any
 import attrs
 import pytest
 
-from nutstate import Engine, InvalidArgument, NutstateError, Refused, Secret, SimulatedMint, open_store
+from nutstate import Engine, InvalidArgument, Refused, Secret, SimulatedMint, open_store
 from nutstate.engine.admission.idempotency import Admission
 from nutstate.engine.simulated.faults import UNREACHABLE
 from nutstate.kinds import BUILT_IN, EffectContext, Kind, KindInvalid, Kinds, Run, new_token
 from nutstate.machines.spec import NONE, Action, Event, edges
-from nutstate.storage.errors import Conflict, InvalidBatch
+from nutstate.storage.errors import InvalidBatch
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Token
 from tests.support import invariants
@@ -43,7 +41,6 @@ class Shop:
         self.invoice = invoice(100, self.clock)
 
     def another(self) -> Engine:
-        """One more engine on the same store, as another process has one."""
         return Engine(self.store, self.mint, kinds=self.kinds, settings=QUICK, clock=self.clock)
 
     def ask(self, name: str = "tx_approval_1", data: Any = None) -> Any:
@@ -169,8 +166,7 @@ def test_r479_a_child_starts_only_while_its_parent_is_as_it_is_stored(tmp_path: 
     asked = shop.ask()
     other = shop.another()
     later.append(lambda: other.tell(asked.id, "give_up", reason="too late", wait_s=0))
-    with pytest.raises(Conflict):
-        shop.approve(asked)
+    assert shop.approve(asked).state == "declined"
     assert (shop.engine.operation(asked.id).state, shop.melts()) == ("declined", [])
     assert shop.store.operation(asked.id).failures == 0  # type: ignore[union-attr]
 
@@ -248,84 +244,6 @@ def test_r472_the_same_start_by_two_workers_at_once_is_one_operation(
     monkeypatch.setattr(Admission, "once", slower)
     assert shop.ask().id == "tx_approval_1"
     assert len(shop.store.operations(OperationQuery(kind="approval"))) == 1
-
-
-@attrs.frozen
-class Wide:
-    """Data that let everything through to the store."""
-
-    value: Any = None
-    secret: Secret = attrs.field(factory=lambda: Secret(""), repr=False)
-
-
-def nested(depth: int, make: Callable[[Any], Any]) -> Any:
-    value: Any = 1
-    for _ in range(depth):
-        value = make(value)
-    return value
-
-
-def circle() -> Any:
-    found: list[Any] = []
-    found.append(found)
-    return found
-
-
-class Text(str):
-    pass
-
-
-HOSTILE = {
-    "not a number, in a list": [math.nan],
-    "infinite": math.inf,
-    "beyond 2**53": 2**53,
-    "far below 0": -(2**60),
-    "half a character": "SECRET-\ud800",
-    "half a character as a key": {"SECRET-\ud800": 1},
-    "a key of a number": {1: "x"},
-    "a key that is an operator": {"$set": 1},
-    "a key with a reference": {"$ref": "tokens", "$id": 1},
-    "a key that ends early": {"a\0b": 1},
-    "bytes": b"SECRET",
-    "a set": {"SECRET"},
-    "a text of another class": Text("x"),
-    "a secret where no field is one": [Secret("SECRET")],
-    "deep lists": nested(70, lambda v: [v]),
-    "very deep lists": nested(5000, lambda v: [v]),
-    "deep mappings": nested(70, lambda v: {"a": v}),
-    "a circle": circle(),
-    "2 MB": "x" * 2_000_000,
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_r473_data_that_no_store_can_keep_are_refused_before_anything_is_written(
-    tmp_path: Path, name: str
-) -> None:
-    """R473: INVALID_DATA for a value that is not JSON, or that one of the stores cannot keep; the error shows
-    no value."""
-    kind = attrs.evolve(
-        own.APPROVAL_KIND, data=Wide, facts=lambda look: own.ApprovalFacts(approved_by="bob"),
-        effects={**own.APPROVAL_KIND.effects, "note_approver": lambda context: None},
-    )  # fmt: skip
-    shop = Shop(tmp_path, kind)
-    before = everything(shop.store)
-    for key in (None, "once"):
-        with pytest.raises(NutstateError) as refused:
-            shop.engine.start(
-                "approval", npub=NPUB, mint_url=shop.mint.url, data=Wide(HOSTILE[name]), idempotency_key=key
-            )
-        assert refused.value.code == "INVALID_DATA"
-        assert "SECRET" not in "".join(traceback.format_exception(refused.value))
-        assert refused.value.__cause__ is None and refused.value.__context__ is None
-    with pytest.raises(InvalidArgument):
-        shop.engine.start(
-            "approval", npub=NPUB, mint_url=shop.mint.url, data=Wide(secret=Secret("SECRET-\ud800"))
-        )
-    assert everything(shop.store) == before
-    for fine in ({"a.b": [1, -1, 0.5, None, True]}, {"": "ü\n"}, nested(50, lambda v: [v])):
-        kept = shop.engine.start("approval", npub=NPUB, mint_url=shop.mint.url, data=Wide(fine))
-        assert kind.data_of(shop.engine.operation(kept.id).record).value == fine
 
 
 def test_r474_facts_that_raise_give_the_lease_up_and_tell_the_first_error(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ import transitions
 from nutstate import Engine, Settings, SimulatedMint, configure_logging, open_store
 from nutstate.engine.cashu.coins.outputs import blank_outputs, unblind
 from nutstate.engine.cashu.wire import bodies
-from nutstate.engine.operations.melt.quote import _with_names
-from nutstate.engine.operations.melt.selection import choose, select
+from nutstate.engine.operations.melt.actions.quote import _with_names
+from nutstate.engine.operations.melt.actions.selection import choose, select
 from nutstate.machines import MELT, step
 from nutstate.machines.melt.facts import MeltFacts
 from nutstate.machines.money import blanks_needed

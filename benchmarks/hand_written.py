@@ -13,8 +13,8 @@ from pymongo.read_concern import ReadConcern
 from nutstate.engine.cashu.bolt11 import decode_invoice
 from nutstate.engine.cashu.coins.outputs import blank_outputs, unblind
 from nutstate.engine.cashu.wire import bodies
-from nutstate.engine.operations.melt.quote import _with_names
-from nutstate.engine.operations.melt.selection import choose
+from nutstate.engine.operations.melt.actions.quote import _with_names
+from nutstate.engine.operations.melt.actions.selection import choose
 from nutstate.engine.tokens.ids import new_transaction_id
 from nutstate.machines.money import blanks_needed, owed_max
 from nutstate.storage.records import Dleq, Proof

@@ -20,8 +20,8 @@ from ..checks.wallet_preflight import Wallet, new_check, silent, store_check
 from ..errors import Refused
 from ..loop.drive import Happened
 from ..loop.evidence import Chosen, Evidence, Selection
-from ..operations.melt.change import change_at_last
-from ..operations.melt.find_fence import signed_fences
+from ..operations.melt.actions.change import change_at_last
+from ..operations.melt.actions.find_fence import signed_fences
 from ..operations.melt.given_up import ended_without, given_up_of, was_given_up
 from ..recovery.command import operator_says
 from ..tokens.proofs import name_of, sent_secrets

@@ -43,9 +43,8 @@ class Driver:
     observer: Observer | None = None
 
     def drive(self, run: Run, wait_s: float, poll_parked: bool = False) -> Operation:
-        """Run until the operation is final, parked, waits for the caller, or ``wait_s`` is over.
-        Everything decided is committed before this returns. If it raises, the lease is given up, so
-        that any worker can go on at once."""
+        """Run until the operation is final, parked, waits for the caller, or ``wait_s`` is over. Everything
+        decided is committed before this returns. If it raises, the lease is given up at once."""
         try:
             return self._drive(run, wait_s, poll_parked)
         except Exception as error:
@@ -118,8 +117,7 @@ class Driver:
 
     @staticmethod
     def _been_there(run: Run, entered: set[str]) -> bool:
-        """Whether the new state talks to the mint and was entered before in this drive: then slowly, so
-        that a mint that contradicts itself cannot make us ask without end."""
+        """Whether the new state asks the mint and was entered before in this drive: then go on slowly."""
         state = run.draft.machine.state(run.operation.state)
         slow = not reads_only(run.draft.machine, state) and not state.write_ahead
         again = slow and state.name in entered
@@ -172,8 +170,7 @@ class Driver:
     # -- committing ------------------------------------------------------------------------------
 
     def commit(self, run: Run) -> None:
-        """Write what is staged, log it, and start a fresh draft. On a conflict the operation is
-        reloaded and the same events are decided again; those that no longer apply are dropped."""
+        """Commit and log the draft, and start a fresh one. After a conflict the events are decided again."""
         if not run.draft.dirty:
             return
         for _ in range(self.settings.commit_tries_max):

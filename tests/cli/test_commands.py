@@ -8,7 +8,7 @@ import stat
 import bech32
 import pytest
 
-from nutstate.cli.demo import demo_npub
+from nutstate.cli.demo.demo import demo_npub
 from nutstate.cli.errors import redact
 from nutstate.cli.output import brief_age, clean, duration
 from nutstate.engine.api.engine import Engine

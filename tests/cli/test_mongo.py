@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from nutstate import open_store
-from nutstate.cli.context import Session
 from nutstate.cli.output import Output
+from nutstate.cli.session import Session
 from nutstate.storage.port import OperationQuery
 from tests.servers.mongod import require_mongod
 

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from nutstate.cli.errors import Exit
-from nutstate.cli.render import COMMANDS, exit_code, next_steps, style_of, style_of_state
+from nutstate.cli.operators.render import COMMANDS, exit_code, next_steps, style_of, style_of_state
 from nutstate.engine.api.handle import Handle
 from nutstate.kinds import BUILT_IN
 from nutstate.machines.registry import RELEASED

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from nutstate import Engine, open_store
-from nutstate.cli.errors_page import page
+from nutstate.cli.codes.page import page
 from nutstate.engine.simulated import faults
 from nutstate.storage.catalogue import ERRORS, MELT_FAILURE
 from tests.cli.conftest import FUNDS, NPUB, Wallet

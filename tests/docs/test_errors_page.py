@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nutstate.cli.errors_page import page
+from nutstate.cli.codes.page import page
 from nutstate.storage.catalogue import ERRORS
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"

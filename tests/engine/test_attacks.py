@@ -13,7 +13,7 @@ from nutstate import Engine, MintError, NutstateError, Refused, SimulatedMint, S
 from nutstate.engine.cashu.coins.outputs import BadSignature
 from nutstate.engine.cashu.coins.token_codec import encode_token
 from nutstate.engine.loop.evidence import Selection
-from nutstate.engine.operations.melt.selection import choose
+from nutstate.engine.operations.melt.actions.selection import choose
 from nutstate.engine.simulated import faults
 from nutstate.engine.tokens.proofs import name_of
 from nutstate.machines.money import input_fee

@@ -469,7 +469,7 @@ def test_an_older_signed_fence_is_found_behind_an_unreadable_one(store: Store) -
     bad = attrs.evolve(op.fences[0], generation=2, outputs=op.fences[0].outputs[:1])
     run.draft.operation = attrs.evolve(op, fences=(*op.fences, bad))
     from nutstate.engine.loop.drive import Happened
-    from nutstate.engine.operations.melt.find_fence import find_fence
+    from nutstate.engine.operations.melt.actions.find_fence import find_fence
 
     assert isinstance(find_fence(run), Happened)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nutstate.engine.cashu.input_limits import NO_LIMIT, InputLimits
 from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.loop.evidence import Selection
+from nutstate.engine.operations.melt.actions.selection import Shortfall, choose, request_bytes
 from nutstate.engine.operations.melt.fences import (
     alive,
     generations,
@@ -20,7 +21,6 @@ from nutstate.engine.operations.melt.fences import (
     proofs_in_order,
     stored_bytes,
 )
-from nutstate.engine.operations.melt.selection import Shortfall, choose, request_bytes
 from nutstate.engine.settings import Settings
 from nutstate.storage.batch import proof_key
 from nutstate.storage.mongo.codec import operation_document

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nutstate import Engine, Refused, Store
-from nutstate.engine.operations.melt import freed
+from nutstate.engine.operations.melt.effects import freed
 from nutstate.engine.simulated import faults
 from nutstate.storage.port import TokenQuery
 from tests.support import invariants

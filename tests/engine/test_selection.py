@@ -11,7 +11,7 @@ from attrs import define
 
 from nutstate import Engine, Refused, Store
 from nutstate.engine.loop.evidence import Selection
-from nutstate.engine.operations.melt.selection import Shortfall, choose
+from nutstate.engine.operations.melt.actions.selection import Shortfall, choose
 from nutstate.engine.simulated import faults
 from nutstate.engine.tokens.token_ids import minted_id
 from nutstate.storage.port import Reader, TokenQuery

@@ -32,7 +32,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "a function that own kinds share": ("src/nutstate/kinds.py",),
     },
     "check": {
-        "the command `diagrams check`": ("src/nutstate/cli/diagrams.py",),
+        "the command `diagrams check`": ("src/nutstate/cli/drawings/build.py",),
         "a step of a migration": ("storage/mongo/migrate.py", "storage/sqlite/migrate.py"),
     },
     "contested": {"the field of an operation": ("storage/mongo/rules.py",)},
@@ -40,7 +40,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     "deposit": {"the event": ("engine/api/payments.py",)},
     "failed": {
         "the reports of a sweep that found something": ("engine/checks/sweep.py",),
-        "a payment of the demo's network that fails": ("src/nutstate/cli/demo.py",),
+        "a payment of the demo's network that fails": ("src/nutstate/cli/demo/demo.py",),
     },
     "held": {
         "what exploration found of a property": ("src/nutstate/cli/machines/explore.py",),
@@ -50,7 +50,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "the name of a child": ("engine/loop/children.py",),
         "a call of the mint": (
             "engine/loop/asking.py", "engine/loop/timing.py", "engine/simulated/faults.py",
-            "engine/simulated/mint.py", "src/nutstate/cli/demo.py",
+            "engine/simulated/mint.py", "src/nutstate/cli/demo/demo.py",
         ),
     },
     "mint": {
@@ -60,9 +60,10 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         ),
         "the mint itself: a row, a column, an option or a field": (
             "diagrams/page/trail.py", "engine/api/report.py", "engine/cashu/coins/token_codec.py",
-            "src/nutstate/cli/checks.py", "src/nutstate/cli/context.py", "src/nutstate/cli/demo_report.py",
-            "src/nutstate/cli/operations.py", "src/nutstate/cli/render.py", "src/nutstate/cli/stranded.py",
-            "src/nutstate/cli/wallet.py",
+            "src/nutstate/cli/stores/checks.py", "src/nutstate/cli/context.py",
+            "src/nutstate/cli/demo/report.py", "src/nutstate/cli/operators/operations.py",
+            "src/nutstate/cli/operators/render.py", "src/nutstate/cli/operators/stranded.py",
+            "src/nutstate/cli/money/wallet.py",
         ),
         "who causes an event, or proves a payment": (
             "src/nutstate/review/lint/answers.py", "src/nutstate/review/lint/celled.py",
@@ -73,15 +74,15 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "an outcome, and the field that tells it": (
             "engine/api/handle.py", "engine/api/outcome.py", "engine/loop/children.py",
         ),
-        "the outcome in words": ("src/nutstate/cli/render.py",),
+        "the outcome in words": ("src/nutstate/cli/operators/render.py",),
         "a field of the mint's answer": ("engine/cashu/wire/bodies.py",),
-        "a payment of the demo's network": ("src/nutstate/cli/demo.py",),
+        "a payment of the demo's network": ("src/nutstate/cli/demo/demo.py",),
     },
-    "pending": {"a payment of the demo's network that hangs": ("src/nutstate/cli/demo.py",)},
+    "pending": {"a payment of the demo's network that hangs": ("src/nutstate/cli/demo/demo.py",)},
     "record_reason": {"a function that own kinds share": ("src/nutstate/kinds.py",)},
     "record": {
-        "the event": ("engine/api/recording.py", "src/nutstate/cli/render.py"),
-        "a column of the audit log": ("src/nutstate/cli/audit.py",),
+        "the event": ("engine/api/recording.py", "src/nutstate/cli/operators/render.py"),
+        "a column of the audit log": ("src/nutstate/cli/stores/audit.py",),
     },
     "refused": {
         "an outcome of step": (
@@ -95,20 +96,20 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     },
     "rejected": {"the words of an error": ("engine/admission/rejected.py",)},
     "restart_patience": {"a function that own kinds share": ("src/nutstate/kinds.py",)},
-    "retried": {"the word of a command": ("src/nutstate/cli/stranded.py",)},
+    "retried": {"the word of a command": ("src/nutstate/cli/operators/stranded.py",)},
     "settled": {"whether the schema of a file is complete": ("storage/sqlite/file.py",)},
     "stranded": {
         "the field of an operation": ("storage/mongo/rules.py",),
-        "a row": ("src/nutstate/cli/render.py",),
+        "a row": ("src/nutstate/cli/operators/render.py",),
     },
     "token": {
         "an entity of the audit trail": ("engine/api/audit.py",),
         "a field that holds money as text": ("engine/audit/sanitise.py", "engine/cashu/coins/token_codec.py"),
-        "a column or an argument": ("src/nutstate/cli/checks.py", "src/nutstate/cli/wallet.py"),
+        "a column or an argument": ("src/nutstate/cli/stores/checks.py", "src/nutstate/cli/money/wallet.py"),
     },
     "unknown": {
         "a check of the doctor that could not be made": (
-            "src/nutstate/cli/doctor.py", "storage/findings.py", "storage/mongo/doctor/examine.py",
+            "src/nutstate/cli/stores/doctor.py", "storage/findings.py", "storage/mongo/doctor/examine.py",
             "storage/mongo/doctor/server.py", "storage/sqlite/doctor.py",
         ),
         "a commit of which the caller does not learn": ("storage/testing/records.py",),
@@ -118,8 +119,9 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "how an operation ends": (
             "engine/api/outcome.py",
             "engine/api/payments.py", "engine/api/recording.py", "engine/admission/new_operation.py",
-            "src/nutstate/cli/demo.py", "src/nutstate/cli/melt.py", "src/nutstate/cli/operations.py",
-            "src/nutstate/cli/record.py", "src/nutstate/cli/render.py", "src/nutstate/cli/tell.py",
+            "src/nutstate/cli/demo/demo.py", "src/nutstate/cli/money/melt.py",
+            "src/nutstate/cli/operators/operations.py", "src/nutstate/cli/money/record.py",
+            "src/nutstate/cli/operators/render.py", "src/nutstate/cli/operators/tell.py",
             "storage/mongo/codec.py",
             "storage/mongo/rules.py",
         ),

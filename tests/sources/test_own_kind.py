@@ -36,7 +36,7 @@ SEVERAL_ROOMS = {
     "engine/api/payments.py": "the calls that start a melt, a funding and a deposit",
     "src/nutstate/review/explore/facts.py": "the product of melt, funding and token",
     "src/nutstate/review/explore/setting.py": "the product of melt, funding and token",
-    "src/nutstate/cli/render.py": "the numbers of a melt, and a funding that was paid late",
+    "src/nutstate/cli/operators/render.py": "the numbers of a melt, and a funding that was paid late",
     "src/nutstate/cli/machines/explore.py": "the product of melt, funding and token",
 }
 """Files outside of the rooms that know more than one of them, and why. It only shrinks."""

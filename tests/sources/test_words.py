@@ -14,7 +14,8 @@ import pytest
 from tests.sources.tree import ROOT, modules
 
 WORDS = re.compile(
-    r"\b(he|his|him|she|her|no one|nobody|somebody|anybody|whoever|someone|anyone)\b", re.IGNORECASE
+    r"\b(he|his|him|she|her|himself|no one|nobody|somebody|anybody|everyone|whoever|someone|anyone)\b",
+    re.IGNORECASE,
 )
 """Words that do not say who. Name the caller, the operator, the mint, another operation, another program."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ....machines.check.table import CHECK
 from ...loop.kinds import Kind
-from ..melt.corrections import correct_spent
+from ..melt.effects.corrections import correct_spent
 from ..shared import effects as shared
 from . import effects as own
 from . import reconcile as reconciled

@@ -18,13 +18,12 @@ from ...loop.kinds import Kind
 from ...tokens.proofs import sent_secrets
 from ..shared import effects as shared
 from ..shared import inputs as tokens
-from . import change, fence, pay, quote, refusal
-from . import effects_inputs as inputs
-from . import effects_money as money
 from . import reconcile as reconciled
-from .corrections import correct_spent
+from .actions import change, fence, pay, quote, refusal
+from .effects import inputs, money
+from .effects.corrections import correct_spent
+from .effects.freed import spent_meanwhile
 from .facts import melt_facts
-from .freed import spent_meanwhile
 from .last_look import look_before_release, look_before_write_off
 from .outcome import alarm_of, cost_of, raises
 from .sums import sums_of

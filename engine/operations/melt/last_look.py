@@ -8,9 +8,9 @@ from ...errors import Refused
 from ...loop.drive import Happened, Run
 from ...loop.evidence import Evidence
 from ..shared.unanswered import UNANSWERED, unanswered
-from .change import change_at_last
-from .find_fence import find_fence
-from .pay import ask_state
+from .actions.change import change_at_last
+from .actions.find_fence import find_fence
+from .actions.pay import ask_state
 
 
 def look_before_write_off(run: Run, force: bool) -> Happened | Evidence:

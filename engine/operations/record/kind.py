@@ -16,7 +16,7 @@ from ...loop.drive import Run
 from ...loop.evidence import Evidence
 from ...loop.kinds import Kind
 from ...tokens.proofs import sent_secrets
-from ..melt.freed import spent_meanwhile
+from ..melt.effects.freed import spent_meanwhile
 from ..shared import effects as shared
 from ..shared import inputs
 from . import effects as own

@@ -7,7 +7,7 @@ from ...cashu.answers import reason_of
 from ...cashu.port import Failure
 from ...loop.drive import Happened, Pause, Result, Run
 from ...loop.evidence import Evidence
-from ..melt.change import ask_inputs
+from ..melt.actions.change import ask_inputs
 
 
 def watch_hold(run: Run) -> Result:

@@ -13,22 +13,22 @@ from typing import Any, NoReturn
 import click
 
 from .. import __version__
-from .audit import audit
-from .checks import preflight, reconcile
-from .demo import demo
-from .diagrams import diagrams
-from .doctor import doctor
+from .codes.list import errors
+from .demo.demo import demo
+from .drawings.build import diagrams
 from .empty import refuse_empty
 from .errors import Exit, ended_content, redact, usage_content
-from .errors_list import errors
-from .local_mongo import mongod
 from .machines import machines
-from .melt import cancel, confirm, melt
-from .operations import history, recover, release, resolve, resume, show, write_off
-from .record import hold, record_melt, unhold
-from .stranded import retry_stranded, write_off_stranded
-from .tell import tell
-from .wallet import balance, deposit, mint
+from .money.melt import cancel, confirm, melt
+from .money.record import hold, record_melt, unhold
+from .money.wallet import balance, deposit, mint
+from .operators.operations import history, recover, release, resolve, resume, show, write_off
+from .operators.stranded import retry_stranded, write_off_stranded
+from .operators.tell import tell
+from .stores.audit import audit
+from .stores.checks import preflight, reconcile
+from .stores.doctor import doctor
+from .stores.local_mongo import mongod
 
 
 class App(click.Group):

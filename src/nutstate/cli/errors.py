@@ -6,7 +6,7 @@ import re
 import traceback
 from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
@@ -14,9 +14,7 @@ from ..engine.loop.log import default_logger
 from ..machines.registry import UnknownMachine
 from ..storage.catalogue import ERRORS
 from ..storage.errors import CommitUnknown, NutstateError, StorageError
-
-if TYPE_CHECKING:
-    from .context import Session
+from .session import Session
 
 
 class Exit(IntEnum):

@@ -1,0 +1,1 @@
+"""Effects of a melt: the writes of its transitions."""

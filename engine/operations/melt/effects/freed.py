@@ -1,0 +1,66 @@
+"""Proofs that one operation freed on trust and another one held when the mint took them after all.
+
+The operation that freed them is told by the mint that they are gone, and corrects every token that is free.
+A token that another operation has reserved by then is that operation's alone, so it is corrected when that
+operation lets go of it; until then no balance calls it spendable. The stored documents decide, no mint is
+asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .....storage.errors import CorruptRecord, page_of
+from .....storage.port import AuditQuery, Store
+from .....storage.records import AuditRecord, Operation, Token
+from .....storage.secret import Secret
+from ....loop.draft import token_entity
+from ....tokens.proofs import sent_secrets
+
+ANCESTORS_MAX = 100
+"""Tokens whose records are read for one token. The next pre-flight corrects the tokens beyond this limit."""
+
+
+def spent_meanwhile(store: Store, op: Operation, tokens: Iterable[Token]) -> frozenset[Secret]:
+    """The secrets of proofs in these tokens that the mint took for an operation that had freed them on
+    trust: it found a late fence, or that the mint paid. Raises StorageError."""
+    held = tuple(tokens)
+    names = set().union(*(_holders(store, token.transaction_id) for token in held)) - {op.id}
+    taken = frozenset().union(*(_taken_from(_readable(store, name)) for name in sorted(names)))
+    return taken & {proof.secret for token in held for proof in token.proofs}
+
+
+def _readable(store: Store, operation_id: str) -> Operation | None:
+    """The operation, if it can be read: one that cannot must not keep another from ending (R214), and what is
+    missed is corrected by the next pre-flight."""
+    try:
+        return store.operation(operation_id)
+    except CorruptRecord:
+        return None
+
+
+def _taken_from(op: Operation | None) -> frozenset[Secret]:
+    if op is None or op.watch_since is None:
+        return frozenset()
+    gone = op.fenced_token_id is not None or op.payment is not None
+    return sent_secrets(op) if gone else frozenset()
+
+
+def _records(store: Store, query: AuditQuery) -> tuple[AuditRecord, ...]:
+    return page_of(lambda: store.audit(query), lambda record: record.seq).records
+
+
+def _holders(store: Store, token_id: str) -> set[str]:
+    """Every operation that changed this token, or one whose proofs were moved into it."""
+    names: set[str] = set()
+    seen, left = {token_id}, [token_id]
+    while left and len(seen) <= ANCESTORS_MAX:
+        trail = _records(store, AuditQuery(entity=token_entity(left.pop())))
+        names |= {record.operation_id for record in trail}
+        born = [record.batch_id for record in trail if record.event == "deposit"]
+        for record in (r for batch_id in born for r in _records(store, AuditQuery(batch_id=batch_id))):
+            source = record.entity.partition(":")[2]
+            if record.event == "split" and source not in seen:
+                seen.add(source)
+                left.append(source)
+    return names

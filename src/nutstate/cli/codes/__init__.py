@@ -1,0 +1,1 @@
+"""The error codes, listed and explained."""

@@ -1,0 +1,1 @@
+"""A whole payment, without a network."""

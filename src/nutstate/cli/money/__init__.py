@@ -1,0 +1,1 @@
+"""Commands that move money, or take it in."""

@@ -1,0 +1,1 @@
+"""Commands about stored operations: shown, gone on with, decided."""

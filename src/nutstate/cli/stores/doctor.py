@@ -1,0 +1,113 @@
+"""``doctor``: checks that a store is fit for money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import click
+
+from ...storage.doctor import examine
+from ...storage.findings import Finding, Report, Status
+from ..context import with_session
+from ..errors import Exit
+from ..output import Part
+from ..session import Session
+
+_MARKS: Final[Mapping[Status, tuple[str, str]]] = {
+    "ok": ("✓ ok", "green"),
+    "info": ("i info", "cyan"),
+    "warning": ("! warning", "yellow"),
+    "error": ("✗ error", "bold red"),
+    "unknown": ("? unknown", "yellow"),
+}
+
+
+@click.command(
+    short_help="Check that the store is fit for money.",
+    epilog="""\b
+Examples:
+  nutstate doctor
+  nutstate doctor --store 'mongodb://db1,db2,db3/nutstate?replicaSet=rs0'
+  nutstate doctor --fix --json""",
+)
+@click.option(
+    "--fix", is_flag=True,
+    help="Make missing collections, indexes and rules, set the file mode, then look again. A "
+    "store of an older schema is copied (SQLite) and migrated. Otherwise no document is changed.",
+)  # fmt: skip
+@with_session
+def doctor(session: Session, fix: bool) -> int:
+    """Check that the store, and its server or disk, is fit for money.
+
+    Without --fix nothing is changed. Exit code 0: fit, perhaps with warnings; 1: not fit. A fact
+    that this user may not read is shown as unknown.
+    """
+    with session.out.working("looking at the store"):
+        report = examine(session.store_url, fix=fix, machines=session.machines)
+    code = Exit.DONE if report.healthy else Exit.REFUSED
+    verdict = _verdict(report)
+    if session.out.as_json:
+        session.out.document({**report.as_dict(), "verdict": verdict})
+        return code
+    session.out.line((report.url, "bold"))
+    session.out.table(("", "looked at", "found"), _rows(report.findings))
+    _migration(session, report)
+    for what in report.fixed:
+        session.out.line(("fixed", "green"), f": {what}")
+    if fix and not report.fixed:
+        session.out.line("Nothing was fixed.")
+    if not fix and any(finding.fixable for finding in report.findings):
+        session.out.line(_what_fix_would_do(session, report))
+    session.out.line((verdict, "green" if report.healthy else "bold red"), wrap=True)
+    return code
+
+
+def _migration(session: Session, report: Report) -> None:
+    """The way to the schema of this release, gone or still to be gone."""
+    migration = report.migration
+    if migration is None:
+        return
+    words = "migrated" if migration.done else "`--fix` migrates it"
+    session.out.line(f"Schema {migration.start} to {migration.end}, {words}:")
+    for number, text in enumerate(migration.steps, 1):
+        session.out.line(f"  {number}. {text}")
+    if migration.copy is not None:
+        kept = "the store as it was before" if migration.done else "a copy is made first"
+        session.out.line(f"  {migration.copy}: {kept}")
+
+
+def _rows(findings: tuple[Finding, ...]) -> list[list[Part]]:
+    """A row per finding, and one for its hint unless the same was given before."""
+    rows: list[list[Part]] = []
+    said: set[str] = set()
+    for finding in findings:
+        word, style = _MARKS[finding.status]
+        rows.append([(word, style), finding.check, finding.text])
+        if finding.hint and finding.hint not in said:
+            said.add(finding.hint)
+            rows.append(["", "", (f"  → {finding.hint}", "dim")])
+    return rows
+
+
+def _what_fix_would_do(session: Session, report: Report) -> str:
+    fixable, errors = sum(f.fixable for f in report.findings), len(report.of("error"))
+    command = f"`{session.command('doctor --fix')}`"
+    if fixable == errors:
+        return f"{command} puts {'it' if fixable == 1 else 'all of it'} right."
+    return f"{command} puts {fixable} of these errors right, unless another one is in the way."
+
+
+def _verdict(report: Report) -> str:
+    errors, unknown = report.of("error"), report.of("unknown")
+    if errors:
+        names = ", ".join(dict.fromkeys(finding.check for finding in errors))
+        return f"Not fit to keep money in. {_counted(len(errors), 'error')}: {names}."
+    notes = [_counted(len(found), "warning") for found in (report.of("warning"),) if found]
+    if unknown:
+        notes.append(f"{len(unknown)} not known")
+    return f"Fit to keep money in{' (' + ', '.join(notes) + ')' if notes else ''}."
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -134,8 +134,10 @@ class Recordings(Core):
 
     def unhold(self, operation_id: str, *, npub: str | None = None) -> Handle:
         """Free the held tokens, on your word that you did not pay and will not pay. Unholding again changes
-        nothing. Codes: NOT_FOUND, NOT_HELD, ALREADY_FINAL, UNDEFINED_TRANSITION."""
-        op = holds.checked_hold(self._stored(self._bound(operation_id, npub)))
+        nothing. Codes: NOT_FOUND, NOT_HELD, ALREADY_FINAL, UNDEFINED_TRANSITION, UNKNOWN_MACHINE."""
+        op = self._stored(self._bound(operation_id, npub))
+        self.kinds.machine_of(op)  # whether it is a hold, only an engine that has its machine can say
+        holds.checked_hold(op)
         return Handle(self, self._outside.apply(op.id, "unhold", Evidence()))
 
     # -- holding -------------------------------------------------------------------------------------

@@ -6,44 +6,26 @@ import contextlib
 from collections.abc import Iterable, Mapping
 
 import attrs
-from attrs import field, frozen
 
 from ...machines.record.table import RECORD
 from ...storage.batch import DedupTake
 from ...storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
-from ...storage.records import DedupRecord, Operation, Policy, Proof, Reason, Token
+from ...storage.records import DedupRecord, Operation, Policy, Proof, Token
 from .. import arguments
 from ..admission import new_operation
 from ..errors import InvalidArgument, Refused, refusal_error
 from ..loop.drive import Happened, Run
-from ..loop.effect_context import is_free
 from ..loop.evidence import Chosen, Evidence, Recorded, Selection
 from ..operations.record import holds
-from ..operations.record.recorded import (
-    KeepAndChange,
-    RecordedMelt,
-    check_new,
-    contested,
-    is_contested,
-    keep_and_change,
-    recorded_melt,
-    sort_out,
-)
+from ..operations.record.outcome import contested, is_contested
+from ..operations.record.proofs import check_new, keep_and_change, sort_out
+from ..operations.record.wanted import Wanted, account, parked, repeated
 from ..tokens.ids import validate_transaction_id
 from .core import Core
 from .handle import Handle
+from .recorded import RecordedMelt, recorded_melt
 
 Proofs = Iterable[Proof | Mapping[str, object]]
-
-
-@frozen
-class _Wanted:
-    """A checked recording: the operation it would be, and the caller's report."""
-
-    op: Operation
-    said: Recorded
-    handed: KeepAndChange = field(repr=False)
-    hold: str | None = None
 
 
 class Recordings(Core):
@@ -152,8 +134,10 @@ class Recordings(Core):
 
     def unhold(self, operation_id: str, *, npub: str | None = None) -> Handle:
         """Free the held tokens, on your word that you did not pay and will not pay. Unholding again changes
-        nothing. Codes: NOT_FOUND, NOT_HELD, ALREADY_FINAL, UNDEFINED_TRANSITION."""
-        op = holds.checked_hold(self._stored(self._bound(operation_id, npub)))
+        nothing. Codes: NOT_FOUND, NOT_HELD, ALREADY_FINAL, UNDEFINED_TRANSITION, UNKNOWN_MACHINE."""
+        op = self._stored(self._bound(operation_id, npub))
+        self.kinds.machine_of(op)  # whether it is a hold, only an engine that has its machine can say
+        holds.checked_hold(op)
         return Handle(self, self._outside.apply(op.id, "unhold", Evidence()))
 
     # -- holding -------------------------------------------------------------------------------------
@@ -190,7 +174,7 @@ class Recordings(Core):
         parent_transaction_id: str | None,
         idempotency_key: str | None,
         hold: str | None,
-    ) -> _Wanted:
+    ) -> Wanted:
         """The arguments checked; only a hold is looked at in the store."""
         most = self.settings.proofs_per_operation_max
         owner, url, unit = arguments.npub(npub), arguments.mint_url(mint_url), arguments.unit(unit)
@@ -231,9 +215,9 @@ class Recordings(Core):
         said = Recorded(
             amount=paid, fee=cost, payment_hash=hashed, request=text, fingerprint=handed.fingerprint
         )
-        return _Wanted(attrs.evolve(op, id=hold or op.id, parent_id=parent), said, handed, hold)
+        return Wanted(attrs.evolve(op, id=hold or op.id, parent_id=parent), said, handed, hold)
 
-    def _record(self, wanted: _Wanted) -> RecordedMelt:
+    def _record(self, wanted: Wanted) -> RecordedMelt:
         for _ in range(self._tries(wanted.op)):
             first, previous = self._first(wanted)
             if first is not None:
@@ -256,7 +240,7 @@ class Recordings(Core):
             return self._result(first)
         raise new_operation.concurrent(dict.fromkeys(wanted.op.policy.sources))  # nothing written: call again
 
-    def _first(self, wanted: _Wanted) -> tuple[Operation | None, DedupRecord | None]:
+    def _first(self, wanted: Wanted) -> tuple[Operation | None, DedupRecord | None]:
         """The recording this one repeats: by key, by id or hold, or inside the duplicate window."""
         op = wanted.op
         found = new_operation.by_key(self.store, op)
@@ -266,7 +250,7 @@ class Recordings(Core):
         if stored is not None and stored.payment is not None:
             if (stored.npub, stored.kind) != (op.npub, op.kind):
                 raise new_operation.taken_id(op)
-            return _repeated(stored, op, wanted), None
+            return repeated(stored, wanted), None
         if wanted.hold is None:
             new_operation.check_id_free(self.store, op)
         record = self.store.dedup(new_operation.dedup_key(op))
@@ -275,9 +259,9 @@ class Recordings(Core):
         first = self.store.operation(record.operation_id)
         if first is None or first.payment is None or first.ends == "unpaid":
             return None, record
-        return _repeated(first, op, wanted), None
+        return repeated(first, wanted), None
 
-    def _store(self, wanted: _Wanted, previous: DedupRecord | None) -> Operation:
+    def _store(self, wanted: Wanted, previous: DedupRecord | None) -> Operation:
         """Decide and commit. Raises Conflict or Duplicate when another worker was faster."""
         run = self._opened(wanted)
         tokens = new_operation.sources_of(self.store, wanted.op)
@@ -289,12 +273,12 @@ class Recordings(Core):
             keep=fresh,
             proofs=wanted.handed.change,
             claim_holder=self._claimer(wanted.op),
-            reason=_parked(run.operation, tokens),
+            reason=parked(run.operation, tokens),
         )
         decision = run.decide("record", evidence)
         if not decision.accepted:
             self._driver.log.refused(run.operation, decision)
-            raise refusal_error(decision.refusals, **_account(wanted, tokens))
+            raise refusal_error(decision.refusals, **account(wanted, tokens))
         if run.draft.machine.state(decision.next_state).kind != "parked":
             evidence = attrs.evolve(evidence, reason=None)
         self._driver.stage(run, Happened("record", evidence), decision)
@@ -315,7 +299,7 @@ class Recordings(Core):
             return self._recovery.follow(recorded, 0)
         return recorded
 
-    def _opened(self, wanted: _Wanted) -> Run:
+    def _opened(self, wanted: Wanted) -> Run:
         if wanted.hold is None:
             run = self._new_run(wanted.op, "caller")
         else:
@@ -350,42 +334,6 @@ class Recordings(Core):
     def _tries(self, op: Operation) -> int:
         """Each source can be taken and freed by others while we decide; enough for all of them."""
         return self.settings.selection_tries_max + 2 * len(op.policy.sources)
-
-
-def _repeated(first: Operation, op: Operation, wanted: _Wanted) -> Operation:
-    """The first recording, if it is the same in every respect. Returning it for another keep or change
-    would drop proofs."""
-    same = new_operation.dedup_key(first) == new_operation.dedup_key(op)
-    if same and first.recorded_hash == wanted.said.fingerprint:
-        return first
-    if not same and wanted.hold is None:
-        raise new_operation.taken_id(op)
-    raise Refused(
-        "this melt was recorded before, with other amounts or another keep or change",
-        code="DUPLICATE_OPERATION",
-        first_operation=first.id,
-        age_s=round((op.created_at - first.created_at) / 1000, 3),
-    )
-
-
-def _parked(op: Operation, tokens: tuple[Token, ...]) -> Reason:
-    taken = sorted(token.transaction_id for token in tokens if not is_free(token, op))
-    return Reason(
-        "CONCURRENT_OPERATION",
-        "the payment is recorded, but a source or the invoice belongs to another operation",
-        details={"tokens": taken},
-    )
-
-
-def _account(wanted: _Wanted, tokens: tuple[Token, ...]) -> dict[str, object]:
-    """The sum as the store sees it, for a caller whose sources have changed."""
-    return {
-        "sources": {token.transaction_id: token.total_amount for token in tokens},
-        "amount": wanted.said.amount,
-        "fee": wanted.said.fee,
-        "keep": sum(proof.amount for proof in wanted.handed.keep),
-        "change": sum(proof.amount for proof in wanted.handed.change),
-    }
 
 
 def _explained(duplicate: Duplicate) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ._open_store import open_store
     from .engine.api.engine import Engine
     from .engine.api.handle import Balance, Handle
+    from .engine.api.recorded import RecordedMelt
     from .engine.api.report import PerformanceReport
     from .engine.audit.verdicts import Fault, PurgeReport, VerifyReport
     from .engine.cashu.wire.http import HttpMint
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from .engine.checks.sweep import SweepReport
     from .engine.errors import InvalidArgument, MintError, NeedsPerson, NotFound, NotPaid, Refused, StillOpen
     from .engine.loop.log import TransitionEvent, configure_logging
-    from .engine.operations.record.recorded import RecordedMelt
     from .engine.settings import Settings
     from .engine.simulated.mint import SimulatedMint
     from .engine.tokens.ids import operation_hash, validate_transaction_id
@@ -89,7 +89,7 @@ _WHERE: Mapping[str, str] = {
     "Discrepancy": "engine.checks.preflight_table",
     "PreflightReport": "engine.checks.preflight_table",
     "ReconcileReport": "engine.checks.reconcile",
-    "RecordedMelt": "engine.operations.record.recorded",
+    "RecordedMelt": "engine.api.recorded",
     "PerformanceReport": "engine.api.report",
     "Settings": "engine.settings",
     "SweepReport": "engine.checks.sweep",

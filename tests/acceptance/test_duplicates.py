@@ -242,7 +242,7 @@ def test_r043_outside_the_window_it_is_a_new_operation(store: Store) -> None:
     with pytest.raises(Refused) as refused:  # the source is spent, so the new one waits for a person
         wallet.record([500], None, None, 500)
     assert refused.value.details["operation_id"] != first.transaction_id
-    assert len(wallet.engine.operations(kind="melt")) == 2
+    assert len(wallet.engine.operations(kind="record")) == 2
 
 
 @pytest.mark.parametrize("way", STANDING)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nutstate import Engine, NutstateError, Proof, SimulatedMint, Store
+from nutstate.engine.api.recorded import RecordedMelt
 from nutstate.engine.cashu.port import Answer, ProofState, Unreachable
-from nutstate.engine.operations.record.recorded import RecordedMelt
 from nutstate.storage.records import Token
 
 from .clock import FakeClock

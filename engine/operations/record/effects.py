@@ -1,4 +1,4 @@
-"""Effects of melts that the caller makes itself."""
+"""Effects of melts that the caller makes."""
 
 from __future__ import annotations
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....storage.catalogue import MELT_FAILURE
+from ....storage.port import Reader, TokenQuery
 from ....storage.records import AuditRecord, Operation
+from ...errors import Refused
 from ...loop.effect_context import inputs_total_of
 
 
@@ -40,3 +42,30 @@ def sums_of(op: Operation, records: Sequence[AuditRecord]) -> dict[str, int] | N
     if op.loss:
         parts["loss"] = op.loss
     return parts
+
+
+def is_contested(op: Operation) -> bool:
+    """Whether it was paid by the caller, or may be, and others hold its sources or its claim."""
+    return op.state == "contested"
+
+
+def contested(store: Reader, op: Operation) -> Refused:
+    """The payment is stored, but not all its sources or its claim are free: who has them, as far as that
+    is this owner's."""
+    ids = tuple(part.token_id for part in op.contested)
+    tokens = store.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ()
+    holders = {token.reserved_by for token in tokens}
+    if op.payment_hash is not None:
+        claimer = store.operation_by_claim(op.payment_hash)
+        holders.add(claimer.id if claimer is not None and claimer.npub == op.npub else None)
+    return Refused(
+        "the payment is recorded with its keep and change, but another operation holds or has spent what it "
+        "was paid with; it waits for that, or for an operator",
+        code="CONCURRENT_OPERATION",
+        severity="CRITICAL",
+        retryable=False,
+        operation_id=op.id,
+        state=op.state,
+        tokens=sorted(ids),
+        operations=sorted(holder for holder in holders if holder not in (None, op.id)),
+    )

@@ -12,8 +12,8 @@ import click
 
 from ...engine import arguments
 from ...engine.api.engine import Engine
+from ...engine.api.recorded import RecordedMelt
 from ...engine.errors import InvalidArgument, Refused
-from ...engine.operations.record.recorded import RecordedMelt
 from ..context import chosen_mint, mint_options, npub_option, with_session
 from ..errors import Exit
 from ..operators.render import as_document, exit_code, headline, next_steps, numbers, result, step_rows

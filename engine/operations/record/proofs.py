@@ -1,5 +1,5 @@
-"""The input and the result of a recorded melt, which the caller made: proofs are checked and sorted into
-moved, consumed and fresh ones."""
+"""The proofs that a caller hands in with a melt that it made: checked, and sorted into moved, consumed and
+fresh ones."""
 
 from __future__ import annotations
 
@@ -12,18 +12,14 @@ from attrs import field, frozen
 
 from ....machines.money import is_amount
 from ....storage.batch import proof_key
-from ....storage.port import AuditQuery, Reader, TokenQuery
-from ....storage.records import Dleq, Operation, Proof, Token
+from ....storage.port import Reader, TokenQuery
+from ....storage.records import Dleq, Proof, Token
 from ....storage.secret import Secret
-from ...api.handle import Handle
-from ...audit.verify import records_of
 from ...cashu.coins.crypto import y_of
 from ...errors import InvalidArgument, Refused
-from ...loop.draft import token_entity
 from ...loop.evidence import Chosen
 from ...tokens.ids import request_hash
 from ...tokens.proofs import SECRET_CHARS_MAX, can_be_spent
-from ...tokens.token_ids import split_id
 
 _POINT = re.compile(r"0[23][0-9a-f]{64}")
 _FIELDS = ("id", "amount", "secret", "C")
@@ -176,100 +172,3 @@ def check_new(store: Reader, npub: str, proofs: Iterable[Proof]) -> None:
             code="DUPLICATE_PROOF",
             tokens=sorted(token.transaction_id for token in tokens if token.npub == npub),
         )
-
-
-@frozen(eq=False)
-class RecordedMelt:
-    """A recorded melt. Amounts in the operation's unit; ``handle`` is its operation."""
-
-    success: bool
-    transaction_id: str
-    source_tokens_spent: int
-    keep_token_id: str | None
-    keep_amount: int
-    melt_change_token_id: str | None
-    melt_change_amount: int
-    operations: tuple[Mapping[str, Any], ...]
-    handle: Handle
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready and free of secrets."""
-        return {
-            "success": self.success,
-            "transaction_id": self.transaction_id,
-            "source_tokens_spent": self.source_tokens_spent,
-            "keep_token_id": self.keep_token_id,
-            "keep_amount": self.keep_amount,
-            "melt_change_token_id": self.melt_change_token_id,
-            "melt_change_amount": self.melt_change_amount,
-            "operations": [dict(made) for made in self.operations],
-        }
-
-
-def recorded_melt(store: Reader, handle: Handle) -> RecordedMelt:
-    """The result as it was when it was recorded, however its tokens were used since."""
-    op = handle.record
-    kept = [("keep_change", op.keep_token_id, op.keep_total), *_kept_later(store, op)]
-    named = [name for _, name, _ in kept if name is not None]
-    made = (*kept, ("melt_change", op.change_token_id, op.change_amount))
-    return RecordedMelt(
-        success=True,
-        transaction_id=op.id,
-        source_tokens_spent=len(op.inputs),
-        keep_token_id=named[0] if named else None,
-        keep_amount=sum(amount for _, _, amount in kept),
-        melt_change_token_id=op.change_token_id,
-        melt_change_amount=op.change_amount,
-        operations=tuple(
-            {"type": kind, "token_id": name, "amount": amount, "proof_count": _born_with(store, name)}
-            for kind, name, amount in made
-            if name is not None
-        ),
-        handle=handle,
-    )
-
-
-def _kept_later(store: Reader, op: Operation) -> list[tuple[str, str | None, int]]:
-    """The kept parts of sources that were free only after the record: tokens of their own."""
-    born = [r for r in records_of(store, op.id) if r.version == 1]
-    return [
-        ("keep_change", record.entity.partition(":")[2], int(record.data.get("amount", 0)))
-        for record in born
-        if record.entity.startswith(token_entity(split_id(op.id, 0))[:-1])
-    ]
-
-
-def _born_with(store: Reader, token_id: str) -> int:
-    """How many proofs the token was made with: from its first audit record, for it may be split since."""
-    for record in store.audit(AuditQuery(entity=token_entity(token_id), limit=1)):
-        if record.version == 1 and "proof_count" in record.data:
-            return int(record.data["proof_count"])
-    token = store.token(token_id)
-    return len(token.proofs) if token is not None else 0
-
-
-def is_contested(op: Operation) -> bool:
-    """Whether it was paid by the caller, or may be, and others hold its sources or its claim."""
-    return op.state == "contested"
-
-
-def contested(store: Reader, op: Operation) -> Refused:
-    """The payment is stored, but not all its sources or its claim are free: who has them, as far as that
-    is this owner's."""
-    ids = tuple(part.token_id for part in op.contested)
-    tokens = store.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ()
-    holders = {token.reserved_by for token in tokens}
-    if op.payment_hash is not None:
-        claimer = store.operation_by_claim(op.payment_hash)
-        holders.add(claimer.id if claimer is not None and claimer.npub == op.npub else None)
-    return Refused(
-        "the payment is recorded with its keep and change, but another operation holds or has spent what it "
-        "was paid with; it waits for that, or for an operator",
-        code="CONCURRENT_OPERATION",
-        severity="CRITICAL",
-        retryable=False,
-        operation_id=op.id,
-        state=op.state,
-        tokens=sorted(ids),
-        operations=sorted(holder for holder in holders if holder not in (None, op.id)),
-    )

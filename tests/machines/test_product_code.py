@@ -15,7 +15,8 @@ from nutstate.engine.operations.built_in import BUILT_IN
 from nutstate.machines.spec import State
 from nutstate.review.explore import SETTINGS, explore
 from nutstate.review.explore import stored as model_documents
-from nutstate.review.explore.code import STAND_INS, Code, code_for, code_of
+from nutstate.review.explore.calls import STAND_INS
+from nutstate.review.explore.code import Code, code_for, code_of
 from nutstate.review.explore.moves import moves, start
 from nutstate.review.explore.ports import TapedMint
 from nutstate.review.explore.stored import REASONS_ASKED

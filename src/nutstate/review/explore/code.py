@@ -8,7 +8,7 @@ it adds up what its kind adds up, and nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
@@ -18,25 +18,23 @@ from attrs import define, field
 from ...engine.admission.new_operation import new_operation
 from ...engine.cashu.keysets import Keysets
 from ...engine.cashu.port import MintPort, MintQuote
-from ...engine.checks.documents import NO_CHECKS
-from ...engine.checks.documents import Documents as Checked
-from ...engine.checks.tally import Tally
 from ...engine.loop.draft import Draft
 from ...engine.loop.drive import CommitFirst, Happened, Pause, Result, Run
 from ...engine.loop.driver import Driver
-from ...engine.loop.evidence import Chosen, Evidence, Recorded, Selection
+from ...engine.loop.evidence import Evidence
 from ...engine.settings import Settings
 from ...machines.spec import Decision, Machine
 from ...storage.batch import IndexMove
 from ...storage.errors import Duplicate, NutstateError
-from ...storage.port import Store, TokenQuery
+from ...storage.port import Store
 from ...storage.records import Operation, Policy, Proof, Token, TokenMetadata
 from ...storage.secret import Secret
-from .labels import CALLERS_FEE, UNIT, Rng, proof
+from .calls import CALLS, STAND_INS
+from .labels import UNIT, Rng
 from .ports import Tape, TapedMint, TapedStore, Unanswered
 from .reads import READS
 from .setting import Plan, Setting, Tables
-from .stored import LONG, NOW, Documents, Stored, StoredToken
+from .stored import NOW, Documents, Stored, StoredToken
 from .world import Question, Seen, World
 
 OWNER, MINT_URL = "npub", "https://mint.example"
@@ -121,51 +119,6 @@ class _Driver(Driver):
         """What the action of the state finds, or that it takes too long."""
         state = run.draft.machine.state(run.operation.state)
         return self._aged(run, state, run.kind.actions[str(state.action)](run))
-
-
-def _adds_up(run: Run) -> Result:
-    """In place of the reconciliation: what the kind adds up, over the documents."""
-    checks = run.kind.checks or NO_CHECKS
-    tokens = {token.transaction_id: token for token in run.draft.all_tokens()}
-    documents = Checked(run.operation, (), tokens, (), (), {}, {}, checks)
-    tally = Tally()
-    checks.completes(tally, documents)
-    checks.sums(tally, documents)
-    if tally.expected:
-        return Happened("reconcile_failed", Evidence(checks_performed=1, discrepancies=tuple(tally.expected)))
-    return Happened("reconcile_passed", Evidence(checks_performed=1))
-
-
-def _hold(run: Run) -> Result:
-    """A caller holds all of the tokens that it named."""
-    named = _named(run)
-    run.draft.set(hold_until=NOW + LONG, sources_total=named.selection.amount if named.selection else 0)
-    return Happened("hold", named)
-
-
-def _record(run: Run) -> Result:
-    """A caller says what it paid with the tokens, and hands over the change that it got."""
-    named, op = _named(run), run.operation
-    left = (named.selection.amount if named.selection else 0) - op.amount - CALLERS_FEE
-    change = (proof(f"{op.id}.0", left),) if left > 0 else ()
-    recorded = Recorded(amount=op.amount, fee=CALLERS_FEE, payment_hash=op.payment_hash)
-    return Happened("record", attrs.evolve(named, recorded=recorded, proofs=change))
-
-
-def _named(run: Run) -> Evidence:
-    op = run.operation
-    tokens = run.store.tokens(TokenQuery(ids=op.policy.sources, limit=len(op.policy.sources)))
-    holder = run.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
-    selection = Selection(tuple(Chosen(token, token.proofs) for token in tokens), 0)
-    return Evidence(selection=selection, claim_holder=None if holder is None else holder.id)
-
-
-CALLS: Mapping[str, Callable[[Run], Result]] = {"hold": _hold, "record": _record}
-"""Events whose evidence comes from a caller."""
-
-
-STAND_INS: Mapping[str, Callable[[Run], Result]] = {"reconcile": _adds_up}
-"""Actions that read what the model does not keep."""
 
 
 @lru_cache(maxsize=8)

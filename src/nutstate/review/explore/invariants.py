@@ -236,6 +236,9 @@ def _value(setting: Setting, world: World) -> str | None:
                 return f"I12: the invoice of {op.id} was paid, and it ended {op.state}"
             continue
         most = plan.owed(op.total)[1]
+        if op.state == "contested" and record.payment is not None:
+            gone -= record.change_amount  # its sources are not spent yet
+            continue
         if record.payment is not None:
             paid |= set(op.input_ids)
             change, fee, loss = record.change_amount, record.payment.lightning_fee, record.loss

@@ -13,6 +13,7 @@ import click
 from ...engine.errors import KindInvalid
 from ...machines.melt.table import MELT
 from ...machines.mint.table import MINT
+from ...machines.record.table import RECORD
 from ...machines.token.table import TOKEN
 from ...review.explore import (
     BIG,
@@ -32,7 +33,7 @@ from ..errors import Exit
 from ..output import Output, Part
 from .choose import available, from_option, json_option
 
-_MODELLED = (MELT.name, MINT.name, TOKEN.name)
+_MODELLED = (MELT.name, MINT.name, RECORD.name, TOKEN.name)
 
 
 @click.command(
@@ -43,7 +44,7 @@ _MODELLED = (MELT.name, MINT.name, TOKEN.name)
     "  nutstate machines explore --setting give-up-issue --script way.txt\n"
     "  nutstate machines explore --replay way.txt",
 )
-@click.argument("kinds", nargs=-1, metavar="[melt|mint]...")
+@click.argument("kinds", nargs=-1, metavar="[melt|mint|record]...")
 @click.option(
     "--setting",
     "wanted",
@@ -137,8 +138,8 @@ def _tables(origin: str | None) -> Tables:
 
 def _settings(kinds: Sequence[str], wanted: Sequence[str], big: bool) -> list[Setting]:
     for kind in kinds:
-        if kind not in (MELT.name, MINT.name):
-            raise click.UsageError(f"there is no model of {kind!r}; there are melt and mint")
+        if kind not in (MELT.name, MINT.name, RECORD.name):
+            raise click.UsageError(f"there is no model of {kind!r}; there are melt, mint and record")
     for name in wanted:
         if name not in SETTINGS:
             raise click.UsageError(f"no setting named {name!r}; see --list")

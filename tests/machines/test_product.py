@@ -117,7 +117,7 @@ def test_every_reachable_state_keeps_the_invariants(setting: Setting) -> None:
 
 @pytest.mark.parametrize("planted", (*PLANTED, *PLANTED_IN_CODE), ids=lambda planted: planted.name)
 def test_a_planted_fault_is_found_and_played_again(planted: Planted) -> None:
-    """R480: a fault in a table or in the code of a kind breaks an invariant, and the way there can be played
+    """R510: a fault in a table or in the code of a kind breaks an invariant, and the way there can be played
     again."""
     setting = planted.explored_in()
     found = explore(setting)

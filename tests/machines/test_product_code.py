@@ -28,7 +28,7 @@ def _code() -> Code:
 
 
 def test_every_action_and_effect_is_the_kind_s_own() -> None:
-    """R481: actions, effects, facts and last looks are those of the kind; only what reads the audit trail has
+    """R511: actions, effects, facts and last looks are those of the kind; only what reads the audit trail has
     a stand-in, and one action does."""
     assert STAND_INS.keys() == {"reconcile"}
     for mine in _code().kinds:
@@ -45,7 +45,7 @@ def watch_only(op: Operation, declared: State) -> dict[str, int]:
 
 
 def test_what_is_forgotten_of_times_changes_nothing() -> None:
-    """R482: with every stored time kept the same edges are taken and the same ends reached, in more states."""
+    """R512: with every stored time kept the same edges are taken and the same ends reached, in more states."""
     for name, least in (("trust", 1.5), ("follow-up", 1.0)):
         forgetting = explore(SETTINGS[name])
         kept = attrs.evolve(SETTINGS[name], about="with every time")
@@ -76,12 +76,12 @@ def _compared_reasons() -> Iterator[str]:
 
 
 def test_reasons_that_decide_are_kept() -> None:
-    """R483: the model keeps the stored reasons that code compares, but for one that only chooses words."""
+    """R513: the model keeps the stored reasons that code compares, but for one that only chooses words."""
     assert set(_compared_reasons()) - {"MINT_REFUSED"} == REASONS_ASKED | {"MINT_WILL_NOT_ISSUE"}
 
 
 def test_every_call_of_the_mint_is_answered() -> None:
-    """R484: the model's mint has every call of the port."""
+    """R514: the model's mint has every call of the port."""
     calls = {name for name in vars(MintPort) if not name.startswith("_")}
     assert {
         name for name in vars(TapedMint) if not name.startswith("_")
@@ -89,7 +89,7 @@ def test_every_call_of_the_mint_is_answered() -> None:
 
 
 def test_a_step_runs_once_for_all_worlds_that_look_the_same_to_it() -> None:
-    """R485: what a step gave is remembered; asked again the code does not run."""
+    """R515: what a step gave is remembered; asked again the code does not run."""
     setting = attrs.evolve(SETTINGS["pay"], about="its own code")
     code_of.cache_clear()
     code = code_for(setting)

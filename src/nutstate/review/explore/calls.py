@@ -1,4 +1,4 @@
-"""What stands beside the code of the kinds: evidence that callers hand over, and one action that reads what
+"""Parts beside the code of the kinds: evidence that callers hand over, and one action that reads what
 the model does not keep."""
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ OWNER, MINT_URL = "npub", "https://mint.example"
 
 
 class Outcome(NamedTuple):
-    """What a step gave. ``said`` is what the table made of the event (accepted, absorbed, refused,
+    """The result of a step. ``said`` is the answer of the table to the event (accepted, absorbed, refused,
     undefined), ``pause`` (nothing to decide now) or ``no`` (an operator is refused). When it was accepted,
     ``op`` and ``tokens`` are what it writes, ``born`` the ids of new tokens. ``broken`` says that it cannot
     be committed at all."""
@@ -116,7 +116,7 @@ class _Driver(Driver):
         return draft
 
     def result(self, run: Run) -> Result:
-        """What the action of the state finds, or that it takes too long."""
+        """The result of the state's action, or ``too_old``."""
         state = run.draft.machine.state(run.operation.state)
         return self._aged(run, state, run.kind.actions[str(state.action)](run))
 
@@ -172,7 +172,7 @@ class Code:
     def step(
         self, world: World, index: int, seen: Seen, confirmed: bool = False
     ) -> Question | Outcome | Again:
-        """What the code does next in this world: the question it asks of the mint, or what it gives."""
+        """The next step of the code in this world: its question to the mint, or its result."""
         root = (index, seen.loaded, seen.program, confirmed, world.epoch)
         node = self._trees.get(root)
         if node is None:
@@ -311,11 +311,11 @@ class _Env:
         if program == "look":
             found = run.kind.operator_looks[word](run, False)
             event, seen = (found.event, found.evidence) if isinstance(found, Happened) else (word, found)
-            return Happened(event, attrs.evolve(seen, operator_reason="seen", operator="somebody"))
+            return Happened(event, attrs.evolve(seen, operator_reason="seen", operator="operator"))
         if program == "event":
             return Happened(word)
         if program == "operator":
-            return Happened(word, Evidence(operator_reason="seen", operator="somebody"))
+            return Happened(word, Evidence(operator_reason="seen", operator="operator"))
         if program in CALLS:
             return CALLS[program](run)
         if program == "look_again":

@@ -37,7 +37,7 @@ class Violation:
 
 @frozen
 class Exploration:
-    """What an exploration found. ``complete`` is False when it stopped at a violation or at its limit.
+    """The result of an exploration. ``complete`` is False when it stopped at a violation or at its limit.
     ``ends`` counts the states in which every operation has ended, by how; ``transitions`` are the ids of
     the edges that were taken anywhere."""
 
@@ -235,6 +235,6 @@ def components(onward: list[list[int]]) -> list[int]:
 
 
 def verdict(setting: Setting, before: World, move: Move, new: bool = True) -> str | None:
-    """What a move breaks, or None. ``new`` False: the world it leads to was judged before."""
+    """The invariant that a move breaks, or None. ``new`` False: the world it leads to was judged before."""
     wrong = move.broken or broken_by(setting, before, move.world)
     return wrong or (broken(setting, move.world) if new else None)

@@ -142,7 +142,7 @@ def _used_again(setting: Setting, world: World, op: Stored) -> bool:
 
 
 def _truth(setting: Setting, world: World) -> str | None:
-    """What we call unspent can be spent, and what the mint holds for us is accounted for."""
+    """Unspent proofs of the store can be spent, and value that the mint holds for us is accounted for."""
     home: dict[str, StoredToken] = {name: token for token in world.tokens for name in token.names}
     for name, _, state in world.coins:
         token = home.get(name)
@@ -197,7 +197,7 @@ def _claims(setting: Setting, world: World) -> str | None:
 
 
 def _requests(setting: Setting, world: World) -> str | None:
-    """What was sent is stored, and what may still be executed is not free."""
+    """Sent requests are stored, and coins of a request that may still be executed are not free."""
     free = {name for token in world.tokens if token.state == "unspent" for name in token.names}
     for request in world.net:
         index = setting.index(request.op)

@@ -84,7 +84,7 @@ def listed(epoch: int) -> tuple[KeysetInfo, ...]:
 
 @cache
 def signature(B_: str, amount: int, keyset_id: str) -> BlindSignature:
-    """What the mint gives for an output."""
+    """The mint's signature on an output."""
     k = _private(epoch_of(keyset_id), amount)
     C_ = crypto.sign(B_, k)
     e, s = crypto.prove_dleq(B_, C_, k)

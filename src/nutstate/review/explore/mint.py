@@ -14,7 +14,7 @@ from .stored import NOW
 from .world import Question, Quote, Request, World
 
 TAKEN = "TAKEN"
-"""The state of a proof that somebody else spent; to us the mint calls it SPENT."""
+"""The state of a proof that another program spent; to us the mint calls it SPENT."""
 
 Event = tuple[str, str, World]
 """Label, kind of the move, and the world after it."""
@@ -51,7 +51,7 @@ def _signature(request: Request, at: int, amount: int) -> tuple[str, int, str]:
 
 
 def replies(setting: Setting, world: World, index: int, question: Question) -> Iterator[tuple[str, str, Any]]:
-    """What a worker that waits for the answer to a request may get: words, kind of the move, answer."""
+    """The possible answers for a worker that waits for a reply: words, kind of the move, answer."""
     plan, quote = setting.plans[index], world.quotes[setting.quote_index(index)]
     request = request_of(plan.name, question)
     signed = bool(request.outputs) and all(map(world.signed, request.outputs))
@@ -79,8 +79,8 @@ def replies(setting: Setting, world: World, index: int, question: Question) -> I
 
 
 def happens(setting: Setting, world: World) -> Iterator[Event]:
-    """What the mint, Lightning, the network and strangers may do now. A request that can never be executed
-    any more is as good as dropped."""
+    """The possible moves of the mint, Lightning, the network and strangers. A request that can never be
+    executed any more counts as dropped."""
     for words, kind, after in _happens(setting, world):
         yield words, kind, after._replace(net=tuple(r for r in after.net if not _dead(setting, after, r)))
 
@@ -109,10 +109,10 @@ def _happens(setting: Setting, world: World) -> Iterator[Event]:
             op = world.ops[index]
             late = op is not None and op.watched and (setting.slow or op.state == "expired")
             after = world.with_quote(index, Quote("PAID", late=late))
-            yield f"somebody pays the invoice of {plan.name}", "mint", after
+            yield f"a payer pays the invoice of {plan.name}", "mint", after
     for name in setting.stolen:
         if world.coin_state(name) == "UNSPENT":
-            yield f"somebody else spends {name}", "fault", world.with_coins((name,), TAKEN)
+            yield f"another program spends {name}", "fault", world.with_coins((name,), TAKEN)
     if setting.rotates and world.epoch == 0:
         yield "the mint rotates its keyset", "fault", world._replace(epoch=1)
 
@@ -135,7 +135,7 @@ def _pays(setting: Setting, world: World, index: int, quote: Quote) -> Iterator[
 
 
 def _payable(setting: Setting, world: World, index: int) -> bool:
-    """Whether an invoice can be paid. What is paid after its watch is over can only be followed up."""
+    """Whether an invoice can be paid. After its watch is over, a payment can only be followed up."""
     plan, op = setting.plans[index], world.ops[index]
     if op is None or op.record.quote is None:
         return False
@@ -200,7 +200,7 @@ def _lightning(setting: Setting, world: World, index: int, quote: Quote) -> Iter
 
 
 def change_owed(setting: Setting, world: World, index: int) -> int:
-    """What the mint owes for a paid melt and has not signed yet."""
+    """The change that the mint owes for a paid melt and has not signed yet."""
     quote = world.quotes[index]
     if quote.state != "PAID" or quote.by is None or not quote.by.outputs or world.signed(quote.by.outputs[0]):
         return 0

@@ -1,4 +1,4 @@
-"""What may happen next in a world: workers, caller, operator, clock, crash, mint and network.
+"""The next possible moves in a world: workers, caller, operator, clock, crash, mint and network.
 
 A label says what happened outside, never what the table made of it, so that a script can be replayed
 under another table."""
@@ -177,7 +177,7 @@ class _Turn(NamedTuple):
         return isinstance(step, Outcome) and step.said == "accepted"
 
     def _decided(self, world: World, index: int, words: str, step: Outcome, kind: str = "engine") -> Move:
-        """What was decided is committed with all its effects, in one step."""
+        """Commit a decision with all its effects, in one step."""
         if step.broken:
             return Move(words, kind, world, "", step.broken, step.edge)
         if step.said != "accepted" or step.op is None:
@@ -188,7 +188,7 @@ class _Turn(NamedTuple):
             return Move(
                 words, kind, world, note, f"I2: {step.edge} stores a second token {twice[0]}", step.edge
             )
-        # whoever still waits for an answer meanwhile has lost the race, and the answer with it
+        # a worker that still waits for an answer has lost the race, and the answer with it
         after = world.with_op(index, step.op).with_tokens(step.tokens)
         after = after.with_worker(index, seen=None, waiting="")
         if step.op.ended:
@@ -196,7 +196,7 @@ class _Turn(NamedTuple):
         return Move(words, kind, after, note, "", step.edge)
 
     def _not_taken(self, world: World, index: int, words: str, step: Outcome, kind: str) -> Move:
-        """Nothing is written. What is refused before it holds inputs is turned down as a whole."""
+        """Nothing is written. An operation that is refused before it holds inputs is turned down."""
         note = f"{step.event} {step.said}" if step.event else ""
         op = world.ops[index]
         if step.said == "undefined":

@@ -1,6 +1,6 @@
 """The mint and the store as the engine's code finds them in the model: every question stands on a tape.
 
-What is answered on the tape is given back; the first question that is not raises :class:`Unanswered`, and the
+An answer on the tape is given back; the first question without an answer raises :class:`Unanswered`, and the
 code is run again from its beginning once there is an answer. So the code may be left between any two of its
 questions, and nothing of it has to be written a second time."""
 
@@ -63,8 +63,8 @@ class Unanswered(BaseException):
 
 @define
 class Tape:
-    """The answers so far, in the order of the questions. What the store is asked beyond them is read from
-    ``world``, and stands on the tape from then on; ``reads`` are these questions."""
+    """The answers so far, in the order of the questions. Further questions to the store are answered from
+    ``world``, and the answer stands on the tape from then on; ``reads`` are these questions."""
 
     answers: list[Any]
     world: World
@@ -204,7 +204,7 @@ class TapedStore:
         return dict(self.tape.ask("store", "owners", *sorted(keys)))
 
     def audit(self, query: AuditQuery) -> Sequence[Any]:
-        """What is asked of the trail here is which operations had a token in hand: one entry for each."""
+        """The trail tells only which operations had a token in hand: one entry for each."""
         return tuple(map(_Touched, sorted(self.tape.ask("store", "touched", query.entity or ""))))
 
     def coins_by_keyset(

@@ -1,4 +1,4 @@
-"""What the store of the model answers to what the engine's code reads from it."""
+"""The answers of the model's store to the reads of the engine's code."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _NOTE_COLUMN = 48
 
 
 class BadScript(ValueError):
-    """The text is no script, or names a setting nobody knows."""
+    """The text is no script, or names an unknown setting."""
 
 
 @frozen
@@ -47,7 +47,7 @@ def written(found: Exploration) -> str:
 
 def replay(script: str, tables: Tables | None = None, settings: Mapping[str, Setting] = SETTINGS) -> Replayed:
     """Play a script under ``tables`` (those of its setting by default) until an invariant breaks, a line
-    cannot happen, or it ends. What follows ``#`` is not read. Raises :class:`BadScript`."""
+    cannot happen, or it ends. Text after ``#`` is not read. Raises :class:`BadScript`."""
     lines = [(n, line.partition("#")[0].strip()) for n, line in enumerate(script.splitlines(), 1)]
     lines = [(n, line) for n, line in lines if line]
     if not lines or not lines[0][1].startswith(_SETTING):

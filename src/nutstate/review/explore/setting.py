@@ -1,4 +1,4 @@
-"""What one exploration is about: the machines, the coins, the operations, and what may go wrong."""
+"""The setting of one exploration: the machines, the coins, the operations, and the possible faults."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Tables:
 
 @frozen
 class Plan:
-    """One operation somebody may ask for. ``sources`` are the tokens a melt must take (the engine chooses if
-    none is named); ``policy`` is what it does once the mint proves it unpaid (fast, fence,
+    """One operation that a caller may ask for. ``sources`` are the tokens a melt must take (() means
+    that the engine chooses); ``policy`` is what it does once the mint proves it unpaid (fast, fence,
     retry_then_fence, trust).
     ``follows``: it looks again at the quote of this funding, once that ended unpaid."""
 
@@ -81,10 +81,10 @@ class Setting:
     ``late``: a request may still arrive after the settle window (what only the fence survives).
     ``unclear``: the mint may name a state of the quote that is none of those we know.
     ``doubled``: the network may deliver a request more than once. ``fees``: what Lightning may cost (more
-    than the reserve is a mint that cheats). ``stolen``: coins somebody else may spend at the mint.
+    than the reserve is a mint that cheats). ``stolen``: coins that another program may spend at the mint.
     ``crashes``: how many; None = any number. ``workers`` 2: another worker may take over while the first
     still waits for its answer. ``slow``: time may pass between the mint's last answer and the decision.
-    ``operator``: somebody looks after parked operations, and does so whenever it pleases. ``rotates``: the
+    ``operator``: an operator looks after parked operations at any time. ``rotates``: the
     mint may change its keyset. ``refuses``: coins it never takes, though it calls them UNSPENT.
     ``withholds``: it may owe change past every window. ``late_pays``: an invoice
     may be paid after it ran out, and is issued for. ``unsigned``: the mint may store the first outputs of an

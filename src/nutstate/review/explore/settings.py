@@ -83,7 +83,7 @@ DEFAULT: tuple[Setting, ...] = (
     ),
     _single(
         "unclear",
-        "the mint may name states that nobody knows, and requests arrive late",
+        "the mint may name unknown states, and requests arrive late",
         unclear=True,
         late=True,
         fees=(0,),
@@ -102,7 +102,7 @@ DEFAULT: tuple[Setting, ...] = (
         late=True,
         operator=False,
     ),
-    _single("stolen", "somebody else can spend one of the proofs", _melt(two_step=True), stolen=("a",)),
+    _single("stolen", "another program can spend one of the proofs", _melt(two_step=True), stolen=("a",)),
     _single(
         "workers", "a second worker takes over while the first waits", workers=2, late=True, operator=False
     ),
@@ -148,7 +148,7 @@ DEFAULT: tuple[Setting, ...] = (
     ),
     _single(
         "issue",
-        "ecash for an invoice that somebody pays, late or never",
+        "ecash for an invoice that is paid in time, late or never",
         _issue(),
         tokens=(),
         rotates=True,
@@ -176,7 +176,7 @@ DEFAULT: tuple[Setting, ...] = (
     ),
     _single(
         "follow-up",
-        "an invoice is paid after its watch is over, and somebody asks about it again",
+        "an invoice is paid after its watch is over, and a caller asks about it again",
         _issue(),
         _issue("f2", follows="f1"),
         tokens=(),
@@ -261,7 +261,7 @@ DEFAULT: tuple[Setting, ...] = (
         crashes=1,
     ),
 )
-"""What the machines of this release are explored in."""
+"""The settings in which the machines of this release are explored."""
 
 BIG: tuple[Setting, ...] = (
     _single(

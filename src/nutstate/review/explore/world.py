@@ -11,8 +11,8 @@ from .stored import Stored, StoredToken
 
 
 class Question(NamedTuple):
-    """What the engine's code asks: of the mint (``to`` is ``mint``; ``post`` for a request that changes
-    something there) or of the store."""
+    """A question of the engine's code: to the mint (``to`` is ``mint``; ``post`` for a request that changes
+    something there) or to the store."""
 
     to: str
     call: str
@@ -20,8 +20,8 @@ class Question(NamedTuple):
 
 
 class Seen:
-    """What a worker saw since it last decided: the document it began with and what it runs, then answer by
-    answer. Equal ones are one object."""
+    """The answers a worker saw since it last decided: the document it began with and its program, then
+    answer by answer. Equal ones are one object."""
 
     __slots__ = ("asked", "got", "later", "loaded", "parent", "program")
 
@@ -55,9 +55,9 @@ class Seen:
 
 
 class Worker(NamedTuple):
-    """What a crash takes from an operation. ``waiting`` is the call whose answer it waits for, ``stale`` what
-    a worker saw that lost its lease while it waited. ``aged`` belongs to no program: it says that the change
-    was waited for longer than patience lasts."""
+    """The state that a crash takes from an operation. ``waiting`` is the call whose answer it waits for,
+    ``stale`` the answers of a worker that lost its lease while it waited. ``aged`` belongs to no program: it
+    says that the change was waited for longer than patience lasts."""
 
     up: bool = True
     confirmed: bool = False
@@ -97,7 +97,7 @@ class Quote(NamedTuple):
 
 class World(NamedTuple):
     """Store, mint and network at one moment. ``coins`` are all proofs the mint ever signed for us:
-    name -> (amount, UNSPENT | PENDING | SPENT | TAKEN), the last one meaning spent by somebody else.
+    name -> (amount, UNSPENT | PENDING | SPENT | TAKEN), the last one meaning spent by another program.
 
     ``stuck``: issue requests whose outputs the mint stored and never signs (code 11004)."""
 
@@ -146,7 +146,7 @@ class World(NamedTuple):
         return self._replace(quotes=(*self.quotes[:index], quote, *self.quotes[index + 1 :]))
 
     def coin_state(self, name: str) -> str:
-        """What the mint knows of a proof; UNSPENT also of one it never saw, as real mints do."""
+        """The mint's state of a proof; UNSPENT also of one it never saw, as real mints do."""
         for coin, _, state in self.coins:
             if coin == name:
                 return state
@@ -169,4 +169,4 @@ class World(NamedTuple):
 
 
 FORGOTTEN: dict[str, Any] = {"confirmed": False, "waiting": "", "stale": None, "seen": None}
-"""What a crash takes from an operation."""
+"""The state that a crash takes from an operation."""

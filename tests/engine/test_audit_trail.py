@@ -79,8 +79,8 @@ class Foreign:
                 *values, audit_canonical(record),
             )  # fmt: skip
         else:
-            new = audit_document(record)
-            self._mongo(lambda db: db[AUDIT].replace_one({"_id": record.id}, new, upsert=True))
+            new, past_rules = audit_document(record), {"bypass_document_validation": True}
+            self._mongo(lambda db: db[AUDIT].replace_one({"_id": record.id}, new, upsert=True, **past_rules))
 
     def set(self, table: str, name: str, **values: Any) -> None:
         """Change fields of an operation, a token or a tombstone."""

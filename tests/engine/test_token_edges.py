@@ -201,7 +201,7 @@ def failing_alone(place: Place, run: Run, edge: Transition[Any], monkeypatch: py
     """Turn each guard of the edge round, one at a time: refused with its code, and nothing staged."""
     before, staged = place.content(), run.draft.batch()
     with monkeypatch.context() as patched:
-        patched.setattr(drafts, "TOKEN", FORCED.machine)
+        patched.setattr(drafts.Draft, "token_machine", FORCED.machine)
         for guard in guards_of(edge):
             with FORCED.failing(edge, guard), pytest.raises(NutstateError) as refused:
                 apply(run, edge)

@@ -29,7 +29,7 @@ PLANTS = [
     ("engine/tokens/ids.py", "from ...cli import output", _FLOORS),
     ("engine/loop/look.py", "from ..operations import built_in", "rooms of the engine"),
     ("engine/tokens/ids.py", "from ..loop import draft", "rooms of the engine"),
-    ("engine/cashu/wire/bodies.py", "from ..audit import records", "rooms of the engine"),
+    ("engine/cashu/wire/bodies.py", "from ...audit import records", "rooms of the engine"),
     ("machines/melt/guards.py", "import time", "machines are pure"),
     ("machines/melt/table.py", "from ..token.table import TOKEN", "the machines do not know one another"),
     ("machines/melt/guards.py", "from ..mint import guards", "the machines do not know one another"),

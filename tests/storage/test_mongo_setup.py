@@ -116,7 +116,7 @@ def test_rules_that_were_weak_for_a_while_are_not_made_strict_over_what_came_in(
     "keys, options, words",
     [
         ("createdAt", {"expireAfterSeconds": 60}, "by their age"),
-        ("unit", {"unique": True}, "somebody else"),
+        ("unit", {"unique": True}, "nutstate did not make"),
     ],
 )
 def test_an_index_that_deletes_or_refuses_money_is_not_accepted(

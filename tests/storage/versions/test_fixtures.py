@@ -23,7 +23,7 @@ def test_r420_the_story_of_a_kept_store_has_everything_that_a_migration_may_meet
     with open_store("memory://") as store:
         story(store)
         found = store.operations(OperationQuery(limit=1000))
-        assert {op.kind for op in found} == {"melt", "mint", "check"}
+        assert {op.kind for op in found} == {"melt", "mint", "check", "record"}
         assert {op.kind_of_state for op in found} == {"live", "parked", "final"}
         assert {op.ends for op in found} == {"", "good", "unpaid"}
         assert {token.state for token in store.tokens(TokenQuery())} >= {

@@ -61,6 +61,6 @@ def told_of(reader: Reader, op: Operation) -> Operation | None:
 
 
 def settled_before(reader: Reader, op: Operation) -> str:
-    """The id of the last check of the operation that an operator settled; empty when there is none."""
+    """The id of the last check of the operation that an operator settled. Empty: no check was settled."""
     settled = reader.operations(OperationQuery(parent_id=op.id, kind=CHECK.name, states=(RESOLVED,), limit=1))
     return settled[0].id if settled else ""

@@ -241,7 +241,7 @@ class Kinds:
         return tuple(sorted({s.name for spec in machines for s in spec.states if s.kind != "pseudo"}))
 
     def named(self, name: str) -> Kind[Any]:
-        """The kind of that name. KeyError if there is none."""
+        """The kind of that name. KeyError if this engine has no kind of that name."""
         return self._by_name[name]
 
     def of(self, op: Operation) -> Kind[Any]:
@@ -314,7 +314,8 @@ class Kinds:
         return op
 
     def to_pay(self, op: Operation) -> Secret | None:
-        """The invoice that a person has to pay now so that the operation goes on; None when there is none."""
+        """The invoice that a person has to pay now so that the operation goes on. None: no invoice is
+        open."""
         kind = self._reading(op)
         return None if kind is None else kind.to_pay(op)
 

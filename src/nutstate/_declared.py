@@ -28,7 +28,7 @@ class NotImportable(NotDeclared):
 
 @frozen
 class Declared:
-    """The machines and kinds of one module, none of them built-in. ``machines`` holds also those of the
+    """The machines and kinds of one module, without the built-in ones. ``machines`` holds also those of the
     ``kinds``."""
 
     origin: str

@@ -165,6 +165,15 @@ def test_r465_the_same_request_is_the_same_operation(store: Store) -> None:
     assert len(store.operations(OperationQuery(kind="approval"))) == 1
 
 
+def test_r465_an_approval_that_is_told_again_changes_nothing(store: Store) -> None:
+    """R465: after a lost answer the caller tells the event again and gets the operation as it stands."""
+    shop = Shop(store)
+    done = shop.engine.tell(shop.ask().id, "approve", "bob", wait_s=10)
+    before = everything(store)
+    assert shop.engine.tell(done.id, "approve", "bob").state == "done"
+    assert everything(store) == before
+
+
 def paid(mint: SimulatedMint) -> None:
     """The good case."""
 

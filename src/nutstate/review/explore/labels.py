@@ -52,7 +52,7 @@ def label(name: str) -> Label:
 
 
 def name_of(alias: str) -> str:
-    """The name of a coin by its secret, Y, B_ or key in the index; itself if it is none of ours."""
+    """The name of a coin by its secret, Y, B_ or key in the index. The text itself if no coin has it."""
     return _NAME_OF.get(alias, alias)
 
 

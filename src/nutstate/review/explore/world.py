@@ -112,7 +112,7 @@ class World(NamedTuple):
     stuck: frozenset[str] = frozenset()
 
     def token(self, token_id: str) -> StoredToken:
-        """The stored token. KeyError when there is none."""
+        """The stored token. KeyError for a name that no token has."""
         for token in self.tokens:
             if token.id == token_id:
                 return token

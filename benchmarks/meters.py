@@ -21,17 +21,18 @@ class TimedMint:
     """A mint's port; its own work, signing above all, is the same for every wallet."""
 
     def __init__(self, mint: SimulatedMint) -> None:
-        self._inner, self.seconds = mint, 0.0
+        self._inner, self.seconds, self.cpu = mint, 0.0, 0.0
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         call = getattr(self._inner, name)
 
         def timed(*args: Any) -> Any:
-            started = time.perf_counter()
+            cpu, started = time.process_time(), time.perf_counter()
             try:
                 return call(*args)
             finally:
                 self.seconds += time.perf_counter() - started
+                self.cpu += time.process_time() - cpu
 
         return timed
 

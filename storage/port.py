@@ -134,14 +134,14 @@ class Counted:
     number: int
 
 
-# -- notes: never state, never money; each is fenced by {worker, fence} -------------------------------
+# -- notes: never state, never money; each is bound to {worker, term} --------------------------------
 
 
 @frozen
 class TakeLease:
     """Become the driver: applied when there is no lease, it has run out at ``now`` (epoch ms), it is
-    exactly the one in ``breaking`` (worker, fence), or it would last beyond ``beyond`` (epoch ms): the wall
-    clock of who took it was wrong. The stored fence grows by one."""
+    exactly the one in ``breaking`` (worker, term), or it would last beyond ``beyond`` (epoch ms): the wall
+    clock of who took it was wrong. The stored term grows by one."""
 
     operation_id: str
     worker: str
@@ -157,7 +157,7 @@ class KeepLease:
 
     operation_id: str
     worker: str
-    fence: int
+    term: int
     until: int
 
 
@@ -167,7 +167,7 @@ class DropLease:
 
     operation_id: str
     worker: str
-    fence: int
+    term: int
 
 
 @frozen
@@ -176,7 +176,7 @@ class Reschedule:
 
     operation_id: str
     worker: str
-    fence: int
+    term: int
     next_check_at: int
 
 
@@ -186,7 +186,7 @@ class CountFailure:
 
     operation_id: str
     worker: str
-    fence: int
+    term: int
 
 
 Note = TakeLease | KeepLease | DropLease | Reschedule | CountFailure

@@ -309,20 +309,20 @@ class Driver:
         op = run.operation
         if op.lease is None or op.lease.worker != run.worker:
             return
-        now, fence = run.now(), op.lease.fence
+        now, term = run.now(), op.lease.term
         if seconds is not None:
             due = now + int(seconds * 1000)
-            self._noted(run, Reschedule(op.id, run.worker, fence, due))
+            self._noted(run, Reschedule(op.id, run.worker, term, due))
         if op.lease.until - now < self.settings.lease_s * 500:
             until = now + int(self.settings.lease_s * 1000)
-            self._noted(run, KeepLease(op.id, run.worker, fence, until))
+            self._noted(run, KeepLease(op.id, run.worker, term, until))
 
     def _let_go(self, run: Run, *, at_once: bool = False) -> None:
         lease = run.operation.lease
         if lease is not None and lease.worker == run.worker:
             if at_once:
-                self._noted(run, Reschedule(run.operation.id, run.worker, lease.fence, run.now()))
-            self._noted(run, DropLease(run.operation.id, run.worker, lease.fence))
+                self._noted(run, Reschedule(run.operation.id, run.worker, lease.term, run.now()))
+            self._noted(run, DropLease(run.operation.id, run.worker, lease.term))
 
     def _noted(self, run: Run, note: Reschedule | KeepLease | DropLease) -> None:
         stored = self.store.note(note)

@@ -297,17 +297,17 @@ def _take_dedup(transaction: Transaction, take: DedupTake) -> None:
 
 
 def note_update(note: Note) -> tuple[Document, Document]:
-    """Filter and update of a note; the filter holds its fence."""
+    """Filter and update of a note; the filter holds its term."""
     if isinstance(note, TakeLease):
         free: list[Document] = [{"lease.worker": None}, {"lease.until": {"$lte": note.now}}]
         if note.breaking is not None:
-            worker, fence = note.breaking
-            free.append(equal(lease__worker=worker, lease__fence=fence))
+            worker, term = note.breaking
+            free.append(equal(lease__worker=worker, lease__term=term))
         if note.beyond is not None:
             free.append({"lease.until": {"$gt": note.beyond}})
         taken = {"lease.worker": note.worker, "lease.until": note.until}
-        return {**equal(_id=note.operation_id), "$or": free}, {"$set": taken, "$inc": {"lease.fence": 1}}
-    held = equal(_id=note.operation_id, lease__worker=note.worker, lease__fence=note.fence)
+        return {**equal(_id=note.operation_id), "$or": free}, {"$set": taken, "$inc": {"lease.term": 1}}
+    held = equal(_id=note.operation_id, lease__worker=note.worker, lease__term=note.term)
     match note:
         case KeepLease():
             return held, {"$set": {"lease.until": note.until}}

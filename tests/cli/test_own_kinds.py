@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nutstate import Engine, Secret, open_store
-from nutstate.cli.errors import Exit
+from nutstate.cli.ends import Exit
 from nutstate.engine.simulated import faults
 from tests.support import errand
 from tests.support.own import ROOT, example

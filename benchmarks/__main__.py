@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,19 @@ DRAWING = Path(__file__).resolve().parents[1] / "docs" / "speed.svg"
 def main() -> int:
     options = _options()
     configure_logging("off")
+    results = _measured(options)
+    _print(results, as_json=options.json)
+    ratios = {store: result.ratios for store, result in results.items()}
+    if options.accept:
+        check.accept(ratios)
+        plot.draw(results, DRAWING)
+    if options.plot is not None:
+        plot.draw(results, options.plot)
+        sys.stderr.write(f"drawn: {options.plot}\n")
+    return _checked(ratios, options) if options.check else 0
+
+
+def _measured(options: Any) -> dict[str, Result]:
     plan = Plan(melts=options.melts, threads=options.threads)
     stores = STORES if options.store is None else (options.store,)
     results: dict[str, Result] = {}
@@ -41,22 +55,16 @@ def main() -> int:
                 if servers is None:
                     continue
             task = progress.add_task(store, total=plan.ticks)
-            results[store] = measure(Path(folder), servers, plan, lambda t=task: progress.advance(t))  # type: ignore[misc]
-    _print(results, as_json=options.json)
-    ratios = {store: result.ratios for store, result in results.items()}
-    if options.accept:
-        check.accept(ratios)
-        plot.draw(results, DRAWING)
-    if options.plot is not None:
-        plot.draw(results, options.plot)
-        sys.stderr.write(f"drawn: {options.plot}\n")
-    return _checked(ratios) if options.check else 0
+            results[store] = measure(Path(folder), servers, plan, partial(progress.advance, task))
+    return results
 
 
 def _options() -> Any:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--check", action="store_true", help="fail if a ratio is over 15 % worse than accepted")
+    parser.add_argument(
+        "--check", action="store_true", help="fail if a ratio is over 15 % worse than accepted"
+    )
     parser.add_argument("--accept", action="store_true", help="write the ratios as accepted, and the drawing")
     parser.add_argument("--plot", type=Path, help="draw into this SVG file")
     parser.add_argument("--store", choices=STORES, help="only this store")
@@ -92,8 +100,15 @@ def _print(results: dict[str, Result], *, as_json: bool) -> None:
         print(table(results))
 
 
-def _checked(ratios: dict[str, dict[str, float]]) -> int:
-    said = check.worse(ratios, check.accepted())
+def _checked(ratios: dict[str, dict[str, float]], options: Any) -> int:
+    """0, or 1 when a ratio is worse in this run and, measured again, worse once more: another program that
+    took the processor for a moment is no regression."""
+    accepted = check.accepted()
+    if check.worse(ratios, accepted):
+        sys.stderr.write("measured once more, because a ratio is worse than the accepted one\n")
+        again = {store: result.ratios for store, result in _measured(options).items()}
+        ratios = check.better_of(ratios, again)
+    said = check.worse(ratios, accepted)
     for sentence in said:
         sys.stderr.write(f"{sentence}\n")
     if said:

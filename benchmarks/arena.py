@@ -94,16 +94,17 @@ class Arena:
         return Contestant(name, mint, timed, pays, counter)
 
     def _open(self, name: str, counter: Counter, counted: bool) -> tuple[Store, Any]:
-        if self._servers is None:
+        servers = self._servers
+        if servers is None:
             return self._sqlite(self._folder / f"{name}.db", counter, counted)
         listeners = [counter] if counted else []
-        ours, theirs = (
-            self._stack.enter_context(MongoClient(self._servers.url(), event_listeners=listeners))
-            for _ in range(2)
-        )
-        gateway = ClientGateway(ours, name)
+
+        def client() -> MongoClient[dict[str, Any]]:
+            return self._stack.enter_context(MongoClient(servers.url(), event_listeners=listeners))
+
+        gateway = ClientGateway(client(), name)
         gateway.prepare(True, BUILT_IN)
-        return self._stack.enter_context(MongoStore(self._servers.url(), gateway)), MongoBooks(theirs, name)
+        return self._stack.enter_context(MongoStore(servers.url(), gateway)), MongoBooks(client(), name)
 
     def _sqlite(self, path: Path, counter: Counter, counted: bool) -> tuple[Store, Any]:
         if counted:
@@ -133,7 +134,7 @@ def counted_connections(counter: Counter) -> Iterator[None]:
             counter.asked += len(rows)
             return super().executemany(sql, rows)
 
-    sqlite3.connect = lambda *args, **named: connect(*args, **{"factory": Counted, **named})  # type: ignore[assignment]
+    sqlite3.connect = lambda *args, **named: connect(*args, **{"factory": Counted, **named})
     try:
         yield
     finally:

@@ -28,6 +28,16 @@ def worse(found: Mapping[str, Mapping[str, float]], accepted: Mapping[str, Mappi
     return said
 
 
+def better_of(
+    first: Mapping[str, Mapping[str, float]], second: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, float]]:
+    """The better value of each ratio of two runs."""
+    return {
+        store: {name: min(ratio, second.get(store, {}).get(name, ratio)) for name, ratio in ratios.items()}
+        for store, ratios in first.items()
+    }
+
+
 def accepted(path: Path = RATIOS) -> dict[str, dict[str, float]]:
     """The committed ratios by store and name."""
     found: dict[str, dict[str, float]] = json.loads(path.read_text("utf-8"))
@@ -37,5 +47,7 @@ def accepted(path: Path = RATIOS) -> dict[str, dict[str, float]]:
 def accept(found: Mapping[str, Mapping[str, float]], path: Path = RATIOS) -> None:
     """Write the ratios of this run. Stores that were not measured keep theirs."""
     kept = accepted(path) if path.exists() else {}
-    kept |= {store: {name: round(ratio, 2) for name, ratio in ratios.items()} for store, ratios in found.items()}
+    kept |= {
+        store: {name: round(ratio, 2) for name, ratio in ratios.items()} for store, ratios in found.items()
+    }
     path.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")

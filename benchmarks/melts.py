@@ -86,7 +86,9 @@ def measure(folder: Path, servers: Any, plan: Plan, tick: Tick) -> Result:
         without[f"cpu : {other}"] = median(_own_cpu(ours) / _own_cpu(theirs) for ours, theirs in pairs)
     many = f"{plan.threads} threads"
     ratios[f"{many}, time : {FAIR_3}"] = speed[f"{FAIR_3}, {many}"] / speed[f"{ENGINE}, {many}"]
-    ratios[f"{many}, time : its own single thread"] = speed[f"{ENGINE}, 1 thread"] / speed[f"{ENGINE}, {many}"]
+    ratios[f"{many}, time : its own single thread"] = (
+        speed[f"{ENGINE}, 1 thread"] / speed[f"{ENGINE}, {many}"]
+    )
     return Result(ms, asked, speed, ratios, without)
 
 
@@ -188,18 +190,20 @@ def table(results: Mapping[str, Result]) -> str:
         what = "statements" if store == "SQLite" else "round trips"
         lines += [f"{store}", f"  {'one melt':<12}{'wall ms':>10}{'cpu ms':>10}{'of it mint':>12}{what:>13}"]
         for name, ms in result.ms.items():
-            row = f"  {name:<12}{ms['wall']:10.2f}{ms['cpu']:10.2f}{ms['mint']:12.2f}{result.asked[name]:13.1f}"
+            row = (
+                f"  {name:<12}{ms['wall']:10.2f}{ms['cpu']:10.2f}{ms['mint']:12.2f}{result.asked[name]:13.1f}"
+            )
             lines.append(row)
         for other in (FAIR_3, FAIR_2):
-            ratio, own = result.ratios, result.without_mint
+            wall, cpu = f"wall : {other}", f"cpu : {other}"
+            without = f"{result.without_mint[wall]:.2f} and {result.without_mint[cpu]:.2f}"
             lines.append(
-                f"  engine : {other}   wall {ratio[f'wall : {other}']:.2f}   cpu {ratio[f'cpu : {other}']:.2f}"
-                f"   (without the mint's own work {own[f'wall : {other}']:.2f} and {own[f'cpu : {other}']:.2f})"
+                f"  engine : {other}   wall {result.ratios[wall]:.2f}   cpu {result.ratios[cpu]:.2f}"
+                f"   (without the mint's own work {without})"
             )
         lines.append("  melts per second")
-        for label, speed in result.per_second.items():
-            lines.append(f"    {label:<22}{speed:10.1f}")
         speed = result.per_second
+        lines += [f"    {label:<22}{number:10.1f}" for label, number in speed.items()]
         many = next(label for label in speed if label.startswith(ENGINE) and not label.endswith(" 1 thread"))
         lines.append(
             f"  engine : fair-3 with {many.partition(', ')[2]}: "

@@ -21,8 +21,7 @@ def draw(results: Mapping[str, Result], path: Path) -> None:
         for what in ("wall", "cpu"):
             values = {name: ms[what] for name, ms in result.ms.items()}
             y = _bars(parts, y, f"{store}: {what} time of one melt, ms", values, "ms")
-        speeds = {label: speed for label, speed in result.per_second.items()}
-        y = _bars(parts, y, f"{store}: melts per second", speeds, "/s")
+        y = _bars(parts, y, f"{store}: melts per second", result.per_second, "/s")
     body = "\n".join(parts)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(

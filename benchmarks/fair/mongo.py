@@ -18,7 +18,7 @@ from .wallet import CANDIDATES, Changed, Commit, Lost
 
 DURABLE = WriteConcern(w="majority", j=True)
 Client = MongoClient[Plain]
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as the driver gives dates back
+_EPOCH = datetime(1970, 1, 1)
 _DATES = {"created_at": "createdAt", "updated_at": "updatedAt", "spent_at": "spent_at"}
 _NO_LEASE: Plain = {"lease.worker": None, "lease.until": 0}
 
@@ -38,7 +38,13 @@ class MongoBooks:
 
     def candidates(self, npub: str, mint_url: str, unit: str, need: int) -> list[Plain]:
         """Both halves in one trip."""
-        wallet: Plain = {"npub": npub, "mint_url": mint_url, "unit": unit, "state": "unspent", "wallet_id": npub}
+        wallet: Plain = {
+            "npub": npub,
+            "mint_url": mint_url,
+            "unit": unit,
+            "state": "unspent",
+            "wallet_id": npub,
+        }
         others = [
             {"$match": {**wallet, "total_amount": {"$lt": need}}},
             {"$sort": {"total_amount": -1, "_id": 1}},
@@ -148,7 +154,7 @@ def _operation(operation: Plain) -> Plain:
     document = {"_id": operation["id"], **operation, "quote_open": True}
     del document["id"]
     if document["lease"] is None:
-        document["lease"] = {"worker": None, "until": 0, "fence": 1}
+        document["lease"] = {"worker": None, "until": 0, "term": 1}
     return document
 
 

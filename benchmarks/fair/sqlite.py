@@ -23,11 +23,12 @@ _HEAD = (
 )  # fmt: skip
 _INSERT_OPERATION = (
     f"INSERT INTO operations ({', '.join(_HEAD)}, machine_version, machine_hash, lease_worker, lease_until,"
-    f" lease_fence, doc) VALUES ({', '.join('?' * (len(_HEAD) + 6))})"
+    f" lease_term, doc) VALUES ({', '.join('?' * (len(_HEAD) + 6))})"
 )
 _UPDATE_OPERATION = (
     "UPDATE operations SET state = ?, prev_state = ?, kind_of_state = ?, ends = ?, version = ?,"
-    " next_check_at = ?, lease_worker = ?, lease_until = ?, doc = ? WHERE id = ? AND state = ? AND version = ?"
+    " next_check_at = ?, lease_worker = ?, lease_until = ?, doc = ?"
+    " WHERE id = ? AND state = ? AND version = ?"
 )
 _TOKEN = (
     "transaction_id", "npub", "wallet_id", "mint_url", "unit", "transaction_type", "state", "version",
@@ -106,7 +107,8 @@ class SqliteBooks:
         try:
             row = db.execute("SELECT state, version, doc FROM operations WHERE id = ?", (name,)).fetchone()
             held = db.execute(
-                f"{_SELECT_TOKEN} WHERE reserved_by = ? UNION ALL {_SELECT_TOKEN} WHERE parent = ?", (name, name)
+                f"{_SELECT_TOKEN} WHERE reserved_by = ? UNION ALL {_SELECT_TOKEN} WHERE parent = ?",
+                (name, name),
             ).fetchall()
             owners = dict(
                 db.execute(
@@ -118,7 +120,9 @@ class SqliteBooks:
             ).fetchall()
         finally:
             db.execute("COMMIT")
-        written = {t["transaction_id"]: (*_columns(t), _dump(t["proofs"]), _dump(t["metadata"])) for t in tokens}
+        written = {
+            t["transaction_id"]: (*_columns(t), _dump(t["proofs"]), _dump(t["metadata"])) for t in tokens
+        }
         return (
             row == (operation["state"], operation["version"], _doc(operation))
             and {found[0]: found for found in held} == written
@@ -132,7 +136,7 @@ def _write(db: sqlite3.Connection, commit: Commit) -> None:
     name = op["id"]
     if commit.before is None:
         machine = (op["machine"]["version"], op["machine"]["hash"])
-        held = (lease["worker"], lease["until"], lease["fence"])
+        held = (lease["worker"], lease["until"], lease["term"])
         db.execute(_INSERT_OPERATION, (*(op[column] for column in _HEAD), *machine, *held, _doc(op)))
     else:
         _once(
@@ -148,7 +152,9 @@ def _write(db: sqlite3.Connection, commit: Commit) -> None:
     if commit.dedup is not None:
         key, until, before = commit.dedup
         if before is None:
-            db.execute("INSERT INTO dedup (key, operation_id, expires_at) VALUES (?, ?, ?)", (key, name, until))
+            db.execute(
+                "INSERT INTO dedup (key, operation_id, expires_at) VALUES (?, ?, ?)", (key, name, until)
+            )
         else:
             _once(
                 db.execute(
@@ -175,7 +181,9 @@ def _write(db: sqlite3.Connection, commit: Commit) -> None:
             raise Lost(source)
     for token in commit.born:
         status = STATUS_OF_STATE[token["state"]]
-        db.execute(_INSERT_TOKEN, (*_columns(token), status, _dump(token["proofs"]), _dump(token["metadata"])))
+        db.execute(
+            _INSERT_TOKEN, (*_columns(token), status, _dump(token["proofs"]), _dump(token["metadata"]))
+        )
     for keys, target in commit.entered:
         db.executemany(_INSERT_PROOF, [(key, target, name) for key in keys])
     db.executemany(

@@ -271,7 +271,7 @@ class _Melt:
             sent_at=at,
             sent_by=wallet.worker,
             next_check_at=at + LEASE_MS,
-            lease={"worker": wallet.worker, "until": at + LEASE_MS, "fence": 1},
+            lease={"worker": wallet.worker, "until": at + LEASE_MS, "term": 1},
         )
 
     def _sources(self, at: int) -> tuple[list[Changed], list[Plain], list[tuple[list[str], str, str]]]:
@@ -357,6 +357,8 @@ class _Melt:
             "next_check_at": at + LEASE_MS,
             "timings": {"commit_tries": 1, "mint_calls": 3},
         }
+        if not wallet.reads_back:  # done here: whoever looks next may go on at once
+            new |= {"lease": None, "next_check_at": at}
         before = (self.op["state"], self.op["version"])
         self.op |= new
         self.chain.begin(_batch())
@@ -385,7 +387,10 @@ class _Melt:
     def reconcile(self) -> None:
         op, at = self.op, _now()
         fee = op["payment"]["lightning_fee"]
-        assert op["sources_total"] == op["amount"] + fee + op["input_fee"] + op["keep_total"] + op["change_amount"]
+        assert (
+            op["sources_total"]
+            == op["amount"] + fee + op["input_fee"] + op["keep_total"] + op["change_amount"]
+        )
         if not self.wallet.books.agrees(op, [*self.sources, *self.made], self.records):
             raise Lost("what is stored is not what was written")
         new: Plain = {

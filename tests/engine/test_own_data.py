@@ -12,9 +12,9 @@ import attrs
 import pytest
 
 from nutstate import InvalidArgument, NutstateError, Secret
-from tests.engine.test_attacks_house import Shop
 from tests.support.everything import everything
 from tests.support.own import example
+from tests.support.shop import Shop
 from tests.support.wallet import NPUB
 
 own = example()

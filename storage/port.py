@@ -151,14 +151,14 @@ class Counted:
     number: int
 
 
-# -- notes: never state, never money; each is fenced by {worker, fence} -------------------------------
+# -- notes: never state, never money; each is bound to {worker, term} --------------------------------
 
 
 @frozen
 class TakeLease:
     """Become the driver: applied when there is no lease, it has run out at ``now`` (epoch ms), it is
-    exactly the one in ``breaking`` (worker, fence), or it would last beyond ``beyond`` (epoch ms): the wall
-    clock of who took it was wrong. The stored fence grows by one."""
+    exactly the one in ``breaking`` (worker, term), or it would last beyond ``beyond`` (epoch ms): the wall
+    clock of who took it was wrong. The stored term grows by one."""
 
     operation_id: str
     worker: str
@@ -174,7 +174,7 @@ class KeepLease:
 
     operation_id: str
     worker: str
-    fence: int
+    term: int
     until: int
 
 
@@ -184,7 +184,7 @@ class DropLease:
 
     operation_id: str
     worker: str
-    fence: int
+    term: int
 
 
 @frozen
@@ -193,7 +193,7 @@ class Reschedule:
 
     operation_id: str
     worker: str
-    fence: int
+    term: int
     next_check_at: int
 
 
@@ -203,7 +203,7 @@ class CountFailure:
 
     operation_id: str
     worker: str
-    fence: int
+    term: int
 
 
 Note = TakeLease | KeepLease | DropLease | Reschedule | CountFailure

@@ -162,7 +162,7 @@ class Lease:
 
     worker: str
     until: int
-    fence: int
+    term: int  # grows with every take: a note of an earlier term changes nothing
 
 
 @frozen

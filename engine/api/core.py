@@ -17,7 +17,6 @@ from ..cashu.allowed import Judge
 from ..cashu.input_limits import InputLimits
 from ..cashu.keysets import Keysets
 from ..cashu.port import MintPort
-from ..cashu.wire.http import HttpMint
 from ..errors import KindInvalid, NotFound
 from ..loop.asking import Asking
 from ..loop.children import Children
@@ -74,12 +73,14 @@ class Core:
     ) -> None:
         _check_machines(kinds, store)
         self.store = store
-        self.kinds = kinds
         self._children: Children | None = None
         self._own_mint: HttpMint | None = None
         if mint is None:
+            from ..cashu.wire.http import HttpMint  # its HTTP client loads as long as the whole engine
+
             mint = self._own_mint = HttpMint()
         log = Log(logger)
+        self.kinds = kinds = kinds.telling(log)
         asked = Asking(mint, log)
         self.mint: MintPort = cast(MintPort, asked)
         self.settings = settings or Settings()

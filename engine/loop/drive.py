@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field, frozen
 
 from ...machines import step
+from ...machines.send_clock import SendClock
 from ...machines.spec import Decision
 from ...storage.port import Store
 from ...storage.records import Operation, Proof, Token
@@ -22,7 +23,7 @@ from ..settings import Settings
 from .children import Children
 from .draft import Draft
 from .evidence import Evidence
-from .look import Elapsed, Look
+from .look import Elapsed, Look, ms
 from .timing import Spent, timed
 from .uptime import Uptime
 
@@ -132,20 +133,20 @@ class Run:
         answer: by the monotonic clock. Else by the wall clock (if that went backwards, since the operation
         was loaded), less the time the request may still be open unless its sender has the answer or is
         certainly gone."""
-        return Elapsed(self._since_send(), self._since_watch())
+        return Elapsed(self._send_clock(), self._since_watch())
 
-    def _since_send(self) -> int | None:
-        op = self.operation
-        if op.sent_at is None:
-            return None
+    def _send_clock(self) -> SendClock:
+        op, window = self.operation, ms(self.settings.settle_window_s)
         if self.sent_here is not None and self.sent_here[0] == op.sent_at:
-            return max(0, int((self.asked_from - self.sent_here[1]) * 1000))
-        since_loaded = int((self.asked_from - self.loaded_monotonic) * 1000)
-        wall = self.judged_at() - op.sent_at
-        passed = wall if wall >= 0 else since_loaded
+            return SendClock.timed(window, self.asked_from - self.sent_here[1])
         answered = op.sent_by in (None, self.gone_sender)
-        still_open = 0 if answered else int(self.settings.post_open_max_s * 1000)
-        return max(0, passed - still_open)
+        return SendClock.stamped(
+            window,
+            op.sent_at,
+            self.judged_at(),
+            proven_ms=ms(self.asked_from - self.loaded_monotonic),
+            open_ms=0 if answered else ms(self.settings.post_open_max_s),
+        )
 
     def _since_watch(self) -> int | None:
         """The time since the watch for a late payment was last counted. Time that no clock of ours proves

@@ -218,18 +218,10 @@ class Driver:
         """Log what was committed, and tell the observer."""
         newest = (operation_entity(operation.id), operation.version)
         for record in records:
-            alarm = self._alarm(operation) if (record.entity, record.version) == newest else None
+            alarm = self.kinds.alarm_of(operation) if (record.entity, record.version) == newest else None
             event = transition_event(record, round(duration_ms, 3), alarm)
             self.log.transition(event)
             self._tell(event)
-
-    def _alarm(self, operation: Operation) -> str | None:
-        """A kind whose alarm fails must not look like a payment that failed: the result is stored already."""
-        try:
-            return self.kinds.alarm_of(operation)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the kind's
-            self.log.note("alarm_failed", operation_id=operation.id, error=type(error).__name__)
-            return None
 
     def _tell(self, event: TransitionEvent) -> None:
         """An observer that fails must not look like a payment that failed."""
@@ -309,20 +301,20 @@ class Driver:
         op = run.operation
         if op.lease is None or op.lease.worker != run.worker:
             return
-        now, fence = run.now(), op.lease.fence
+        now, term = run.now(), op.lease.term
         if seconds is not None:
             due = now + int(seconds * 1000)
-            self._noted(run, Reschedule(op.id, run.worker, fence, due))
+            self._noted(run, Reschedule(op.id, run.worker, term, due))
         if op.lease.until - now < self.settings.lease_s * 500:
             until = now + int(self.settings.lease_s * 1000)
-            self._noted(run, KeepLease(op.id, run.worker, fence, until))
+            self._noted(run, KeepLease(op.id, run.worker, term, until))
 
     def _let_go(self, run: Run, *, at_once: bool = False) -> None:
         lease = run.operation.lease
         if lease is not None and lease.worker == run.worker:
             if at_once:
-                self._noted(run, Reschedule(run.operation.id, run.worker, lease.fence, run.now()))
-            self._noted(run, DropLease(run.operation.id, run.worker, lease.fence))
+                self._noted(run, Reschedule(run.operation.id, run.worker, lease.term, run.now()))
+            self._noted(run, DropLease(run.operation.id, run.worker, lease.term))
 
     def _noted(self, run: Run, note: Reschedule | KeepLease | DropLease) -> None:
         stored = self.store.note(note)

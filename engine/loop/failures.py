@@ -63,7 +63,7 @@ def _counted(driver: Parking, operation: Operation, worker: str, error: Exceptio
     lease = operation.lease
     if lease is None or lease.worker != worker or getattr(error, "code", "") in _OUTAGE:
         return
-    counted = driver.store.note(CountFailure(operation.id, worker, lease.fence))
+    counted = driver.store.note(CountFailure(operation.id, worker, lease.term))
     if counted is None:
         return
     name = type(error).__name__
@@ -73,7 +73,7 @@ def _counted(driver: Parking, operation: Operation, worker: str, error: Exceptio
     words = f"{counted.failures} drives of this operation failed, the last one with {name}"
     evidence = Evidence(reason=Reason("DRIVE_FAILED", words))
     now = driver.clock.now()
-    facts = kind.facts(Look(kind, draft, evidence, driver.settings, now, Elapsed(None)))
+    facts = kind.facts(Look(kind, draft, evidence, driver.settings, now, Elapsed()))
     decision = step(draft.machine, counted.state, "drive_failed", facts)
     if not decision.accepted:
         return

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import attrs
-import structlog
 from attrs import frozen
 
 from ...machines.spec import Decision
@@ -18,18 +18,29 @@ from ..audit.records import sanitise
 
 NAME = "nutstate"
 logging.getLogger(NAME).addHandler(logging.NullHandler())  # else the standard library prints warnings itself
-_STANDARD = structlog.wrap_logger(
-    logging.getLogger(NAME),
-    processors=[structlog.stdlib.filter_by_level, structlog.processors.KeyValueRenderer(key_order=["event"])],
-    wrapper_class=structlog.stdlib.BoundLogger,
-)
+
+
+@cache
+def _standard() -> Any:
+    import structlog
+
+    return structlog.wrap_logger(
+        logging.getLogger(NAME),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
 
 
 def default_logger() -> Any:
     """The logger ``nutstate``: structlog's, once the program has configured structlog, else the standard
     library's, which is silent until the program gives it a handler. Without a configuration
     structlog would print to standard output."""
-    return structlog.get_logger(NAME) if structlog.is_configured() else _STANDARD
+    import structlog  # with the terminal library that it loads it takes longer than all of the machines
+
+    return structlog.get_logger(NAME) if structlog.is_configured() else _standard()
 
 
 @frozen
@@ -83,6 +94,11 @@ class Log:
     def note(self, name: str, **fields: Any) -> None:
         self._write("info", name, {key: sanitise(value) for key, value in fields.items()})
 
+    def hook_failed(self, operation: Operation, hook: str, error: Exception) -> None:
+        """Code of a kind that raised while the operation was read. Its words may hold a secret."""
+        fields = {"operation_id": operation.id, "kind": operation.kind, "hook": hook}
+        self._write("warning", "hook_failed", fields | {"error": type(error).__name__})
+
     def unreadable(self, error: CorruptRecord) -> None:
         """A stored document that does not decode and was left out."""
         self._write("critical", "unreadable", {"document": error.details.get("document"), "code": error.code})
@@ -115,6 +131,8 @@ def transition_event(record: AuditRecord, duration_ms: float, alarm: str | None 
 
 
 def _drop(logger: Any, name: str, event: Any) -> Any:
+    import structlog
+
     raise structlog.DropEvent
 
 
@@ -122,6 +140,8 @@ def configure_logging(form: str = "console", level: str = "info") -> None:
     """Set structlog up for a program of its own: ``console``, ``json`` or ``off``, to standard error.
     A service that embeds the engine configures structlog, or gives the standard library's logger ``nutstate``
     a handler, and does not call this. Without either the engine logs nothing (R305)."""
+    import structlog
+
     floor = {"debug": 10, "info": 20, "warning": 30, "critical": 50}[level]
     renderer: Any = (
         structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)

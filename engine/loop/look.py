@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
+from ...machines.send_clock import SendClock
 from ...storage.records import Operation
 from ..settings import Settings
 from .draft import Draft
@@ -18,7 +19,7 @@ class Elapsed:
     """Time since the last request, and of the watch for a late payment since it was last counted, as
     :meth:`Run.elapsed` counts them."""
 
-    since_send_ms: int | None
+    send_clock: SendClock = field(factory=SendClock)
     since_watch_ms: int | None = None
 
 

@@ -140,7 +140,7 @@ class Recovery:
         worker = self.driver.worker
         lease, breaking = op.lease, None
         if lease is not None and worker.certainly_dead(lease.worker):
-            breaking = (lease.worker, lease.fence)
+            breaking = (lease.worker, lease.term)
         now = self.clock.now()
         until = now + int(self.settings.lease_s * 1000)
         name = worker.for_one_drive()

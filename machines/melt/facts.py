@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from ..send_clock import SendClock
+
 
 @frozen(kw_only=True)
 class MeltFacts:
@@ -109,3 +111,8 @@ class MeltFacts:
     def inputs_all_unspent(self) -> bool:
         """Whether the mint was asked about every input and called each one UNSPENT."""
         return 0 < self.inputs_asked == self.input_count and self.input_states == frozenset({"UNSPENT"})
+
+    @property
+    def send_clock(self) -> SendClock:
+        """Whether the request may still be carried out."""
+        return SendClock(self.since_last_send_ms, self.settle_window_ms)

@@ -35,14 +35,11 @@ def _unresolved_too_long(f: MeltFacts) -> bool:
     The end of a settle window may still decide, so nothing is too old before that."""
     if f.unresolved_since is None or abs(f.now - f.unresolved_since) < f.unknown_age_max_ms:
         return False
-    if f.since_last_send_ms is None or f.now < f.unresolved_since:
-        return True
-    return f.since_last_send_ms >= f.settle_window_ms
+    return f.now < f.unresolved_since or not f.send_clock.may_arrive
 
 
 def _inputs_settled_unspent(f: MeltFacts) -> bool:
-    settled = f.since_last_send_ms is not None and f.since_last_send_ms >= f.settle_window_ms
-    return settled and f.inputs_all_unspent
+    return f.send_clock.over and f.inputs_all_unspent
 
 
 quote_matches_invoice = Guard[MeltFacts](

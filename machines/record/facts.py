@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from ..send_clock import SendClock
+
 
 @frozen(kw_only=True)
 class RecordFacts:
@@ -56,3 +58,8 @@ class RecordFacts:
     def inputs_all_unspent(self) -> bool:
         """Whether the mint was asked about every held proof and called each one UNSPENT."""
         return 0 < self.inputs_asked == self.input_count and self.input_states == frozenset({"UNSPENT"})
+
+    @property
+    def send_clock(self) -> SendClock:
+        """Whether the caller's own request may still be carried out, from the mint's first UNSPENT on."""
+        return SendClock.stamped(self.settle_window_ms, self.held_unspent_since, self.now)

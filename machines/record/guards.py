@@ -91,11 +91,7 @@ held_proven_unspent = Guard[RecordFacts](
     "held_proven_unspent",
     "the mint calls every held proof UNSPENT, now and a settle window ago",
     "RELEASE_NOT_PROVEN",
-    lambda f: (
-        f.inputs_all_unspent
-        and f.held_unspent_since is not None
-        and f.now - f.held_unspent_since >= f.settle_window_ms
-    ),
+    lambda f: f.inputs_all_unspent and f.send_clock.over,
     says_no="the mint has not called every held proof UNSPENT now and a settle window ago",
 )
 held_not_in_flight = Guard[RecordFacts](

@@ -23,7 +23,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 # Token field -> its name in the collection, for the three that are BSON dates there.
 _DATES: Final = {"created_at": "createdAt", "updated_at": "updatedAt", "spent_at": "spent_at"}
 AUDIT_NAMES: Final = {"id": "_id", "from_state": "from", "to_state": "to"}
-NO_LEASE: Final[Document] = {"worker": None, "until": 0, "fence": 0}
+NO_LEASE: Final[Document] = {"worker": None, "until": 0, "term": 0}
 
 
 def _to_date(milliseconds: int | None) -> datetime | None:
@@ -109,7 +109,7 @@ def quote_is_open(operation: Operation) -> bool:
 
 
 def operation_document(operation: Operation) -> Document:
-    """The ``operations`` document. ``lease`` is always there: its fence outlives the lease. ``quote_open``
+    """The ``operations`` document. ``lease`` is always there: its term outlives the lease. ``quote_open``
     is a projection of the state: the quote may still be paid, or was."""
     document = to_plain(operation)
     document["_id"] = document.pop("id")
@@ -187,7 +187,7 @@ def token_changes(before: Token, after: Token) -> Document:
 
 
 def operation_changes(before: Operation, after: Operation) -> Document:
-    """The fields for ``$set``. Dropping the lease leaves its fence: it only grows."""
+    """The fields for ``$set``. Dropping the lease leaves its term: it only grows."""
     changed = _changes(operation_document(before), operation_document(after))
     if "lease" in changed and after.lease is None:
         del changed["lease"]

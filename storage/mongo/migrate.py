@@ -145,7 +145,8 @@ def _move_operations(database: Database[Document], machines: Machines) -> None:
         as_read = {"_id": document["_id"], "version": document["version"], **_NOT_MOVED}
         moved = operation_of_schema_2(document, version)
         del moved["lease"]  # a note may have changed it meanwhile
-        operations.update_one(as_read, {"$set": {name: moved[name] for name in moved if name != "_id"}})
+        change: Document = {"$set": {name: moved[name] for name in moved if name != "_id"}}
+        operations.update_one(as_read, change | {"$rename": {"lease.fence": "lease.term"}})
 
 
 def _check(database: Database[Document], machines: Machines) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
-from bson import MinKey, ObjectId
 
 from ...machines.token.states import STRANDED, UNSPENT
 from ...machines.token.table import STATUS_OF_STATE
@@ -23,123 +22,19 @@ from .codec import (
     token_from_document,
     tombstone_from_document,
 )
+from .filters import (
+    audit_filter,
+    equal,
+    equal_text,
+    of_wallet,
+    operation_filter,
+    token_filter,
+    tombstone_filter,
+)
 from .gateway import GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads, Sort
 from .schema import AUDIT, BY_TIME, DEDUP, OPERATIONS, PROOFS, TOKENS, TOKENS_OF_STATE, TOMBSTONES
 
 T = TypeVar("T")
-
-
-def equal(**fields: Any) -> Document:
-    """A filter for the given values; None means "any". ``$eq`` keeps a value from being read as
-    an operator. Two underscores stand for a dot."""
-    return {field.replace("__", "."): {"$eq": value} for field, value in fields.items() if value is not None}
-
-
-def equal_text(**fields: Any) -> Document:
-    """The same for fields whose index holds nothing but texts: the server chooses such an index only for a
-    filter that says so too."""
-    return {field: {**value, "$type": "string"} for field, value in equal(**fields).items()}
-
-
-def _of_wallet(npub: str | None, mint_url: str | None, unit: str | None, wallet_id: str | None) -> Document:
-    filter = equal(npub=npub, mint_url=mint_url, unit=unit)
-    if wallet_id is None:
-        return filter
-    # Existing deployments store the wallet's ObjectId, we its string.
-    ids: list[Any] = [wallet_id]
-    if ObjectId.is_valid(wallet_id):
-        ids.append(ObjectId(wallet_id))
-    return filter | {"wallet_id": {"$in": ids}}
-
-
-def token_filter(query: TokenQuery) -> Document:
-    """The filter of a token query."""
-    filter = _of_wallet(query.npub, query.mint_url, query.unit, query.wallet_id)
-    filter |= equal_text(reserved_by=query.reserved_by)
-    filter |= equal(metadata__parent_transaction_id=query.parent)
-    if query.states:
-        filter["state"] = {"$in": list(query.states)}
-    name: Document = {}
-    if query.ids:
-        name["$in"] = list(query.ids)
-    if query.after is not None:
-        name["$gt"] = query.after
-    if name:
-        filter["transaction_id"] = name
-    total: Document = {}
-    if query.min_total is not None:
-        total["$gte"] = query.min_total
-    if query.max_total is not None:
-        total["$lte"] = query.max_total
-    return filter | ({"total_amount": total} if total else {})
-
-
-def _between(since: int | None, until: int | None) -> Document:
-    bounds: Document = {}
-    if since is not None:
-        bounds["$gte"] = since
-    if until is not None:
-        bounds["$lt"] = until
-    return bounds
-
-
-def operation_filter(query: OperationQuery) -> Document:
-    """The filter of an operation query."""
-    filter = equal(npub=query.npub, kind=query.kind, mint_url=query.mint_url)
-    filter |= equal_text(parent_id=query.parent_id)
-    if query.states:
-        filter["state"] = {"$in": list(query.states)}
-    bounds = _between(query.since, query.until)
-    if query.npub is None and not query.states:
-        bounds["$gt"] = MinKey()  # any moment: the server compares kind and mint in the index only so
-    if bounds:
-        filter["created_at"] = bounds
-    if query.after is None:
-        return filter
-    moment, name = query.after
-    return _any_of(
-        filter, {"created_at": {"$lt": moment}}, {"created_at": _exactly(moment), "_id": {"$lt": name}}
-    )
-
-
-def _any_of(filter: Document, *cursors: Document) -> Document:
-    """The filter with each of the cursors in turn. Each is a walk through the index from where it begins;
-    beside a filter an ``$or`` would be compared with whole documents."""
-    return {
-        "$or": [
-            filter | {field: {**filter.get(field, {}), **bounds} for field, bounds in cursor.items()}
-            for cursor in cursors
-        ]
-    }
-
-
-def _exactly(value: Any) -> Document:
-    """``$eq``, in a form that goes together with other conditions on the field."""
-    return {"$gte": value, "$lte": value}
-
-
-def audit_filter(query: AuditQuery) -> Document:
-    """The filter of an audit query."""
-    filter = equal(operation_id=query.operation_id, entity=query.entity, batch_id=query.batch_id)
-    if query.levels:
-        filter["compliance_level"] = {"$in": list(query.levels)}
-    if bounds := _between(query.since, query.until):
-        filter["at"] = bounds
-    if query.expired_before is not None:
-        filter["expires_at"] = {"$lt": query.expired_before}
-    if query.above is not None:
-        filter["version"] = {"$gt": query.above}
-    if query.after is None:
-        return filter
-    name, seq = query.after
-    behind: list[Document] = [
-        {"operation_id": {"$gt": name}},
-        {"operation_id": _exactly(name), "seq": {"$gt": seq}},
-    ]
-    if query.by_time:
-        at = {"at": _exactly(query.since)}
-        behind = [{"at": {"$gt": query.since}}, *(at | cursor for cursor in behind)]
-    return _any_of(filter, *behind)
 
 
 class MongoReads:
@@ -285,7 +180,7 @@ class MongoReads:
     def coins_by_keyset(
         self, npub: str, mint_url: str | None = None, wallet_id: str | None = None
     ) -> Sequence[HeldCoins]:
-        wallet = _of_wallet(npub, mint_url, None, wallet_id)
+        wallet = of_wallet(npub, mint_url, None, wallet_id)
         pipeline: list[Document] = [
             {"$match": {**wallet, "state": {"$in": [UNSPENT, STRANDED]}}},
             {"$unwind": "$proofs"},
@@ -337,15 +232,9 @@ class MongoReads:
     def tombstones(self, query: TombstoneQuery) -> Sequence[Tombstone]:
         if query.limit <= 0:
             return []
-        name: Document = {}
-        if query.operation_ids:
-            name["$in"] = list(query.operation_ids)
-        if query.after is not None:
-            name["$gt"] = query.after
-        filter = ({"_id": name} if name else {}) | equal(spans__entity=query.entity)
         return self._find(
-            TOMBSTONES, filter, tombstone_from_document, sort=(("_id", 1),), limit=query.limit,
-            cursor=lambda document: document["_id"],
+            TOMBSTONES, tombstone_filter(query), tombstone_from_document, sort=(("_id", 1),),
+            limit=query.limit, cursor=lambda document: document["_id"],
         )  # fmt: skip
 
 

@@ -169,7 +169,7 @@ _OPERATION: Final = _every_field(
         "audit_hash": {"bsonType": "string", "pattern": _HEX_64},
         "created_at": _integer(),
         "updated_at": _integer(),
-        "lease": _object({"worker": _TEXT_OR_NULL, "until": _integer(), "fence": _integer()}),
+        "lease": _object({"worker": _TEXT_OR_NULL, "until": _integer(), "term": _integer()}),
         "schema_version": _integer(1),
         **{field: _integer() for field in ("fee_reserve", "input_fee", "sources_total", "keep_total")},
         **{

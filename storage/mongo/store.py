@@ -35,6 +35,7 @@ from .codec import (
     token_document,
     tombstone_document,
 )
+from .filters import equal
 from .gateway import (
     Gateway,
     GatewayCorrupt,
@@ -45,7 +46,7 @@ from .gateway import (
     GatewayUnknown,
     Transaction,
 )
-from .read import MongoReads, equal
+from .read import MongoReads
 from .schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES, UNIQUE_KEYS
 
 RESENDS: Final = 3  # of a batch whose commit may or may not have happened
@@ -297,17 +298,17 @@ def _take_dedup(transaction: Transaction, take: DedupTake) -> None:
 
 
 def note_update(note: Note) -> tuple[Document, Document]:
-    """Filter and update of a note; the filter holds its fence."""
+    """Filter and update of a note; the filter holds its term."""
     if isinstance(note, TakeLease):
         free: list[Document] = [{"lease.worker": None}, {"lease.until": {"$lte": note.now}}]
         if note.breaking is not None:
-            worker, fence = note.breaking
-            free.append(equal(lease__worker=worker, lease__fence=fence))
+            worker, term = note.breaking
+            free.append(equal(lease__worker=worker, lease__term=term))
         if note.beyond is not None:
             free.append({"lease.until": {"$gt": note.beyond}})
         taken = {"lease.worker": note.worker, "lease.until": note.until}
-        return {**equal(_id=note.operation_id), "$or": free}, {"$set": taken, "$inc": {"lease.fence": 1}}
-    held = equal(_id=note.operation_id, lease__worker=note.worker, lease__fence=note.fence)
+        return {**equal(_id=note.operation_id), "$or": free}, {"$set": taken, "$inc": {"lease.term": 1}}
+    held = equal(_id=note.operation_id, lease__worker=note.worker, lease__term=note.term)
     match note:
         case KeepLease():
             return held, {"$set": {"lease.until": note.until}}

@@ -154,6 +154,7 @@ def _move_operations(connection: sqlite3.Connection, machines: Machines) -> None
         machine = document["machine"]
         version = machines.by_label[f"{machine['name']}@{machine['version']}"]
         document = operation_of_schema_2(document | {"state": found["state"]}, version)
+        found["lease_term"] = found.pop("lease_fence")
         for name in (*OPERATION_COLUMNS, "machine", "lease"):
             value = document.pop(name, None)
             if name in ("kind_of_state", "ends"):

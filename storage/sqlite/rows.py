@@ -36,13 +36,13 @@ def operation_row(operation: Operation) -> dict[str, Any]:
 
 
 def lease_row(lease: dict[str, Any] | None) -> dict[str, Any]:
-    """Column -> value of a lease. Without one the fence stays as it is: it only grows."""
+    """Column -> value of a lease. Without one the term stays as it is: it only grows."""
     if lease is None:
         return {"lease_worker": None, "lease_until": None}
     return {
         "lease_worker": lease["worker"],
         "lease_until": lease["until"],
-        "lease_fence": lease["fence"],
+        "lease_term": lease["term"],
     }
 
 
@@ -55,8 +55,8 @@ def operation_from_row(row: Sequence[Any]) -> Operation:
     columns = dict(zip((*OPERATION_COLUMNS, *MACHINE_COLUMNS, *LEASE_COLUMNS), row, strict=False))
     version, content_hash = (columns.pop(column) for column in MACHINE_COLUMNS)
     columns["machine"] = {"name": columns["kind"], "version": version, "hash": content_hash}
-    worker, until, fence = (columns.pop(column) for column in LEASE_COLUMNS)
-    columns["lease"] = None if worker is None else {"worker": worker, "until": until, "fence": fence}
+    worker, until, term = (columns.pop(column) for column in LEASE_COLUMNS)
+    columns["lease"] = None if worker is None else {"worker": worker, "until": until, "term": term}
     return from_plain(Operation, document | columns, name)
 
 

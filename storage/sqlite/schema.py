@@ -21,7 +21,7 @@ OPERATION_COLUMNS: Final = (
     "next_check_at",
 )  # fmt: skip
 MACHINE_COLUMNS: Final = ("machine_version", "machine_hash")  # its name is the kind
-LEASE_COLUMNS: Final = ("lease_worker", "lease_until", "lease_fence")
+LEASE_COLUMNS: Final = ("lease_worker", "lease_until", "lease_term")
 TOKEN_COLUMNS: Final = (
     "transaction_id", "npub", "wallet_id", "mint_url", "unit", "transaction_type", "state", "version",
     "total_amount", "created_at", "updated_at", "prev_state", "reserved_by", "spent_at", "schema_version",
@@ -72,7 +72,7 @@ CREATE TABLE operations (
   next_check_at INTEGER,
   lease_worker TEXT,
   lease_until INTEGER,
-  lease_fence INTEGER NOT NULL DEFAULT 0,
+  lease_term INTEGER NOT NULL DEFAULT 0,
   doc TEXT NOT NULL CHECK (json_valid(doc)),
   idempotency_key TEXT GENERATED ALWAYS AS (json_extract(doc, '$.idempotency.key')) VIRTUAL,
   quote_id TEXT GENERATED ALWAYS AS (json_extract(doc, '$.quote.id')) VIRTUAL,

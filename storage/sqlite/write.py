@@ -127,42 +127,42 @@ def _take_dedup(connection: sqlite3.Connection, take: DedupTake) -> None:
 
 
 def apply_note(connection: sqlite3.Connection, note: Note) -> bool:
-    """Apply a note to an open transaction; False when its fence does not hold."""
-    held = " WHERE id = ? AND lease_worker = ? AND lease_fence = ?"
+    """Apply a note to an open transaction; False when its term does not hold."""
+    held = " WHERE id = ? AND lease_worker = ? AND lease_term = ?"
     match note:
         case TakeLease():
-            worker, fence = note.breaking or (None, None)
+            worker, term = note.breaking or (None, None)
             return _update(
                 connection,
-                "UPDATE operations SET lease_worker = ?, lease_until = ?, lease_fence = lease_fence + 1"
+                "UPDATE operations SET lease_worker = ?, lease_until = ?, lease_term = lease_term + 1"
                 " WHERE id = ? AND (lease_worker IS NULL OR lease_until <= ? OR lease_until > ?"
-                " OR (lease_worker = ? AND lease_fence = ?))",
-                (note.worker, note.until, note.operation_id, note.now, note.beyond, worker, fence),
+                " OR (lease_worker = ? AND lease_term = ?))",
+                (note.worker, note.until, note.operation_id, note.now, note.beyond, worker, term),
             )
         case KeepLease():
             return _update(
                 connection,
                 "UPDATE operations SET lease_until = ?" + held,
-                (note.until, note.operation_id, note.worker, note.fence),
+                (note.until, note.operation_id, note.worker, note.term),
             )
         case DropLease():
             return _update(
                 connection,
                 "UPDATE operations SET lease_worker = NULL, lease_until = NULL" + held,
-                (note.operation_id, note.worker, note.fence),
+                (note.operation_id, note.worker, note.term),
             )
         case Reschedule():
             return _update(
                 connection,
                 "UPDATE operations SET next_check_at = ?" + held,
-                (note.next_check_at, note.operation_id, note.worker, note.fence),
+                (note.next_check_at, note.operation_id, note.worker, note.term),
             )
         case CountFailure():
             return _update(
                 connection,
                 "UPDATE operations SET doc = json_set(doc, '$.failures', json_extract(doc, '$.failures') + 1)"
                 + held,
-                (note.operation_id, note.worker, note.fence),
+                (note.operation_id, note.worker, note.term),
             )
 
 

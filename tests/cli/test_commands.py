@@ -9,7 +9,7 @@ import bech32
 import pytest
 
 from nutstate.cli.demo.demo import demo_npub
-from nutstate.cli.errors import redact
+from nutstate.cli.ends import redact
 from nutstate.cli.output import brief_age, clean, duration
 from nutstate.engine.api.engine import Engine
 from nutstate.engine.cashu.coins.token_codec import encode_token

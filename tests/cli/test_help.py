@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from nutstate import __version__
 from nutstate.cli import app
+from nutstate.cli.commands import COMMANDS, load
 from nutstate.cli.errors import HINTS
 from tests.support.cases import every
 
@@ -21,7 +22,10 @@ ROOT = Path(__file__).parents[2]
 def commands(
     group: click.Group, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
         else:
@@ -67,6 +71,13 @@ def test_no_command_shows_the_list(args: list[str]) -> None:
     assert "Exit codes" in shown.stdout
 
 
+def test_the_list_repeats_the_first_sentence_of_each_help() -> None:
+    """R570: the list of commands, which is made without importing them, says what their help says."""
+    for name, (_, sentence) in COMMANDS.items():
+        assert load(name).get_short_help_str(200) == sentence
+        assert load(name).name == name
+
+
 def test_deposit_warns_of_the_shell_history() -> None:
     assert "history" in CliRunner().invoke(app, ["deposit", "--help"]).stdout
 
@@ -82,9 +93,10 @@ def missing(words: list[str]) -> list[str]:
     command: click.Command = app
     for word in words:
         if isinstance(command, click.Group):
-            if word not in command.commands:
+            found = command.get_command(click.Context(command), word)
+            if found is None:
                 return [word]
-            command = command.commands[word]
+            command = found
         options = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
         name = word.partition("=")[0]
         if re.fullmatch("--?[a-z][a-z-]*", name) and name not in options | {"--help", "-h"}:

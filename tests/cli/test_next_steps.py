@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from nutstate.cli.errors import Exit
+from nutstate.cli.ends import Exit
 from nutstate.cli.operators.render import COMMANDS, exit_code, next_steps, style_of, style_of_state
 from nutstate.engine.api.handle import Handle
 from nutstate.kinds import BUILT_IN

@@ -15,7 +15,7 @@ from tests.sources.tree import Function, Module, functions, modules
 COMING: dict[str, str] = {}
 """Codes of packages that are being built, with the rule that needs them. A code that is used leaves."""
 
-CALLS_WITH_CODE = {"Reason": 0, "Refusal": 0, "recode": 0, "_content": 1}
+CALLS_WITH_CODE = {"Reason": 0, "Refusal": 0, "recode": 0, "error_content": 1}
 CODE = re.compile(r"[A-Z][A-Z_]+")
 
 

@@ -37,7 +37,10 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     },
     "contested": {"the field of an operation": ("storage/mongo/rules.py",)},
     "corrected": {"the value that a look marked as spent": ("engine/checks/preflight_table.py",)},
-    "deposit": {"the event": ("engine/api/payments.py",)},
+    "deposit": {
+        "the event": ("engine/api/payments.py",),
+        "the name of a command": ("src/nutstate/cli/commands.py",),
+    },
     "failed": {
         "the reports of a sweep that found something": ("engine/checks/sweep.py",),
         "a payment of the demo's network that fails": ("src/nutstate/cli/demo/demo.py",),
@@ -47,6 +50,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "the answer of a guard": ("src/nutstate/review/kit/explanation.py",),
     },
     "melt": {
+        "the name of a command": ("src/nutstate/cli/commands.py",),
         "the name of a child": ("engine/loop/children.py",),
         "a call of the mint": (
             "engine/loop/asking.py", "engine/loop/timing.py", "engine/simulated/faults.py",
@@ -54,6 +58,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         ),
     },
     "mint": {
+        "the name of a command": ("src/nutstate/cli/commands.py",),
         "a call of the mint": (
             "engine/loop/asking.py", "engine/loop/timing.py", "engine/simulated/faults.py",
             "engine/simulated/mint.py",
@@ -121,7 +126,8 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "engine/api/payments.py", "engine/api/recording.py", "engine/admission/new_operation.py",
             "src/nutstate/cli/demo/demo.py", "src/nutstate/cli/money/melt.py",
             "src/nutstate/cli/operators/operations.py", "src/nutstate/cli/money/record.py",
-            "src/nutstate/cli/operators/render.py", "src/nutstate/cli/operators/tell.py",
+            "src/nutstate/cli/operators/render.py", "src/nutstate/cli/operators/start.py",
+            "src/nutstate/cli/operators/tell.py",
             "storage/mongo/codec.py",
             "storage/mongo/rules.py",
         ),

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import nutstate
+from nutstate.cli.commands import COMMANDS
 from tests.sources.tree import Function, Module, functions, imports, modules, text_files
 
 FUNCTION_LINES_MAX = 60
@@ -63,6 +64,7 @@ def test_every_exemption_is_needed() -> None:
 
 def test_every_module_has_an_importer() -> None:
     imported = {name for module in modules() for name in imports(module) if name != module.name}
+    imported |= {f"nutstate.cli.{place.partition(':')[0]}" for place, _ in COMMANDS.values()}
     parents = {name.rpartition(".")[0] for name in (module.name for module in modules())}
     lonely = [m.path for m in modules() if m.name not in imported | parents | ENTRY_POINTS.keys()]
     assert not lonely, _list(lonely)

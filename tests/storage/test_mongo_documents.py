@@ -128,9 +128,9 @@ def test_sixty_four_bit_integers_of_the_driver_are_plain_integers() -> None:
     assert type(token.total_amount) is int and type(token.proofs[0].amount) is int
 
 
-def test_the_lease_is_always_a_document_so_that_its_fence_lives_on() -> None:
+def test_the_lease_is_always_a_document_so_that_its_term_lives_on() -> None:
     document = operation_document(make_operation())
-    assert document["lease"] == {"worker": None, "until": 0, "fence": 0} and document["_id"] == "tx-1"
+    assert document["lease"] == {"worker": None, "until": 0, "term": 0} and document["_id"] == "tx-1"
 
 
 def test_metadata_that_changes_only_elsewhere_is_written_whole(store: MongoStore) -> None:

@@ -94,7 +94,7 @@ def _row(record: Token | Operation | AuditRecord) -> tuple[str, str, dict[str, A
         return "tokens", "transaction_id", token_row(record)
     if isinstance(record, Operation):
         row = operation_row(record)
-        return "operations", "id", {"lease_fence": 0} | row
+        return "operations", "id", {"lease_term": 0} | row
     values = audit_row(record, audit_canonical(record))
     return "audit", "id", dict(zip((*AUDIT_COLUMNS, "doc"), values, strict=True))
 

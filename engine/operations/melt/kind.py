@@ -52,11 +52,9 @@ def _due_at(op: Operation) -> int | None:
 
 def _pause(run: Run, seconds: float) -> float:
     """The next look comes at the latest when the settle window is over."""
-    elapsed = run.elapsed().since_send_ms
-    if elapsed is None or run.operation.state not in ("unknown", "pending"):
-        return seconds
-    left = run.settings.settle_window_s - elapsed / 1000
-    return min(seconds, left + 0.01) if left > 0 else seconds
+    sent = run.elapsed().send_clock
+    waits = sent.may_arrive and run.operation.state in ("unknown", "pending")
+    return min(seconds, sent.left_s + 0.01) if waits else seconds
 
 
 MELT_KIND = Kind(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ....machines.send_clock import SendClock
 from ....storage.records import Reason
 from ...cashu.answers import reason_of
 from ...cashu.port import Failure
 from ...loop.drive import Happened, Pause, Result, Run
 from ...loop.evidence import Evidence
+from ...loop.look import ms
 from ..melt.actions.change import ask_inputs
 
 
@@ -35,8 +37,8 @@ def watch_hold(run: Run) -> Result:
     for event in ("hold_over", "hold_seen_unspent"):
         if run.decide(event, evidence).accepted:
             return Happened(event, evidence)
-    since = op.held_unspent_since if op.held_unspent_since is not None else run.judged_at()
-    return Pause(max(0.0, run.settings.settle_window_s - (run.judged_at() - since) / 1000) + 0.01)
+    window, now = ms(run.settings.settle_window_s), run.judged_at()
+    return Pause(SendClock.stamped(window, op.held_unspent_since or now, now).left_s + 0.01)
 
 
 def watch_sources(run: Run) -> Result:

@@ -13,29 +13,23 @@ from typing import Any, NoReturn
 import click
 
 from .. import __version__
-from .codes.list import errors
-from .demo.demo import demo
-from .drawings.build import diagrams
+from .commands import COMMANDS, load
 from .empty import refuse_empty
-from .errors import Exit, ended_content, redact, usage_content
-from .machines import machines
-from .money.melt import cancel, confirm, melt
-from .money.record import hold, record_melt, unhold
-from .money.wallet import balance, deposit, mint
-from .operators.operations import history, recover, release, resolve, resume, show, write_off
-from .operators.stranded import retry_stranded, write_off_stranded
-from .operators.tell import tell
-from .stores.audit import audit
-from .stores.checks import preflight, reconcile
-from .stores.doctor import doctor
-from .stores.local_mongo import mongod
+from .ends import Exit, ended_content, redact, usage_content
 
 
 class App(click.Group):
-    """A group that lists its commands in the order they were added and ends as the exit codes promise."""
+    """All commands. A command is imported when it is called; the program ends as the exit codes promise."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return load(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
 
     def main(
         self,
@@ -132,13 +126,3 @@ def app(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-
-
-_COMMANDS = (
-    demo, mint, deposit, balance, melt, confirm, cancel, hold, unhold, record_melt, show, history, recover,
-    tell, resume, release, write_off, resolve,
-    retry_stranded, write_off_stranded, preflight, reconcile, audit, errors, doctor, mongod, machines,
-    diagrams,
-)  # fmt: skip
-for _command in _COMMANDS:
-    app.add_command(_command)

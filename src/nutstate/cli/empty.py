@@ -14,8 +14,9 @@ import click
 
 
 def refuse_empty(group: click.Group, args: Sequence[str]) -> None:
-    """Raise UsageError when an option of ``group`` that names a store or a file is given an empty text."""
-    names = frozenset(_places(group))
+    """Raise UsageError when an option that names a store or a file is given an empty text; ``args`` are those
+    of ``group``, the command's name among them."""
+    names = frozenset(_places(group, args))
     for n, word in enumerate(args):
         option, given, value = word.partition("=")
         if not given:
@@ -24,13 +25,16 @@ def refuse_empty(group: click.Group, args: Sequence[str]) -> None:
             raise click.UsageError(f"{option} is empty: give it a value, or leave it out")
 
 
-def _places(group: click.Group) -> Iterator[str]:
-    for command in group.commands.values():
-        if isinstance(command, click.Group):
-            yield from _places(command)
-        for parameter in command.params:
-            if isinstance(parameter.type, click.Path) or "--store" in parameter.opts:
-                yield from (name for name in parameter.opts if name.startswith("-"))
+def _places(group: click.Group, args: Sequence[str]) -> Iterator[str]:
+    """The options of the command that ``args`` call."""
+    command: click.Command | None = group
+    for word in args:
+        if not isinstance(command, click.Group):
+            break
+        command = command.get_command(click.Context(command), word) or command
+    for parameter in () if command is None else command.params:
+        if isinstance(parameter.type, click.Path) or "--store" in parameter.opts:
+            yield from (name for name in parameter.opts if name.startswith("-"))
 
 
 def refuse_empty_variables(context: click.Context) -> None:

@@ -1,31 +1,18 @@
-"""Exit codes, and errors as one clear sentence with the next step. Never a traceback, never a secret."""
+"""Errors as one clear sentence with the next step. Never a traceback, never a secret."""
 
 from __future__ import annotations
 
-import re
 import traceback
 from collections.abc import Callable, Mapping
-from enum import IntEnum
 from typing import Any, Final
 
 import click
 
 from ..engine.loop.log import default_logger
 from ..machines.registry import UnknownMachine
-from ..storage.catalogue import ERRORS
 from ..storage.errors import CommitUnknown, NutstateError, StorageError
+from .ends import Exit, error_content, redact
 from .session import Session
-
-
-class Exit(IntEnum):
-    """The exit codes of the program."""
-
-    DONE = 0
-    REFUSED = 1  # refused or failed, with a clear reason
-    USAGE = 2  # the command line itself is wrong
-    OPEN = 3  # the outcome is not known yet; the operation stays open
-    INTERRUPTED = 130
-
 
 UNKNOWN_MACHINE: Final = "UNKNOWN_MACHINE"
 HINTS: Mapping[str, str] = {
@@ -56,17 +43,12 @@ HINTS: Mapping[str, str] = {
     "OPERATOR_REASON_MISSING": "Say why with --reason.",
     "AUDIT_KEY_MISSING": "Name it with --key-file or in NUTSTATE_AUDIT_KEY.",
     "INVALID_AUDIT_KEY": "It needs 16 characters or more.",
+    "UNKNOWN_KIND": "--from MODULE names the Python module of a kind of your own.",
     "INVALID_EVENT": "`nutstate show ID` names the events it takes now.",
     UNKNOWN_MACHINE: "A program that has the machine goes on with it; --from MODULE names the Python module "
     "of a kind of your own. `nutstate show ID` shows it.",
     "UNDEFINED_TRANSITION": "Its state does not allow this; see `nutstate show ID`.",
 }
-_BEARER = re.compile(r"(?i)(?:cashu[ab]|ln(?:bc|tb)|nsec1)[^\s'\")]*|[0-9a-z_+=-]{50,}|(?<=://)[^\s'\"/@]+@")
-
-
-def redact(text: str) -> str:
-    """The text without anything that could be money, a key or a password."""
-    return _BEARER.sub("…", text)
 
 
 def guarded(session: Session, work: Callable[[], int]) -> int:
@@ -133,7 +115,7 @@ def _interrupted(session: Session) -> int:
     else:
         message = "interrupted; a begun operation stays open and nothing is lost"
     details = {} if about is None else {"operation_id": about}
-    content = _content("Interrupted", "INTERRUPTED", message, details)
+    content = error_content("Interrupted", "INTERRUPTED", message, details)
     return _say(session, content, _go_on(session), Exit.INTERRUPTED)
 
 
@@ -144,7 +126,7 @@ def _unexpected(session: Session, error: Exception) -> int:
     still_open = session.seen.is_open
     about = {"operation_id": session.seen.operation_id} if still_open else {}
     message = f"unexpected {type(error).__name__}: this is a bug in nutstate"
-    content = _content("Unexpected", "UNEXPECTED", message, about)
+    content = error_content("Unexpected", "UNEXPECTED", message, about)
     context = click.get_current_context(silent=True)
     has_log = context is not None and "log" in context.params
     again = "Run it again with --log json to see where, and report that."
@@ -157,19 +139,6 @@ def _unexpected(session: Session, error: Exception) -> int:
     )
 
 
-def _content(
-    family: str, code: str, message: str, details: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    return {
-        "family": family,
-        "code": code,
-        "message": message,
-        "severity": ERRORS[code].severity,
-        "retryable": ERRORS[code].retryable,
-        "details": dict(details or {}),
-    }
-
-
 def _say(session: Session, content: dict[str, Any], hint: str, code: Exit) -> int:
     content["message"] = redact(content["message"])
     if session.out.as_json:
@@ -180,13 +149,3 @@ def _say(session: Session, content: dict[str, Any], hint: str, code: Exit) -> in
     if hint:
         session.out.error(f"  {hint}")
     return code
-
-
-def ended_content(code: str, message: str) -> dict[str, Any]:
-    """The end of a command that knows no store, ``INTERRUPTED`` or ``UNEXPECTED``, as such a document."""
-    return {"error": _content(code.capitalize(), code, message), "hint": None}
-
-
-def usage_content(message: str) -> dict[str, Any]:
-    """A wrong command line as the same document as every other error."""
-    return {"error": _content("Usage", "USAGE", redact(message)), "hint": "Add --help to see how."}

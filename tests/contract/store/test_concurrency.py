@@ -116,7 +116,7 @@ def test_one_of_many_gets_a_lease(store: Store) -> None:
         results = race(*(partial(store.note, TakeLease("tx-1", w, now + 100, now)) for w in "abcd"))
         assert sum(result is not None for result in results) == 1
         operation = store.operation("tx-1")
-        assert operation is not None and operation.lease is not None and operation.lease.fence == n
+        assert operation is not None and operation.lease is not None and operation.lease.term == n
 
 
 def test_a_lease_and_a_commit_at_once_both_count(store: Store) -> None:

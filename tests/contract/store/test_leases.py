@@ -1,4 +1,4 @@
-"""Notes: leases and rescheduling. Fenced, never state, never money."""
+"""Notes: leases and rescheduling. Bound to a term, never state, never money."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def take(worker: str, until: int, now: int, breaking: tuple[str, int] | None = N
 
 @pytest.fixture
 def held(store: Store) -> Store:
-    """A store in which worker ``a`` holds tx-1 until 100 with fence 1."""
+    """A store in which worker ``a`` holds tx-1 until 100 in term 1."""
     put(store, operation=make_operation())
     taken = store.note(take("a", 100, 0))
     assert taken is not None and taken.lease == Lease("a", 100, 1)
@@ -42,8 +42,10 @@ def test_a_running_lease_is_not_taken(held: Store, worker: str) -> None:
     assert lease_of(held) == Lease("a", 100, 1)
 
 
-def test_a_lease_that_has_run_out_is_taken_and_the_fence_grows(held: Store) -> None:
+def test_r516_a_lease_that_has_run_out_is_taken_and_the_term_grows(held: Store) -> None:
+    """R516: a note of the earlier term changes nothing any more."""
     assert held.note(take("b", 200, 100)) is not None
+    assert held.note(KeepLease("tx-1", "b", 1, 300)) is None
     assert lease_of(held) == Lease("b", 200, 2)
 
 
@@ -121,7 +123,7 @@ def test_a_lease_survives_an_advance_decided_before_it_was_taken(store: Store) -
     assert stored.lease == Lease("a", 100, 1) and stored.next_check_at == 55
 
 
-def test_an_advance_can_drop_the_lease_and_the_fence_lives_on(held: Store) -> None:
+def test_an_advance_can_drop_the_lease_and_the_term_lives_on(held: Store) -> None:
     operation = held.operation("tx-1")
     assert operation is not None
     held.commit(batch_for(evolve(operation, state="reconciled", lease=None, next_check_at=None), operation))

@@ -53,7 +53,11 @@ def kept(found: dict[str, list[Document]], before: dict[str, list[Document]]) ->
     """What a migration must not change: everything but what it adds to operations."""
     same = {name: documents for name, documents in found.items() if name not in ("machines", "flags")}
     same["operations"] = [
-        {name: value for name, value in document.items() if name in old and name != "schema_version"}
+        {
+            name: value
+            for name, value in document.items()
+            if name in old and name not in ("schema_version", "lease")
+        }
         for document, old in zip(found["operations"], before["operations"], strict=True)
     ]
     return same
@@ -94,6 +98,8 @@ def test_r420_fix_migrates_and_reports_it(fresh_database: str, database: Databas
     assert report.migration is not None and report.migration.done
     assert report.migration.steps == plan.migration.steps == tuple(s.text for s in migration.STEPS)
     assert kept(everything(database), before) == kept(before, before)
+    terms = {d["_id"]: d["lease"]["fence"] for d in before["operations"]}
+    assert {d["_id"]: d["lease"]["term"] for d in database.operations.find()} == terms, "R516"
     assert database.flags.find_one({"_id": "schema"}) == {"_id": "schema", "version": MONGO_SCHEMA_VERSION}
     assert problems(database, SCHEMA_1) == [] and doctor(fresh_database).migration is None
     with open_store(fresh_database, machines=SCHEMA_1, create=False) as store:

@@ -152,6 +152,16 @@ def test_r420_fix_migrates_and_keeps_a_copy(path: Path) -> None:
     assert rows(path, "SELECT * FROM tokens ORDER BY transaction_id") == tokens
 
 
+def test_r516_a_migrated_lease_keeps_its_term(path: Path) -> None:
+    """R516: the column has another name now, the number goes on."""
+    terms = {row["id"]: row["lease_fence"] for row in rows(path, "SELECT id, lease_fence FROM operations")}
+    doctor(path, fix=True)
+    assert (
+        terms == {row["id"]: row["lease_term"] for row in rows(path, "SELECT id, lease_term FROM operations")}
+        and max(terms.values()) > 0
+    )
+
+
 def test_r420_a_migrated_file_is_declared_like_a_new_one(path: Path, tmp_path: Path) -> None:
     """R420: nothing of the old schema is left, and nothing of the new one is missing."""
     doctor(path, fix=True)

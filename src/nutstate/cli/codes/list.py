@@ -11,7 +11,8 @@ from ...engine.errors import Refused
 from ...engine.loop.kinds import Kinds
 from ...storage.catalogue import ERRORS, SEVERITIES, Entry
 from ..empty import refuse_empty_variables
-from ..errors import HINTS, Exit
+from ..ends import Exit
+from ..errors import HINTS
 from ..kinds import kinds_option, known_from
 from ..output import Output, Part
 from .page import page

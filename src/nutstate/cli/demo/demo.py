@@ -24,7 +24,7 @@ from ...engine.simulated.faults import ANSWER_LOST
 from ...engine.simulated.invoice import make_invoice
 from ...engine.simulated.mint import SimulatedMint
 from ..context import with_session
-from ..errors import Exit
+from ..ends import Exit
 from ..money.mints import SIMULATED_URL, Mints, is_simulated
 from ..money.wallet import show_invoice_when_quoted
 from ..operators.render import conservation, mint_words, now_ms, shorten, style_of

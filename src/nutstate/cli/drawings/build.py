@@ -8,7 +8,7 @@ import click
 
 from ...diagrams import build as drawings
 from ...diagrams import svg
-from ..errors import Exit
+from ..ends import Exit
 from ..files import unwritable
 from ..machines.choose import chosen, from_option, json_option
 from ..output import Output

@@ -9,7 +9,7 @@ import click
 
 from ...diagrams import build as drawings
 from ...diagrams import diff, svg
-from ..errors import Exit
+from ..ends import Exit
 from ..files import make_folder, write_text
 from ..machines.choose import chosen, from_option, json_option, near
 from ..output import Output

@@ -18,7 +18,8 @@ from ...machines.registry import UnknownMachine
 from ...machines.spec import Machine
 from ...machines.token.table import TOKEN
 from ...storage.records import AuditRecord, Operation
-from ..errors import Exit, guarded
+from ..ends import Exit
+from ..errors import guarded
 from ..files import write_text
 from ..kinds import Known
 from ..machines.choose import chosen, from_option, json_option

@@ -7,7 +7,7 @@ import click
 from ...review.kit import UnknownName
 from ...review.kit import explain as explained
 from ...review.kit.script import answer
-from ..errors import Exit
+from ..ends import Exit
 from ..output import Output
 from .choose import from_option, json_option, machine_named, wrong
 

@@ -29,7 +29,7 @@ from ...review.explore import (
     replay,
     written,
 )
-from ..errors import Exit
+from ..ends import Exit
 from ..output import Output, Part
 from .choose import available, from_option, json_option
 

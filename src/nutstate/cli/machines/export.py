@@ -10,7 +10,7 @@ import click
 
 from ...diagrams.exports import FORMATS, NotExportable, export, file_name
 from ...machines.spec import Machine
-from ..errors import Exit
+from ..ends import Exit
 from ..files import make_folder, write_text
 from ..output import Output
 from .choose import chosen, from_option, json_option

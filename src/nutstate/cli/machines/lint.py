@@ -22,7 +22,7 @@ from ...machines.refusals import CODES
 from ...machines.spec import Machine
 from ...machines.words import ACTIONS, EFFECTS
 from ...review.lint import SEVERITIES, Finding, Gap, gaps, lint, unused_guards
-from ..errors import Exit
+from ..ends import Exit
 from ..output import Output
 from .choose import available, chosen, from_option, json_option
 

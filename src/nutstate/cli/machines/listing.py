@@ -9,7 +9,7 @@ import click
 
 from ...machines.spec import Machine
 from ...review.kit import cells, matrix
-from ..errors import Exit
+from ..ends import Exit
 from ..output import Output, Part
 from .choose import chosen, from_option, json_option
 

@@ -13,7 +13,7 @@ from ...review.kit import paths as paths_of
 from ...review.kit import tours as tours_of
 from ...review.kit.graph import Path
 from ...review.kit.paths import LENGTH_MAX, Cover
-from ..errors import Exit
+from ..ends import Exit
 from ..output import Output
 from .choose import from_option, json_option, machine_named
 

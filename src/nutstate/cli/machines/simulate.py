@@ -8,7 +8,7 @@ import click
 
 from ...review.kit import ScriptError, Trace, Unwritable
 from ...review.kit import simulate as played
-from ..errors import Exit
+from ..ends import Exit
 from ..output import Output
 from .choose import from_option, json_option, machine_named, wrong
 

@@ -10,7 +10,7 @@ import click
 from ...diagrams import build, mermaid, table
 from ...machines.spec import Machine
 from ...review.kit import cells, matrix
-from ..errors import Exit
+from ..ends import Exit
 from ..output import Output
 from .choose import from_option, json_option, machine_named
 

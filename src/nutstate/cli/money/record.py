@@ -15,7 +15,7 @@ from ...engine.api.engine import Engine
 from ...engine.api.recorded import RecordedMelt
 from ...engine.errors import InvalidArgument, Refused
 from ..context import chosen_mint, mint_options, npub_option, with_session
-from ..errors import Exit
+from ..ends import Exit
 from ..operators.render import as_document, exit_code, headline, next_steps, numbers, result, step_rows
 from ..session import Session
 

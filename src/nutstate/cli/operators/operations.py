@@ -15,7 +15,7 @@ from ...engine.operations.mint.follow_up import follow_ups
 from ...storage.port import OperationQuery
 from ..context import wait_option, with_session
 from ..drawings.page import write_trail
-from ..errors import Exit
+from ..ends import Exit
 from ..machines.choose import near
 from ..money.melt import follow_states, show_preimage
 from ..output import Part, duration

@@ -16,7 +16,7 @@ from ...machines.melt.table import MELT
 from ...machines.record.table import RECORD
 from ...machines.spec import Ends, Machine, State
 from ...storage.records import AuditRecord
-from ..errors import Exit
+from ..ends import Exit
 from ..money.mints import is_simulated
 from ..output import Output, Part, brief_age, duration
 from ..session import Session

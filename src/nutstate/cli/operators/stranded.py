@@ -11,7 +11,7 @@ from ...engine import arguments
 from ...engine.api.engine import Engine
 from ...engine.api.handle import Handle
 from ..context import chosen_mint, mint_options, npub_option, with_session
-from ..errors import Exit
+from ..ends import Exit
 from ..session import Session
 from .render import as_document
 from .who import named, reason_option

@@ -17,7 +17,7 @@ from ...engine.audit.verdicts import VerifyReport
 from ...storage.secret import Secret
 from ..context import with_session
 from ..empty import refuse_empty_variable
-from ..errors import Exit
+from ..ends import Exit
 from ..operators.render import entity_words, record_document, shorten, stamp, style_of
 from ..output import Part
 from ..session import Session

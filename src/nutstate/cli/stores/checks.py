@@ -11,7 +11,7 @@ from ...engine.checks.preflight_table import ABORT, PreflightReport
 from ...engine.checks.reconcile import ReconcileReport
 from ...engine.checks.sweep import SweepReport
 from ..context import chosen_mint, mint_options, npub_option, with_session
-from ..errors import Exit
+from ..ends import Exit
 from ..operators.render import step_rows
 from ..output import Output, Part, duration
 from ..session import Session

@@ -10,7 +10,7 @@ import click
 from ...storage.doctor import examine
 from ...storage.findings import Finding, Report, Status
 from ..context import with_session
-from ..errors import Exit
+from ..ends import Exit
 from ..output import Part
 from ..session import Session
 

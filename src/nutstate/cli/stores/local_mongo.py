@@ -13,7 +13,8 @@ import click
 
 from ...engine.loop.log import configure_logging
 from ...storage.local.replica_set import ReplicaSet
-from ..errors import Exit, guarded
+from ..ends import Exit
+from ..errors import guarded
 from ..operators.render import now_ms
 from ..output import Output, duration
 from ..session import Session, data_dir, default_store

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from ...machines.send_clock import SendClock
 from ...storage.records import Operation
 from . import mint
 from .setting import Setting
@@ -62,7 +63,7 @@ def _of_hold(op: Stored) -> Iterator[Window]:
         held,
         lambda op: {"hold_until": _back(op.hold_until, 0), "created_at": _back(op.created_at, LONG)},
     )
-    seen = held and record.held_unspent_since is not None
+    seen = held and SendClock.stamped(SHORT, record.held_unspent_since, NOW).may_arrive
     yield "the settle window", seen, _dated("held_unspent_since", by=SHORT)
     over = held and record.hold_until is not None and record.hold_until <= NOW
     tired: Changes = lambda op: {"hold_until": NOW - LONG, "created_at": NOW - 2 * LONG}  # noqa: E731
@@ -82,10 +83,11 @@ def _of_melt(setting: Setting, world: World, index: int, op: Stored) -> Iterator
     yield "the quote", starts and not op.paid and record.quote is not None, _run_out
     # an answer to our own request starts the settle window anew, so it cannot end before
     waits = state == "paying" or op.paid or op.declared.frees
-    settles = record.sent_at is not None and not waits and (setting.late or arrived)
+    sent = SendClock.stamped(SHORT, record.sent_at, NOW)
+    settles = sent.may_arrive and not waits and (setting.late or arrived)
     yield "the settle window", settles, _dated("sent_at", by=SHORT)
-    first = record.watch_since if op.declared.frees else record.sent_at
-    begun = first is not None and first <= NOW - (LONG if op.declared.frees else SHORT)
+    watched = record.watch_since is not None and record.watch_since <= NOW - LONG
+    begun = watched if op.declared.frees else sent.over
     # no request is open for as long as patience lasts
     tired = bool(op.declared.patience) and world.workers[index].stale is None
     yield "patience", tired and ((begun and not op.paid) or state == "paid"), _unresolved

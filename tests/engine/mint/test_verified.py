@@ -41,7 +41,7 @@ class Counted:
             self.calls += 1
             return real(*values)
 
-        monkeypatch.setattr(verified.crypto, "verify_proof_dleq", verify)
+        monkeypatch.setattr(crypto, "verify_proof_dleq", verify)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""R529: code of a kind that raises while an operation is read, or while it is driven."""
+"""R529, R531: code of a kind that raises while an operation is read, or while it is driven."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nutstate.engine.checks.documents import KindChecks
 from nutstate.engine.checks.reconcile import reconcile
 from nutstate.storage.port import OperationQuery
 from tests.support.shop import Shop, own
-from tests.support.wallet import NPUB
+from tests.support.wallet import NPUB, QUICK
 
 READS = ("cost", "alarm", "raises", "to_pay")
 CHECKS = ("makes", "completes", "sums", "spends", "made")
@@ -111,6 +111,32 @@ def test_a_check_that_raises_while_it_decides_fails_the_drive(tmp_path: Path) ->
     stored = shop.store.operation(asked.id)
     assert stored is not None and (stored.state, stored.failures, stored.lease) == ("paying", 1, None)
     assert shop.store.operations(OperationQuery(kind="check")) == []
+
+
+def test_an_action_that_always_raises_parks_the_example(tmp_path: Path) -> None:
+    """R531: a person is told; the action is tried again meanwhile, and once it works the approval pays."""
+    healed: list[bool] = []
+
+    def pay(run: Any) -> Any:
+        return own.pay_invoice(run) if healed else broken()
+
+    shop = Shop(tmp_path, attrs.evolve(own.APPROVAL_KIND, actions={"pay_invoice": pay}))
+    asked = shop.ask()
+    with pytest.raises(LookupError):
+        shop.approve(asked)
+    for drives in range(2, QUICK.drive_failures_max + 3):
+        shop.clock.advance(60)
+        shop.another().recover(force=True)
+        now = shop.engine.operation(asked.id)
+        assert now.state == ("paying" if drives < QUICK.drive_failures_max else "attention")
+    assert now.reason is not None and now.reason.code == "DRIVE_FAILED"
+    assert [record.event for record in now.audit()] == ["ask", "approve", "drive_failed"]
+    healed.append(True)
+    shop.clock.advance(60)
+    shop.another().recover(force=True, wait_s=10)
+    assert shop.engine.operation(asked.id).state == "done"
+    assert shop.melts() == [f"{asked.id}.melt"]
+    assert shop.engine.verify_audit().holds
 
 
 def test_each_engine_tells_its_own_log(tmp_path: Path) -> None:

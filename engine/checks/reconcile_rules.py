@@ -13,7 +13,7 @@ from ...machines.token.states import RESERVED, SPENT, UNSPENT
 from ...storage.batch import proof_key
 from ...storage.records import InputRef, Proof
 from ..audit.verify import chain_holds
-from ..cashu.coins import crypto
+from ..cashu.coins.verified import VERIFIED
 from ..cashu.keysets import Keysets, MintSilent
 from ..cashu.port import Keyset
 from .documents import UNKNOWN_KIND, Documents, made_token
@@ -199,9 +199,7 @@ def _verifies(proof: Proof, keyset: Keyset, unit: str) -> bool:
     key, dleq = keyset.keys.get(proof.amount), proof.dleq
     if key is None or dleq is None or dleq.r is None or keyset.unit != unit:
         return False
-    return crypto.verify_proof_dleq(
-        key, proof.secret.reveal(), proof.C.reveal(), dleq.e, dleq.s, dleq.r.reveal()
-    )
+    return VERIFIED.holds(key, proof.secret.reveal(), proof.C.reveal(), dleq.e, dleq.s, dleq.r.reveal())
 
 
 # -- audit_chain ---------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ from .schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
 
 T = TypeVar("T")
 
+FAR_FUTURE: Final = 2**62
+
 
 def equal(**fields: Any) -> Document:
     """A filter for the given values; None means "any". ``$eq`` keeps a value from being read as
@@ -90,6 +92,19 @@ def operation_filter(query: OperationQuery) -> Document:
             {"created_at": {"$eq": moment}, "_id": {"$lt": name}},
         ]
     return filter
+
+
+def live_filter(due_before: int, after: tuple[int, str] | None) -> Document:
+    """The filter of recovery. Each branch behind a cursor is a range of the index."""
+    if after is None:
+        return {"next_check_at": {"$lte": due_before}}
+    moment, name = after
+    return {
+        "$or": [
+            {"next_check_at": {"$eq": moment, "$lte": due_before}, "_id": {"$gt": name}},
+            {"next_check_at": {"$gt": moment, "$lte": due_before}},
+        ]
+    }
 
 
 def audit_filter(query: AuditQuery) -> Document:
@@ -204,12 +219,21 @@ class MongoReads:
         counted = [Counted(kind, state, n) for kind, state, n in found if type(kind) is type(state) is str]
         return sorted(counted, key=lambda c: (c.kind, c.state))
 
-    def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
+    def live_operations(
+        self, due_before: int, limit: int, after: tuple[int, str] | None = None
+    ) -> Sequence[Operation]:
         if limit <= 0:
             return []
-        overdue = (("next_check_at", 1), ("_id", 1))
-        filter = {"next_check_at": {"$lte": due_before}}
-        return self._find(OPERATIONS, filter, operation_from_document, sort=overdue, limit=limit)
+        return self._find(
+            OPERATIONS, live_filter(due_before, after), operation_from_document,
+            sort=(("next_check_at", 1), ("_id", 1)), limit=limit,
+            cursor=lambda document: (document.get("next_check_at"), document["_id"]),
+        )  # fmt: skip
+
+    def count_live(self) -> int:
+        pipeline = [{"$match": live_filter(FAR_FUTURE, None)}, {"$group": {"_id": None, "n": {"$sum": 1}}}]
+        rows = self._asked(lambda: self._reads.aggregate(OPERATIONS, pipeline))
+        return int(rows[0]["n"]) if rows else 0
 
     def dedup(self, key: str) -> DedupRecord | None:
         return self._one(DEDUP, equal(_id=key), dedup_from_document)

@@ -22,7 +22,7 @@ from nutstate.engine.cashu.port import (
 )
 from nutstate.engine.loop.asking import ANSWERS, Asking, Heard
 from nutstate.engine.loop.log import Log
-from nutstate.engine.recovery.recovery import SILENT_MAX
+from nutstate.engine.recovery.sweep import SILENT_MAX
 from nutstate.storage.port import Store
 from nutstate.storage.secret import Secret
 from tests.support.cases import every

@@ -309,3 +309,22 @@ def stamp(ms: int) -> str:
 
 def age(ms: int) -> str:
     return brief_age(now_ms() - ms)
+
+
+def listed(session: Session, handles: Sequence[Handle]) -> None:
+    """Operations as a table, one in each line."""
+    narrow = session.out.is_narrow
+    rows: list[list[Part]] = []
+    for handle in handles:
+        state = (handle.state, style_of_state(handle))
+        row: list[Part] = [handle.id, state, f"{handle.amount} {handle.unit}", age(handle.record.created_at)]
+        if not narrow:
+            fee = "" if handle.fee_paid is None else str(handle.fee_paid)
+            row[1:1] = [handle.kind]
+            row[4:4] = [fee, str(handle.change or "")]
+        rows.append(row)
+    if narrow:
+        session.out.table(("operation", "state", "amount", "age"), rows, right=(2, 3))
+    else:
+        headers = ("operation", "kind", "state", "amount", "fee", "change", "age")
+        session.out.table(headers, rows, right=(3, 4, 5, 6))

@@ -19,7 +19,7 @@ from ..recovery.recovery import Recovery
 from ..settings import Settings
 from . import new_operation
 from .melt_request import MeltRequest
-from .rejected import quote_not_ours_reason
+from .rejected import not_yet, quote_not_ours_reason
 from .waiting import Waiting
 
 LOOK_AGAIN = ("idempotency_key", "dedup", "operation_id", "token_id")
@@ -85,7 +85,8 @@ class Admission:
 
     def melt_child(self, request: MeltRequest) -> Operation:
         """The melt that an action of another operation starts. A refusal that waiting does not change is
-        stored: a second driver of the parent, which decides later and otherwise, finds the id taken."""
+        stored: a second driver of the parent, which decides later and otherwise, finds the id taken. Of any
+        other refusal, and of a mint that is silent, nothing is stored: the same child may start later."""
         op = request.op
         try:
             return self.melt(request)
@@ -214,6 +215,8 @@ class Admission:
         except NotYet as silent:
             if waiting.read_failed():
                 raise
+            if op.parent_id is not None:  # nothing is stored of a child that may still start
+                raise not_yet(silent.happened.evidence.reason) from None
             # it is told and stored as rejected, but burns no key: nothing was at stake
             run.draft.set(idempotency=None)
             self.driver.take(run, silent.happened)

@@ -1,4 +1,4 @@
-"""What a sweep of recovery counts and keeps: numbers of everything, a bounded list of the rest."""
+"""The result of a sweep of recovery: numbers of everything, and bounded lists."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Recovery:
         return max(0, op.next_check_at - now) / 1000
 
     def word_for(self, op: Operation) -> str:
-        """What the operation is now: ``ended``, ``waiting`` for its caller, ``parked`` or ``open``."""
+        """``ended``, ``waiting`` (for its caller), ``parked`` or ``open``, as the operation is now."""
         if op.kind_of_state == "final":
             return "ended"
         if self.driver.kinds.waits_for_caller(op) and (

@@ -29,7 +29,7 @@ Progress = Callable[[RecoveryNumbers], None]
 
 @define
 class _Mint:
-    """What a sweep knows of a mint."""
+    """The answers of one mint in a sweep."""
 
     driven: int = 0  # operations at this moment
     silent: int = 0  # operations in a row that got no answer at all

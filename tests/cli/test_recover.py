@@ -37,7 +37,7 @@ def test_an_operation_that_is_not_due_is_told_and_left(wallet: Wallet) -> None:
         and "nutstate recover --force" in ran.out
     )
     told = wallet.run("recover", "--json").json
-    assert (told["operations"], told["open"], told["parked"], told["failed"]) == ([], [operation_id], [], [])
+    assert (told["operations"], told["open"], told["parked"], told["failing"]) == ([], [operation_id], [], [])
     assert told["numbers"] == dict.fromkeys(told["numbers"], 0) | {
         "total": 1, "gone_over": 1, "open": 1, "not_due": 1
     }  # fmt: skip

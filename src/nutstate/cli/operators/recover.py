@@ -62,7 +62,7 @@ def recover(session: Session, wait: float, force: bool, workers: int | None) -> 
                 "operations": [as_document(handle) for handle in found],
                 "open": list(found.open_ids),
                 "parked": list(found.parked_ids),
-                "failed": list(found.failed_ids),
+                "failing": list(found.failed_ids),
                 "numbers": found.numbers.as_dict(),
                 **({"unreadable": list(found.unreadable)} if found.unreadable else {}),
             }

@@ -57,7 +57,7 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
             ),
             limit=limit,
         )
-        page = page_of(lambda: self.store.operations(query), lambda op: op.id)
+        page = self.kinds.readable(page_of(lambda: self.store.operations(query), lambda op: op.id))
         for error in page.unreadable:
             self._driver.log.unreadable(error)
         return tuple(Handle(self, op) for op in page.records)

@@ -40,7 +40,7 @@ def _read(reader: Reader, op: Operation, checks: KindChecks, with_wallet: bool) 
     spans = tombstone.spans if tombstone is not None else ()
     steps = [(r.entity, r.version) for r in trail] + [(span.entity, span.first) for span in spans]
     made = _made(op, checks, steps)
-    sources = {part.token_id for part in (*op.inputs, *op.contested)}
+    sources = {part.token_id for part in (*op.inputs, *checks.sources(op))}
     touched = {entity.removeprefix("token:") for entity, _ in steps if entity.startswith("token:")}
     ids = tuple(sorted({*made, *sources, *touched}))
     tokens = {
@@ -66,14 +66,13 @@ def _read(reader: Reader, op: Operation, checks: KindChecks, with_wallet: bool) 
 
 
 def _made(op: Operation, checks: KindChecks, steps: Iterable[tuple[str, int]]) -> tuple[str, ...]:
-    named = {op.keep_token_id, op.change_token_id, op.fenced_token_id} - {None}
-    named |= {*checks.makes(op)}
+    named = {name for name in checks.makes(op) if name is not None}
     named |= {
         entity.removeprefix("token:")
         for entity, version in steps
         if version == 1 and entity.startswith("token:")
     }
-    return tuple(sorted(str(name) for name in named))
+    return tuple(sorted(named))
 
 
 def _born(trail: Iterable[AuditRecord]) -> dict[str, Born]:

@@ -79,14 +79,17 @@ class Recovery:
 
     def open_page(self) -> Page[Operation]:
         """The same with what cannot be read, which is logged: it must not keep recovery from the others."""
-        page = page_of(lambda: self.store.live_operations(FAR_FUTURE, SWEEP_MAX), lambda op: op.id)
+        read = page_of(lambda: self.store.live_operations(FAR_FUTURE, SWEEP_MAX), lambda op: op.id)
+        page = self.driver.kinds.readable(read)
         for error in page.unreadable:
             self.driver.log.unreadable(error)
         return page
 
     def _one(self, op: Operation, wait_s: float, due_in_s: float) -> Operation:
         """One operation of a sweep; its trouble must not keep the others from being looked after."""
-        holding = self.driver.kinds.waits_for_caller(op) and self.clock.now() < (op.hold_until or 0)
+        holding = self.driver.kinds.waits_for_caller(op) and self.clock.now() < (
+            self.driver.kinds.waits_until(op) or 0
+        )
         try:
             self.driver.kinds.machine_of(op)
             if due_in_s > 0:  # the mint was asked a moment ago: it is not asked again before its time

@@ -23,6 +23,7 @@ from nutstate.storage.secret import Secret
 from nutstate.storage.testing.records import Fault, FaultyStore
 from tests.support import invariants
 from tests.support.crash import finish
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, QUICK, fake_proof, funded, invoice, npub_of, payment_hash
 
 GIVER = npub_of(99)
@@ -147,7 +148,7 @@ def test_one_bad_coin_does_not_burn_the_others(store: Store) -> None:
     assert parked.state == "attention" and parked.reason is not None
     assert parked.reason.code == "INPUTS_SPENT_ELSEWHERE"
     lost = engine.write_off(melt.id, "the giver spent it")
-    assert lost.state == "written_off" and lost.record.loss == gone.amount
+    assert lost.state == "written_off" and data_in(lost.record).loss == gone.amount
     assert engine.balance(NPUB).unspent == 2000 - gone.amount
     invariants.check(store)
 
@@ -301,7 +302,7 @@ def test_a_keyset_rotated_before_the_issue_gets_new_outputs(store: Store) -> Non
     port: Any = Rotating()
     engine = Engine(store, port, settings=QUICK, clock=clock)
     op = engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=100)
-    assert op.state == "issued" and len(op.record.fences) == 1
+    assert op.state == "issued" and len(data_in(op.record).fences) == 1
     invariants.check(store, mint)
 
 
@@ -336,10 +337,10 @@ def test_a_fence_survives_refusals_that_pass(store: Store) -> None:
     port: Any = Busy()
     engine = Engine(store, port, settings=QUICK, clock=clock)
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=30)
-    assert melt.state == "fencing" and len(melt.record.fences) == 1
+    assert melt.state == "fencing" and len(data_in(melt.record).fences) == 1
     finish(engine, store, clock)
     done = melt.refresh()
-    assert done.state == "released" and not done.record.stranded
+    assert done.state == "released" and not data_in(done.record).stranded
     invariants.check(store, mint)
 
 

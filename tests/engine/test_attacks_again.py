@@ -19,6 +19,7 @@ from nutstate.storage.records import Operation
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.crash import finish
+from tests.support.data import data_in, with_fields
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash, silence
 
 
@@ -86,7 +87,7 @@ def test_nothing_is_given_up_unasked(store: Store, down: str) -> None:
     with pytest.raises(MintError):
         mute.write_off(melt.id, "why")
     assert melt.refresh().state == "attention"
-    assert mute.write_off(melt.id, "why", force=True).record.loss == 0
+    assert data_in(mute.write_off(melt.id, "why", force=True).record).loss == 0
     assert engine.balance(NPUB).stranded == melt.inputs
     engine.retry_stranded(NPUB, mint.url, reason="the mint is back and calls them UNSPENT")
     assert engine.balance(NPUB).unspent == 2000 and engine.balance(NPUB).stranded == 0
@@ -450,7 +451,7 @@ def test_force_keeps_what_was_answered(store: Store, outcome: str) -> None:
         with pytest.raises(MintError):
             half.write_off(sent.id, "why")
         done = half.write_off(sent.id, "why", force=True)
-        assert done.state == "written_off" and done.record.loss == 0
+        assert done.state == "written_off" and data_in(done.record).loss == 0
         stranded = engine.balance(NPUB).stranded
         assert stranded == sum(part.amount for part in sent.record.inputs) > 0, "it may still come back"
         with pytest.raises(Refused) as refused:
@@ -458,7 +459,7 @@ def test_force_keeps_what_was_answered(store: Store, outcome: str) -> None:
         assert refused.value.code == "PAYMENT_IN_FLIGHT" and engine.balance(NPUB).stranded == stranded
     else:
         done = half.write_off(sent.id, "why", force=True)
-        assert done.is_paid and done.change > 0 and done.record.loss == 0
+        assert done.is_paid and done.change > 0 and data_in(done.record).loss == 0
         invariants.check(store, mint)
 
 
@@ -466,8 +467,8 @@ def test_an_older_signed_fence_is_found_behind_an_unreadable_one(store: Store) -
     engine, mint, clock, melt_id = parked_behind_a_fence(store)
     (op,) = store.operations(OperationQuery(kind="melt"))
     run = engine._open(op, "test")
-    bad = attrs.evolve(op.fences[0], generation=2, outputs=op.fences[0].outputs[:1])
-    run.draft.operation = attrs.evolve(op, fences=(*op.fences, bad))
+    bad = attrs.evolve(data_in(op).fences[0], generation=2, outputs=data_in(op).fences[0].outputs[:1])
+    run.draft.operation = with_fields(op, fences=(*data_in(op).fences, bad))
     from nutstate.engine.loop.drive import Happened
     from nutstate.engine.operations.melt.actions.find_fence import find_fence
 

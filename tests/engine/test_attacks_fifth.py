@@ -17,6 +17,7 @@ from tests.engine.test_exits import HOUR_S, in_flight, silent
 from tests.engine.test_fast_failure import Between, failing, on
 from tests.support import invariants
 from tests.support.crash import finish
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
 
@@ -73,7 +74,7 @@ def test_a_first_look_under_a_clock_that_is_ahead(store: Store) -> None:
 
     a = on(store, clock, Between(mint, melt_quote_state=state))
     m = a.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=0)
-    assert m.state == "refused" and m.record.held_unspent_since is None
+    assert m.state == "refused" and data_in(m.record).held_unspent_since is None
     clock.jump(20 * HOUR_S)
     a.recover(force=True)
     clock.jump(-20 * HOUR_S)
@@ -209,7 +210,7 @@ def test_over_paid_change_in_a_watch(store: Store) -> None:
     for _ in range(10):
         clock.advance(20)
         engine.recover(force=True, wait_s=5)
-    assert melt.refresh().state == "reconciled" and melt.refresh().record.surplus > 0
+    assert melt.refresh().state == "reconciled" and data_in(melt.refresh().record).surplus > 0
     invariants.check(store, mint)
 
 
@@ -279,9 +280,9 @@ def test_r384_a_loss_that_was_told_and_the_change_that_came_after_it(store: Stor
     dead = on(store, clock, Between(mint, melt_quote_state=silent, check_states=silent, restore=silent))
     clock.advance(2 * HOUR_S)
     dead.recover(force=True)
-    assert dead.write_off(melt.id, "gone", force=True).record.loss == 0
+    assert data_in(dead.write_off(melt.id, "gone", force=True).record).loss == 0
     (lost,) = dead.write_off_stranded(NPUB, mint.url, reason="gone")
-    assert lost.record.loss == melt.inputs
+    assert data_in(lost.record).loss == melt.inputs
     mint.lightning.settle(payment_hash(bolt11))
     (found,) = engine.retry_stranded(NPUB, mint.url, reason="again")
     assert engine.reconcile(melt.id).validation_passed and engine.reconcile(found.id).validation_passed

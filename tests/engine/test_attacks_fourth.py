@@ -16,6 +16,7 @@ from tests.engine.test_exits import HOUR_S, silent
 from tests.engine.test_fast_failure import Between, failing, on
 from tests.support import invariants
 from tests.support.crash import finish
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
 
@@ -96,7 +97,7 @@ def test_r382_what_was_paid_after_all_is_collected_once_in_pages(store: Store) -
     paged = on(store, clock, mint, page_size=2)
     found = paged.retry_stranded(NPUB, mint.url, reason="it was paid at last")
     assert paged.balance(NPUB).stranded == 0
-    assert sum(f.record.change_amount for f in found) == paged.balance(NPUB).unspent > 0
+    assert sum(data_in(f.record).change_amount for f in found) == paged.balance(NPUB).unspent > 0
     invariants.check(store, mint)
 
 
@@ -198,7 +199,7 @@ def test_r386_a_released_coin_is_in_another_payment_when_the_first_is_executed(s
     finish(engine, store, clock)
     invariants.check(store, mint)
     paid = first.refresh()
-    assert (paid.state, paid.is_paid, ended.record.loss) == ("discrepant", True, 0)
+    assert (paid.state, paid.is_paid, data_in(ended.record).loss) == ("discrepant", True, 0)
     assert engine.balance(NPUB).unspent == 2000 - paid.amount - (paid.fee_paid or 0)
     assert engine.resolve(first.id, "the other one let go").state == "reconciled"
     assert engine.reconcile(second.id).validation_passed and engine.reconcile(first.id).validation_passed
@@ -302,6 +303,6 @@ def test_r385_the_fence_of_a_stranded_coin_that_is_signed_late_comes_back(store:
     (found,) = engine.retry_stranded(NPUB, mint.url, reason="look again")
     after = engine.balance(NPUB)
     assert found.state == "collected" and after.stranded == 0
-    assert after.unspent == held.unspent + found.record.change_amount > held.unspent
+    assert after.unspent == held.unspent + data_in(found.record).change_amount > held.unspent
     assert engine.reconcile(melted.id).validation_passed and engine.reconcile(found.id).validation_passed
     invariants.check(store, mint)

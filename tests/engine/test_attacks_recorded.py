@@ -6,6 +6,7 @@ import pytest
 
 from nutstate import InvalidArgument, Refused, Store
 from tests.support import invariants
+from tests.support.data import data_in
 from tests.support.recording import Wallet
 
 
@@ -23,7 +24,7 @@ def test_what_is_pending_is_not_given_up(store: Store) -> None:
         wallet.engine.write_off(held, reason="it takes too long")
     assert caught.value.code == "PAYMENT_IN_FLIGHT" and wallet.token(100).state == "reserved"
     assert wallet.engine.write_off(held, reason="it takes too long", force=True).state == "written_off"
-    assert wallet.token(100).state == "stranded" and wallet.engine.operation(held).record.loss == 0
+    assert wallet.token(100).state == "stranded" and data_in(wallet.engine.operation(held).record).loss == 0
     wallet.mint.says = "UNSPENT"
     wallet.engine.retry_stranded(wallet.whose["npub"], wallet.whose["mint_url"], reason="the payment failed")
     assert wallet.token(100).state == "unspent"

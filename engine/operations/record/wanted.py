@@ -9,6 +9,7 @@ from ...admission import new_operation
 from ...errors import Refused
 from ...loop.effect_context import is_free
 from ...loop.evidence import Recorded
+from .data import record_of
 from .proofs import KeepAndChange
 
 
@@ -27,7 +28,7 @@ def repeated(first: Operation, wanted: Wanted) -> Operation:
     would drop proofs."""
     op = wanted.op
     same = new_operation.dedup_key(first) == new_operation.dedup_key(op)
-    if same and first.recorded_hash == wanted.said.fingerprint:
+    if same and record_of(first).recorded_hash == wanted.said.fingerprint:
         return first
     if not same and wanted.hold is None:
         raise new_operation.taken_id(op)

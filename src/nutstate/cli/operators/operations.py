@@ -292,7 +292,7 @@ def _not_due(session: Session, handles: list[Handle]) -> None:
 
 
 def _waits_now(handle: Handle) -> bool:
-    until = handle.record.hold_until
+    until = handle.kinds.waits_until(handle.record)
     return handle.kinds.waits_for_caller(handle.record) and (until is None or now_ms() < until)
 
 

@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check static bench diagrams clean
+.PHONY: help demo test check static bench bench-check bench-accept bench-parts diagrams clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -35,7 +35,7 @@ export PYTHONUNBUFFERED := 1
 export NUTSTATE_MINT_VENV ?= $(CURDIR)/.venv-mint
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1	/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' Makefile | expand -t 24
 
 demo: $(if $(filter --mongo,$(ARGS)),.venv/.mongod mongod-if-possible,.venv/.run) ## pay an invoice with ecash, no network or money needed
 	@.venv/bin/nutstate demo --dir .cache/demo $(ARGS) </dev/null
@@ -50,6 +50,7 @@ test: .venv/.dev mint-if-possible mongod-if-possible chromium-if-possible spin-i
 	  echo "NOT RUN: the tests marked browser, because there is no Chromium on the path"; fi; \
 	chosen=$$($(if $(strip $(ARGS)),echo,$(CHOOSE) measured)) || exit 1; \
 	$(call beside,$(PYTEST) -m "$$lane" $$chosen --durations=15 $(ARGS))
+	@[ -z "$(ALL)" ] || [ -n "$(strip $(ARGS))" ] || $(MAKE) bench-check
 
 check: .venv/.dev ## the quick local round: a share, without real mint, real MongoDB, browser, oracles and what is slow
 	@chosen=$$($(if $(strip $(ARGS)),echo,$(CHOOSE))) || exit 1; \
@@ -73,8 +74,17 @@ static: .venv/.dev
 	@echo .venv/bin/lint-imports; out=$$(.venv/bin/lint-imports --no-cache 2>&1) || { printf '%s\n' "$$out"; exit 1; }; printf '%s\n' "$$out" | tail -n 1
 	.venv/bin/nutstate diagrams check
 
-bench: .venv/.dev ## measure: commits, steps, melts per second
-	@.venv/bin/python -m pytest benchmarks -o 'python_files=bench_*.py test_*.py' --benchmark-only $(ARGS) </dev/null
+bench: .venv/.dev mongod-if-possible ## measure: a melt beside the same melt written by hand; ARGS="--json", "--plot FILE"
+	@.venv/bin/python -m benchmarks $(ARGS) </dev/null
+
+bench-check: .venv/.dev mongod-if-possible ## fail if a ratio of `make bench` is over 15 % worse than the accepted one
+	@.venv/bin/python -m benchmarks --check $(ARGS) </dev/null
+
+bench-accept: .venv/.dev mongod-if-possible ## measure, and write benchmarks/ratios.json and docs/speed.svg
+	@.venv/bin/python -m benchmarks --accept $(ARGS) </dev/null
+
+bench-parts: .venv/.dev mongod-if-possible ## measure parts: a step, a commit, a choice of coins, validators
+	@.venv/bin/python -m pytest benchmarks -o 'python_files=bench_*.py' --benchmark-only $(ARGS) </dev/null
 
 diagrams: .venv/.dev ## draw the machines anew into diagrams/out and the README
 	@.venv/bin/nutstate diagrams build

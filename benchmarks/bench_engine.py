@@ -1,4 +1,4 @@
-"""The engine beside hand-written baselines, in one run: `make bench`.
+"""Parts of the engine beside the same written by hand: `make bench-parts`. A whole melt: `make bench`.
 
 Ratios between neighbours matter, not the times."""
 
@@ -10,21 +10,17 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 import transitions
 
-from nutstate import Engine, Settings, SimulatedMint, configure_logging, open_store
-from nutstate.engine.cashu.coins.outputs import blank_outputs, unblind
-from nutstate.engine.cashu.wire import bodies
+from nutstate import configure_logging, open_store
 from nutstate.engine.operations.melt.actions.quote import _with_names
-from nutstate.engine.operations.melt.actions.selection import choose, select
+from nutstate.engine.operations.melt.actions.selection import select
 from nutstate.machines import MELT, step
 from nutstate.machines.melt.facts import MeltFacts
-from nutstate.machines.money import blanks_needed
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.testing.records import batch_for, make_operation, make_token
-from tests.support.wallet import NPUB, fake_proof
+from tests.support.wallet import fake_proof
 
 FUNDS = 1_000_000
 
@@ -99,67 +95,6 @@ def test_raw_sqlite_commit(benchmark: Any, tmp_path: Path) -> None:
         db.execute("COMMIT")
 
     benchmark.pedantic(commit, rounds=300)
-    db.close()
-
-
-# -- one melt ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.benchmark(group="one melt (real cryptography, durable SQLite, simulated mint)")
-def test_engine_melt(benchmark: Any, tmp_path: Path) -> None:
-    with open_store(f"sqlite:///{tmp_path}/w.db") as store, SimulatedMint() as mint:
-        engine = Engine(store, mint, settings=Settings(poll_min_s=0.01))
-        engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=FUNDS)
-
-        def invoice() -> tuple[tuple[Any], dict[str, Any]]:
-            return (mint.lightning.invoice(100).reveal(),), {}
-
-        def melt(bolt11: str) -> None:
-            assert engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11).state == "reconciled"
-
-        benchmark.pedantic(melt, setup=invoice, rounds=60, warmup_rounds=3)
-
-
-@pytest.mark.benchmark(group="one melt (real cryptography, durable SQLite, simulated mint)")
-def test_hand_written_melt(benchmark: Any, tmp_path: Path) -> None:
-    """What a careless wallet does: quote, pay, unblind, two writes. No blanks stored, no proofs checked,
-    no audit, no recovery. It is the floor that mint and cryptography set."""
-    db = sqlite3.connect(tmp_path / "raw.db", isolation_level=None)
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=FULL")
-    db.execute("CREATE TABLE proofs (secret TEXT PRIMARY KEY, amount INTEGER, spent INTEGER, doc TEXT)")
-    with SimulatedMint() as mint, open_store("memory://") as store:
-        engine = Engine(store, mint)
-        engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=FUNDS)
-        purse = [p for t in store.tokens(TokenQuery()) for p in t.proofs]
-        keysets = mint.keysets(mint.url)
-        assert isinstance(keysets, tuple)
-        keys = mint.keys(mint.url, keysets[0].id)
-
-        def invoice() -> tuple[tuple[Any], dict[str, Any]]:
-            return (mint.lightning.invoice(100),), {}
-
-        def melt(bolt11: Any) -> None:
-            quote: Any = mint.melt_quote(mint.url, bolt11, "sat")
-            token = attrs.evolve(make_token("t", 1), proofs=tuple(purse))
-            chosen: Any = choose(
-                [token], quote.amount + quote.fee_reserve, {keysets[0].id: 100}, count_max=99
-            )
-            owed = chosen.amount - quote.amount - chosen.input_fee
-            blanks = blank_outputs(keysets[0].id, blanks_needed(owed))
-            paid: Any = mint.melt(mint.url, bodies.melt_body(quote.id, chosen.proofs, blanks))
-            change = unblind(blanks, paid.change, lambda _: keys)  # type: ignore[arg-type, return-value]
-            gone = {proof.secret for proof in chosen.proofs}
-            purse[:] = [proof for proof in purse if proof.secret not in gone] + list(change)
-            for rows in (chosen.proofs, change):
-                db.execute("BEGIN IMMEDIATE")
-                db.executemany(
-                    "INSERT OR REPLACE INTO proofs VALUES (?, ?, ?, ?)",
-                    [(p.secret.reveal(), p.amount, rows is chosen.proofs, p.C.reveal()) for p in rows],
-                )
-                db.execute("COMMIT")
-
-        benchmark.pedantic(melt, setup=invoice, rounds=60, warmup_rounds=3)
     db.close()
 
 

@@ -1,8 +1,7 @@
-"""The engine on MongoDB beside a hand-written pymongo wallet, every round trip counted: `make bench`.
+"""Parts of the MongoDB store: its floor, a commit, its validators. `make bench-parts`; a melt: `make bench`.
 
-One node on loopback: a round trip is nearly free here and costs 0.5 to 2 ms in a real network. So the
-trips matter more than the times, and the ratios more than either. Baselines run in turn with what is
-measured; their times stand in the report at the end and in ``extra_info``."""
+One node on loopback: a round trip is nearly free here and costs 0.5 to 2 ms in a real network. Baselines
+run in turn with what is measured; their times stand in the report at the end and in ``extra_info``."""
 
 from __future__ import annotations
 
@@ -15,25 +14,22 @@ import pytest
 from pymongo import WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
+from pymongo.read_concern import ReadConcern
 
-from benchmarks.hand_written import DURABLE, Client, Document, HandWritten, in_transaction
-from benchmarks.meters import Meter, Neighbours, Report, TimedMint
-from nutstate import Engine, Settings, SimulatedMint, configure_logging, open_store
+from benchmarks.fair.documents import Plain as Document
+from benchmarks.fair.mongo import DURABLE, Client
+from benchmarks.meters import Neighbours, Report
+from nutstate import configure_logging, open_store
 from nutstate.storage.batch import Batch
 from nutstate.storage.local.replica_set import ReplicaSet
-from nutstate.storage.mongo.client import ClientGateway
 from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, PROOFS, TOKENS
 from nutstate.storage.mongo.setup import create
-from nutstate.storage.mongo.store import MongoStore, apply_batch
-from nutstate.storage.port import TokenQuery
-from nutstate.storage.secret import Secret
+from nutstate.storage.mongo.store import apply_batch
 from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.servers.mongod import replica_set
-from tests.support.wallet import NPUB
 
-MELTS, COMMITS, INSERTS, DOCUMENTS = 60, 300, 40, 100
+COMMITS, INSERTS, DOCUMENTS = 300, 40, 100
 WARMUP = 5
-FUNDS = 1_000_000
 COINS = tuple(1 << n for n in range(8))  # of each token in commits and inserts
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -78,51 +74,6 @@ def test_floor(benchmark: Any, client: Client, report: Report, what: str) -> Non
     report.add(what, benchmark)
 
 
-# -- one melt ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.benchmark(group="one melt (real cryptography, durable MongoDB, simulated mint)")
-def test_engine_melt(benchmark: Any, servers: ReplicaSet, report: Report) -> None:
-    """Beside the wallet of ``hand_written.py``, each with a mint of its own and the same coins."""
-    meter, other_meter, beside = Meter(), Meter(), Neighbours(WARMUP)
-    gateway = ClientGateway(Client(servers.url(), event_listeners=[meter]), "engine")
-    gateway.prepare(True)
-    with (
-        MongoStore(servers.url(), gateway) as store,
-        SimulatedMint() as mint,
-        Client(servers.url(), event_listeners=[other_meter]) as client,
-        SimulatedMint() as other_mint,
-    ):
-        timed: Any = TimedMint(mint)
-        engine = Engine(store, timed, settings=Settings(poll_min_s=0.01))
-        engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=FUNDS)
-        other_timed: Any = TimedMint(other_mint)
-        wallet = _funded(client, other_timed, other_mint)
-        hand_written = other_meter.wrap(other_timed, wallet.melt)
-
-        def melt(bolt11: Secret) -> None:
-            paid = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11.reveal())
-            assert paid.state == "reconciled"
-
-        def invoice() -> Arguments:
-            beside.run("hand-written", hand_written, other_mint.lightning.invoice(100))
-            return (mint.lightning.invoice(100),), {}
-
-        benchmark.pedantic(meter.wrap(timed, melt), setup=invoice, rounds=MELTS, warmup_rounds=WARMUP)
-    report.add("one melt: engine", benchmark, beside)
-    for name, summary in (("engine", meter.summary()), ("hand-written", other_meter.summary())):
-        benchmark.extra_info[f"{name}: commands"] = summary
-        report.trips(name, summary)
-
-
-def _funded(client: Client, port: Any, mint: SimulatedMint) -> HandWritten:
-    wallet = HandWritten(client, port, mint.url)
-    with open_store("memory://") as purse:
-        Engine(purse, mint).mint_tokens(npub=NPUB, mint_url=mint.url, amount=FUNDS)
-        wallet.tokens.insert_one(wallet.token("funds", purse.tokens(TokenQuery())[0].proofs))
-    return wallet
-
-
 # -- one commit ----------------------------------------------------------------------------------------
 
 
@@ -162,7 +113,8 @@ def test_store_commit(benchmark: Any, servers: ReplicaSet, client: Client, repor
             for name, documents in writes.items():
                 client[database][name].insert_many(documents, session=session)
 
-        in_transaction(client, work)
+        with client.start_session() as session:
+            session.with_transaction(work, read_concern=ReadConcern("snapshot"), write_concern=DURABLE)
 
     with open_store(servers.url("commit_store")) as store:
 

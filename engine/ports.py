@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import time
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -93,15 +94,23 @@ def _namespace() -> str:
         return "-"
 
 
+@cache
+def _this_process() -> str:
+    """The part of a worker's name that all drives of this process share. A fork is another process."""
+    pid = os.getpid()
+    return f"{_machine()}:{_boot_id()}:{_namespace()}:{pid}:{_started(pid)}"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_this_process.cache_clear)
+
+
 class Worker:
-    """Who drives operations: machine, boot, pid namespace, pid, start tick and a random part, as one string.
-    Read anew for each drive, because a process may fork."""
+    """Who drives operations: machine, boot, pid namespace, pid, start tick and a random part, as one text."""
 
     def for_one_drive(self) -> str:
         """This process, with a random part of its own for one drive of one operation."""
-        pid = os.getpid()
-        place = f"{_machine()}:{_boot_id()}:{_namespace()}"
-        return f"{place}:{pid}:{_started(pid)}:{secrets.token_hex(6)}"
+        return f"{_this_process()}:{secrets.token_hex(6)}"
 
     def certainly_dead(self, other: str) -> bool:
         """True only if ``other`` ran on this machine and its process is gone. Not knowing is False."""

@@ -32,6 +32,8 @@ from nutstate.kinds import (
     Result,
     Run,
     alarm,
+    drives_fail,
+    operator_gave_reason,
     record_reason,
 )
 from nutstate.machines.spec import NONE, Action, Effect, Event, Guard, Machine, Refuse, State, edges
@@ -46,6 +48,8 @@ class ApprovalFacts:
     asked_by: str = ""
     approved_by: str = ""
     operator_reason: str = ""
+    failures: int = 0  # drives that ended in an exception
+    failures_max: int = 0
 
 
 second_person = Guard[ApprovalFacts](
@@ -54,13 +58,6 @@ second_person = Guard[ApprovalFacts](
     "APPROVER_IS_ASKER",
     lambda facts: facts.approved_by != "" and facts.approved_by != facts.asked_by,
     says_no="the person who asked for a payment cannot approve it",
-)
-operator_gave_reason = Guard[ApprovalFacts](
-    "operator_gave_reason",
-    "the operator says why",
-    "OPERATOR_REASON_MISSING",
-    lambda facts: facts.operator_reason != "",
-    says_no="the operator gave no reason",
 )
 
 _PAYING = Refuse("decline", "ALREADY_APPROVED", "the payment is approved; only its melt can end it now")
@@ -77,8 +74,8 @@ APPROVAL: Machine[ApprovalFacts] = Machine(
         State("waiting", "waits for a second person", waits_for="caller", absorbs=("recover",)),
         State("paying", "approved; a child melt pays the invoice", action="pay_invoice", write_ahead=True,
               absorbs=("recover", "approve"), refuses=(_PAYING,)),
-        State("attention", "the child melt waits for a person", kind="parked", action="pay_invoice",
-              absorbs=("recover", "melt_parked", "approve"), refuses=(_PAYING,)),
+        State("attention", "a person must look", kind="parked", action="pay_invoice",
+              absorbs=("recover", "melt_parked", "drive_failed", "approve"), refuses=(_PAYING,)),
         State("done", "paid", kind="final", ends="good", absorbs=("recover", "approve")),
         State("declined", "the second person said no", kind="final", ends="unpaid",
               absorbs=("recover", "decline")),
@@ -91,6 +88,7 @@ APPROVAL: Machine[ApprovalFacts] = Machine(
         Event("melt_paid", "the child melt paid the invoice", "engine"),
         Event("melt_unpaid", "the child melt ended and paid nothing", "engine"),
         Event("melt_parked", "the child melt waits for a person", "engine"),
+        Event("drive_failed", "driving it failed too often", "engine"),
         Event("give_up", "an operator ends it; the child melt goes its own way", "operator"),
         Event("recover", "a restart found the operation", "restart"),
     ),
@@ -104,6 +102,8 @@ APPROVAL: Machine[ApprovalFacts] = Machine(
                reason="a new attempt is a new approval"),
         *edges("6", "melt_parked", "paying", "attention", effects=("record_reason", "alarm"),
                reason="a person must look at the melt"),
+        *edges("6", "drive_failed", "paying", "attention", requires=(drives_fail,),
+               effects=("record_reason", "alarm"), reason="a person must look; the action is tried again"),
         *edges("7", "give_up", "attention", "failed", requires=(operator_gave_reason,),
                effects="record_reason", reason="the person decided"),
     ),
@@ -128,6 +128,8 @@ def approval_facts(look: Look) -> ApprovalFacts:
         asked_by=look.data.asked_by,
         approved_by=look.own if isinstance(look.own, str) else look.data.approved_by,
         operator_reason=look.evidence.operator_reason,
+        failures=look.operation.failures,
+        failures_max=look.settings.drive_failures_max,
     )
 
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from attrs import frozen
-from bson import decode, encode
+from bson import MinKey, decode, encode
 from bson.errors import BSONError
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
@@ -117,9 +117,10 @@ class _MockReads:
         sort: Sort = (),
         limit: int = 0,
         fields: Sequence[str] = (),
+        hint: str = "",
     ) -> list[Document]:
         with self._collection(collection) as documents:
-            cursor = documents.find(filter, dict.fromkeys(fields, 1) or None)
+            cursor = documents.find(_without_min_key(filter), dict.fromkeys(fields, 1) or None)
             if sort:
                 cursor = cursor.sort(list(sort))
             return list(cursor.limit(limit) if limit else cursor)
@@ -238,6 +239,14 @@ class MockGateway(_MockReads):
     def close(self) -> None:
         with self._database.lock:
             self._closed = True
+
+
+def _without_min_key(filter: Any) -> Any:
+    """mongomock does not know MinKey, which is below every value and only says which index to walk."""
+    if isinstance(filter, dict):
+        kept = {name: value for name, value in filter.items() if not isinstance(value, MinKey)}
+        return {name: _without_min_key(value) for name, value in kept.items() if value != {"$gt": MinKey()}}
+    return [_without_min_key(item) for item in filter] if isinstance(filter, list) else filter
 
 
 def _check_bson(document: Document) -> None:

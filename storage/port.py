@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .batch import Batch
 from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
@@ -16,8 +16,8 @@ from .rules.machines import Machines
 
 @frozen
 class TokenQuery:
-    """All given fields must match. ``largest_first`` and ``smallest_first`` order by total, then id;
-    else by id. ``after`` goes on behind that id (a cursor), so it needs the order by id."""
+    """All given fields must match. ``smallest_first`` orders by total, then id; ``largest_first`` is the
+    reverse of it; else by id. ``after`` goes on behind that id (a cursor), so it needs the order by id."""
 
     npub: str | None = None
     wallet_id: str | None = None
@@ -58,9 +58,11 @@ class OperationQuery:
 @frozen
 class AuditQuery:
     """All given fields must match. By entity ordered by version, and ``above`` goes on behind that version;
-    else by operation and seq, and ``after`` goes on behind that (operation_id, seq). ``levels`` are
-    compliance levels; ``since`` <= at < ``until``; ``expired_before`` keeps what its ``expires_at`` lets go
-    before that moment."""
+    else by operation and seq, and ``after`` goes on behind that (operation_id, seq). With ``since`` or
+    ``until``, and no operation or batch named, ordered by time, then operation and seq; there ``after`` goes
+    on behind that record of the moment ``since``. :meth:`behind` makes the query of the next page.
+    ``levels`` are compliance levels; ``since`` <= at < ``until``; ``expired_before`` keeps what its
+    ``expires_at`` lets go before that moment."""
 
     operation_id: str | None = None
     entity: str | None = None
@@ -78,6 +80,21 @@ class AuditQuery:
             raise ValueError("after is a cursor in the order of operations; an entity has its own order")
         if self.above is not None and self.entity is None:
             raise ValueError("above is a cursor in the order of one entity's versions")
+        if self.after is not None and self.by_time and self.since is None:
+            raise ValueError("after in the order of time needs the moment of that record as since")
+
+    @property
+    def by_time(self) -> bool:
+        """Whether the records come in the order of time."""
+        named = (self.operation_id, self.entity, self.batch_id)
+        return (self.since, self.until) != (None, None) and named == (None, None, None)
+
+    def behind(self, last: AuditRecord) -> AuditQuery:
+        """The query for the records that come after ``last`` in the order of this one."""
+        if self.entity is not None:
+            return evolve(self, above=last.version)
+        since = last.at if self.by_time else self.since
+        return evolve(self, after=(last.operation_id, last.seq), since=since)
 
 
 @frozen

@@ -18,7 +18,8 @@ from ..ports import Clock
 from ..recovery.recovery import Recovery
 from ..settings import Settings
 from . import new_operation
-from .rejected import quote_not_ours_reason
+from .melt_request import MeltRequest
+from .rejected import not_yet, quote_not_ours_reason
 from .waiting import Waiting
 
 LOOK_AGAIN = ("idempotency_key", "dedup", "operation_id", "token_id")
@@ -38,10 +39,11 @@ class Admission:
     new_run: Callable[[Operation, str], Run]
     rng: Callable[[int], bytes]
 
-    def melt(self, op: Operation, invoice_expires_at: int, on_duplicate: str, wait: float) -> Operation:
-        """The melt this request means: an earlier one, or a new one. ``wait`` seconds are there for all of
-        it: for money that others hold, for reads of the mint that fail, and for the payment."""
-        waiting = Waiting(self.clock, self.settings, self.rng, self.clock.monotonic() + wait)
+    def melt(self, request: MeltRequest) -> Operation:
+        """The melt this request means: an earlier one, or a new one. Its ``wait_s`` is there for all of it:
+        for money that others hold, for reads of the mint that fail, and for the payment."""
+        op, on_duplicate = request.op, request.on_duplicate
+        waiting = Waiting(self.clock, self.settings, self.rng, self.clock.monotonic() + request.wait_s)
         while True:
             first, previous = self._known(op, on_duplicate)
             if first is not None:
@@ -49,7 +51,7 @@ class Admission:
             try:
                 self._take_over(op)
                 new_operation.check_claim(self.store, self.driver.kinds, op)
-                if invoice_expires_at <= self.clock.now():
+                if request.invoice_expires_at <= self.clock.now():
                     raise InvalidArgument("the invoice has expired", code="INVOICE_EXPIRED")
                 new_operation.check_sources(self.store, op)
                 return self.driver.kinds.raise_if_refused(self._begin(op, previous, waiting))
@@ -81,11 +83,13 @@ class Admission:
             if not self._again(op, refused, waiting):
                 raise refused
 
-    def melt_child(self, op: Operation, invoice_expires_at: int) -> Operation:
+    def melt_child(self, request: MeltRequest) -> Operation:
         """The melt that an action of another operation starts. A refusal that waiting does not change is
-        stored: a second driver of the parent, which decides later and otherwise, finds the id taken."""
+        stored: a second driver of the parent, which decides later and otherwise, finds the id taken. Of any
+        other refusal, and of a mint that is silent, nothing is stored: the same child may start later."""
+        op = request.op
         try:
-            return self.melt(op, invoice_expires_at, "error", 0)
+            return self.melt(request)
         except Refused as error:
             if error.retryable or self.store.operation(op.id) is not None:
                 raise
@@ -207,6 +211,8 @@ class Admission:
         except NotYet as silent:
             if waiting.read_failed():
                 raise
+            if op.parent_id is not None:  # nothing is stored of a child that may still start
+                raise not_yet(silent.happened.evidence.reason) from None
             # it is told and stored as rejected, but burns no key: nothing was at stake
             run.draft.set(idempotency=None)
             self.driver.take(run, silent.happened)

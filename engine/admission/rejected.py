@@ -20,14 +20,23 @@ def quote_not_ours_reason() -> Reason:
     return Reason("QUOTE_NOT_OURS", _NOT_OURS, retryable=True)
 
 
+def not_yet(reason: Reason | None) -> NutstateError:
+    """The reason why an operation of which nothing is stored cannot begin now, as a retryable error."""
+    why = reason or Reason("MINT_UNREACHABLE", "the mint gave no answer")
+    return _family(why.code)(why.message, code=why.code, retryable=True, **why.details)
+
+
+def _family(code: str) -> type[NutstateError]:
+    known = ERRORS.get(code)
+    return MintError if known is not None and known.family == MINT else Refused
+
+
 def rejected_error(op: Operation) -> NutstateError:
     """The stored reason of a rejected operation, as an error that carries the operation's id."""
     reason = op.reason
     if reason is None:
         return Refused("rejected", code="REJECTED", operation_id=op.id)
-    known = ERRORS.get(reason.code)
-    family = MintError if known is not None and known.family == MINT else Refused
-    return family(
+    return _family(reason.code)(
         reason.message,
         code=reason.code,
         # a key replays its outcome for ever: the same call would only say this again

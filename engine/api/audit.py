@@ -37,10 +37,10 @@ class Audits(Core):
         limit: int = 100,
         npub: str | None = None,
     ) -> tuple[AuditRecord, ...]:
-        """Audit records by operation and seq, those of an ``entity`` (``token:ID``) by version. ``since`` and
-        ``until`` are epoch milliseconds; ``after`` is the (operation_id, seq) of the last one seen. With
-        ``npub`` an operation or token of this owner must be named.
-        Codes: NOT_FOUND, INVALID_CHOICE, INVALID_FORMAT, INVALID_LIMIT."""
+        """Audit records by operation and seq, those of an ``entity`` (``token:ID``) by version. With
+        ``since`` or ``until`` (epoch milliseconds), and no operation named, by time. ``after`` is the
+        (operation_id, seq) of the last one seen. With ``npub`` an operation or token of this owner must be
+        named. Codes: NOT_FOUND, INVALID_CHOICE, INVALID_FORMAT, INVALID_LIMIT."""
         self._only_of(npub, operation_id, entity)
         if type(limit) is not int or not 1 <= limit <= 10_000:
             raise InvalidArgument("limit must be a whole number from 1 to 10000", code="INVALID_LIMIT")
@@ -50,7 +50,18 @@ class Audits(Core):
                 "after cannot be used together with entity: records of an entity are ordered by version",
                 code="INVALID_FORMAT",
             )
-        return tuple(self.store.audit(evolve(query, after=after)))
+        if after is None:
+            return tuple(self.store.audit(query))
+        return tuple(self.store.audit(self._behind(query, after)))
+
+    def _behind(self, query: AuditQuery, after: tuple[str, int]) -> AuditQuery:
+        if not query.by_time:
+            return evolve(query, after=after)
+        operation_id, seq = after
+        last = self.store.audit(AuditQuery(operation_id=operation_id, after=(operation_id, seq - 1), limit=1))
+        if not last or last[0].seq != seq:
+            raise NotFound("the audit record of after is not stored (any more)", operation_id=operation_id)
+        return query.behind(last[0])
 
     def verify_audit(
         self,
@@ -92,7 +103,7 @@ class Audits(Core):
             done += len(page)
             if progress is not None:
                 progress(done, done)
-            query = evolve(query, after=(page[-1].operation_id, page[-1].seq))
+            query = query.behind(page[-1])
         return done
 
     def purge_audit(

@@ -73,7 +73,6 @@ class Core:
     ) -> None:
         _check_machines(kinds, store)
         self.store = store
-        self.kinds = kinds
         self._children: Children | None = None
         self._own_mint: HttpMint | None = None
         if mint is None:
@@ -81,6 +80,7 @@ class Core:
 
             mint = self._own_mint = HttpMint()
         log = Log(logger)
+        self.kinds = kinds = kinds.telling(log)
         asked = Asking(mint, log)
         self.mint: MintPort = cast(MintPort, asked)
         self.settings = settings or Settings()

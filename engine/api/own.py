@@ -155,15 +155,17 @@ class OwnKinds(Payments):
         child = child_id(parent, name)
 
         def start() -> Operation:
-            return self.melt(
+            request = self._melt_request(
                 npub=parent.npub,
                 mint_url=parent.mint_url,
                 unit=parent.unit,
                 wallet_id=parent.wallet_id,
                 transaction_id=child,
-                _parent_id=parent.id,
-                **options,
-            ).record
+                parent_id=parent.id,
+                two_step=False,
+                **{**options, "on_duplicate": "error", "wait_s": 0},  # it waits for nothing
+            )
+            return self._admission.melt_child(request)
 
         return self._child(parent, child, start, MELT.name, options["invoice"])
 

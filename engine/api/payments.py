@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ...machines.deposit.table import DEPOSIT
 from ...machines.melt.table import MELT
 from ...machines.mint.table import MINT
-from ...storage.records import Policy, Proof
+from ...storage.records import Proof
 from .. import arguments
 from ..admission import new_operation
+from ..admission.melt_request import MeltRequest
 from ..cashu.allowed import check_allowed
 from ..errors import Refused
 from ..loop.drive import Happened
 from ..loop.evidence import Evidence
 from ..operations.deposit.proofs import check_deposit, parse_token
-from ..settings import ON_UNPAID
 from .core import Core
 from .handle import Handle
-
-ON_DUPLICATE = ("return", "error")
 
 
 class Payments(Core):
@@ -42,7 +41,6 @@ class Payments(Core):
         on_unpaid: str | None = None,
         fee_max: int | None = None,
         wait_s: float | None = None,
-        _parent_id: str | None = None,
     ) -> Handle:
         """Pay a BOLT-11 invoice with ecash and store the change.
 
@@ -63,9 +61,10 @@ class Payments(Core):
         written);
         INSUFFICIENT_BALANCE, PROOF_STATE_INCONSISTENCY, QUOTE_*, MINT_* (operation stored as rejected).
         """
-        return self._melt(
-            False, npub, mint_url, invoice, unit, wallet_id, sources, transaction_id, idempotency_key,
-            on_duplicate, on_unpaid, fee_max, wait_s, _parent_id,
+        return self._pay(
+            two_step=False, npub=npub, mint_url=mint_url, invoice=invoice, unit=unit, wallet_id=wallet_id,
+            sources=sources, transaction_id=transaction_id, idempotency_key=idempotency_key,
+            on_duplicate=on_duplicate, on_unpaid=on_unpaid, fee_max=fee_max, wait_s=wait_s,
         )  # fmt: skip
 
     def prepare_melt(
@@ -87,9 +86,10 @@ class Payments(Core):
         """Quote, choose and reserve, but send nothing: the first of two steps. ``fee_reserve`` and ``inputs``
         of the handle bound the cost; :meth:`confirm` pays, :meth:`cancel` frees. ``wait_s`` (60 s) is for
         money that others hold and for failed reads of the mint. Codes as for :meth:`melt`."""
-        return self._melt(
-            True, npub, mint_url, invoice, unit, wallet_id, sources, transaction_id, idempotency_key,
-            on_duplicate, on_unpaid, fee_max, wait_s,
+        return self._pay(
+            two_step=True, npub=npub, mint_url=mint_url, invoice=invoice, unit=unit, wallet_id=wallet_id,
+            sources=sources, transaction_id=transaction_id, idempotency_key=idempotency_key,
+            on_duplicate=on_duplicate, on_unpaid=on_unpaid, fee_max=fee_max, wait_s=wait_s,
         )  # fmt: skip
 
     def confirm(self, operation_id: str, wait_s: float | None = None, *, npub: str | None = None) -> Handle:
@@ -105,51 +105,12 @@ class Payments(Core):
             )
         return self._handle(self._recovery.follow(op, self._wait(wait_s), confirmed=True))
 
-    def _melt(
-        self,
-        two_step: bool,
-        npub: str,
-        mint_url: str,
-        invoice: str,
-        unit: str,
-        wallet_id: str | None,
-        sources: Iterable[str] | None,
-        transaction_id: str | None,
-        idempotency_key: str | None,
-        on_duplicate: str,
-        on_unpaid: str | None,
-        fee_max: int | None,
-        wait_s: float | None,
-        parent_id: str | None = None,
-    ) -> Handle:
-        limit = self.settings.proofs_per_operation_max
-        owner, url, unit = arguments.npub(npub), arguments.mint_url(mint_url), arguments.unit(unit)
-        request, decoded, amount = arguments.invoice(invoice, unit)
-        arguments.choice(on_duplicate, "on_duplicate", ON_DUPLICATE)
-        chosen = self.settings.on_unpaid if on_unpaid is None else on_unpaid
-        unpaid = arguments.choice(chosen, "on_unpaid", ON_UNPAID)
-        wait = self._wait(wait_s)
-        most = None if fee_max is None else arguments.fee(fee_max, self.settings.amount_max)
-        said = {"on_unpaid": on_unpaid, "fee_max": most}
-        op = new_operation.new_operation(
-            self.kinds.named(MELT.name).latest,
-            now=self.clock.now(),
-            npub=owner,
-            mint_url=url,
-            unit=unit,
-            amount=arguments.amount(amount, self.settings.amount_max),
-            wallet_id=wallet_id,
-            transaction_id=transaction_id,
-            idempotency_key=idempotency_key,
-            policy=Policy(two_step, unpaid, arguments.source_ids(sources, limit), most),
-            request=request,
-            payment_hash=decoded.payment_hash,
-            parent_id=parent_id,
-            bound={name: value for name, value in said.items() if value is not None},
-        )
-        if parent_id is not None:
-            return self._handle(self._admission.melt_child(op, decoded.expires_at))
-        return self._handle(self._admission.melt(op, decoded.expires_at, on_duplicate, wait))
+    def _pay(self, **told: Any) -> Handle:
+        return self._handle(self._admission.melt(self._melt_request(**told)))
+
+    def _melt_request(self, **told: Any) -> MeltRequest:
+        machine = self.kinds.named(MELT.name).latest
+        return MeltRequest.checked(machine, self.settings, self.clock.now(), **told)
 
     # -- funding ---------------------------------------------------------------------------------
 

@@ -13,15 +13,14 @@ from ...storage.errors import CommitUnknown, Conflict, Duplicate, StorageError
 from ...storage.records import DedupRecord, Operation, Policy, Proof, Token
 from .. import arguments
 from ..admission import new_operation
-from ..errors import InvalidArgument, Refused, refusal_error
+from ..errors import Refused, refusal_error
 from ..loop.drive import Happened, Run
-from ..loop.evidence import Chosen, Evidence, Recorded, Selection
+from ..loop.evidence import Chosen, Evidence, Selection
 from ..operations.record import holds
 from ..operations.record.data import record_of
 from ..operations.record.outcome import contested, is_contested
-from ..operations.record.proofs import check_new, keep_and_change, sort_out
+from ..operations.record.proofs import check_new, sort_out
 from ..operations.record.wanted import Wanted, account, parked, repeated
-from ..tokens.ids import validate_transaction_id
 from .core import Core
 from .handle import Handle
 from .recorded import RecordedMelt, recorded_melt
@@ -68,9 +67,11 @@ class Recordings(Core):
         TOKEN_NOT_FOUND, OWNER_MISMATCH, MINT_OR_UNIT_MISMATCH, HOLD_MISMATCH, NOT_HELD,
         CONCURRENT_OPERATION.
         """
-        wanted = self._wanted(
-            sources, keep, change, amount, fee, transaction_id, npub, wallet_id, mint_url, unit,
-            payment_request, parent_transaction_id, idempotency_key, hold,
+        wanted = Wanted.checked(
+            self.kinds.named(RECORD.name).latest, self.settings, self.clock.now(), self._hold_of,
+            sources=sources, keep=keep, change=change, amount=amount, fee=fee, transaction_id=transaction_id,
+            npub=npub, wallet_id=wallet_id, mint_url=mint_url, unit=unit, payment_request=payment_request,
+            parent_transaction_id=parent_transaction_id, idempotency_key=idempotency_key, hold=hold,
         )  # fmt: skip
         return self._record(wanted)
 
@@ -159,64 +160,8 @@ class Recordings(Core):
 
     # -- recording -----------------------------------------------------------------------------------
 
-    def _wanted(
-        self,
-        sources: Iterable[str] | None,
-        keep: Proofs | None,
-        change: Proofs | None,
-        amount: int,
-        fee: int,
-        transaction_id: str | None,
-        npub: str,
-        wallet_id: str | None,
-        mint_url: str,
-        unit: str,
-        payment_request: str | None,
-        parent_transaction_id: str | None,
-        idempotency_key: str | None,
-        hold: str | None,
-    ) -> Wanted:
-        """The arguments checked; only a hold is looked at in the store."""
-        most = self.settings.proofs_per_operation_max
-        owner, url, unit = arguments.npub(npub), arguments.mint_url(mint_url), arguments.unit(unit)
-        wallet = arguments.wallet_id(wallet_id, owner)
-        paid = arguments.amount(amount, self.settings.amount_max)
-        cost = arguments.fee(fee, self.settings.amount_max)
-        handed = keep_and_change(keep, change, most)
-        parent = None if parent_transaction_id is None else arguments.operation_id(parent_transaction_id)
-        request = arguments.payment_request(payment_request, unit)
-        named = holds.named_sources(sources, hold, most)
-        if transaction_id is not None:
-            validate_transaction_id(transaction_id)
-        arguments.idempotency_key(idempotency_key)
-        if hold is not None:
-            held = holds.hold_of(self._stored(self._bound(hold, owner)), wallet, url, unit)
-            named = holds.sources_of_hold(held, named, transaction_id)
-            request = holds.request_of_hold(held, request, unit)
-        text, hashed, asked = request
-        if asked is not None and asked != paid:
-            raise InvalidArgument(
-                "the invoice asks for another amount", code="INVALID_AMOUNT", invoice=asked, amount=paid
-            )
-        op = new_operation.new_operation(
-            self.kinds.named(RECORD.name).latest,
-            now=self.clock.now(),
-            npub=owner,
-            mint_url=url,
-            unit=unit,
-            amount=paid,
-            wallet_id=wallet,
-            transaction_id=transaction_id,
-            idempotency_key=idempotency_key,
-            policy=Policy(sources=named),
-            request=text,
-            payment_hash=hashed,
-            bound={"fee": cost, "parent": parent, "recorded": handed.fingerprint},
-        )
-        said = Recorded(
-            amount=paid, fee=cost, payment_hash=hashed, request=text, fingerprint=handed.fingerprint
-        )
-        return Wanted(attrs.evolve(op, id=hold or op.id, parent_id=parent), said, handed, hold)
+    def _hold_of(self, hold: str, owner: str) -> Operation:
+        return self._stored(self._bound(hold, owner))
 
     def _record(self, wanted: Wanted) -> RecordedMelt:
         for _ in range(self._tries(wanted.op)):

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
+
+from attrs import frozen
 
 from ...storage.secret import Secret
 from ..cashu.bolt11 import InvalidInvoice, decode_invoice
@@ -19,6 +22,10 @@ VALUES_MAX: Final = 5000  # of one whole value, so that shared parts cannot mult
 ITEMS_MAX: Final = 100
 TEXT_MAX: Final = 500  # not less than an operator may say
 NAME_MAX: Final = 60
+PLAIN_BELOW: Final = 13
+"""Characters of the shortest text that a pattern below finds, but for ``_LOCKED``: ``creqA`` and 8 more."""
+_NAMES_REMEMBERED: Final = 1024
+_NAME_REMEMBERED_MAX: Final = 40  # a longer name may be a secret itself
 _INTEGER_MAX: Final = 2**63 - 1  # beyond it a number is a key, and no store takes it
 
 _EXACT: Final = frozenset({"b_", "c", "c_", "e", "r", "s"})
@@ -86,8 +93,8 @@ class _Copy:
         if value is None or value is True or value is False:
             return value
         if isinstance(value, str):
-            return _text(_exactly(value), name)
-        if _is_telling(name) or isinstance(value, Secret | bytes | bytearray | memoryview):
+            return _text(_exactly(value), _name_of(name))
+        if _name_of(name).telling or isinstance(value, Secret | bytes | bytearray | memoryview):
             return HIDDEN
         if isinstance(value, int):
             number = int.__index__(value)
@@ -118,8 +125,7 @@ class _Copy:
             if self._left < 0:
                 break
             name = _name(key)
-            shown = _clean(name).replace("\0", "")[:NAME_MAX]
-            number = 2
+            shown, number = _name_of(name).shown, 2
             while shown in found:
                 shown, number = f"{shown[:NAME_MAX]}{number}", number + 1
             found[shown] = self.of(item, name, depth + 1)
@@ -128,6 +134,8 @@ class _Copy:
 
 def _exactly(text: str) -> str:
     """The characters alone, of whatever subclass, and only those that UTF-8 can carry."""
+    if type(text) is str and text.isascii():
+        return text
     return str.encode(text, "utf-8", "replace").decode()
 
 
@@ -139,27 +147,41 @@ def _name(key: object) -> str:
     return HIDDEN
 
 
-def _is_telling(name: str) -> bool:
+@frozen
+class _Name:
+    """The meaning of a name for the value under it, and the name as it is shown."""
+
+    shown: str
+    telling: bool  # what stands under it is hidden
+    point: bool  # … is shortened
+    hash: bool  # … stays if it is a hash
+
+
+def _name_of(name: str) -> _Name:
+    # Names of fields come again in each record. Any other name is classified anew: no memory keeps it.
+    if len(name) <= _NAME_REMEMBERED_MAX and (not name or name.isidentifier()):
+        return _remembered_name(name)
+    return _classified(name)
+
+
+def _classified(name: str) -> _Name:
     folded = name.lower()
-    if folded in _EXACT:
-        return True
-    bare = _bare(folded)
-    return bare in _NAMES or _PARTS.search(bare) is not None
+    bare = re.sub("[^a-z0-9]", "", folded)
+    telling = folded in _EXACT or bare in _NAMES or _PARTS.search(bare) is not None
+    shown = _clean(name).replace("\0", "")[:NAME_MAX]
+    return _Name(shown, telling, bare in _POINTS, _HASHES.search(bare) is not None)
 
 
-def _bare(folded: str) -> str:
-    return re.sub("[^a-z0-9]", "", folded)
+_remembered_name = lru_cache(_NAMES_REMEMBERED)(_classified)
 
 
-def _text(text: str, name: str) -> str:
-    if name:
-        bare = _bare(name.lower())
-        if _is_telling(name):
-            return _hash_of(text) or HIDDEN
-        if bare in _POINTS:
-            return _cut(short(text))
-        if _HASHES.search(bare) and _A_HASH.fullmatch(text):
-            return text
+def _text(text: str, name: _Name) -> str:
+    if name.telling:
+        return _hash_of(text) or HIDDEN
+    if name.point:
+        return _cut(short(text))
+    if name.hash and _A_HASH.fullmatch(text):
+        return text
     return _cut(_clean(text))
 
 
@@ -175,6 +197,8 @@ def _hash_of(text: str) -> str | None:
 
 
 def _clean(text: str) -> str:
+    if len(text) < PLAIN_BELOW and "[" not in text:
+        return text.replace("\0", "")
     if _LOCKED.search(text):
         return HIDDEN
     hashes: list[str] = []

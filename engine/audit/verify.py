@@ -49,11 +49,7 @@ def every_record(reader: Reader, query: AuditQuery) -> Iterator[AuditRecord]:
         yield from page
         if len(page) < RECORDS_PAGE:
             return
-        last = page[-1]
-        if query.entity is not None:
-            query = attrs.evolve(query, above=last.version)
-        else:
-            query = attrs.evolve(query, after=(last.operation_id, last.seq))
+        query = query.behind(page[-1])
 
 
 def purged(reader: Reader, operation_id: str) -> Tombstone | None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from attrs import field, frozen
 
 from ...machines.token.states import UNSPENT
+from ...storage.errors import CorruptRecord
 from ...storage.records import AuditRecord, InputRef, Operation, Token, Tombstone
 from .tally import Tally, value_of
+
+T = TypeVar("T")
+KindFailed = Callable[[Exception], None]
 
 
 @frozen
@@ -44,6 +49,23 @@ class Documents:
     snapshot_ms: float = 0.0
     unreadable: str | None = None  # what does not decode, if anything
     tombstone: Tombstone | None = None
+    kind_failed: KindFailed | None = field(default=None, repr=False)
+    """Told of code of the kind that raises; then this part is not checked. None: it is raised."""
+
+    def of_kind(self, tally: Tally, part: str, ask: Callable[[], T], otherwise: T) -> T:
+        """The kind's own answer. Where the operation is only read, code that raises fails no report: the
+        report says that this part was not checked."""
+        if self.kind_failed is None:
+            return ask()
+        try:
+            return ask()
+        except CorruptRecord as error:
+            tally.that("every document decodes", error.message)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the kind's
+            self.kind_failed(error)
+            name = type(error).__name__
+            tally.not_checked.append(f"{part} of kind {self.operation.kind}: its code raised {name}")
+        return otherwise
 
 
 Check = Callable[[Tally, Documents], None]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TypeVar
 
 import attrs
 
@@ -15,32 +17,39 @@ from ...storage.records import AuditRecord, Operation, Token
 from ..audit.verify import purged, records_of
 from ..loop.kinds import Kinds
 from ..tokens.token_ids import derived_ids
-from .documents import NO_CHECKS, UNKNOWN_KIND, Born, Documents, KindChecks, WalletSums
+from .documents import NO_CHECKS, UNKNOWN_KIND, Born, Documents, KindChecks, KindFailed, WalletSums
 
+T = TypeVar("T")
 PAGE = 1000
 OWNED = tuple(state.name for state in TOKEN.states if state.kind == "live")
 """States of what a wallet owns now. Its spent tokens only grow in number: a look at one operation does not
 read them (R216), a sweep does."""
 
 
-def read_documents(reader: Reader, op: Operation, kinds: Kinds, *, with_wallet: bool) -> Documents:
+def read_documents(
+    reader: Reader, op: Operation, kinds: Kinds, *, with_wallet: bool, driven: bool = False
+) -> Documents:
     """Read all of them from one snapshot. ``with_wallet`` also adds up the whole wallet. A document that
-    does not decode is something to report, so it is not raised."""
+    does not decode is something to report, so it is not raised. Nor is an error of the kind's own checks,
+    unless the operation is ``driven`` by what they say."""
     checks = (kinds.of(op).checks or NO_CHECKS) if kinds.knows(op) else UNKNOWN_KIND
+    failed = None if driven else partial(kinds.failures.tell, op, "checks")
     try:
-        return _read(reader, op, checks, with_wallet)
+        return attrs.evolve(_read(reader, op, checks, with_wallet, failed), kind_failed=failed)
     except CorruptRecord as error:
         return Documents(op, (), {}, (), (), {}, {}, checks, unreadable=error.message)
 
 
-def _read(reader: Reader, op: Operation, checks: KindChecks, with_wallet: bool) -> Documents:
+def _read(
+    reader: Reader, op: Operation, checks: KindChecks, with_wallet: bool, failed: KindFailed | None
+) -> Documents:
     started = time.perf_counter()
     trail = tuple(records_of(reader, op.id))
     tombstone = purged(reader, op.id)
     spans = tombstone.spans if tombstone is not None else ()
     steps = [(r.entity, r.version) for r in trail] + [(span.entity, span.first) for span in spans]
-    made = _made(op, checks, steps)
-    sources = {part.token_id for part in (*op.inputs, *checks.sources(op))}
+    made = _made(_asked(lambda: checks.makes(op), failed), steps)
+    sources = {part.token_id for part in (*op.inputs, *_asked(lambda: checks.sources(op), failed))}
     touched = {entity.removeprefix("token:") for entity, _ in steps if entity.startswith("token:")}
     ids = tuple(sorted({*made, *sources, *touched}))
     tokens = {
@@ -65,8 +74,20 @@ def _read(reader: Reader, op: Operation, checks: KindChecks, with_wallet: bool) 
     )
 
 
-def _made(op: Operation, checks: KindChecks, steps: Iterable[tuple[str, int]]) -> tuple[str, ...]:
-    named = {name for name in checks.makes(op) if name is not None}
+def _asked(ask: Callable[[], Iterable[T]], failed: KindFailed | None) -> Iterable[T]:
+    try:
+        return tuple(ask())
+    except CorruptRecord:
+        raise
+    except Exception as error:
+        if failed is None:
+            raise
+        failed(error)
+        return ()
+
+
+def _made(makes: Iterable[str | None], steps: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    named = {name for name in makes if name is not None}
     named |= {
         entity.removeprefix("token:")
         for entity, version in steps

@@ -13,7 +13,7 @@ from ...machines.token.states import RESERVED, SPENT, UNSPENT
 from ...storage.batch import proof_key
 from ...storage.records import InputRef, Proof
 from ..audit.verify import chain_holds
-from ..cashu.coins import crypto
+from ..cashu.coins.verified import VERIFIED
 from ..cashu.keysets import Keysets, MintSilent
 from ..cashu.port import Keyset
 from .documents import UNKNOWN_KIND, Documents
@@ -84,7 +84,8 @@ def _timed(name: str, check: Callable[[Tally], None]) -> CheckResult:
 
 def _complete(tally: Tally, docs: Documents) -> None:
     op = docs.operation
-    docs.checks.completes(tally, docs)
+    docs.of_kind(tally, "makes", lambda: len(tuple(docs.checks.makes(op))), 0)
+    docs.of_kind(tally, "completes", lambda: docs.checks.completes(tally, docs), None)
     if docs.checks is UNKNOWN_KIND:
         ref = op.machine
         tally.not_checked.append(f"what only {ref.name}@{ref.version} tells: this program does not have it")
@@ -105,7 +106,7 @@ def _balanced(tally: Tally, docs: Documents, expected: Expected) -> None:
         tally.that(f"{token_id}: total", token.total_amount, value_of(token.proofs))
         bad = sum(not is_amount(proof.amount) for proof in token.proofs)
         tally.that(f"{token_id}: proofs without a whole positive amount", bad, 0)
-    docs.checks.sums(tally, docs)
+    docs.of_kind(tally, "sums", lambda: docs.checks.sums(tally, docs), None)
     if docs.wallet is not None:
         tally.that("the wallet's balance", dict(docs.wallet.told), dict(docs.wallet.counted))
         if expected.unspent_balance is not None:
@@ -118,9 +119,10 @@ def _balanced(tally: Tally, docs: Documents, expected: Expected) -> None:
 
 def _sources(tally: Tally, docs: Documents, expected: Expected) -> None:
     op = docs.operation
+    spends = docs.of_kind(tally, "spends", lambda: docs.checks.spends(op), False)
     for part in op.inputs:
-        _source(tally, docs, part)
-    others = docs.checks.sources(op)
+        _source(tally, docs, part, spends)
+    others = docs.of_kind(tally, "sources", lambda: docs.checks.sources(op), op.inputs[:0])
     for part in others:
         tally.that(f"{part.token_id} exists", part.token_id in docs.tokens)
     if expected.source_token_ids is not None:
@@ -128,16 +130,17 @@ def _sources(tally: Tally, docs: Documents, expected: Expected) -> None:
         tally.that("the sources", named, sorted(expected.source_token_ids))
 
 
-def _source(tally: Tally, docs: Documents, part: InputRef) -> None:
+def _source(tally: Tally, docs: Documents, part: InputRef, spends: bool) -> None:
     op, token = docs.operation, docs.tokens.get(part.token_id)
     tally.that(f"{part.token_id} exists", token is not None)
     if token is None:
         return
     tally.that(f"{part.token_id}: owner", token.npub == op.npub)
-    if docs.checks.spends(op):
+    if spends:
         tally.that(f"{part.token_id}: state", token.state, SPENT)
         tally.that(f"{part.token_id}: the time it was spent is stored", token.spent_at is not None)
-        if docs.checks.spends_as_held(op):  # once freed, others may have split it
+        as_held = docs.of_kind(tally, "spends_as_held", lambda: docs.checks.spends_as_held(op), False)
+        if as_held:  # once freed, others may have split it
             tally.that(f"{part.token_id}: value", token.total_amount, part.amount)
     elif op.finished_at is not None and token.state == RESERVED:
         tally.that(
@@ -150,9 +153,11 @@ def _source(tally: Tally, docs: Documents, part: InputRef) -> None:
 
 def _change(tally: Tally, docs: Documents, keys: KeysOf, expected: Expected) -> None:
     op = docs.operation
-    docs.checks.made(tally, docs)
-    _counted(tally, docs, "keep proofs", docs.checks.keep(op), expected.keep_proofs_count)
-    _counted(tally, docs, "change proofs", docs.checks.change(op), expected.melt_change_proofs_count)
+    docs.of_kind(tally, "made", lambda: docs.checks.made(tally, docs), None)
+    keep = docs.of_kind(tally, "keep", lambda: docs.checks.keep(op), None)
+    change = docs.of_kind(tally, "change", lambda: docs.checks.change(op), None)
+    _counted(tally, docs, "keep proofs", keep, expected.keep_proofs_count)
+    _counted(tally, docs, "change proofs", change, expected.melt_change_proofs_count)
     _signatures(tally, docs, keys)
 
 
@@ -190,9 +195,7 @@ def _verifies(proof: Proof, keyset: Keyset, unit: str) -> bool:
     key, dleq = keyset.keys.get(proof.amount), proof.dleq
     if key is None or dleq is None or dleq.r is None or keyset.unit != unit:
         return False
-    return crypto.verify_proof_dleq(
-        key, proof.secret.reveal(), proof.C.reveal(), dleq.e, dleq.s, dleq.r.reveal()
-    )
+    return VERIFIED.holds(key, proof.secret.reveal(), proof.C.reveal(), dleq.e, dleq.s, dleq.r.reveal())
 
 
 # -- audit_chain ---------------------------------------------------------------------------------------

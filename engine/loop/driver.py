@@ -218,18 +218,10 @@ class Driver:
         """Log what was committed, and tell the observer."""
         newest = (operation_entity(operation.id), operation.version)
         for record in records:
-            alarm = self._alarm(operation) if (record.entity, record.version) == newest else None
+            alarm = self.kinds.alarm_of(operation) if (record.entity, record.version) == newest else None
             event = transition_event(record, round(duration_ms, 3), alarm)
             self.log.transition(event)
             self._tell(event)
-
-    def _alarm(self, operation: Operation) -> str | None:
-        """A kind whose alarm fails must not look like a payment that failed: the result is stored already."""
-        try:
-            return self.kinds.alarm_of(operation)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the kind's
-            self.log.note("alarm_failed", operation_id=operation.id, error=type(error).__name__)
-            return None
 
     def _tell(self, event: TransitionEvent) -> None:
         """An observer that fails must not look like a payment that failed."""

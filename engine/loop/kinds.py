@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from attrs import field, frozen, has
+from attrs import Attribute, field, fields, frozen, has
 
 from ...machines.registry import UnknownMachine
 from ...machines.spec import Decision, Machine, State
@@ -23,6 +24,8 @@ from .draft import Draft
 from .drive import Happened, Result, Run
 from .effect_context import EffectContext
 from .evidence import Evidence
+from .hook_failures import HookFailures
+from .log import Log
 from .look import Look
 from .own_data import NoData, checked_data, data_of, held_data
 
@@ -171,6 +174,9 @@ class Kind(Generic[F]):
             self.effects[effect](context)
 
 
+_HOOKS: Any = fields(Kind)
+
+
 class Kinds:
     """The kinds an engine knows, by name. ``kinds | other`` is both together.
 
@@ -180,12 +186,19 @@ class Kinds:
 
     def __init__(self, *kinds: Kind[Any]) -> None:
         self._by_name: dict[str, Kind[Any]] = {}
+        self.failures = HookFailures()
         for kind in kinds:
             _check_tables(kind)
             if kind.name == TOKEN.name:
                 raise KindInvalid(f"{kind.name!r} is the machine of tokens: choose another name")
             if self._by_name.setdefault(kind.name, kind) is not kind:
                 raise KindInvalid(f"there are two kinds named {kind.name!r}")
+
+    def telling(self, log: Log) -> Kinds:
+        """The same kinds. Hooks that raise while an operation is read are told to this log."""
+        same = copy(self)
+        same.failures = HookFailures(log)
+        return same
 
     def __iter__(self) -> Iterator[Kind[Any]]:
         return iter(self._by_name.values())
@@ -265,19 +278,19 @@ class Kinds:
 
     def account_of(self, op: Operation) -> Account:
         """The numbers of the operation's money, in its unit, and the proof of its payment."""
-        kind = self._reading(op)
-        return NOTHING if kind is None else kind.account(op)
+        account: Account = self._decide(op, _HOOKS.account, NOTHING)
+        return account
 
     def waits_until(self, op: Operation) -> int | None:
         """Until when (epoch ms) the operation waits for its caller; None without such an end."""
-        kind = self._reading(op)
-        return None if kind is None else kind.waits_until(op)
+        until: int | None = self._decide(op, _HOOKS.waits_until, None)
+        return until
 
     def was_refused(self, op: Operation) -> bool:
         """Whether the mint refused the operation, so that its owner may try the same again while what became
         of the request is still watched."""
-        kind = self._reading(op)
-        return kind is not None and kind.was_refused(op)
+        refused: bool = self._decide(op, _HOOKS.was_refused, False)
+        return refused
 
     def checked(self, op: Operation) -> Operation:
         """The operation, whose data fit the class of its kind. CorruptRecord if they do not. The data of a
@@ -298,19 +311,18 @@ class Kinds:
 
     def cost_of(self, op: Operation) -> int | None:
         """The wallet's loss to fees (unit of the operation); None until it is known."""
-        kind = self._reading(op)
-        return None if kind is None else kind.cost(op)
+        cost: int | None = self._read(op, _HOOKS.cost)
+        return cost
 
     def sums_of(self, op: Operation, records: Sequence[AuditRecord]) -> dict[str, int] | None:
         """The parts into which the value of the operation's sources went (its unit). None while that is not
         decided, and for a kind without sources."""
-        kind = self._reading(op)
-        return None if kind is None else kind.sums(op, records)
+        parts: dict[str, int] | None = self._read(op, _HOOKS.sums, records)
+        return parts
 
     def raise_if_refused(self, op: Operation) -> Operation:
         """The operation, unless its kind tells a caller of this state by an error."""
-        kind = self._reading(op)
-        error = None if kind is None else kind.raises(op)
+        error = self._read(op, _HOOKS.raises)
         if error is not None:
             raise error
         return op
@@ -318,13 +330,12 @@ class Kinds:
     def to_pay(self, op: Operation) -> Secret | None:
         """The invoice that a person has to pay now so that the operation goes on. None: no invoice is
         open."""
-        kind = self._reading(op)
-        return None if kind is None else kind.to_pay(op)
+        invoice: Secret | None = self._read(op, _HOOKS.to_pay)
+        return invoice
 
     def alarm_of(self, op: Operation) -> str | None:
         """The alarm of a parked operation (a code of the catalogue), else None."""
-        kind = self._reading(op)
-        alarm = None if kind is None else kind.alarm(op)
+        alarm = self._read(op, _HOOKS.alarm)
         return alarm if self.state_of(op).kind == "parked" else None
 
     def _reading(self, op: Operation) -> Kind[Any] | None:
@@ -337,6 +348,24 @@ class Kinds:
             return kind if kind.started_by and kind.data_of(op) is not None else None
         except CorruptRecord:
             return None
+
+    def _read(self, op: Operation, hook: Attribute[Any], *more: Any) -> Any:
+        """The answer of a hook that reads the operation. None when it raises, and where the kind does not
+        know the operation's version: neither must make a list fail."""
+        kind = self._reading(op)
+        if kind is None:
+            return None
+        return self.failures.answer(op, hook.name, lambda: getattr(kind, hook.name)(op, *more), None)
+
+    def _decide(self, op: Operation, hook: Attribute[Any], otherwise: Any) -> Any:
+        """The answer of a hook that decides about money: data of the package's kinds that do not fit are
+        told (CorruptRecord), never taken for an operation that has none."""
+        kind = self._reading(op)
+        if kind is None:
+            return otherwise
+        if kind.started_by:
+            return getattr(kind, hook.name)(op)
+        return self.failures.answer(op, hook.name, lambda: getattr(kind, hook.name)(op), otherwise)
 
     @staticmethod
     def _released(kind: Kind[Any], ref: MachineRef) -> Machine[Any]:

@@ -94,6 +94,11 @@ class Log:
     def note(self, name: str, **fields: Any) -> None:
         self._write("info", name, {key: sanitise(value) for key, value in fields.items()})
 
+    def hook_failed(self, operation: Operation, hook: str, error: Exception) -> None:
+        """Code of a kind that raised while the operation was read. Its words may hold a secret."""
+        fields = {"operation_id": operation.id, "kind": operation.kind, "hook": hook}
+        self._write("warning", "hook_failed", fields | {"error": type(error).__name__})
+
     def unreadable(self, error: CorruptRecord) -> None:
         """A stored document that does not decode and was left out."""
         self._write("critical", "unreadable", {"document": error.details.get("document"), "code": error.code})

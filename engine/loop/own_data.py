@@ -92,6 +92,35 @@ def checked_data(data: object, kind: type) -> Mapping[str, Any]:
     return found
 
 
+def data_from(given: object, kind: type[D]) -> D:
+    """The kind's data from JSON values by field; a field that is left out has its default. Code INVALID_DATA
+    for a field that the class does not have, and for a value that is not of the field's type."""
+    found: D | None = None
+    try:
+        found = data_from_plain(kind, given, "data") if isinstance(given, dict) else None
+        same = found is not None and _holds(data_to_plain(found), given)
+    except _UNFIT:
+        same = False  # raised below, outside: the cause may show a secret
+    if found is None or not same:
+        raise InvalidArgument(
+            f"the data are a JSON object with fields of {kind.__name__}, each with a value of its type",
+            code="INVALID_DATA",
+        )
+    return found
+
+
+def _holds(found: object, given: object) -> bool:
+    """Whether every given value was kept as it is: none was converted into another type. A field at an empty
+    default is not among the found ones."""
+    if isinstance(given, dict) and isinstance(found, dict):
+        return all(_holds(found[key], value) if key in found else not value for key, value in given.items())
+    if isinstance(given, list) and isinstance(found, list | tuple):
+        return len(found) == len(given) and all(map(_holds, found, given))
+    if type(found) is float and type(given) is int:
+        return found == given
+    return type(found) is type(given) and found == given
+
+
 def _check_storable(found: dict[str, Any]) -> None:
     """ValueError for plain data that one of the stores cannot keep."""
     if len(dump_json(found).encode()) > DATA_BYTES_MAX:

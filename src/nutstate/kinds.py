@@ -18,6 +18,7 @@ from .engine.loop.look import Elapsed, Look
 from .engine.loop.own_data import NoData
 from .engine.operations.built_in import BUILT_IN
 from .engine.operations.shared.effects import alarm, record_reason, restart_patience
+from .machines.common_guards import drives_fail, operator_gave_reason
 from .machines.common_words import ALARM, RECORD_REASON, RESTART_PATIENCE
 from .storage.records import Reason
 
@@ -43,7 +44,9 @@ __all__ = [
     "Result",
     "Run",
     "alarm",
+    "drives_fail",
     "new_token",
+    "operator_gave_reason",
     "record_reason",
     "restart_patience",
 ]

@@ -127,11 +127,12 @@ class ClientGateway:
         sort: Sort = (),
         limit: int = 0,
         fields: Sequence[str] = (),
+        hint: str = "",
     ) -> list[Document]:
         reads = SessionReads(self._database, None)
         return self._bounded(
             self._budget.read_s,
-            lambda: reads.find(collection, filter, sort=sort, limit=limit, fields=fields),
+            lambda: reads.find(collection, filter, sort=sort, limit=limit, fields=fields, hint=hint),
         )
 
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
@@ -249,10 +250,11 @@ class _Snapshot:
         sort: Sort = (),
         limit: int = 0,
         fields: Sequence[str] = (),
+        hint: str = "",
     ) -> list[Document]:
         return self._bounded(
             self._read_s,
-            lambda: self._reads.find(collection, filter, sort=sort, limit=limit, fields=fields),
+            lambda: self._reads.find(collection, filter, sort=sort, limit=limit, fields=fields, hint=hint),
         )
 
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:

@@ -58,8 +58,10 @@ class Reads(Protocol):
         sort: Sort = (),
         limit: int = 0,
         fields: Sequence[str] = (),
+        hint: str = "",
     ) -> list[Document]:
-        """Matching documents, only ``fields`` if given; ``limit`` 0 means all."""
+        """Matching documents, only ``fields`` if given; ``limit`` 0 means all. ``hint`` names the index to
+        be used."""
         ...
 
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]: ...

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from ..errors import StoreUnsupported
 from ..migration import Migration, Step, operation_of_schema_2, unknown_machines, way
@@ -16,8 +17,8 @@ from ..rules.machines import Machines
 from ..schema_1 import EMPTY
 from .gateway import Document
 from .rules import validator
-from .schema import FLAGS, MACHINES, MONGO_SCHEMA_VERSION, OPERATIONS
-from .setup import SchemaState, create_shapes, schema_of
+from .schema import AUDIT, FLAGS, MACHINES, MONGO_SCHEMA_VERSION, OPERATIONS, TOKENS, TOMBSTONES
+from .setup import SchemaState, create_indexes, create_shapes, schema_of
 
 MongoStep = Step[Database[Document]]
 
@@ -112,6 +113,30 @@ def _set_rules(database: Database[Document], machines: Machines) -> None:
     create_shapes(database, machines)
 
 
+_INDEXES_OF_SCHEMA_1: Final = {
+    TOKENS: ("token_choice", "reserved_by_1"),
+    OPERATIONS: (
+        "state_1_next_check_at_1", "npub_1_created_at_-1", "created_at_-1__id_-1", "npub_1_kind_1_state_1",
+        "parent_id_1_created_at_-1",
+    ),
+    AUDIT: ("batch_id_1", "at_1"),
+    TOMBSTONES: ("spans.entity_1",),
+}  # fmt: skip
+_NO_SUCH_INDEX: Final = 27
+
+
+def _make_indexes(database: Database[Document], machines: Machines) -> None:
+    """The old ones go first: the server might choose them."""
+    for collection, names in _INDEXES_OF_SCHEMA_1.items():
+        for name in names:
+            try:
+                database[collection].drop_index(name)
+            except OperationFailure as error:
+                if error.code != _NO_SUCH_INDEX:
+                    raise
+    create_indexes(database)
+
+
 def _move_operations(database: Database[Document], machines: Machines) -> None:
     """One by one; after an interruption the next run finds the ones that are left."""
     operations = database[OPERATIONS]
@@ -138,6 +163,7 @@ def _check(database: Database[Document], machines: Machines) -> None:
 STEPS: Final = (
     MongoStep(1, "machines", "make the collection machines with all that this program has", _store_machines),
     MongoStep(1, "rules", "hold each step to the machine of its operation", _set_rules),
+    MongoStep(1, "indexes", "make the indexes that every query walks, in place of older ones", _make_indexes),
     MongoStep(1, "operations", "note in each operation what kind of state it is in", _move_operations),
     MongoStep(1, "check", "look at every operation once more", _check),
 )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
-from bson import ObjectId
 
 from ...machines.token.states import STRANDED, UNSPENT
 from ...machines.token.table import STATUS_OF_STATE
@@ -23,93 +22,19 @@ from .codec import (
     token_from_document,
     tombstone_from_document,
 )
+from .filters import (
+    audit_filter,
+    equal,
+    equal_text,
+    of_wallet,
+    operation_filter,
+    token_filter,
+    tombstone_filter,
+)
 from .gateway import GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads, Sort
-from .schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
+from .schema import AUDIT, BY_TIME, DEDUP, OPERATIONS, PROOFS, TOKENS, TOKENS_OF_STATE, TOMBSTONES
 
 T = TypeVar("T")
-
-
-def equal(**fields: Any) -> Document:
-    """A filter for the given values; None means "any". ``$eq`` keeps a value from being read as
-    an operator. Two underscores stand for a dot."""
-    return {field.replace("__", "."): {"$eq": value} for field, value in fields.items() if value is not None}
-
-
-def token_filter(query: TokenQuery) -> Document:
-    """The filter of a token query."""
-    filter = equal(
-        npub=query.npub,
-        mint_url=query.mint_url,
-        unit=query.unit,
-        reserved_by=query.reserved_by,
-        metadata__parent_transaction_id=query.parent,
-    )
-    if query.wallet_id is not None:
-        # Existing deployments store the wallet's ObjectId, we its string.
-        ids: list[Any] = [query.wallet_id]
-        if ObjectId.is_valid(query.wallet_id):
-            ids.append(ObjectId(query.wallet_id))
-        filter["wallet_id"] = {"$in": ids}
-    if query.states:
-        filter["state"] = {"$in": list(query.states)}
-    name: Document = {}
-    if query.ids:
-        name["$in"] = list(query.ids)
-    if query.after is not None:
-        name["$gt"] = query.after
-    if name:
-        filter["transaction_id"] = name
-    total: Document = {}
-    if query.min_total is not None:
-        total["$gte"] = query.min_total
-    if query.max_total is not None:
-        total["$lte"] = query.max_total
-    return filter | ({"total_amount": total} if total else {})
-
-
-def _between(since: int | None, until: int | None) -> Document:
-    bounds: Document = {}
-    if since is not None:
-        bounds["$gte"] = since
-    if until is not None:
-        bounds["$lt"] = until
-    return bounds
-
-
-def operation_filter(query: OperationQuery) -> Document:
-    """The filter of an operation query."""
-    filter = equal(npub=query.npub, kind=query.kind, mint_url=query.mint_url, parent_id=query.parent_id)
-    if query.states:
-        filter["state"] = {"$in": list(query.states)}
-    if bounds := _between(query.since, query.until):
-        filter["created_at"] = bounds
-    if query.after is not None:
-        moment, name = query.after
-        filter["$or"] = [
-            {"created_at": {"$lt": moment}},
-            {"created_at": {"$eq": moment}, "_id": {"$lt": name}},
-        ]
-    return filter
-
-
-def audit_filter(query: AuditQuery) -> Document:
-    """The filter of an audit query."""
-    filter = equal(operation_id=query.operation_id, entity=query.entity, batch_id=query.batch_id)
-    if query.levels:
-        filter["compliance_level"] = {"$in": list(query.levels)}
-    if bounds := _between(query.since, query.until):
-        filter["at"] = bounds
-    if query.expired_before is not None:
-        filter["expires_at"] = {"$lt": query.expired_before}
-    if query.after is not None:
-        name, seq = query.after
-        filter["$or"] = [
-            {"operation_id": {"$gt": name}},
-            {"operation_id": {"$eq": name}, "seq": {"$gt": seq}},
-        ]
-    if query.above is not None:
-        filter["version"] = {"$gt": query.above}
-    return filter
 
 
 class MongoReads:
@@ -141,9 +66,12 @@ class MongoReads:
         sort: Sort = (),
         limit: int = 0,
         cursor: Callable[[Document], Any] | None = None,
+        hint: str = "",
     ) -> list[T]:
         try:
-            documents = self._asked(lambda: self._reads.find(collection, filter, sort=sort, limit=limit))
+            documents = self._asked(
+                lambda: self._reads.find(collection, filter, sort=sort, limit=limit, hint=hint)
+            )
         except CorruptRecord:
             if limit == 1:
                 raise
@@ -181,10 +109,11 @@ class MongoReads:
         return self._one(OPERATIONS, equal(_id=operation_id), operation_from_document)
 
     def operation_by_key(self, npub: str, key: str) -> Operation | None:
-        return self._one(OPERATIONS, equal(npub=npub, idempotency__key=key), operation_from_document)
+        filter = equal(npub=npub) | equal_text(idempotency__key=key)
+        return self._one(OPERATIONS, filter, operation_from_document)
 
     def operation_by_claim(self, claim: str) -> Operation | None:
-        return self._one(OPERATIONS, equal(claim=claim), operation_from_document)
+        return self._one(OPERATIONS, equal_text(claim=claim), operation_from_document)
 
     def operations(self, query: OperationQuery) -> Sequence[Operation]:
         if query.limit <= 0:
@@ -197,7 +126,8 @@ class MongoReads:
 
     def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
         group = {"_id": {"kind": "$kind", "state": "$state"}, "number": {"$sum": 1}}
-        pipeline = [{"$match": equal(npub=npub)}, {"$group": group}]
+        # Only a condition on the state makes the server count in an index and not in the documents.
+        pipeline = [{"$match": equal(npub=npub) | {"state": {"$gte": ""}}}, {"$group": group}]
         rows = self._asked(lambda: self._reads.aggregate(OPERATIONS, pipeline))
         found = [(row["_id"].get("kind"), row["_id"].get("state"), int(row["number"])) for row in rows]
         # A document without a kind or a state is told of where it is read (R214).
@@ -220,13 +150,16 @@ class MongoReads:
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
         if query.limit <= 0:
             return []
-        by_id = ("transaction_id", 1)
-        sort: Sort = (by_id,)
+        sort: Sort = (("transaction_id", 1),)
         if query.largest_first or query.smallest_first:
-            sort = (("total_amount", -1 if query.largest_first else 1), by_id)
+            direction = -1 if query.largest_first else 1
+            sort = (("total_amount", direction), ("transaction_id", direction))
+        wallet = (query.npub, query.mint_url, query.unit)
+        by_state = query.states and None not in wallet and sort[0][0] == "transaction_id" and not query.ids
         return self._find(
             TOKENS, token_filter(query), token_from_document, sort=sort, limit=query.limit,
             cursor=lambda document: document.get("transaction_id"),
+            hint=TOKENS_OF_STATE if by_state else "",  # for several states the server would rather sort
         )  # fmt: skip
 
     def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
@@ -236,21 +169,18 @@ class MongoReads:
 
     def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
         group = {
-            "_id": {"mint_url": "$mint_url", "unit": "$unit", "state": "$state"},
+            "_id": {name: f"${name}" for name in ("mint_url", "unit", "state", "transaction_type")},
             "amount": {"$sum": "$total_amount"},
             "tokens": {"$sum": 1},
         }
-        # A document of another type or state was forced past the rules, and counts as nothing (R212).
-        money = {"transaction_type": {"$in": sorted(TOKEN_TYPES)}, "state": {"$in": sorted(STATUS_OF_STATE)}}
-        pipeline = [{"$match": equal(npub=npub, mint_url=mint_url) | money}, {"$group": group}]
+        pipeline = [{"$match": equal(npub=npub, mint_url=mint_url)}, {"$group": group}]
         rows = self._asked(lambda: self._reads.aggregate(TOKENS, pipeline))
-        held = [_held(row) for row in rows]
-        return sorted(held, key=lambda h: (h.mint_url, h.unit, h.state))
+        return _held(rows)
 
     def coins_by_keyset(
         self, npub: str, mint_url: str | None = None, wallet_id: str | None = None
     ) -> Sequence[HeldCoins]:
-        wallet = equal(npub=npub, mint_url=mint_url, wallet_id=wallet_id)
+        wallet = of_wallet(npub, mint_url, None, wallet_id)
         pipeline: list[Document] = [
             {"$match": {**wallet, "state": {"$in": [UNSPENT, STRANDED]}}},
             {"$unwind": "$proofs"},
@@ -270,9 +200,16 @@ class MongoReads:
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
         if query.limit <= 0:
             return []
-        by_entity = (("entity", 1), ("version", 1))
-        sort = by_entity if query.entity is not None else (("operation_id", 1), ("seq", 1))
-        return self._find(AUDIT, audit_filter(query), audit_from_document, sort=sort, limit=query.limit)
+        sort: Sort = (("operation_id", 1), ("seq", 1))
+        if query.entity is not None:
+            sort = (("entity", 1), ("version", 1))
+        elif query.by_time:
+            sort = (("at", 1), *sort)
+        # The index of levels would need a sort of everything in it.
+        hint = BY_TIME if query.by_time else ""
+        return self._find(
+            AUDIT, audit_filter(query), audit_from_document, sort=sort, limit=query.limit, hint=hint
+        )
 
     def audit_operations(self, after: str = "", limit: int = 1000) -> Sequence[Chain]:
         if limit <= 0:
@@ -295,15 +232,9 @@ class MongoReads:
     def tombstones(self, query: TombstoneQuery) -> Sequence[Tombstone]:
         if query.limit <= 0:
             return []
-        name: Document = {}
-        if query.operation_ids:
-            name["$in"] = list(query.operation_ids)
-        if query.after is not None:
-            name["$gt"] = query.after
-        filter = ({"_id": name} if name else {}) | equal(spans__entity=query.entity)
         return self._find(
-            TOMBSTONES, filter, tombstone_from_document, sort=(("_id", 1),), limit=query.limit,
-            cursor=lambda document: document["_id"],
+            TOMBSTONES, tombstone_filter(query), tombstone_from_document, sort=(("_id", 1),),
+            limit=query.limit, cursor=lambda document: document["_id"],
         )  # fmt: skip
 
 
@@ -341,11 +272,20 @@ def _held_coins(row: Document) -> HeldCoins:
     return HeldCoins(key["mint_url"], key["unit"], key["state"], key["keyset_id"], int(amount))
 
 
-def _held(row: Document) -> Held:
-    amount = row["amount"]
-    if not isinstance(amount, int):  # a double sneaked into total_amount, or the sum left 64 bits
-        raise CorruptRecord(
-            "a stored total_amount is not an integer", document="tokens", field="total_amount"
-        )
-    key = row["_id"]
-    return Held(key["mint_url"], key["unit"], key["state"], int(amount), int(row["tokens"]))
+def _held(rows: Sequence[Document]) -> list[Held]:
+    """Sums by mint, unit, state and type of token, as sums by mint, unit and state."""
+    found: dict[tuple[str, str, str], list[int]] = {}
+    for row in rows:
+        key, amount = row["_id"], row["amount"]
+        state, kind = key.get("state"), key.get("transaction_type")
+        known = isinstance(state, str) and isinstance(kind, str)
+        if not known or state not in STATUS_OF_STATE or kind not in TOKEN_TYPES:
+            continue  # it was forced past the rules, and counts as nothing (R212)
+        if not isinstance(amount, int):  # a double sneaked into total_amount, or the sum left 64 bits
+            raise CorruptRecord(
+                "a stored total_amount is not an integer", document="tokens", field="total_amount"
+            )
+        sums = found.setdefault((key["mint_url"], key["unit"], state), [0, 0])
+        sums[0] += int(amount)
+        sums[1] += int(row["tokens"])
+    return [Held(*key, amount, tokens) for key, (amount, tokens) in sorted(found.items())]

@@ -51,6 +51,12 @@ def _is_string(field: str) -> dict[str, Any]:
     return {field: {"$type": "string"}}
 
 
+BY_TIME: Final = "record_by_time"
+TOKENS_OF_STATE: Final = "token_of_state"
+_NEWEST: Final = (("created_at", -1), ("_id", -1))
+
+# Every query of the store walks one of these from its first match to its last: equal fields first, then the
+# order of the answer, then fields that are only compared (so that no document is read to be left out).
 INDEXES: Final = (
     # The four of the deployments whose documents we share.
     Index(TOKENS, "npub_1_mint_url_1_status_1", _up("npub", "mint_url", "status")),
@@ -59,12 +65,38 @@ INDEXES: Final = (
     Index(TOKENS, "atomic_transaction_lookup", _up("transaction_id", "transaction_type", "status")),
     # Ours.
     Index(TOKENS, "transaction_id_1", _up("transaction_id"), unique=True),
+    # Choosing coins by size, in both directions; it also holds everything that a balance adds up.
     Index(
         TOKENS,
-        "token_choice",
-        (*_up("npub", "mint_url", "unit", "state"), ("total_amount", -1), ("_id", 1)),
+        "token_by_size",
+        _up(
+            "npub",
+            "mint_url",
+            "unit",
+            "state",
+            "total_amount",
+            "transaction_id",
+            "wallet_id",
+            "transaction_type",
+        ),
     ),
-    Index(TOKENS, "reserved_by_1", _up("reserved_by"), partial=_is_string("reserved_by")),
+    Index(
+        TOKENS,
+        "token_by_id",
+        _up("npub", "mint_url", "transaction_id", "unit", "wallet_id"),
+    ),
+    Index(
+        TOKENS,
+        TOKENS_OF_STATE,
+        _up("npub", "mint_url", "unit", "state", "transaction_id", "wallet_id"),
+    ),
+    Index(TOKENS, "token_of_parent", _up("metadata.parent_transaction_id", "transaction_id")),
+    Index(
+        TOKENS,
+        "token_of_holder",
+        _up("reserved_by", "transaction_id"),
+        partial=_is_string("reserved_by"),
+    ),
     Index(
         TOKENS,
         "proofs.secret_1",
@@ -89,23 +121,27 @@ INDEXES: Final = (
         # A partial index knows no "not in", and a list of states would change with every machine.
         partial=_is_string("quote.id") | {"quote_open": True},
     ),
-    Index(OPERATIONS, "state_1_next_check_at_1", _up("state", "next_check_at")),
     Index(OPERATIONS, "next_check_at_1__id_1", _up("next_check_at", "_id")),
-    Index(OPERATIONS, "npub_1_created_at_-1", (("npub", 1), ("created_at", -1), ("_id", -1))),
-    Index(OPERATIONS, "created_at_-1__id_-1", (("created_at", -1), ("_id", -1))),
-    Index(OPERATIONS, "npub_1_kind_1_state_1", _up("npub", "kind", "state")),
+    Index(OPERATIONS, "operation_of_owner", (*_up("npub"), *_NEWEST, *_up("kind", "mint_url"))),
+    Index(OPERATIONS, "operation_newest", (*_NEWEST, *_up("kind", "mint_url"))),
     Index(
         OPERATIONS,
-        "parent_id_1_created_at_-1",
-        (("parent_id", 1), ("created_at", -1), ("_id", -1)),
+        "operation_of_owner_and_state",
+        (*_up("npub", "state"), *_NEWEST, *_up("kind", "mint_url")),
+    ),
+    Index(OPERATIONS, "operation_of_state", (*_up("state"), *_NEWEST, *_up("kind", "mint_url"))),
+    Index(
+        OPERATIONS,
+        "operation_of_parent",
+        (*_up("parent_id"), *_NEWEST, *_up("kind", "state")),
         partial=_is_string("parent_id"),
     ),
     Index(AUDIT, "entity_1_version_1", _up("entity", "version"), unique=True),
     Index(AUDIT, "operation_id_1_seq_1", _up("operation_id", "seq"), unique=True),
-    Index(AUDIT, "batch_id_1", _up("batch_id")),
+    Index(AUDIT, "record_of_batch", _up("batch_id", "operation_id", "seq")),
     Index(AUDIT, "compliance_level_1_operation_id_1_seq_1", _up("compliance_level", "operation_id", "seq")),
-    Index(AUDIT, "at_1", _up("at")),
-    Index(TOMBSTONES, "spans.entity_1", _up("spans.entity")),
+    Index(AUDIT, BY_TIME, _up("at", "operation_id", "seq", "compliance_level")),
+    Index(TOMBSTONES, "tombstone_of_entity", _up("spans.entity", "_id")),
 )
 
 # (collection, unique index) -> the key as Duplicate names it.

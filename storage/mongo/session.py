@@ -51,6 +51,7 @@ class SessionReads:
         sort: Sort = (),
         limit: int = 0,
         fields: Sequence[str] = (),
+        hint: str = "",
     ) -> list[Document]:
         return asked(
             collection,
@@ -60,6 +61,7 @@ class SessionReads:
                     dict.fromkeys(fields, 1) or None,
                     sort=list(sort) or None,
                     limit=limit,
+                    hint=hint or None,
                     session=self._session,
                 )
             ),

@@ -3,7 +3,7 @@ validators exactly as declared. Looking never changes anything."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from attrs import frozen
@@ -226,9 +226,9 @@ def create(database: Database[Document], machines: Machines) -> None:
     refuse([problem for problem in wrong if not problem.fixable])
     create_shapes(database, machines)
     missing = {problem.name for problem in wrong if problem.kind in ("index", "collection")}
-    for index in INDEXES:
-        if missing & {index.collection, f"{index.collection}.{index.name}"}:
-            _create_index(database, index)
+    create_indexes(
+        database, lambda index: bool(missing & {index.collection, f"{index.collection}.{index.name}"})
+    )
     if any(problem.kind == "schema" for problem in wrong):
         no_number = {"$not": {"$type": ["int", "long"]}}
         database[FLAGS].delete_one({"_id": "schema", "version": no_number})
@@ -299,6 +299,15 @@ def _create_collection(database: Database[Document], name: str, machines: Machin
     except OperationFailure as error:
         if error.code != _EXISTS:
             raise
+
+
+def create_indexes(
+    database: Database[Document], wanted: Callable[[Index], bool] = lambda index: True
+) -> None:
+    """Make the wanted indexes, those that are there excepted. Raises StoreUnsupported."""
+    for index in INDEXES:
+        if wanted(index):
+            _create_index(database, index)
 
 
 def _create_index(database: Database[Document], index: Index) -> None:

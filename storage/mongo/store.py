@@ -35,6 +35,7 @@ from .codec import (
     token_document,
     tombstone_document,
 )
+from .filters import equal
 from .gateway import (
     Gateway,
     GatewayCorrupt,
@@ -45,7 +46,7 @@ from .gateway import (
     GatewayUnknown,
     Transaction,
 )
-from .read import MongoReads, equal
+from .read import MongoReads
 from .schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES, UNIQUE_KEYS
 
 RESENDS: Final = 3  # of a batch whose commit may or may not have happened

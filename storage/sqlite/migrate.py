@@ -130,13 +130,10 @@ def _set_aside(connection: sqlite3.Connection, machines: Machines) -> None:
     connection.execute(f"INSERT INTO dropped {triggers}")
     for name, _ in connection.execute(triggers).fetchall():
         connection.execute(f'DROP TRIGGER "{name}"')
+    indexes = "SELECT name FROM main.sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    for (name,) in connection.execute(indexes).fetchall():
+        connection.execute(f'DROP INDEX "{name}"')
     for table in _REBUILT:
-        indexes = connection.execute(
-            "SELECT name FROM main.sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name = ?",
-            (table,),
-        )
-        for (name,) in indexes.fetchall():
-            connection.execute(f'DROP INDEX "{name}"')
         connection.execute(f"ALTER TABLE {table} RENAME TO {table}_before")
 
 
@@ -183,7 +180,7 @@ def _make_rules(connection: sqlite3.Connection, machines: Machines) -> None:
         connection.execute(f"DROP TABLE {table}_before")
     for statement in statements():
         if statement.startswith("CREATE TRIGGER ") or " INDEX " in statement.splitlines()[0]:
-            connection.execute(statement.replace(" INDEX ", " INDEX IF NOT EXISTS ", 1))
+            connection.execute(statement)
     # Perhaps triggers of another program: the doctor names them.
     for (sql,) in connection.execute(
         "SELECT sql FROM dropped WHERE name NOT IN (SELECT name FROM main.sqlite_master)"

@@ -23,13 +23,14 @@ from .rows import (
     token_from_row,
     tombstone_from_row,
 )
-from .schema import OPERATION_COLUMNS, listed
+from .schema import OPERATION_COLUMNS, TOKEN_COLUMNS, listed
 
 # A document of another type or state was forced past the rules, and counts as nothing (R212).
 _IS_MONEY: Final = f"transaction_type IN ({listed(TOKEN_TYPES)}) AND state IN ({listed(STATUS_OF_STATE)})"
 
 
 _CREATED_AT: Final = OPERATION_COLUMNS.index("created_at")
+_TOTAL: Final = TOKEN_COLUMNS.index("total_amount")
 
 
 class _Where:
@@ -58,8 +59,26 @@ class _Where:
         return f" WHERE {' AND '.join(self.parts)}" if self.parts else ""
 
 
+class _Merged:
+    """Parts of one SELECT, each for one of the values of ``column``: SQLite walks their indexes side by side,
+    and sorts nothing. Without values there is one part."""
+
+    def __init__(self, select: str, where: _Where, column: str, values: Sequence[str]) -> None:
+        parts = [f"{select}{where}"]
+        self.values = list(where.values)
+        if values:
+            one = f"{select}{where}{' AND' if where.parts else ' WHERE'} {column} = ?"
+            parts = [one] * len(set(values))
+            self.values = [value for each in dict.fromkeys(values) for value in (*where.values, each)]
+        self.sql = " UNION ALL ".join(parts)
+
+    def ordered(self, order: str, limit: int) -> tuple[str, list[Any]]:
+        return f"{self.sql} ORDER BY {order} LIMIT ?", [*self.values, max(limit, 0)]
+
+
 def token_sql(query: TokenQuery) -> tuple[str, list[Any]]:
-    """The token query. Ids come first, from the index alone; only those few rows are then read."""
+    """The token query. Ids come first, from the index alone; only those few rows are then read, in the order
+    in which they were found."""
     where = _Where()
     where.equal(
         npub=query.npub,
@@ -69,8 +88,6 @@ def token_sql(query: TokenQuery) -> tuple[str, list[Any]]:
         reserved_by=query.reserved_by,
         parent=query.parent,
     )
-    if query.states:
-        where.add(f"state IN ({', '.join('?' * len(query.states))})", *query.states)
     if query.ids:
         where.add("transaction_id IN (SELECT value FROM json_each(?))", json.dumps(query.ids))
     if query.min_total is not None:
@@ -79,49 +96,60 @@ def token_sql(query: TokenQuery) -> tuple[str, list[Any]]:
         where.add("total_amount <= ?", query.max_total)
     if query.after is not None:
         where.add("transaction_id > ?", query.after)
-    order = "transaction_id"
+    order = "chosen"
     if query.largest_first:
-        order = "total_amount DESC, transaction_id"
+        order = "size DESC, chosen DESC"
     elif query.smallest_first:
-        order = "total_amount, transaction_id"
-    chosen = f"SELECT transaction_id AS chosen FROM tokens{where} ORDER BY {order} LIMIT ?"
+        order = "size, chosen"
+    size = ", total_amount AS size" if order != "chosen" else ""  # which only one of the indexes holds
+    select = f"SELECT transaction_id AS chosen{size} FROM tokens"
+    chosen, values = _Merged(select, where, "state", query.states).ordered(order, query.limit)
     # CROSS JOIN keeps SQLite from reading tokens first.
-    sql = (
-        f"SELECT {TOKEN_SELECT} FROM ({chosen}) CROSS JOIN tokens ON transaction_id = chosen ORDER BY {order}"
-    )
-    return sql, [*where.values, max(query.limit, 0)]
+    return f"SELECT {TOKEN_SELECT} FROM ({chosen}) CROSS JOIN tokens ON transaction_id = chosen", values
+
+
+def _in_order(query: TokenQuery, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The rows in the order of the query: SQL gives a join no order, and sorting there copies all of them."""
+    if query.largest_first or query.smallest_first:
+        return sorted(rows, key=lambda row: (row[_TOTAL], row[0]), reverse=query.largest_first)
+    return sorted(rows, key=lambda row: row[0])
 
 
 def operation_sql(query: OperationQuery) -> tuple[str, list[Any]]:
     """The operation query, newest first."""
     where = _Where()
     where.equal(npub=query.npub, kind=query.kind, mint_url=query.mint_url, parent_id=query.parent_id)
-    if query.states:
-        where.add(f"state IN ({', '.join('?' * len(query.states))})", *query.states)
     where.between("created_at", query.since, query.until)
     if query.after is not None:
         where.add("(created_at, id) < (?, ?)", *query.after)
-    sql = f"SELECT {OPERATION_SELECT} FROM operations{where} ORDER BY created_at DESC, id DESC LIMIT ?"
-    return sql, [*where.values, max(query.limit, 0)]
+    select = f"SELECT {OPERATION_SELECT} FROM operations"
+    return _Merged(select, where, "state", query.states).ordered("created_at DESC, id DESC", query.limit)
 
 
 def audit_sql(query: AuditQuery) -> tuple[str, list[Any]]:
-    """The audit query: an entity by version, anything else by operation and seq."""
+    """The audit query: an entity by version, a span of time by time, anything else by operation and seq."""
     where = _Where()
     where.equal(operation_id=query.operation_id, entity=query.entity, batch_id=query.batch_id)
-    if query.levels:
-        where.add(f"compliance_level IN ({', '.join('?' * len(query.levels))})", *query.levels)
-    where.between("at", query.since, query.until)
+    # A plus before a column keeps SQLite from an index that has another order than the answer.
+    merged = not query.by_time and (query.operation_id, query.entity, query.batch_id) == (None, None, None)
+    if query.levels and not merged:
+        where.add(f"+compliance_level IN ({', '.join('?' * len(query.levels))})", *query.levels)
+    where.between("at" if query.by_time else "+at", query.since, query.until)
     where.between("expires_at", None, query.expired_before)
-    if query.after is not None:
+    if query.after is not None and query.by_time:
+        where.add("(at, operation_id, seq) > (?, ?, ?)", query.since, *query.after)
+    elif query.after is not None:
         where.add("(operation_id, seq) > (?, ?)", *query.after)
     if query.above is not None:
         where.add("version > ?", query.above)
-    order = "entity, version" if query.entity is not None else "operation_id, seq"
-    return f"SELECT {AUDIT_SELECT} FROM audit{where} ORDER BY {order} LIMIT ?", [
-        *where.values,
-        max(query.limit, 0),
-    ]
+    order = "operation_id, seq"
+    if query.entity is not None:
+        order = "entity, version"
+    elif query.by_time:
+        order = "at, operation_id, seq"
+    levels = query.levels if merged else ()
+    select = f"SELECT {AUDIT_SELECT} FROM audit"
+    return _Merged(select, where, "compliance_level", levels).ordered(order, query.limit)
 
 
 class SqliteReads(ABC):
@@ -177,7 +205,8 @@ class SqliteReads(ABC):
         return token_from_row(rows[0]) if rows else None
 
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
-        return decoded(self._rows(*token_sql(query)), token_from_row, lambda row: row[0])
+        rows = _in_order(query, self._rows(*token_sql(query)))
+        return decoded(rows, token_from_row, lambda row: row[0])
 
     def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
         rows = self._rows(

@@ -168,17 +168,19 @@ CREATE INDEX operation_due ON operations (next_check_at, id) WHERE next_check_at
 CREATE INDEX operation_newest ON operations (created_at DESC, id DESC);
 CREATE INDEX operation_owner ON operations (npub, created_at DESC, id DESC);
 CREATE INDEX operation_state ON operations (state, created_at DESC, id DESC);
+CREATE INDEX operation_owner_state ON operations (npub, state, created_at DESC, id DESC);
 CREATE INDEX operation_count ON operations (npub, kind, state);
 CREATE INDEX operation_parent ON operations (parent_id, created_at DESC, id DESC) WHERE parent_id IS NOT NULL;
-CREATE INDEX token_choice
-  ON tokens (npub, mint_url, unit, state, total_amount DESC, transaction_id, wallet_id);
-CREATE INDEX token_reserved ON tokens (reserved_by) WHERE reserved_by IS NOT NULL;
-CREATE INDEX token_parent ON tokens (parent) WHERE parent IS NOT NULL;
+CREATE INDEX token_by_size ON tokens (npub, mint_url, unit, state, total_amount, transaction_id, wallet_id);
+CREATE INDEX token_by_id ON tokens (npub, mint_url, transaction_id, unit, wallet_id);
+CREATE INDEX token_of_state ON tokens (npub, mint_url, unit, state, transaction_id, wallet_id);
+CREATE INDEX token_of_holder ON tokens (reserved_by, transaction_id) WHERE reserved_by IS NOT NULL;
+CREATE INDEX token_of_parent ON tokens (parent, transaction_id) WHERE parent IS NOT NULL;
 CREATE UNIQUE INDEX audit_entity ON audit (entity, version);
 CREATE UNIQUE INDEX audit_chain ON audit (operation_id, seq);
-CREATE INDEX audit_batch ON audit (batch_id);
+CREATE INDEX audit_batch ON audit (batch_id, operation_id, seq);
 CREATE INDEX audit_level ON audit (compliance_level, operation_id, seq);
-CREATE INDEX audit_time ON audit (at);
+CREATE INDEX audit_time ON audit (at, operation_id, seq);
 """
 
 

@@ -27,6 +27,7 @@ from .write import apply_batch, apply_note, bury
 R = TypeVar("R")
 
 READ_TIMEOUT_S: Final = 10.0
+IDLE_MAX: Final = 8  # connections kept for the next snapshots
 # A COMMIT that ends so has certainly not written its last frame, without which the others do not
 # count; after any other error the file must tell.
 _NOTHING_WRITTEN: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL)
@@ -82,7 +83,8 @@ class SqliteStore(SqliteReads):
         self._local = threading.local()
         self._links: list[tuple[threading.Thread, Link]] = []
         self._abandoned: list[object] = []
-        self._guard = threading.Lock()  # protects _links
+        self._idle: list[Link] = []  # of snapshots that have ended
+        self._guard = threading.Lock()  # protects _links and _idle
         self._writing = threading.Lock()  # our own threads queue here, fairly, not in SQLite's busy loop
         self._closed = False
         self._pid = os.getpid()
@@ -110,8 +112,8 @@ class SqliteStore(SqliteReads):
 
     def _after_fork(self) -> None:
         # A connection must not cross a fork, not even to be closed: keep it alive and untouched.
-        self._abandoned.append((self._local, self._links))
-        self._local, self._links = threading.local(), []
+        self._abandoned.append((self._local, self._links, self._idle))
+        self._local, self._links, self._idle = threading.local(), [], []
         self._guard, self._writing = threading.Lock(), threading.Lock()
         self._pid = os.getpid()
 
@@ -125,9 +127,9 @@ class SqliteStore(SqliteReads):
         """Close the connections of every thread. Reads and commits then raise StoreUnavailable."""
         with self._guard:
             self._closed = True
-            for _, link in self._links:
+            for link in (*(link for _, link in self._links), *self._idle):
                 link.connection.close()
-            self._links = []
+            self._links, self._idle = [], []
 
     def __enter__(self) -> SqliteStore:
         return self
@@ -145,19 +147,38 @@ class SqliteStore(SqliteReads):
     @contextmanager
     def snapshot(self) -> Iterator[Reader]:
         """Reads that all see the moment at which the block was entered."""
-        if self._closed:
-            raise StoreUnavailable(f"{self._path}: the store is closed")
-        try:
-            link = Link(self._path)
-        except sqlite3.Error as error:
-            raise meaning(error, self._path) from error
+        link, pid = self._idle_link(), os.getpid()
         try:
             _fetch(link, self._path, "BEGIN", ())
             _fetch(link, self._path, "SELECT 1 FROM meta", ())  # the first read fixes the moment
             yield _Snapshot(self._path, link)
         finally:
-            link.rollback()
-            link.connection.close()
+            self._give_back(link, pid)
+
+    def _idle_link(self) -> Link:
+        """A connection that this call has for itself: opening one costs more than most snapshots read."""
+        if self._pid != os.getpid():
+            self._after_fork()
+        with self._guard:
+            if self._closed:
+                raise StoreUnavailable(f"{self._path}: the store is closed")
+            if self._idle:
+                return self._idle.pop()
+        try:
+            return Link(self._path)
+        except sqlite3.Error as error:
+            raise meaning(error, self._path) from error
+
+    def _give_back(self, link: Link, pid: int) -> None:
+        if pid != os.getpid():  # the block was left by a fork, too: it is the other process's connection
+            self._abandoned.append(link)
+            return
+        link.rollback()
+        with self._guard:
+            if not self._closed and len(self._idle) < IDLE_MAX and not link.connection.in_transaction:
+                self._idle.append(link)
+                return
+        link.connection.close()
 
     # -- writes ----------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ BASE: dict[str, list[str]] = {
     "show": ["tx_nosuch_operation"],
     "history": [],
     "recover": [],
+    "start": ["errand", "--from", "tests.support.errand"],
     "tell": ["tx_nosuch_operation", "go"],
     "resume": ["tx_nosuch_operation"],
     "release": ["tx_nosuch_operation"],
@@ -73,6 +74,14 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--mint-state": [("/", USAGE)],
     "--from": [(bad, USAGE) for bad in ("", "no_such_module", "9nine", "shop.py", "json", "json:nothing")],
     "--evidence": [("{broken", USAGE), ('"broken', USAGE)],
+    "--data": [
+        ("{broken", USAGE),
+        *(
+            (bad, (1, "INVALID_DATA"))
+            for bad in ("text", "[]", '{"nothing": 1}', '{"what": 7}', '{"blocked": 1}')
+        ),
+    ],
+    "--event": [("unheard", (1, "INVALID_EVENT")), ("go", (1, "INVALID_EVENT"))],
     "--log": [("loud", USAGE)],
     "--npub": [
         ("npub1nope", (1, "INVALID_NPUB")),
@@ -147,6 +156,9 @@ def cases() -> list[Bad]:
                     continue  # depends on the machine: tests/storage/test_mongod.py
                 if name in ("cancel", "tell") and option.opts[0] == "--operator":
                     expected = USAGE  # it needs --reason
+                if name == "start" and option.opts[0] == "--amount":
+                    expected = USAGE if "." in value else (1, "INVALID_AMOUNT")
+                    value = {"0": "-1", "1000001": str(2**60)}.get(value, value)
                 unknown_first = name in LOOKED_UP_FIRST and option.opts[0] in LATER
                 if unknown_first and expected[0] == 1:
                     expected = (1, None)
@@ -177,6 +189,10 @@ POSITIONAL: list[tuple[str, list[str], tuple[int, str | None]]] = [
     ("record-melt", ["--file", __file__], (1, "INVALID_FORMAT")),
     ("record-melt", ["--file", "-"], (1, "INVALID_FORMAT")),
     *((name, [], USAGE) for name in LOOKED_UP),
+    ("start", [], USAGE),
+    ("start", ["errand"], (1, "UNKNOWN_KIND")),
+    ("start", ["melt", "--data", "{}"], (1, "UNKNOWN_KIND")),
+    ("start", ["errand", "--from", "tests.support.errand", "--data", "-", "--evidence", "-"], USAGE),
     ("tell", ["tx_nosuch_operation"], USAGE),
     ("tell", ["tx_nosuch_operation", "go", "extra"], USAGE),
     *(("tell", [bad, "go"], (1, None)) for bad in ("", "x" * 101, "tx_no")),
@@ -244,6 +260,8 @@ by_command = pytest.mark.parametrize("bad", BY_COMMAND, ids=BASE)
 @by_command
 def test_bad_flag_on_a_store_that_exists(wallet: Wallet, invoice: str, bad: list[Bad]) -> None:
     """Each case leaves the store as it was, so all of a command share one."""
+    if bad[0][0] == "start":  # opening the store with the kind adds its machine
+        assert wallet.run("history", *BASE["start"][1:]).code == 0
 
     @every(("name", "option", "value", "expected"), bad)
     def test(name: str, option: str, value: str, expected: tuple[int, str | None]) -> None:

@@ -1,4 +1,5 @@
-"""R494-R497: kinds of a service's own on the command line: ``--from``, ``NUTSTATE_KINDS``, ``tell``."""
+"""R494-R497, R532: kinds of a service's own on the command line: ``--from``, ``NUTSTATE_KINDS``, ``start``,
+``tell``."""
 
 from __future__ import annotations
 
@@ -45,6 +46,57 @@ def approval(wallet: Wallet) -> str:
 
 def blocked(wallet: Wallet) -> str:
     return start(wallet, errand.KINDS, "errand", tell="go", data=errand.ErrandData(blocked=True))
+
+
+def test_r532_an_operation_is_started_and_told(wallet: Wallet) -> None:
+    """R532: ``start`` asks for a payment and ``tell`` approves it; the same command again finds the first
+    operation, and another request with its id or key is refused."""
+    data = json.dumps({"asked_by": "ann", "invoice": wallet.invoice()})
+    same = ("start", "approval", "--amount", "100", "--id", "tx_approval_17", "--from", APPROVAL)
+    begun = wallet.run(*same, "--data", "-", stdin=data)
+    assert begun.code == Exit.DONE and "approval waiting: waits for a second person" in begun.out
+    before = dump(wallet.file)
+    again = wallet.run(*same, "--data", data, "--json")
+    assert (again.code, again.json["operation"]["id"]) == (Exit.DONE, "tx_approval_17")
+    other = wallet.run(*same, "--data", '{"asked_by": "eve"}')
+    assert other.code == Exit.REFUSED and "[DUPLICATE_TRANSACTION_ID]" in other.err
+    assert dump(wallet.file) == before
+    told = wallet.run("tell", "tx_approval_17", "approve", "--evidence", "bob", "--from", APPROVAL)
+    assert told.code == Exit.DONE and "approval done: paid" in told.out
+
+
+def test_r532_a_key_starts_one_operation(wallet: Wallet) -> None:
+    """R532: with --idempotency-key the id is the engine's; the second run shows the first operation."""
+    run = ("start", "errand", "--idempotency-key", "once", "--json")
+    env = {"NUTSTATE_KINDS": ERRAND}
+    first = wallet.run(*run, "--data", '{"what": "letter"}', env=env)
+    assert first.code == Exit.DONE and first.json["operation"]["state"] == "idle"
+    assert wallet.run(*run, "--data", '{"what": "letter"}', env=env).json == first.json
+    reused = wallet.run(*run, "--data", '{"what": "parcel"}', env=env)
+    assert reused.code == Exit.REFUSED and reused.json["error"]["code"] == "IDEMPOTENCY_KEY_REUSED"
+    assert len(wallet.run("history", "--kind", "errand", "--json", env=env).json["operations"]) == 1
+
+
+def test_r532_bad_data_are_refused_and_not_repeated(wallet: Wallet) -> None:
+    """R532: a field that the kind does not have, or a value of another type, is INVALID_DATA; no value is
+    converted, nothing is written, and the sentence shows no value."""
+    assert wallet.run("history", "--from", APPROVAL).code == Exit.DONE  # adds the machine
+    before = dump(wallet.file)
+    for data in (
+        '{"asked_by": "ann", "invoice": 7}',
+        '{"asked_by": 7}',
+        '{"secret": 1}',
+        "[]",
+        '"secret"',
+        "7",
+    ):
+        wrong = wallet.run("start", "approval", "--data", data, "--from", APPROVAL)
+        assert wrong.code == Exit.REFUSED and "[INVALID_DATA]" in wrong.err and "ApprovalData" in wrong.err
+        assert "secret" not in wrong.err + wrong.out
+    for origin in ((), ("--from", APPROVAL)):
+        unknown = wallet.run("start", "errand", *origin)
+        assert unknown.code == Exit.REFUSED and "--from MODULE" in unknown.err
+    assert dump(wallet.file) == before
 
 
 def test_r494_an_operation_is_told_followed_and_shown(wallet: Wallet) -> None:

@@ -295,6 +295,7 @@ def test_a_stale_confirm_posts_nothing_unstamped(store: Store) -> None:
 
 
 def test_a_forked_process_is_not_its_dead_parent() -> None:
+    """R563: its name is read anew, though the parent's was kept."""
     worker = Worker()
     name = worker.for_one_drive()
     assert str(os.getpid()) in name.split(":") and not worker.certainly_dead(name)

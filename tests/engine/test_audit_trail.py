@@ -267,6 +267,12 @@ def test_listing(wallet: tuple[Engine, SimulatedMint, FakeClock]) -> None:
     assert high and {r.compliance_level for r in high} == {"HIGH"}
     assert [r.version for r in engine.audit(entity=trail[-1].entity)]
     assert engine.audit(until=0) == ()
+    first = engine.audit(since=0, limit=4)
+    rest = engine.audit(since=0, after=(first[-1].operation_id, first[-1].seq), limit=10_000)
+    by_time = sorted(everything, key=lambda record: (record.at, record.operation_id, record.seq))
+    assert [*first, *rest] == by_time, "R542"
+    with pytest.raises(NotFound):  # it was purged, perhaps: the pages begin anew
+        engine.audit(since=0, after=(first[-1].operation_id, 10_000))
     for wrong in ({"levels": ["x"]}, {"limit": 0}, {"since": -1}, {"entity": ""}):
         with pytest.raises(InvalidArgument):
             engine.audit(**wrong)

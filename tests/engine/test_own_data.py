@@ -12,9 +12,10 @@ import attrs
 import pytest
 
 from nutstate import InvalidArgument, NutstateError, Secret
-from tests.engine.test_attacks_house import Shop
+from nutstate.engine.loop.own_data import data_from
 from tests.support.everything import everything
 from tests.support.own import example
+from tests.support.shop import Shop
 from tests.support.wallet import NPUB
 
 own = example()
@@ -96,3 +97,47 @@ def test_r473_data_that_no_store_can_keep_are_refused_before_anything_is_written
     for fine in ({"a.b": [1, -1, 0.5, None, True]}, {"": "ü\n"}, nested(50, lambda v: [v])):
         kept = shop.engine.start("approval", npub=NPUB, mint_url=shop.mint.url, data=Wide(fine))
         assert kind.data_of(shop.engine.operation(kept.id).record).value == fine
+
+
+@attrs.frozen
+class Inner:
+    """A part of the data below."""
+
+    name: str = "none"
+    weight: float = 0.5
+
+
+@attrs.frozen
+class Outer:
+    """Data with a part, a list and a number."""
+
+    parts: tuple[Inner, ...] = ()
+    count: int = 1
+    note: str | None = None
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        ({}, Outer()),
+        ({"count": 2, "note": None}, Outer(count=2)),
+        ({"parts": [{"name": "a"}, {"weight": 2}]}, Outer((Inner("a"), Inner(weight=2.0)))),
+    ],
+)
+def test_r532_data_are_made_from_json(given: object, made: Outer) -> None:
+    """R532: what is left out has its default, also inside a part; a whole number is a float where one is
+    asked for."""
+    assert data_from(given, Outer) == made
+
+
+@pytest.mark.parametrize(
+    "given",
+    [None, [], "x", {"count": "2"}, {"count": True}, {"count": 2.5}, {"note": 7}, {"other": 1}, {"parts": {}},
+     {"parts": [{"weight": "2"}]}, {"parts": [{"secret": 1}]}, {"parts": "ab"}],
+)  # fmt: skip
+def test_r532_data_of_another_type_are_refused(given: object) -> None:
+    """R532: nothing is converted; the error names the class and no value."""
+    with pytest.raises(InvalidArgument) as refused:
+        data_from(given, Outer)
+    assert refused.value.code == "INVALID_DATA" and "Outer" in refused.value.message
+    assert "secret" not in str(refused.value)

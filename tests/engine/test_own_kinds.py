@@ -186,7 +186,11 @@ def answer_lost(mint: SimulatedMint) -> None:
     mint.faults.next("melt", faults.ANSWER_LOST)
 
 
-@pytest.mark.parametrize("story", [paid, refused, answer_lost])
+def silent_at_first(mint: SimulatedMint) -> None:
+    mint.faults.next("melt_quote", faults.UNREACHABLE)
+
+
+@pytest.mark.parametrize("story", [paid, refused, answer_lost, silent_at_first])
 def test_r466_a_crash_at_any_point_is_recovered(store: Store, story: Callable[[SimulatedMint], None]) -> None:
     """R466: the process dies at each point around each commit and each mint call of parent and child;
     recovery ends both, once: one melt, no satoshi lost."""

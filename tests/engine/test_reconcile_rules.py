@@ -28,7 +28,7 @@ def judged(docs: Documents, keys: Any = lambda _: None) -> dict[str, CheckResult
 
 def documents_of(store: Store, op: Operation) -> Documents:
     with store.snapshot() as reader:
-        return read_documents(reader, op, BUILT_IN, with_wallet=False)
+        return read_documents(reader, op, BUILT_IN, with_wallet=False, driven=True)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import re._parser as parser  # type: ignore[import-not-found]
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ import structlog
 
 from nutstate import Engine, NutstateError, Secret, Store, configure_logging
 from nutstate.engine.audit import records as audit
+from nutstate.engine.audit import sanitise as rules
 from nutstate.engine.audit.sanitise import HIDDEN, clean_text, sanitise
 from nutstate.engine.loop.log import Log
 from nutstate.storage.port import AuditQuery
@@ -295,3 +297,23 @@ def test_the_record_itself_is_sanitised(store: Store) -> None:
     assert all(record.data["payment_hash"] == payment_hash(bolt11) for record in own)
     assert bolt11 not in repr(trail) and NPUB not in repr(trail)
     assert audit.sanitise is sanitise
+
+
+def test_a_text_below_the_shortest_pattern_is_left_alone() -> None:
+    """R560: no pattern of money, keys, words or npubs fits into fewer characters than are looked at."""
+    patterns = (rules._INVOICE, rules._MONEY, rules._WORDS, rules._NPUB, rules._LONG_HEX)
+    shortest = min(parser.parse(pattern.pattern).getwidth()[0] for pattern in patterns)
+    assert shortest == rules.PLAIN_BELOW
+    assert sanitise({"note": '["P2PK"'}) == {"note": HIDDEN}  # the one that is shorter
+    assert sanitise({"note": "creqA" + "x" * 8}) == {"note": HIDDEN}
+    assert sanitise({"note": "a\0b"}) == {"note": "ab"}
+
+
+def test_a_name_means_the_same_when_it_comes_again() -> None:
+    """R560: names of fields are classified once; a name that may be a secret itself is kept in no memory."""
+    for name in (*NAMES, "amount", "Y", "payment_hash", "", "ids"):
+        assert rules._name_of(name) == rules._name_of(name) == rules._classified(name)
+    before = rules._remembered_name.cache_info().currsize
+    for secret in (HEX, "a" * 41, "not a name", TOKEN + "x" * 20):
+        rules._name_of(secret)
+    assert rules._remembered_name.cache_info().currsize == before

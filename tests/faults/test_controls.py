@@ -17,8 +17,8 @@ from nutstate.storage.local.replica_set import ReplicaSet
 from nutstate.storage.mongo import client as mongo_client
 from nutstate.storage.mongo.client import Budget
 from nutstate.storage.mongo.codec import token_document
+from nutstate.storage.mongo.filters import equal
 from nutstate.storage.mongo.gateway import Document, GatewayUnavailable, GatewayUnknown
-from nutstate.storage.mongo.read import equal
 from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, PROOFS, TOKENS
 from nutstate.storage.mongo.session import SessionWrites, asked
 from nutstate.storage.mongo.store import MongoStore

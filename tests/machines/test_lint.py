@@ -124,6 +124,8 @@ BROKEN: list[tuple[str, str, Machine[Any]]] = [
     ("L19", "parked", state("parked", ends="lost")),
     ("L35", "parked", state("parked", waits_for="caller")),
     ("L35", "asking", state("asking", waits_for="confirmation")),
+    ("L36", "asking", plus(edges("9", "drive_failed", "parked", "done"),
+                           events=events(Event("drive_failed", "it failed too often", "engine")))),
     ("L33", "asking", plus(edges("9", "late", "parked", "done"),
                            events=(*SOUND.events, Event("late", "it lasts too long", "clock")))),
     ("L34", "parked", attrs.evolve(less("5.mend.parked"), transitions=(
@@ -192,6 +194,22 @@ def test_every_rule_has_a_machine_that_breaks_it() -> None:
     assert {code for code, _, _ in BROKEN} | elsewhere == set(RULES)
 
 
+def test_a_machine_that_never_hears_of_failed_drives_is_told_once() -> None:
+    """R530: with words of its actions it is meant for the engine, so the missing event is worth a note. A
+    machine without words, and actions that only read, are left alone."""
+    spec = attrs.evolve(SOUND, actions=(Action("ask", "ask the mint"),))
+    (told,) = [f for f in missed(spec) if f.code == "L36"]
+    assert (told.severity, told.where) == ("note", "asking")
+    assert "declares no event drive_failed" in told.sentence
+    reading = attrs.evolve(SOUND, actions=(Action("ask", "ask the store", reads_only=True),))
+    assert not [f for spec in (SOUND, reading) for f in missed(spec) if f.code == "L36"]
+
+
+def test_every_driven_state_of_ours_has_a_way_out_when_its_drives_fail() -> None:
+    """R530: no live state of a released machine is driven for ever by an action that raises."""
+    assert [f for f in lint(RELEASED) if f.code == "L36"] == []
+
+
 def test_what_is_unknown_is_judged_only_with_a_vocabulary() -> None:
     odd = state("asking", plus(edges("9", "begin", "parked", "done", effects=("sing",))), action="sing")
     assert {f.code for f in lint((odd,))} <= {"L24"}
@@ -202,7 +220,7 @@ def test_what_is_unknown_is_judged_only_with_a_vocabulary() -> None:
 def test_r430_a_machine_is_held_to_the_words_it_declares() -> None:
     """R430: unknown, unused and doubled words of a machine are found without any vocabulary."""
     words: dict[str, Any] = {
-        "actions": (Action("ask", "asks"),),
+        "actions": (Action("ask", "asks", reads_only=True),),
         "effects": (Effect("take", "taken"), Effect("give", "given")),
     }
     assert {f.code for f in lint((attrs.evolve(SOUND, **words),))} == {"L24"}
@@ -211,7 +229,7 @@ def test_r430_a_machine_is_held_to_the_words_it_declares() -> None:
         actions=(Action("dance", "dances"),),
         effects=(Effect("take", "taken"), Effect("take", "again"), Effect("sing", "sung")),
     )
-    found = [(f.code, f.where) for f in lint((odd,)) if f.code != "L24"]
+    found = [(f.code, f.where) for f in lint((odd,)) if f.code not in ("L24", "L36")]
     assert sorted(found) == [
         ("L03", "2.yes.asking"), ("L04", "asking"), ("L06", "take"), ("L41", "sing"), ("L42", "dance"),
     ]  # fmt: skip

@@ -82,6 +82,7 @@ def test_foreign_object_ids_and_dates_are_read_and_never_rewritten(store: MongoS
     assert read is not None and read.wallet_id == str(wallet)
     assert read.metadata.extra == {"sent_at": moment.isoformat(), "info": {"by": str(wallet)}}
     assert [t.transaction_id for t in store.tokens(TokenQuery(wallet_id=str(wallet)))] == ["a"]
+    assert sum(held.amount for held in store.coins_by_keyset(token.npub, wallet_id=str(wallet))) == 7
     stamped = evolve(read.metadata, operation_hash="ab" * 8)
     changed = evolve(read, state="reserved", reserved_by="tx-1", metadata=stamped)
     store.commit(batch_for(evolve(operation, state="quoted"), operation, tokens=[(read, changed)]))

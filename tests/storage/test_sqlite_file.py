@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ import pytest
 from nutstate._open_store import open_store
 from nutstate.storage.errors import CorruptRecord, StoreUnavailable, StoreUnsupported
 from nutstate.storage.port import OperationQuery, TokenQuery
-from nutstate.storage.sqlite.store import SqliteStore
+from nutstate.storage.sqlite.store import IDLE_MAX, SqliteStore
 from nutstate.storage.testing.records import batch_for, make_operation, make_token
 
 pytestmark = pytest.mark.disk
@@ -142,6 +142,62 @@ def test_a_forked_child_gets_connections_of_its_own(store: SqliteStore) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert store.operation("tx-child") is not None
     store.commit(batch_for(make_operation("tx-parent")))
+
+
+def test_snapshots_use_idle_connections_again(store: SqliteStore) -> None:
+    """R562: one after the other they share one connection, which holds no transaction in between; at the same
+    time each has its own moment; only a few connections stay open."""
+    for n in range(3):
+        store.commit(batch_for(make_operation(f"tx-{n}-of-three")))
+        with store.snapshot() as reads:
+            assert len(reads.operations(OperationQuery())) == n + 1
+        (idle,) = store._idle
+        assert not idle.connection.in_transaction
+    with store.snapshot() as first:
+        store.commit(batch_for(make_operation("tx-meanwhile")))
+        with store.snapshot() as second:
+            assert second.operation("tx-meanwhile") is not None
+            assert first.operation("tx-meanwhile") is None
+    with ExitStack() as stack:
+        for _ in range(IDLE_MAX + 3):
+            stack.enter_context(store.snapshot())
+    assert len(store._idle) == IDLE_MAX
+
+
+def test_a_snapshot_that_outlives_its_store_closes_its_connection(path: Path) -> None:
+    """R562: nothing stays open behind a store that was closed meanwhile."""
+    store = SqliteStore(f"sqlite:///{path}")
+    with store.snapshot():
+        pass
+    with store.snapshot():
+        store.close()
+    assert store._idle == []
+    assert not path.with_name("wallet.db-wal").exists()
+    with pytest.raises(StoreUnavailable), store.snapshot():
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_takes_no_idle_connection_along(store: SqliteStore) -> None:
+    """R562: neither one that was idle nor one whose snapshot the fork interrupted."""
+    with store.snapshot():
+        pass
+    (parents,) = store._idle
+    snapshot = store.snapshot()
+    snapshot.__enter__()
+    child = os.fork()
+    if child == 0:
+        try:
+            with store.snapshot() as reads:
+                reads.operations(OperationQuery())
+            snapshot.__exit__(None, None, None)
+            os._exit(0 if all(link is not parents for link in store._idle) and len(store._idle) == 1 else 2)
+        except BaseException:  # noqa: BLE001 - a child must never return into pytest
+            os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    snapshot.__exit__(None, None, None)
+    assert store._idle == [parents]
 
 
 def test_relative_paths_stay_where_they_were_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from nutstate.kinds import (
     Result,
     Run,
     alarm,
+    drives_fail,
     record_reason,
 )
 from nutstate.machines.spec import NONE, Action, Effect, Event, Guard, Machine, State, edges
@@ -28,6 +29,8 @@ from nutstate.machines.spec import NONE, Action, Effect, Event, Guard, Machine, 
 @frozen(kw_only=True)
 class ErrandFacts:
     operator_reason: str = ""
+    failures: int = 0
+    failures_max: int = 0
     mint_was_asked: bool = False
 
 
@@ -56,7 +59,7 @@ ERRAND: Machine[ErrandFacts] = Machine(
         State(NONE, "does not exist yet", kind="pseudo"),
         State("idle", "waits for the word to go", waits_for="caller", absorbs=("recover",)),
         State("underway", "on its way", action="carry", write_ahead=True, absorbs=("recover",)),
-        State("blocked", "the way is blocked", kind="parked", absorbs=("recover",)),
+        State("blocked", "the way is blocked", kind="parked", absorbs=("recover", "drive_failed")),
         State("delivered", "delivered", kind="final", ends="good", absorbs=("recover",)),
         State("called_off", "called off", kind="final", ends="unpaid", absorbs=("recover", "cancel")),
         State("gone", "given up", kind="final", ends="lost", absorbs=("recover",)),
@@ -67,6 +70,7 @@ ERRAND: Machine[ErrandFacts] = Machine(
         Event("cancel", "it is not wanted any more", "caller"),
         Event("arrived", "it arrived", "engine"),
         Event("stopped", "the way is blocked", "engine"),
+        Event("drive_failed", "driving it failed too often", "engine"),
         Event("resume", "an operator cleared the way", "operator"),
         Event("release", "an operator brings it back", "operator"),
         Event("write_off", "an operator gives it up", "operator"),
@@ -80,6 +84,8 @@ ERRAND: Machine[ErrandFacts] = Machine(
         *edges("4", "arrived", "underway", "delivered", reason="that is what it is for"),
         *edges("5", "stopped", "underway", "blocked", effects=("record_reason", "alarm"),
                reason="a person must look"),
+        *edges("5", "drive_failed", "underway", "blocked", requires=(drives_fail,),
+               effects=("record_reason", "alarm"), reason="a person must look"),
         *edges("6", "resume", "blocked", "underway", requires=(gave_reason,),
                effects=("record_reason", "clear_the_way"), reason="it is tried again"),
         *edges("7", "release", "blocked", "called_off", requires=(gave_reason, mint_was_asked),
@@ -99,7 +105,12 @@ class ErrandData:
 
 
 def errand_facts(look: Look) -> ErrandFacts:
-    return ErrandFacts(operator_reason=look.evidence.operator_reason, mint_was_asked=look.own == "asked")
+    return ErrandFacts(
+        operator_reason=look.evidence.operator_reason,
+        failures=look.operation.failures,
+        failures_max=look.settings.drive_failures_max,
+        mint_was_asked=look.own == "asked",
+    )
 
 
 def carry(run: Run) -> Result:

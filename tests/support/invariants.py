@@ -45,7 +45,7 @@ def check(store: Reader, mint: MintPort | None = None) -> None:
 def _reconciles(store: Reader, operations: list[Operation]) -> None:
     """Reconciliation finds nothing in untouched documents (R118 to R123)."""
     for op in operations:
-        docs = read_documents(store, op, KINDS, with_wallet=False)
+        docs = read_documents(store, op, KINDS, with_wallet=False, driven=True)
         report = report_on(docs, lambda keyset_id: None, NOTHING_EXPECTED)
         assert report.validation_passed or op.state == "discrepant", str(report)
 

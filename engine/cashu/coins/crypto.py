@@ -83,6 +83,12 @@ def blind(secret: str, r: str) -> str:
     return _add(hash_to_curve(_utf8(secret)), PublicKey.from_valid_secret(scalar(r))).format().hex()
 
 
+def named_and_blinded(secret: str, r: str) -> tuple[str, str]:
+    """NUT-07 and NUT-00: (Y, B_) of a secret and its blinding factor."""
+    Y = hash_to_curve(_utf8(secret))
+    return Y.format().hex(), _add(Y, PublicKey.from_valid_secret(scalar(r))).format().hex()
+
+
 def sign(B_: str, k: str) -> str:
     """NUT-00, Bob: C_ = k*B_."""
     return point(B_).multiply(scalar(k)).format().hex()

@@ -9,6 +9,7 @@ from ....storage.records import Dleq, Output, Proof
 from ....storage.secret import Secret
 from ..port import BlindedMessage, BlindSignature, Keyset, Restored
 from . import crypto, nut13
+from .verified import VERIFIED
 
 KeysFor = Callable[[str], Keyset]
 Random = Callable[[int], bytes]
@@ -117,15 +118,20 @@ def _open(index: int, output: Output, signature: BlindSignature, keys_for: KeysF
     dleq = signature.dleq
     if dleq is not None and not crypto.verify_dleq(A, output.B_, signature.C_, dleq.e, dleq.s):
         raise BadSignature("wrong DLEQ proof", index)
+    secret, r = output.secret.reveal(), output.r.reveal()
     try:
-        C = crypto.unblind(signature.C_, output.r.reveal(), A)
+        C = crypto.unblind(signature.C_, r, A)
+        Y, blinded = crypto.named_and_blinded(secret, r)
     except crypto.InvalidPoint:
         raise BadSignature("not a point of the curve", index) from None
+    if dleq is not None and blinded == output.B_:
+        # DLEQ holds for B_ and C_, which are Y + r*G and C + r*A: so it holds for the proof
+        VERIFIED.note(A, secret, C, dleq.e, dleq.s, r)
     return Proof(
         id=signature.id,
         amount=signature.amount,
         secret=output.secret,
         C=Secret(C),
         dleq=None if dleq is None else Dleq(dleq.e, dleq.s, output.r),
-        Y=crypto.y_of(output.secret.reveal()),
+        Y=Y,
     )

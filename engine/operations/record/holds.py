@@ -29,7 +29,7 @@ def checked_hold(op: Operation) -> Operation:
     return op
 
 
-def hold_of(op: Operation, wallet: str, url: str, unit: str) -> Operation:
+def in_wallet(op: Operation, wallet: str, url: str, unit: str) -> Operation:
     """The operation, if it is a hold of this wallet, mint and unit. Codes NOT_HELD, MINT_OR_UNIT_MISMATCH."""
     checked_hold(op)
     if (op.wallet_id, op.mint_url, op.unit) != (wallet, url, unit):

@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "show": ("operators.operations:show", "Show one operation and its audit trail."),
     "history": ("operators.operations:history", "List the operations, newest first."),
     "recover": ("operators.operations:recover", "Go on with every open operation."),
+    "start": ("operators.start:start", "Start an operation of your own kind."),
     "tell": ("operators.tell:tell", "Tell an operation of your own kind what happened."),
     "resume": ("operators.operations:resume", "Send a parked operation back to work."),
     "release": ("operators.operations:release", "Free a parked melt's inputs on the mint's word."),

@@ -58,7 +58,7 @@ def full(store: Store) -> Store:
         ({"limit": 3}, "abc"),
         ({"limit": 0}, ""),
         ({"limit": -1}, ""),
-        ({"largest_first": True}, "gfecadbh"),
+        ({"largest_first": True}, "gfecdabh"),
         ({"largest_first": True, "limit": 2}, "gf"),
         ({"largest_first": True, "states": ("unspent",), "unit": "sat", "max_total": 8}, "cabh"),
         ({"smallest_first": True}, "hbadcefg"),
@@ -75,6 +75,12 @@ def full(store: Store) -> Store:
 )
 def test_token_queries(full: Store, query: dict[str, Any], ids: str) -> None:
     assert found(full, **query) == list(ids)
+
+
+def test_r543_largest_first_is_the_reverse_of_smallest_first(full: Store) -> None:
+    """By total, then id, in both directions, also inside bounds and over several states."""
+    for more in ({}, {"min_total": 2, "max_total": 16}, {"states": ("reserved", "unspent")}):
+        assert found(full, largest_first=True, **more) == found(full, smallest_first=True, **more)[::-1]
 
 
 def test_a_filter_is_never_an_operator(full: Store) -> None:
@@ -292,6 +298,26 @@ def trail(store: Store) -> Store:
 def test_audit_by_level_time_and_cursor(trail: Store, query: dict[str, Any], names: str) -> None:
     found = trail.audit(AuditQuery(**query))
     assert [f"{record.operation_id}{record.seq}" for record in found] == names.split()
+
+
+def test_r542_a_span_of_time_comes_by_time_page_by_page(store: Store) -> None:
+    """Records of a span of time come by time, then operation and seq; the pages meet each of them once."""
+    for n, name in enumerate(("c", "a", "b", "d", "e")):
+        made = batch_for(make_operation(f"tx-{name}"), tokens=[make_token(f"token-{name}")], at=1000 + n // 2)
+        store.commit(made)
+    wanted = [f"batch-tx-{name}-1-{seq}" for name in ("a", "c", "b", "d", "e") for seq in (1, 2)]
+    assert [r.id for r in store.audit(AuditQuery(since=0))] == wanted
+    assert [r.id for r in store.audit(AuditQuery(until=1001))] == wanted[:4]
+    for query in (AuditQuery(since=0, limit=3), AuditQuery(until=5000, levels=("STANDARD", "HIGH"), limit=3)):
+        seen: list[str] = []
+        while page := store.audit(query):
+            seen += [record.id for record in page]
+            query = query.behind(page[-1])
+        assert seen == wanted
+    named = AuditQuery(operation_id="tx-a", since=0)
+    assert not named.by_time and [r.seq for r in store.audit(named)] == [1, 2]
+    with pytest.raises(ValueError, match="since"):
+        AuditQuery(until=9, after=("tx-a", 1))
 
 
 def test_an_audit_cursor_needs_the_order_of_operations() -> None:

@@ -115,7 +115,7 @@ def test_r420_fix_migrates_and_reports_it(fresh_database: str, database: Databas
 def test_r420_a_migrated_database_is_declared_like_a_new_one(
     fresh_database: str, database: Database[Document]
 ) -> None:
-    """R420: collections, validators and indexes."""
+    """R420, R544: collections, validators and indexes."""
     doctor(fresh_database, fix=True)
     other = f"{database.name}-new"
     url = fresh_database.replace(database.name, other)

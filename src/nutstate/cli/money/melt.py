@@ -7,9 +7,9 @@ import sys
 import click
 
 from ...engine import arguments
+from ...engine.admission.melt_request import ON_DUPLICATE
 from ...engine.api.engine import Engine
 from ...engine.api.handle import Handle
-from ...engine.api.payments import ON_DUPLICATE
 from ...engine.errors import InvalidArgument
 from ...engine.settings import ON_UNPAID, Settings
 from ..context import chosen_mint, mint_options, npub_option, wait_option, with_session

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import Any
-
 import click
 
 from ...engine import arguments
 from ..context import wait_option, with_session
 from ..money.melt import follow_states
 from ..session import Session
+from .given import text_or_json
 from .render import exit_code, result
 from .who import named, operator_option
 
-EVIDENCE_CHARS_MAX = 1_000_000
 _ID = "tx_approval_1732264000000_0123456789abcdef01234567"
 
 
@@ -58,7 +54,7 @@ def tell(
     if reason is None and source is click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("--operator needs --reason")
     arguments.seconds(wait, "wait")
-    said = None if evidence is None else _read(evidence)
+    said = None if evidence is None else text_or_json("--evidence", evidence)
     who = None if reason is None else named(operator)
     with session.engine() as (engine, _):
         session.seen.found(engine.operation(operation_id).record)
@@ -66,22 +62,3 @@ def tell(
             follow_states(session, working)
             handle = engine.tell(operation_id, event, said, reason=reason, operator=who, wait_s=wait)
         return result(session, handle, exit_code(handle, "good", "unpaid", waiting=True))
-
-
-def _read(text: str) -> Any:
-    """The evidence. Errors never repeat it: it may be money."""
-    if text == "-":
-        try:
-            text = sys.stdin.read(EVIDENCE_CHARS_MAX + 1).strip()
-        except UnicodeDecodeError:
-            raise click.UsageError("--evidence: standard input is not text") from None
-    if len(text) > EVIDENCE_CHARS_MAX:
-        raise click.UsageError(f"--evidence: longer than {EVIDENCE_CHARS_MAX} characters")
-    if not text.lstrip().startswith(("{", "[", '"')):
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise click.UsageError(
-            "--evidence: begins like JSON, but is none; quote a text as JSON text"
-        ) from None

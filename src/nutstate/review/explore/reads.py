@@ -44,7 +44,7 @@ def _tokens(world: World, query: TokenQuery) -> tuple[StoredToken, ...]:
         and (query.after is None or token.id > query.after)
     ]
     if query.largest_first or query.smallest_first:
-        found.sort(key=lambda token: (-token.total if query.largest_first else token.total, token.id))
+        found.sort(key=lambda token: (token.total, token.id), reverse=query.largest_first)
     return tuple(found[: query.limit])
 
 

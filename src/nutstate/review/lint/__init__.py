@@ -14,7 +14,7 @@ from .answers import answers
 from .celled import cell_rules
 from .gaps import Gap, gaps
 from .golden import Record, changed_releases
-from .graph import exits, facets, good_path, restarts, resting, ways
+from .graph import exits, facets, failures, good_path, restarts, resting, ways
 from .names import duplicates, guard_clashes, same_machines, unknown_names, unknown_words
 from .rules import RULES, SEVERITIES, Finding, Rule, Severity, rules_table
 from .unused import unused_events, unused_guards, unused_own_words, unused_words
@@ -50,7 +50,7 @@ def lint(
     for spec in machines:
         found += unknown_names(spec)
         found += unknown_words(spec, effects, actions, codes)
-        for rule in (duplicates, guard_clashes, ways, restarts, good_path, resting, exits, facets,
+        for rule in (duplicates, guard_clashes, ways, restarts, good_path, resting, exits, failures, facets,
                      cell_rules, answers, unused_events, unused_own_words):  # fmt: skip
             found += rule(spec)
     found += unused_words(machines, effects, actions, codes)

@@ -8,6 +8,9 @@ from typing import Any
 from ...machines.spec import Machine, State
 from .rules import Finding, finding
 
+FAILED = "drive_failed"
+"""The event by which the engine tells that drives of an operation failed."""
+
 
 def successors(spec: Machine[Any]) -> Mapping[str, tuple[str, ...]]:
     """Where the edges of each state lead, each once, in the order of the table."""
@@ -157,6 +160,27 @@ def exits(spec: Machine[Any]) -> Iterator[Finding]:
         for state in spec.states:
             if state.kind == kind and not reached(nexts, [state.name]) & goals:
                 yield finding(code, spec.name, state.name, words, fix)
+
+
+def failures(spec: Machine[Any]) -> Iterator[Finding]:
+    """L36: states whose action may raise for ever, because no edge for ``drive_failed`` leads out."""
+    driven = [s for s in spec.states if s.kind == "live" and s.action is not None and not _reads(spec, s)]
+    silent = [
+        s.name for s in driven if all(edge.dest == s.name for edge in spec.cells.get((s.name, FAILED), ()))
+    ]
+    fix = "add an edge for it to a parked state, where the operation failed as often as the limit allows"
+    if FAILED in {event.name for event in spec.events}:
+        for name in silent:
+            words = f"no edge for {FAILED} leads out of it"
+            yield finding("L36", spec.name, name, words, fix)
+    elif silent and spec.actions:
+        words = f"the machine declares no event {FAILED}"
+        yield finding("L36", spec.name, ", ".join(silent), words, fix, "note")
+
+
+def _reads(spec: Machine[Any], state: State) -> bool:
+    action = spec.action_in(state.name)
+    return action is not None and action.reads_only
 
 
 def _what(state: State) -> str:

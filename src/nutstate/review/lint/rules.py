@@ -150,6 +150,13 @@ _TABLE = (
         "a person who looks at it cannot end it",
     ),
     Rule(
+        "L36", "fails-for-ever", "warning",
+        "no edge for `drive_failed` leads out of a live state whose action is not `reads_only`; only where "
+        "the machine declares that event",
+        "an action that always raises is tried for ever, at the pace of the back-off, and no person is told",
+        "note, once for all of them, for a machine that declares words of actions and not that event",
+    ),
+    Rule(
         "L20", "shadowed", "error",
         "the edges before it in its cell accept every valuation under which an edge could be taken",
         "it is never taken",

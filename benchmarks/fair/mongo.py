@@ -1,0 +1,197 @@
+"""The hand-written melt on plain pymongo, in a database that the product has made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import MongoClient, ReadPreference, UpdateOne, WriteConcern
+from pymongo.client_session import ClientSession
+from pymongo.read_concern import ReadConcern
+
+from nutstate.machines.token.table import STATUS_OF_STATE
+from nutstate.storage.mongo.schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
+
+from .documents import Plain, sha
+from .wallet import CANDIDATES, Changed, Commit, Lost
+
+DURABLE = WriteConcern(w="majority", j=True)
+Client = MongoClient[Plain]
+_EPOCH = datetime(1970, 1, 1)
+_DATES = {"created_at": "createdAt", "updated_at": "updatedAt", "spent_at": "spent_at"}
+_NO_LEASE: Plain = {"lease.worker": None, "lease.until": 0}
+
+
+class MongoBooks:
+    """One client for all threads. A transaction has one session, and one command for each collection and
+    kind of write."""
+
+    def __init__(self, client: Client, database: str) -> None:
+        self._client = client
+        self._db = client.get_database(database)
+        self._read = client.get_database(database, read_concern=ReadConcern("majority"))
+
+    def dedup(self, key: str) -> tuple[str, int] | None:
+        found = self._read[DEDUP].find_one({"_id": key})
+        return None if found is None else (found["operation_id"], found["expires_at"])
+
+    def candidates(self, npub: str, mint_url: str, unit: str, need: int) -> list[Plain]:
+        """Both halves in one trip."""
+        wallet: Plain = {
+            "npub": npub,
+            "mint_url": mint_url,
+            "unit": unit,
+            "state": "unspent",
+            "wallet_id": npub,
+        }
+        others = [
+            {"$match": {**wallet, "total_amount": {"$lt": need}}},
+            {"$sort": {"total_amount": -1, "_id": 1}},
+            {"$limit": CANDIDATES},
+        ]
+        pipeline: list[Plain] = [
+            {"$match": {**wallet, "total_amount": {"$gte": need}}},
+            {"$sort": {"total_amount": 1, "_id": -1}},
+            {"$limit": CANDIDATES // 4},
+            {"$unionWith": {"coll": TOKENS, "pipeline": others}},
+        ]
+        return [_plain(document) for document in self._read[TOKENS].aggregate(pipeline)]
+
+    def commit(self, commit: Commit) -> None:
+        documents = _Documents(commit)
+        with self._client.start_session() as session:
+            session.with_transaction(
+                lambda inside: documents.write(self._db, inside),
+                read_concern=ReadConcern("snapshot"),
+                write_concern=DURABLE,
+                read_preference=ReadPreference.PRIMARY,
+            )
+
+    def agrees(self, operation: Plain, tokens: Sequence[Plain], records: Sequence[Any]) -> bool:
+        """Everything in one trip, at one moment."""
+        name = operation["id"]
+        keys = {key: token["transaction_id"] for token in tokens for key in _keys(token)}
+        parts = [
+            (TOKENS, {"$match": {"reserved_by": {"$eq": name, "$type": "string"}}}),  # its index is partial
+            (TOKENS, {"$match": {"metadata.parent_transaction_id": name}}),
+            (PROOFS, {"$match": {"_id": {"$in": list(keys)}}}),
+            (AUDIT, {"$match": {"operation_id": name}}),
+        ]
+        pipeline: list[Plain] = [{"$match": {"_id": name}}, {"$set": {"of": OPERATIONS}}]
+        for collection, match in parts:
+            union = {"coll": collection, "pipeline": [match, {"$set": {"of": collection}}]}
+            pipeline.append({"$unionWith": union})
+        with self._client.start_session(snapshot=True) as session:
+            found = list(self._db[OPERATIONS].aggregate(pipeline, session=session))
+        stored: dict[str, dict[str, Plain]] = {}
+        for document in found:
+            stored.setdefault(document.pop("of"), {})[document["_id"]] = document
+        return (
+            stored[OPERATIONS] == {name: _operation(operation)}
+            and stored[TOKENS] == {token["transaction_id"]: _document(token) for token in tokens}
+            and {key: entry["token_id"] for key, entry in stored[PROOFS].items()} == keys
+            and stored[AUDIT] == {record["id"]: _audit(record, digest) for record, _, digest in records}
+        )
+
+
+class _Documents:
+    """The commands of one transaction, made before it begins: it may run more than once."""
+
+    def __init__(self, commit: Commit) -> None:
+        op, self.commit = commit.operation, commit
+        self.name = op["id"]
+        if commit.before is None:
+            self.operation = _operation(op)
+        else:
+            self.operation = {field: op[field] for field in commit.names if field != "lease"}
+            if "lease" in commit.names:
+                self.operation |= _NO_LEASE
+        self.changed = [_update(change) for change in commit.changed]
+        self.born = [_document(token) for token in commit.born]
+        self.entered = [
+            {"_id": key, "token_id": target, "operation_id": self.name}
+            for keys, target in commit.entered
+            for key in keys
+        ]
+        self.audit = [_audit(record, digest) for record, _, digest in commit.records]
+
+    def write(self, db: Any, session: ClientSession) -> None:
+        commit, name = self.commit, self.name
+        if commit.before is None:
+            db[OPERATIONS].insert_one(dict(self.operation), session=session)
+        else:
+            pinned = {"_id": name, "state": commit.before[0], "version": commit.before[1]}
+            _exactly(1, db[OPERATIONS].update_one(pinned, {"$set": self.operation}, session=session))
+        if commit.dedup is not None:
+            key, until, before = commit.dedup
+            if before is None:
+                made = {"_id": key, "operation_id": name, "expires_at": until}
+                db[DEDUP].insert_one(made, session=session)
+            else:
+                pinned = {"_id": key, "operation_id": before[0], "expires_at": before[1]}
+                new = {"$set": {"operation_id": name, "expires_at": until}}
+                _exactly(1, db[DEDUP].update_one(pinned, new, session=session))
+        if self.changed:
+            _exactly(len(self.changed), db[TOKENS].bulk_write(self.changed, session=session))
+        for keys, source, target in commit.moved:
+            new = {"$set": {"token_id": target, "operation_id": name}}
+            pinned = {"_id": {"$in": keys}, "token_id": source}
+            _exactly(len(keys), db[PROOFS].update_many(pinned, new, session=session))
+        if self.born:
+            db[TOKENS].insert_many(list(self.born), session=session)
+        if self.entered:
+            db[PROOFS].insert_many(list(self.entered), session=session)
+        db[AUDIT].insert_many(list(self.audit), session=session)
+
+
+def _exactly(wanted: int, done: Any) -> None:
+    if done.matched_count != wanted:
+        raise Lost("a stored document is not as it was")
+
+
+def _operation(operation: Plain) -> Plain:
+    document = {"_id": operation["id"], **operation, "quote_open": True}
+    del document["id"]
+    if document["lease"] is None:
+        document["lease"] = {"worker": None, "until": 0, "term": 1}
+    return document
+
+
+def _update(change: Changed) -> UpdateOne:
+    token = change.token
+    new = {_DATES.get(name, name): _value(name, token[name]) for name in change.names}
+    new["status"] = STATUS_OF_STATE[token["state"]]
+    pinned = {"_id": token["transaction_id"], "state": change.state, "version": change.version}
+    return UpdateOne(pinned, {"$set": new})
+
+
+def _document(token: Plain) -> Plain:
+    document = {_DATES.get(name, name): _value(name, value) for name, value in token.items()}
+    document["_id"], document["status"] = token["transaction_id"], STATUS_OF_STATE[token["state"]]
+    return document
+
+
+def _value(name: str, value: Any) -> Any:
+    if name in _DATES and type(value) is int:
+        return _EPOCH + timedelta(milliseconds=value)
+    return value
+
+
+def _plain(document: Plain) -> Plain:
+    """A stored token under the names of its fields. Its dates stay dates: nothing is reckoned with them."""
+    token = {name: value for name, value in document.items() if name not in ("_id", "status")}
+    for name, stored in _DATES.items():
+        token[name] = token.pop(stored)
+    return token
+
+
+def _audit(record: Plain, digest: str) -> Plain:
+    document = {"_id": record["id"], **record, "hash": digest}
+    document["from"], document["to"] = document.pop("from_state"), document.pop("to_state")
+    del document["id"]
+    return document
+
+
+def _keys(token: Plain) -> list[str]:
+    return [sha(proof["secret"]) for proof in token["proofs"]]

@@ -1,0 +1,32 @@
+"""A text or JSON that a command is given, on the command line or on standard input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+CHARS_MAX = 1_000_000
+STANDARD_INPUT = "-"
+
+
+def text_or_json(option: str, text: str) -> Any:
+    """The value: JSON if it begins with {, [ or ", else the text; - reads standard input. UsageError for
+    broken JSON. Errors never repeat the value: it may be money."""
+    if text == STANDARD_INPUT:
+        try:
+            text = sys.stdin.read(CHARS_MAX + 1).strip()
+        except UnicodeDecodeError:
+            raise click.UsageError(f"{option}: standard input is not text") from None
+    if len(text) > CHARS_MAX:
+        raise click.UsageError(f"{option}: longer than {CHARS_MAX} characters")
+    if not text.lstrip().startswith(("{", "[", '"')):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise click.UsageError(
+            f"{option}: begins like JSON, but is none; quote a text as JSON text"
+        ) from None

@@ -1,0 +1,134 @@
+"""The filters of the store's queries, each made so that the server walks one index (R540)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bson import MinKey, ObjectId
+
+from ..port import AuditQuery, OperationQuery, TokenQuery, TombstoneQuery
+from .gateway import Document
+
+
+def equal(**fields: Any) -> Document:
+    """A filter for the given values; None means "any". ``$eq`` keeps a value from being read as
+    an operator. Two underscores stand for a dot."""
+    return {field.replace("__", "."): {"$eq": value} for field, value in fields.items() if value is not None}
+
+
+def equal_text(**fields: Any) -> Document:
+    """The same for fields whose index holds nothing but texts: the server chooses such an index only for a
+    filter that says so too."""
+    return {field: {**value, "$type": "string"} for field, value in equal(**fields).items()}
+
+
+def of_wallet(npub: str | None, mint_url: str | None, unit: str | None, wallet_id: str | None) -> Document:
+    """The filter of a wallet's tokens."""
+    filter = equal(npub=npub, mint_url=mint_url, unit=unit)
+    if wallet_id is None:
+        return filter
+    # Existing deployments store the wallet's ObjectId, we its string.
+    ids: list[Any] = [wallet_id]
+    if ObjectId.is_valid(wallet_id):
+        ids.append(ObjectId(wallet_id))
+    return filter | {"wallet_id": {"$in": ids}}
+
+
+def token_filter(query: TokenQuery) -> Document:
+    """The filter of a token query."""
+    filter = of_wallet(query.npub, query.mint_url, query.unit, query.wallet_id)
+    filter |= equal_text(reserved_by=query.reserved_by)
+    filter |= equal(metadata__parent_transaction_id=query.parent)
+    if query.states:
+        filter["state"] = {"$in": list(query.states)}
+    name: Document = {}
+    if query.ids:
+        name["$in"] = list(query.ids)
+    if query.after is not None:
+        name["$gt"] = query.after
+    if name:
+        filter["transaction_id"] = name
+    total: Document = {}
+    if query.min_total is not None:
+        total["$gte"] = query.min_total
+    if query.max_total is not None:
+        total["$lte"] = query.max_total
+    return filter | ({"total_amount": total} if total else {})
+
+
+def _between(since: int | None, until: int | None) -> Document:
+    bounds: Document = {}
+    if since is not None:
+        bounds["$gte"] = since
+    if until is not None:
+        bounds["$lt"] = until
+    return bounds
+
+
+def operation_filter(query: OperationQuery) -> Document:
+    """The filter of an operation query."""
+    filter = equal(npub=query.npub, kind=query.kind, mint_url=query.mint_url)
+    filter |= equal_text(parent_id=query.parent_id)
+    if query.states:
+        filter["state"] = {"$in": list(query.states)}
+    bounds = _between(query.since, query.until)
+    if query.npub is None and not query.states:
+        bounds["$gt"] = MinKey()  # any moment: the server compares kind and mint in the index only so
+    if bounds:
+        filter["created_at"] = bounds
+    if query.after is None:
+        return filter
+    moment, name = query.after
+    return _any_of(
+        filter, {"created_at": {"$lt": moment}}, {"created_at": _exactly(moment), "_id": {"$lt": name}}
+    )
+
+
+def _any_of(filter: Document, *cursors: Document) -> Document:
+    """The filter with each of the cursors in turn. Each is a walk through the index from where it begins;
+    beside a filter an ``$or`` would be compared with whole documents."""
+    return {
+        "$or": [
+            filter | {field: {**filter.get(field, {}), **bounds} for field, bounds in cursor.items()}
+            for cursor in cursors
+        ]
+    }
+
+
+def _exactly(value: Any) -> Document:
+    """``$eq``, in a form that goes together with other conditions on the field."""
+    return {"$gte": value, "$lte": value}
+
+
+def audit_filter(query: AuditQuery) -> Document:
+    """The filter of an audit query."""
+    filter = equal(operation_id=query.operation_id, entity=query.entity, batch_id=query.batch_id)
+    if query.levels:
+        filter["compliance_level"] = {"$in": list(query.levels)}
+    if bounds := _between(query.since, query.until):
+        filter["at"] = bounds
+    if query.expired_before is not None:
+        filter["expires_at"] = {"$lt": query.expired_before}
+    if query.above is not None:
+        filter["version"] = {"$gt": query.above}
+    if query.after is None:
+        return filter
+    name, seq = query.after
+    behind: list[Document] = [
+        {"operation_id": {"$gt": name}},
+        {"operation_id": _exactly(name), "seq": {"$gt": seq}},
+    ]
+    if query.by_time:
+        at = {"at": _exactly(query.since)}
+        behind = [{"at": {"$gt": query.since}}, *(at | cursor for cursor in behind)]
+    return _any_of(filter, *behind)
+
+
+def tombstone_filter(query: TombstoneQuery) -> Document:
+    """The filter of a tombstone query."""
+    name: Document = {}
+    if query.operation_ids:
+        name["$in"] = list(query.operation_ids)
+    if query.after is not None:
+        name["$gt"] = query.after
+    return ({"_id": name} if name else {}) | equal(spans__entity=query.entity)

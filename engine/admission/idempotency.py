@@ -44,13 +44,14 @@ class Admission:
         for money that others hold, for reads of the mint that fail, and for the payment."""
         op, on_duplicate = request.op, request.on_duplicate
         waiting = Waiting(self.clock, self.settings, self.rng, self.clock.monotonic() + request.wait_s)
+        by_id = request.named
         while True:
-            first, previous = self._known(op, on_duplicate)
+            first, previous = self._known(op, on_duplicate, by_id=by_id)
+            by_id = True  # an attempt that failed may be stored all the same
             if first is not None:
                 return self._follow(op, first, waiting)
             try:
-                self._take_over(op)
-                new_operation.check_claim(self.store, self.driver.kinds, op)
+                self._check_claim(op)
                 if request.invoice_expires_at <= self.clock.now():
                     raise InvalidArgument("the invoice has expired", code="INVOICE_EXPIRED")
                 new_operation.check_sources(self.store, op)
@@ -99,10 +100,16 @@ class Admission:
             raise refused
         return stored
 
-    def _take_over(self, op: Operation) -> None:
-        """An attempt of the same owner that the mint refused lets go of the invoice."""
+    def _check_claim(self, op: Operation) -> None:
+        """Refuse what another operation already pays or has paid, unless that one lets go of the invoice."""
         holder = self.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
-        if holder is None or holder.npub != op.npub or not self.driver.kinds.was_refused(holder):
+        if holder is not None:
+            self._take_over(op, holder)
+            new_operation.check_claim(self.store, self.driver.kinds, op)
+
+    def _take_over(self, op: Operation, holder: Operation) -> None:
+        """An attempt of the same owner that the mint refused lets go of the invoice."""
+        if holder.npub != op.npub or not self.driver.kinds.was_refused(holder):
             return
         run = self.recovery.open_run(holder, "caller")
         run.strict = True
@@ -154,11 +161,14 @@ class Admission:
             )
         return self.recovery.follow(first, 0 if op.policy.two_step else waiting.left)
 
-    def _known(self, op: Operation, on_duplicate: str) -> tuple[Operation | None, DedupRecord | None]:
+    def _known(
+        self, op: Operation, on_duplicate: str, *, by_id: bool = True
+    ) -> tuple[Operation | None, DedupRecord | None]:
         """An earlier operation that this request means: by key, by its transaction id, or inside the
-        duplicate window."""
+        duplicate window. An id that was drawn just now is not looked for: it is no earlier request's, and the
+        store's own keys decide."""
         found = new_operation.by_key(self.store, op)
-        if found is None:
+        if found is None and by_id:
             found = new_operation.by_id(self.store, op)
             if found is not None and on_duplicate == "error":
                 raise new_operation.taken_id(op)

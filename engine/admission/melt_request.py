@@ -24,6 +24,9 @@ class MeltRequest:
     invoice_expires_at: int
     on_duplicate: str
     wait_s: float
+    named: bool = (
+        True  # by a transaction id of the caller; one that was drawn here belongs to no other request
+    )
 
     @classmethod
     def checked(
@@ -74,4 +77,4 @@ class MeltRequest:
             parent_id=parent_id,
             bound={name: value for name, value in said.items() if value is not None},
         )
-        return cls(op, decoded.expires_at, repeated, wait)
+        return cls(op, decoded.expires_at, repeated, wait, named=transaction_id is not None)

@@ -15,6 +15,7 @@ from ..errors import InvalidBatch
 from ..records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 from ..rules.codec import METADATA_KNOWN, corrupt, from_plain, metadata_to_plain, to_plain
 from ..rules.plain import DEPTH_MAX
+from ..rules.quick import audit_from_plain, token_from_plain
 
 Document = dict[str, Any]
 
@@ -95,7 +96,7 @@ def token_from_document(document: Document) -> Token:
     stamp = fields["metadata"].get("operation_timestamp") if isinstance(fields["metadata"], dict) else None
     if isinstance(stamp, float) and stamp == int(stamp):  # as JavaScript stores numbers
         fields["metadata"]["operation_timestamp"] = int(stamp)
-    token = from_plain(Token, fields, name)
+    token = token_from_plain(fields, name)
     if document.get("status") != STATUS_OF_STATE.get(token.state):
         raise corrupt(name, "status")
     return token
@@ -144,7 +145,7 @@ def audit_from_document(document: Document) -> AuditRecord:
     ours = {stored: field for field, stored in AUDIT_NAMES.items()}
     fields = {ours.get(key, key): value for key, value in document.items()}
     fields["data"] = _plain(fields.get("data"))
-    return from_plain(AuditRecord, fields, f"audit record {document.get('_id')}")
+    return audit_from_plain(fields, f"audit record {document.get('_id')}")
 
 
 def dedup_document(record: DedupRecord) -> Document:

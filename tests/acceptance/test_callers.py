@@ -29,11 +29,11 @@ from nutstate.engine.simulated import faults
 from nutstate.machines.registry import latest
 from nutstate.storage.errors import Duplicate
 from nutstate.storage.port import TokenQuery
-from tests.engine.test_attacks import gift
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.data import data_in
 from tests.support.everything import everything
+from tests.support.gifts import gift
 from tests.support.recording import Wallet, proofs
 from tests.support.wallet import NPUB, QUICK, funded, invoice, npub_of, payment_hash
 

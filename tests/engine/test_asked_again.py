@@ -20,10 +20,9 @@ from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.crash import finish
 from tests.support.data import data_in
+from tests.support.ports import Between, on, silent
 from tests.support.recording import Wallet, proofs
 from tests.support.wallet import NPUB, QUICK, funded, invoice
-
-from .test_attacks_again import Between, on, silent
 
 
 def biggest_reserved(store: Store) -> Proof:

@@ -15,12 +15,12 @@ from nutstate.engine.simulated import faults
 from nutstate.storage.port import OperationQuery
 from nutstate.storage.records import Reason
 from tests.support.data import data_in
+from tests.support.ports import Between, on, silent
+from tests.support.stories import released_before_its_fence
 
 from ..support.clock import FakeClock
 from ..support.crash import finish
 from ..support.wallet import NPUB, QUICK, funded, invoice
-from .test_attacks_again import Between, on, silent
-from .test_attacks_third import released_before_its_fence
 
 WHY = "ticket 17: " + "the mint said so on the telephone, " * 12  # longer than texts of a mint are kept
 WHO = "alice@example"

@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 import structlog
 
-from nutstate import Engine, NutstateError, Secret, Store, configure_logging
+from nutstate import (
+    Engine,
+    NutstateError,
+    Secret,
+    Store,
+    configure_logging,
+)
 from nutstate.engine.audit import records as audit
 from nutstate.engine.simulated import faults
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
@@ -161,3 +167,12 @@ def test_nothing_is_logged_before_it_is_committed(store: Store) -> None:
     spying.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(100, clock))
     assert seen[0] == "commit" and seen.count("commit") == 3
     assert [word for n, word in enumerate(seen) if n == 0 or word != seen[n - 1]] == ["commit", "event"] * 3
+
+
+def test_money_in_an_operators_words_is_hidden(store: Store) -> None:
+    engine, mint, clock = funded(store, mint_options={"without": [9]})
+    bolt11 = invoice(700, clock)
+    mint.faults.next("melt", faults.REQUEST_LOST)
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    done = engine.write_off(melt.id, f"customer paid {bolt11} by hand", force=True)
+    assert bolt11 not in repr(done.audit()) + repr(done.as_dict())

@@ -21,10 +21,9 @@ from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
 from tests.support.crash import Crash, finish
 from tests.support.data import data_in
+from tests.support.ports import Between, on
 from tests.support.recording import Wallet, proofs
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
-
-from .test_attacks_again import Between, on
 
 pytestmark = pytest.mark.every_store
 

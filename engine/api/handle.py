@@ -19,6 +19,7 @@ from ..errors import InvalidArgument
 from ..loop.account import Account
 from ..loop.effect_context import inputs_total_of
 from ..loop.kinds import Kinds
+from ..recovery.numbers import RecoveryNumbers
 from .outcome import insist_on_paid, outcome_of
 
 
@@ -221,9 +222,20 @@ class Handle:
 
 
 class Recovered(tuple[Handle, ...]):
-    """The operations that a recovery looked after. ``unreadable`` names documents that do not decode."""
+    """The operations that a recovery looked after: the first hundred of them, and ``numbers`` of all. Its
+    size does not grow with their number; each list of ids holds a thousand at most."""
 
+    numbers: RecoveryNumbers = RecoveryNumbers()
+    others: tuple[Handle, ...] = ()
+    """The first hundred open operations that were not due."""
+    open_ids: tuple[str, ...] = ()
+    """Live and parked ones, without those that wait for their caller."""
+    parked_ids: tuple[str, ...] = ()
+    failed_ids: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    """Sentences about documents that do not decode."""
+    first_due_at: int | None = None
+    """Epoch ms of the next look at one that was not due."""
 
 
 @frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,7 @@ class Run:
     idle_polls: int = 0
     uptime: Uptime | None = None
     children: Children | None = field(default=None, repr=False)
+    stopping: threading.Event | None = None  # once set, the drive ends where it would wait
     spent: Spent = field(init=False, repr=False)
     _decided: _Decided | None = field(default=None, init=False, repr=False)
 
@@ -119,6 +121,10 @@ class Run:
         self.keysets = self.keysets.asking(self.mint)
         self.loaded_monotonic = self.asked_from = self.clock.monotonic()
         self.loaded_wall = self.clock.now()
+
+    @property
+    def is_stopping(self) -> bool:
+        return self.stopping is not None and self.stopping.is_set()
 
     @property
     def operation(self) -> Operation:

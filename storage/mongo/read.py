@@ -26,6 +26,7 @@ from .filters import (
     audit_filter,
     equal,
     equal_text,
+    live_filter,
     of_wallet,
     operation_filter,
     token_filter,
@@ -35,6 +36,8 @@ from .gateway import GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads, 
 from .schema import AUDIT, BY_TIME, DEDUP, OPERATIONS, PROOFS, TOKENS, TOKENS_OF_STATE, TOMBSTONES
 
 T = TypeVar("T")
+
+FAR_FUTURE: Final = 2**62
 
 
 class MongoReads:
@@ -134,12 +137,21 @@ class MongoReads:
         counted = [Counted(kind, state, n) for kind, state, n in found if type(kind) is type(state) is str]
         return sorted(counted, key=lambda c: (c.kind, c.state))
 
-    def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
+    def live_operations(
+        self, due_before: int, limit: int, after: tuple[int, str] | None = None
+    ) -> Sequence[Operation]:
         if limit <= 0:
             return []
-        overdue = (("next_check_at", 1), ("_id", 1))
-        filter = {"next_check_at": {"$lte": due_before}}
-        return self._find(OPERATIONS, filter, operation_from_document, sort=overdue, limit=limit)
+        return self._find(
+            OPERATIONS, live_filter(due_before, after), operation_from_document,
+            sort=(("next_check_at", 1), ("_id", 1)), limit=limit,
+            cursor=lambda document: (document.get("next_check_at"), document["_id"]),
+        )  # fmt: skip
+
+    def count_live(self) -> int:
+        pipeline = [{"$match": live_filter(FAR_FUTURE, None)}, {"$group": {"_id": None, "n": {"$sum": 1}}}]
+        rows = self._asked(lambda: self._reads.aggregate(OPERATIONS, pipeline))
+        return int(rows[0]["n"]) if rows else 0
 
     def dedup(self, key: str) -> DedupRecord | None:
         return self._one(DEDUP, equal(_id=key), dedup_from_document)

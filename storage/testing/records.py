@@ -326,8 +326,13 @@ class FaultyStore:
     def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
         return self.store.count_operations(npub)
 
-    def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
-        return self.store.live_operations(due_before, limit)
+    def live_operations(
+        self, due_before: int, limit: int, after: tuple[int, str] | None = None
+    ) -> Sequence[Operation]:
+        return self.store.live_operations(due_before, limit, after)
+
+    def count_live(self) -> int:
+        return self.store.count_live()
 
     def dedup(self, key: str) -> DedupRecord | None:
         return self.store.dedup(key)

@@ -307,3 +307,27 @@ def stamp(ms: int) -> str:
 
 def age(ms: int) -> str:
     return brief_age(now_ms() - ms)
+
+
+def listed(session: Session, handles: Sequence[Handle]) -> None:
+    """Operations as a table, one in each line."""
+    narrow = session.out.is_narrow
+    rows: list[list[Part]] = []
+    for handle in handles:
+        state = (handle.state, style_of_state(handle))
+        row: list[Part] = [handle.id, state, f"{handle.amount} {handle.unit}", age(handle.record.created_at)]
+        if not narrow:
+            fee = "" if handle.fee_paid is None else str(handle.fee_paid)
+            row[1:1] = [handle.kind]
+            row[4:4] = [fee, str(handle.change or "")]
+        rows.append(row)
+    short = ("operation", "state", "amount", "age")
+    if narrow and not session.out.fits((short, *rows)):
+        for name, *rest in rows:  # an id that is whole can be copied
+            session.out.line(name)
+            session.out.line("  ", *(part for cell in rest for part in (cell, "  ")))
+    elif narrow:
+        session.out.table(short, rows, right=(2, 3))
+    else:
+        headers = ("operation", "kind", "state", "amount", "fee", "change", "age")
+        session.out.table(headers, rows, right=(3, 4, 5, 6))

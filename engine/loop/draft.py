@@ -44,6 +44,7 @@ class Draft:
         self._tokens: dict[str, Token] = {}
         self._index: list[IndexInsert | IndexMove] = []
         self._records: list[AuditRecord] = []
+        self._seq = operation.audit_seq
         self.dedup: DedupTake | None = None
         self.changes = 0
         """Counts every change of the draft: what was found out about it holds until the next one."""
@@ -203,7 +204,7 @@ class Draft:
         stored. The same draft always gives the same batch."""
         before = self._before
         records, end = audit.chained(self._records, self.operation, before.audit_hash if before else "")
-        operation = evolve(self.operation, audit_hash=end)
+        operation = evolve(self.operation, audit_seq=self._seq, audit_hash=end)
         tokens: list[Insert[Token] | Advance[Token]] = []
         for token_id in sorted(self._tokens):
             now, old = self._tokens[token_id], self._tokens_before.get(token_id)
@@ -229,21 +230,20 @@ class Draft:
         now: int,
         data: Mapping[str, Any],
     ) -> None:
-        seq = self.operation.audit_seq + 1
+        self._seq += 1
         record = audit.build(
             machine=machine,
             decision=decision,
             operation_id=self.operation.id,
             entity=entity,
             version=version,
-            seq=seq,
+            seq=self._seq,
             actor=self.actor,
             at=now,
             batch_id=self.batch_id,
             data=data,
         )
         self._records.append(record)
-        self.operation = evolve(self.operation, audit_seq=seq)
 
     @staticmethod
     def _keys(token: Token, proofs: Iterable[Proof]) -> tuple[str, ...]:

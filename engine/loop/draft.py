@@ -15,7 +15,7 @@ from ...machines.token.words import CLEAR_RESERVED_BY, SET_RESERVED_BY, SET_SPEN
 from ...storage.batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, proof_key
 from ...storage.errors import Duplicate
 from ...storage.evolve import evolve
-from ...storage.records import AuditRecord, InputRef, Operation, Proof, Token
+from ...storage.records import AuditRecord, Operation, Proof, Token
 from ...storage.rules.audit_hash import token_hash
 from ..audit import records as audit
 from ..errors import refusal_error
@@ -71,17 +71,6 @@ class Draft:
     def token(self, token_id: str) -> Token:
         """The token as it would be after the commit. Raises KeyError if it was not loaded."""
         return self._tokens[token_id]
-
-    def left_inputs(self) -> tuple[InputRef, ...]:
-        """The inputs of the operation without those that fences of parts have spent."""
-        op = self.operation
-        if not any(fence.end == "done" for fence in op.fences):
-            return op.inputs
-        return tuple(ref for ref in op.inputs if self._tokens[ref.token_id].state != SPENT)
-
-    def input_proofs(self) -> tuple[Proof, ...]:
-        """The proofs of these inputs."""
-        return tuple(proof for ref in self.left_inputs() for proof in self._tokens[ref.token_id].proofs)
 
     def was_spent(self, token_id: str) -> bool:
         """Whether the token is stored as spent already."""

@@ -15,8 +15,11 @@ from typing import Any
 import attrs
 
 from ..batch import proof_key
+from ..errors import CorruptRecord
 from ..records import AuditRecord, Operation, Token, Tombstone
+from ..schema_1 import MovedFields, fields_of_schema_1
 from ..secret import Secret
+from .codec import data_from_plain
 
 _HASHED = tuple(sorted(set(AuditRecord.__annotations__) - {"hash"}))
 UNBOUND = frozenset(
@@ -24,7 +27,7 @@ UNBOUND = frozenset(
 )
 """Fields of an operation that :func:`document_hash` leaves out: notes write the first three between commits,
 timings are no fact of the operation, and the chain and the form of the document are judged by themselves."""
-NEW_IN_SCHEMA_2 = frozenset({"kind_of_state", "ends"})
+NEW_IN_SCHEMA_2 = frozenset({"kind_of_state", "ends", "quote_let_go", "data"})
 """Fields that a migration gave to operations whose last record was written before there were such fields."""
 
 
@@ -65,9 +68,9 @@ def token_hash(token: Token) -> str:
 
 
 def document_hash(operation: Operation) -> str:
-    """Hex SHA-256 of the stored operation: every field but ``UNBOUND``, secrets hashed. It stands in the
-    operation's last audit record of each commit, so that a document changed behind its back is seen; no
-    secret can be had from it.
+    """Hex SHA-256 of the stored operation: every field but ``UNBOUND``. It stands in the operation's last
+    audit record of each commit, so that a document changed behind its back is seen; no secret can be had
+    from it.
 
     A field that holds its empty default is left out, at every depth: a release that adds such a field
     finds the hashes of what an earlier one stored unchanged."""
@@ -75,7 +78,7 @@ def document_hash(operation: Operation) -> str:
     last: tuple[tuple[Any, ...], str] | None = getattr(_last, "document", None)
     if last is not None and all(map(is_, last[0], values)):
         return last[1]
-    found = _hash_without(operation, UNBOUND)
+    found = _hash(_bound(operation, UNBOUND))
     _last.document = (values, found)
     return found
 
@@ -89,13 +92,22 @@ _BOUND_VALUES = attrgetter(*(f.name for f in attrs.fields(Operation) if f.name n
 def is_document_of(operation: Operation, told: str) -> bool:
     """Whether ``told`` by an audit record is the hash of this operation: its :func:`document_hash`, or that
     which a release of schema 1 wrote of it."""
-    if told == document_hash(operation):
-        return True
-    return told == _hash_without(operation, UNBOUND | NEW_IN_SCHEMA_2)
+    return told == document_hash(operation) or told == _hash_of_schema_1(operation)
 
 
-def _hash_without(operation: Operation, names: Set[str]) -> str:
-    return hashlib.sha256(_ENCODER.encode(_bound(operation, names)).encode()).hexdigest()
+def _hash_of_schema_1(operation: Operation) -> str | None:
+    """The hash that a release of schema 1 wrote of this operation. None: it wrote no such operation."""
+    if operation.quote_let_go is not ("refused_for" in operation.data and operation.claim is None):
+        return None
+    try:
+        fields = data_from_plain(MovedFields, fields_of_schema_1(operation.data), "operation")
+    except CorruptRecord:
+        return None
+    return _hash(_bound(operation, UNBOUND | NEW_IN_SCHEMA_2) | _bound(fields))
+
+
+def _hash(document: dict[str, Any]) -> str:
+    return hashlib.sha256(_ENCODER.encode(document).encode()).hexdigest()
 
 
 def _bound(record: Any, without: Set[str] = frozenset()) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def _pays(setting: Setting, world: World, index: int, quote: Quote) -> Iterator[
     if not plan.held:
         yield from _pays_unheld(setting, world, index, quote)
         return
-    if op is None or op.state != "held" or quote.state == "PAID" or (op.record.hold_until or 0) <= NOW:
+    if op is None or op.state != "held" or quote.state == "PAID" or (op.data.hold_until or 0) <= NOW:
         return
     held = [name for token_id in op.input_ids for name, _ in world.token(token_id).coins]
     if any(world.coin_state(name) != "UNSPENT" for name in held):

@@ -216,11 +216,11 @@ class Driver:
 
     def tell(self, operation: Operation, records: tuple[AuditRecord, ...], duration_ms: float) -> None:
         """Log what was committed, and tell the observer."""
-        newest = (operation_entity(operation.id), operation.version)
+        newest, logger = (operation_entity(operation.id), operation.version), self.log.bound()
         for record in records:
             alarm = self.kinds.alarm_of(operation) if (record.entity, record.version) == newest else None
             event = transition_event(record, round(duration_ms, 3), alarm)
-            self.log.transition(event)
+            self.log.transition(event, logger)
             self._tell(event)
 
     def _tell(self, event: TransitionEvent) -> None:

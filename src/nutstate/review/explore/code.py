@@ -8,7 +8,7 @@ it adds up what its kind adds up, and nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
@@ -260,6 +260,10 @@ class Code:
         return found
 
 
+LOOKS: Mapping[str, bool] = {"look": False, "forced": True}
+"""How an operator looks before it decides, and whether by force."""
+
+
 @define(eq=False)
 class _Env:
     """One run of a piece of the engine's code."""
@@ -298,7 +302,7 @@ class _Env:
         try:
             result = self._result(driver, run, program, word)
         except Exception as error:  # noqa: BLE001 - whatever fails in it would fail in the engine
-            if program == "look" and isinstance(error, NutstateError):
+            if program in LOOKS and isinstance(error, NutstateError):
                 return Outcome("no")
             return Outcome("no", broken=f"I8: {op.id} is {op.state}, and its code fails: {error!r}")
         if isinstance(result, CommitFirst):
@@ -308,8 +312,8 @@ class _Env:
         return self._decided(driver, run, result, program)
 
     def _result(self, driver: _Driver, run: Run, program: str, word: str) -> Result:
-        if program == "look":
-            found = run.kind.operator_looks[word](run, False)
+        if program in LOOKS:
+            found = run.kind.operator_looks[word](run, LOOKS[program])
             event, seen = (found.event, found.evidence) if isinstance(found, Happened) else (word, found)
             return Happened(event, attrs.evolve(seen, operator_reason="seen", operator="operator"))
         if program == "event":

@@ -164,6 +164,8 @@ def _awaited(setting: Setting, world: World, name: str) -> bool:
             return True  # the caller has it
         if op is None or name not in op.outputs:
             continue
+        if setting.forces and op.ended and (op.declared.ends == "lost" or op.believed):
+            return True  # retry_stranded asks about it (R384, R385), or the operator took the risk
         if op.kind == "melt" and name in op.blanks:
             if setting.late and op.believed:
                 return True
@@ -173,9 +175,11 @@ def _awaited(setting: Setting, world: World, name: str) -> bool:
 
 
 def _given_up(setting: Setting, world: World, index: int, op: Stored) -> bool:
-    """Change of a mint that withheld it for longer than its window: booked as fee or as loss."""
+    """Change of a mint that withheld it for longer than its window, or was silent when an operator used
+    force: booked as fee or as loss."""
     booked = op.record.payment is not None and op.record.payment.lightning_fee is not None
-    return (setting.withholds or world.workers[index].aged) and not op.record.change_amount and booked
+    unseen = setting.withholds or setting.forces or world.workers[index].aged
+    return unseen and not op.record.change_amount and booked
 
 
 def _claims(setting: Setting, world: World) -> str | None:

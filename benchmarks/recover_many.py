@@ -1,9 +1,9 @@
 """What a recovery of very many open operations costs: ``python -m benchmarks.recover_many --number 100000``.
 
-The operations are fundings whose program died before the mint was asked: to end one is one commit of operation,
-token and two audit records, and no call of a mint. Without ``--store`` it makes a SQLite file, with ``--mongodb``
-a replica set of its own. Prints one line of JSON: seconds, operations per second, and the peak of the memory
-before and after."""
+The operations are fundings whose program died before the mint was asked: to end one is one commit of
+operation, token and two audit records, and no call of a mint. They are in a SQLite file, or with
+``--mongodb`` in a replica set of its own. Prints one line of JSON: seconds, operations per second, and the
+peak of the memory before and after."""
 
 from __future__ import annotations
 

@@ -105,11 +105,11 @@ class Admission:
         holder = self.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
         if holder is not None:
             self._take_over(op, holder)
-            new_operation.check_claim(self.store, op)
+            new_operation.check_claim(self.store, self.driver.kinds, op)
 
     def _take_over(self, op: Operation, holder: Operation) -> None:
         """An attempt of the same owner that the mint refused lets go of the invoice."""
-        if holder.npub != op.npub or not new_operation.was_refused(holder, self.driver.kinds):
+        if holder.npub != op.npub or not self.driver.kinds.was_refused(holder):
             return
         run = self.recovery.open_run(holder, "caller")
         run.strict = True
@@ -122,7 +122,7 @@ class Admission:
         if refused.code == "FUNDS_RESERVED":
             return waiting.pause()
         if refused.code == "PAYMENT_ALREADY_CLAIMED":
-            new_operation.check_claim(self.store, op)  # says by whom
+            new_operation.check_claim(self.store, self.driver.kinds, op)  # says by whom
             return waiting.lost_race()
         if refused.code == "CONCURRENT_OPERATION":
             new_operation.check_sources(self.store, op)  # if they were named: says who holds them
@@ -192,7 +192,7 @@ class Admission:
         if duplicate.key in LOOK_AGAIN:
             return None
         if duplicate.key in ("claim", "quote"):
-            return new_operation.claimed(self.store, op)
+            return new_operation.claimed(self.store, self.driver.kinds, op)
         raise duplicate
 
     def _is_claimed(self, op: Operation) -> bool:

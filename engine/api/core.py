@@ -142,7 +142,7 @@ class Core:
         op = self.store.operation(name)
         if op is None:
             raise NotFound("no such operation", operation_id=name)
-        return op
+        return self.kinds.checked(op)
 
     def _run(self, draft: Draft) -> Run:
         return Run(

@@ -60,7 +60,7 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
             ),
             limit=limit,
         )
-        page = page_of(lambda: self.store.operations(query), lambda op: op.id)
+        page = self.kinds.readable(page_of(lambda: self.store.operations(query), lambda op: op.id))
         for error in page.unreadable:
             self._driver.log.unreadable(error)
         return tuple(Handle(self, op) for op in page.records)
@@ -69,7 +69,8 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         """The operations that :meth:`recover` looks after, the longest overdue first. A discrepancy that
         waits for ``resolve`` is left out. Code INVALID_LIMIT."""
         arguments.limit(limit)
-        page = page_of(lambda: self.store.live_operations(FAR_FUTURE, limit), lambda op: op.id)
+        read = page_of(lambda: self.store.live_operations(FAR_FUTURE, limit), lambda op: op.id)
+        page = self.kinds.readable(read)
         for error in page.unreadable:
             self._driver.log.unreadable(error)
         return tuple(Handle(self, op) for op in page.records)

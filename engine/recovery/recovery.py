@@ -45,7 +45,8 @@ class Recovery:
             now = self.store.operation(op.id)  # the page is older than the work before it
             if now is None or stopping.is_set() or self._is_looked_after(op, now):
                 return now or op, True
-            holding = self.driver.kinds.waits_for_caller(now) and self.clock.now() < (now.hold_until or 0)
+            kinds = self.driver.kinds
+            holding = kinds.waits_for_caller(now) and self.clock.now() < (kinds.waits_until(now) or 0)
             return self.resume(now, 0 if holding else wait_s, poll_parked=True, stopping=stopping)[0], True
         except Exception as error:  # noqa: BLE001 - one broken adapter must not orphan the rest
             code = error.code if isinstance(error, NutstateError) else type(error).__name__
@@ -75,10 +76,10 @@ class Recovery:
         """``ended``, ``waiting`` (for its caller), ``parked`` or ``open``, as the operation is now."""
         if op.kind_of_state == "final":
             return "ended"
-        if self.driver.kinds.waits_for_caller(op) and (
-            op.hold_until is None or self.clock.now() < op.hold_until
-        ):
-            return "waiting"
+        if self.driver.kinds.waits_for_caller(op):
+            until = self.driver.kinds.waits_until(op)
+            if until is None or self.clock.now() < until:
+                return "waiting"
         return "parked" if op.kind_of_state == "parked" else "open"
 
     def _plausible(self, now: int) -> int:

@@ -104,7 +104,7 @@ class Sweep:
         after: tuple[int, str] | None = None
         while True:
             read = partial(self.recovery.store.live_operations, FAR_FUTURE, PAGE, after)
-            page = page_of(read, _place)
+            page = self.recovery.driver.kinds.readable(page_of(read, _place))
             yield page
             if page.size < PAGE:
                 return

@@ -14,6 +14,7 @@ from nutstate.storage.port import OperationQuery
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.crash import Crash, finish
+from tests.support.data import data_in
 from tests.support.ports import Between, engine_on, on, silent
 from tests.support.stories import HOUR_S, failing
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
@@ -195,7 +196,7 @@ def test_a_first_look_under_a_clock_that_is_ahead(store: Store) -> None:
 
     a = engine_on(store, clock, Between(mint, melt_quote_state=state))
     m = a.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=0)
-    assert m.state == "refused" and m.record.held_unspent_since is None
+    assert m.state == "refused" and data_in(m.record).held_unspent_since is None
     clock.jump(20 * HOUR_S)
     a.recover(force=True)
     clock.jump(-20 * HOUR_S)

@@ -14,6 +14,7 @@ from nutstate.storage.port import TokenQuery
 from nutstate.testing import FaultyStore
 from tests.support import invariants
 from tests.support.crash import finish
+from tests.support.data import data_in
 from tests.support.ports import Between, engine_on, silent
 from tests.support.stories import HOUR_S, in_flight
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
@@ -179,8 +180,8 @@ def test_r332_or_is_paid_and_its_change_is_ours(store: Store) -> None:
     mint.lightning.settle(hashed)
     (found,) = engine.retry_stranded(NPUB, mint.url, reason="it was paid at last")
     assert found.state == "collected" and found.record.parent_id == melt.id
-    assert found.record.change_amount > 0 and engine.balance(NPUB).stranded == 0
-    assert engine.balance(NPUB).unspent == 2000 - melt.inputs + found.record.change_amount
+    assert data_in(found.record).change_amount > 0 and engine.balance(NPUB).stranded == 0
+    assert engine.balance(NPUB).unspent == 2000 - melt.inputs + data_in(found.record).change_amount
     assert found.reason is not None and found.reason.message == "it was paid at last"
     assert all(r.compliance_level != "STANDARD" for r in found.audit())
     with pytest.raises(Refused) as nothing:
@@ -202,7 +203,7 @@ def test_r332_what_is_given_up_at_a_silent_mint_is_not_burnt(store: Store) -> No
     assert melt.refresh().state == "attention"
     ended = gone.write_off(melt.id, "the mint is gone", force=True)
     held = engine.balance(NPUB)
-    assert (ended.state, ended.record.loss) == ("written_off", 0)
+    assert (ended.state, data_in(ended.record).loss) == ("written_off", 0)
     assert held.stranded == melt.inputs and held.stranded + held.unspent == 2000
     clock.advance(500 * HOUR_S)
     engine.retry_stranded(NPUB, mint.url, reason="it is back")

@@ -12,6 +12,7 @@ from nutstate.engine.cashu.port import Failure, is_value
 from nutstate.engine.cashu.port import Refused as No
 from tests.support import invariants
 from tests.support.crash import finish
+from tests.support.data import data_in
 from tests.support.ports import Between, engine_on
 from tests.support.stories import failing
 from tests.support.wallet import NPUB, QUICK, funded, invoice, npub_of, payment_hash
@@ -94,7 +95,7 @@ def test_r322_an_unclear_refusal_waits_for_its_fence(store: Store, answer: Failu
     melt = unclear.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(50, clock), wait_s=3)
     assert melt.state == "unknown"
     finish(engine, store, clock)
-    assert melt.refresh().state == "released" and melt.refresh().record.fenced_token_id is not None
+    assert melt.refresh().state == "released" and data_in(melt.refresh().record).fenced_token_id is not None
     invariants.check(store, mint)
 
 
@@ -118,7 +119,8 @@ def test_r323_the_same_owner_may_try_again_and_nobody_else(store: Store) -> None
 
 
 def test_r323_a_mint_that_quotes_the_same_again(store: Store) -> None:
-    """The second attempt may get the quote of the first; that it is PAID then is the second one's doing."""
+    """The second attempt may get the quote of the first; that it is PAID then is the second one's doing.
+    R521: the first let go of the quote with its claim, so the store's unique key permits it."""
     engine, mint, clock, bolt11 = failing(store)
     quotes: dict[str, Any] = {}
 
@@ -131,6 +133,7 @@ def test_r323_a_mint_that_quotes_the_same_again(store: Store) -> None:
     assert (first.state, second.state) == ("watching", "reconciled")
     assert first.record.quote is not None and second.record.quote is not None
     assert first.record.quote.id == second.record.quote.id
+    assert first.refresh().record.quote_let_go and not second.record.quote_let_go
     stubborn.recover(force=True, wait_s=5)
     ended = first.refresh()
     assert ended.state == "released" and not ended.is_paid, "the inputs of the first were not used"
@@ -165,7 +168,9 @@ def test_r325_the_policies_stay_selectable(store: Store) -> None:
     engine, mint, clock, bolt11 = failing(store)
     begun = clock.monotonic()
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, on_unpaid="fence")
-    assert melt.state == "released" and melt.record.fenced_token_id is not None and (melt.cost or 0) > 0
+    assert (
+        melt.state == "released" and data_in(melt.record).fenced_token_id is not None and (melt.cost or 0) > 0
+    )
     assert clock.monotonic() - begun >= engine.settings.settle_window_s - 1
     invariants.check(store, mint)
 
@@ -185,5 +190,5 @@ def test_r326_a_second_sending_is_never_a_clear_refusal(store: Store) -> None:
         npub=NPUB, mint_url=mint.url, invoice=invoice(50, clock), on_unpaid="retry_then_fence", wait_s=100
     )
     assert "refused" not in [r.to_state for r in ended.audit()] and ended.state == "released"
-    assert ended.record.fenced_token_id is not None
+    assert data_in(ended.record).fenced_token_id is not None
     invariants.check(store, mint)

@@ -17,6 +17,7 @@ from nutstate.storage.secret import Secret
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.crash import finish
+from tests.support.data import data_in, with_fields
 from tests.support.ports import Between, engine_on, on, silent
 from tests.support.stories import HOUR_S
 from tests.support.wallet import NPUB, QUICK, funded, invoice
@@ -44,10 +45,10 @@ def test_a_fence_survives_refusals_that_pass(store: Store) -> None:
     port: Any = Busy()
     engine = Engine(store, port, settings=QUICK, clock=clock)
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=30)
-    assert melt.state == "fencing" and len(melt.record.fences) == 1
+    assert melt.state == "fencing" and len(data_in(melt.record).fences) == 1
     finish(engine, store, clock)
     done = melt.refresh()
-    assert done.state == "released" and not done.record.stranded
+    assert done.state == "released" and not data_in(done.record).stranded
     invariants.check(store, mint)
 
 
@@ -92,8 +93,8 @@ def test_an_older_signed_fence_is_found_behind_an_unreadable_one(store: Store) -
     engine, mint, clock, melt_id = parked_behind_a_fence(store)
     (op,) = store.operations(OperationQuery(kind="melt"))
     run = engine._open(op, "test")
-    bad = attrs.evolve(op.fences[0], generation=2, outputs=op.fences[0].outputs[:1])
-    run.draft.operation = attrs.evolve(op, fences=(*op.fences, bad))
+    bad = attrs.evolve(data_in(op).fences[0], generation=2, outputs=data_in(op).fences[0].outputs[:1])
+    run.draft.operation = with_fields(op, fences=(*data_in(op).fences, bad))
     from nutstate.engine.loop.drive import Happened
     from nutstate.engine.operations.melt.actions.find_fence import find_fence
 
@@ -198,7 +199,7 @@ def test_r385_the_fence_of_a_stranded_coin_that_is_signed_late_comes_back(store:
     (found,) = engine.retry_stranded(NPUB, mint.url, reason="look again")
     after = engine.balance(NPUB)
     assert found.state == "collected" and after.stranded == 0
-    assert after.unspent == held.unspent + found.record.change_amount > held.unspent
+    assert after.unspent == held.unspent + data_in(found.record).change_amount > held.unspent
     assert engine.reconcile(melted.id).validation_passed and engine.reconcile(found.id).validation_passed
     invariants.check(store, mint)
 

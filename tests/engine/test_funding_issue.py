@@ -13,6 +13,7 @@ from nutstate.engine.simulated import faults
 from nutstate.storage.secret import Secret
 from tests.support import invariants
 from tests.support.crash import finish
+from tests.support.data import data_in
 from tests.support.ports import Between, on, silent
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 
@@ -57,7 +58,7 @@ def test_a_keyset_rotated_before_the_issue_gets_new_outputs(store: Store) -> Non
     port: Any = Rotating()
     engine = Engine(store, port, settings=QUICK, clock=clock)
     op = engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=100)
-    assert op.state == "issued" and len(op.record.fences) == 1
+    assert op.state == "issued" and len(data_in(op.record).fences) == 1
     invariants.check(store, mint)
 
 

@@ -13,6 +13,7 @@ from nutstate.engine.cashu.port import Refused as No
 from nutstate.engine.simulated import faults
 from tests.support import invariants
 from tests.support.crash import finish
+from tests.support.data import data_in
 from tests.support.ports import Between, engine_on, silent
 from tests.support.stories import HOUR_S
 from tests.support.wallet import NPUB, funded, invoice, payment_hash
@@ -41,7 +42,7 @@ def test_r382_what_was_paid_after_all_is_collected_once_in_pages(store: Store) -
     paged = engine_on(store, clock, mint, page_size=2)
     found = paged.retry_stranded(NPUB, mint.url, reason="it was paid at last")
     assert paged.balance(NPUB).stranded == 0
-    assert sum(f.record.change_amount for f in found) == paged.balance(NPUB).unspent > 0
+    assert sum(data_in(f.record).change_amount for f in found) == paged.balance(NPUB).unspent > 0
     invariants.check(store, mint)
 
 
@@ -153,9 +154,9 @@ def test_r384_a_loss_that_was_told_and_the_change_that_came_after_it(store: Stor
     )
     clock.advance(2 * HOUR_S)
     dead.recover(force=True)
-    assert dead.write_off(melt.id, "gone", force=True).record.loss == 0
+    assert data_in(dead.write_off(melt.id, "gone", force=True).record).loss == 0
     (lost,) = dead.write_off_stranded(NPUB, mint.url, reason="gone")
-    assert lost.record.loss == melt.inputs
+    assert data_in(lost.record).loss == melt.inputs
     mint.lightning.settle(payment_hash(bolt11))
     (found,) = engine.retry_stranded(NPUB, mint.url, reason="again")
     assert engine.reconcile(melt.id).validation_passed and engine.reconcile(found.id).validation_passed
@@ -187,7 +188,7 @@ def test_r386_a_released_coin_is_in_another_payment_when_the_first_is_executed(s
     finish(engine, store, clock)
     invariants.check(store, mint)
     paid = first.refresh()
-    assert (paid.state, paid.is_paid, ended.record.loss) == ("discrepant", True, 0)
+    assert (paid.state, paid.is_paid, data_in(ended.record).loss) == ("discrepant", True, 0)
     assert engine.balance(NPUB).unspent == 2000 - paid.amount - (paid.fee_paid or 0)
     assert engine.resolve(first.id, "the other one let go").state == "reconciled"
     assert engine.reconcile(second.id).validation_passed and engine.reconcile(first.id).validation_passed

@@ -12,6 +12,7 @@ from nutstate.storage.port import TokenQuery
 from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
 from tests.support.clock import FakeClock
+from tests.support.data import data_in
 from tests.support.everything import everything
 from tests.support.foreign import Foreign
 from tests.support.recording import Wallet, at_once, proofs
@@ -269,7 +270,7 @@ def test_what_is_pending_is_not_given_up(store: Store) -> None:
         wallet.engine.write_off(held, reason="it takes too long")
     assert caught.value.code == "PAYMENT_IN_FLIGHT" and wallet.token(100).state == "reserved"
     assert wallet.engine.write_off(held, reason="it takes too long", force=True).state == "written_off"
-    assert wallet.token(100).state == "stranded" and wallet.engine.operation(held).record.loss == 0
+    assert wallet.token(100).state == "stranded" and data_in(wallet.engine.operation(held).record).loss == 0
     wallet.mint.says = "UNSPENT"
     wallet.engine.retry_stranded(wallet.whose["npub"], wallet.whose["mint_url"], reason="the payment failed")
     assert wallet.token(100).state == "unspent"

@@ -21,6 +21,7 @@ from nutstate import (
 from nutstate.engine.audit import records as audit
 from nutstate.engine.simulated import faults
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
 
@@ -33,9 +34,13 @@ def markers(store: Store) -> set[str]:
             if proof.dleq is not None and proof.dleq.r is not None:
                 found |= {proof.dleq.r.reveal(), proof.dleq.e, proof.dleq.s}
     for op in store.operations(OperationQuery(limit=1000)):
-        for output in (*op.blanks, *(o for fence in op.fences for o in fence.outputs)):
+        for output in (*data_in(op).blanks, *(o for fence in data_in(op).fences for o in fence.outputs)):
             found |= {output.secret.reveal(), output.r.reveal()}
-        for secret in (op.request, op.request_body, op.payment.preimage if op.payment else None):
+        for secret in (
+            op.request,
+            data_in(op).request_body,
+            data_in(op).payment.preimage if data_in(op).payment else None,
+        ):
             if secret is not None:
                 found.add(secret.reveal())
     return found

@@ -34,7 +34,7 @@ from .labels import UNIT, Rng
 from .ports import Tape, TapedMint, TapedStore, Unanswered
 from .reads import READS
 from .setting import Plan, Setting, Tables
-from .stored import NOW, Documents, Stored, StoredToken
+from .stored import NOW, Documents, Stored, StoredToken, outputs_in, with_fields
 from .world import Question, Seen, World
 
 OWNER, MINT_URL = "npub", "https://mint.example"
@@ -256,7 +256,7 @@ class Code:
         """The document once that stretch of time is over."""
         found = op.later.get(words)
         if found is None:
-            found = op.later[words] = self.stored(attrs.evolve(op.record, **changes(op.record)))
+            found = op.later[words] = self.stored(with_fields(op.record, changes(op.record)))
         return found
 
 
@@ -289,7 +289,7 @@ class _Env:
             draft.token_machine = code.tables.token
         else:
             draft = driver.open_draft(op, "model")
-        made = len(op.blanks) + sum(len(fence.outputs) for fence in op.fences)
+        made = outputs_in(op)
         mint = cast(
             MintPort,
             TapedMint(self.tape, code.plans[self.index], self.epoch, code.closes and op.kind == "mint"),

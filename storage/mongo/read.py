@@ -162,10 +162,7 @@ class MongoReads:
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
         if query.limit <= 0:
             return []
-        sort: Sort = (("transaction_id", 1),)
-        if query.largest_first or query.smallest_first:
-            direction = -1 if query.largest_first else 1
-            sort = (("total_amount", direction), ("transaction_id", direction))
+        sort = _token_order(query)
         wallet = (query.npub, query.mint_url, query.unit)
         by_state = query.states and None not in wallet and sort[0][0] == "transaction_id" and not query.ids
         return self._find(
@@ -173,6 +170,23 @@ class MongoReads:
             cursor=lambda document: document.get("transaction_id"),
             hint=TOKENS_OF_STATE if by_state else "",  # for several states the server would rather sort
         )  # fmt: skip
+
+    def tokens_of(self, queries: Sequence[TokenQuery]) -> Sequence[Token]:
+        parts: list[list[Document]] = [
+            [{"$match": token_filter(q)}, {"$sort": dict(_token_order(q))}, {"$limit": q.limit}]
+            for q in queries
+            if q.limit > 0
+        ]
+        if not parts:
+            return []
+        first, *others = parts
+        pipeline: list[Document] = [
+            *first,
+            *({"$unionWith": {"coll": TOKENS, "pipeline": other}} for other in others),
+        ]
+        rows = self._asked(lambda: self._reads.aggregate(TOKENS, pipeline))
+        found = {row["_id"]: row for row in rows}
+        return decoded(list(found.values()), token_from_document, lambda row: row.get("transaction_id"))
 
     def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
         filter = {"_id": {"$in": list(keys)}}
@@ -248,6 +262,13 @@ class MongoReads:
             TOMBSTONES, tombstone_filter(query), tombstone_from_document, sort=(("_id", 1),),
             limit=query.limit, cursor=lambda document: document["_id"],
         )  # fmt: skip
+
+
+def _token_order(query: TokenQuery) -> Sort:
+    if not query.largest_first and not query.smallest_first:
+        return (("transaction_id", 1),)
+    direction = -1 if query.largest_first else 1
+    return (("total_amount", direction), ("transaction_id", direction))
 
 
 _PER_CHAIN: Final = 16  # records of one operation, more or less

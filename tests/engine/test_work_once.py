@@ -136,5 +136,5 @@ def test_what_a_melt_looks_up(tmp_path: Path) -> None:
             return Counter(store.counted)
 
         drawn, named = melt(), melt(transaction_id="tx-of-the-caller")
-        assert drawn == {"operation_by_claim": 2, "dedup": 1, "commit": 3}
+        assert drawn == {"operation_by_claim": 2, "dedup": 1, "tokens_of": 1, "commit": 3}
         assert named - drawn == {"operation": 2, "tokens": 1}

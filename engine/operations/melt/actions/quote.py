@@ -26,8 +26,9 @@ from ....tokens.proofs import name_of, named
 from ..data import melt_of
 from ..facts import fee_max_of
 from .change import ask_inputs
+from .choice import Shortfall
 from .held_money import expected_release
-from .selection import Shortfall, select
+from .selection import select
 
 NO_FOR_A_READ = frozenset({20003, 20006})
 """Disabled, and invoice already paid: a no to a read, though they prove nothing of what was sent."""
@@ -90,7 +91,7 @@ def _choose(run: Run) -> Result:
             run.store,
             op,
             need,
-            lambda proofs: run.keysets.honoured_fees(op.mint_url, op.unit, (proof.id for proof in proofs)),
+            lambda names: run.keysets.honoured_fees(op.mint_url, op.unit, names),
             tokens_max=run.settings.candidate_tokens_max,
             count_max=min(run.settings.proofs_per_operation_max, run.limits.of(op.mint_url)),
             bytes_max=run.settings.request_bytes_max,
@@ -169,7 +170,8 @@ def _report(parts: Iterable[Chosen], state: str, said: Iterable[ProofState]) -> 
 
 
 def _funds_missing(run: Run, short: Shortfall, some_pending: bool) -> Happened:
-    lost = () if short.too_many else corrected_sources(run.store, run.operation.policy.sources)
+    op = run.operation
+    lost = () if short.too_many else corrected_sources(run.store, op.policy.sources, op.npub)
     if lost:
         words = f"the named sources lack {short.missing} after what the mint calls SPENT was corrected"
         details = {"required": short.required, "available": short.available, "shortfall": short.missing}

@@ -260,4 +260,14 @@ def operation_changes(before: Operation, after: Operation) -> Document:
 
 
 def _changes(before: Document, after: Document) -> Document:
-    return {field: value for field, value in after.items() if before[field] != value}
+    return {field: value for field, value in after.items() if not _same(before[field], value)}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether both are stored as the same value: 1, 1.0 and True are equal, but three values to the hash of
+    the document; so are 0.0 and -0.0."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return type(one) is type(other) and one == other and str(one) == str(other)

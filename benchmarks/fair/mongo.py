@@ -47,12 +47,12 @@ class MongoBooks:
         }
         others = [
             {"$match": {**wallet, "total_amount": {"$lt": need}}},
-            {"$sort": {"total_amount": -1, "_id": 1}},
+            {"$sort": {"total_amount": -1, "transaction_id": -1}},
             {"$limit": CANDIDATES},
         ]
         pipeline: list[Plain] = [
             {"$match": {**wallet, "total_amount": {"$gte": need}}},
-            {"$sort": {"total_amount": 1, "_id": -1}},
+            {"$sort": {"total_amount": 1, "transaction_id": 1}},
             {"$limit": CANDIDATES // 4},
             {"$unionWith": {"coll": TOKENS, "pipeline": others}},
         ]

@@ -44,7 +44,7 @@ _CANDIDATES = (
     f"SELECT * FROM ({_SELECT_TOKEN} WHERE {_OF_WALLET} AND total_amount >= ?"
     f" ORDER BY total_amount, transaction_id LIMIT {CANDIDATES // 4}) UNION ALL"
     f" SELECT * FROM ({_SELECT_TOKEN} WHERE {_OF_WALLET} AND total_amount < ?"
-    f" ORDER BY total_amount DESC, transaction_id LIMIT {CANDIDATES})"
+    f" ORDER BY total_amount DESC, transaction_id DESC LIMIT {CANDIDATES})"
 )
 _INSERT_AUDIT = (
     "INSERT INTO audit (id, operation_id, seq, entity, version, batch_id, hash, doc)"

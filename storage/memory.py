@@ -16,12 +16,13 @@ from pymongo.errors import DuplicateKeyError
 
 from .errors import StoreUnsupported
 from .mongo.gateway import (
+    Change,
     Document,
+    Find,
     GatewayDuplicate,
     GatewayRefused,
     GatewayUnavailable,
     Reads,
-    Sort,
     Transaction,
 )
 from .mongo.schema import AUDIT, COLLECTIONS, ID_INDEX, INDEXES, TOMBSTONES, Index
@@ -109,21 +110,16 @@ class _MockReads:
                 raise GatewayUnavailable("the store is closed")
             yield self._database.collections[name]
 
-    def find(
-        self,
-        collection: str,
-        filter: Document,
-        *,
-        sort: Sort = (),
-        limit: int = 0,
-        fields: Sequence[str] = (),
-        hint: str = "",
-    ) -> list[Document]:
-        with self._collection(collection) as documents:
-            cursor = documents.find(_without_min_key(filter), dict.fromkeys(fields, 1) or None)
-            if sort:
-                cursor = cursor.sort(list(sort))
-            return list(cursor.limit(limit) if limit else cursor)
+    def find(self, find: Find) -> list[Document]:
+        with self._collection(find.collection) as documents:
+            cursor = documents.find(_without_min_key(find.filter), dict.fromkeys(find.fields, 1) or None)
+            if find.sort:
+                cursor = cursor.sort(list(find.sort))
+            return list(cursor.limit(find.limit) if find.limit else cursor)
+
+    def several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        with self._database.lock:
+            return [self.find(find) for find in finds]
 
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
         with self._collection(collection) as documents:
@@ -161,6 +157,13 @@ class _MockTransaction(_MockReads):
                 wanted = [document | update.get("$set", {}) for document in before]
                 broken = self._broken_index(collection, *wanted)
             raise broken
+
+    def write(self, collection: str, changes: Sequence[Change], births: Sequence[Document]) -> bool:
+        done = [self.update_many(collection, change.filter, change.update) for change in changes]
+        if done != [change.number for change in changes]:
+            return False
+        self.insert_many(collection, births)
+        return True
 
     def delete_many(self, collection: str, filter: Document) -> int:
         with self._collection(collection) as stored:
@@ -206,13 +209,11 @@ class MockGateway(_MockReads):
         return False  # it has none
 
     def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
-        return bool(self.find(AUDIT, {"_id": {"$eq": audit_id}, "batch_id": {"$eq": batch_id}}, limit=1))
+        return bool(self.find(Find(AUDIT, {"_id": {"$eq": audit_id}, "batch_id": {"$eq": batch_id}})))
 
     def buried_for_good(self, operation_id: str, batch_id: str) -> bool:
-        found = self.find(
-            TOMBSTONES, {"_id": {"$eq": operation_id}, "spans.batches": {"$eq": batch_id}}, limit=1
-        )
-        return bool(found)
+        buried = {"_id": {"$eq": operation_id}, "spans.batches": {"$eq": batch_id}}
+        return bool(self.find(Find(TOMBSTONES, buried)))
 
     def transaction(self, work: Callable[[Transaction], None]) -> None:
         with self._database.lock:
@@ -233,7 +234,7 @@ class MockGateway(_MockReads):
             twin = self._database.copy()
         yield _MockReads(twin)
 
-    def snapshot(self) -> AbstractContextManager[Reads]:
+    def snapshot(self, *, at_once: bool = True) -> AbstractContextManager[Reads]:
         return self._snapshot()
 
     def close(self) -> None:

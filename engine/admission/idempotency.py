@@ -8,7 +8,7 @@ from collections.abc import Callable
 from attrs import define
 
 from ...storage.errors import Conflict, Duplicate
-from ...storage.port import Store
+from ...storage.port import Reader, Store
 from ...storage.records import DedupRecord, Operation, Reason
 from ..errors import InvalidArgument, Refused
 from ..loop.drive import Happened, NotYet, Run
@@ -42,15 +42,20 @@ class Admission:
     def melt(self, request: MeltRequest) -> Operation:
         """The melt this request means: an earlier one, or a new one. Its ``wait_s`` is there for all of it:
         for money that others hold, for reads of the mint that fail, and for the payment."""
-        op, on_duplicate = request.op, request.on_duplicate
+        op = request.op
         waiting = Waiting(self.clock, self.settings, self.rng, self.clock.monotonic() + request.wait_s)
         while True:
-            first, previous = self._known(op, on_duplicate)
+            # The id of an operation that the engine made is looked for only after it was found taken.
+            by_id = request.names_id or waiting.collisions > 0
+            with self.store.snapshot(new_operation.looked_up(op, by_id=by_id)) as seen:
+                first, previous = self._known(seen, request, by_id)
+                holder = None if first is not None else new_operation.claim_holder(seen, op)
             if first is not None:
                 return self._follow(op, first, waiting)
             try:
-                self._take_over(op)
-                new_operation.check_claim(self.store, op)
+                if holder is not None:
+                    self._take_over(holder, op)
+                    new_operation.check_claim(self.store, op)
                 if request.invoice_expires_at <= self.clock.now():
                     raise InvalidArgument("the invoice has expired", code="INVOICE_EXPIRED")
                 new_operation.check_sources(self.store, op)
@@ -77,7 +82,7 @@ class Admission:
                     raise
                 refused = error
             # The first call may have been this very request.
-            first, _previous = self._known(op, on_duplicate)
+            first, _previous = self._known(self.store, request, by_id)
             if first is not None:
                 return self._follow(op, first, waiting)
             if not self._again(op, refused, waiting):
@@ -99,14 +104,9 @@ class Admission:
             raise refused
         return stored
 
-    def _take_over(self, op: Operation) -> None:
+    def _take_over(self, holder: Operation, op: Operation) -> None:
         """An attempt of the same owner that the mint refused lets go of the invoice."""
-        holder = self.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
-        if (
-            holder is None
-            or holder.npub != op.npub
-            or not new_operation.was_refused(holder, self.driver.kinds)
-        ):
+        if holder.npub != op.npub or not new_operation.was_refused(holder, self.driver.kinds):
             return
         run = self.recovery.open_run(holder, "caller")
         run.strict = True
@@ -158,18 +158,21 @@ class Admission:
             )
         return self.recovery.follow(first, 0 if op.policy.two_step else waiting.left)
 
-    def _known(self, op: Operation, on_duplicate: str) -> tuple[Operation | None, DedupRecord | None]:
+    def _known(
+        self, seen: Reader, request: MeltRequest, by_id: bool
+    ) -> tuple[Operation | None, DedupRecord | None]:
         """An earlier operation that this request means: by key, by its transaction id, or inside the
         duplicate window."""
-        found = new_operation.by_key(self.store, op)
-        if found is None:
-            found = new_operation.by_id(self.store, op)
+        op, on_duplicate = request.op, request.on_duplicate
+        found = new_operation.by_key(seen, op)
+        if found is None and by_id:
+            found = new_operation.by_id(seen, op)
             if found is not None and on_duplicate == "error":
                 raise new_operation.taken_id(op)
         if found is not None:
             return found, None
         now = self.clock.now()
-        first, previous = new_operation.duplicate_of(self.store, self.driver.kinds, op, now)
+        first, previous = new_operation.duplicate_of(seen, self.driver.kinds, op, now)
         if first is None or op.idempotency is not None:
             return None, previous
         if on_duplicate == "error":

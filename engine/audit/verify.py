@@ -36,9 +36,14 @@ def at_one_moment(store: Store, operation: Operation) -> tuple[Operation, tuple[
         return now, tuple(records_of(reader, operation.id))
 
 
+def trail_of(operation_id: str) -> AuditQuery:
+    """The query for the first page of an operation's trail."""
+    return AuditQuery(operation_id=operation_id, limit=RECORDS_PAGE)
+
+
 def records_of(reader: Reader, operation_id: str) -> list[AuditRecord]:
     """The whole trail of an operation, read page by page."""
-    return list(every_record(reader, AuditQuery(operation_id=operation_id)))
+    return list(every_record(reader, trail_of(operation_id)))
 
 
 def every_record(reader: Reader, query: AuditQuery) -> Iterator[AuditRecord]:

@@ -9,11 +9,12 @@ from functools import partial
 import attrs
 
 from ...machines.token.table import TOKEN
+from ...storage.ahead import OperationRead, OwnersRead, Read
 from ...storage.batch import proof_key
 from ...storage.errors import CorruptRecord
 from ...storage.port import AuditQuery, Reader, TokenQuery, TombstoneQuery
 from ...storage.records import AuditRecord, Operation, Token
-from ..audit.verify import purged, records_of
+from ..audit.verify import purged, records_of, trail_of
 from ..loop.kinds import Kinds
 from ..tokens.token_ids import derived_ids
 from .documents import NO_CHECKS, UNKNOWN_KIND, Born, Documents, KindChecks, KindFailed, WalletSums
@@ -22,6 +23,29 @@ PAGE = 1000
 OWNED = tuple(state.name for state in TOKEN.states if state.kind == "live")
 """States of what a wallet owns now. Its spent tokens only grow in number: a look at one operation does not
 read them (R216), a sweep does."""
+
+
+def documents_of(op: Operation, tokens: Iterable[Token]) -> tuple[Read, ...]:
+    """The reads of :func:`read_documents` for an operation with these tokens, as far as they are known
+    before. A read that is missing here is made all the same, and nothing that is judged comes from these
+    tokens."""
+    named = {op.keep_token_id, op.change_token_id, op.fenced_token_id} - {None}
+    known = {token.transaction_id: token for token in tokens}
+    parts = {part.token_id for part in (*op.inputs, *op.contested)}
+    ids = tuple(sorted({*known, *parts, *derived_ids(op.id), *(str(name) for name in named)}))
+    keys = tuple(proof_key(proof.secret) for token in known.values() for proof in token.proofs)
+    return (
+        OperationRead(op.id),
+        trail_of(op.id),
+        TombstoneQuery(operation_ids=(op.id,)),
+        TokenQuery(ids=ids, limit=len(ids)),
+        *_held_or_made(op),
+        *((OwnersRead(keys),) if keys else ()),
+    )
+
+
+def _held_or_made(op: Operation) -> tuple[TokenQuery, TokenQuery]:
+    return TokenQuery(parent=op.id, limit=PAGE), TokenQuery(reserved_by=op.id, limit=PAGE)
 
 
 def read_documents(
@@ -113,11 +137,7 @@ def _born(trail: Iterable[AuditRecord]) -> dict[str, Born]:
 def _strays(reader: Reader, op: Operation, accounted: frozenset[str]) -> Iterator[str]:
     candidates: dict[str, Token] = {}
     derived = derived_ids(op.id)
-    for query in (
-        TokenQuery(parent=op.id, limit=PAGE),
-        TokenQuery(reserved_by=op.id, limit=PAGE),
-        TokenQuery(ids=derived, limit=len(derived)),
-    ):
+    for query in (*_held_or_made(op), TokenQuery(ids=derived, limit=len(derived))):
         candidates |= {t.transaction_id: t for t in paged(reader, query) if t.transaction_id not in accounted}
     for token_id, token in candidates.items():
         if token.reserved_by == op.id or not _born_elsewhere(reader, op, token_id):

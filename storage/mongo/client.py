@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import pymongo
 from attrs import frozen
@@ -17,7 +17,7 @@ from pymongo.read_concern import ReadConcern
 from ..errors import StorageError, StoreUnavailable, StoreUnsupported
 from ..rules.machines import BUILT_IN, Machines
 from .calls import Calls, Left
-from .gateway import Document, GatewayUnavailable, Reads, Sort, Transaction
+from .gateway import Document, Find, GatewayUnavailable, Reads, Transaction
 from .schema import AUDIT, TOMBSTONES
 from .session import SessionReads, SessionWrites, asked, named, outcome_of
 from .setup import check_schema, check_server, create, problems, put_rules_right, refuse, stored_machines
@@ -119,21 +119,13 @@ class ClientGateway:
 
         return self._calls.run(within)
 
-    def find(
-        self,
-        collection: str,
-        filter: Document,
-        *,
-        sort: Sort = (),
-        limit: int = 0,
-        fields: Sequence[str] = (),
-        hint: str = "",
-    ) -> list[Document]:
+    def find(self, find: Find) -> list[Document]:
         reads = SessionReads(self._database, None)
-        return self._bounded(
-            self._budget.read_s,
-            lambda: reads.find(collection, filter, sort=sort, limit=limit, fields=fields, hint=hint),
-        )
+        return self._bounded(self._budget.read_s, lambda: reads.find(find))
+
+    def several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        with self.snapshot(at_once=False) as reads:
+            return reads.several(finds)
 
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
         """All documents of one moment: a plain read may see a transfer between two of them."""
@@ -157,7 +149,8 @@ class ClientGateway:
         # Linearizable: a majority read on a primary that just lost its peers, or has not heard of
         # them yet, would miss a commit that is about to become durable.
         reads = SessionReads(self._linear, None)
-        return self._bounded(self._budget.settle_s, lambda: reads.find(collection, filter, fields=fields))
+        find = Find(collection, filter, fields=fields)
+        return self._bounded(self._budget.settle_s, lambda: reads.find(find))
 
     def find_one_and_update(self, collection: str, filter: Document, update: Document) -> Document | None:
         stored = self._database[collection]
@@ -209,10 +202,11 @@ class ClientGateway:
         raise failure
 
     @contextmanager
-    def snapshot(self) -> Iterator[Reads]:
+    def snapshot(self, *, at_once: bool = True) -> Iterator[Reads]:
         with self._client.start_session(snapshot=True) as session:
             reads = _Snapshot(self._bounded, SessionReads(self._bare, session), self._budget.read_s)
-            reads.fix_the_moment()
+            if at_once:
+                reads.find(_NOTHING)
             yield reads
 
     def close(self) -> None:
@@ -221,44 +215,40 @@ class ClientGateway:
         self._client.close()
 
 
+_NOTHING: Final = Find(AUDIT, {"_id": ""}, limit=1)
+
+
+class Bounded(Protocol):
+    """Runs a call with a deadline in seconds."""
+
+    def __call__(self, seconds: float, call: Callable[[], T]) -> T: ...
+
+
 class _Snapshot:
     """Reads of a snapshot session, each with the deadline of a read."""
 
-    def __init__(
-        self,
-        bounded: Callable[[float, Callable[[], list[Document]]], list[Document]],
-        reads: SessionReads,
-        read_s: float,
-    ) -> None:
+    def __init__(self, bounded: Bounded, reads: SessionReads, read_s: float) -> None:
         self._bounded = bounded
         self._reads = reads
         self._read_s = read_s
+        self._begun = False
 
-    def fix_the_moment(self) -> None:
-        """The first read of the session does."""
+    def find(self, find: Find) -> list[Document]:
+        return self._asked(lambda: self._reads.find(find))
 
-        def first() -> list[Document]:
-            return _when_there_is_a_snapshot(lambda: self._reads.find(AUDIT, {"_id": ""}, limit=1))
-
-        self._bounded(self._read_s, first)
-
-    def find(
-        self,
-        collection: str,
-        filter: Document,
-        *,
-        sort: Sort = (),
-        limit: int = 0,
-        fields: Sequence[str] = (),
-        hint: str = "",
-    ) -> list[Document]:
-        return self._bounded(
-            self._read_s,
-            lambda: self._reads.find(collection, filter, sort=sort, limit=limit, fields=fields, hint=hint),
-        )
+    def several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        return self._asked(lambda: self._reads.several(finds))
 
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
-        return self._bounded(self._read_s, lambda: self._reads.aggregate(collection, pipeline))
+        return self._asked(lambda: self._reads.aggregate(collection, pipeline))
+
+    def _asked(self, read: Callable[[], T]) -> T:
+        """The first read of the session fixes the moment; so it waits until there is one."""
+        if self._begun:
+            return self._bounded(self._read_s, read)
+        found = self._bounded(self._read_s, lambda: _when_there_is_a_snapshot(read))
+        self._begun = True
+        return found
 
 
 _SNAPSHOT_PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)

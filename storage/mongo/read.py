@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
+from attrs import evolve
 
 from ...machines.token.states import STRANDED, UNSPENT
 from ...machines.token.table import STATUS_OF_STATE
+from ..ahead import ClaimRead, DedupRead, KeyRead, OperationRead, OwnersRead
 from ..errors import CorruptRecord, StorageError, StoreUnavailable, decoded
 from ..port import AuditQuery, Chain, Counted, Held, HeldCoins, OperationQuery, TokenQuery, TombstoneQuery
 from ..records import AuditRecord, DedupRecord, Operation, Token, Tombstone
@@ -22,17 +24,9 @@ from .codec import (
     token_from_document,
     tombstone_from_document,
 )
-from .filters import (
-    audit_filter,
-    equal,
-    equal_text,
-    of_wallet,
-    operation_filter,
-    token_filter,
-    tombstone_filter,
-)
-from .gateway import GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads, Sort
-from .schema import AUDIT, BY_TIME, DEDUP, OPERATIONS, PROOFS, TOKENS, TOKENS_OF_STATE, TOMBSTONES
+from .filters import NEWEST, equal, find_of, of_wallet, operation_filter
+from .gateway import Find, GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads
+from .schema import AUDIT, OPERATIONS, TOKENS
 
 T = TypeVar("T")
 
@@ -57,72 +51,58 @@ class MongoReads:
             failure = CorruptRecord(str(error))
         raise failure  # outside the handlers: a driver's message may show a document
 
+    def _documents(self, find: Find) -> list[Document]:
+        return self._asked(lambda: self._reads.find(find))
+
     def _find(
         self,
-        collection: str,
-        filter: Document,
+        find: Find,
         make: Callable[[Document], T],
-        *,
-        sort: Sort = (),
-        limit: int = 0,
         cursor: Callable[[Document], Any] | None = None,
-        hint: str = "",
     ) -> list[T]:
         try:
-            documents = self._asked(
-                lambda: self._reads.find(collection, filter, sort=sort, limit=limit, hint=hint)
-            )
+            documents = self._documents(find)
         except CorruptRecord:
-            if limit == 1:
+            if find.limit == 1:
                 raise
-            return self._one_by_one(collection, filter, make, sort, limit, cursor)
+            return self._one_by_one(find, make, cursor)
         return decoded(documents, make, cursor)
 
     def _one_by_one(
-        self,
-        collection: str,
-        filter: Document,
-        make: Callable[[Document], T],
-        sort: Sort,
-        limit: int,
-        cursor: Callable[[Document], Any] | None,
+        self, find: Find, make: Callable[[Document], T], cursor: Callable[[Document], Any] | None
     ) -> list[T]:
         """A page in which the driver stumbles over a document: it then gives none of them."""
-        fields = ("_id", *(name for name, _ in sort))
-        keys = self._asked(
-            lambda: self._reads.find(collection, filter, sort=sort, limit=limit, fields=fields)
-        )
+        fields = ("_id", *(name for name, _ in find.sort))
+        keys = self._documents(evolve(find, fields=fields))
 
         def read(key: Document) -> T:
-            found = self._find(collection, {"_id": {"$eq": key["_id"]}}, make, limit=1)
+            found = self._find(Find(find.collection, {"_id": {"$eq": key["_id"]}}, limit=1), make)
             if not found:
-                raise corrupt(f"{collection} {key['_id']}", "_id")
+                raise corrupt(f"{find.collection} {key['_id']}", "_id")
             return found[0]
 
         return decoded(keys, read, cursor)
 
-    def _one(self, collection: str, filter: Document, make: Callable[[Document], T]) -> T | None:
-        found = self._find(collection, filter, make, limit=1)
+    def _one(self, find: Find, make: Callable[[Document], T]) -> T | None:
+        found = self._find(find, make)
         return found[0] if found else None
 
     def operation(self, operation_id: str) -> Operation | None:
-        return self._one(OPERATIONS, equal(_id=operation_id), operation_from_document)
+        return self._one(find_of(OperationRead(operation_id)), operation_from_document)
 
     def operation_by_key(self, npub: str, key: str) -> Operation | None:
-        filter = equal(npub=npub) | equal_text(idempotency__key=key)
-        return self._one(OPERATIONS, filter, operation_from_document)
+        return self._one(find_of(KeyRead(npub, key)), operation_from_document)
 
     def operation_by_claim(self, claim: str) -> Operation | None:
-        return self._one(OPERATIONS, equal_text(claim=claim), operation_from_document)
+        return self._one(find_of(ClaimRead(claim)), operation_from_document)
 
     def operations(self, query: OperationQuery) -> Sequence[Operation]:
         if query.limit <= 0:
             return []
-        newest = (("created_at", -1), ("_id", -1))
+        find = Find(OPERATIONS, operation_filter(query), NEWEST, query.limit)
         return self._find(
-            OPERATIONS, operation_filter(query), operation_from_document, sort=newest, limit=query.limit,
-            cursor=lambda document: (document.get("created_at"), document["_id"]),
-        )  # fmt: skip
+            find, operation_from_document, lambda document: (document.get("created_at"), document["_id"])
+        )
 
     def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
         group = {"_id": {"kind": "$kind", "state": "$state"}, "number": {"$sum": 1}}
@@ -138,33 +118,23 @@ class MongoReads:
         if limit <= 0:
             return []
         overdue = (("next_check_at", 1), ("_id", 1))
-        filter = {"next_check_at": {"$lte": due_before}}
-        return self._find(OPERATIONS, filter, operation_from_document, sort=overdue, limit=limit)
+        find = Find(OPERATIONS, {"next_check_at": {"$lte": due_before}}, overdue, limit)
+        return self._find(find, operation_from_document)
 
     def dedup(self, key: str) -> DedupRecord | None:
-        return self._one(DEDUP, equal(_id=key), dedup_from_document)
+        return self._one(find_of(DedupRead(key)), dedup_from_document)
 
     def token(self, transaction_id: str) -> Token | None:
-        return self._one(TOKENS, equal(transaction_id=transaction_id), token_from_document)
+        find = Find(TOKENS, equal(transaction_id=transaction_id), limit=1)
+        return self._one(find, token_from_document)
 
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
         if query.limit <= 0:
             return []
-        sort: Sort = (("transaction_id", 1),)
-        if query.largest_first or query.smallest_first:
-            direction = -1 if query.largest_first else 1
-            sort = (("total_amount", direction), ("transaction_id", direction))
-        wallet = (query.npub, query.mint_url, query.unit)
-        by_state = query.states and None not in wallet and sort[0][0] == "transaction_id" and not query.ids
-        return self._find(
-            TOKENS, token_filter(query), token_from_document, sort=sort, limit=query.limit,
-            cursor=lambda document: document.get("transaction_id"),
-            hint=TOKENS_OF_STATE if by_state else "",  # for several states the server would rather sort
-        )  # fmt: skip
+        return self._find(find_of(query), token_from_document, lambda found: found.get("transaction_id"))
 
     def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
-        filter = {"_id": {"$in": list(keys)}}
-        found = self._asked(lambda: self._reads.find(PROOFS, filter, fields=("_id", "token_id")))
+        found = self._documents(find_of(OwnersRead(tuple(keys))))
         return {document["_id"]: document["token_id"] for document in found}
 
     def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
@@ -198,18 +168,7 @@ class MongoReads:
         return sorted(held, key=lambda h: (h.mint_url, h.unit, h.state, h.keyset_id))
 
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
-        if query.limit <= 0:
-            return []
-        sort: Sort = (("operation_id", 1), ("seq", 1))
-        if query.entity is not None:
-            sort = (("entity", 1), ("version", 1))
-        elif query.by_time:
-            sort = (("at", 1), *sort)
-        # The index of levels would need a sort of everything in it.
-        hint = BY_TIME if query.by_time else ""
-        return self._find(
-            AUDIT, audit_filter(query), audit_from_document, sort=sort, limit=query.limit, hint=hint
-        )
+        return self._find(find_of(query), audit_from_document) if query.limit > 0 else []
 
     def audit_operations(self, after: str = "", limit: int = 1000) -> Sequence[Chain]:
         if limit <= 0:
@@ -225,17 +184,12 @@ class MongoReads:
 
     def _ends(self, filter: Document, limit: int) -> list[Document]:
         order = (("operation_id", 1), ("seq", 1))
-        return self._asked(
-            lambda: self._reads.find(AUDIT, filter, sort=order, limit=limit, fields=_END_FIELDS)
-        )
+        return self._documents(Find(AUDIT, filter, order, limit, _END_FIELDS))
 
     def tombstones(self, query: TombstoneQuery) -> Sequence[Tombstone]:
         if query.limit <= 0:
             return []
-        return self._find(
-            TOMBSTONES, tombstone_filter(query), tombstone_from_document, sort=(("_id", 1),),
-            limit=query.limit, cursor=lambda document: document["_id"],
-        )  # fmt: skip
+        return self._find(find_of(query), tombstone_from_document, lambda found: found["_id"])
 
 
 _PER_CHAIN: Final = 16  # records of one operation, more or less

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
+from ..ahead import Read
 from ..batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
 from ..errors import (
     BatchTooLarge,
@@ -37,6 +38,8 @@ from .codec import (
 )
 from .filters import equal
 from .gateway import (
+    Change,
+    Find,
     Gateway,
     GatewayCorrupt,
     GatewayDuplicate,
@@ -47,6 +50,7 @@ from .gateway import (
     Transaction,
 )
 from .read import MongoReads
+from .read_ahead import read_ahead
 from .schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES, UNIQUE_KEYS
 
 RESENDS: Final = 3  # of a batch whose commit may or may not have happened
@@ -76,12 +80,12 @@ class MongoStore(MongoReads):
         self.close()
 
     @contextmanager
-    def snapshot(self) -> Iterator[Reader]:
+    def snapshot(self, ahead: Sequence[Read] = ()) -> Iterator[Reader]:
         """Reads that all see the moment at which the block was entered."""
-        context = self._gateway.snapshot()
+        context = self._gateway.snapshot(at_once=not ahead)
         reads = self._asked(context.__enter__)
         try:
-            yield MongoReads(reads)
+            yield read_ahead(reads, ahead) if ahead else MongoReads(reads)
         finally:
             context.__exit__(None, None, None)
 
@@ -200,9 +204,8 @@ class MongoStore(MongoReads):
 
 
 def apply_batch(transaction: Transaction, batch: Batch) -> None:
-    """Every change of the batch, one trip per collection and kind, ids sorted.
-    Documents that lose proofs are written before documents that gain them: a moved proof would collide with
-    itself."""
+    """Every change of the batch, one trip per collection, ids sorted. Documents that lose proofs are written
+    before documents that gain them: a moved proof would collide with itself."""
     operation_id = batch.operation.after.id
     if isinstance(batch.operation, Insert):
         transaction.insert_many(OPERATIONS, [operation_document(batch.operation.after)])
@@ -210,23 +213,8 @@ def apply_batch(transaction: Transaction, batch: Batch) -> None:
         _advance_operation(transaction, batch.operation)
     if batch.dedup is not None:
         _take_dedup(transaction, batch.dedup)
-    tokens = sorted(batch.tokens, key=lambda change: change.after.transaction_id)
-    stored = [change for change in tokens if isinstance(change, Advance)]
-    _advance_tokens(transaction, [change for change in stored if not gains_proofs(change)])
-    _advance_tokens(transaction, [change for change in stored if gains_proofs(change)])
-    for move in (change for change in batch.index if isinstance(change, IndexMove)):
-        _move_proofs(transaction, move, operation_id)
-    born = [token_document(change.after) for change in tokens if isinstance(change, Insert)]
-    if born:
-        transaction.insert_many(TOKENS, born)
-    entries = [
-        {"_id": key, "token_id": change.token_id, "operation_id": operation_id}
-        for change in batch.index
-        if isinstance(change, IndexInsert)
-        for key in change.keys
-    ]
-    if entries:
-        transaction.insert_many(PROOFS, sorted(entries, key=lambda entry: entry["_id"]))
+    _write_tokens(transaction, batch)
+    _write_index(transaction, batch, operation_id)
     transaction.insert_many(AUDIT, [audit_document(record) for record in batch.audit])
 
 
@@ -238,52 +226,54 @@ def _advance_operation(transaction: Transaction, change: Advance[Operation]) -> 
         raise Conflict(f"operation:{before.id}")
 
 
-def _advance_tokens(transaction: Transaction, changes: Sequence[Advance[Token]]) -> None:
-    """Tokens that change in the same way share one trip: ``version`` grows by ``$inc``, and the
-    filter pins state and version of each."""
-    groups: dict[Any, tuple[Document, list[Advance[Token]]]] = {}
-    for change in changes:
-        update = token_changes(change.before, change.after)
-        update.pop("version", None)
-        step = change.after.version - change.before.version
-        alone = not all(isinstance(value, _SCALARS) or field in _SHARED for field, value in update.items())
-        key = change.after.transaction_id if alone else (step, tuple(sorted(update.items(), key=str)))
-        groups.setdefault(key, ({"$set": update, "$inc": {"version": step}}, []))[1].append(change)
-    for update, members in groups.values():
-        _advance_group(transaction, update, members)
-
-
-_SHARED: Final = ("updatedAt", "spent_at")  # dates: hashable, and the same for the whole batch
-
-
-def _advance_group(transaction: Transaction, update: Document, members: list[Advance[Token]]) -> None:
-    expected = [
-        equal(_id=m.before.transaction_id, state=m.before.state, version=m.before.version) for m in members
+def _write_tokens(transaction: Transaction, batch: Batch) -> None:
+    """Every token in one trip: those that lose proofs first, then those that gain some, then births."""
+    tokens = sorted(batch.tokens, key=lambda change: change.after.transaction_id)
+    stored = sorted((change for change in tokens if isinstance(change, Advance)), key=gains_proofs)
+    born = [token_document(change.after) for change in tokens if isinstance(change, Insert)]
+    changes = [
+        Change(
+            equal(_id=old.transaction_id, state=old.state, version=old.version),
+            {"$set": token_changes(old, new)},
+        )
+        for old, new in ((change.before, change.after) for change in stored)
     ]
-    filter = expected[0] if len(expected) == 1 else {"$or": expected}
-    if transaction.update_many(TOKENS, filter, update) == len(members):
-        return
-    raise Conflict(f"token:{_stale(transaction, update['$set'], members)}")
+    if (changes or born) and not transaction.write(TOKENS, changes, born):
+        raise Conflict(f"token:{_stale(transaction, stored, changes)}")
 
 
-def _stale(transaction: Transaction, written: Document, members: list[Advance[Token]]) -> str:
-    """The first token that did not match: it does not hold what the others now do."""
-    values = {field: value for field, value in written.items() if isinstance(value, _SCALARS)}
-    ids = [member.after.transaction_id for member in members]
-    found = transaction.find(TOKENS, {"_id": {"$in": ids}}, fields=("_id", "version", *values))
-    stored = {document["_id"]: document for document in found}
-    for member in members:
-        expected = {"_id": member.after.transaction_id, "version": member.after.version, **values}
-        if expected.items() - stored.get(member.after.transaction_id, {}).items():
-            return member.after.transaction_id
+def _stale(transaction: Transaction, stored: Sequence[Advance[Token]], changes: Sequence[Change]) -> str:
+    """The first token that did not match: it does not hold what its change would have written."""
+    ids = [change.after.transaction_id for change in stored]
+    found = {document["_id"]: document for document in transaction.find(Find(TOKENS, {"_id": {"$in": ids}}))}
+    for name, change in zip(ids, changes, strict=True):
+        there = found.get(name, {})
+        written = change.update["$set"].items()
+        if any(there.get(field) != value for field, value in written if isinstance(value, _SCALARS)):
+            return name
     return ids[0]
 
 
-def _move_proofs(transaction: Transaction, move: IndexMove, operation_id: str) -> None:
-    filter: Document = {"_id": {"$in": sorted(move.keys)}, "token_id": {"$eq": move.from_token}}
-    update = {"$set": {"token_id": move.to_token, "operation_id": operation_id}}
-    if transaction.update_many(PROOFS, filter, update) != len(move.keys):
-        raise Conflict(f"token:{move.from_token}")
+def _write_index(transaction: Transaction, batch: Batch, operation_id: str) -> None:
+    """Every entry of the proof index in one trip: moves, then new ones."""
+    moves = [change for change in batch.index if isinstance(change, IndexMove)]
+    changes = [
+        Change(
+            {"_id": {"$in": sorted(move.keys)}, "token_id": {"$eq": move.from_token}},
+            {"$set": {"token_id": move.to_token, "operation_id": operation_id}},
+            len(move.keys),
+        )
+        for move in moves
+    ]
+    entries = sorted(
+        (key, change.token_id)
+        for change in batch.index
+        if isinstance(change, IndexInsert)
+        for key in change.keys
+    )
+    born = [{"_id": key, "token_id": name, "operation_id": operation_id} for key, name in entries]
+    if (changes or born) and not transaction.write(PROOFS, changes, born):
+        raise Conflict(f"token:{moves[0].from_token}")
 
 
 def _take_dedup(transaction: Transaction, take: DedupTake) -> None:
@@ -324,13 +314,13 @@ def bury(transaction: Transaction, tombstone: Tombstone) -> int:
     """The tombstone in place of the records; how many went. Conflict if the trail is another one."""
     name = tombstone.operation_id
     end = {"last_seq": tombstone.last_seq, "last_hash": tombstone.last_hash}
-    there = transaction.find(TOMBSTONES, equal(_id=name), fields=("last_seq", "last_hash"))
+    there = transaction.find(Find(TOMBSTONES, equal(_id=name), fields=("last_seq", "last_hash")))
     if there:
         if there != [{"_id": name} | end]:
             raise Conflict(f"tombstone:{name}")
         return 0
     ends = equal(_id=name, audit_seq=tombstone.last_seq, audit_hash=tombstone.last_hash)
-    if not transaction.find(OPERATIONS, ends | {"finished_at": {"$ne": None}}, fields=("_id",)):
+    if not transaction.find(Find(OPERATIONS, ends | {"finished_at": {"$ne": None}}, fields=("_id",))):
         raise Conflict(f"operation:{name}")
     transaction.insert_many(TOMBSTONES, [tombstone_document(tombstone)])
     gone = transaction.delete_many(AUDIT, equal(operation_id=name) | {"seq": {"$lte": tombstone.last_seq}})

@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 
 from .....machines.money import input_fee
 from .....machines.token.states import UNSPENT
+from .....storage.ahead import ClaimRead, Read
 from .....storage.port import Reader, Store, TokenQuery
 from .....storage.records import Operation, Proof, Token
 from .....storage.secret import Secret
@@ -196,17 +197,50 @@ def _selection(coins: list[_Coin]) -> Selection:
     return Selection(chosen, input_fee(coin.ppk for coin in coins))
 
 
-def candidates(moment: Reader, op: Operation, need: int, limit: int) -> tuple[tuple[Token, ...], bool]:
-    """Unspent tokens of the operation's wallet worth looking at: the smallest that would do alone,
-    then the largest that would not, and whether there are no others below ``need``. Both come from an
-    index; at most ``limit`` are read."""
+@frozen
+class Candidates:
+    """Tokens worth looking at, read at one moment with the operation that claims the payment then.
+    ``exhausted``: there are no others below the need."""
+
+    tokens: tuple[Token, ...]
+    exhausted: bool
+    claim_holder: str | None = None
+
+
+def _queries(op: Operation, need: int, limit: int) -> tuple[TokenQuery, TokenQuery]:
+    """The smallest tokens that would do alone, and the largest that would not."""
     wallet = TokenQuery(
         npub=op.npub, wallet_id=op.wallet_id, mint_url=op.mint_url, unit=op.unit, states=(UNSPENT,)
     )
-    alone = moment.tokens(attrs.evolve(wallet, min_total=need, smallest_first=True, limit=max(1, limit // 4)))
+    return (
+        attrs.evolve(wallet, min_total=need, smallest_first=True, limit=max(1, limit // 4)),
+        attrs.evolve(wallet, max_total=need - 1, largest_first=True, limit=limit),
+    )
+
+
+def candidates(moment: Reader, op: Operation, need: int, limit: int) -> Candidates:
+    """Unspent tokens of the operation's wallet: the smallest that would do alone, then the largest that would
+    not, at most ``limit`` of them. Both come from an index."""
+    one, many = _queries(op, need, limit)
+    alone, together = moment.tokens(one), moment.tokens(many)
     rest = limit - len(alone)
-    together = moment.tokens(attrs.evolve(wallet, max_total=need - 1, largest_first=True, limit=rest))
-    return (*alone, *together), len(together) < rest
+    return Candidates((*alone, *together[:rest]), len(together) <= rest and len(together) < limit)
+
+
+def look(store: Store, op: Operation, need: int, limit: int) -> Candidates:
+    """The sources that the caller named, else the candidates, of one moment: a token split between two reads
+    would offer the same proof twice."""
+    ids = op.policy.sources
+    sources = TokenQuery(ids=ids, limit=len(ids))
+    reads: list[Read] = [sources] if ids else [*_queries(op, need, limit)]
+    if op.payment_hash is not None:
+        reads.append(ClaimRead(op.payment_hash))
+    with store.snapshot(reads) as moment:
+        found = (
+            Candidates(tuple(moment.tokens(sources)), True) if ids else candidates(moment, op, need, limit)
+        )
+        holder = moment.operation_by_claim(op.payment_hash) if op.payment_hash is not None else None
+    return attrs.evolve(found, claim_holder=holder.id if holder is not None else None)
 
 
 def select(
@@ -219,26 +253,23 @@ def select(
     count_max: int,
     bytes_max: int = BYTES_MAX,
     without: frozenset[Secret] = frozenset(),
+    first: Candidates | None = None,
 ) -> Selection | Shortfall:
     """Choose among the wallet's unspent tokens, or among the sources the caller named.
 
-    Reads ``tokens_max`` candidates; only when those do not cover it, more, up to the proof limit. All
-    candidates are of one moment: a token split between two reads would offer the same proof twice.
-    ``fees`` may raise MintSilent."""
+    Reads ``tokens_max`` candidates (``first``: they are read already); only when those do not cover it, more,
+    up to the proof limit. ``fees`` may raise MintSilent."""
     limits: dict[str, Any] = {"count_max": count_max, "bytes_max": bytes_max, "without": without}
-    if op.policy.sources:
-        tokens = tuple(store.tokens(TokenQuery(ids=op.policy.sources, limit=len(op.policy.sources))))
-        return choose(tokens, need, _ppk(tokens, fees), **limits)
     limit = tokens_max
+    seen = first or look(store, op, need, limit)
     while True:
-        with store.snapshot() as moment:
-            tokens, exhausted = candidates(moment, op, need, limit)
-        found = choose(tokens, need, _ppk(tokens, fees), **limits)
-        if isinstance(found, Selection):
+        found = choose(seen.tokens, need, _ppk(seen.tokens, fees), **limits)
+        if isinstance(found, Selection) or op.policy.sources:
             return found
-        if exhausted or limit >= count_max:
+        if seen.exhausted or limit >= count_max:
             return _with_reserved(store, op, need, fees, limit, limits)
         limit = min(limit * 4, count_max)
+        seen = look(store, op, need, limit)
 
 
 def _with_reserved(
@@ -252,7 +283,7 @@ def _with_reserved(
     """The free coins do not cover it: would they with what other operations of the wallet hold? All of it is
     read at one moment: between two reads a payment may end, and its change would be seen nowhere."""
     with store.snapshot() as moment:
-        tokens, _ = candidates(moment, op, need, limit)
+        tokens = candidates(moment, op, need, limit).tokens
         held = held_money(moment, op)
     ppk = _ppk((*tokens, *held.tokens), fees)
     free = choose(tokens, need, ppk, **limits)

@@ -9,7 +9,7 @@ import bech32
 from ..machines.money import AMOUNT_MAX, is_amount
 from ..storage.secret import Secret
 from .audit.records import clean_text
-from .cashu.bolt11 import InvalidInvoice, Invoice, decode_invoice
+from .cashu.bolt11 import InvalidInvoice, Invoice, known_invoice
 from .cashu.spelling import one_spelling
 from .errors import InvalidArgument
 
@@ -84,7 +84,7 @@ def _decoded(value: object) -> tuple[Secret, Invoice]:
         raise InvalidArgument("invoice must be text", code="INVALID_INVOICE")
     text = text.strip().lower().removeprefix("lightning:")
     try:
-        return Secret(text), decode_invoice(text)
+        return Secret(text), known_invoice(text)
     except InvalidInvoice as error:
         raise InvalidArgument(f"not a BOLT-11 invoice: {error}", code="INVALID_INVOICE") from None
 

@@ -44,12 +44,12 @@ class Admission:
         for money that others hold, for reads of the mint that fail, and for the payment."""
         op = request.op
         waiting = Waiting(self.clock, self.settings, self.rng, self.clock.monotonic() + request.wait_s)
+        by_id = request.named
         while True:
-            # The id of an operation that the engine made is looked for only after it was found taken.
-            by_id = request.names_id or waiting.collisions > 0
             with self.store.snapshot(new_operation.looked_up(op, by_id=by_id)) as seen:
-                first, previous = self._known(seen, request, by_id)
+                first, previous = self._known(seen, request, by_id=by_id)
                 holder = None if first is not None else new_operation.claim_holder(seen, op)
+            by_id = True  # an attempt that failed may be stored all the same
             if first is not None:
                 return self._follow(op, first, waiting)
             try:
@@ -82,7 +82,7 @@ class Admission:
                     raise
                 refused = error
             # The first call may have been this very request.
-            first, _previous = self._known(self.store, request, by_id)
+            first, _previous = self._known(self.store, request)
             if first is not None:
                 return self._follow(op, first, waiting)
             if not self._again(op, refused, waiting):
@@ -159,10 +159,11 @@ class Admission:
         return self.recovery.follow(first, 0 if op.policy.two_step else waiting.left)
 
     def _known(
-        self, seen: Reader, request: MeltRequest, by_id: bool
+        self, seen: Reader, request: MeltRequest, *, by_id: bool = True
     ) -> tuple[Operation | None, DedupRecord | None]:
         """An earlier operation that this request means: by key, by its transaction id, or inside the
-        duplicate window."""
+        duplicate window. An id that was drawn just now is not looked for: it is no earlier request's, and the
+        store's own keys decide."""
         op, on_duplicate = request.op, request.on_duplicate
         found = new_operation.by_key(seen, op)
         if found is None and by_id:

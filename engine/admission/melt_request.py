@@ -17,14 +17,16 @@ ON_DUPLICATE = ("return", "error")
 
 @frozen
 class MeltRequest:
-    """A checked request: the melt that it would be (in pseudo-state ``none``), whether the caller named its
-    id, the end of its invoice in epoch ms, and how the caller wants repetitions and waiting to be treated."""
+    """A checked request: the melt that it would be (in pseudo-state ``none``), the end of its invoice in
+    epoch ms, and how the caller wants repetitions and waiting to be treated."""
 
     op: Operation
-    names_id: bool
     invoice_expires_at: int
     on_duplicate: str
     wait_s: float
+    named: bool = (
+        True  # by a transaction id of the caller; one that was drawn here belongs to no other request
+    )
 
     @classmethod
     def checked(
@@ -75,4 +77,4 @@ class MeltRequest:
             parent_id=parent_id,
             bound={name: value for name, value in said.items() if value is not None},
         )
-        return cls(op, transaction_id is not None, decoded.expires_at, repeated, wait)
+        return cls(op, decoded.expires_at, repeated, wait, named=transaction_id is not None)

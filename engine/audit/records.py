@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-import attrs
-
 from ...machines.spec import Decision, Level, Machine
+from ...storage.evolve import evolve
 from ...storage.records import AuditRecord, Operation
 from ...storage.rules.audit_hash import audit_hash, document_hash
 from .sanitise import HIDDEN, clean_text, sanitise, short
@@ -74,7 +73,7 @@ def chained(
         data = record.data
         if n == last:
             data = {**data, "document_hash": document_hash(operation)}
-        record = attrs.evolve(record, data=data, prev_hash=previous)
+        record = evolve(record, data=data, prev_hash=previous)
         previous = audit_hash(record)
-        done.append(attrs.evolve(record, hash=previous))
+        done.append(evolve(record, hash=previous))
     return tuple(done), previous

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 import attrs
@@ -73,11 +73,11 @@ def _read(
     made = _made(op, _makes(op, checks, failed), steps)
     sources = {part.token_id for part in (*op.inputs, *op.contested)}
     touched = {entity.removeprefix("token:") for entity, _ in steps if entity.startswith("token:")}
-    ids = tuple(sorted({*made, *sources, *touched}))
-    tokens = {
-        t.transaction_id: t for t in (reader.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ())
-    }
-    strays = tuple(sorted(_strays(reader, op, frozenset(ids))))
+    ids = frozenset({*made, *sources, *touched})
+    looked_for = tuple(sorted({*ids, *derived_ids(op.id)}))
+    named = {t.transaction_id: t for t in reader.tokens(TokenQuery(ids=looked_for, limit=len(looked_for)))}
+    tokens = {token_id: token for token_id, token in named.items() if token_id in ids}
+    strays = tuple(sorted(_strays(reader, op, ids, named)))
     keys = [proof_key(proof.secret) for token in tokens.values() for proof in token.proofs]
     owners = dict(reader.proof_owners(keys)) if keys else {}
     wallet = wallet_sums(reader, op.npub, op.mint_url, op.unit, states=OWNED) if with_wallet else None
@@ -134,12 +134,17 @@ def _born(trail: Iterable[AuditRecord]) -> dict[str, Born]:
     return found
 
 
-def _strays(reader: Reader, op: Operation, accounted: frozenset[str]) -> Iterator[str]:
-    candidates: dict[str, Token] = {}
-    derived = derived_ids(op.id)
-    for query in (*_held_or_made(op), TokenQuery(ids=derived, limit=len(derived))):
-        candidates |= {t.transaction_id: t for t in paged(reader, query) if t.transaction_id not in accounted}
+def _strays(
+    reader: Reader, op: Operation, accounted: frozenset[str], named: Mapping[str, Token]
+) -> Iterator[str]:
+    """Tokens that nothing accounts for: of those that call the operation their parent or holder, and of
+    those ``named``, which bear an id of its."""
+    candidates = dict(named)
+    for query in _held_or_made(op):
+        candidates |= {token.transaction_id: token for token in paged(reader, query)}
     for token_id, token in candidates.items():
+        if token_id in accounted:
+            continue
         if token.reserved_by == op.id or not _born_elsewhere(reader, op, token_id):
             yield token_id
 

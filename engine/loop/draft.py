@@ -6,8 +6,6 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import attrs
-
 from ...machines import TOKEN, step
 from ...machines.money import is_amount
 from ...machines.spec import NONE, Decision, Machine
@@ -16,6 +14,7 @@ from ...machines.token.states import SPENT
 from ...machines.token.words import CLEAR_RESERVED_BY, SET_RESERVED_BY, SET_SPENT_AT
 from ...storage.batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, proof_key
 from ...storage.errors import Duplicate
+from ...storage.evolve import evolve
 from ...storage.records import AuditRecord, InputRef, Operation, Proof, Token
 from ...storage.rules.audit_hash import token_hash
 from ..audit import records as audit
@@ -46,6 +45,8 @@ class Draft:
         self._index: list[IndexInsert | IndexMove] = []
         self._records: list[AuditRecord] = []
         self.dedup: DedupTake | None = None
+        self.changes = 0
+        """Counts every change of the draft: what was found out about it holds until the next one."""
         self.batch_id = f"b_{secrets.token_hex(12)}"
 
     @property
@@ -60,6 +61,7 @@ class Draft:
 
     def load(self, tokens: Iterable[Token]) -> None:
         """Make stored tokens known; their state and version become the commit's condition."""
+        self.changes += 1
         for token in tokens:
             if token.transaction_id not in self._tokens:
                 self._tokens_before[token.transaction_id] = token
@@ -90,9 +92,10 @@ class Draft:
 
     def adopt(self, **noted: Any) -> None:
         """Take over lease and schedule as a note left them; they are not part of the next commit."""
-        self.operation = attrs.evolve(self.operation, **noted)
+        self.changes += 1
+        self.operation = evolve(self.operation, **noted)
         if self._before is not None:
-            self._before = attrs.evolve(self._before, **noted)
+            self._before = evolve(self._before, **noted)
 
     def known(self, token_id: str) -> bool:
         return token_id in self._tokens
@@ -104,7 +107,8 @@ class Draft:
         version = self.operation.version + 1
         state = self.machine.state(decision.next_state)
         self._record(self.machine, decision, operation_entity(self.operation.id), version, now, data)
-        self.operation = attrs.evolve(
+        self.changes += 1
+        self.operation = evolve(
             self.operation,
             prev_state=None if decision.state == NONE else decision.state,
             state=decision.next_state,
@@ -116,7 +120,8 @@ class Draft:
 
     def set(self, **changes: Any) -> None:
         """Change fields of the operation that are not its state."""
-        self.operation = attrs.evolve(self.operation, **changes)
+        self.changes += 1
+        self.operation = evolve(self.operation, **changes)
 
     # -- tokens ----------------------------------------------------------------------------------
 
@@ -147,13 +152,13 @@ class Draft:
         token = self._tokens[token_id]
         gone = {proof.secret for proof in moved}
         rest = tuple(proof for proof in token.proofs if proof.secret not in gone)
-        after = attrs.evolve(token, proofs=rest, total_amount=sum(proof.amount for proof in rest))
+        after = evolve(token, proofs=rest, total_amount=sum(proof.amount for proof in rest))
         self._decide("split", token.state, after, now, {"moved_count": len(moved)}, described=token)
 
     def fill_token(self, token_id: str, proofs: tuple[Proof, ...], now: int) -> None:
         """Stage the issue of an awaited token."""
         token = self._tokens[token_id]
-        after = attrs.evolve(token, proofs=proofs, total_amount=sum(proof.amount for proof in proofs))
+        after = evolve(token, proofs=proofs, total_amount=sum(proof.amount for proof in proofs))
         self._decide("issue", token.state, after, now, {})
         self._index.append(IndexInsert(self._keys(token, proofs), token_id))
 
@@ -182,7 +187,7 @@ class Draft:
             changes["reserved_by"] = None
         if SET_SPENT_AT.name in decision.effects:
             changes["spent_at"] = now
-        changed = attrs.evolve(
+        changed = evolve(
             after,
             prev_state=None if state == NONE else state,
             state=decision.next_state,
@@ -200,6 +205,7 @@ class Draft:
             self.token_machine, decision, token_entity(after.transaction_id), changed.version, now, data
         )
         self._tokens[after.transaction_id] = changed
+        self.changes += 1
 
     # -- the commit ------------------------------------------------------------------------------
 
@@ -208,7 +214,7 @@ class Draft:
         stored. The same draft always gives the same batch."""
         before = self._before
         records, end = audit.chained(self._records, self.operation, before.audit_hash if before else "")
-        operation = attrs.evolve(self.operation, audit_hash=end)
+        operation = evolve(self.operation, audit_hash=end)
         tokens: list[Insert[Token] | Advance[Token]] = []
         for token_id in sorted(self._tokens):
             now, old = self._tokens[token_id], self._tokens_before.get(token_id)
@@ -248,7 +254,7 @@ class Draft:
             data=data,
         )
         self._records.append(record)
-        self.operation = attrs.evolve(self.operation, audit_seq=seq)
+        self.operation = evolve(self.operation, audit_seq=seq)
 
     @staticmethod
     def _keys(token: Token, proofs: Iterable[Proof]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from ...machines import step
 from ...machines.send_clock import SendClock
-from ...machines.spec import Decision
+from ...machines.spec import Decision, Machine
 from ...storage.port import Store
 from ...storage.records import Operation, Proof, Token
 from ..cashu.coins.outputs import BadSignature
@@ -63,6 +63,23 @@ class CommitFirst:
 Result = Happened | Pause | CommitFirst
 
 
+@frozen(eq=False)
+class _Decided:
+    """The last decision of a drive, and everything that it rests on."""
+
+    asked: tuple[Any, ...]
+    draft: Draft
+    machine: Machine[Any]
+    operation: Operation
+    evidence: Evidence
+    decision: Decision
+
+    def rests_on(self, draft: Draft, evidence: Evidence) -> bool:
+        """Whether these are the very objects that it was decided about."""
+        same = self.draft is draft and self.operation is draft.operation and self.machine is draft.machine
+        return same and self.evidence is evidence
+
+
 @define(eq=False)
 class Run:
     """The state of one drive. Actions read it and return a Result; only the driver changes it."""
@@ -93,6 +110,7 @@ class Run:
     uptime: Uptime | None = None
     children: Children | None = field(default=None, repr=False)
     spent: Spent = field(init=False, repr=False)
+    _decided: _Decided | None = field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self.kind = self.kinds.of(self.draft.operation)
@@ -177,7 +195,19 @@ class Run:
         return keyset
 
     def decide(self, event: str, evidence: Evidence) -> Decision:
-        """The machine's answer to an event now. Changes nothing."""
+        """The machine's answer to an event now. Changes nothing. The driver takes the event of an action that
+        has asked the same before: the answer is the same until the draft, the evidence or the time of asking
+        is another."""
+        draft = self.draft
+        asked = (draft.changes, event, self.asked_from, self.loaded_monotonic, self.sent_here)
+        last = self._decided
+        if last is not None and last.asked == asked and last.rests_on(draft, evidence):
+            return last.decision
+        decision = self._decide(event, evidence)
+        self._decided = _Decided(asked, draft, draft.machine, draft.operation, evidence, decision)
+        return decision
+
+    def _decide(self, event: str, evidence: Evidence) -> Decision:
         facts: Any = self.kind.facts(
             Look(self.kind, self.draft, evidence, self.settings, self.judged_at(), self.elapsed())
         )

@@ -62,6 +62,13 @@ class TransitionEvent:
     alarm: str | None = None  # CRITICAL_…_FAILURE: a person must look, money left or may have left
 
 
+_LOGGED = tuple(
+    field.name
+    for field in attrs.fields(TransitionEvent)
+    if field.name not in ("event", "at", "data", "alarm")
+)
+
+
 class Log:
     """Writes events to a structlog logger, by default to :func:`default_logger` as it is at that moment."""
 
@@ -74,8 +81,10 @@ class Log:
 
     def transition(self, event: TransitionEvent) -> None:
         critical = event.compliance_level == "CRITICAL" or event.alarm is not None
-        hidden = ("event", "at", "data") if event.alarm is not None else ("event", "at", "data", "alarm")
-        fields = attrs.asdict(event, filter=lambda a, _: a.name not in hidden)
+        fields: dict[str, Any] = {name: getattr(event, name) for name in _LOGGED}
+        fields["guards"] = dict(event.guards)
+        if event.alarm is not None:
+            fields["alarm"] = event.alarm
         fields |= {"trigger": event.event} | {f"data_{k}": v for k, v in event.data.items()}
         self._write("critical" if critical else "info", "transition", fields)
 

@@ -13,8 +13,9 @@ from bson import DBRef, ObjectId
 from ...machines.token.table import STATUS_OF_STATE
 from ..errors import InvalidBatch
 from ..records import AuditRecord, DedupRecord, Operation, Token, Tombstone
-from ..rules.codec import METADATA_KNOWN, corrupt, from_plain, metadata_to_plain, to_plain
+from ..rules.codec import METADATA_KNOWN, changes_to_plain, corrupt, from_plain, metadata_to_plain, to_plain
 from ..rules.plain import DEPTH_MAX
+from ..rules.quick import audit_from_plain, token_from_plain
 
 Document = dict[str, Any]
 
@@ -95,7 +96,7 @@ def token_from_document(document: Document) -> Token:
     stamp = fields["metadata"].get("operation_timestamp") if isinstance(fields["metadata"], dict) else None
     if isinstance(stamp, float) and stamp == int(stamp):  # as JavaScript stores numbers
         fields["metadata"]["operation_timestamp"] = int(stamp)
-    token = from_plain(Token, fields, name)
+    token = token_from_plain(fields, name)
     if document.get("status") != STATUS_OF_STATE.get(token.state):
         raise corrupt(name, "status")
     return token
@@ -145,7 +146,7 @@ def audit_from_document(document: Document) -> AuditRecord:
     ours = {stored: field for field, stored in AUDIT_NAMES.items()}
     fields = {ours.get(key, key): value for key, value in document.items()}
     fields["data"] = _plain(fields.get("data"))
-    return from_plain(AuditRecord, fields, f"audit record {document.get('_id')}")
+    return audit_from_plain(fields, f"audit record {document.get('_id')}")
 
 
 def dedup_document(record: DedupRecord) -> Document:
@@ -177,23 +178,32 @@ def tombstone_from_document(document: Document) -> Tombstone:
 def token_changes(before: Token, after: Token) -> Document:
     """The fields for ``$set``. Known metadata fields are written one by one, so that the values of other
     programs beside them are neither replaced nor converted."""
-    changed = _changes(token_document(before), token_document(after))
-    if "metadata" in changed and before.metadata.extra == after.metadata.extra:
-        del changed["metadata"]
-        for field in METADATA_KNOWN:
-            if getattr(before.metadata, field) != getattr(after.metadata, field):
-                changed[f"metadata.{field}"] = getattr(after.metadata, field)
-    return changed
+    changed = changes_to_plain(before, after)
+    try:
+        for field in _DATES.keys() & changed.keys():
+            changed[_DATES[field]] = _to_date(changed.pop(field))
+        if "metadata" in changed:
+            changed["metadata"] = metadata_to_plain(after.metadata, _copy)
+    except (TypeError, OverflowError):
+        refusal = InvalidBatch(f"token:{after.transaction_id} holds a value that cannot be stored")
+    else:
+        if "state" in changed:
+            changed["status"] = STATUS_OF_STATE[after.state]
+        if "metadata" in changed and before.metadata.extra == after.metadata.extra:
+            del changed["metadata"]
+            for field in METADATA_KNOWN:
+                if getattr(before.metadata, field) != getattr(after.metadata, field):
+                    changed[f"metadata.{field}"] = getattr(after.metadata, field)
+        return changed
+    raise refusal
 
 
 def operation_changes(before: Operation, after: Operation) -> Document:
     """The fields for ``$set``. Dropping the lease leaves its term: it only grows."""
-    changed = _changes(operation_document(before), operation_document(after))
+    changed = changes_to_plain(before, after)
+    if quote_is_open(before) != quote_is_open(after):
+        changed["quote_open"] = quote_is_open(after)
     if "lease" in changed and after.lease is None:
         del changed["lease"]
         changed |= {"lease.worker": None, "lease.until": 0}
     return changed
-
-
-def _changes(before: Document, after: Document) -> Document:
-    return {field: value for field, value in after.items() if before[field] != value}

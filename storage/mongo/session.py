@@ -112,9 +112,8 @@ class SessionWrites(SessionReads):
         if not changes:
             self.insert_many(collection, births)
             return True
-        orders: list[UpdateMany | UpdateOne] = [
-            UpdateMany(change.filter, change.update) for change in changes
-        ]
+        orders: list[UpdateMany | UpdateOne] = []
+        orders += [UpdateMany(change.filter, change.update) for change in changes]
         for document in births:
             rest = {field: value for field, value in document.items() if field != "_id"}
             orders.append(UpdateOne({"_id": {"$eq": document["_id"]}}, {"$setOnInsert": rest}, upsert=True))

@@ -158,8 +158,28 @@ class MongoStore(MongoReads):
         except Conflict as error:
             return Conflict(error.entity)
         except GatewayDuplicate as error:
+            stale = self._moved_on(batch) if error.collection == TOKENS else None
+            if stale is not None:
+                return Conflict(f"token:{stale}")
             return Duplicate(UNIQUE_KEYS.get((error.collection, error.index), error.index))
         return None
+
+    def _moved_on(self, batch: Batch) -> str | None:
+        """The first token of the batch that is stored otherwise than it begins with. A part of such a token
+        cannot become a token of its own: the server calls its proofs duplicates, for the token has them."""
+        olds = [change.before for change in batch.tokens if isinstance(change, Advance)]
+        ids = [old.transaction_id for old in olds]
+        try:
+            find = Find(TOKENS, {"_id": {"$in": ids}}, fields=("_id", "state", "version"))
+            found = {
+                there["_id"]: (there.get("state"), there.get("version")) for there in self._gateway.find(find)
+            }
+        except GatewayUnavailable:
+            return None
+        moved = (
+            old.transaction_id for old in olds if found.get(old.transaction_id) != (old.state, old.version)
+        )
+        return next(moved, None)
 
     def _holds(self, batch: Batch) -> bool:
         try:

@@ -13,7 +13,9 @@ from ..rules.machines import Machines, Version
 # (The columns stand in the order of the key: some releases of SQLite take another order for damage.)
 MACHINE_TABLES: Final = """
 CREATE TABLE machines (
-  name TEXT NOT NULL, version INTEGER NOT NULL, hash TEXT NOT NULL, PRIMARY KEY (name, version)
+  name TEXT NOT NULL, version INTEGER NOT NULL, hash TEXT NOT NULL,
+  sealed INTEGER NOT NULL CHECK (sealed IN (0, 1)),
+  PRIMARY KEY (name, version)
 ) WITHOUT ROWID;
 
 CREATE TABLE edges (
@@ -29,7 +31,7 @@ CREATE TABLE states (
 
 _IS_KNOWN: Final = (
     "EXISTS (SELECT 1 FROM machines WHERE name = NEW.kind AND version = NEW.machine_version"
-    " AND hash = NEW.machine_hash)"
+    " AND hash = NEW.machine_hash AND sealed = 1)"
 )
 _IS_EDGE: Final = (
     "EXISTS (SELECT 1 FROM edges WHERE source = coalesce(NEW.prev_state, 'none') AND dest = NEW.state"
@@ -55,12 +57,12 @@ def _refuse(sentence: str) -> str:
     return f"BEGIN SELECT RAISE(ABORT, '{sentence}'); END;"
 
 
-def _fixed(table: str, name: str, is_there: str, constraint: str) -> str:
-    """Rows of the table are added once and then stay; ``is_there``: when no more are added."""
+def _fixed(table: str, name: str) -> str:
+    """Rows of the table are added while their machine is open, and then stay."""
     return f"""
-CREATE TRIGGER {name}_sealed BEFORE INSERT ON {table}
-WHEN {is_there}
-{_refuse(f"UNIQUE constraint failed: {constraint}")}
+CREATE TRIGGER {name}_of_open_machine BEFORE INSERT ON {table}
+WHEN NOT EXISTS (SELECT 1 FROM machines WHERE name = NEW.name AND version = NEW.version AND sealed = 0)
+{_refuse(f"{table} are added with their machine, and to no other")}
 
 CREATE TRIGGER {name}_fixed BEFORE UPDATE ON {table}
 {_refuse("a stored machine never changes")}
@@ -70,7 +72,20 @@ CREATE TRIGGER {name}_kept BEFORE DELETE ON {table}
 """
 
 
-_IS_SEALED: Final = "EXISTS (SELECT 1 FROM machines WHERE name = NEW.name AND version = NEW.version)"
+# A machine is added open, gets its edges and states, and is sealed for good: all in one transaction.
+_MACHINE_IS_FIXED: Final = f"""
+CREATE TRIGGER machine_once BEFORE INSERT ON machines
+WHEN NEW.sealed <> 0 OR EXISTS (SELECT 1 FROM machines WHERE name = NEW.name AND version = NEW.version)
+{_refuse("UNIQUE constraint failed: machines.name, machines.version")}
+
+CREATE TRIGGER machine_fixed BEFORE UPDATE ON machines
+WHEN OLD.sealed <> 0 OR NEW.sealed <> 1
+  OR NEW.name IS NOT OLD.name OR NEW.version IS NOT OLD.version OR NEW.hash IS NOT OLD.hash
+{_refuse("a stored machine never changes")}
+
+CREATE TRIGGER machine_kept BEFORE DELETE ON machines
+{_refuse("a stored machine is never removed")}
+"""
 
 MACHINE_RULES: Final = f"""
 CREATE TRIGGER operation_step_on_insert BEFORE INSERT ON operations
@@ -98,9 +113,9 @@ WHEN NOT {_IS_TOKEN_EDGE}
 CREATE TRIGGER audit_step BEFORE INSERT ON audit
 WHEN NOT {_IS_RECORDED_EDGE}
 {_refuse("legal_step: no edge of the machine that the record names")}
-{_fixed("machines", "machine", _IS_SEALED, "machines.name, machines.version")}
-{_fixed("edges", "edge", _IS_SEALED, "edges.name, edges.version")}
-{_fixed("states", "state", _IS_SEALED, "states.name, states.version")}
+{_MACHINE_IS_FIXED}
+{_fixed("edges", "edge")}
+{_fixed("states", "state")}
 """
 
 
@@ -140,8 +155,11 @@ def add_machines(connection: sqlite3.Connection, machines: Machines) -> tuple[st
 
 
 def insert_machine(connection: sqlite3.Connection, version: Version) -> None:
-    """The rows of one machine. Its own row comes last and seals the others."""
+    """The rows of one machine: its own, which is open, those of its edges and states, and then the seal."""
     name, number = version.name, version.number
+    connection.execute(
+        "INSERT INTO machines (name, version, hash, sealed) VALUES (?, ?, ?, 0)", (name, number, version.hash)
+    )
     connection.executemany(
         "INSERT INTO edges (name, version, source, dest) VALUES (?, ?, ?, ?)",
         [(name, number, source, dest) for source, dest in sorted(version.edges)],
@@ -150,6 +168,4 @@ def insert_machine(connection: sqlite3.Connection, version: Version) -> None:
         "INSERT INTO states (name, version, state, kind, ends) VALUES (?, ?, ?, ?, ?)",
         [(name, number, state, kind, ends) for state, (kind, ends) in sorted(version.states.items())],
     )
-    connection.execute(
-        "INSERT INTO machines (name, version, hash) VALUES (?, ?, ?)", (name, number, version.hash)
-    )
+    connection.execute("UPDATE machines SET sealed = 1 WHERE name = ? AND version = ?", (name, number))

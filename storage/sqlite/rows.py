@@ -9,6 +9,7 @@ from ...machines.token.table import STATUS_OF_STATE
 from ..records import AuditRecord, Operation, Token, Tombstone
 from ..rules.codec import corrupt, from_plain, load_json, to_plain
 from ..rules.plain import dump_json
+from ..rules.quick import audit_from_plain, token_from_plain
 from .schema import (
     AUDIT_COLUMNS,
     LEASE_COLUMNS,
@@ -75,7 +76,7 @@ def token_from_row(row: Sequence[Any]) -> Token:
     document = dict(zip(TOKEN_COLUMNS, row, strict=False))
     document["proofs"] = load_json(row[-2], name, "proofs")
     document["metadata"] = load_json(row[-1], name, "metadata")
-    return from_plain(Token, document, name)
+    return token_from_plain(document, name)
 
 
 def audit_row(record: AuditRecord, canonical: str) -> tuple[Any, ...]:
@@ -94,7 +95,7 @@ def audit_from_row(row: Sequence[Any]) -> AuditRecord:
     for column, value in columns.items():
         if document.get(column) != value:
             raise corrupt(name, column)
-    return from_plain(AuditRecord, document, name)
+    return audit_from_plain(document, name)
 
 
 def tombstone_row(tombstone: Tombstone) -> dict[str, Any]:

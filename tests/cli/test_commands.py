@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 
 import bech32
@@ -202,6 +203,18 @@ def test_a_terminal_gets_lines_that_fit_and_ids_that_can_be_copied(wallet: Walle
         assert max(len(line.rstrip()) for line in plain.splitlines()) <= columns
         assert args == ["balance"] or operation_id in plain
     assert "\x1b" not in wallet.run("history").out
+
+
+@pytest.mark.parametrize("columns", [40, 50, 60, 69])
+def test_r534_a_narrow_terminal_keeps_id_state_and_amount(wallet: Wallet, columns: int) -> None:
+    """R534: where the table does not fit, each operation has two lines: its whole id, then state, amount and
+    age. No word is broken."""
+    melt = wallet.run("melt", wallet.invoice(), "--json").json["operation"]
+    env = {"FORCE_COLOR": "1", "COLUMNS": str(columns), "TERM": "xterm"}
+    lines = re.sub("\x1b\\[[0-9;]*m", "", wallet.run("history", env=env).out).splitlines()
+    at = lines.index(melt["id"])
+    assert re.fullmatch(r"  reconciled  100 sat  \d+s", lines[at + 1].rstrip())
+    assert len(lines) == 4 and all(len(line.rstrip()) <= max(columns, len(melt["id"])) for line in lines)
 
 
 def test_words() -> None:

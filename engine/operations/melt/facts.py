@@ -7,7 +7,7 @@ from typing import Any
 from ....machines.melt.facts import MeltFacts
 from ....storage.batch import proof_key
 from ....storage.records import Operation
-from ...cashu.bolt11 import InvalidInvoice, decode_invoice
+from ...cashu.bolt11 import InvalidInvoice, known_invoice
 from ...cashu.port import Refused, named_expiry
 from ...cashu.wire.classify import refusal_kind
 from ...loop.draft import Draft
@@ -118,7 +118,7 @@ def _invoice_floor(op: Operation) -> int | None:
     """The invoice's amount in whole units, rounded down, as a mint quotes it that drops the millisatoshis.
     None for a request that is no invoice with an amount: then only Operation.amount itself is a match."""
     try:
-        msat = decode_invoice(op.request.reveal()).amount_msat if op.request is not None else None
+        msat = known_invoice(op.request.reveal()).amount_msat if op.request is not None else None
     except InvalidInvoice:
         return None
     return msat if msat is None or op.unit == "msat" else msat // 1000

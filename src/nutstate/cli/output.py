@@ -17,6 +17,8 @@ Part = str | tuple[str, str]
 """Text, or text with a rich style."""
 
 NARROW_COLUMNS_MAX = 100
+GAP = 2
+"""Spaces between two columns of a table."""
 
 
 def clean(text: str) -> str:
@@ -64,6 +66,11 @@ class Output:
         """A terminal on which a wide table would have to wrap."""
         return self.console.is_terminal and self.console.width < NARROW_COLUMNS_MAX
 
+    def fits(self, rows: Sequence[Sequence[Part]]) -> bool:
+        """Whether a table of these rows needs no line break on this terminal."""
+        widths = [max(len(_words(part)) for part in column) for column in zip(*rows, strict=True)]
+        return sum(widths) + GAP * len(widths) <= self.console.width
+
     # -- JSON ------------------------------------------------------------------------------------
 
     def document(self, content: Mapping[str, Any]) -> None:
@@ -96,7 +103,7 @@ class Output:
         if self.as_json:
             return
         if self.console.is_terminal:
-            table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+            table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
             for n, header in enumerate(headers):
                 justify: Any = "right" if n in right else "left"
                 table.add_column(header, justify=justify, overflow="fold", no_wrap=n == 0)

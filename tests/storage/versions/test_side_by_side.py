@@ -227,7 +227,13 @@ def test_r412_two_machines_of_one_name_and_version_are_no_value() -> None:
 
 SEALED = (
     "INSERT INTO edges (name, version, source, dest) VALUES ('melt', 1, 'quoted', 'reconciled')",
-    "INSERT OR REPLACE INTO machines VALUES ('melt', 1, 'other')",
+    "INSERT OR REPLACE INTO machines VALUES ('melt', 1, 'other', 0)",
+    "INSERT OR REPLACE INTO machines VALUES ('melt', 1, 'other', 1)",
+    "INSERT INTO edges (name, version, source, dest) VALUES ('melt', 9, 'quoted', 'reconciled')",
+    "INSERT OR IGNORE INTO edges (name, version, source, dest) VALUES ('loan', 1, 'none', 'lent')",
+    "INSERT INTO states VALUES ('loan', 1, 'lent', 'final', 'good')",
+    "INSERT INTO machines VALUES ('loan', 1, 'hash', 1)",
+    "UPDATE machines SET sealed = 0",
     "INSERT INTO states VALUES ('melt', 1, 'melted', 'final', 'good')",
     "UPDATE machines SET hash = 'other'",
     "UPDATE edges SET dest = 'reconciled' WHERE source = 'quoted'",
@@ -240,12 +246,35 @@ SEALED = (
 
 @pytest.mark.parametrize("statement", SEALED)
 def test_r412_a_machine_in_a_file_is_sealed(tmp_path: Any, statement: str) -> None:
-    """R412: with plain ``sqlite3`` no edge is added to a machine that is there, and none goes."""
+    """R412, R533: with plain ``sqlite3`` no edge or state is added to a machine that is there, nor to one
+    that is not, and none goes."""
     open_store(f"sqlite:///{tmp_path}/w.db", machines=N).close()
     with closing(sqlite3.connect(tmp_path / "w.db", isolation_level=None)) as raw:
         with pytest.raises(sqlite3.IntegrityError):
             raw.execute(statement)
         assert stored_in_file(raw).by_label == N.by_label
+
+
+def test_r533_a_machine_that_is_not_sealed_steps_nothing(tmp_path: Any) -> None:
+    """R533: edges can be added while their machine is open; until it is sealed no operation may name it, and
+    afterwards no edge is added."""
+    store = open_store(f"sqlite:///{tmp_path}/w.db", machines=N)
+    begun(store, machines=N)
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "w.db", isolation_level=None)) as raw:
+        columns = [row[1] for row in raw.execute("PRAGMA table_info(operations)")]
+        new = {"id": "'tx_another'", "machine_version": "9", "idempotency_key": "NULL", "claim": "NULL"}
+        copied = ", ".join(new.get(column, column) for column in columns)
+        copy = f"INSERT INTO operations ({', '.join(columns)}) SELECT {copied} FROM operations"
+        raw.execute("INSERT INTO machines SELECT name, 9, hash, 0 FROM machines WHERE name = 'melt'")
+        raw.execute("INSERT INTO edges SELECT source, dest, name, 9 FROM edges WHERE name = 'melt'")
+        raw.execute("INSERT INTO states SELECT name, 9, state, kind, ends FROM states WHERE name = 'melt'")
+        with pytest.raises(sqlite3.IntegrityError, match="legal_step"):
+            raw.execute(copy)
+        raw.execute("UPDATE machines SET sealed = 1 WHERE version = 9")
+        with pytest.raises(sqlite3.IntegrityError, match="added with their machine"):
+            raw.execute("INSERT INTO edges VALUES ('quoted', 'reconciled', 'melt', 9)")
+        raw.execute(copy)  # the seal was all that it lacked
 
 
 # -- several openers at once --------------------------------------------------------------------------------

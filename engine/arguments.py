@@ -160,6 +160,13 @@ def seconds(value: object, name: str) -> float:
     raise InvalidArgument(f"{name} must be 0 or more seconds", code="INVALID_DURATION")
 
 
+def limit(value: object, name: str = "limit", most: int = 10_000) -> int:
+    """A number of items. Code INVALID_LIMIT."""
+    if type(value) is not int or not 1 <= value <= most:
+        raise InvalidArgument(f"{name} must be a whole number from 1 to {most}", code="INVALID_LIMIT")
+    return value
+
+
 def reason(value: object) -> str:
     """The words of an operator: 1 to 500 characters; invoices, tokens and keys in it are hidden.
     Code OPERATOR_REASON_MISSING."""

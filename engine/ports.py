@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import threading
 import time
 from functools import cache
 from pathlib import Path
 from typing import Protocol
+
+REST_PART_S = 0.5
+"""Seconds after which a sleeping worker of a sweep looks whether it shall stop."""
 
 
 class Clock(Protocol):
@@ -36,6 +40,14 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+def rest(clock: Clock, seconds: float, stopping: threading.Event | None) -> None:
+    """Sleep, in parts, so that the wait ends within one part once ``stopping`` is set."""
+    while seconds > 0 and not (stopping is not None and stopping.is_set()):
+        part = seconds if stopping is None else min(seconds, REST_PART_S)
+        clock.sleep(part)
+        seconds = round(seconds - part, 6)
 
 
 class Faults(Protocol):

@@ -62,6 +62,8 @@ class Settings:
     """Number of tries of each read before a payment (quote, keysets, proof states), inside ``wait_s``."""
     commit_tries_max: int = _count(5)
     """Tries of a commit that conflicts or whose outcome is unknown."""
+    mint_calls_at_once: int = _count(4)
+    """Operations of one mint that a recovery drives at the same time."""
     drive_failures_max: int = _count(10)
     """Number of drives that may fail with an exception before the operation is parked."""
     preflight_tries_max: int = _count(5)

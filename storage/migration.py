@@ -12,6 +12,7 @@ from .errors import StoreUnsupported
 from .records import Operation
 from .rules.machines import Machines, Version
 from .rules.plain import plain
+from .schema_1 import moved
 
 D = TypeVar("D")
 
@@ -71,13 +72,13 @@ def wrong_schema(place: str, found: int, wanted: int, url: str) -> StoreUnsuppor
 
 def operation_of_schema_2(document: Mapping[str, Any], version: Version) -> dict[str, Any]:
     """A stored operation in the form of schema 2, from that of schema 1: with what its machine says of its
-    state, and with every field that was added since at its default. ``document`` may lack fields that are
-    columns.
+    state, with the fields of its kind in its data, and with every field that was added since at its default.
+    ``document`` may lack fields that are columns.
 
     As long as schema 2 is not released, every change that renames or moves a field of an operation is made
     here too."""
     kind, ends = version.states[document["state"]]
-    return {**_DEFAULTS, **document, "kind_of_state": kind, "ends": ends, "schema_version": 2}
+    return {**_DEFAULTS, **moved(document), "kind_of_state": kind, "ends": ends, "schema_version": 2}
 
 
 def _defaults() -> dict[str, Any]:

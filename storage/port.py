@@ -227,8 +227,15 @@ class Reader(Protocol):
         """How many there are of each kind in each state, by kind and state."""
         ...
 
-    def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
-        """Operations with ``next_check_at`` <= ``due_before``, the longest overdue first."""
+    def live_operations(
+        self, due_before: int, limit: int, after: tuple[int, str] | None = None
+    ) -> Sequence[Operation]:
+        """Operations with ``next_check_at`` <= ``due_before``, the longest overdue first, behind ``after``:
+        (next_check_at, id)."""
+        ...
+
+    def count_live(self) -> int:
+        """How many operations have a ``next_check_at``, counted in its index."""
         ...
 
     def dedup(self, key: str) -> DedupRecord | None: ...

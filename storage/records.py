@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from .data import Data, as_data
 from .secret import Secret
 
 SCHEMA_VERSION = 2
@@ -177,7 +178,8 @@ class Policy:
 
 @frozen
 class Operation:
-    """One ``operations`` document. Its key is ``id``, the transaction id."""
+    """One ``operations`` document. Its key is ``id``, the transaction id. These fields are common to every
+    kind; the fields of one kind stand in ``data``, in the form of the kind's class."""
 
     id: str
     kind: str  # melt | mint | deposit | …
@@ -199,47 +201,19 @@ class Operation:
     request: Secret | None = None
     payment_hash: str | None = None
     policy: Policy = field(factory=Policy)
-    fee_reserve: int = 0
-    input_fee: int = 0
-    sources_total: int = 0
-    keep_total: int = 0
-    loss: int = 0
     quote: Quote | None = None
+    quote_let_go: bool = False  # the mint refused for good: another operation may have the same quote
     inputs: tuple[InputRef, ...] = ()
-    keep_token_id: str | None = None
-    blanks: tuple[Output, ...] = field(default=(), repr=False)
-    request_body: Secret | None = None
-    fences: tuple[Fence, ...] = field(default=(), repr=False)
-    payment: Payment | None = None
-    change_token_id: str | None = None
-    change_amount: int = 0
-    fenced_token_id: str | None = None
     idempotency: Idempotency | None = None
     claim: str | None = None  # payment hash while the claim is held
     reason: Reason | None = None
     attempts: int = 0
     sent_at: int | None = None
     sent_by: str | None = None  # the worker that sent last: while it lives its request may be open
-    change_empty_since: int | None = None  # first answer that there is no change
-    watch_since: int | None = None
     parent_id: str | None = None
-    contested: tuple[InputRef, ...] = ()  # sources of a recorded payment that were not free
-    hold_until: int | None = None  # sources are held for a payment that the caller makes
-    held_unspent_since: int | None = (
-        None  # first answer, after a hold or a refusal, that all inputs are unspent
-    )
-    recorded_hash: str | None = None  # fingerprint of what a recorded payment kept and got back
-    stranded: tuple[InputRef, ...] = ()  # inputs that the mint will not take
-    fence_fee: int = 0  # what the mint took for swapping the inputs to ourselves
-    evidence: str | None = None  # who says that it was paid: mint | caller; None where nothing is paid
-    paid_seen_at: int | None = None  # first answer that the invoice of a funding is PAID
-    watched_ms: int = 0  # how long a late payment had been watched for at watch_since
-    refusals: int = 0  # of the outputs of a funding that are stored now
-    refused_for: str | None = None  # the mint refused our only sending: payment | inputs | limit
-    surplus: int = 0  # change beyond what was owed
     resumed_at: int | None = None  # it was sent back to work: patience counts from here
     failures: int = 0  # drives that failed since it last got on
-    data: Mapping[str, Any] = field(factory=dict, repr=False)  # of a kind of one's own, JSON-ready
+    data: Mapping[str, Any] = field(factory=Data, converter=as_data, repr=False)  # of its kind
     timings: Mapping[str, int] = field(factory=dict, repr=False)
     finished_at: int | None = None
     audit_seq: int = 0

@@ -116,17 +116,13 @@ _UNBOUND = ("lease", "next_check_at", "failures", "timings", "audit_seq", "audit
 
 
 def document_hash(operation: Plain) -> str:
-    """As :func:`nutstate.storage.rules.audit_hash.document_hash`: empty values left out, secrets hashed."""
-    bound = {name: value for name, value in operation.items() if value or value is False}
+    """As :func:`nutstate.storage.rules.audit_hash.document_hash`: empty values left out."""
+    bound = {name: value for name, value in operation.items() if value}
     for name in _UNBOUND:
         bound.pop(name, None)
     bound["policy"] = {"on_unpaid": operation["policy"]["on_unpaid"]}
     bound["quote"] = {name: value for name, value in operation["quote"].items() if value is not None}
-    bound["request"], bound["request_body"] = sha(operation["request"]), sha(operation["request_body"])
-    if operation["blanks"]:
-        bound["blanks"] = [b | {"secret": sha(b["secret"]), "r": sha(b["r"])} for b in operation["blanks"]]
-    if operation["payment"]:
-        bound["payment"] = operation["payment"] | {"preimage": sha(operation["payment"]["preimage"])}
+    bound["request"] = sha(operation["request"])
     return sha(canonical(bound))
 
 

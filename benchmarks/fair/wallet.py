@@ -206,14 +206,17 @@ class _Melt:
             for t in (change.token for change in sources)
         ]
         inputs = sum(ref["amount"] for ref in refs)
-        self.op = self._operation(at) | {
+        self.op = self._operation(at) | {"inputs": refs, "timings": {"mint_calls": 2}}
+        data = {
+            "fee_reserve": quote.fee_reserve,
+            "blanks": [plain_output(blank) for blank in self.blanks],
+            "request_body": self.body.reveal(),
             "input_fee": self.input_fee,
             "sources_total": inputs + total(kept),
             "keep_total": total(kept),
-            "inputs": refs,
             "keep_token_id": None if keep is None else keep["transaction_id"],
-            "timings": {"mint_calls": 2},
         }
+        self.op["data"] = {name: value for name, value in data.items() if value}
         self.sources = [change.token for change in sources]
         self.made = [] if keep is None else [keep]
         self.chain.begin(_batch())
@@ -256,7 +259,6 @@ class _Melt:
             request=self.bolt11.reveal(),
             payment_hash=self.payment_hash,
             policy={"two_step": False, "on_unpaid": SETTINGS.on_unpaid, "sources": [], "fee_max": None},
-            fee_reserve=quote.fee_reserve,
             quote={
                 "id": quote.id,
                 "amount": quote.amount,
@@ -264,8 +266,6 @@ class _Melt:
                 "expires_at": quote.expires_at,
                 "request": None,
             },
-            blanks=[plain_output(blank) for blank in self.blanks],
-            request_body=self.body.reveal(),
             claim=self.payment_hash,
             attempts=1,
             sent_at=at,
@@ -343,15 +343,18 @@ class _Melt:
             "prev_state": "paid",
             "version": 6,
             "updated_at": at,
-            "payment": {
-                "paid_at": at,
-                "preimage": paid.preimage.reveal(),
-                "preimage_matches": preimage_matches(paid.preimage, self.payment_hash),
-                "lightning_fee": self.owed - change,
+            "data": self.op["data"]
+            | {
+                "payment": {
+                    "paid_at": at,
+                    "preimage": paid.preimage.reveal(),
+                    "preimage_matches": preimage_matches(paid.preimage, self.payment_hash),
+                    "lightning_fee": self.owed - change,
+                },
+                "proven_by": "mint",
+                "change_token_id": token_made["transaction_id"],
+                "change_amount": change,
             },
-            "evidence": "mint",
-            "change_token_id": token_made["transaction_id"],
-            "change_amount": change,
             "sent_at": at,
             "sent_by": None,
             "next_check_at": at + LEASE_MS,
@@ -386,11 +389,9 @@ class _Melt:
 
     def reconcile(self) -> None:
         op, at = self.op, _now()
-        fee = op["payment"]["lightning_fee"]
-        assert (
-            op["sources_total"]
-            == op["amount"] + fee + op["input_fee"] + op["keep_total"] + op["change_amount"]
-        )
+        data = op["data"]
+        parts = [data.get(name, 0) for name in ("input_fee", "keep_total", "change_amount")]
+        assert data["sources_total"] == op["amount"] + data["payment"]["lightning_fee"] + sum(parts)
         if not self.wallet.books.agrees(op, [*self.sources, *self.made], self.records):
             raise Lost("what is stored is not what was written")
         new: Plain = {

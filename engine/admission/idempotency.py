@@ -55,7 +55,7 @@ class Admission:
             try:
                 if holder is not None:
                     self._take_over(holder, op)
-                    new_operation.check_claim(self.store, op)
+                    new_operation.check_claim(self.store, self.driver.kinds, op)
                 if request.invoice_expires_at <= self.clock.now():
                     raise InvalidArgument("the invoice has expired", code="INVOICE_EXPIRED")
                 new_operation.check_sources(self.store, op)
@@ -106,7 +106,7 @@ class Admission:
 
     def _take_over(self, holder: Operation, op: Operation) -> None:
         """An attempt of the same owner that the mint refused lets go of the invoice."""
-        if holder.npub != op.npub or not new_operation.was_refused(holder, self.driver.kinds):
+        if holder.npub != op.npub or not self.driver.kinds.was_refused(holder):
             return
         run = self.recovery.open_run(holder, "caller")
         run.strict = True
@@ -119,7 +119,7 @@ class Admission:
         if refused.code == "FUNDS_RESERVED":
             return waiting.pause()
         if refused.code == "PAYMENT_ALREADY_CLAIMED":
-            new_operation.check_claim(self.store, op)  # says by whom
+            new_operation.check_claim(self.store, self.driver.kinds, op)  # says by whom
             return waiting.lost_race()
         if refused.code == "CONCURRENT_OPERATION":
             new_operation.check_sources(self.store, op)  # if they were named: says who holds them
@@ -190,7 +190,7 @@ class Admission:
         if duplicate.key in LOOK_AGAIN:
             return None
         if duplicate.key in ("claim", "quote"):
-            return new_operation.claimed(self.store, op)
+            return new_operation.claimed(self.store, self.driver.kinds, op)
         raise duplicate
 
     def _is_claimed(self, op: Operation) -> bool:

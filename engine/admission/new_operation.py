@@ -162,17 +162,11 @@ def duplicate_of(
     if record is None or record.expires_at <= now:
         return None, record
     first = store.operation(record.operation_id)
-    if first is None or first.ends == "unpaid" or was_refused(first, kinds):
+    if first is None or first.ends == "unpaid" or kinds.was_refused(first):
         return None, record
-    if first.ends == "lost" and first.payment is None:
+    if first.ends == "lost" and kinds.account_of(first).payment is None:
         return None, record
     return first, record
-
-
-def was_refused(op: Operation, kinds: Kinds) -> bool:
-    """Whether the mint refused the payment, so that its owner may try the invoice again while what became of
-    the request is still watched."""
-    return op.refused_for is not None and kinds.state_of(op).frees
 
 
 def take_dedup(draft: Draft, previous: DedupRecord | None, settings: Settings, now: int) -> None:
@@ -185,18 +179,18 @@ def claim_holder(store: Reader, op: Operation) -> Operation | None:
     return store.operation_by_claim(op.payment_hash) if op.payment_hash else None
 
 
-def check_claim(store: Reader, op: Operation) -> None:
+def check_claim(store: Reader, kinds: Kinds, op: Operation) -> None:
     """Refuse at once what another operation already pays or has paid."""
     holder = claim_holder(store, op)
     if holder is not None and holder.id != op.id:
-        raise claimed(store, op)
+        raise claimed(store, kinds, op)
 
 
-def claimed(store: Reader, op: Operation) -> Refused:
+def claimed(store: Reader, kinds: Kinds, op: Operation) -> Refused:
     """PAYMENT_ALREADY_CLAIMED. Names the holder only to its own owner; retryable until it has paid, for
     one that ends unpaid lets go of the invoice."""
     holder = claim_holder(store, op)
-    paid = holder is not None and holder.payment is not None
+    paid = holder is not None and kinds.account_of(holder).payment is not None
     return Refused(
         "another operation has paid this invoice" if paid else "another operation pays this invoice",
         code="PAYMENT_ALREADY_CLAIMED",

@@ -42,8 +42,7 @@ class Audits(Core):
         (operation_id, seq) of the last one seen. With ``npub`` an operation or token of this owner must be
         named. Codes: NOT_FOUND, INVALID_CHOICE, INVALID_FORMAT, INVALID_LIMIT."""
         self._only_of(npub, operation_id, entity)
-        if type(limit) is not int or not 1 <= limit <= 10_000:
-            raise InvalidArgument("limit must be a whole number from 1 to 10000", code="INVALID_LIMIT")
+        arguments.limit(limit)
         query = evolve(_query(operation_id, entity, levels, since, until), limit=limit)
         if after is not None and entity is not None:
             raise InvalidArgument(

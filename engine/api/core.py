@@ -95,7 +95,8 @@ class Core:
         self._driver = Driver(
             kinds, store, self.settings, self.clock, Worker(), faults or NoFaults(), log, observer
         )
-        self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open, asked.heard)
+        self._recovery = Recovery(store, self._driver, self.settings, self.clock, self._open)
+        self._heard = asked.heard
         self._outside = Outside(self._driver, self.settings, self._stored, self._open)
         self._follow_ups = FollowUps(
             store, self._driver, self._recovery, self.clock, self.mint, self._new_run
@@ -141,7 +142,7 @@ class Core:
         op = self.store.operation(name)
         if op is None:
             raise NotFound("no such operation", operation_id=name)
-        return op
+        return self.kinds.checked(op)
 
     def _run(self, draft: Draft) -> Run:
         return Run(

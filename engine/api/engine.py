@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 from ...storage.errors import page_of
 from ...storage.port import OperationQuery
 from .. import arguments
-from ..errors import InvalidArgument
 from ..loop.evidence import Evidence
 from ..operations.mint.follow_up import can_look_again
 from ..recovery.command import operator_says
+from ..recovery.numbers import RecoveryNumbers
+from ..recovery.sweep import FAR_FUTURE, Sweep
 from ..tokens.coins import balance_of
 from .audit import Audits
 from .checks import Checks
@@ -19,6 +21,8 @@ from .own import OwnKinds
 from .recording import Recordings
 from .reports import Reports
 from .stranded import Stranded
+
+WORKERS_MAX = 64
 
 
 class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
@@ -45,8 +49,7 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
         INVALID_MINT_URL."""
         if kind is not None:
             arguments.choice(kind, "kind", self.kinds.names)
-        if type(limit) is not int or not 1 <= limit <= 10_000:
-            raise InvalidArgument("limit must be a whole number from 1 to 10000", code="INVALID_LIMIT")
+        arguments.limit(limit)
         query = OperationQuery(
             npub=None if npub is None else arguments.npub(npub),
             kind=kind,
@@ -57,15 +60,20 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
             ),
             limit=limit,
         )
-        page = page_of(lambda: self.store.operations(query), lambda op: op.id)
+        page = self.kinds.readable(page_of(lambda: self.store.operations(query), lambda op: op.id))
         for error in page.unreadable:
             self._driver.log.unreadable(error)
         return tuple(Handle(self, op) for op in page.records)
 
-    def open_operations(self) -> tuple[Handle, ...]:
-        """The operations that :meth:`recover` looks after, the longest overdue first (10,000 at most). A
-        discrepancy that waits for ``resolve`` is left out."""
-        return tuple(Handle(self, op) for op in self._recovery.open_operations())
+    def open_operations(self, *, limit: int = 10_000) -> tuple[Handle, ...]:
+        """The operations that :meth:`recover` looks after, the longest overdue first. A discrepancy that
+        waits for ``resolve`` is left out. Code INVALID_LIMIT."""
+        arguments.limit(limit)
+        read = page_of(lambda: self.store.live_operations(FAR_FUTURE, limit), lambda op: op.id)
+        page = self.kinds.readable(read)
+        for error in page.unreadable:
+            self._driver.log.unreadable(error)
+        return tuple(Handle(self, op) for op in page.records)
 
     def balance(self, npub: str, mint_url: str | None = None, *, ask_mints: bool = False) -> Balance:
         """Returns the value by state, per mint and unit, read at one moment.
@@ -80,19 +88,41 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
     # -- going on --------------------------------------------------------------------------------
 
     def recover(
-        self, *, wait_s: float = 0, force: bool = False, progress: Callable[[int, int], None] | None = None
+        self,
+        *,
+        wait_s: float = 0,
+        force: bool = False,
+        workers: int = 1,
+        progress: Callable[[RecoveryNumbers], None] | None = None,
+        stopping: threading.Event | None = None,
     ) -> Recovered:
         """Go on with every open operation whose driver died or whose next look is due, and with every one
-        that becomes due within ``wait_s``. Returns those operations as they are afterwards.
+        that becomes due within ``wait_s``. Returns the first of them as they are afterwards, and the numbers
+        of all.
 
         ``force`` asks at once about the others too, whose next look is later. An operation that a living
         worker drives is left to it in both cases. Each operation is waited for up to ``wait_s``
-        seconds. ``progress(done, total)`` is called after each. Running it twice, or in two processes, is
-        harmless. Documents that do not decode are left out, logged and named in ``unreadable``.
-        Code INVALID_DURATION. `nutstate recover` means the same (R306)."""
-        ended, unreadable = self._recovery.sweep(arguments.seconds(wait_s, "wait_s"), force, progress)
-        found = Recovered(Handle(self, op) for op in ended)
-        found.unreadable = tuple(error.message for error in unreadable)
+        seconds. ``workers`` threads drive them, at most ``settings.mint_calls_at_once`` of one mint at a
+        time; running it twice, or in two processes, is harmless and shares the work. ``progress`` gets the
+        numbers so far, in the caller's thread. Once ``stopping`` is set, or at a KeyboardInterrupt,
+        operations that were begun end their step and the others stay; then the event is set. Documents that
+        do not decode are left out, logged and named in ``unreadable``. Codes INVALID_DURATION,
+        INVALID_LIMIT. `nutstate recover` means the same (R306)."""
+        sweep = Sweep(
+            self._recovery,
+            self._heard,
+            arguments.seconds(wait_s, "wait_s"),
+            force,
+            arguments.limit(workers, "workers", WORKERS_MAX),
+            progress,
+            stopping or threading.Event(),
+        )
+        swept = sweep.run()
+        found = Recovered(Handle(self, op) for op in swept.operations)
+        found.numbers, found.first_due_at = swept.numbers, swept.first_due_at
+        found.others = tuple(Handle(self, op) for op in swept.others)
+        found.open_ids, found.parked_ids = tuple(swept.open_ids), tuple(swept.parked_ids)
+        found.failed_ids, found.unreadable = tuple(swept.failed_ids), tuple(swept.unreadable)
         return found
 
     def cancel(

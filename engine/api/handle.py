@@ -16,8 +16,10 @@ from ...storage.records import AuditRecord, Operation, Reason
 from ...storage.secret import Secret
 from ..audit.verify import records_of
 from ..errors import InvalidArgument
+from ..loop.account import Account
 from ..loop.effect_context import inputs_total_of
 from ..loop.kinds import Kinds
+from ..recovery.numbers import RecoveryNumbers
 from .outcome import insist_on_paid, outcome_of
 
 
@@ -100,19 +102,25 @@ class Handle:
         return self
 
     @property
+    def account(self) -> Account:
+        """The numbers of its money, and how its payment is proven."""
+        return self._engine.kinds.account_of(self.record)
+
+    @property
     def fee_reserve(self) -> int:
         """The most Lightning may cost (NUT-05)."""
-        return self.record.fee_reserve
+        return self.account.fee_reserve
 
     @property
     def input_fee(self) -> int:
         """The mint's fee for the inputs (NUT-02)."""
-        return self.record.input_fee
+        return self.account.input_fee
 
     @property
     def lightning_fee(self) -> int | None:
         """The Lightning fee that was paid; None until the change is known."""
-        return self.record.payment.lightning_fee if self.record.payment else None
+        payment = self.account.payment
+        return payment.lightning_fee if payment else None
 
     @property
     def cost(self) -> int | None:
@@ -134,17 +142,18 @@ class Handle:
     @property
     def change(self) -> int:
         """Change that came back (NUT-08)."""
-        return self.record.change_amount
+        return self.account.change
 
     @property
     def kept(self) -> int:
         """Value of untouched proofs that were moved to ``<id>_keep``."""
-        return self.record.keep_total
+        return self.account.kept
 
     @property
     def preimage(self) -> Secret | None:
         """Proof of payment; a mint may leave it out."""
-        return self.record.payment.preimage if self.record.payment else None
+        payment = self.account.payment
+        return payment.preimage if payment else None
 
     @property
     def invoice(self) -> Secret | None:
@@ -178,7 +187,7 @@ class Handle:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready and free of secrets."""
-        record = self.record
+        record, account = self.record, self.account
         return {
             "id": record.id,
             "kind": record.kind,
@@ -192,17 +201,17 @@ class Handle:
             "mint_url": record.mint_url,
             "unit": record.unit,
             "amount": record.amount,
-            "fee_reserve": record.fee_reserve,
-            "input_fee": record.input_fee,
+            "fee_reserve": account.fee_reserve,
+            "input_fee": account.input_fee,
             "lightning_fee": self.lightning_fee,
             "fee_paid": self.fee_paid,
             "cost": self.cost,
             "inputs": self.inputs,
-            "kept": record.keep_total,
-            "change": record.change_amount,
-            "loss": record.loss,
+            "kept": account.kept,
+            "change": account.change,
+            "loss": account.loss,
             "payment_hash": record.payment_hash,
-            "preimage_matches": record.payment.preimage_matches if record.payment else None,
+            "preimage_matches": account.payment.preimage_matches if account.payment else None,
             "reason": attrs.asdict(record.reason) if record.reason else None,
             "alarm": self.alarm,
             "machine": f"{record.machine.name}@{record.machine.version}",
@@ -213,9 +222,20 @@ class Handle:
 
 
 class Recovered(tuple[Handle, ...]):
-    """The operations that a recovery looked after. ``unreadable`` names documents that do not decode."""
+    """The operations that a recovery looked after: the first hundred of them, and ``numbers`` of all. Its
+    size does not grow with their number; each list of ids holds a thousand at most."""
 
+    numbers: RecoveryNumbers = RecoveryNumbers()
+    others: tuple[Handle, ...] = ()
+    """The first hundred open operations that were not due."""
+    open_ids: tuple[str, ...] = ()
+    """Live and parked ones, without those that wait for their caller."""
+    parked_ids: tuple[str, ...] = ()
+    failed_ids: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    """Sentences about documents that do not decode."""
+    first_due_at: int | None = None
+    """Epoch ms of the next look at one that was not due."""
 
 
 @frozen

@@ -12,7 +12,7 @@ from ..loop.kinds import Kinds
 def outcome_of(op: Operation, kinds: Kinds) -> str:
     """paid, unpaid, open or parked (see :attr:`Handle.outcome`)."""
     state = kinds.state_of(op)
-    if op.payment is not None or state.ends == "good":
+    if state.ends == "good" or kinds.account_of(op).payment is not None:
         return "paid"
     if state.ends == "unpaid" or (state.kind == "live" and state.frees):
         return "unpaid"  # watched: the engine still looks at the sent request, but its inputs are free

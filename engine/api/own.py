@@ -17,7 +17,6 @@ from ..errors import InvalidArgument, KindInvalid, Refused
 from ..loop.children import Child, Children, child_id
 from ..loop.drive import Happened
 from ..loop.evidence import Evidence
-from ..loop.own_data import stored_data
 from ..recovery.command import operator_says
 from ..tokens.ids import request_hash
 from .handle import Handle
@@ -117,7 +116,7 @@ class OwnKinds(Payments):
         found = self.kinds.named(kind)
         if found.started_by:
             raise InvalidArgument(f"a {kind} is started by {found.started_by}", code="UNKNOWN_KIND")
-        kept = stored_data(found.data() if data is None else data, found.data)
+        kept = found.stored(found.data() if data is None else data)
         op = new_operation.new_operation(
             found.latest,
             now=self.clock.now(),
@@ -128,10 +127,12 @@ class OwnKinds(Payments):
             wallet_id=wallet_id,
             transaction_id=transaction_id,
             idempotency_key=idempotency_key,
-            bound={"data": kept},
+            bound={"data": dict(kept)},
         )
         # The data belong to the request; those that are stored change with the operation's effects.
-        return attrs.evolve(op, data=kept, operation_hash=request_hash(request=op.operation_hash, data=kept))
+        return attrs.evolve(
+            op, data=kept, operation_hash=request_hash(request=op.operation_hash, data=dict(kept))
+        )
 
     def _begin(self, op: Operation, began: Happened, wait: float) -> Operation:
         first = self.store.operation(op.id)
@@ -188,7 +189,7 @@ class OwnKinds(Payments):
             _check_parent(parent, self.store.operation(parent.id))
         try:
             op = start() if stored is None else stored
-            if not _is_child(op, parent):
+            if not self._is_child(op, parent):
                 return _TAKEN
             _check_request(op, kind, invoice)
             op = op if stored is None else self._recovery.follow(op, 0)
@@ -199,12 +200,19 @@ class OwnKinds(Payments):
                     raise
                 why = Reason(error.code, error.message, error.retryable)
                 return Child("open" if error.retryable else "unpaid", None, why)
-            if not _is_child(stored, parent):
+            if not self._is_child(stored, parent):
                 return _TAKEN
             _check_request(stored, kind, invoice)
             op = stored
         outcome: Any = outcome_of(op, self.kinds)
         return Child(outcome, op, op.reason)
+
+    def _is_child(self, stored: Operation, parent: Operation) -> bool:
+        """Whether the operation was started as a child of this parent. Any caller may choose any free id, and
+        name any parent of a melt that it records."""
+        if (stored.parent_id, stored.npub, stored.wallet_id) != (parent.id, parent.npub, parent.wallet_id):
+            return False
+        return self.kinds.account_of(stored).proven_by != "caller"
 
 
 _TAKEN = Child(
@@ -224,13 +232,6 @@ def _check_parent(parent: Operation, stored: Operation | None) -> None:
         )
     if stored.version > parent.version:
         raise Conflict(f"operation:{parent.id}")
-
-
-def _is_child(stored: Operation, parent: Operation) -> bool:
-    """Whether the operation was started as a child of this parent. Any caller may choose any free id, and
-    name any parent of a melt that it records."""
-    theirs = (stored.parent_id, stored.npub, stored.wallet_id)
-    return theirs == (parent.id, parent.npub, parent.wallet_id) and stored.evidence != "caller"
 
 
 def _check_request(stored: Operation, kind: str, invoice: object) -> None:

@@ -11,6 +11,7 @@ from ...storage.port import AuditQuery, Reader
 from ...storage.records import Operation
 from ..audit.verify import records_of
 from ..loop.draft import token_entity
+from ..operations.record.data import record_of
 from ..tokens.token_ids import split_id
 from .handle import Handle
 
@@ -46,17 +47,18 @@ class RecordedMelt:
 def recorded_melt(store: Reader, handle: Handle) -> RecordedMelt:
     """The result as it was when it was recorded, however its tokens were used since."""
     op = handle.record
-    kept = [("keep_change", op.keep_token_id, op.keep_total), *_kept_later(store, op)]
+    data = record_of(op)
+    kept = [("keep_change", data.keep_token_id, data.keep_total), *_kept_later(store, op)]
     named = [name for _, name, _ in kept if name is not None]
-    made = (*kept, ("melt_change", op.change_token_id, op.change_amount))
+    made = (*kept, ("melt_change", data.change_token_id, data.change_amount))
     return RecordedMelt(
         success=True,
         transaction_id=op.id,
         source_tokens_spent=len(op.inputs),
         keep_token_id=named[0] if named else None,
         keep_amount=sum(amount for _, _, amount in kept),
-        melt_change_token_id=op.change_token_id,
-        melt_change_amount=op.change_amount,
+        melt_change_token_id=data.change_token_id,
+        melt_change_amount=data.change_amount,
         operations=tuple(
             {"type": kind, "token_id": name, "amount": amount, "proof_count": _born_with(store, name)}
             for kind, name, amount in made

@@ -17,6 +17,7 @@ from ..errors import Refused, refusal_error
 from ..loop.drive import Happened, Run
 from ..loop.evidence import Chosen, Evidence, Selection
 from ..operations.record import holds
+from ..operations.record.data import record_of
 from ..operations.record.outcome import contested, is_contested
 from ..operations.record.proofs import check_new, sort_out
 from ..operations.record.wanted import Wanted, account, parked, repeated
@@ -121,7 +122,7 @@ class Recordings(Core):
             if stored is not None and holds.same_hold(stored, op):
                 return Handle(self, stored)
             new_operation.check_id_free(self.store, op)
-            new_operation.check_claim(self.store, op)
+            new_operation.check_claim(self.store, self.kinds, op)
             tokens = new_operation.free_sources(self.store, op)
             holds.check_covers(tokens, asked)
             try:
@@ -146,7 +147,7 @@ class Recordings(Core):
     def _begin_hold(self, op: Operation, lasts: int, tokens: tuple[Token, ...]) -> Handle:
         op = attrs.evolve(op, amount=sum(token.total_amount for token in tokens))
         run = self._new_run(op, "caller")
-        run.draft.set(hold_until=run.judged_at() + lasts, sources_total=op.amount)
+        run.set_data(hold_until=run.judged_at() + lasts, sources_total=op.amount)
         selection = Selection(tuple(Chosen(token, token.proofs) for token in tokens), 0)
         self._driver.take(
             run, Happened("hold", Evidence(selection=selection, claim_holder=self._claimer(op)))
@@ -192,7 +193,7 @@ class Recordings(Core):
         if found is not None:
             return found, None
         stored = self.store.operation(op.id)
-        if stored is not None and stored.payment is not None:
+        if stored is not None and self.kinds.account_of(stored).payment is not None:
             if (stored.npub, stored.kind) != (op.npub, op.kind):
                 raise new_operation.taken_id(op)
             return repeated(stored, wanted), None
@@ -202,7 +203,7 @@ class Recordings(Core):
         if record is None or record.expires_at <= self.clock.now():
             return None, record
         first = self.store.operation(record.operation_id)
-        if first is None or first.payment is None or first.ends == "unpaid":
+        if first is None or record_of(first).payment is None or first.ends == "unpaid":
             return None, record
         return repeated(first, wanted), None
 

@@ -22,9 +22,10 @@ from ..loop.drive import Happened
 from ..loop.evidence import Chosen, Evidence, Selection
 from ..operations.melt.actions.change import change_at_last
 from ..operations.melt.actions.find_fence import signed_fences
+from ..operations.melt.data import melt_of
 from ..operations.melt.given_up import ended_without, given_up_of, was_given_up
 from ..recovery.command import operator_says
-from ..tokens.proofs import name_of, sent_secrets
+from ..tokens.proofs import name_of
 from .core import Core
 from .handle import Handle
 
@@ -169,8 +170,9 @@ class Stranded(Core):
         the mint took are spent, and returned value is ours. One that the mint says nothing of is left
         alone."""
         query = given_up_of(wallet.npub, wallet.mint_url, _GIVEN_UP_MAX)
-        for giver in page_of(lambda: self.store.operations(query), lambda op: op.id).records:
-            coins = {part.token_id for part in (*giver.stranded, *giver.inputs)}
+        page = page_of(lambda: self.store.operations(query), lambda op: op.id)
+        for giver in self.kinds.readable(page).records:
+            coins = {part.token_id for part in (*melt_of(giver).stranded, *giver.inputs)}
             same = (giver.wallet_id, giver.unit) == (wallet.wallet_id, wallet.unit)
             if not same or not was_given_up(giver) or (ids and not coins & set(ids)):
                 continue
@@ -192,7 +194,7 @@ class Stranded(Core):
             return None
         stored = self.store.proof_owners(proof_key(proof.secret) for proof in proofs)
         fresh = tuple(proof for proof in proofs if proof_key(proof.secret) not in stored)
-        sent = sent_secrets(giver)
+        sent = melt_of(giver).sent_secrets()
         ids = tuple(sorted(set(self.store.proof_owners(map(proof_key, sent)).values())))
         tokens = self.store.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ()
         tokens = [token for token in tokens if token.state in (UNSPENT, STRANDED) and wallet.holds(token)]

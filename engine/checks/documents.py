@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from ...machines.token.states import UNSPENT
 from ...storage.errors import CorruptRecord
-from ...storage.records import AuditRecord, Operation, Token, Tombstone
+from ...storage.records import AuditRecord, InputRef, Operation, Token, Tombstone
 from .tally import Tally, value_of
 
 T = TypeVar("T")
@@ -79,8 +79,17 @@ def _nothing(tally: Tally, docs: Documents) -> None:
 class KindChecks:
     """The checks that one kind of operation adds to a reconciliation. Every part is optional."""
 
-    makes: Callable[[Operation], tuple[str, ...]] = lambda op: ()
-    """Ids of the tokens that the operation must have made, beside keep, change and fenced."""
+    makes: Callable[[Operation], tuple[str | None, ...]] = lambda op: ()
+    """Ids of the tokens that the operation must have made; None stands for one that it made not."""
+
+    sources: Callable[[Operation], tuple[InputRef, ...]] = lambda op: ()
+    """Sources beside the inputs: they must exist, and may be another operation's."""
+
+    keep: Callable[[Operation], str | None] = lambda op: None
+    """Id of the token with the untouched proofs of the sources."""
+
+    change: Callable[[Operation], str | None] = lambda op: None
+    """Id of the token with the change."""
 
     completes: Check = _nothing
     """For ``transaction_completeness``: the documents that must be stored with it."""
@@ -90,6 +99,9 @@ class KindChecks:
 
     spends: Callable[[Operation], bool] = lambda op: False
     """For ``source_token_status``: whether every source must be spent."""
+
+    spends_as_held: Callable[[Operation], bool] = lambda op: True
+    """Whether a spent source is the token that was held, with its value: not once it was free meanwhile."""
 
     made: Check = _nothing
     """For ``change_verification``: the tokens that it made."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from typing import TypeVar
 
 import attrs
 
@@ -19,6 +20,7 @@ from ..loop.kinds import Kinds
 from ..tokens.token_ids import derived_ids
 from .documents import NO_CHECKS, UNKNOWN_KIND, Born, Documents, KindChecks, KindFailed, WalletSums
 
+T = TypeVar("T")
 PAGE = 1000
 OWNED = tuple(state.name for state in TOKEN.states if state.kind == "live")
 """States of what a wallet owns now. Its spent tokens only grow in number: a look at one operation does not
@@ -29,10 +31,8 @@ def documents_of(op: Operation, tokens: Iterable[Token]) -> tuple[Read, ...]:
     """The reads of :func:`read_documents` for an operation with these tokens, as far as they are known
     before. A read that is missing here is made all the same, and nothing that is judged comes from these
     tokens."""
-    named = {op.keep_token_id, op.change_token_id, op.fenced_token_id} - {None}
     known = {token.transaction_id: token for token in tokens}
-    parts = {part.token_id for part in (*op.inputs, *op.contested)}
-    ids = tuple(sorted({*known, *parts, *derived_ids(op.id), *(str(name) for name in named)}))
+    ids = tuple(sorted({*known, *(part.token_id for part in op.inputs), *derived_ids(op.id)}))
     keys = tuple(proof_key(proof.secret) for token in known.values() for proof in token.proofs)
     return (
         OperationRead(op.id),
@@ -70,8 +70,8 @@ def _read(
     tombstone = purged(reader, op.id)
     spans = tombstone.spans if tombstone is not None else ()
     steps = [(r.entity, r.version) for r in trail] + [(span.entity, span.first) for span in spans]
-    made = _made(op, _makes(op, checks, failed), steps)
-    sources = {part.token_id for part in (*op.inputs, *op.contested)}
+    made = _made(_asked(lambda: checks.makes(op), failed), steps)
+    sources = {part.token_id for part in (*op.inputs, *_asked(lambda: checks.sources(op), failed))}
     touched = {entity.removeprefix("token:") for entity, _ in steps if entity.startswith("token:")}
     ids = frozenset({*made, *sources, *touched})
     looked_for = tuple(sorted({*ids, *derived_ids(op.id)}))
@@ -96,9 +96,9 @@ def _read(
     )
 
 
-def _makes(op: Operation, checks: KindChecks, failed: KindFailed | None) -> Iterable[str]:
+def _asked(ask: Callable[[], Iterable[T]], failed: KindFailed | None) -> Iterable[T]:
     try:
-        return tuple(checks.makes(op))
+        return tuple(ask())
     except CorruptRecord:
         raise
     except Exception as error:
@@ -108,15 +108,14 @@ def _makes(op: Operation, checks: KindChecks, failed: KindFailed | None) -> Iter
         return ()
 
 
-def _made(op: Operation, makes: Iterable[str], steps: Iterable[tuple[str, int]]) -> tuple[str, ...]:
-    named = {op.keep_token_id, op.change_token_id, op.fenced_token_id} - {None}
-    named |= {*makes}
+def _made(makes: Iterable[str | None], steps: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    named = {name for name in makes if name is not None}
     named |= {
         entity.removeprefix("token:")
         for entity, version in steps
         if version == 1 and entity.startswith("token:")
     }
-    return tuple(sorted(str(name) for name in named))
+    return tuple(sorted(named))
 
 
 def _born(trail: Iterable[AuditRecord]) -> dict[str, Born]:

@@ -16,7 +16,7 @@ from ..audit.verify import chain_holds
 from ..cashu.coins.verified import VERIFIED
 from ..cashu.keysets import Keysets, MintSilent
 from ..cashu.port import Keyset
-from .documents import UNKNOWN_KIND, Documents, made_token
+from .documents import UNKNOWN_KIND, Documents
 from .tally import CheckResult, Tally, value_of
 
 KeysOf = Callable[[str], Keyset | None]
@@ -89,10 +89,6 @@ def _complete(tally: Tally, docs: Documents) -> None:
     if docs.checks is UNKNOWN_KIND:
         ref = op.machine
         tally.not_checked.append(f"what only {ref.name}@{ref.version} tells: this program does not have it")
-    tally.that("keep is named exactly when it has value", op.keep_token_id is not None, op.keep_total > 0)
-    tally.that(
-        "change is named exactly when it has value", op.change_token_id is not None, op.change_amount > 0
-    )
     for token_id in docs.made:
         tally.that(f"{token_id} exists", token_id in docs.tokens)
     tally.that("tokens nothing accounts for", list(docs.strays), [])
@@ -126,10 +122,11 @@ def _sources(tally: Tally, docs: Documents, expected: Expected) -> None:
     spends = docs.of_kind(tally, "spends", lambda: docs.checks.spends(op), False)
     for part in op.inputs:
         _source(tally, docs, part, spends)
-    for part in op.contested:
+    others = docs.of_kind(tally, "sources", lambda: docs.checks.sources(op), op.inputs[:0])
+    for part in others:
         tally.that(f"{part.token_id} exists", part.token_id in docs.tokens)
     if expected.source_token_ids is not None:
-        named = sorted(part.token_id for part in (*op.inputs, *op.contested))
+        named = sorted(part.token_id for part in (*op.inputs, *others))
         tally.that("the sources", named, sorted(expected.source_token_ids))
 
 
@@ -142,7 +139,8 @@ def _source(tally: Tally, docs: Documents, part: InputRef, spends: bool) -> None
     if spends:
         tally.that(f"{part.token_id}: state", token.state, SPENT)
         tally.that(f"{part.token_id}: the time it was spent is stored", token.spent_at is not None)
-        if op.watch_since is None:  # once freed, others may have split it
+        as_held = docs.of_kind(tally, "spends_as_held", lambda: docs.checks.spends_as_held(op), False)
+        if as_held:  # once freed, others may have split it
             tally.that(f"{part.token_id}: value", token.total_amount, part.amount)
     elif op.finished_at is not None and token.state == RESERVED:
         tally.that(
@@ -155,13 +153,11 @@ def _source(tally: Tally, docs: Documents, part: InputRef, spends: bool) -> None
 
 def _change(tally: Tally, docs: Documents, keys: KeysOf, expected: Expected) -> None:
     op = docs.operation
-    if op.keep_token_id is not None:
-        made_token(tally, docs, op.keep_token_id, "change", op.keep_total)
-    if op.change_token_id is not None:
-        made_token(tally, docs, op.change_token_id, "change", op.change_amount)
     docs.of_kind(tally, "made", lambda: docs.checks.made(tally, docs), None)
-    _counted(tally, docs, "keep proofs", op.keep_token_id, expected.keep_proofs_count)
-    _counted(tally, docs, "change proofs", op.change_token_id, expected.melt_change_proofs_count)
+    keep = docs.of_kind(tally, "keep", lambda: docs.checks.keep(op), None)
+    change = docs.of_kind(tally, "change", lambda: docs.checks.change(op), None)
+    _counted(tally, docs, "keep proofs", keep, expected.keep_proofs_count)
+    _counted(tally, docs, "change proofs", change, expected.melt_change_proofs_count)
     _signatures(tally, docs, keys)
 
 

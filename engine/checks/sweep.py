@@ -130,7 +130,8 @@ class Sweep:
     def _pages(self, query: OperationQuery) -> Iterator[Sequence[Documents]]:
         while True:
             with self.store.snapshot() as reader:
-                page = page_of(partial(reader.operations, query), lambda op: (op.created_at, op.id))
+                read = page_of(partial(reader.operations, query), lambda op: (op.created_at, op.id))
+                page = self.driver.kinds.readable(read)
                 documents = [
                     read_documents(reader, op, self.driver.kinds, with_wallet=False) for op in page.records
                 ]

@@ -12,6 +12,7 @@ import attrs
 from attrs import frozen
 
 from ...machines.money import is_amount
+from ...storage.records import Dleq
 from ...storage.secret import Secret
 from ..cashu.port import (
     UNKNOWN,
@@ -58,7 +59,7 @@ _PROOF_STATES = ("UNSPENT", "PENDING", "SPENT")
 
 for _answer in (
     *(MintInfo, KeysetInfo, Keyset, MeltQuote, MintQuote, ProofState, Restored, BlindedMessage),
-    *(BlindSignature, Refused, Unreachable, Ambiguous),
+    *(BlindSignature, Dleq, Refused, Unreachable, Ambiguous),
 ):
     attrs.resolve_types(_answer)
 

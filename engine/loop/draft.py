@@ -15,7 +15,7 @@ from ...machines.token.words import CLEAR_RESERVED_BY, SET_RESERVED_BY, SET_SPEN
 from ...storage.batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, proof_key
 from ...storage.errors import Duplicate
 from ...storage.evolve import evolve
-from ...storage.records import AuditRecord, InputRef, Operation, Proof, Token
+from ...storage.records import AuditRecord, Operation, Proof, Token
 from ...storage.rules.audit_hash import token_hash
 from ..audit import records as audit
 from ..errors import refusal_error
@@ -44,6 +44,7 @@ class Draft:
         self._tokens: dict[str, Token] = {}
         self._index: list[IndexInsert | IndexMove] = []
         self._records: list[AuditRecord] = []
+        self._seq = operation.audit_seq
         self.dedup: DedupTake | None = None
         self.changes = 0
         """Counts every change of the draft: what was found out about it holds until the next one."""
@@ -70,17 +71,6 @@ class Draft:
     def token(self, token_id: str) -> Token:
         """The token as it would be after the commit. Raises KeyError if it was not loaded."""
         return self._tokens[token_id]
-
-    def left_inputs(self) -> tuple[InputRef, ...]:
-        """The inputs of the operation without those that fences of parts have spent."""
-        op = self.operation
-        if not any(fence.end == "done" for fence in op.fences):
-            return op.inputs
-        return tuple(ref for ref in op.inputs if self._tokens[ref.token_id].state != SPENT)
-
-    def input_proofs(self) -> tuple[Proof, ...]:
-        """The proofs of these inputs."""
-        return tuple(proof for ref in self.left_inputs() for proof in self._tokens[ref.token_id].proofs)
 
     def was_spent(self, token_id: str) -> bool:
         """Whether the token is stored as spent already."""
@@ -214,7 +204,7 @@ class Draft:
         stored. The same draft always gives the same batch."""
         before = self._before
         records, end = audit.chained(self._records, self.operation, before.audit_hash if before else "")
-        operation = evolve(self.operation, audit_hash=end)
+        operation = evolve(self.operation, audit_seq=self._seq, audit_hash=end)
         tokens: list[Insert[Token] | Advance[Token]] = []
         for token_id in sorted(self._tokens):
             now, old = self._tokens[token_id], self._tokens_before.get(token_id)
@@ -240,21 +230,20 @@ class Draft:
         now: int,
         data: Mapping[str, Any],
     ) -> None:
-        seq = self.operation.audit_seq + 1
+        self._seq += 1
         record = audit.build(
             machine=machine,
             decision=decision,
             operation_id=self.operation.id,
             entity=entity,
             version=version,
-            seq=seq,
+            seq=self._seq,
             actor=self.actor,
             at=now,
             batch_id=self.batch_id,
             data=data,
         )
         self._records.append(record)
-        self.operation = evolve(self.operation, audit_seq=seq)
 
     @staticmethod
     def _keys(token: Token, proofs: Iterable[Proof]) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ...machines import step
 from ...machines.send_clock import SendClock
@@ -109,6 +110,7 @@ class Run:
     idle_polls: int = 0
     uptime: Uptime | None = None
     children: Children | None = field(default=None, repr=False)
+    stopping: threading.Event | None = None  # once set, the drive ends where it would wait
     spent: Spent = field(init=False, repr=False)
     _decided: _Decided | None = field(default=None, init=False, repr=False)
 
@@ -121,13 +123,21 @@ class Run:
         self.loaded_wall = self.clock.now()
 
     @property
+    def is_stopping(self) -> bool:
+        return self.stopping is not None and self.stopping.is_set()
+
+    @property
     def operation(self) -> Operation:
         return self.draft.operation
 
     @property
     def data(self) -> Any:
-        """The operation's own data, as the kind's class."""
+        """The operation's data, as the kind's class."""
         return self.kind.data_of(self.draft.operation)
+
+    def set_data(self, **fields: Any) -> None:
+        """Stage other values of these fields of the operation's data. Code INVALID_DATA."""
+        self.draft.set(data=self.kind.stored(evolve(self.data, **fields)))
 
     @property
     def mint_url(self) -> str:
@@ -169,15 +179,11 @@ class Run:
     def _since_watch(self) -> int | None:
         """The time since the watch for a late payment was last counted. Time that no clock of ours proves
         counts as one part of the watch at most. Negative when the clock was set back."""
-        since, uptime = self.operation.watch_since, self.uptime
+        since, uptime = self.kind.watch_since(self.operation), self.uptime
         if since is None:
             return None
         began = uptime or Uptime(self.loaded_wall, self.loaded_monotonic)
         return began.passed(since, self.judged_at(), self.asked_from, self.settings.late_watch_part_ms)
-
-    def watched_ms(self) -> int:
-        """How long a late payment has been watched for, up to :meth:`judged_at`."""
-        return self.operation.watched_ms + max(0, self._since_watch() or 0)
 
     def reloaded(self, draft: Draft) -> None:
         """Go on from the documents that another worker stored meanwhile. Earlier questions are older than
@@ -224,8 +230,9 @@ class Run:
         return tuple(self.draft.token(part.token_id) for part in self.operation.inputs)
 
     def input_proofs(self) -> tuple[Proof, ...]:
-        """The proofs that are still held: without what fences of parts have spent."""
-        return self.draft.input_proofs()
+        """The proofs of the inputs that it still holds."""
+        left = self.kind.left_inputs(self.draft)
+        return tuple(proof for ref in left for proof in self.draft.token(ref.token_id).proofs)
 
     def jitter(self) -> float:
         """Between 0.5 and 1.5, so that workers do not look at the same moment."""

@@ -14,7 +14,7 @@ from ...machines.spec import Decision, Machine, State
 from ...storage.errors import CommitUnknown, Conflict, StorageError, StoreUnavailable
 from ...storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
 from ...storage.records import AuditRecord, Lease, Operation, Reason
-from ..ports import Clock, Faults, Worker
+from ..ports import Clock, Faults, Worker, rest
 from ..settings import Settings
 from .draft import Draft, operation_entity
 from .drive import CommitFirst, Happened, Pause, Result, Run
@@ -289,12 +289,14 @@ class Driver:
         left = deadline - self.clock.monotonic()
         self._reschedule(run, seconds)
         told = run.draft.machine.state(run.operation.state).settles
-        if seconds is None or left <= 0 or told:
+        if seconds is None or left <= 0 or told or run.is_stopping:
             self._let_go(run)
             return False
         self.faults.reach(f"waiting:{run.operation.state}")
-        self.clock.sleep(min(seconds, left))
-        return True
+        rest(self.clock, min(seconds, left), run.stopping)
+        if run.is_stopping:
+            self._let_go(run)
+        return not run.is_stopping
 
     def _reschedule(self, run: Run, seconds: float | None) -> None:
         """Tell other workers when to look and keep our lease while we wait ourselves."""

@@ -17,7 +17,7 @@ from ..settings import Settings
 from ..tokens.ids import legacy_operation_hash
 from .draft import Draft
 from .evidence import Evidence
-from .own_data import OwnData, stored_data
+from .own_data import OwnData
 
 
 @frozen
@@ -39,7 +39,7 @@ class EffectContext:
 
     @property
     def data(self) -> Any:
-        """The operation's own data, as the kind's class."""
+        """The operation's data, as the kind's class."""
         return self.kind.data_of(self.draft.operation)
 
     @property
@@ -49,7 +49,11 @@ class EffectContext:
 
     def keep(self, data: object) -> None:
         """Stage new data of the operation, an instance of the kind's class. Code INVALID_DATA."""
-        self.draft.set(data=stored_data(data, self.kind.data))
+        self.draft.set(data=self.kind.stored(data))
+
+    def set_data(self, **fields: Any) -> None:
+        """Stage other values of these fields of the operation's data. Code INVALID_DATA."""
+        self.keep(attrs.evolve(self.data, **fields))
 
 
 Effect = Callable[[EffectContext], None]

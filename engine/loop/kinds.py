@@ -12,18 +12,22 @@ from ...machines.registry import UnknownMachine
 from ...machines.spec import Decision, Machine, State
 from ...machines.token.table import TOKEN
 from ...storage.catalogue import ERRORS, SEVERITIES
-from ...storage.errors import NutstateError, StoreUnsupported
+from ...storage.data import Data
+from ...storage.errors import CorruptRecord, NutstateError, Page, StoreUnsupported
 from ...storage.port import Reader
-from ...storage.records import AuditRecord, MachineRef, Operation
+from ...storage.records import AuditRecord, InputRef, MachineRef, Operation
 from ...storage.secret import Secret
 from ..errors import KindInvalid
+from . import hooks
+from .account import NOTHING, Account
+from .draft import Draft
 from .drive import Happened, Result, Run
 from .effect_context import EffectContext
 from .evidence import Evidence
 from .hook_failures import HookFailures
 from .log import Log
 from .look import Look
-from .own_data import NoData, data_of
+from .own_data import NoData, checked_data, data_of, held_data
 
 if TYPE_CHECKING:
     from ..checks.documents import KindChecks
@@ -33,56 +37,6 @@ F = TypeVar("F")
 ActionCode = Callable[[Run], Result]
 EffectCode = Callable[[EffectContext], None]
 OperatorLook = Callable[[Run, bool], Happened | Evidence]
-
-
-def no_tokens(op: Operation, reader: Reader) -> Iterable[str]:
-    """No tokens beside the inputs."""
-    return ()
-
-
-def as_it_is(run: Run, decision: Decision, evidence: Evidence) -> Evidence:
-    """The evidence unchanged."""
-    return evidence
-
-
-def not_due(op: Operation) -> int | None:
-    """The driver's own schedule."""
-    return None
-
-
-def same_pause(run: Run, seconds: float) -> float:
-    """The engine's pause unchanged."""
-    return seconds
-
-
-def no_alarm(op: Operation) -> str | None:
-    """No alarm beyond the audit record's."""
-    return None
-
-
-def no_cost(op: Operation) -> int | None:
-    """0: it costs nothing."""
-    return 0
-
-
-def no_sums(op: Operation, records: Sequence[AuditRecord]) -> dict[str, int] | None:
-    """None: it has no sources."""
-    return None
-
-
-def raises_nothing(op: Operation) -> NutstateError | None:
-    """None: every end is returned."""
-    return None
-
-
-def nothing_to_pay(op: Operation) -> Secret | None:
-    """None: a person has nothing to pay."""
-    return None
-
-
-def nothing_more(op: Operation, evidence: Evidence) -> Mapping[str, Any]:
-    """No data beside the common ones."""
-    return {}
 
 
 @frozen(kw_only=True, eq=False)
@@ -97,13 +51,18 @@ class Kind(Generic[F]):
     | ``actions`` | code for each action that a state of any version names |
     | ``effects`` | code for each effect that a transition of any version names |
     | ``tokens`` | ids of the tokens to load beside the inputs |
+    | ``left_inputs`` | the inputs that it still holds, where steps on the way spend some of them |
     | ``before_effects`` | reads the store before an accepted decision is staged |
     | ``due_at`` | epoch ms of the next look where the kind knows better than the driver |
+    | ``waits_until`` | epoch ms until when it waits for its caller |
+    | ``watch_since`` | epoch ms since when its watch for a late payment is to be counted |
     | ``pause`` | seconds until the next look, from the engine's own back-off |
     | ``operator_looks`` | by event of an operator: what is asked of the mint before the event is decided |
     | ``alarm`` | code of the alarm while the operation is parked |
     | ``codes`` | its own refusal codes: severity (LOW to CRITICAL) and a sentence |
     | ``started_by`` | the call that starts it, where ``Engine.start`` must not |
+    | ``account`` | the numbers of its money that handles and the command line show |
+    | ``was_refused`` | whether the mint refused it, so that its owner may try the same again |
     | ``cost`` | what the wallet lost to fees, in its unit; None until that is known |
     | ``checks`` | what it adds to the checks of a reconciliation |
     | ``sums`` | the parts into which the value of its sources went; None until that is decided |
@@ -119,20 +78,25 @@ class Kind(Generic[F]):
     data: type = NoData
     actions: Mapping[str, ActionCode] = field(factory=dict, repr=False)
     effects: Mapping[str, EffectCode] = field(factory=dict, repr=False)
-    tokens: Callable[[Operation, Reader], Iterable[str]] = field(default=no_tokens, repr=False)
-    before_effects: Callable[[Run, Decision, Evidence], Evidence] = field(default=as_it_is, repr=False)
-    due_at: Callable[[Operation], int | None] = field(default=not_due, repr=False)
-    pause: Callable[[Run, float], float] = field(default=same_pause, repr=False)
+    tokens: Callable[[Operation, Reader], Iterable[str]] = field(default=hooks.no_tokens, repr=False)
+    left_inputs: Callable[[Draft], tuple[InputRef, ...]] = field(default=hooks.all_inputs, repr=False)
+    before_effects: Callable[[Run, Decision, Evidence], Evidence] = field(default=hooks.as_it_is, repr=False)
+    due_at: Callable[[Operation], int | None] = field(default=hooks.no_time, repr=False)
+    waits_until: Callable[[Operation], int | None] = field(default=hooks.no_time, repr=False)
+    watch_since: Callable[[Operation], int | None] = field(default=hooks.no_time, repr=False)
+    pause: Callable[[Run, float], float] = field(default=hooks.same_pause, repr=False)
     operator_looks: Mapping[str, OperatorLook] = field(factory=dict, repr=False)
-    alarm: Callable[[Operation], str | None] = field(default=no_alarm, repr=False)
-    cost: Callable[[Operation], int | None] = field(default=no_cost, repr=False)
+    alarm: Callable[[Operation], str | None] = field(default=hooks.no_alarm, repr=False)
+    account: Callable[[Operation], Account] = field(default=hooks.no_account, repr=False)
+    was_refused: Callable[[Operation], bool] = field(default=hooks.never, repr=False)
+    cost: Callable[[Operation], int | None] = field(default=hooks.no_cost, repr=False)
     checks: KindChecks | None = field(default=None, repr=False)
     sums: Callable[[Operation, Sequence[AuditRecord]], dict[str, int] | None] = field(
-        default=no_sums, repr=False
+        default=hooks.no_sums, repr=False
     )
-    raises: Callable[[Operation], NutstateError | None] = field(default=raises_nothing, repr=False)
-    to_pay: Callable[[Operation], Secret | None] = field(default=nothing_to_pay, repr=False)
-    audit: Callable[[Operation, Evidence], Mapping[str, Any]] = field(default=nothing_more, repr=False)
+    raises: Callable[[Operation], NutstateError | None] = field(default=hooks.raises_nothing, repr=False)
+    to_pay: Callable[[Operation], Secret | None] = field(default=hooks.nothing_to_pay, repr=False)
+    audit: Callable[[Operation, Evidence], Mapping[str, Any]] = field(default=hooks.nothing_more, repr=False)
     codes: Mapping[str, tuple[str, str]] = field(factory=dict, repr=False)
     started_by: str = ""
 
@@ -196,8 +160,13 @@ class Kind(Generic[F]):
         return max(self.machines, key=lambda machine: machine.version)
 
     def data_of(self, op: Operation) -> Any:
-        """The operation's own data, an instance of ``data``. CorruptRecord if it does not fit."""
+        """The operation's data, an instance of ``data``. CorruptRecord if they do not fit."""
         return data_of(op, self.data)
+
+    def stored(self, data: object) -> Data:
+        """The data, an instance of ``data``, as an operation holds them. Those of a service's own kind are
+        checked. Code INVALID_DATA."""
+        return held_data(data) if self.started_by else Data(checked_data(data, self.data))
 
     def apply(self, context: EffectContext) -> None:
         """Stage every effect of an accepted decision, in the table's order."""
@@ -307,6 +276,39 @@ class Kinds:
         """Whether only the next call of the caller moves the operation."""
         return self.state_of(op).waits_for == "caller" or self.waits_for_confirmation(op)
 
+    def account_of(self, op: Operation) -> Account:
+        """The numbers of the operation's money, in its unit, and the proof of its payment."""
+        account: Account = self._decide(op, _HOOKS.account, NOTHING)
+        return account
+
+    def waits_until(self, op: Operation) -> int | None:
+        """Until when (epoch ms) the operation waits for its caller; None without such an end."""
+        until: int | None = self._decide(op, _HOOKS.waits_until, None)
+        return until
+
+    def was_refused(self, op: Operation) -> bool:
+        """Whether the mint refused the operation, so that its owner may try the same again while what became
+        of the request is still watched."""
+        refused: bool = self._decide(op, _HOOKS.was_refused, False)
+        return refused
+
+    def checked(self, op: Operation) -> Operation:
+        """The operation, whose data fit the class of its kind. CorruptRecord if they do not. The data of a
+        version that this engine lacks are not looked at."""
+        if self.knows(op):
+            self.of(op).data_of(op)
+        return op
+
+    def readable(self, page: Page[Operation]) -> Page[Operation]:
+        """The page with those operations among the unreadable documents whose data do not fit."""
+        records, unreadable = [], list(page.unreadable)
+        for op in page.records:
+            try:
+                records.append(self.checked(op))
+            except CorruptRecord as error:
+                unreadable.append(error)
+        return Page(tuple(records), tuple(unreadable), page.size, page.last)
+
     def cost_of(self, op: Operation) -> int | None:
         """The wallet's loss to fees (unit of the operation); None until it is known."""
         cost: int | None = self._read(op, _HOOKS.cost)
@@ -336,13 +338,34 @@ class Kinds:
         alarm = self._read(op, _HOOKS.alarm)
         return alarm if self.state_of(op).kind == "parked" else None
 
+    def _reading(self, op: Operation) -> Kind[Any] | None:
+        """The kind whose hooks read the operation. They know the data of the versions of this engine: those
+        of a newer one must not make a list fail."""
+        kind = self._by_name.get(op.kind)
+        if kind is None or self.knows(op):
+            return kind
+        try:
+            return kind if kind.started_by and kind.data_of(op) is not None else None
+        except CorruptRecord:
+            return None
+
     def _read(self, op: Operation, hook: Attribute[Any], *more: Any) -> Any:
         """The answer of a hook that reads the operation. None when it raises, and where the kind does not
         know the operation's version: neither must make a list fail."""
-        kind = self._by_name.get(op.kind)
-        if kind is None or not (kind.started_by or self.knows(op)):
+        kind = self._reading(op)
+        if kind is None:
             return None
         return self.failures.answer(op, hook.name, lambda: getattr(kind, hook.name)(op, *more), None)
+
+    def _decide(self, op: Operation, hook: Attribute[Any], otherwise: Any) -> Any:
+        """The answer of a hook that decides about money: data of the package's kinds that do not fit are
+        told (CorruptRecord), never taken for an operation that has none."""
+        kind = self._reading(op)
+        if kind is None:
+            return otherwise
+        if kind.started_by:
+            return getattr(kind, hook.name)(op)
+        return self.failures.answer(op, hook.name, lambda: getattr(kind, hook.name)(op), otherwise)
 
     @staticmethod
     def _released(kind: Kind[Any], ref: MachineRef) -> Machine[Any]:

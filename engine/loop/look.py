@@ -42,7 +42,7 @@ class Look:
 
     @property
     def data(self) -> Any:
-        """The operation's own data, as the kind's class."""
+        """The operation's data, as the kind's class."""
         return self.kind.data_of(self.draft.operation)
 
     @property

@@ -1,32 +1,34 @@
-"""Data of a kind's own: a frozen attrs class in code, JSON-ready data in the stored operation."""
+"""The data that an operation has because of its kind: a frozen attrs class in code, JSON-ready data in the
+stored operation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
+import attrs
 from attrs import frozen
-from cattrs import Converter
-from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError
+from cattrs.errors import BaseValidationError, StructureHandlerNotFoundError
 
+from ...storage.data import Data
 from ...storage.errors import CorruptRecord
 from ...storage.records import Operation
+from ...storage.rules.codec import data_from_plain, data_to_plain
 from ...storage.rules.plain import AMOUNT_MAX, dump_json, plain
-from ...storage.secret import Secret
 from ..errors import InvalidArgument
 
 D = TypeVar("D")
 
 DATA_BYTES_MAX = 1_000_000
-"""Of the JSON of an operation's own data: a document of MongoDB holds 16 MB, of which the most are ours."""
+"""Of the JSON of the data of a service's kind: a document of MongoDB holds 16 MB, most of which are ours."""
 _UNFIT = (
-    *(BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError),
+    *(BaseValidationError, StructureHandlerNotFoundError, CorruptRecord),
     *(TypeError, ValueError, AttributeError, RecursionError),
 )
 
 
 class OwnData(Protocol):
-    """A kind as far as its operations' own data are concerned."""
+    """A kind as far as the data of its operations are concerned."""
 
     @property
     def data(self) -> type:
@@ -35,35 +37,51 @@ class OwnData(Protocol):
     def data_of(self, op: Operation) -> Any:
         """The operation's data, an instance of that class."""
 
+    def stored(self, data: object) -> Data:
+        """The data, an instance of that class, as an operation holds them."""
+
 
 @frozen
 class NoData:
     """The data of a kind that has none of its own."""
 
 
-def _converter() -> Converter:
-    converter = Converter(forbid_extra_keys=True)
-    converter.register_unstructure_hook(Secret, lambda secret: secret.reveal())
-    converter.register_structure_hook(
-        Secret, lambda text, _: text if isinstance(text, Secret) else Secret(text)
-    )
-    return converter
+def data_of(op: Operation, kind: type[D]) -> D:
+    """The data of an operation as the kind's class: decoded once for each stored document. CorruptRecord that
+    names the field if they do not fit the class."""
+    held = cast(Data, op.data)  # the record sees to it
+    return held.decoded(kind, lambda values: data_from_plain(kind, values, f"operation:{op.id}"))
 
 
-_CONVERTER = _converter()
+def held_data(data: object) -> Data:
+    """The data as an operation holds them, without a check: of a kind of the package, whose tests are the
+    check."""
+    return Data.of(data, data_to_plain)
 
 
-def stored_data(data: object, kind: type) -> Mapping[str, Any]:
-    """The data as the store keeps it: names of fields to JSON values, a Secret as its text. Code
-    INVALID_DATA for an instance of another class, for values that are not JSON, and for those that one of the
-    stores cannot keep: text that is not Unicode, an integer beyond 2**53-1, a key that begins with ``$`` or
-    holds a NUL, more than 64 levels or 1 MB."""
+def changed(op: Operation, kind: type, /, **fields: Any) -> Operation:
+    """The operation with other fields: its own, or those of its data, which are an instance of ``kind``."""
+    of_data = {name: fields.pop(name) for name in tuple(fields) if name not in _COMMON}
+    if of_data:
+        before: Any = data_of(op, kind)
+        fields["data"] = held_data(attrs.evolve(before, **of_data))
+    return attrs.evolve(op, **fields)
+
+
+_COMMON = frozenset(field.name for field in attrs.fields(Operation))
+
+
+def checked_data(data: object, kind: type) -> Mapping[str, Any]:
+    """The data of a service as the store keeps them: names of fields to JSON values, a Secret as its text.
+    Code INVALID_DATA for an instance of another class, for values that are not JSON, and for those that one
+    of the stores cannot keep: text that is not Unicode, an integer beyond 2**53-1, a key that begins with
+    ``$`` or holds a NUL, more than 64 levels or 1 MB."""
     if type(data) is not kind:
         raise InvalidArgument(f"data is a {kind.__name__}, not a {type(data).__name__}", code="INVALID_DATA")
     try:
-        found: dict[str, Any] = plain(_CONVERTER.unstructure(data))
+        found: dict[str, Any] = plain(data_to_plain(data))
         _check_storable(found)
-        same = _CONVERTER.structure(found, kind) == data
+        same = data_from_plain(kind, found, "data") == data
     except _UNFIT:
         same = False  # raised below, outside: the cause may show a secret
     if not same:
@@ -79,8 +97,8 @@ def data_from(given: object, kind: type[D]) -> D:
     for a field that the class does not have, and for a value that is not of the field's type."""
     found: D | None = None
     try:
-        found = _CONVERTER.structure(given, kind) if isinstance(given, dict) else None
-        same = found is not None and _holds(_CONVERTER.unstructure(found), given)
+        found = data_from_plain(kind, given, "data") if isinstance(given, dict) else None
+        same = found is not None and _holds(data_to_plain(found), given)
     except _UNFIT:
         same = False  # raised below, outside: the cause may show a secret
     if found is None or not same:
@@ -92,9 +110,10 @@ def data_from(given: object, kind: type[D]) -> D:
 
 
 def _holds(found: object, given: object) -> bool:
-    """Whether every given value was kept as it is: none was converted into another type."""
+    """Whether every given value was kept as it is: none was converted into another type. A field at an empty
+    default is not among the found ones."""
     if isinstance(given, dict) and isinstance(found, dict):
-        return all(key in found and _holds(found[key], value) for key, value in given.items())
+        return all(_holds(found[key], value) if key in found else not value for key, value in given.items())
     if isinstance(given, list) and isinstance(found, list | tuple):
         return len(found) == len(given) and all(map(_holds, found, given))
     if type(found) is float and type(given) is int:
@@ -117,16 +136,3 @@ def _check_storable(found: dict[str, Any]) -> None:
             left.extend(value)
         elif isinstance(value, int) and not -AMOUNT_MAX <= value <= AMOUNT_MAX:
             raise ValueError("not every program reads it as this integer")
-
-
-def data_of(op: Operation, kind: type[D]) -> D:
-    """The stored data of an operation as the kind's class. CorruptRecord if it does not fit the class."""
-    try:
-        return _CONVERTER.structure(dict(op.data), kind)
-    except _UNFIT:
-        error = CorruptRecord(
-            f"operation {op.id}: its data is not a {kind.__name__}",
-            document=f"operation:{op.id}",
-            field="data",
-        )
-    raise error  # outside: the cause may show a secret

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable
 
 from attrs import define
 
-from ...storage.errors import CorruptRecord, NutstateError, Page, StorageError, page_of
-from ...storage.port import Store, TakeLease
+from ...storage.errors import NutstateError, StorageError
+from ...storage.port import DropLease, Store, TakeLease
 from ...storage.records import Operation
-from ..loop.asking import Heard
 from ..loop.drive import Happened, Run
 from ..loop.driver import Driver
 from ..loop.failures import failed
-from ..ports import Clock
+from ..ports import Clock, rest
 from ..settings import Settings
 
-SWEEP_MAX = 10_000
-FAR_FUTURE = 2**62
-SILENT_MAX = 3
-"""Operations of one mint in a row that a sweep waits for in vain; the others are left for the next sweep."""
 LEASES_AHEAD_MAX = 10  # lengths of a lease; one that ends later was taken under a wrong wall clock
 _LOOK_AGAIN_S = 0.05
 
@@ -36,74 +31,38 @@ class Recovery:
     settings: Settings
     clock: Clock
     open_run: Callable[[Operation, str], Run]
-    heard: Callable[[str], Heard]
 
-    def sweep(
-        self, wait_s: float, force: bool, progress: Callable[[int, int], None] | None
-    ) -> tuple[tuple[Operation, ...], tuple[CorruptRecord, ...]]:
-        """Drive every open operation that is orphaned or due, and every one that becomes due before the
-        wait is over unless its caller must act (``force``: every one, at once). Also gives what could
-        not be read."""
-        page = self.open_page()
-        found = [
-            op
-            for op in page.records
-            if force or self._due_in(op) <= (0 if self.driver.kinds.waits_for_caller(op) else wait_s)
-        ]
-        ended = []
-        silent: Counter[str] = Counter()
-        for done, op in enumerate(found, 1):
-            if silent[op.mint_url] >= SILENT_MAX and not self._asks_no_mint(op):
-                ended.append(op)  # due as before: the next sweep begins with what waited longest
-            else:
-                before = self.heard(op.mint_url)
-                ended.append(self._one(op, wait_s, 0 if force else self._due_in(op)))
-                self._count_silence(silent, op.mint_url, before)
-            if progress is not None:
-                progress(done, len(found))
-        return tuple(ended), page.unreadable
-
-    def _count_silence(self, silent: Counter[str], mint_url: str, before: Heard) -> None:
-        """A mint that answers nothing costs a sweep no more than SILENT_MAX waits."""
-        now = self.heard(mint_url)
-        if now.answered > before.answered:
-            silent[mint_url] = 0
-        elif now.asked > before.asked:
-            silent[mint_url] += 1
-            if silent[mint_url] == SILENT_MAX:
-                self.driver.log.note("recover_left_silent_mint", mint_url=mint_url)
-
-    def open_operations(self) -> Sequence[Operation]:
-        """Every operation that recovery looks after and that can be read, the longest overdue first."""
-        return self.open_page().records
-
-    def open_page(self) -> Page[Operation]:
-        """The same with what cannot be read, which is logged: it must not keep recovery from the others."""
-        page = page_of(lambda: self.store.live_operations(FAR_FUTURE, SWEEP_MAX), lambda op: op.id)
-        for error in page.unreadable:
-            self.driver.log.unreadable(error)
-        return page
-
-    def _one(self, op: Operation, wait_s: float, due_in_s: float) -> Operation:
-        """One operation of a sweep; its trouble must not keep the others from being looked after."""
-        holding = self.driver.kinds.waits_for_caller(op) and self.clock.now() < (op.hold_until or 0)
+    def look_after(
+        self, op: Operation, wait_s: float, due_in_s: float, stopping: threading.Event
+    ) -> tuple[Operation, bool]:
+        """Go on with one operation of a sweep, and whether that worked: its trouble must not keep the others
+        from being looked after."""
         try:
             self.driver.kinds.machine_of(op)
             if due_in_s > 0:  # the mint was asked a moment ago: it is not asked again before its time
-                self.clock.sleep(due_in_s)
-                wait_s, op = max(0, wait_s - due_in_s), self.store.operation(op.id) or op
-            return self.resume(op, 0 if holding else wait_s, poll_parked=True)[0]
+                rest(self.clock, due_in_s, stopping)
+                wait_s = max(0, wait_s - due_in_s)
+            now = self.store.operation(op.id)  # the page is older than the work before it
+            if now is None or stopping.is_set() or self._is_looked_after(op, now):
+                return now or op, True
+            kinds = self.driver.kinds
+            holding = kinds.waits_for_caller(now) and self.clock.now() < (kinds.waits_until(now) or 0)
+            return self.resume(now, 0 if holding else wait_s, poll_parked=True, stopping=stopping)[0], True
         except Exception as error:  # noqa: BLE001 - one broken adapter must not orphan the rest
             code = error.code if isinstance(error, NutstateError) else type(error).__name__
             self.driver.log.note("recover_failed", operation_id=op.id, code=code)
-            return op
+            return op, False
 
-    def _due_in(self, op: Operation) -> float:
+    def _is_looked_after(self, read: Operation, now: Operation) -> bool:
+        """Whether another worker has ended the operation since it was read, or has it looked at later."""
+        return now.kind_of_state == "final" or (_moved(read, now) and self.due_in(now) > 0)
+
+    def due_in(self, op: Operation) -> float:
         """Seconds until the next look at the operation; 0 when it is due, its driver is dead, or the look
         asks no mint."""
         if op.lease is not None and self.driver.worker.certainly_dead(op.lease.worker):
             return 0
-        if self.driver.kinds.state_of(op).kind == "parked" and self._asks_no_mint(op):
+        if self.driver.kinds.state_of(op).kind == "parked" and self.asks_no_mint(op):
             return 0
         now = self.clock.now()
         written = op.updated_at if op.lease is None else max(op.updated_at, op.lease.until)
@@ -112,6 +71,16 @@ class Recovery:
         if op.next_check_at is None:
             return math.inf
         return max(0, op.next_check_at - now) / 1000
+
+    def word_for(self, op: Operation) -> str:
+        """``ended``, ``waiting`` (for its caller), ``parked`` or ``open``, as the operation is now."""
+        if op.kind_of_state == "final":
+            return "ended"
+        if self.driver.kinds.waits_for_caller(op):
+            until = self.driver.kinds.waits_until(op)
+            if until is None or self.clock.now() < until:
+                return "waiting"
+        return "parked" if op.kind_of_state == "parked" else "open"
 
     def _plausible(self, now: int) -> int:
         """How far ahead (epoch ms) a lease may reach; one that lasts longer counts as run out (R213)."""
@@ -131,11 +100,17 @@ class Recovery:
         return op
 
     def resume(
-        self, op: Operation, wait_s: float, *, confirmed: bool = False, poll_parked: bool = False
+        self,
+        op: Operation,
+        wait_s: float,
+        *,
+        confirmed: bool = False,
+        poll_parked: bool = False,
+        stopping: threading.Event | None = None,
     ) -> tuple[Operation, bool]:
         """Take the lease and drive. Returns (operation, True), or (operation as stored, False) if another
         worker holds the lease. Code UNKNOWN_MACHINE before the lease is taken: a program that has the machine
-        must not find it taken."""
+        must not find it taken. Once ``stopping`` is set, the drive ends where it would wait."""
         self.driver.kinds.machine_of(op)
         worker = self.driver.worker
         lease, breaking = op.lease, None
@@ -147,6 +122,10 @@ class Recovery:
         taken = self.store.note(TakeLease(op.id, name, until, now, breaking, self._plausible(now)))
         if taken is None:
             return self.store.operation(op.id) or op, False
+        if stopping is not None and self._is_looked_after(op, taken):
+            assert taken.lease is not None
+            self.store.note(DropLease(op.id, name, taken.lease.term))
+            return taken, False
         try:
             run = self.open_run(taken, f"worker:{name}")
         except Exception as error:
@@ -154,7 +133,7 @@ class Recovery:
                 failed(self.driver, taken, name, error)
             raise
         confirmed = confirmed and self._needs_confirmation(taken)
-        run.worker, run.confirmed = name, confirmed
+        run.worker, run.confirmed, run.stopping = name, confirmed, stopping
         if taken.sent_by is not None and worker.certainly_dead(taken.sent_by):
             run.gone_sender = taken.sent_by
         if not confirmed:
@@ -172,8 +151,13 @@ class Recovery:
     def _needs_confirmation(self, op: Operation) -> bool:
         return self.driver.kinds.state_of(op).waits_for == "confirmation"
 
-    def _asks_no_mint(self, op: Operation) -> bool:
+    def asks_no_mint(self, op: Operation) -> bool:
         """Whether a look at the operation asks no mint."""
         kinds = self.driver.kinds
         action = kinds.machine_of(op).action_in(op.state) if kinds.knows(op) else None
         return action is not None and action.asks_no_mint
+
+
+def _moved(read: Operation, now: Operation) -> bool:
+    """Whether another worker has led the operation on, or looked at it, since it was read."""
+    return (read.version, read.next_check_at) != (now.version, now.next_check_at)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 
 import attrs
 
-from ...storage.batch import proof_key
-from ...storage.records import Operation, Proof
+from ...storage.records import Proof
 from ...storage.secret import Secret
 from ..cashu.coins.crypto import y_of
 
@@ -30,23 +28,6 @@ def preimage_matches(preimage: Secret, payment_hash: str | None) -> bool:
     except ValueError:
         return False
     return hashlib.sha256(raw).hexdigest() == payment_hash
-
-
-def sent_secrets(op: Operation) -> frozenset[Secret]:
-    """The secrets of the proofs in the stored melt request, wherever those proofs are by now."""
-    return frozenset(_sent(op))
-
-
-def sent_keys(op: Operation) -> tuple[str, ...]:
-    """The index keys of the proofs in the stored melt request, in its order."""
-    return tuple(proof_key(secret) for secret in _sent(op))
-
-
-def _sent(op: Operation) -> tuple[Secret, ...]:
-    if op.request_body is None:
-        return ()
-    inputs = json.loads(op.request_body.reveal()).get("inputs", ())
-    return tuple(Secret(str(item["secret"])) for item in inputs)
 
 
 SECRET_CHARS_MAX = 512

@@ -103,10 +103,9 @@ def token_from_document(document: Document) -> Token:
 
 
 def quote_is_open(operation: Operation) -> bool:
-    """Whether no other operation may have the same quote: not once it ended unpaid, nor once it was refused
-    and let go of the invoice for another attempt (a mint may answer that with the same quote)."""
-    let_go = operation.refused_for is not None and operation.claim is None
-    return operation.ends != "unpaid" and not let_go
+    """Whether no other operation may have the same quote: not once it ended unpaid, nor once it let go of it
+    for another attempt (a mint may answer that with the same quote)."""
+    return operation.ends != "unpaid" and not operation.quote_let_go
 
 
 def operation_document(operation: Operation) -> Document:

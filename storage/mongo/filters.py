@@ -88,6 +88,19 @@ def operation_filter(query: OperationQuery) -> Document:
     )
 
 
+def live_filter(due_before: int, after: tuple[int, str] | None) -> Document:
+    """The filter of recovery. Each branch behind a cursor is a range of the index."""
+    if after is None:
+        return {"next_check_at": {"$lte": due_before}}
+    moment, name = after
+    return {
+        "$or": [
+            {"next_check_at": {"$eq": moment, "$lte": due_before}, "_id": {"$gt": name}},
+            {"next_check_at": {"$gt": moment, "$lte": due_before}},
+        ]
+    }
+
+
 def _any_of(filter: Document, *cursors: Document) -> Document:
     """The filter with each of the cursors in turn. Each is a walk through the index from where it begins;
     beside a filter an ``$or`` would be compared with whole documents."""

@@ -14,6 +14,7 @@ from pymongo.errors import OperationFailure
 from ..errors import StoreUnsupported
 from ..migration import Migration, Step, operation_of_schema_2, unknown_machines, way
 from ..rules.machines import Machines
+from ..schema_1 import EMPTY
 from .gateway import Document
 from .rules import validator
 from .schema import AUDIT, FLAGS, MACHINES, MONGO_SCHEMA_VERSION, OPERATIONS, TOKENS, TOMBSTONES
@@ -145,8 +146,12 @@ def _move_operations(database: Database[Document], machines: Machines) -> None:
         as_read = {"_id": document["_id"], "version": document["version"], **_NOT_MOVED}
         moved = operation_of_schema_2(document, version)
         del moved["lease"]  # a note may have changed it meanwhile
-        change: Document = {"$set": {name: moved[name] for name in moved if name != "_id"}}
-        operations.update_one(as_read, change | {"$rename": {"lease.fence": "lease.term"}})
+        change: Document = {
+            "$set": {name: moved[name] for name in moved if name != "_id"},
+            "$unset": {name: "" for name in document if name in EMPTY},
+            "$rename": {"lease.fence": "lease.term"},
+        }
+        operations.update_one(as_read, change)
 
 
 def _check(database: Database[Document], machines: Machines) -> None:

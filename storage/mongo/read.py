@@ -24,11 +24,13 @@ from .codec import (
     token_from_document,
     tombstone_from_document,
 )
-from .filters import NEWEST, equal, find_of, of_wallet, operation_filter
+from .filters import NEWEST, equal, find_of, live_filter, of_wallet, operation_filter
 from .gateway import Find, GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads
 from .schema import AUDIT, OPERATIONS, TOKENS
 
 T = TypeVar("T")
+
+FAR_FUTURE: Final = 2**62
 
 
 class MongoReads:
@@ -114,12 +116,21 @@ class MongoReads:
         counted = [Counted(kind, state, n) for kind, state, n in found if type(kind) is type(state) is str]
         return sorted(counted, key=lambda c: (c.kind, c.state))
 
-    def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
+    def live_operations(
+        self, due_before: int, limit: int, after: tuple[int, str] | None = None
+    ) -> Sequence[Operation]:
         if limit <= 0:
             return []
         overdue = (("next_check_at", 1), ("_id", 1))
-        find = Find(OPERATIONS, {"next_check_at": {"$lte": due_before}}, overdue, limit)
-        return self._find(find, operation_from_document)
+        find = Find(OPERATIONS, live_filter(due_before, after), overdue, limit)
+        return self._find(
+            find, operation_from_document, lambda document: (document.get("next_check_at"), document["_id"])
+        )
+
+    def count_live(self) -> int:
+        pipeline = [{"$match": live_filter(FAR_FUTURE, None)}, {"$group": {"_id": None, "n": {"$sum": 1}}}]
+        rows = self._asked(lambda: self._reads.aggregate(OPERATIONS, pipeline))
+        return int(rows[0]["n"]) if rows else 0
 
     def dedup(self, key: str) -> DedupRecord | None:
         return self._one(find_of(DedupRead(key)), dedup_from_document)

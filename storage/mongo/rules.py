@@ -171,30 +171,21 @@ _OPERATION: Final = _every_field(
         "updated_at": _integer(),
         "lease": _object({"worker": _TEXT_OR_NULL, "until": _integer(), "term": _integer()}),
         "schema_version": _integer(1),
-        **{field: _integer() for field in ("fee_reserve", "input_fee", "sources_total", "keep_total")},
-        **{
-            field: _integer()
-            for field in ("loss", "surplus", "change_amount", "attempts", "failures", "fence_fee")
-        },
-        **{field: _integer() for field in ("watched_ms", "refusals")},
-        "contested": {"bsonType": "array", "items": _INPUT},
-        "stranded": {"bsonType": "array", "items": _INPUT},
-        "evidence": {"enum": ["caller", "mint", None]},
-        **dict.fromkeys(("hold_until", "held_unspent_since", "paid_seen_at", "resumed_at"), _INTEGER_OR_NULL),
-        **dict.fromkeys(("recorded_hash", "refused_for"), _TEXT_OR_NULL),
-        **dict.fromkeys(("prev_state", "claim", "payment_hash", "change_token_id"), _TEXT_OR_NULL),
-        **dict.fromkeys(("quote", "payment", "idempotency", "reason"), _OBJECT_OR_NULL),
+        "attempts": _integer(),
+        "failures": _integer(),
+        "data": {"bsonType": "object"},
+        "quote_let_go": {"bsonType": "bool"},
+        **dict.fromkeys(("sent_at", "resumed_at", "finished_at", "next_check_at"), _INTEGER_OR_NULL),
+        **dict.fromkeys(("prev_state", "claim", "payment_hash", "sent_by", "parent_id"), _TEXT_OR_NULL),
+        **dict.fromkeys(("quote", "idempotency", "reason"), _OBJECT_OR_NULL),
     },
     {"quote_open": {"bsonType": "bool"}},
 )
 
-_LET_GO: Final[Rule] = {
-    "$and": [{"$gt": ["$refused_for", None]}, {"$eq": [{"$ifNull": ["$claim", None]}, None]}]
-}
-
 _OPERATION_TRUTHS: Final[tuple[Rule, ...]] = (
-    # quote_open is a projection of state, refusal and claim
-    {"$ne": ["$quote_open", {"$or": [{"$eq": ["$ends", "unpaid"]}, _LET_GO]}]},
+    # quote_open is a projection of the end and of quote_let_go
+    {"$ne": ["$quote_open", {"$or": [{"$eq": ["$ends", "unpaid"]}, "$quote_let_go"]}]},
+    _unless({"$eq": ["$quote_let_go", True]}, {"$eq": [{"$ifNull": ["$claim", None]}, None]}),
     {"$eq": ["$kind", "$machine.name"]},
     {"$eq": [{"$eq": ["$version", 1]}, {"$eq": [_FROM, NONE]}]},
 )

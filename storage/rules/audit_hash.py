@@ -13,8 +13,11 @@ from typing import Any
 import attrs
 
 from ..batch import proof_key
+from ..errors import CorruptRecord
 from ..records import AuditRecord, Operation, Token, Tombstone
+from ..schema_1 import MovedFields, fields_of_schema_1
 from ..secret import Secret
+from .codec import data_from_plain
 
 _HASHED = tuple(sorted(set(AuditRecord.__annotations__) - {"hash"}))
 UNBOUND = frozenset(
@@ -22,7 +25,7 @@ UNBOUND = frozenset(
 )
 """Fields of an operation that :func:`document_hash` leaves out: notes write the first three between commits,
 timings are no fact of the operation, and the chain and the form of the document are judged by themselves."""
-NEW_IN_SCHEMA_2 = frozenset({"kind_of_state", "ends"})
+NEW_IN_SCHEMA_2 = frozenset({"kind_of_state", "ends", "quote_let_go", "data"})
 """Fields that a migration gave to operations whose last record was written before there were such fields."""
 
 
@@ -63,23 +66,37 @@ def token_hash(token: Token) -> str:
 
 
 def document_hash(operation: Operation) -> str:
-    """Hex SHA-256 of the stored operation: every field but ``UNBOUND``, secrets hashed. It stands in the
-    operation's last audit record of each commit, so that a document changed behind its back is seen; no
-    secret can be had from it.
+    """Hex SHA-256 of the stored operation: every field but ``UNBOUND``. It stands in the operation's last
+    audit record of each commit, so that a document changed behind its back is seen; no secret can be had
+    from it.
 
     A field that holds its empty default is left out, at every depth: a release that adds such a field
     finds the hashes of what an earlier one stored unchanged."""
-    return _hash_without(operation, UNBOUND)
+    return _hash(_without(operation, UNBOUND))
 
 
 def is_document_of(operation: Operation, told: str) -> bool:
     """Whether ``told`` by an audit record is the hash of this operation: its :func:`document_hash`, or that
     which a release of schema 1 wrote of it."""
-    return told in (document_hash(operation), _hash_without(operation, UNBOUND | NEW_IN_SCHEMA_2))
+    return told == document_hash(operation) or told == _hash_of_schema_1(operation)
 
 
-def _hash_without(operation: Operation, names: Set[str]) -> str:
-    document = {name: value for name, value in _bound(operation).items() if name not in names}
+def _hash_of_schema_1(operation: Operation) -> str | None:
+    """The hash that a release of schema 1 wrote of this operation. None: it wrote no such operation."""
+    if operation.quote_let_go is not ("refused_for" in operation.data and operation.claim is None):
+        return None
+    try:
+        fields = data_from_plain(MovedFields, fields_of_schema_1(operation.data), "operation")
+    except CorruptRecord:
+        return None
+    return _hash(_without(operation, UNBOUND | NEW_IN_SCHEMA_2) | _bound(fields))
+
+
+def _without(operation: Operation, names: Set[str]) -> dict[str, Any]:
+    return {name: value for name, value in _bound(operation).items() if name not in names}
+
+
+def _hash(document: dict[str, Any]) -> str:
     return hashlib.sha256(_ENCODER.encode(document).encode()).hexdigest()
 
 

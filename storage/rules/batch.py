@@ -54,6 +54,7 @@ def _check(batch: Batch, machines: Machines) -> tuple[str, ...]:
     _check_fixed(batch.operation, _OPERATION_FIXED, entity)
     _check_machine(operation, machines, entity)
     _check_ints(operation, _OPERATION_INTS, entity)
+    _check_quote(operation, entity)
     entities: dict[str, Insert[Operation] | Advance[Operation] | Insert[Token] | Advance[Token]]
     entities = {entity: batch.operation}
     for change in batch.tokens:
@@ -107,6 +108,12 @@ def _check_machine(operation: Operation, machines: Machines, entity: str) -> Non
         _refuse(f"{entity}: {version.label} has no state {operation.state}")
     if told != (operation.kind_of_state, operation.ends):
         _refuse(f"{entity}: kind_of_state or ends is not what {version.label} says of {operation.state}")
+
+
+def _check_quote(operation: Operation, entity: str) -> None:
+    let_go = operation.quote_let_go
+    if type(let_go) is not bool or (let_go and operation.claim is not None):
+        _refuse(f"{entity}: quote_let_go is a bool, and true only without a claim")
 
 
 def _check_ints(record: Operation | Token, names: tuple[str, ...], entity: str) -> None:

@@ -5,6 +5,8 @@ string. Reading refuses unknown and missing fields, a bool or float where an int
 integer beyond 2**53-1; the error names the document and the field and never shows a value.
 Left out when empty, as existing documents do: ``witness``, ``dleq``, ``Y``, ``dleq.r``, the optional
 fields of a tombstone's span and those of ``metadata``, whose ``extra`` lies at the top level of ``metadata``.
+The classes that kinds have for the data of their operations are written and read by the same rules; of them a
+field at an empty default (None, False, 0, "", ()) is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 import attrs
 from cattrs import Converter
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from .. import records
 from ..errors import CorruptRecord, InvalidBatch
@@ -25,12 +27,13 @@ from ..secret import Secret
 from .plain import AMOUNT_MAX, plain
 
 R = TypeVar("R", Operation, Token, AuditRecord, DedupRecord, Tombstone)
+D = TypeVar("D")
 
 _LEAN: Final = (Proof, Dleq, Span)  # their defaults are left out of the document
 METADATA_KNOWN: Final = tuple(f.name for f in attrs.fields(TokenMetadata) if f.name != "extra")
 
 
-class _BadField(ValueError):
+class BadField(ValueError):
     """A value at ``path`` does not fit. Deliberately without the value."""
 
     def __init__(self, path: str) -> None:
@@ -40,14 +43,14 @@ class _BadField(ValueError):
 
 def _structure_int(value: Any, _: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not -AMOUNT_MAX <= value <= AMOUNT_MAX:
-        raise _BadField("")
+        raise BadField("")
     return int(value)
 
 
 def _structure_exactly(kind: type) -> Callable[[Any, Any], Any]:
     def structure(value: Any, _: Any) -> Any:
         if type(value) is not kind:
-            raise _BadField("")
+            raise BadField("")
         return value
 
     return structure
@@ -55,7 +58,7 @@ def _structure_exactly(kind: type) -> Callable[[Any, Any], Any]:
 
 def _structure_secret(value: Any, _: Any) -> Secret:
     if type(value) is not str:
-        raise _BadField("")
+        raise BadField("")
     return Secret(value)
 
 
@@ -65,7 +68,7 @@ def _structure_mapping(kind: Any, converter: Converter) -> Callable[[Any, Any], 
 
     def structure(value: Any, _: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
-            raise _BadField("")
+            raise BadField("")
         copy: dict[str, Any] = plain(value)
         if structure_item is not None:
             for item in copy.values():
@@ -81,14 +84,14 @@ def _structure_tuple(kind: Any, converter: Converter) -> Callable[[Any, Any], An
 
     def structure(value: Any, _: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
-            raise _BadField("")
+            raise BadField("")
         items = []
         for position, item in enumerate(value):
             try:
                 items.append(structure_item(item, item_kind))
             except Exception as error:  # noqa: BLE001 - any failure is the same: this item is bad
                 path = _path_of(error)
-                raise _BadField(f"[{position}]{'.' + path if path else ''}") from None
+                raise BadField(f"[{position}]{'.' + path if path else ''}") from None
         return tuple(items)
 
     return structure
@@ -96,14 +99,15 @@ def _structure_tuple(kind: Any, converter: Converter) -> Callable[[Any, Any], An
 
 def _structure_record(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     build = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
-    required = [f.name for f in attrs.fields(kind) if not (kind in _LEAN and f.default is not attrs.NOTHING)]
+    may_lack = kind in _LEAN or not _is_ours(kind)
+    required = [f.name for f in attrs.fields(kind) if not (may_lack and f.default is not attrs.NOTHING)]
 
     def structure(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
-            raise _BadField("")
+            raise BadField("")
         for name in required:
             if name not in value:
-                raise _BadField(name)
+                raise BadField(name)
         return build(value, kind)
 
     return structure
@@ -111,7 +115,7 @@ def _structure_record(kind: Any, converter: Converter) -> Callable[[Any, Any], A
 
 def _structure_metadata(value: Any, _: Any) -> TokenMetadata:
     if not isinstance(value, dict):
-        raise _BadField("")
+        raise BadField("")
     known: dict[str, Any] = {"source": value.get("source")} | {
         k: value[k] for k in METADATA_KNOWN if k in value
     }
@@ -122,12 +126,12 @@ def _structure_metadata(value: Any, _: Any) -> TokenMetadata:
         ("atomic_operation", (bool, type(None))),
     ):
         if not isinstance(known.get(name), kind):
-            raise _BadField(name)
+            raise BadField(name)
     if known.get("operation_timestamp") is not None:
         try:
             known["operation_timestamp"] = _structure_int(known["operation_timestamp"], int)
-        except _BadField:
-            raise _BadField("operation_timestamp") from None
+        except BadField:
+            raise BadField("operation_timestamp") from None
     extra = {key: plain(item) for key, item in value.items() if key not in METADATA_KNOWN}
     return TokenMetadata(**known, extra=extra)
 
@@ -145,7 +149,7 @@ def metadata_to_plain(metadata: TokenMetadata, copy: Callable[[Any], Any] = plai
 
 
 def _is_tuple(kind: Any) -> bool:
-    return get_origin(kind) is tuple
+    return get_origin(kind) is tuple and get_args(kind)[1:] == (...,)
 
 
 def _is_mapping(kind: Any) -> bool:
@@ -154,7 +158,27 @@ def _is_mapping(kind: Any) -> bool:
 
 
 def _is_record(kind: Any) -> bool:
-    return isinstance(kind, type) and attrs.has(kind) and kind.__module__ == records.__name__
+    return isinstance(kind, type) and attrs.has(kind)
+
+
+def _is_ours(kind: type) -> bool:
+    """Whether it is a class of stored records, not one of a kind's data."""
+    return kind.__module__ == records.__name__
+
+
+def is_empty_default(field: attrs.Attribute[Any]) -> bool:
+    """Whether the field has a default that says nothing: None, False, 0, "" or a collection without items."""
+    default: Any = field.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        default = None if default.takes_self else default.factory()
+    return default is not attrs.NOTHING and not default and not attrs.has(type(default))
+
+
+def _unstructure_record(kind: Any, converter: Converter) -> Callable[[Any], Any]:
+    if _is_ours(kind):
+        return make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=kind in _LEAN)
+    lean: Any = {f.name: override(omit_if_default=True) for f in attrs.fields(kind) if is_empty_default(f)}
+    return make_dict_unstructure_fn(kind, converter, **lean)
 
 
 def _converter() -> Converter:
@@ -170,7 +194,7 @@ def _converter() -> Converter:
     converter.register_structure_hook_factory(_is_record, lambda kind: _structure_record(kind, converter))
     converter.register_unstructure_hook_factory(
         _is_record,
-        lambda kind: make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=kind in _LEAN),
+        lambda kind: _unstructure_record(kind, converter),
     )
     converter.register_structure_hook(TokenMetadata, _structure_metadata)
     converter.register_unstructure_hook(TokenMetadata, metadata_to_plain)
@@ -179,7 +203,7 @@ def _converter() -> Converter:
 
 def _path_of(error: BaseException) -> str:
     """Dotted path to the first bad field, from our own errors and cattrs' groups."""
-    if isinstance(error, _BadField):
+    if isinstance(error, BadField):
         return error.path
     if isinstance(error, ForbiddenExtraKeysError):
         return _shown(min(error.extra_fields))
@@ -235,6 +259,21 @@ def from_plain(kind: type[R], document: Any, name: str) -> R:
         return record
     except Exception as error:  # noqa: BLE001 - whatever does not decode is corrupt
         refusal = corrupt(name, _path_of(error))
+    raise refusal  # outside the handler: cattrs' errors quote values
+
+
+def data_to_plain(data: Any) -> Any:
+    """The data of an operation, an instance of its kind's class, or a part of them, as plain data."""
+    return _CONVERTER.unstructure(data)
+
+
+def data_from_plain(kind: type[D], document: Mapping[str, Any], name: str) -> D:
+    """The data again; CorruptRecord naming ``name`` and the field (``data.<field>``) if it does not fit."""
+    try:
+        return _CONVERTER.structure(dict(document), kind)
+    except Exception as error:  # noqa: BLE001 - whatever does not decode is corrupt
+        path = _path_of(error)
+        refusal = corrupt(name, f"data.{path}" if path else "data")
     raise refusal  # outside the handler: cattrs' errors quote values
 
 

@@ -30,6 +30,7 @@ _IS_MONEY: Final = f"transaction_type IN ({listed(TOKEN_TYPES)}) AND state IN ({
 
 
 _CREATED_AT: Final = OPERATION_COLUMNS.index("created_at")
+_NEXT_CHECK_AT: Final = OPERATION_COLUMNS.index("next_check_at")
 _TOTAL: Final = TOKEN_COLUMNS.index("total_amount")
 
 
@@ -126,6 +127,16 @@ def operation_sql(query: OperationQuery) -> tuple[str, list[Any]]:
     return _Merged(select, where, "state", query.states).ordered("created_at DESC, id DESC", query.limit)
 
 
+def live_sql(due_before: int, limit: int, after: tuple[int, str] | None) -> tuple[str, list[Any]]:
+    """The query of recovery, the longest overdue first."""
+    where = _Where()
+    where.add("next_check_at <= ?", due_before)
+    if after is not None:
+        where.add("(next_check_at, id) > (?, ?)", *after)
+    sql = f"SELECT {OPERATION_SELECT} FROM operations{where} ORDER BY next_check_at, id LIMIT ?"
+    return sql, [*where.values, max(limit, 0)]
+
+
 def audit_sql(query: AuditQuery) -> tuple[str, list[Any]]:
     """The audit query: an entity by version, a span of time by time, anything else by operation and seq."""
     where = _Where()
@@ -185,13 +196,15 @@ class SqliteReads(ABC):
         )
         return [Counted(*row) for row in rows]
 
-    def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
-        rows = self._rows(
-            f"SELECT {OPERATION_SELECT} FROM operations WHERE next_check_at <= ?"
-            " ORDER BY next_check_at, id LIMIT ?",
-            (due_before, max(limit, 0)),
-        )
-        return decoded(rows, operation_from_row)
+    def live_operations(
+        self, due_before: int, limit: int, after: tuple[int, str] | None = None
+    ) -> Sequence[Operation]:
+        rows = self._rows(*live_sql(due_before, limit, after))
+        return decoded(rows, operation_from_row, lambda row: (row[_NEXT_CHECK_AT], row[0]))
+
+    def count_live(self) -> int:
+        rows = self._rows("SELECT count(*) FROM operations WHERE next_check_at IS NOT NULL", ())
+        return int(rows[0][0])
 
     def dedup(self, key: str) -> DedupRecord | None:
         rows = self._rows("SELECT key, operation_id, expires_at FROM dedup WHERE key = ?", (key,))

@@ -77,10 +77,12 @@ CREATE TABLE operations (
   idempotency_key TEXT GENERATED ALWAYS AS (json_extract(doc, '$.idempotency.key')) VIRTUAL,
   quote_id TEXT GENERATED ALWAYS AS (json_extract(doc, '$.quote.id')) VIRTUAL,
   claim TEXT GENERATED ALWAYS AS (json_extract(doc, '$.claim')) VIRTUAL,
-  quote_let_go INTEGER GENERATED ALWAYS AS
-    (json_extract(doc, '$.refused_for') IS NOT NULL AND json_extract(doc, '$.claim') IS NULL) VIRTUAL,
+  quote_let_go INTEGER GENERATED ALWAYS AS (json_extract(doc, '$.quote_let_go')) VIRTUAL,
   parent_id TEXT GENERATED ALWAYS AS (json_extract(doc, '$.parent_id')) VIRTUAL,
   CONSTRAINT machine_is_a_column CHECK (json_type(doc, '$.machine') IS NULL),
+  CONSTRAINT data_is_an_object CHECK (json_type(doc, '$.data') IS 'object'),
+  CONSTRAINT quote_or_claim CHECK (json_type(doc, '$.quote_let_go') IS 'false'
+    OR (json_type(doc, '$.quote_let_go') IS 'true' AND json_type(doc, '$.claim') IS 'null')),
   CONSTRAINT born_once CHECK ((version = 1) = (coalesce(prev_state, 'none') = 'none'))
 );
 

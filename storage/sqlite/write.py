@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -19,10 +20,11 @@ from ..rules.plain import dump_json
 from .rows import audit_row, lease_row, operation_row, token_row, tombstone_row
 from .schema import AUDIT_COLUMNS, OPERATION_COLUMNS, TOKEN_COLUMNS
 
-_AUDIT_INSERT: Final = (
-    f"INSERT INTO audit ({', '.join(AUDIT_COLUMNS)}, doc)"
-    f" VALUES ({', '.join('?' * (len(AUDIT_COLUMNS) + 1))})"
-)
+_AUDIT: Final = (*AUDIT_COLUMNS, "doc")
+_INDEX: Final = ("key", "token_id", "operation_id")
+_ROWS_MAX: Final = 50
+"""Rows of one statement. Between two statements another thread of the program may take its turn, and all
+others wait for our write lock meanwhile: few statements keep that short."""
 
 
 def apply_batch(connection: sqlite3.Connection, batch: Batch, audit_texts: Sequence[str]) -> None:
@@ -50,19 +52,28 @@ def apply_batch(connection: sqlite3.Connection, batch: Batch, audit_texts: Seque
             _insert(connection, "tokens", token_row(change.after))
     for entry in batch.index:
         if isinstance(entry, IndexInsert):
-            connection.executemany(
-                "INSERT INTO proof_index (key, token_id, operation_id) VALUES (?, ?, ?)",
-                [(key, entry.token_id, operation_id) for key in sorted(entry.keys)],
-            )
-    connection.executemany(
-        _AUDIT_INSERT, [audit_row(r, text) for r, text in zip(batch.audit, audit_texts, strict=True)]
-    )
+            rows = [(key, entry.token_id, operation_id) for key in sorted(entry.keys)]
+            _insert_all(connection, "proof_index", _INDEX, rows)
+    rows = [audit_row(record, text) for record, text in zip(batch.audit, audit_texts, strict=True)]
+    _insert_all(connection, "audit", _AUDIT, rows)
 
 
 def _insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
     connection.execute(
         f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
     )
+
+
+def _insert_all(
+    connection: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    one = f"({', '.join('?' * len(columns))})"
+    for first in range(0, len(rows), _ROWS_MAX):
+        part = rows[first : first + _ROWS_MAX]
+        connection.execute(
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([one] * len(part))}",
+            [value for row in part for value in row],
+        )
 
 
 def _update(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> bool:
@@ -105,9 +116,10 @@ def _advance_token(connection: sqlite3.Connection, change: Advance[Token]) -> No
 
 
 def _move_proofs(connection: sqlite3.Connection, move: IndexMove, operation_id: str) -> None:
-    moved = connection.executemany(
-        "UPDATE proof_index SET token_id = ?, operation_id = ? WHERE key = ? AND token_id = ?",
-        [(move.to_token, operation_id, key, move.from_token) for key in sorted(move.keys)],
+    moved = connection.execute(
+        "UPDATE proof_index SET token_id = ?, operation_id = ?"
+        " WHERE key IN (SELECT value FROM json_each(?)) AND token_id = ?",
+        (move.to_token, operation_id, json.dumps(move.keys), move.from_token),
     ).rowcount
     if move.keys and moved != len(move.keys):
         raise Conflict(f"token:{move.from_token}")

@@ -34,6 +34,7 @@ from ..port import (
 from ..records import AuditRecord, DedupRecord, MachineRef, Operation, Proof, Token, TokenMetadata, Tombstone
 from ..rules.audit_hash import audit_hash
 from ..rules.batch import NONE
+from ..rules.codec import data_to_plain
 from ..rules.machines import BUILT_IN, Machines, Step
 from ..secret import Secret
 
@@ -88,7 +89,8 @@ def make_token(token_id: str = "token-1", *amounts: int, state: str = UNSPENT, *
 def make_operation(
     operation_id: str = "tx-1", *, state: str = FIRST, machines: Machines = BUILT_IN, **fields: Any
 ) -> Operation:
-    """A melt of 100 sat under the newest version of its machine; ``fields`` override anything."""
+    """A melt of 100 sat under the newest version of its machine; ``fields`` override anything. A field that
+    an operation has because of its kind is put into its data."""
     kind = fields.get("kind", MELT.name)
     defaults: dict[str, Any] = {
         "kind": MELT.name,
@@ -105,7 +107,14 @@ def make_operation(
         "updated_at": NOW,
     }
     told = dict(zip(("kind_of_state", "ends"), machines.told_of(defaults["machine"], state), strict=True))
+    own = {name: fields.pop(name) for name in tuple(fields) if name not in Operation.__annotations__}
+    if own:
+        fields["data"] = {name: data_to_plain(value) for name, value in own.items() if value not in _EMPTY}
     return Operation(**{"id": operation_id, "state": state, **defaults, **told, **fields})
+
+
+_EMPTY: Final = (None, 0, "", ())
+"""Values with which a field of the data is left out."""
 
 
 def _newest(kind: str, machines: Machines) -> MachineRef:
@@ -318,8 +327,13 @@ class FaultyStore:
     def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
         return self.store.count_operations(npub)
 
-    def live_operations(self, due_before: int, limit: int) -> Sequence[Operation]:
-        return self.store.live_operations(due_before, limit)
+    def live_operations(
+        self, due_before: int, limit: int, after: tuple[int, str] | None = None
+    ) -> Sequence[Operation]:
+        return self.store.live_operations(due_before, limit, after)
+
+    def count_live(self) -> int:
+        return self.store.count_live()
 
     def dedup(self, key: str) -> DedupRecord | None:
         return self.store.dedup(key)

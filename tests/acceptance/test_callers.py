@@ -29,10 +29,11 @@ from nutstate.engine.simulated import faults
 from nutstate.machines.registry import latest
 from nutstate.storage.errors import Duplicate
 from nutstate.storage.port import TokenQuery
-from tests.engine.test_attacks import gift
 from tests.support import invariants
 from tests.support.clock import FakeClock
+from tests.support.data import data_in
 from tests.support.everything import everything
+from tests.support.gifts import gift
 from tests.support.recording import Wallet, proofs
 from tests.support.wallet import NPUB, QUICK, funded, invoice, npub_of, payment_hash
 
@@ -218,7 +219,7 @@ def test_r251_everything_that_went_is_told(store: Store, end: Callable[[Scene], 
     scene = Scene(store)
     before = scene.engine.balance(NPUB).owned()
     handle = end(scene)
-    told = (handle.amount if handle.is_paid else 0) + (handle.cost or 0) + handle.record.loss
+    told = (handle.amount if handle.is_paid else 0) + (handle.cost or 0) + data_in(handle.record).loss
     assert handle.cost is not None and before == scene.engine.balance(NPUB).owned() + told
     assert handle.fee_paid == handle.cost == handle.as_dict()["cost"]
     assert (handle.cost > 0) is (end in (paid, short, fenced))

@@ -14,6 +14,7 @@ from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Token
 from tests.engine.test_preflight import Saying, the_token, wallet
 from tests.support.clock import FakeClock
+from tests.support.data import data_in
 from tests.support.foreign import Foreign
 from tests.support.wallet import NPUB, fake_proof, invoice
 
@@ -182,7 +183,7 @@ def test_r085_a_pending_proof_is_not_selected(scene: Scene) -> None:
 def test_r087_the_quote_is_asked_before_anything_is_decided(scene: Scene) -> None:
     """reserved by this operation / SPENT: ask the quote. PAID is followed to its end."""
     plan = scene.prepare()
-    scene.mint.melt(scene.mint.url, plan.record.request_body)
+    scene.mint.melt(scene.mint.url, data_in(plan.record).request_body)
     assert scene.engine.confirm(plan.id).state == "reconciled"
 
 

@@ -13,6 +13,7 @@ from nutstate.engine.checks.reconcile import ReconcileReport
 from nutstate.storage.port import OperationQuery
 from tests.engine import test_reconcile as scenes
 from tests.engine.test_reconcile import Case, Lines, case
+from tests.support.data import data_in, with_fields
 from tests.support.foreign import Foreign
 from tests.support.recording import Wallet, proofs
 from tests.support.wallet import NPUB, fake_proof, funded, invoice
@@ -93,7 +94,7 @@ def test_r119_one_document_too_many(case: Case) -> None:
 
 def test_r120_one_unit_is_seen(case: Case) -> None:
     """Balance consistency: exact integers."""
-    case.foreign.put(attrs.evolve(case.melt.record, input_fee=case.melt.record.input_fee + 1))
+    case.foreign.put(with_fields(case.melt.record, input_fee=data_in(case.melt.record).input_fee + 1))
     assert looked(case) == ["balance_consistency"]
 
 

@@ -36,10 +36,11 @@ def test_an_operation_that_is_not_due_is_told_and_left(wallet: Wallet) -> None:
         and "1 open operation is not due yet" in ran.out
         and "nutstate recover --force" in ran.out
     )
-    assert wallet.run("recover", "--json").json == {
-        "operations": [],
-        "open": [operation_id],
-    }
+    told = wallet.run("recover", "--json").json
+    assert (told["operations"], told["open"], told["parked"], told["failing"]) == ([], [operation_id], [], [])
+    assert told["numbers"] == dict.fromkeys(told["numbers"], 0) | {
+        "total": 1, "gone_over": 1, "open": 1, "not_due": 1
+    }  # fmt: skip
 
 
 def test_force_asks_about_what_is_not_due(wallet: Wallet) -> None:

@@ -22,15 +22,15 @@ FOLLOWS = frozenset(
 """Fields of an operation that every transition may change: they follow from it."""
 
 _RECORDED = frozenset(
-    {"amount", "payment", "evidence", "recorded_hash", "input_fee", "payment_hash", "request", "reason"}
+    {"amount", "payment", "proven_by", "recorded_hash", "input_fee", "payment_hash", "request", "reason"}
     | {"keep_token_id", "keep_total", "change_token_id", "change_amount", "inputs", "sources_total"}
 )
 
 WRITES: dict[str, frozenset[str]] = {
     "store_quote": frozenset({"quote", "fee_reserve"}),
     "record_reason": frozenset({"reason"}),
-    "take_claim": frozenset({"claim"}),
-    "drop_claim": frozenset({"claim"}),
+    "take_claim": frozenset({"claim", "quote_let_go"}),
+    "drop_claim": frozenset({"claim", "quote_let_go"}),
     "split_off_keep": frozenset({"keep_token_id", "keep_total"}),
     "reserve_inputs": frozenset({"inputs", "input_fee", "sources_total"}),
     "release_inputs": frozenset(),
@@ -40,7 +40,7 @@ WRITES: dict[str, frozenset[str]] = {
     "stamp_sent": frozenset({"sent_at", "sent_by", "attempts"}),
     "spend_inputs": frozenset(),
     "free_untouched": frozenset(),
-    "store_payment": frozenset({"payment", "evidence", "reason"}),
+    "store_payment": frozenset({"payment", "proven_by", "reason"}),
     "store_change": frozenset({"change_token_id", "change_amount", "payment", "surplus"}),
     "stamp_refusal": frozenset({"refused_for", "held_unspent_since"}),
     "restart_patience": frozenset({"resumed_at"}),
@@ -74,7 +74,7 @@ WRITES: dict[str, frozenset[str]] = {
     "issue_token": frozenset({"reason"}),
     "store_deposit": frozenset(),
 }
-"""Per effect: the fields of the operation it may change. A new effect is added here."""
+"""Per effect: the fields of the operation, or of its data, that it may change. A new effect is added here."""
 
 TOUCHES_TOKENS = frozenset(
     {"split_off_keep", "reserve_inputs", "release_inputs", "adopt_split", "spend_inputs", "free_untouched"}
@@ -102,7 +102,10 @@ def check_written(edge: Transition[Any], op: Operation, before: Everything, afte
     assert others == {name: o for name, o in before.operations.items() if name != op.id}, "another operation"
     _check_tokens(edge, op, before, after, Counter(r.entity for r in own if r is not ours[0]))
     if old is not None:
-        changed = {f.name for f in attrs.fields(Operation) if getattr(old, f.name) != getattr(new, f.name)}
+        common = [f.name for f in attrs.fields(Operation) if f.name != "data"]
+        changed = {name for name in common if getattr(old, name) != getattr(new, name)}
+        own_names = old.data.keys() | new.data.keys()
+        changed |= {name for name in own_names if old.data.get(name) != new.data.get(name)}
         allowed = FOLLOWS.union(*(WRITES[effect] for effect in edge.effects))
         assert changed <= allowed, (
             f"{edge.id} changed {sorted(changed - allowed)}, which no effect of it names"

@@ -17,9 +17,10 @@ from nutstate.engine.loop.driver import Driver
 from nutstate.engine.loop.evidence import Chosen, Evidence, Selection
 from nutstate.engine.loop.log import Log
 from nutstate.engine.operations.built_in import BUILT_IN
+from nutstate.engine.operations.melt.data import melt_of
 from nutstate.engine.operations.melt.fences import fenced_amount
 from nutstate.engine.ports import NoFaults, Worker
-from nutstate.engine.tokens.proofs import name_of, sent_keys, sent_secrets
+from nutstate.engine.tokens.proofs import name_of
 from nutstate.machines import MELT as MELT_MACHINE
 from nutstate.machines.registry import latest
 from nutstate.machines.spec import Transition
@@ -28,6 +29,7 @@ from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Fence, Output, Proof, Reason
 from nutstate.storage.secret import Secret
 from tests.support.clock import FakeClock
+from tests.support.data import data_in
 from tests.support.wallet import fake_proof
 
 HOUR_MS = 3_600_000
@@ -59,7 +61,7 @@ def names(run: Run, state: str) -> tuple[ProofState, ...]:
 
 def sent_names(run: Run, state: str) -> tuple[ProofState, ...]:
     """What the mint says of the proofs in the request, wherever they are by now."""
-    sent = sent_secrets(run.operation)
+    sent = melt_of(run.operation).sent_secrets()
     held = [proof for token in run.draft.all_tokens() for proof in token.proofs]
     return tuple(ProofState(name_of(proof), state) for proof in held if proof.secret in sent)
 
@@ -135,7 +137,7 @@ def ended_unspent(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence
 def says(state: str) -> Scene:
     def scene(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
         evidence = Evidence(quote=quote(run, state), reason=WHY)
-        if edge.source == "attention" and state == "PAID" and run.operation.payment is not None:
+        if edge.source == "attention" and state == "PAID" and data_in(run.operation).payment is not None:
             change = worth_of(run, "change", 2)
             evidence = attrs.evolve(evidence, proofs=change, proofs_verified=True)
         if edge.source in ("watching", "stuck") and edge.event == "mint_paid":
@@ -207,7 +209,7 @@ def fence(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
 
 def made_fence(run: Run, whole: bool = True) -> Fence:
     """A fence of all inputs, or of the last of them in two tokens, both of which it would break."""
-    generation, sent = len(run.operation.fences) + 1, sent_keys(run.operation)
+    generation, sent = len(data_in(run.operation).fences) + 1, melt_of(run.operation).sent_keys()
     keys = () if whole else (sent[0], sent[-1])
     amounts = {proof_key(p.secret): p.amount for p in every_proof(run)}
     worth = sum(amounts[key] for key in keys or sent) - INPUT_FEE
@@ -224,9 +226,9 @@ def every_proof(run: Run) -> list[Proof]:
 def fenced(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     """The first fence, of all inputs; for rows about a part one that is not stored, as if it had been."""
     part = edge.id[:3] in ("22c", "22d")
-    made = made_fence(run, whole=False) if part else (*run.operation.fences, made_fence(run))[0]
+    made = made_fence(run, whole=False) if part else (*data_in(run.operation).fences, made_fence(run))[0]
     if part:
-        run.draft.set(fences=(*run.operation.fences, made))
+        run.set_data(fences=(*data_in(run.operation).fences, made))
     return Evidence(fence=made, proofs=worth_of(run, "fenced", fenced_amount(made)), proofs_verified=True)
 
 

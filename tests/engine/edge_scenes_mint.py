@@ -11,6 +11,7 @@ import attrs
 from nutstate.engine.cashu.port import MeltQuote, MintQuote, ProofState
 from nutstate.engine.loop.drive import Run
 from nutstate.engine.loop.evidence import Chosen, Evidence, Selection
+from nutstate.engine.operations.mint.actions import watched_ms
 from nutstate.engine.tokens.proofs import name_of
 from nutstate.machines.spec import Machine, Transition
 from nutstate.storage.secret import Secret
@@ -30,6 +31,7 @@ from tests.engine.edge_scenes import (
 )
 from tests.engine.edge_scenes_record import record_scene
 from tests.support.clock import FakeClock
+from tests.support.data import data_in
 
 
 def mint_quote(run: Run, state: str) -> MintQuote:
@@ -40,7 +42,7 @@ def mint_says(state: str, useless: bool = False) -> Scene:
     def scene(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
         return Evidence(
             mint_quote=mint_quote(run, state),
-            outputs=outputs_of(run, f"out{len(run.operation.fences)}", (4, 32, 64)),
+            outputs=outputs_of(run, f"out{len(data_in(run.operation).fences)}", (4, 32, 64)),
             request_body=Secret("mint body"),
             restored_none=True,
             outputs_useless=useless,
@@ -65,7 +67,7 @@ def later(hours: Callable[[Run], float], state: str = "UNPAID") -> Scene:
     def scene(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
         clock.advance(hours(run) * 3600 + 1)
         run.asked_from = clock.monotonic()
-        return attrs.evolve(mint_says(state)(run, clock, edge), watched_ms=run.watched_ms())
+        return attrs.evolve(mint_says(state)(run, clock, edge), watched_ms=watched_ms(run))
 
     return scene
 

@@ -62,7 +62,7 @@ def every_selection(run: Run) -> Selection:
 def hold(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     first = run.store.token("tx_deposit_1_deposit")
     assert first is not None
-    run.draft.set(hold_until=run.now() + HOLD_MS)
+    run.set_data(hold_until=run.now() + HOLD_MS)
     return Evidence(selection=Selection((Chosen(first, first.proofs),), 0))
 
 

@@ -15,6 +15,7 @@ from nutstate.engine.simulated.faults import ANSWER_LOST, REQUEST_LOST
 from nutstate.storage.port import AuditQuery, OperationQuery, Store, TokenQuery
 from tests.support import invariants
 from tests.support.clock import FakeClock
+from tests.support.data import data_in
 from tests.support.json_mint import JsonMint
 from tests.support.wallet import NPUB, QUICK, invoice
 
@@ -165,7 +166,9 @@ def test_r186_only_a_fence_of_ours_ends_it(scene: Scene) -> None:
     melt = scene.melt(wait_s=20)
     scene.later(60)
     melt = melt.refresh()
-    assert not melt.is_paid and (melt.record.finished_at is None or melt.record.fenced_token_id is not None)
+    assert not melt.is_paid and (
+        melt.record.finished_at is None or data_in(melt.record).fenced_token_id is not None
+    )
     invariants.check(scene.store, scene.mint)
 
 
@@ -252,7 +255,7 @@ def test_r194_an_answer_about_another_quote_is_not_ours(scene: Scene) -> None:
 
     scene.json.change = change
     melt = scene.melt(wait_s=3)
-    assert not melt.is_paid and melt.record.payment is None
+    assert not melt.is_paid and data_in(melt.record).payment is None
 
 
 def test_r191_a_fence_that_cannot_be_read_is_not_no_fence(scene: Scene) -> None:
@@ -293,7 +296,7 @@ def test_r193_an_unknown_word_about_inputs_frees_nothing(scene: Scene) -> None:
     scene.json.change = change
     scene.later(60, wait_s=5)
     melt = melt.refresh()
-    assert melt.record.finished_at is None and not melt.record.fences
+    assert melt.record.finished_at is None and not data_in(melt.record).fences
 
 
 def test_r192_an_odd_keyset_hides_no_other(scene: Scene) -> None:

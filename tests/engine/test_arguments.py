@@ -11,11 +11,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nutstate import Engine, NutstateError, Refused, Store
+from nutstate import (
+    Engine,
+    InvalidArgument,
+    NutstateError,
+    Refused,
+    Store,
+)
+from nutstate.engine.simulated import faults
 from nutstate.engine.simulated.invoice import make_invoice
 from nutstate.storage.port import OperationQuery, TokenQuery
 from tests.support.clock import FakeClock
 from tests.support.everything import everything
+from tests.support.recording import Wallet
 from tests.support.wallet import NPUB, funded, invoice, npub_of, preimage
 
 WEIRD: list[Any] = [
@@ -203,3 +211,34 @@ def test_any_text_gives_a_typed_error(tmp_path: Path, text: str, field: str) -> 
             engine.melt(**{**good, field: text})
         assert not store.operations(OperationQuery())
         engine.close()
+
+
+def test_arguments_are_checked_before_anything_is_written(store: Store) -> None:
+    engine, mint, clock = funded(store, mint_options={"without": [9]})
+    mint.faults.next("melt", faults.REQUEST_LOST)
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock))
+    assert melt.state == "attention"
+    with pytest.raises(Refused) as refused:
+        engine.resume(melt.id, "why", wait_s=float("nan"))
+    assert refused.value.code == "INVALID_DURATION" and melt.refresh().record.version == melt.record.version
+    for states in (5, "paid", [1]):
+        with pytest.raises(NutstateError):
+            engine.operations(states=states)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "tx_\udfff_source", "tx_\x00"])
+def test_text_that_no_store_can_hold_is_refused_by_type(store: Store, odd: str) -> None:
+    wallet = Wallet(store, 100)
+    calls = (
+        lambda: wallet.engine.hold([odd], 60, **wallet.whose),
+        lambda: wallet.engine.record_melt([odd], [], [], 1, 0, **wallet.whose),
+        lambda: wallet.engine.operation(odd),
+        lambda: wallet.engine.unhold(odd),
+        lambda: wallet.engine.hold(
+            [wallet.ids[100]], 60, npub=wallet.whose["npub"], mint_url=f"https://m{odd}"
+        ),
+    )
+    for call in calls:
+        with pytest.raises(InvalidArgument) as caught:
+            call()
+        assert caught.value.__cause__ is None

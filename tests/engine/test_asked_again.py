@@ -19,10 +19,10 @@ from nutstate.storage.records import Proof
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.crash import finish
+from tests.support.data import data_in
+from tests.support.ports import Between, on, silent
 from tests.support.recording import Wallet, proofs
 from tests.support.wallet import NPUB, QUICK, funded, invoice
-
-from .test_attacks_again import Between, on, silent
 
 
 def biggest_reserved(store: Store) -> Proof:
@@ -292,7 +292,7 @@ def test_change_seen_empty_once_is_not_called_missing_by_silence(store: Store) -
 
     empty = on(engine, store, without_change(mint, restore=nothing))
     melt = empty.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(1000, clock), wait_s=0)
-    assert melt.record.change_empty_since is not None
+    assert data_in(melt.record).change_empty_since is not None
     mute = on(engine, store, Between(mint, restore=silent, melt_quote_state=silent))
     for _ in range(3):
         clock.advance(QUICK.change_window_s + 1)
@@ -318,7 +318,7 @@ def test_a_last_look_takes_change_that_only_the_quote_shows(store: Store) -> Non
     assert melt.refresh().state == "attention", "change is owed and was not seen"
     half = on(engine, store, Between(mint, restore=nothing))
     ended = half.write_off(melt.id, "restore knows nothing")
-    assert ended.state in ("reconciled", "paid") and ended.record.loss == 0
+    assert ended.state in ("reconciled", "paid") and data_in(ended.record).loss == 0
     finish(half, store, clock)
     done = melt.refresh()
     assert done.state == "reconciled" and done.change > 0
@@ -335,7 +335,7 @@ def test_a_recorded_payment_is_given_up_without_asking_the_mint(store: Store) ->
     stuck = str(refused.value.details["operation_id"])
     wallet.mint.says = None
     ended = wallet.engine.write_off(stuck, "the other one keeps it")
-    assert ended.state == "reconciled" and ended.record.payment is not None
+    assert ended.state == "reconciled" and data_in(ended.record).payment is not None
     assert wallet.engine.operation(other).state == "held" and wallet.token(200).reserved_by == other
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import attrs
@@ -22,7 +24,7 @@ from nutstate.engine.cashu.port import (
 )
 from nutstate.engine.loop.asking import ANSWERS, Asking, Heard
 from nutstate.engine.loop.log import Log
-from nutstate.engine.recovery.recovery import SILENT_MAX
+from nutstate.engine.recovery.sweep import SILENT_MAX
 from nutstate.storage.port import Store
 from nutstate.storage.secret import Secret
 from tests.support.cases import every
@@ -238,3 +240,16 @@ class Breaking:
             raise ConnectionResetError("reset")
 
         return call
+
+
+def test_a_fresh_process_understands_a_signature_with_its_proof() -> None:
+    """R196: a process that has decoded no stored proof yet takes signatures with DLEQ proofs for what they
+    are; else a recovery that begins with a paid funding would call every answer unusable."""
+    program = (
+        "from nutstate.engine.loop.asking import checked\n"
+        "from nutstate.engine.cashu.port import BlindSignature\n"
+        "from nutstate.storage.records import Dleq\n"
+        "answer = (BlindSignature('00aabbccddeeff00', 8, '02' + 'ab' * 32, Dleq('0a', '0b')),)\n"
+        "assert checked('mint', answer) is answer\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -16,6 +16,7 @@ from nutstate.storage.port import OperationQuery
 from nutstate.storage.testing.records import Fault, FaultyStore
 from tests.support import invariants
 from tests.support.crash import Crash, TickingMint, Ticks, finish
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
 pytestmark = pytest.mark.every_store
@@ -66,7 +67,7 @@ def test_the_books_are_right_after_chaos(seed: int, new_store: Callable[[], Stor
     for op in melts:
         paid = mint.lightning.payments(op.payment_hash or "")
         assert op.state not in ("attention", "discrepant"), f"{op.id} parked: {op.reason}"
-        assert paid == (op.payment is not None), f"{op.id} {op.state}: the mint paid {paid} times"
+        assert paid == (data_in(op).payment is not None), f"{op.id} {op.state}: the mint paid {paid} times"
 
 
 def _store_faults(draw: random.Random) -> list[Fault]:

@@ -14,11 +14,10 @@ from nutstate.storage.port import OperationQuery
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.crash import Crash, finish
+from tests.support.data import data_in
+from tests.support.ports import Between, engine_on, on, silent
+from tests.support.stories import HOUR_S, failing
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
-
-from .test_attacks_again import Between, on
-
-HOUR_S = 3600.0
 
 
 class Dead(Worker):
@@ -160,4 +159,50 @@ def test_what_another_stored_meanwhile_is_not_older_than_its_reading(store: Stor
     assert melt.refresh().state == "unknown", "B's request may still be open"
     finish(engine, store, clock)
     assert melt.refresh().state == "released"
+    invariants.check(store, mint)
+
+
+def test_the_clock_jumps_between_the_two_looks(store: Store) -> None:
+    """refused, first look under a clock ten years ahead, then another worker."""
+    engine, mint, clock, bolt11 = failing(store)
+    a = engine_on(store, clock, mint)
+    m = a.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=0)
+    clock.jump(10 * 365 * 24 * HOUR_S)
+    b = engine_on(store, clock, mint)
+    b.recover(force=True)
+    clock.jump(-10 * 365 * 24 * HOUR_S)
+    c = engine_on(store, clock, mint)
+    for _ in range(10):
+        clock.advance(3)
+        c.recover(force=True)
+    assert (
+        m.refresh().state == "stuck" and m.refresh().outcome == "parked" and c.balance(NPUB).unspent == 2000
+    )
+    assert c.resume(m.id, "the clock was wrong", wait_s=0).state == "watching"
+    clock.advance(QUICK.watch_window_h * HOUR_S)
+    c.recover(force=True)
+    assert m.refresh().state == "released"
+    invariants.check(store, mint)
+
+
+def test_a_first_look_under_a_clock_that_is_ahead(store: Store) -> None:
+    """It is parked, keeps its coins, and an operator sends it on."""
+    engine, mint, clock, bolt11 = failing(store)
+    ahead = {"n": 0}
+
+    def state(url: str, name: str) -> Any:
+        ahead["n"] += 1
+        return silent() if ahead["n"] == 1 else mint.melt_quote_state(url, name)
+
+    a = engine_on(store, clock, Between(mint, melt_quote_state=state))
+    m = a.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=0)
+    assert m.state == "refused" and data_in(m.record).held_unspent_since is None
+    clock.jump(20 * HOUR_S)
+    a.recover(force=True)
+    clock.jump(-20 * HOUR_S)
+    for _ in range(10):
+        clock.advance(3)
+        engine_on(store, clock, mint).recover(force=True)
+    assert m.refresh().state == "attention"
+    assert engine.resume(m.id, "the clock was wrong").state == "released"
     invariants.check(store, mint)

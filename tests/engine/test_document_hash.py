@@ -3,7 +3,7 @@ however long its trail is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from nutstate.storage.rules.audit_hash import UNBOUND, document_hash, is_documen
 from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.engine.test_audit_trail import KEY, YEAR_MS
 from tests.support.clock import FakeClock
+from tests.support.data import with_fields
 from tests.support.foreign import Foreign
 from tests.support.wallet import NPUB, funded, invoice
 
@@ -37,7 +38,7 @@ FORGERIES: dict[str, dict[str, Any]] = {
     "parent": {"parent_id": "tx_of_somebody"},
     "wallet": {"wallet_id": "another"},
     "request": {"request_body": "{}"},
-    "evidence": {"evidence": None},
+    "proof of payment": {"proven_by": None},
     "policy": {"policy.on_unpaid": "trust"},
 }
 
@@ -109,6 +110,8 @@ def _changed(value: Any) -> Iterator[Any]:
         yield value + 1
     elif isinstance(value, str):
         yield value + "x"
+    elif isinstance(value, Mapping):
+        yield from ({"loss": 1}, {"": None})
     elif value is None or isinstance(value, tuple):
         yield from (0, False, "", "x", 1)
     else:
@@ -131,8 +134,8 @@ def test_r206_no_secret_stands_in_the_digest_as_it_is() -> None:
     output = Output("k", 1, "02aa", Secret("the secret"), Secret("the factor"))
     op = make_operation(blanks=(output,), request=Secret("lnbc"))
     for changed in (
-        attrs.evolve(op, blanks=(attrs.evolve(output, secret=Secret("other")),)),
-        attrs.evolve(op, blanks=(attrs.evolve(output, r=Secret("other")),)),
+        with_fields(op, blanks=(attrs.evolve(output, secret=Secret("other")),)),
+        with_fields(op, blanks=(attrs.evolve(output, r=Secret("other")),)),
         attrs.evolve(op, request=Secret("other")),
     ):
         assert document_hash(changed) != document_hash(op)

@@ -19,6 +19,7 @@ from nutstate.storage.port import AuditQuery
 from nutstate.storage.records import InputRef, Operation, Token
 from nutstate.storage.rules.audit_hash import token_hash
 from nutstate.storage.secret import Secret
+from tests.support.data import data_in
 
 from .edge_scenes import AMOUNT, INPUT_FEE, RESERVE, WHY, quote, worth_of
 from .edge_walks import Walk, start, walk_for
@@ -64,7 +65,7 @@ def test_the_quote_is_kept_with_its_reserve_and_expiry(store: Store) -> None:
     op = walk.run.operation
     assert op.quote is not None and evidence.quote is not None
     assert (op.quote.id, op.quote.amount, op.quote.fee_reserve) == (f"quote-{MELT_ID}", AMOUNT, RESERVE)
-    assert op.quote.expires_at == evidence.quote.expires_at and op.fee_reserve == RESERVE
+    assert op.quote.expires_at == evidence.quote.expires_at and data_in(op).fee_reserve == RESERVE
 
 
 def test_a_quote_without_an_expiry_gets_one(store: Store) -> None:
@@ -104,15 +105,19 @@ def test_inputs_are_reserved_and_what_is_not_needed_is_kept_apart(store: Store) 
     walk.take(edge, evidence)
     op = walk.run.operation
     assert op.inputs == (InputRef(FIRST, 96, 2), InputRef(SECOND, 10, 2))
-    assert (op.input_fee, op.sources_total, op.keep_total) == (INPUT_FEE, 122, 16)
-    assert (op.claim, op.blanks, op.request_body) == ("ab" * 32, evidence.blanks, evidence.request_body)
+    assert (data_in(op).input_fee, data_in(op).sources_total, data_in(op).keep_total) == (INPUT_FEE, 122, 16)
+    assert (op.claim, data_in(op).blanks, data_in(op).request_body) == (
+        "ab" * 32,
+        evidence.blanks,
+        evidence.request_body,
+    )
     for name, worth in ((FIRST, [32, 64]), (SECOND, [2, 8])):
         token = the(store, name)
         assert (token.state, token.reserved_by, amounts(token)) == ("reserved", MELT_ID, worth)
         assert (token.prev_state, token.total_amount) == ("unspent", sum(worth))
-    keep = the(store, op.keep_token_id)
+    keep = the(store, data_in(op).keep_token_id)
     assert (keep.state, amounts(keep), keep.transaction_type) == ("unspent", [16], "change")
-    assert keep.metadata.parent_transaction_id == MELT_ID and op.keep_token_id == f"{MELT_ID}_keep"
+    assert keep.metadata.parent_transaction_id == MELT_ID and data_in(op).keep_token_id == f"{MELT_ID}_keep"
 
 
 @pytest.mark.parametrize("edge", ["3.cancel.prepared", "4.expire.prepared", "15.recover.prepared"])
@@ -154,9 +159,9 @@ def test_a_split_replaces_the_inputs_and_its_fee_leaves_the_sources(store: Store
     op = walk.run.operation
     (part,) = op.inputs
     token = the(store, part.token_id)
-    assert (part.amount, part.proof_count) == (105, len(proofs)) and op.input_fee == 0
+    assert (part.amount, part.proof_count) == (105, len(proofs)) and data_in(op).input_fee == 0
     assert (token.state, token.reserved_by, token.total_amount) == ("reserved", MELT_ID, 105)
-    assert op.sources_total == 121 == op.keep_total + part.amount
+    assert data_in(op).sources_total == 121 == data_in(op).keep_total + part.amount
     assert [the(store, name).state for name in (FIRST, SECOND)] == ["spent", "spent"]
 
 
@@ -186,8 +191,11 @@ def test_the_payment_is_kept_with_what_its_preimage_proves(
     shown = None if preimage is None else Secret(preimage)
     walk.take(edge, Evidence(quote=quote(walk.run, "PAID", preimage=shown)))
     op = walk.run.operation
-    assert op.payment is not None and (op.payment.paid_at, op.evidence) == (op.updated_at, "mint")
-    assert (op.payment.preimage, op.payment.preimage_matches) == (shown, matches)
+    assert data_in(op).payment is not None and (data_in(op).payment.paid_at, data_in(op).proven_by) == (
+        op.updated_at,
+        "mint",
+    )
+    assert (data_in(op).payment.preimage, data_in(op).payment.preimage_matches) == (shown, matches)
     for name in (FIRST, SECOND):
         token = the(store, name)
         assert (token.state, token.spent_at) == ("spent", op.updated_at)
@@ -196,11 +204,11 @@ def test_the_payment_is_kept_with_what_its_preimage_proves(
 def test_a_payment_is_stored_once(store: Store) -> None:
     """A later answer about a paid quote moves neither the time nor the preimage."""
     walk, edge = walk_before(store, "28a.resume.attention")
-    before = walk.run.operation.payment
+    before = data_in(walk.run.operation).payment
     walk.clock.advance(60)
     other = quote(walk.run, "PAID", preimage=Secret("11" * 32))
     walk.take(edge, attrs.evolve(walk.evidence_for(edge), quote=other))
-    assert before is not None and walk.run.operation.payment == before
+    assert before is not None and data_in(walk.run.operation).payment == before
 
 
 def test_what_went_wrong_on_the_way_is_no_reason_any_more_once_it_is_paid(store: Store) -> None:
@@ -213,20 +221,20 @@ def test_what_went_wrong_on_the_way_is_no_reason_any_more_once_it_is_paid(store:
 def test_change_is_money_with_a_parent_and_the_rest_was_the_fee(store: Store) -> None:
     """106 - 1 - 100 = 5 may come back; 2 came, so the payment cost 3."""
     op = walked(store, "24.change_received.paid")
-    token = the(store, op.change_token_id)
-    assert (token.state, token.total_amount, op.change_amount) == ("unspent", 2, 2)
+    token = the(store, data_in(op).change_token_id)
+    assert (token.state, token.total_amount, data_in(op).change_amount) == ("unspent", 2, 2)
     assert token.metadata.parent_transaction_id == MELT_ID
-    assert op.payment is not None and op.payment.lightning_fee == 3
+    assert data_in(op).payment is not None and data_in(op).payment.lightning_fee == 3
 
 
 def test_the_windows_of_empty_change_and_watching_start_with_the_answer(store: Store) -> None:
     empty = walked(store, "25b.change_seen_empty.paid")
-    assert empty.change_empty_since == empty.updated_at > empty.created_at - 1
+    assert data_in(empty).change_empty_since == empty.updated_at > empty.created_at - 1
 
 
 def test_a_watch_is_stamped(store: Store) -> None:
     op = walked(store, "21.release.unpaid")
-    assert op.watch_since == op.updated_at and op.claim == "ab" * 32, "it may still be paid"
+    assert data_in(op).watch_since == op.updated_at and op.claim == "ab" * 32, "it may still be paid"
     assert [the(store, name).state for name in (FIRST, SECOND)] == ["unspent", "unspent"]
 
 
@@ -238,16 +246,16 @@ def test_a_later_fence_keeps_the_earlier_ones(store: Store) -> None:
     walk, edge = walk_before(store, "23b.fence_refused.fencing")
     walk.take(edge, walk.evidence_for(edge))
     again = next(t for t in MELT.transitions if t.id == "19.fence.unpaid")
-    first = walk.run.operation.fences
+    first = data_in(walk.run.operation).fences
     walk.take(again, walk.evidence_for(again))
-    both = walk.run.operation.fences
+    both = data_in(walk.run.operation).fences
     assert len(first) == 1 and both[:1] == first and [fence.generation for fence in both] == [1, 2]
     assert both[1].outputs != first[0].outputs and walk.run.operation.attempts == 1
 
 
 def test_what_a_fence_brings_back_is_money_with_a_parent(store: Store) -> None:
     op = walked(store, "22.fence_done.fencing")
-    token = the(store, op.fenced_token_id)
+    token = the(store, data_in(op).fenced_token_id)
     assert (token.state, token.total_amount) == ("unspent", 106 - INPUT_FEE)
     assert token.metadata.parent_transaction_id == MELT_ID and op.claim is None
     assert [the(store, name).state for name in (FIRST, SECOND)] == ["spent", "spent"]
@@ -259,11 +267,11 @@ def test_a_part_is_set_apart_and_only_it_is_spent(store: Store) -> None:
     part, back = the(store, f"{MELT_ID}_part_2"), the(store, f"{MELT_ID}_fenced_2")
     assert (part.state, amounts(part), part.reserved_by) == ("spent", [2, 64], MELT_ID)
     assert (back.state, back.total_amount) == ("unspent", 66 - INPUT_FEE)
-    assert op.fenced_token_id == back.transaction_id and op.claim is not None
+    assert data_in(op).fenced_token_id == back.transaction_id and op.claim is not None
     assert [amounts(the(store, name)) for name in (FIRST, SECOND)] == [[32], [8]]
     assert [the(store, name).state for name in (FIRST, SECOND)] == ["reserved", "reserved"]
     assert op.inputs == (InputRef(FIRST, 32, 1), InputRef(SECOND, 8, 1), InputRef(f"{MELT_ID}_part_2", 66, 2))
-    assert [fence.end for fence in op.fences] == ["", "done"]
+    assert [fence.end for fence in data_in(op).fences] == ["", "done"]
 
 
 def test_a_part_that_came_late_is_split_off_what_was_freed(store: Store) -> None:
@@ -278,20 +286,20 @@ def test_what_is_stranded_leaves_the_inputs_and_keeps_its_finder(store: Store) -
     op = walked(store, "19b.strand.unpaid")
     token = the(store, f"{MELT_ID}_stranded_1")
     assert (token.state, token.total_amount, token.reserved_by) == ("stranded", 64, MELT_ID)
-    assert op.stranded == (InputRef(f"{MELT_ID}_stranded_1", 64, 1),)
+    assert data_in(op).stranded == (InputRef(f"{MELT_ID}_stranded_1", 64, 1),)
     assert op.inputs == (InputRef(FIRST, 32, 1), InputRef(SECOND, 10, 2)) and op.reason == WHY
 
 
 def test_when_all_is_stranded_the_claim_stays_unless_something_was_fenced(store: Store) -> None:
     op = walked(store, "19d.strand.unpaid")
-    assert op.watch_since == op.updated_at and op.claim is not None and op.inputs == ()
-    assert sum(part.amount for part in op.stranded) == 106
+    assert data_in(op).watch_since == op.updated_at and op.claim is not None and op.inputs == ()
+    assert sum(part.amount for part in data_in(op).stranded) == 106
     assert {the(store, name).state for name in (FIRST, SECOND)} == {"stranded"}
 
 
 def test_when_something_was_fenced_the_claim_goes(store: Store) -> None:
     op = walked(store, "19c.strand.unpaid")
-    assert op.claim is None and sum(part.amount for part in op.stranded) == 40
+    assert op.claim is None and sum(part.amount for part in data_in(op).stranded) == 40
 
 
 def test_refusals_are_counted_from_the_first(store: Store) -> None:
@@ -299,16 +307,16 @@ def test_refusals_are_counted_from_the_first(store: Store) -> None:
     for _ in range(2):
         walk.clock.advance(5)
         walk.take(edge, walk.evidence_for(edge))
-    (fence,) = walk.run.operation.fences
+    (fence,) = data_in(walk.run.operation).fences
     assert (fence.refusals, fence.end) == (2, "") and fence.refused_at == walk.run.operation.updated_at
     assert fence.refused_since == fence.refused_at - 5000
 
 
 def test_a_fence_that_is_refused_for_good_is_kept(store: Store) -> None:
     walk, edge = walk_before(store, "23c.fence_refused.fencing")
-    before = walk.run.operation.fences
+    before = data_in(walk.run.operation).fences
     walk.take(edge, walk.evidence_for(edge))
-    (fence,) = walk.run.operation.fences
+    (fence,) = data_in(walk.run.operation).fences
     assert fence == attrs.evolve(before[0], end="refused")
 
 
@@ -317,7 +325,7 @@ def test_a_fence_that_is_refused_for_good_is_kept(store: Store) -> None:
 
 def test_what_a_dead_request_left_is_freed_and_only_the_rest_is_lost(store: Store) -> None:
     op = walked(store, "29b.write_off.attention")
-    assert op.loss == 64, "one input is spent elsewhere"
+    assert data_in(op).loss == 64, "one input is spent elsewhere"
     states: dict[str, int] = {}
     for token_id in (FIRST, SECOND, f"{MELT_ID}_split_1"):
         token = the(store, token_id)
@@ -331,13 +339,13 @@ def test_a_proof_that_the_mint_says_nothing_about_is_not_freed(store: Store) -> 
     evidence = walk.evidence_for(edge)
     assert evidence.states is not None
     walk.take(edge, attrs.evolve(evidence, states=evidence.states[:-1]))
-    assert walk.run.operation.loss == 64 + 2
+    assert data_in(walk.run.operation).loss == 64 + 2
 
 
 def test_what_is_left_of_a_hold_that_nobody_recorded_is_freed(store: Store) -> None:
     """64 of 112 are spent, 48 come back; there is no request of ours that could still take them."""
     op = walked(store, "9.write_off.contested", "record")
-    assert op.loss == 64 and (the(store, FIRST).state, amounts(the(store, FIRST))) == ("spent", [64])
+    assert data_in(op).loss == 64 and (the(store, FIRST).state, amounts(the(store, FIRST))) == ("spent", [64])
     freed = the(store, f"{op.id}_split_1")
     assert (freed.state, amounts(freed)) == ("unspent", [16, 32])
 
@@ -359,15 +367,15 @@ def test_nothing_is_freed_without_the_whole_proof(store: Store, missing: str) ->
     decision = walk.run.decide(edge.event, attrs.evolve(evidence, **changed))
     if decision.accepted:
         walk.take(edge, attrs.evolve(evidence, **changed))
-        assert walk.run.operation.loss == 106
+        assert data_in(walk.run.operation).loss == 106
     assert "unspent" not in {the(store, name).state for name in (FIRST, SECOND)}
 
 
 def test_change_that_does_not_come_is_a_loss_of_what_was_owed_at_least(store: Store) -> None:
     """Owed at least 5 - 5 = 0: nothing is lost, and the payment cost all of the reserve but what came."""
     op = walked(store, "29a.write_off.attention")
-    assert op.payment is not None and (op.change_amount, op.loss) == (1, 0)
-    assert op.payment.lightning_fee == 4
+    assert data_in(op).payment is not None and (data_in(op).change_amount, data_in(op).loss) == (1, 0)
+    assert data_in(op).payment.lightning_fee == 4
 
 
 def test_an_operators_words_are_the_reason(store: Store) -> None:
@@ -399,9 +407,9 @@ def test_new_outputs_keep_every_earlier_generation_restorable(store: Store) -> N
         before = walk.run.operation
         walk.run.draft.set(attempts=0)
         walk.take(edge, walk.evidence_for(edge))
-        fences = walk.run.operation.fences
-        assert len(fences) == generation == fences[-1].generation and fences[:-1] == before.fences
-        assert fences[-1].outputs == before.blanks
+        fences = data_in(walk.run.operation).fences
+        assert len(fences) == generation == fences[-1].generation and fences[:-1] == data_in(before).fences
+        assert fences[-1].outputs == data_in(before).blanks
         walk.take(lost, walk.evidence_for(lost))
 
 
@@ -417,7 +425,7 @@ def test_funding_given_up_is_a_loss_of_all_of_it(store: Store) -> None:
     edges = [t for t in spec.transitions if "record_loss" in t.effects]
     assert edges
     op = walked(store, edges[0].id, "mint")
-    assert op.loss == AMOUNT and the(store, f"{MINT_ID}_minted").state == "failed"
+    assert data_in(op).loss == AMOUNT and the(store, f"{MINT_ID}_minted").state == "failed"
 
 
 def test_a_resume_starts_the_tries_anew(store: Store) -> None:

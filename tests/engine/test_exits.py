@@ -8,30 +8,16 @@ import attrs
 import pytest
 
 from nutstate import Engine, MintError, Refused, Store
-from nutstate.engine.cashu.port import Unreachable, is_value
+from nutstate.engine.cashu.port import is_value
 from nutstate.engine.simulated import faults
 from nutstate.storage.port import TokenQuery
 from nutstate.testing import FaultyStore
-from tests.engine.test_fast_failure import Between, on
 from tests.support import invariants
 from tests.support.crash import finish
+from tests.support.data import data_in
+from tests.support.ports import Between, engine_on, silent
+from tests.support.stories import HOUR_S, in_flight
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
-
-HOUR_S = 3600.0
-
-
-def silent(*_: Any) -> Unreachable:
-    return Unreachable("nobody there")
-
-
-def in_flight(store: Store, **more: Any) -> Any:
-    """A melt that the mint holds PENDING."""
-    engine, mint, clock = funded(store, **more)
-    bolt11 = invoice(700, clock)
-    mint.lightning.script(payment_hash(bolt11), "PENDING")
-    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=0)
-    assert melt.state == "pending"
-    return engine, mint, clock, melt, payment_hash(bolt11)
 
 
 def test_r327_answers_that_alternate_do_not_keep_it_live(store: Store) -> None:
@@ -44,7 +30,7 @@ def test_r327_answers_that_alternate_do_not_keep_it_live(store: Store) -> None:
         told = mint.melt_quote_state(url, name)
         return attrs.evolve(told, state=("PENDING", "UNPAID")[turn["n"] % 2])
 
-    two_minds = on(store, clock, Between(mint, melt_quote_state=flapping))
+    two_minds = engine_on(store, clock, Between(mint, melt_quote_state=flapping))
     for _ in range(80):
         clock.advance(60)
         two_minds.recover(force=True)
@@ -61,7 +47,7 @@ def test_r328_paid_with_a_mint_that_died_is_parked(store: Store) -> None:
     mint.faults.next("melt", faults.change_short(10_000))
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=0)
     assert melt.is_paid
-    dead = on(store, clock, Between(mint, melt_quote_state=silent, restore=silent))
+    dead = engine_on(store, clock, Between(mint, melt_quote_state=silent, restore=silent))
     for _ in range(4):
         clock.advance(HOUR_S)
         dead.recover(force=True)
@@ -75,7 +61,7 @@ def test_r329_a_watch_without_answers_is_parked_and_ends(store: Store) -> None:
     mint.lightning.script(payment_hash(bolt11), "FAILED")
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
     assert melt.state == "watching"
-    dead = on(store, clock, Between(mint, melt_quote_state=silent))
+    dead = engine_on(store, clock, Between(mint, melt_quote_state=silent))
     clock.advance((QUICK.watch_window_h + QUICK.unknown_age_max_h) * HOUR_S + 1)
     dead.recover(force=True)
     assert melt.refresh().state == "stuck" and melt.refresh().outcome == "parked"
@@ -96,7 +82,7 @@ def test_r329_force_ends_a_stuck_watch(store: Store) -> None:
     bolt11 = invoice(50, clock)
     mint.lightning.script(payment_hash(bolt11), "FAILED")
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
-    dead = on(store, clock, Between(mint, melt_quote_state=silent))
+    dead = engine_on(store, clock, Between(mint, melt_quote_state=silent))
     clock.advance((QUICK.watch_window_h + QUICK.unknown_age_max_h) * HOUR_S + 1)
     ended = dead.write_off(melt.id, "gone for good", force=True)
     assert ended.is_final and ended.record.claim is not None, "a live one that is too old takes it too"
@@ -114,7 +100,7 @@ def test_r330_drives_that_fail_are_counted_and_parked(store: Store) -> None:
     def raising(*_: Any) -> Any:
         raise Odd("secret words")
 
-    broken = on(store, clock, mint, drive_failures_max=3)
+    broken = engine_on(store, clock, mint, drive_failures_max=3)
     broken._recovery.open_run = raising
     for n in range(3):
         assert melt.refresh().state == "pending" and melt.refresh().record.failures == n
@@ -194,8 +180,8 @@ def test_r332_or_is_paid_and_its_change_is_ours(store: Store) -> None:
     mint.lightning.settle(hashed)
     (found,) = engine.retry_stranded(NPUB, mint.url, reason="it was paid at last")
     assert found.state == "collected" and found.record.parent_id == melt.id
-    assert found.record.change_amount > 0 and engine.balance(NPUB).stranded == 0
-    assert engine.balance(NPUB).unspent == 2000 - melt.inputs + found.record.change_amount
+    assert data_in(found.record).change_amount > 0 and engine.balance(NPUB).stranded == 0
+    assert engine.balance(NPUB).unspent == 2000 - melt.inputs + data_in(found.record).change_amount
     assert found.reason is not None and found.reason.message == "it was paid at last"
     assert all(r.compliance_level != "STANDARD" for r in found.audit())
     with pytest.raises(Refused) as nothing:
@@ -209,13 +195,15 @@ def test_r332_what_is_given_up_at_a_silent_mint_is_not_burnt(store: Store) -> No
     engine, mint, clock = funded(store)
     mint.faults.next("melt", faults.REQUEST_LOST)
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(50, clock), wait_s=0)
-    gone = on(store, clock, Between(mint, melt_quote_state=silent, check_states=silent, restore=silent))
+    gone = engine_on(
+        store, clock, Between(mint, melt_quote_state=silent, check_states=silent, restore=silent)
+    )
     clock.advance((QUICK.unknown_age_max_h + 1) * HOUR_S)
     gone.recover(force=True)
     assert melt.refresh().state == "attention"
     ended = gone.write_off(melt.id, "the mint is gone", force=True)
     held = engine.balance(NPUB)
-    assert (ended.state, ended.record.loss) == ("written_off", 0)
+    assert (ended.state, data_in(ended.record).loss) == ("written_off", 0)
     assert held.stranded == melt.inputs and held.stranded + held.unspent == 2000
     clock.advance(500 * HOUR_S)
     engine.retry_stranded(NPUB, mint.url, reason="it is back")
@@ -232,7 +220,7 @@ def test_r333_a_hold_that_is_pending_for_ever_is_given_up_by_force(store: Store)
         said = mint.check_states(url, names)
         return tuple(attrs.evolve(s, state="PENDING") for s in said) if is_value(said) else said
 
-    stuck = on(store, clock, Between(mint, check_states=pending))
+    stuck = engine_on(store, clock, Between(mint, check_states=pending))
     clock.advance((QUICK.unknown_age_max_h + 1) * HOUR_S)
     stuck.recover(force=True)
     assert held.refresh().state == "contested"
@@ -260,7 +248,7 @@ def test_r335_a_stamp_far_ahead_counts_as_old(store: Store) -> None:
     """A clock that was a year ahead when it was sent must not keep it live for a year."""
     engine, mint, clock, melt, _ = in_flight(store)
     clock.jump(-365 * 24 * HOUR_S)
-    later = on(store, clock, mint)
+    later = engine_on(store, clock, mint)
     later.recover(force=True)
     assert melt.refresh().state == "attention"
     invariants.check(store)

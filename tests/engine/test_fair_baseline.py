@@ -19,6 +19,7 @@ from nutstate.storage.batch import proof_key
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
 from nutstate.storage.rules.codec import to_plain
 from nutstate.storage.secret import Secret
+from tests.support.data import data_in
 from tests.support.wallet import NPUB
 
 MELTS = (100, 64, 1, 777)
@@ -78,7 +79,11 @@ def test_the_engine_finds_nothing_in_its_store(place: Callable[[], Place], reads
         assert len(melts) == len(MELTS) and {op.state for op in melts} == {"reconciled"}
         assert engine.reconcile_all().discrepancies_found == ()
         assert engine.verify_audit().holds
-        spent = sum(op.amount + op.input_fee + (op.payment.lightning_fee or 0) for op in melts if op.payment)
+        spent = sum(
+            op.amount + data_in(op).input_fee + (data_in(op).payment.lightning_fee or 0)
+            for op in melts
+            if data_in(op).payment
+        )
         assert engine.balance(NPUB).unspent == 5000 - spent
 
 

@@ -7,35 +7,15 @@ from typing import Any
 import attrs
 import pytest
 
-from nutstate import Engine, Refused, Store
+from nutstate import Refused, Store
 from nutstate.engine.cashu.port import Failure, is_value
 from nutstate.engine.cashu.port import Refused as No
 from tests.support import invariants
 from tests.support.crash import finish
+from tests.support.data import data_in
+from tests.support.ports import Between, engine_on
+from tests.support.stories import failing
 from tests.support.wallet import NPUB, QUICK, funded, invoice, npub_of, payment_hash
-
-
-class Between:
-    """A mint whose named calls are answered by something else."""
-
-    def __init__(self, mint: Any, **calls: Any) -> None:
-        self._mint, self._calls = mint, calls
-        self.asked: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        self.asked.append(name)
-        return self._calls.get(name, getattr(self._mint, name))
-
-
-def on(store: Store, clock: Any, mint: Any, **more: Any) -> Engine:
-    return Engine(store, mint, clock=clock, settings=attrs.evolve(QUICK, **more))
-
-
-def failing(store: Store, **more: Any) -> Any:
-    engine, mint, clock = funded(store, **more)
-    bolt11 = invoice(50, clock)
-    mint.lightning.script(payment_hash(bolt11), "FAILED", "PAID")
-    return engine, mint, clock, bolt11
 
 
 def test_r320_a_clear_refusal_is_told_within_seconds_and_costs_nothing(store: Store) -> None:
@@ -43,7 +23,7 @@ def test_r320_a_clear_refusal_is_told_within_seconds_and_costs_nothing(store: St
     engine, mint, clock, bolt11 = failing(store)
     begun = clock.monotonic()
     between = Between(mint)
-    melt = on(store, clock, between).melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    melt = engine_on(store, clock, between).melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
     assert (melt.state, melt.outcome, melt.is_paid) == ("watching", "unpaid", False)
     assert clock.monotonic() - begun < engine.settings.settle_window_s, "not even a settle window"
     assert "swap" not in between.asked and between.asked.count("check_states") >= 3
@@ -58,12 +38,12 @@ def test_r320_a_clear_refusal_is_told_within_seconds_and_costs_nothing(store: St
 def test_r321_asked_only_once_nothing_is_free(store: Store) -> None:
     """Before the second look, a refusal window after the first, the inputs stay reserved."""
     _engine, mint, clock, bolt11 = failing(store)
-    melt = on(store, clock, mint).melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=0)
+    melt = engine_on(store, clock, mint).melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=0)
     assert melt.state == "refused" and melt.outcome == "open"
-    assert on(store, clock, mint).balance(NPUB).reserved == melt.inputs
+    assert engine_on(store, clock, mint).balance(NPUB).reserved == melt.inputs
     states = [r.to_state for r in melt.audit() if r.entity == f"operation:{melt.id}"]
     assert states[-1] == "refused"
-    ended = on(store, clock, mint).melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    ended = engine_on(store, clock, mint).melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
     assert ended.id == melt.id and ended.state == "watching"
     invariants.check(store, mint)
 
@@ -87,7 +67,7 @@ def test_r321_a_second_look_that_says_otherwise_frees_nothing(store: Store, seco
             return (attrs.evolve(told[0], state=second.split()[0]), *told[1:])
         return told
 
-    lying = on(store, clock, Between(mint, melt_quote_state=quote, check_states=states))
+    lying = engine_on(store, clock, Between(mint, melt_quote_state=quote, check_states=states))
     melt = lying.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, wait_s=3)
     assert melt.state not in ("watching", "released") and lying.balance(NPUB).reserved == (
         0 if melt.is_paid else melt.inputs
@@ -111,11 +91,11 @@ def test_r321_a_second_look_that_says_otherwise_frees_nothing(store: Store, seco
 def test_r322_an_unclear_refusal_waits_for_its_fence(store: Store, answer: Failure) -> None:
     """Only a code that says that this request is not executed is a clear refusal."""
     engine, mint, clock = funded(store)
-    unclear = on(store, clock, Between(mint, melt=lambda *_: answer))
+    unclear = engine_on(store, clock, Between(mint, melt=lambda *_: answer))
     melt = unclear.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(50, clock), wait_s=3)
     assert melt.state == "unknown"
     finish(engine, store, clock)
-    assert melt.refresh().state == "released" and melt.refresh().record.fenced_token_id is not None
+    assert melt.refresh().state == "released" and data_in(melt.refresh().record).fenced_token_id is not None
     invariants.check(store, mint)
 
 
@@ -139,19 +119,21 @@ def test_r323_the_same_owner_may_try_again_and_nobody_else(store: Store) -> None
 
 
 def test_r323_a_mint_that_quotes_the_same_again(store: Store) -> None:
-    """The second attempt may get the quote of the first; that it is PAID then is the second one's doing."""
+    """The second attempt may get the quote of the first; that it is PAID then is the second one's doing.
+    R521: the first let go of the quote with its claim, so the store's unique key permits it."""
     engine, mint, clock, bolt11 = failing(store)
     quotes: dict[str, Any] = {}
 
     def same_quote(url: str, request: Any, unit: str) -> Any:
         return quotes.setdefault(request.reveal(), mint.melt_quote(url, request, unit))
 
-    stubborn = on(store, clock, Between(mint, melt_quote=same_quote))
+    stubborn = engine_on(store, clock, Between(mint, melt_quote=same_quote))
     first = stubborn.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
     second = stubborn.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
     assert (first.state, second.state) == ("watching", "reconciled")
     assert first.record.quote is not None and second.record.quote is not None
     assert first.record.quote.id == second.record.quote.id
+    assert first.refresh().record.quote_let_go and not second.record.quote_let_go
     stubborn.recover(force=True, wait_s=5)
     ended = first.refresh()
     assert ended.state == "released" and not ended.is_paid, "the inputs of the first were not used"
@@ -169,7 +151,9 @@ def test_r324_a_mint_that_lied_is_seen_and_nothing_more_is_lost(store: Store) ->
         sent.append(body)
         return No(20004, "Lightning payment failed", False)
 
-    melt = on(store, clock, Between(mint, melt=refuse)).melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    melt = engine_on(store, clock, Between(mint, melt=refuse)).melt(
+        npub=NPUB, mint_url=mint.url, invoice=bolt11
+    )
     assert melt.state == "watching" and engine.balance(NPUB).unspent == 2000
     assert is_value(mint.melt(mint.url, sent[0]))
     engine.recover(force=True, wait_s=30)
@@ -184,7 +168,9 @@ def test_r325_the_policies_stay_selectable(store: Store) -> None:
     engine, mint, clock, bolt11 = failing(store)
     begun = clock.monotonic()
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, on_unpaid="fence")
-    assert melt.state == "released" and melt.record.fenced_token_id is not None and (melt.cost or 0) > 0
+    assert (
+        melt.state == "released" and data_in(melt.record).fenced_token_id is not None and (melt.cost or 0) > 0
+    )
     assert clock.monotonic() - begun >= engine.settings.settle_window_s - 1
     invariants.check(store, mint)
 
@@ -199,10 +185,10 @@ def test_r326_a_second_sending_is_never_a_clear_refusal(store: Store) -> None:
             return mint.melt("https://elsewhere.example", body)
         return No(20004, "Lightning payment failed", False)
 
-    twice = on(store, clock, Between(mint, melt=melt))
+    twice = engine_on(store, clock, Between(mint, melt=melt))
     ended = twice.melt(
         npub=NPUB, mint_url=mint.url, invoice=invoice(50, clock), on_unpaid="retry_then_fence", wait_s=100
     )
     assert "refused" not in [r.to_state for r in ended.audit()] and ended.state == "released"
-    assert ended.record.fenced_token_id is not None
+    assert data_in(ended.record).fenced_token_id is not None
     invariants.check(store, mint)

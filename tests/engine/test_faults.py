@@ -12,6 +12,7 @@ from nutstate.storage.port import TokenQuery
 from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
 from tests.support.crash import finish
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash, silence
 
 
@@ -93,7 +94,9 @@ def test_change_above_what_is_owed_is_ours_and_told(store: Store) -> None:
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=100)
     assert melt.state == "reconciled" and melt.is_paid
     owed = melt.inputs - 700 - melt.input_fee
-    assert melt.change > owed and melt.record.surplus == melt.change - owed and melt.lightning_fee == 0
+    assert (
+        melt.change > owed and data_in(melt.record).surplus == melt.change - owed and melt.lightning_fee == 0
+    )
     assert any(r.compliance_level == "CRITICAL" for r in melt.audit())
     invariants.check(store, mint)
 
@@ -186,7 +189,7 @@ def test_no_restore_means_no_fence(store: Store) -> None:
         engine.write_off(melt.id, "nobody can prove what happened")
     assert refused.value.code == "INPUTS_STILL_UNSPENT"
     lost = engine.write_off(melt.id, "nobody can prove what happened", force=True)
-    assert lost.state == "written_off" and lost.record.loss == 0
+    assert lost.state == "written_off" and data_in(lost.record).loss == 0
     assert engine.balance(NPUB).stranded == melt.inputs, "the mint calls them UNSPENT: they may come back"
     invariants.check(store)
 
@@ -250,7 +253,7 @@ def test_a_rotated_keyset_gets_a_new_fence(store: Store) -> None:
     mint.rotate_keyset()
     finish(engine, store, clock)
     done = melt.refresh()
-    assert done.state == "released" and len(done.record.fences) == 2
+    assert done.state == "released" and len(data_in(done.record).fences) == 2
     invariants.check(store, mint)
 
 

@@ -11,13 +11,14 @@ import pytest
 
 from nutstate import Engine, SimulatedMint, Store
 from nutstate.engine.cashu.port import Ambiguous, Failure, Refused
+from nutstate.engine.operations.melt.data import melt_of
 from nutstate.engine.operations.melt.fences import done, fenced_amount
-from nutstate.engine.tokens.proofs import sent_secrets
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Operation
 from nutstate.storage.secret import Secret
 from tests.support import invariants
 from tests.support.clock import FakeClock
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 
 TOO_LONG = Refused(11003, "secret too long. max: 1024", False, 400)
@@ -87,12 +88,12 @@ def test_r288_one_bad_coin_is_found_and_the_rest_comes_back(store: Store, answer
     bad = poison(store, 64)
     picky = Picky(mint, refusing(answer, bad))
     op = pay(engine, mint, clock, 280)
-    assert op.state == "released" and op.payment is None
+    assert op.state == "released" and data_in(op).payment is None
     assert coins(store, "stranded").keys() == bad
     balance = engine.balance(NPUB)
     assert (balance.stranded, balance.reserved) == (64, 0)
-    assert balance.unspent == 300 - 64 - op.fence_fee
-    assert op.fence_fee == sum(fence.input_fee for fence in done(op))
+    assert balance.unspent == 300 - 64 - data_in(op).fence_fee
+    assert data_in(op).fence_fee == sum(fence.input_fee for fence in done(op))
     assert picky.swaps[0] == max(picky.swaps) and picky.swaps.count(1) >= 1
     assert op.reason is not None
     invariants.check(store, mint)
@@ -109,7 +110,7 @@ def test_r288_several_bad_coins_and_dust(store: Store) -> None:
     Picky(mint, refusing(INVALID, bad))
     op = pay(engine, mint, clock, 435)
     assert op.state == "released"
-    sent = {secret.reveal() for secret in sent_secrets(op)}
+    sent = {secret.reveal() for secret in melt_of(op).sent_secrets()}
     assert {128, 32} <= {coins(store, "stranded")[secret] for secret in bad & sent}
     assert sum(coins(store, "stranded").values()) <= 128 + 32 + 1 + 2
     assert engine.balance(NPUB).reserved == 0
@@ -122,8 +123,8 @@ def test_r289_when_the_mint_takes_no_coin_at_all_the_quote_is_watched(store: Sto
     Picky(mint, refusing(INVALID, set(coins(store))))
     op = pay(engine, mint, clock, 280)
     assert op.state == "watching" and op.claim is not None
-    left = {s for s in coins(store) if Secret(s) in sent_secrets(op)}
-    assert not left and engine.balance(NPUB).stranded == op.sources_total - op.keep_total
+    left = {s for s in coins(store) if Secret(s) in melt_of(op).sent_secrets()}
+    assert not left and engine.balance(NPUB).stranded == data_in(op).sources_total - data_in(op).keep_total
     clock.advance(QUICK.watch_window_h * 3600 + 60)
     engine.recover(force=True)
     assert engine.operation(op.id).state == "released"
@@ -148,10 +149,12 @@ def test_r290_a_limit_of_inputs_is_met_once(store: Store, answer: Failure) -> No
     picky = Picky(mint, at_most(8, answer))
     op = pay(engine, mint, clock, 490)
     # a definitive code that blames no coin frees the inputs at once; the quote is watched
-    assert op.state == ("watching" if answer is TOO_MANY else "released") and not op.stranded
+    assert op.state == ("watching" if answer is TOO_MANY else "released") and not data_in(op).stranded
     balance = engine.balance(NPUB)
-    assert (balance.unspent, balance.reserved) == (508 - op.fence_fee, 0)
-    assert engine._limits.of(mint.url) <= (8 if answer is not TOO_MANY else len(sent_secrets(op)) // 2)
+    assert (balance.unspent, balance.reserved) == (508 - data_in(op).fence_fee, 0)
+    assert engine._limits.of(mint.url) <= (
+        8 if answer is not TOO_MANY else len(melt_of(op).sent_secrets()) // 2
+    )
     invariants.check(store, mint)
     before = len(picky.swaps)
     assert pay(engine, mint, clock, 200).state == "reconciled" and len(picky.swaps) == before
@@ -188,9 +191,9 @@ def test_r291_outputs_that_are_never_signed_are_made_anew(store: Store) -> None:
     swap, mint.swap = mint.swap, stuck  # type: ignore[method-assign]
     refuse_melts(mint)
     op = pay(engine, mint, clock, 280)
-    assert (op.state, [f.end for f in op.fences]) == ("released", ["", "done"])
+    assert (op.state, [f.end for f in data_in(op).fences]) == ("released", ["", "done"])
     assert len(first) == QUICK.fence_refusals_max + 1
-    assert engine.balance(NPUB).unspent == 300 - op.fence_fee
+    assert engine.balance(NPUB).unspent == 300 - data_in(op).fence_fee
     invariants.check(store, mint)
 
 
@@ -208,7 +211,7 @@ def test_r292_the_swap_of_a_part_whose_reply_is_lost_is_found(store: Store) -> N
     picky._swap = lost
     op = pay(engine, mint, clock, 280)
     assert op.state == "released" and coins(store, "stranded").keys() == bad
-    assert engine.balance(NPUB).unspent == 300 - 32 - op.fence_fee
+    assert engine.balance(NPUB).unspent == 300 - 32 - data_in(op).fence_fee
     invariants.check(store, mint)
 
 
@@ -228,7 +231,10 @@ def test_r293_a_part_that_is_signed_late_is_found(store: Store, state: str) -> N
     op = pay(engine, mint, clock, 280, wait_s=60)
     clock.advance(7200)
     engine.recover(force=True)
-    assert engine.operation(op.id).state == "attention" and engine.operation(op.id).record.fences[-1].inputs
+    assert (
+        engine.operation(op.id).state == "attention"
+        and data_in(engine.operation(op.id).record).fences[-1].inputs
+    )
     clock.advance(600)
     if state == "watching":
         assert engine.release(op.id, "the mint never signs").state == "watching"
@@ -241,11 +247,11 @@ def test_r293_a_part_that_is_signed_late_is_found(store: Store, state: str) -> N
         engine.recover(force=True)
     found = engine.operation(op.id).record
     (fence,) = done(found)
-    assert fence.generation == len(op.fences) and found.state in ("released", "watching")
+    assert fence.generation == len(data_in(op).fences) and found.state in ("released", "watching")
     after = engine.balance(NPUB)
     assert after.of("spent") == held.of("spent") + fenced_amount(fence) + fence.input_fee
     assert (after.stranded, after.reserved) == (32 if state == "attention" else 0, 0)
-    assert after.owned() == 300 - found.fence_fee
+    assert after.owned() == 300 - data_in(found).fence_fee
     if state == "watching":
         invariants.check(store, mint)
 

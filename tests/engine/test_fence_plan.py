@@ -27,6 +27,7 @@ from nutstate.storage.mongo.codec import operation_document
 from nutstate.storage.records import Fence, Operation, Output, Proof
 from nutstate.storage.secret import Secret
 from nutstate.testing import make_operation, make_token
+from tests.support.data import data_in, with_fields
 from tests.support.wallet import fake_proof
 
 MONGO_BYTES_MAX = 16 * 1024 * 1024
@@ -34,7 +35,7 @@ MONGO_BYTES_MAX = 16 * 1024 * 1024
 
 def operation(proofs: list[Proof], *fences: Fence) -> Operation:
     body = bodies.melt_body("quote", proofs, ())
-    return attrs.evolve(make_operation("tx plan"), kind="melt", request_body=body, fences=fences)
+    return with_fields(make_operation("tx plan"), kind="melt", request_body=body, fences=fences)
 
 
 def proofs_of(number: int) -> list[Proof]:
@@ -42,7 +43,7 @@ def proofs_of(number: int) -> list[Proof]:
 
 
 def fence(op: Operation, keys: tuple[str, ...], end: str) -> Fence:
-    return Fence(len(op.fences) + 1, (), 1, keys, end)
+    return Fence(len(data_in(op).fences) + 1, (), 1, keys, end)
 
 
 def played(
@@ -61,7 +62,7 @@ def played(
             posted += 1
             assert posted < 4 * number + 8 and 0 < len(step.keys) <= most
             said = "many" if len(step.keys) > limit else end if poison & set(step.keys) else "done"
-            op = attrs.evolve(op, fences=(*op.fences, fence(op, step.keys, said)))
+            op = with_fields(op, fences=(*data_in(op).fences, fence(op, step.keys, said)))
             back |= set(step.keys) if said == "done" else set()
         if step.action == "strand" or said == "done":
             left = [key for key in left if key not in step.keys]
@@ -100,7 +101,7 @@ def test_r297_a_mint_that_signs_nothing_strands_nothing_that_it_does_not_name() 
     for _ in range(60):
         step = next_step(op, left, NO_LIMIT)
         assert step is not None and step.action == "fence"
-        op = attrs.evolve(op, fences=(*op.fences, fence(op, step.keys, "doubted")))
+        op = with_fields(op, fences=(*data_in(op).fences, fence(op, step.keys, "doubted")))
     assert generations(op, left) > 20, "the bound of generations ends it"
 
 
@@ -108,10 +109,10 @@ def test_r293_a_fence_is_dead_once_one_of_its_inputs_was_fenced() -> None:
     proofs = proofs_of(4)
     keys = tuple(proof_key(proof.secret) for proof in proofs)
     op = operation(proofs, Fence(1, (), 1, (), "refused"), Fence(2, (), 1, keys[:2], "done"))
-    op = attrs.evolve(
-        op, fences=(*op.fences, Fence(3, (), 1, keys[2:3], "refused"), Fence(4, (), 1, keys[2:]))
+    op = with_fields(
+        op, fences=(*data_in(op).fences, Fence(3, (), 1, keys[2:3], "refused"), Fence(4, (), 1, keys[2:]))
     )
-    assert [f.generation for f in alive(op)] == [4, 3] and keys_of(op, op.fences[0]) == set(keys)
+    assert [f.generation for f in alive(op)] == [4, 3] and keys_of(op, data_in(op).fences[0]) == set(keys)
 
 
 def test_r290_limits_are_remembered_by_mint_and_forgotten_in_the_end() -> None:
@@ -150,9 +151,9 @@ def test_r295_an_operation_with_all_it_may_store_is_far_below_the_limit() -> Non
     while stored_bytes((*made, Fence(1, (output,) * 53, 1, keys))) <= settings.fence_bytes_max:
         made = (*made, Fence(len(made) + 1, (output,) * 53, 1, keys, "refused", 3, 2**52, 2**52))
     body = Secret("x" * (settings.request_bytes_max + 100_000))
-    op = attrs.evolve(make_operation("tx big"), kind="melt", fences=made, request_body=body)
+    op = with_fields(make_operation("tx big"), kind="melt", fences=made, request_body=body)
     size = len(bson.encode(operation_document(op)))
-    assert len(bson.encode({"fences": operation_document(op)["fences"]})) <= settings.fence_bytes_max
+    assert len(bson.encode({"fences": operation_document(op)["data"]["fences"]})) <= settings.fence_bytes_max
     assert size < MONGO_BYTES_MAX / 2
 
 

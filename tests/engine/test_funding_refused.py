@@ -20,6 +20,7 @@ from nutstate.engine.simulated import faults
 from nutstate.storage.secret import Secret
 from tests.support import invariants
 from tests.support.clock import FakeClock
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 
 HOUR = 3600
@@ -143,12 +144,14 @@ def test_paid_but_not_issuable_is_told_and_heals(
         mint.rotate_keyset()
     waits = look(world, handle)
     assert waits.state == ("lapsed" if late else "quoted") and waits.reason is None
-    noted = waits.record.paid_seen_at
+    noted = data_in(waits.record).paid_seen_at
     assert noted == clock.now()
     version = waits.record.version
     clock.advance(HOUR / 2)
     waits = look(world, handle)
-    assert (waits.record.version, waits.record.paid_seen_at) == (version, noted), "nothing more is written"
+    assert (waits.record.version, data_in(waits.record).paid_seen_at) == (version, noted), (
+        "nothing more is written"
+    )
     clock.advance(HOUR / 2)
     parked = look(world, handle)
     assert parked.state == "attention" and parked.reason is not None and parked.reason.code == code
@@ -227,8 +230,8 @@ def test_outputs_that_are_refused_again_and_again_are_replaced(
     issued = look(world, handle, wait=60)
     assert issued.state == "issued" and issued.reason is None
     assert books.refused == [first[0]] * engine.settings.issue_refusals_max
-    assert len(issued.record.fences) == 1
-    assert frozenset(o.B_ for o in issued.record.fences[0].outputs) == first[0], "still restorable"
+    assert len(data_in(issued.record).fences) == 1
+    assert frozenset(o.B_ for o in data_in(issued.record).fences[0].outputs) == first[0], "still restorable"
     told = [r for r in issued.audit() if r.transition == "8.mint_refused.issuing"]
     assert told[0].data["reason"]["details"]["mint_code"] == refusal.code
     invariants.check(store, mint)
@@ -260,16 +263,16 @@ def test_an_older_generation_that_was_signed_after_all_is_found(world: World) ->
     replace(mint, "mint", held_back)
     pay(world, handle)
     op = look(world, handle)
-    while op.record.fences == ():
+    while data_in(op.record).fences == ():
         assert op.state in ("restoring", "issuing")
         op = look(world, handle)
-    assert len(op.record.fences) == 1 and op.state == "restoring"
+    assert len(data_in(op.record).fences) == 1 and op.state == "restoring"
     assert mint.deliver_late() > 0
     issued = look(world, handle)
     assert issued.state == "issued"
     token = store.token(f"{handle.id}_minted")
     assert token is not None
-    older = {o.secret.reveal() for o in issued.record.fences[0].outputs}
+    older = {o.secret.reveal() for o in data_in(issued.record).fences[0].outputs}
     assert {proof.secret.reveal() for proof in token.proofs} == older
     invariants.check(store, mint)
 
@@ -289,7 +292,7 @@ def test_a_mint_that_refuses_everything_parks_with_its_own_words(world: World, b
     assert parked.state == "attention" and parked.reason is not None
     assert parked.reason.code == "MINT_WILL_NOT_ISSUE"
     assert "the vault is shut" in parked.reason.message and parked.reason.details["mint_code"] == 20009
-    assert 1 <= len(parked.record.fences) <= engine.settings.issue_generations_max
+    assert 1 <= len(data_in(parked.record).fences) <= engine.settings.issue_generations_max
     assert len(books.posted) == engine.settings.issue_tries_max
 
     before = len(books.posted)
@@ -302,7 +305,7 @@ def test_a_mint_that_refuses_everything_parks_with_its_own_words(world: World, b
     assert parked.state == "attention" and parked.reason is not None
     assert "the vault is shut" in parked.reason.message
     assert len(books.posted) == before + 60
-    assert len(parked.record.fences) <= engine.settings.issue_generations_max
+    assert len(data_in(parked.record).fences) <= engine.settings.issue_generations_max
 
     books.refuses = lambda names: None
     clock.advance(engine.settings.issue_retry_max_s)

@@ -5,12 +5,21 @@ from __future__ import annotations
 
 import pytest
 
-from nutstate import Engine, Handle, NutstateError, Refused, Store
+from nutstate import (
+    Engine,
+    Handle,
+    MintError,
+    NutstateError,
+    Refused,
+    Store,
+)
 from nutstate.engine.admission import new_operation
+from nutstate.engine.simulated import faults
+from nutstate.engine.tokens.proofs import name_of
 from nutstate.storage.port import OperationQuery, TokenQuery
 from tests.support import invariants
 from tests.support.together import together
-from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
+from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash, silence
 
 pytestmark = pytest.mark.every_store
 
@@ -246,3 +255,56 @@ def test_confirming_twice_at_once_pays_once(store: Store, round_: int) -> None:
     assert plan.refresh().state == "reconciled"
     assert mint.lightning.attempts(payment_hash(bolt11)) == 1
     invariants.check(store, mint)
+
+
+def test_a_taken_derived_id_is_found_before_anything_is_sent(store: Store) -> None:
+    engine, mint, clock = funded(store)
+    engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=8, transaction_id="tx_mine_0001")
+    with pytest.raises(Refused) as refused:
+        engine.melt(
+            npub=NPUB, mint_url=mint.url, invoice=invoice(5, clock), transaction_id="tx_mine_0001_minted"
+        )
+    assert refused.value.code == "DUPLICATE_TRANSACTION_ID"
+
+
+def test_a_key_binds_unit_wallet_and_policy(store: Store) -> None:
+    engine, mint, clock = funded(store)
+    bolt11 = invoice(50, clock)
+    engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, idempotency_key="k")
+    for change in ({"wallet_id": "other"}, {"on_unpaid": "trust"}, {"unit": "msat"}):
+        with pytest.raises(Refused) as refused:
+            engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, idempotency_key="k", **change)  # type: ignore[arg-type]
+        assert refused.value.code == "IDEMPOTENCY_KEY_REUSED"
+
+
+def test_the_same_call_goes_on_after_the_invoice_expired(store: Store) -> None:
+    engine, mint, clock = funded(store)
+    paid, waiting = invoice(50, clock), invoice(60, clock)
+    mint.lightning.script(payment_hash(waiting), "PENDING")
+    first = engine.melt(npub=NPUB, mint_url=mint.url, invoice=paid, idempotency_key="k")
+    second = engine.melt(npub=NPUB, mint_url=mint.url, invoice=waiting, idempotency_key="l", wait_s=0)
+    clock.advance(2 * 3600)
+    mint.lightning.settle(payment_hash(waiting))
+    assert engine.melt(npub=NPUB, mint_url=mint.url, invoice=paid, idempotency_key="k").id == first.id
+    again = engine.melt(npub=NPUB, mint_url=mint.url, invoice=waiting, idempotency_key="l")
+    assert (again.id, again.state) == (second.id, "reconciled")
+    with pytest.raises(Refused) as refused:
+        engine.melt(npub=NPUB, mint_url=mint.url, invoice=paid)
+    assert refused.value.code == "PAYMENT_ALREADY_CLAIMED", "not: expired, pay elsewhere"
+
+
+def test_a_replayed_rejection_is_not_called_retryable(store: Store) -> None:
+    engine, mint, clock = funded(store)
+    bolt11 = invoice(50, clock)
+    token = store.tokens(TokenQuery(states=("unspent",)))[0]
+    lie = faults.lie_about({name_of(proof): "SPENT" for proof in token.proofs})
+    for _ in range(2):
+        mint.faults.next("check_states", lie)
+    with pytest.raises(Refused) as failed:
+        engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, idempotency_key="k")
+    assert failed.value.code == "PROOF_STATE_INCONSISTENCY" and not failed.value.retryable
+    for key in ("other", None):
+        silence(mint, "melt_quote")
+        with pytest.raises(MintError) as silent:
+            engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11, idempotency_key=key)
+        assert silent.value.retryable, "a read that nobody answered burns no key"

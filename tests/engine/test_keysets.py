@@ -15,6 +15,7 @@ from nutstate.engine.simulated import faults
 from nutstate.storage.port import OperationQuery, TokenQuery
 from tests.support import invariants
 from tests.support.clock import FakeClock
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, QUICK, fake_proof, funded, invoice
 
 V3 = "02" + "ab" * 32
@@ -208,7 +209,7 @@ def test_a_melt_without_change_needs_no_keyset(store: Store) -> None:
     paid = Engine(store, mint, settings=QUICK, clock=clock).melt(
         npub=NPUB, mint_url=mint.url, invoice=own.request.reveal()
     )
-    assert paid.is_paid and paid.record.blanks == () and paid.record.inputs
+    assert paid.is_paid and data_in(paid.record).blanks == () and paid.record.inputs
     invariants.check(store, mint)
 
 
@@ -233,13 +234,13 @@ def test_funding_change_and_fence_use_the_amounts_the_keyset_has(store: Store) -
     mint.faults.next("melt", faults.REQUEST_LOST)
     lost = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(321, clock), wait_s=60)
     for _ in range(20):
-        if lost.is_final or lost.record.fenced_token_id:
+        if lost.is_final or data_in(lost.record).fenced_token_id:
             break
         clock.advance(10)
         engine.recover(force=True)
         lost = lost.refresh()
-    assert lost.record.fenced_token_id is not None
-    fenced = store.token(lost.record.fenced_token_id)
+    assert data_in(lost.record).fenced_token_id is not None
+    fenced = store.token(data_in(lost.record).fenced_token_id)
     assert fenced is not None and {p.amount for p in fenced.proofs} <= set(amounts)
     invariants.check(store, mint)
 
@@ -252,12 +253,13 @@ def test_a_fence_made_after_a_rotation_uses_the_new_keyset(store: Store) -> None
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(100, clock), wait_s=0)
     new = mint.rotate_keyset()
     for _ in range(20):
-        if melt.record.fences:
+        if data_in(melt.record).fences:
             break
         clock.advance(5)
         engine.recover(force=True, wait_s=2)
         melt = melt.refresh()
-    assert melt.record.fences and {o.id for o in melt.record.fences[0].outputs} == {new} != {old}
+    data = data_in(melt.record)
+    assert data.fences and {o.id for o in data.fences[0].outputs} == {new} != {old}
     assert clock.mono - 1000 < 300, "the first list is still remembered"
     invariants.check(store, mint)
 
@@ -270,7 +272,7 @@ def test_a_rotation_that_made_a_melt_refused_is_seen_by_the_next_one(store: Stor
     new = mint.rotate_keyset()
     engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(100, clock), wait_s=0)
     paid = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(30, clock))
-    assert paid.is_paid and {blank.id for blank in paid.record.blanks} == {new}
+    assert paid.is_paid and {blank.id for blank in data_in(paid.record).blanks} == {new}
     assert clock.mono - 1000 < 300
 
 

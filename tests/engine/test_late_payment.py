@@ -18,6 +18,7 @@ from nutstate.engine.simulated import faults
 from nutstate.storage.secret import Secret
 from tests.support import invariants
 from tests.support.clock import FakeClock
+from tests.support.data import data_in
 from tests.support.everything import everything
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 
@@ -268,7 +269,7 @@ def test_giving_up_what_was_never_paid_is_no_loss(world: World) -> None:
     mint.faults.next("mint_quote_state", faults.UNREACHABLE)
     assert look(world, handle) == "attention"
     ended = engine.write_off(handle.id, "the mint is gone", force=True)
-    assert ended.state == "written_off" and ended.record.loss == 0
+    assert ended.state == "written_off" and data_in(ended.record).loss == 0
 
 
 # -- clocks that are set ---------------------------------------------------------------------------------
@@ -300,7 +301,7 @@ def test_a_clock_set_forward_before_a_restart_ends_no_funding(world: World) -> N
     for _ in range(3):
         again.recover(force=True)
     assert again.operation(handle.id).state == "lapsed"
-    assert again.operation(handle.id).record.watched_ms == QUICK.late_watch_part_ms
+    assert data_in(again.operation(handle.id).record).watched_ms == QUICK.late_watch_part_ms
 
 
 @pytest.mark.parametrize("days", [2, 4000])

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from nutstate import Engine, NutstateError, Store
+from nutstate import Engine, NutstateError, Settings, SimulatedMint, Store
 from nutstate.engine.cashu.port import MeltQuote
 from nutstate.engine.tokens.ids import operation_hash
 from tests.support import invariants
+from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 
 
@@ -62,4 +63,15 @@ def test_any_other_amount_is_no_quote_for_this_invoice(store: Store, msat: int, 
     with pytest.raises(NutstateError) as refused:
         engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(0, clock, msat=msat))
     assert refused.value.code == "QUOTE_MISMATCH" and engine.balance(NPUB).unspent == 2000
+    invariants.check(store, mint)
+
+
+def test_msat_end_to_end(store: Store) -> None:
+    clock = FakeClock()
+    mint = SimulatedMint(now_ms=clock.now, unit="msat", input_fee_ppk=0)
+    engine = Engine(store, mint, clock=clock, settings=Settings(poll_min_s=0.1))
+    engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=5_000_000, unit="msat")
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(0, clock, msat=1_000_500), unit="msat")
+    assert melt.state == "reconciled" and melt.amount == 1_000_500
+    assert engine.balance(NPUB).of("unspent", "msat") == 5_000_000 - 1_000_500 - (melt.fee_paid or 0)
     invariants.check(store, mint)

@@ -14,12 +14,13 @@ from nutstate.engine.operations.built_in import BUILT_IN
 from nutstate.engine.simulated import faults
 from nutstate.storage.port import OperationQuery
 from nutstate.storage.records import Reason
+from tests.support.data import data_in
+from tests.support.ports import Between, on, silent
+from tests.support.stories import released_before_its_fence
 
 from ..support.clock import FakeClock
 from ..support.crash import finish
 from ..support.wallet import NPUB, QUICK, funded, invoice
-from .test_attacks_again import Between, on, silent
-from .test_attacks_third import released_before_its_fence
 
 WHY = "ticket 17: " + "the mint said so on the telephone, " * 12  # longer than texts of a mint are kept
 WHO = "alice@example"
@@ -72,7 +73,7 @@ def found_paid(store: Store) -> Case:
     """The last look finds that the mint paid."""
     engine, mint, clock, melt = parked(store)
     mint.lightning.script(str(melt.record.payment_hash), "PAID")
-    mint.melt(mint.url, melt.record.request_body)  # type: ignore[arg-type]
+    mint.melt(mint.url, data_in(melt.record).request_body)
     return engine, engine.write_off(melt.id, WHY, operator=WHO)
 
 

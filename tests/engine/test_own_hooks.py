@@ -12,6 +12,7 @@ import pytest
 from nutstate import Engine
 from nutstate.engine.checks.documents import KindChecks
 from nutstate.engine.checks.reconcile import reconcile
+from nutstate.kinds import Run
 from nutstate.storage.port import OperationQuery
 from tests.support.shop import Shop, own
 from tests.support.wallet import NPUB, QUICK
@@ -147,3 +148,36 @@ def test_each_engine_tells_its_own_log(tmp_path: Path) -> None:
         engine = Engine(shop.store, shop.mint, kinds=shop.kinds, clock=shop.clock, logger=heard)
         assert engine.operation(asked.id).cost is None
     assert [[entry["hook"] for entry in heard.warnings] for heard in logs] == [["cost"], ["cost"]]
+
+
+def test_r474_facts_that_raise_give_the_lease_up_and_tell_the_first_error(tmp_path: Path) -> None:
+    """R474: code of an own kind that raises while its drive is counted as failed hides no error and keeps no
+    lease."""
+    broken: list[bool] = []
+
+    def facts(look: Any) -> Any:
+        if broken:
+            raise LookupError("facts")
+        return own.approval_facts(look)
+
+    def action(run: Run) -> Any:
+        broken.append(True)
+        raise ZeroDivisionError("action")
+
+    kind = attrs.evolve(own.APPROVAL_KIND, facts=facts, actions={"pay_invoice": action})
+    shop = Shop(tmp_path, kind)
+    asked = shop.ask()
+    with pytest.raises(ZeroDivisionError):
+        shop.approve(asked)
+    stored = shop.store.operation(asked.id)
+    assert stored is not None and stored.lease is None and stored.failures == 1
+
+
+def test_r474_an_alarm_that_raises_is_no_failed_operation(tmp_path: Path) -> None:
+    """R474: after a commit the kind's alarm is only told; one that raises is logged, and the call goes on."""
+
+    def alarm(op: Any) -> str:
+        raise LookupError("alarm")
+
+    shop = Shop(tmp_path, attrs.evolve(own.APPROVAL_KIND, alarm=alarm))
+    assert shop.approve(shop.ask()).state == "done"

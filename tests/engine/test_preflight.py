@@ -25,6 +25,7 @@ from nutstate.storage.records import Token
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.crash import Crash, Ticks
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, QUICK, fake_proof, funded, invoice, npub_of
 
 CELLS = {
@@ -328,8 +329,8 @@ def test_r87_a_quote_that_is_paid_already_is_followed_to_its_end(store: Store) -
     lost."""
     engine, mint, clock, _ = wallet(store)
     plan = engine.prepare_melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock))
-    assert plan.record.request_body is not None
-    mint.melt(mint.url, plan.record.request_body)
+    assert data_in(plan.record).request_body is not None
+    mint.melt(mint.url, data_in(plan.record).request_body)
     done = engine.confirm(plan.id)
     assert done.state == "reconciled" and engine.balance(NPUB).unspent == 2000 - 700 - (done.fee_paid or 0)
     invariants.check(store)

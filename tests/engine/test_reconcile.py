@@ -17,6 +17,7 @@ from nutstate.storage.batch import proof_key
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
 from nutstate.storage.records import Token
 from nutstate.storage.secret import Secret
+from tests.support.data import data_in, with_fields
 from tests.support.foreign import Foreign
 from tests.support.wallet import NPUB, QUICK, fake_proof, funded, invoice
 
@@ -57,7 +58,7 @@ class Case:
 
     @property
     def change(self) -> Token:
-        return self.token(self.melt.record.change_token_id)
+        return self.token(data_in(self.melt.record).change_token_id)
 
     @property
     def source(self) -> Token:
@@ -118,7 +119,7 @@ def _unindex(case: Case) -> None:
 
 def _another_fee(case: Case) -> None:
     op = case.melt.record
-    case.foreign.put(attrs.evolve(op, input_fee=op.input_fee + 1))
+    case.foreign.put(with_fields(op, input_fee=data_in(op).input_fee + 1))
 
 
 def _remove_source(case: Case) -> None:
@@ -236,7 +237,7 @@ def truth(case: Case) -> dict[str, Any]:
     op = case.melt.record
     return {
         "source_token_ids": [part.token_id for part in op.inputs],
-        "keep_proofs_count": len(case.token(op.keep_token_id).proofs),
+        "keep_proofs_count": len(case.token(data_in(op).keep_token_id).proofs),
         "melt_change_proofs_count": len(case.change.proofs),
         "balance_changes": {"expected_unspent_balance": case.engine.balance(NPUB).unspent},
     }

@@ -17,6 +17,7 @@ from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Fence, InputRef, Operation, Output, Token
 from nutstate.storage.secret import Secret
 from nutstate.storage.testing.records import make_operation, make_token
+from tests.support.data import data_in, with_fields
 from tests.support.foreign import Foreign
 from tests.support.wallet import NPUB, fake_proof, funded, invoice
 
@@ -94,8 +95,8 @@ def test_r223_a_fence_is_worth_its_inputs_less_its_fee(amount: int, holds: bool)
 @pytest.mark.parametrize(("fee", "holds"), [(2, True), (1, False), (3, False)])
 def test_r223_inputs_are_the_fence_and_its_fee(fee: int, holds: bool) -> None:
     """R223: the fee that is stored is the one that was paid."""
-    (fence,) = FENCED.fences
-    op = attrs.evolve(FENCED, fences=(attrs.evolve(fence, input_fee=fee),))
+    (fence,) = data_in(FENCED).fences
+    op = with_fields(FENCED, fences=(attrs.evolve(fence, input_fee=fee),))
     docs = made_up(op, make_token("a", state="spent"), born={"tx-1_fenced": Born(5, 1)})
     assert judged(docs)["balance_consistency"].passed is holds
 

@@ -15,6 +15,7 @@ from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Dleq
 from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
+from tests.support.data import data_in
 from tests.support.everything import everything
 from tests.support.recording import Wallet, as_json, proofs
 from tests.support.wallet import NPUB, invoice, npub_of, payment_hash
@@ -61,7 +62,7 @@ def test_r68_two_sources_keep_and_change(store: Store) -> None:
         assert token is not None and token.state == "unspent" and token.transaction_type == "change"
         assert token.metadata.parent_transaction_id == TX
         assert len(token.metadata.operation_hash or "") == 16
-    assert done.handle.state == "reconciled" and done.handle.record.evidence == "caller"
+    assert done.handle.state == "reconciled" and data_in(done.handle.record).proven_by == "caller"
     assert done.handle.is_paid and done.handle.fee_paid == 0
     invariants.check(store)
 
@@ -403,7 +404,7 @@ def test_a_source_that_another_operation_spent_waits_for_an_operator(store: Stor
         wallet.engine.recover(force=True)
     assert wallet.engine.operation(TX).state == "contested" and wallet.balance() == (9, 0, 100)
     ended = wallet.engine.write_off(TX, "recorded twice")
-    assert ended.state == "reconciled" and ended.record.loss == 100
+    assert ended.state == "reconciled" and data_in(ended.record).loss == 100
     assert [op.id for op in store.operations(OperationQuery(states=("contested",)))] == []
 
 

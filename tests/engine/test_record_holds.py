@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
-from nutstate import Store
+from nutstate import Engine, Refused, Store
 from nutstate.storage.batch import proof_key
+from nutstate.storage.port import TokenQuery
 from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
+from tests.support.clock import FakeClock
+from tests.support.data import data_in
 from tests.support.everything import everything
 from tests.support.foreign import Foreign
 from tests.support.recording import Wallet, at_once, proofs
-from tests.support.wallet import invoice, payment_hash
+from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
 from .test_record import TX, refused
 
@@ -251,3 +254,42 @@ def test_a_contested_source_that_vanished_is_not_free(store: Store) -> None:
     wallet.engine.recover(force=True)
     assert wallet.engine.operation(stuck).state == "contested"
     assert wallet.engine.operation(other).state == "held"
+
+
+def test_what_is_pending_is_not_given_up(store: Store) -> None:
+    """A hold without a record is parked after a long PENDING; its payment may still fail, and the
+    proofs come back. Writing it off then would burn them: by force they are stranded, and come back."""
+    wallet = Wallet(store, 100)
+    held = wallet.hold(100)
+    wallet.mint.says = "PENDING"
+    for _ in range(80):
+        wallet.clock.advance(120)
+        wallet.engine.recover(force=True)
+    assert wallet.engine.operation(held).state == "contested"
+    with pytest.raises(Refused) as caught:
+        wallet.engine.write_off(held, reason="it takes too long")
+    assert caught.value.code == "PAYMENT_IN_FLIGHT" and wallet.token(100).state == "reserved"
+    assert wallet.engine.write_off(held, reason="it takes too long", force=True).state == "written_off"
+    assert wallet.token(100).state == "stranded" and data_in(wallet.engine.operation(held).record).loss == 0
+    wallet.mint.says = "UNSPENT"
+    wallet.engine.retry_stranded(wallet.whose["npub"], wallet.whose["mint_url"], reason="the payment failed")
+    assert wallet.token(100).state == "unspent"
+    invariants.check(store)
+
+
+class Ticking(FakeClock):
+    """A clock on which every look takes a little while."""
+
+    def monotonic(self) -> float:
+        self.advance(0.002)
+        return self.mono
+
+
+def test_the_longest_hold_is_not_refused(store: Store) -> None:
+    engine, mint, _ = funded(store)
+    ticking = Engine(store, mint, settings=QUICK, clock=Ticking())
+    (token,) = store.tokens(TokenQuery(states=("unspent",), limit=10))
+    held = ticking.hold(
+        npub=NPUB, mint_url=mint.url, sources=[token.transaction_id], ttl_s=QUICK.hold_max_h * 3600
+    )
+    assert held.state == "held"

@@ -13,6 +13,7 @@ from nutstate.storage.errors import Duplicate
 from nutstate.storage.port import OperationQuery
 from nutstate.storage.testing.records import batch_for, make_operation
 from tests.support import invariants
+from tests.support.data import data_in
 from tests.support.everything import everything
 from tests.support.recording import Wallet, at_once, proofs
 from tests.support.wallet import NPUB, invoice
@@ -170,7 +171,7 @@ def test_r505_money_of_a_hold_is_waited_for(store: Store) -> None:
         "FUNDS_RESERVED",
     )
     assert isinstance(error, Refused) and error.details["reserved"] == 200
-    assert error.details["expected_release"] == wallet.engine.operation(held).record.hold_until
+    assert error.details["expected_release"] == data_in(wallet.engine.operation(held).record).hold_until
 
 
 def test_r506_only_its_own_calls_begin_and_move_one(store: Store) -> None:

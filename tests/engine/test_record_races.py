@@ -16,6 +16,7 @@ from nutstate import Store, open_store
 from nutstate.storage.port import OperationQuery
 from tests.support import invariants
 from tests.support.crash import Crash, Ticks, finish
+from tests.support.data import data_in
 from tests.support.everything import everything
 from tests.support.recording import Wallet, as_json, at_once, proofs
 from tests.support.wallet import NPUB, invoice
@@ -56,7 +57,7 @@ def test_a_crash_at_every_commit(story: Callable[[Wallet], None], new_store: Cal
         again = Wallet(store)
         again.ids, again.clock.wall = wallet.ids, wallet.clock.wall
         stored = store.operation(TX)
-        if stored is not None and stored.hold_until is not None:
+        if stored is not None and data_in(stored).hold_until is not None:
             assert again.record([], proofs(8, tag="k"), proofs(2, tag="c"), 90, hold=TX).success
         else:
             story(again)
@@ -154,7 +155,7 @@ def test_a_source_that_a_melt_split_meanwhile_is_named_with_what_is_left(store: 
     before = everything(store)
     error = refused(lambda: wallet.record([100], proofs(10, tag="k"), [], 90), "NOT_CONSERVED")
     assert everything(store) == before and error.details["sources"][wallet.ids[100]] < 100
-    both = [wallet.ids[100], str(prepared.record.keep_token_id)]
+    both = [wallet.ids[100], str(data_in(prepared.record).keep_token_id)]
     refused(
         lambda: wallet.engine.record_melt(
             both, proofs(10, tag="k"), [], 90, 0, transaction_id=TX, **wallet.whose

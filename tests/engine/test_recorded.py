@@ -20,6 +20,7 @@ from tests.engine.edge_scenes_mint import scene_of
 from tests.engine.test_edges import SETTINGS, fund, new_run
 from tests.support import invariants
 from tests.support.clock import FakeClock
+from tests.support.data import data_in
 from tests.support.recording import Saying
 from tests.support.wallet import NPUB, fake_proof
 
@@ -74,8 +75,17 @@ def test_free_sources_are_spent_at_once(store: Store) -> None:
         "_keep": ("unspent", 16 + 3), "_melt_change": ("unspent", 2),
     }  # fmt: skip
     op = run.operation
-    assert (op.amount, op.sources_total, op.keep_total, op.change_amount) == (100, 122, 19, 2)
-    assert (op.evidence, op.recorded_hash, op.contested) == ("caller", "ef" * 32, ())
+    assert (op.amount, data_in(op).sources_total, data_in(op).keep_total, data_in(op).change_amount) == (
+        100,
+        122,
+        19,
+        2,
+    )
+    assert (data_in(op).proven_by, data_in(op).recorded_hash, data_in(op).contested) == (
+        "caller",
+        "ef" * 32,
+        (),
+    )
     done = engine._driver.drive(run, 0)
     assert done.state == "reconciled", done.reason
     invariants.check(store)
@@ -90,8 +100,9 @@ def test_a_contested_payment_keeps_keep_and_change(store: Store) -> None:
     }  # fmt: skip
     op = run.operation
     assert [part.token_id for part in op.inputs] == ["tx_deposit_1_deposit"]
-    assert [(part.token_id, part.amount) for part in op.contested] == [("tx_deposit_2_deposit", 10)]
-    assert op.claim == op.payment_hash and op.payment is not None and op.payment.lightning_fee == 1
+    assert [(part.token_id, part.amount) for part in data_in(op).contested] == [("tx_deposit_2_deposit", 10)]
+    data = data_in(op)
+    assert op.claim == op.payment_hash and data.payment is not None and data.payment.lightning_fee == 1
     source = store.token("tx_deposit_2_deposit")
     assert source is not None and source.reserved_by == OTHER
     records = store.token(f"{ID}_keep"), store.token(f"{ID}_melt_change")
@@ -105,7 +116,7 @@ def test_contested_sources_are_spent_when_they_become_free(store: Store) -> None
     somebody_else_ends(run)
     (ended,) = engine.recover(force=True)
     assert (ended.id, ended.state) == (ID, "reconciled"), ended.reason
-    assert ended.record.contested == () and value(store) == 21
+    assert data_in(ended.record).contested == () and value(store) == 21
     assert states(store)["source 2_deposit"] == ("spent", 10)
     invariants.check(store)
 
@@ -153,7 +164,9 @@ def test_what_others_still_hold_is_no_loss_yet(store: Store) -> None:
     ended = engine.write_off(ID, "the other one paid with it")
     assert ended.state == "reconciled", ended.reason
     op = ended.record
-    assert op.loss == 0 and [part.token_id for part in op.contested] == ["tx_deposit_2_deposit"]
+    assert data_in(op).loss == 0 and [part.token_id for part in data_in(op).contested] == [
+        "tx_deposit_2_deposit"
+    ]
     assert [part.token_id for part in op.inputs] == ["tx_deposit_1_deposit"]
     assert states(store)["source 2_deposit"] == ("reserved", 10), "it is the other melt's"
 
@@ -165,7 +178,9 @@ def test_a_hold_is_left_alone_until_it_ends(store: Store) -> None:
     assert isinstance(waits, Pause) and waits.seconds == 10
     engine._driver.drive(run, 0)
     stored = store.operation(ID)
-    assert stored is not None and stored.state == "held" and stored.next_check_at == stored.hold_until
+    assert (
+        stored is not None and stored.state == "held" and stored.next_check_at == data_in(stored).hold_until
+    )
 
 
 def test_the_end_of_the_time_alone_frees_nothing(store: Store) -> None:
@@ -175,7 +190,7 @@ def test_the_end_of_the_time_alone_frees_nothing(store: Store) -> None:
     run.asked_from = clock.monotonic()
     assert watch_hold(run) == Happened("hold_seen_unspent", Evidence(states=said(run, "UNSPENT")))
     (first,) = engine.recover()
-    assert first.state == "held" and first.record.held_unspent_since is not None
+    assert first.state == "held" and data_in(first.record).held_unspent_since is not None
     clock.advance(9)
     engine.recover(force=True)
     assert states(store)["source 1_deposit"] == ("reserved", 112)
@@ -197,11 +212,11 @@ def test_a_proof_in_flight_starts_the_window_anew(store: Store) -> None:
     mint.says = "PENDING"
     clock.advance(5)
     (seen,) = engine.recover(force=True)
-    assert seen.state == "held" and seen.record.held_unspent_since is None
+    assert seen.state == "held" and data_in(seen.record).held_unspent_since is None
     mint.says = "UNSPENT"
     clock.advance(20)
     (again,) = engine.recover(force=True)
-    assert again.state == "held" and again.record.held_unspent_since is not None
+    assert again.state == "held" and data_in(again.record).held_unspent_since is not None
     clock.advance(11)
     assert [op.state for op in engine.recover(force=True)] == ["cancelled"]
 
@@ -262,7 +277,7 @@ def test_giving_up_a_hold_frees_what_the_mint_calls_unspent(store: Store) -> Non
     assert refused.value.code == "MINT_UNREACHABLE"
     mint.says = "UNSPENT"
     ended = engine.write_off(ID, "it was never paid")
-    assert (ended.state, ended.record.loss) == ("written_off", 0)
+    assert (ended.state, data_in(ended.record).loss) == ("written_off", 0)
     assert states(store)["source 1_deposit"] == ("unspent", 112)
     invariants.check(store)
 
@@ -272,7 +287,7 @@ def test_giving_up_a_hold_unasked_strands_everything(store: Store) -> None:
     take(engine, run, clock, "7.too_old.held")
     mint.says = None
     ended = engine.write_off(ID, "the mint is gone", force=True)
-    assert (ended.state, ended.record.loss) == ("written_off", 0)
+    assert (ended.state, data_in(ended.record).loss) == ("written_off", 0)
     assert states(store)["source 1_deposit"] == ("stranded", 112), "the mint may come back"
     invariants.check(store)
 

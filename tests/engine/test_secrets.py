@@ -11,10 +11,17 @@ from typing import Any
 import pytest
 import structlog
 
-from nutstate import Engine, NutstateError, Secret, Store, configure_logging
+from nutstate import (
+    Engine,
+    NutstateError,
+    Secret,
+    Store,
+    configure_logging,
+)
 from nutstate.engine.audit import records as audit
 from nutstate.engine.simulated import faults
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
 
@@ -27,9 +34,13 @@ def markers(store: Store) -> set[str]:
             if proof.dleq is not None and proof.dleq.r is not None:
                 found |= {proof.dleq.r.reveal(), proof.dleq.e, proof.dleq.s}
     for op in store.operations(OperationQuery(limit=1000)):
-        for output in (*op.blanks, *(o for fence in op.fences for o in fence.outputs)):
+        for output in (*data_in(op).blanks, *(o for fence in data_in(op).fences for o in fence.outputs)):
             found |= {output.secret.reveal(), output.r.reveal()}
-        for secret in (op.request, op.request_body, op.payment.preimage if op.payment else None):
+        for secret in (
+            op.request,
+            data_in(op).request_body,
+            data_in(op).payment.preimage if data_in(op).payment else None,
+        ):
             if secret is not None:
                 found.add(secret.reveal())
     return found
@@ -156,3 +167,12 @@ def test_nothing_is_logged_before_it_is_committed(store: Store) -> None:
     spying.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(100, clock))
     assert seen[0] == "commit" and seen.count("commit") == 3
     assert [word for n, word in enumerate(seen) if n == 0 or word != seen[n - 1]] == ["commit", "event"] * 3
+
+
+def test_money_in_an_operators_words_is_hidden(store: Store) -> None:
+    engine, mint, clock = funded(store, mint_options={"without": [9]})
+    bolt11 = invoice(700, clock)
+    mint.faults.next("melt", faults.REQUEST_LOST)
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=bolt11)
+    done = engine.write_off(melt.id, f"customer paid {bolt11} by hand", force=True)
+    assert bolt11 not in repr(done.audit()) + repr(done.as_dict())

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import attrs
 import pytest
 from attrs import define
 
-from nutstate import Engine, Refused, Store
+from nutstate import Engine, MintError, NutstateError, Refused, Store
+from nutstate.engine.cashu.port import Refused as No
 from nutstate.engine.loop.evidence import Selection
 from nutstate.engine.operations.melt.actions.selection import Shortfall, choose
 from nutstate.engine.simulated import faults
 from nutstate.engine.tokens.token_ids import minted_id
+from nutstate.machines.money import input_fee
 from nutstate.storage.ahead import Read
 from nutstate.storage.port import Reader, TokenQuery
 from nutstate.storage.records import Token
+from nutstate.storage.secret import Secret
 from nutstate.storage.testing.records import make_token
 from tests.support import invariants
-from tests.support.wallet import NPUB, QUICK, funded, invoice
+from tests.support.ports import Between, engine_on, on
+from tests.support.stories import HOUR_S
+from tests.support.wallet import NPUB, QUICK, fake_proof, funded, invoice
 
 KEYSET = make_token("tx_wallet_0", 1).proofs[0].id
 
@@ -98,3 +105,112 @@ def test_one_pending_coin_beside_enough_others_does_not_stop_a_payment(store: St
         p.secret for t in store.tokens(TokenQuery(npub=NPUB, states=("spent",), limit=99)) for p in t.proofs
     }
     invariants.check(store, mint)
+
+
+@pytest.mark.parametrize("ppk", [0, 100, 200, 333, 999])
+def test_selection_finds_a_cover_whenever_there_is_one(ppk: int) -> None:
+    from nutstate.storage.testing.records import make_token
+
+    draw = random.Random(ppk)
+    for _ in range(150):
+        amounts = [1 << draw.randrange(7) for _ in range(draw.randrange(1, 40))]
+        proofs = tuple(fake_proof(a, f"{ppk}-{i}-{draw.random()}") for i, a in enumerate(amounts))
+        token = attrs.evolve(make_token("t", 1), proofs=proofs, total_amount=sum(amounts))
+        useful = [a for a in amounts if a * 1000 > ppk]
+        spendable = sum(useful) - input_fee(ppk for _ in useful)
+        if spendable < 1:
+            continue
+        need = draw.randint(1, spendable)
+        found = choose([token], need, {proofs[0].id: ppk}, count_max=1000)
+        assert isinstance(found, Selection), (amounts, need)
+        assert found.amount >= need + found.input_fee
+        assert found.input_fee == input_fee(ppk for _ in found.proofs)
+        assert not isinstance(choose([token], spendable + 1, {proofs[0].id: ppk}, count_max=1000), Selection)
+
+
+def test_coins_of_a_forgotten_keyset_do_not_block_the_others(store: Store) -> None:
+    engine, mint, clock = funded(store)
+    melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(5, clock))
+    assert melt.state == "reconciled"
+    mint.rotate_keyset()
+    engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=100)
+    old = mint.keysets(mint.url)
+    assert isinstance(old, tuple)
+    active = [keyset for keyset in old if keyset.active]
+
+    class Forgetful:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(mint, name)
+
+        def keysets(self, url: str) -> Any:
+            return tuple(active)
+
+    port: Any = Forgetful()
+    engine = Engine(store, port, settings=QUICK, clock=clock)
+    assert engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(50, clock)).state == "reconciled"
+    invariants.check(store, mint)
+
+
+def test_too_many_proofs_is_not_too_little_money(store: Store) -> None:
+    engine, mint, clock = funded(store, amount=1023)
+    small = on(engine, store, mint, proofs_per_operation_max=3)
+    with pytest.raises(Refused) as refused:
+        small.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(950, clock))
+    assert refused.value.code == "TOO_MANY_PROOFS"
+
+
+def test_r387_a_limit_that_a_mint_met_once_is_not_for_ever(store: Store) -> None:
+    """Two refusals for too many inputs leave a wallet of small coins nothing to pay with: for an hour."""
+    engine, mint, clock = funded(store, amount=1023)
+    moods = iter([No(11014, "too many inputs", True)] * 2)
+
+    def melt(url: str, body: Any) -> Any:
+        return next(moods, None) or mint.melt(url, body)
+
+    moody = engine_on(store, clock, Between(mint, melt=melt))
+    for _ in range(2):
+        assert moody.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock)).state == "watching"
+    with pytest.raises(Refused) as refused:
+        moody.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock))
+    assert refused.value.code == "TOO_MANY_PROOFS"
+    clock.advance(HOUR_S)
+    assert moody.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock)).is_paid
+    invariants.check(store, mint)
+
+
+@pytest.mark.parametrize(
+    "odd, error, code",
+    [
+        ({"fee_reserve": 2**63}, MintError, "MINT_ANSWER_UNCLEAR"),
+        ({"fee_reserve": 2**64 - 1}, MintError, "MINT_ANSWER_UNCLEAR"),
+        ({"fee_reserve": 2**53}, MintError, "MINT_ANSWER_UNCLEAR"),
+        ({"fee_reserve": -1}, MintError, "MINT_ANSWER_UNCLEAR"),
+        ({"expires_at": 2**62}, MintError, "MINT_ANSWER_UNCLEAR"),
+        ({"fee_reserve": None}, Refused, "AMOUNT_OUT_OF_LIMITS"),
+        ({"fee_reserve": 2**53 - 1}, Refused, "FEE_TOO_HIGH"),
+    ],
+)
+def test_a_quote_with_an_absurd_reserve_is_refused(
+    store: Store, odd: dict[str, Any], error: type[NutstateError], code: str
+) -> None:
+    """R195: what could not be stored is no answer; what could be is judged. Nothing is held after that."""
+    engine, mint, clock = funded(store)
+    before = engine.balance(NPUB)
+
+    class Greedy:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(mint, name)
+
+        def melt_quote(self, url: str, bolt11: Secret, unit: str) -> Any:
+            answer: Any = mint.melt_quote(url, bolt11, unit)
+            return attrs.evolve(answer, **odd)
+
+    port: Any = Greedy()
+    with pytest.raises(error) as refused:
+        Engine(store, port, settings=QUICK, clock=clock).melt(
+            npub=NPUB, mint_url=mint.url, invoice=invoice(50, clock)
+        )
+    assert type(refused.value) is error and refused.value.code == code
+    assert engine.balance(NPUB) == before and before.reserved == 0
+    assert not store.tokens(TokenQuery(states=("reserved",)))
+    invariants.check(store)

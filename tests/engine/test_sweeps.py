@@ -14,6 +14,7 @@ import pytest
 from nutstate import Engine, SimulatedMint, Store, open_store
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Token
+from tests.support.data import data_in
 from tests.support.foreign import Foreign
 from tests.support.wallet import NPUB, fake_proof, funded, invoice, npub_of
 
@@ -102,7 +103,7 @@ def test_an_open_check_is_known_and_a_settled_one_is_not(store: Store) -> None:
     """Told once while it is open; when an operator has settled it and it is still wrong, told again."""
     engine, mint, clock = funded(store)
     melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock))
-    change = store.token(str(melt.record.change_token_id))
+    change = store.token(str(data_in(melt.record).change_token_id))
     assert change is not None
     Foreign(store).put(attrs.evolve(change, proofs=(fake_proof(1, "another"),), total_amount=1))
     first = engine.reconcile_all()

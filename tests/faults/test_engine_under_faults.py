@@ -25,6 +25,7 @@ from tests.faults.ledger import Verdict
 from tests.faults.load import PATIENCE_S, Watcher, mongo_store, wait_until
 from tests.support import invariants
 from tests.support.crash import open_states
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, npub_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.real_mongo]
@@ -166,7 +167,7 @@ def verdict_of(callers: Callers, store: MongoStore) -> Verdict:
         hashed = decode_invoice(invoice).payment_hash
         op = by_hash.get(hashed)
         paid = callers.mint.lightning.payments(hashed)
-        if paid != (op is not None and op.payment is not None):
+        if paid != (op is not None and data_in(op).payment is not None):
             doubled.append(f"{hashed}: paid {paid} times, {op.state if op else 'no operation'}")
     parked = [op.id for op in stored.values() if op.state in ("attention", "discrepant")]
     return Verdict(

@@ -66,6 +66,13 @@ def no_effect(machine: Machine[Any], row: str, name: str) -> Machine[Any]:
     return rows(machine, row, lambda e: attrs.evolve(e, effects=tuple(x for x in e.effects if x != name)))
 
 
+def frees_by_force(machine: Machine[Any], row: str) -> Machine[Any]:
+    """The machine with a row that frees the inputs instead of setting them aside."""
+    return rows(machine, row, lambda e: attrs.evolve(e, effects=tuple(
+        "release_inputs" if x == "strand_inputs" else x for x in e.effects
+    )))  # fmt: skip
+
+
 def leads_to(machine: Machine[Any], row: str, dest: str, *effects: str) -> Machine[Any]:
     return rows(machine, row, lambda e: attrs.evolve(e, dest=dest, effects=(*e.effects, *effects)))
 
@@ -187,6 +194,9 @@ PLANTED = (
     melt("a hold that was taken back keeps its tokens", no_effect(RECORD, "4", "release_inputs"), "hold", "I2"),
     melt("a hold claims no invoice", no_effect(no_effect(RECORD, "1", "take_claim"), "3", "take_claim"),
          "hold-and-pay", "I3"),
+    melt("a forced end forgets the inputs", no_effect(MELT, "29c", "strand_inputs"), "force", "I2"),
+    melt("a forced end frees what may still be sent", frees_by_force(MELT, "29c"), "force", "I10", "I4"),
+    melt("a forced end of a hold forgets its proofs", no_effect(RECORD, "9b", "strand_inputs"), "hold", "I2"),
     melt("a recorded payment is not stored", no_effect(RECORD, "3", "record_melt"), "hold", "I2", "I12"),
     melt("a hold whose proofs are spent is free at its end",
          leads_to(RECORD, "7.hold_spent.held", "cancelled", "release_inputs", "drop_claim"), "hold", "I4", "I8"),

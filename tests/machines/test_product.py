@@ -36,8 +36,6 @@ NEVER_TAKEN = {
     "14b.mint_unclear.refused": "the model's mint never both refuses and is unclear",
     "14b.mint_unclear.unpaid": "only trust asks the quote there, and the unclear mint is not trusted",
     "17b.too_old.settled": "documents are always read and checked",
-    "21d.write_off.stuck": "the model's operator uses no force",
-    "29c.write_off.attention": "the model's operator uses no force",
     "22b.fence_done.stuck": "no setting has a second worker and an operator who releases",
     "24b.change_received.paid": "the model's mint signs what it owes",
     "36b.refusal_stands.refused": "the model's coins are all good",
@@ -85,7 +83,6 @@ NEVER_RECORDED = {
     "3b.record.contested": "a hold has the claim already",
     "5.hold_seen_pending.held": "the caller of the model has paid or has not",
     "8.sources_free.contested": "only what is recorded without a hold waits for other operations",
-    "9b.write_off.contested": "the model's operator uses no force",
     "9c.write_off.contested": "only what is recorded without a hold waits for other operations",
     "7.drive_failed.held": "no drive fails in the model; the engine's tests make them fail",
     "11.drive_failed.settled": "no drive fails in the model; the engine's tests make them fail",
@@ -143,6 +140,13 @@ def test_the_model_takes_every_edge_but_a_few() -> None:
     assert edges - outside - taken == NEVER_TAKEN.keys()
     recorded = {edge.id for edge in RECORD.transitions} - edges
     assert recorded - taken == NEVER_RECORDED.keys()
+
+
+def test_force_ends_a_hold_of_which_the_mint_says_nothing() -> None:
+    """R536: and the invariants hold; ``force`` does the same for a melt and a watch."""
+    found = explore(SETTINGS["hold"])
+    assert "9b.write_off.contested" in found.transitions and found.violation is None
+    assert explore(attrs.evolve(SETTINGS["hold"], forces=False)).states < found.states
 
 
 def test_the_same_setting_gives_the_same_answer() -> None:

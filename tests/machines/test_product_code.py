@@ -21,6 +21,7 @@ from nutstate.review.explore.moves import moves, start
 from nutstate.review.explore.ports import TapedMint
 from nutstate.review.explore.stored import REASONS_ASKED
 from nutstate.storage.records import Operation
+from tests.support.data import data_in
 
 
 def _code() -> Code:
@@ -41,7 +42,7 @@ def test_every_action_and_effect_is_the_kind_s_own() -> None:
 
 def watch_only(op: Operation, declared: State) -> dict[str, int]:
     """Of an issue only how long it was watched is bounded."""
-    return {"watched_ms": min(op.watched_ms, 2 * model_documents.LONG)}
+    return {"watched_ms": min(data_in(op).watched_ms, 2 * model_documents.LONG)}
 
 
 def test_what_is_forgotten_of_times_changes_nothing() -> None:
@@ -54,7 +55,7 @@ def test_what_is_forgotten_of_times_changes_nothing() -> None:
             patch.object(
                 model_documents,
                 "_times_of_issue",
-                lambda op, declared: {"watched_ms": min(op.watched_ms, 2 * model_documents.LONG)},
+                lambda op, declared: {"watched_ms": min(data_in(op).watched_ms, 2 * model_documents.LONG)},
             ),
         ):
             code_of.cache_clear()

@@ -13,6 +13,7 @@ from nutstate.engine.errors import Refused
 from nutstate.engine.simulated import faults
 from tests.support import invariants
 from tests.support.clock import FakeClock
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
 DAY_S = 25 * 3600
@@ -64,8 +65,8 @@ def test_a_fence_that_arrives_after_the_release_is_found(world: World) -> None:
     assert ended.state == "released"
     assert any(record.transition.startswith("22b") for record in ended.audit())
     stored = store.operation(melt_id)
-    assert stored is not None and stored.fenced_token_id is not None
-    worth = before - stored.fences[-1].input_fee
+    assert stored is not None and data_in(stored).fenced_token_id is not None
+    worth = before - data_in(stored).fences[-1].input_fee
     assert engine.balance(NPUB).unspent == worth
     spent = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(worth - 100, clock), wait_s=60)
     assert spent.state == "reconciled", "what the fence brought home is money"

@@ -35,7 +35,6 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "the command `diagrams check`": ("src/nutstate/cli/drawings/build.py",),
         "a step of a migration": ("storage/mongo/migrate.py", "storage/sqlite/migrate.py"),
     },
-    "contested": {"the field of an operation": ("storage/mongo/rules.py",)},
     "corrected": {"the value that a look marked as spent": ("engine/checks/preflight_table.py",)},
     "deposit": {
         "the event": ("engine/api/payments.py",),
@@ -70,9 +69,9 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
             "src/nutstate/cli/operators/render.py", "src/nutstate/cli/operators/stranded.py",
             "src/nutstate/cli/money/wallet.py",
         ),
-        "who causes an event, or proves a payment": (
+        "who causes an event": (
             "src/nutstate/review/lint/answers.py", "src/nutstate/review/lint/celled.py",
-            "src/nutstate/review/lint/graph.py", "storage/mongo/rules.py",
+            "src/nutstate/review/lint/graph.py",
         ),
     },
     "paid": {
@@ -104,7 +103,6 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     "retried": {"the word of a command": ("src/nutstate/cli/operators/stranded.py",)},
     "settled": {"whether the schema of a file is complete": ("storage/sqlite/file.py",)},
     "stranded": {
-        "the field of an operation": ("storage/mongo/rules.py",),
         "a row": ("src/nutstate/cli/operators/render.py",),
     },
     "token": {

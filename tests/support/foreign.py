@@ -40,7 +40,13 @@ class Foreign:
             collections[name].insert_one(document, bypass_document_validation=True)
 
     def edit(self, operation_id: str, **fields: Any) -> None:
-        """Change fields of a stored operation by a plain UPDATE that every rule of the store allows."""
+        """Change fields of a stored operation, or of its data, by a plain UPDATE that every rule of the store
+        allows."""
+        common = Operation.__annotations__
+        fields = {
+            name if name.partition(".")[0] in common else f"data.{name}": value
+            for name, value in fields.items()
+        }
         if self.store.url.startswith("sqlite:"):
             with closing(sqlite3.connect(self.store.url.removeprefix("sqlite:///"))) as db, db:
                 for name, value in fields.items():

@@ -16,6 +16,7 @@ from nutstate.storage.batch import proof_key
 from nutstate.storage.port import AuditQuery, OperationQuery, Reader, TokenQuery
 from nutstate.storage.records import Operation, Token
 from nutstate.storage.rules.audit_hash import audit_hash
+from tests.support.data import data_in
 
 from .own import example
 
@@ -57,41 +58,50 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
     gone = corrected = 0
     for op in operations:
         if op.kind == "check":
-            gone -= op.change_amount  # of a payment that was given up: it was no part of what was left
+            gone -= data_in(
+                op
+            ).change_amount  # of a payment that was given up: it was no part of what was left
         if op.kind not in PAYS:
             continue
         total = inputs_total_of(op)
         if op.state == "written_off":
-            gone += op.loss
-        elif op.fenced_token_id is not None:
-            signed = [f for f in op.fences if f.end == "done"]
+            gone += data_in(op).loss
+        elif data_in(op).fenced_token_id is not None:
+            signed = [f for f in data_in(op).fences if f.end == "done"]
             back = {fence_id(op.id, f.generation) if f.inputs else fenced_id(op.id): f for f in signed}
             for token in tokens:
                 if token.transaction_id in back and token.version == 1:
                     made = sum(output.amount for output in back[token.transaction_id].outputs)
                     assert token.total_amount == made, f"I5: fence of {op.id}"
-            if op.state == "released" and op.watch_since is None:
+            if op.state == "released" and data_in(op).watch_since is None:
                 worth = sum(o.amount for f in signed for o in f.outputs) + sum(f.input_fee for f in signed)
                 assert total == worth, f"I1: fences of {op.id}"
             gone += sum(f.input_fee for f in signed)
-        elif op.evidence == "caller" and op.payment is not None:
+        elif data_in(op).proven_by == "caller" and data_in(op).payment is not None:
             # what was kept afresh and given back is money as soon as it is stored; the sources go when spent
             # (parked: later, and those that others spent are theirs to account for)
-            consumed = total + sum(part.amount for part in op.contested)
-            fresh = op.keep_total - (op.sources_total - consumed) + op.change_amount
-            fee = op.payment.lightning_fee or 0
+            consumed = total + sum(part.amount for part in data_in(op).contested)
+            fresh = (
+                data_in(op).keep_total - (data_in(op).sources_total - consumed) + data_in(op).change_amount
+            )
+            fee = data_in(op).payment.lightning_fee or 0
             assert consumed == op.amount + fee + fresh, f"I1 recorded {op}"
-            assert fresh >= 0 and op.input_fee == 0, f"I1 recorded {op}"
+            assert fresh >= 0 and data_in(op).input_fee == 0, f"I1 recorded {op}"
             gone += -fresh + (total if op.state != "contested" else 0)
-        elif op.payment is not None and op.payment.lightning_fee is not None:
-            fee = op.payment.lightning_fee
-            gone += op.amount + fee + op.input_fee + op.loss - op.surplus
-            parts = op.amount + fee + op.input_fee + op.change_amount + op.loss
-            assert total + op.surplus == parts, f"I1 {op}"
-            assert op.sources_total == total + op.keep_total, f"I1 sources {op}"
-        elif op.payment is not None:
-            gone += op.amount + op.input_fee + owed_max(total, op.amount, op.input_fee)
-    paid = {part.token_id for op in operations if op.payment or op.fenced_token_id for part in op.inputs}
+        elif data_in(op).payment is not None and data_in(op).payment.lightning_fee is not None:
+            fee = data_in(op).payment.lightning_fee
+            gone += op.amount + fee + data_in(op).input_fee + data_in(op).loss - data_in(op).surplus
+            parts = op.amount + fee + data_in(op).input_fee + data_in(op).change_amount + data_in(op).loss
+            assert total + data_in(op).surplus == parts, f"I1 {op}"
+            assert data_in(op).sources_total == total + data_in(op).keep_total, f"I1 sources {op}"
+        elif data_in(op).payment is not None:
+            gone += op.amount + data_in(op).input_fee + owed_max(total, op.amount, data_in(op).input_fee)
+    paid = {
+        part.token_id
+        for op in operations
+        if data_in(op).payment or data_in(op).fenced_token_id
+        for part in op.inputs
+    }
     fenced = {key for op in operations if op.kind == "melt" for key in fenced_keys(op)}
     corrected = sum(
         t.total_amount
@@ -125,35 +135,37 @@ def _operations(operations: list[Operation], tokens: list[Token]) -> None:
     by_id = {t.transaction_id: t for t in tokens}
     claims = Counter(op.claim for op in operations if op.claim)
     assert all(n == 1 for n in claims.values()), "I3: claim held twice"
-    paid = Counter(op.quote.id for op in operations if op.kind == "melt" and op.payment and op.quote)
+    paid = Counter(op.quote.id for op in operations if op.kind == "melt" and data_in(op).payment and op.quote)
     assert all(n == 1 for n in paid.values()), "I3: two payments of a quote"
     for op in operations:
         states = {by_id[part.token_id].state for part in op.inputs}
         if op.kind in PAYS and op.state == "written_off":
             lost = [t for t in tokens if t.reserved_by == op.id and t.state == "spent"]
-            back = sum(o.amount for f in op.fences if f.end == "done" for o in f.outputs)
-            back += sum(f.input_fee for f in op.fences if f.end == "done")
-            assert op.loss == sum(t.total_amount for t in lost) - back, f"I4: loss of {op.id}"
+            back = sum(o.amount for f in data_in(op).fences if f.end == "done" for o in f.outputs)
+            back += sum(f.input_fee for f in data_in(op).fences if f.end == "done")
+            assert data_in(op).loss == sum(t.total_amount for t in lost) - back, f"I4: loss of {op.id}"
         elif op.state in ("held", "contested"):
             assert states <= {"reserved"}, f"I4: {op.state} with inputs {states}"
-        elif op.payment is not None or (op.fenced_token_id and op.state == "released" and not op.watch_since):
+        elif data_in(op).payment is not None or (
+            data_in(op).fenced_token_id and op.state == "released" and not data_in(op).watch_since
+        ):
             assert states <= {"spent"}, f"I4: {op.state} with inputs {states}"
-        elif op.fenced_token_id and op.state not in ("released", "watching"):
+        elif data_in(op).fenced_token_id and op.state not in ("released", "watching"):
             assert states <= {"spent", "reserved"}, f"I4: {op.state} with inputs {states}"
         elif op.state in ("paying", "pending", "unknown", "unpaid", "fencing", "attention", "prepared"):
             assert states <= {"reserved"}, f"I4: {op.state} with inputs {states}"
-        for token_id in (op.change_token_id, op.keep_token_id):
+        for token_id in (data_in(op).change_token_id, data_in(op).keep_token_id):
             if token_id is not None:
                 assert by_id[token_id].metadata.parent_transaction_id == op.id, "I5: parent"
-        assert op.kind not in PAYS or not op.change_token_id or op.payment is not None, (
+        assert op.kind not in PAYS or not data_in(op).change_token_id or data_in(op).payment is not None, (
             "I5: change of an unpaid melt"
         )
-        if op.evidence == "caller":
-            held = [by_id[part.token_id] for part in op.contested]
+        if data_in(op).proven_by == "caller":
+            held = [by_id[part.token_id] for part in data_in(op).contested]
             assert op.state != "contested" or held or op.claim is None, "I4: contested without a reason"
             assert all(token.reserved_by != op.id for token in held), "I4: contested by itself"
         if op.sent_at is not None and op.kind == "melt":
-            assert op.request_body is not None, "I6: sent without a stored request"
+            assert data_in(op).request_body is not None, "I6: sent without a stored request"
 
 
 def _audit(store: Reader, operations: list[Operation], tokens: list[Token]) -> None:

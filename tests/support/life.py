@@ -142,6 +142,8 @@ class Life:
         for seconds in (1, 60, 4000):
             self.clock.advance(seconds)
             self.engine.recover()
+        for page in (None, (0, ""), (self.clock.now(), "tx")):
+            self.engine.store.live_operations(2**62, 3, page)
 
     def reconciliation(self) -> None:
         for handle in self.engine.operations(npub=NPUB, limit=12):

@@ -12,7 +12,7 @@ def store_late_change(context: EffectContext) -> None:
     if proofs:
         token = new_token(context, change_id(context.draft.operation.id), "change", "change", proofs)
         context.draft.create_token("deposit", token, context.now)
-        context.draft.set(change_token_id=token.transaction_id, change_amount=token.total_amount)
+        context.set_data(change_token_id=token.transaction_id, change_amount=token.total_amount)
 
 
 def free_stranded(context: EffectContext) -> None:
@@ -37,4 +37,4 @@ def _stranded(context: EffectContext) -> list[str]:
 
 def record_loss(context: EffectContext) -> None:
     """Stranded coins given up: their amount."""
-    context.draft.set(loss=context.draft.operation.amount)
+    context.set_data(loss=context.draft.operation.amount)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from ...checks.documents import Documents, KindChecks
+from ...checks.documents import Documents, KindChecks, made_token
 from ...checks.tally import Tally
+from ..shared.reconcile import named_with_value
+from .data import check_of
 
 
 def _sums(tally: Tally, docs: Documents) -> None:
@@ -18,4 +20,21 @@ def _sums(tally: Tally, docs: Documents) -> None:
         tally.that("value of the stranded tokens", changed, op.amount)
 
 
-CHECKS: KindChecks = KindChecks(sums=_sums)
+def _completes(tally: Tally, docs: Documents) -> None:
+    data = check_of(docs.operation)
+    named_with_value(tally, "change", data.change_token_id, data.change_amount)
+
+
+def _made(tally: Tally, docs: Documents) -> None:
+    data = check_of(docs.operation)
+    if data.change_token_id is not None:
+        made_token(tally, docs, data.change_token_id, "change", data.change_amount)
+
+
+CHECKS: KindChecks = KindChecks(
+    makes=lambda op: (check_of(op).change_token_id,),
+    change=lambda op: check_of(op).change_token_id,
+    completes=_completes,
+    sums=_sums,
+    made=_made,
+)

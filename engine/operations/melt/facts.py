@@ -15,8 +15,9 @@ from ...loop.effect_context import owed_bounds
 from ...loop.evidence import Evidence
 from ...loop.look import Look, ms
 from ...settings import Settings
-from ...tokens.proofs import name_of, sent_keys, sent_secrets
-from .fences import done, fenced_amount, fenced_keys, generations, keys_of
+from ...tokens.proofs import name_of
+from .data import MeltData, melt_of
+from .fences import done, fenced_amount, fenced_keys, generations, keys_of, left_inputs
 
 
 def fee_max_of(op: Operation, settings: Settings) -> int:
@@ -31,7 +32,7 @@ def fee_max_of(op: Operation, settings: Settings) -> int:
 def melt_facts(look: Look) -> MeltFacts:
     """The facts of a melt: from the operation as staged, the evidence in hand, and the clock."""
     draft, evidence, settings, now = look.draft, look.evidence, look.settings, look.now
-    op, elapsed = draft.operation, look.elapsed
+    op, data, elapsed = draft.operation, melt_of(draft.operation), look.elapsed
     facts: dict[str, Any] = {
         "now": now,
         "unit": op.unit,
@@ -49,22 +50,22 @@ def melt_facts(look: Look) -> MeltFacts:
         "settle_window_ms": elapsed.send_clock.window_ms,
         "sendings": op.attempts,
         "refusal_kind": refusal_kind(evidence.answer),
-        "refused_for": op.refused_for,
+        "refused_for": data.refused_for,
         "refusal_window_ms": ms(settings.refusal_window_s),
         "unclear_told": op.reason is not None and op.reason.code == "MINT_STATE_UNKNOWN",
         "claim_held": op.claim is not None,
         "inputs_taken": _inputs_taken(draft, evidence),
         "retries": max(0, op.attempts - 1),
         "retries_max": settings.retries_max,
-        **_patience(op, settings),
+        **_patience(op, data, settings),
         "failures": op.failures,
         "failures_max": settings.drive_failures_max,
-        "held_unspent_since": op.held_unspent_since,
-        "watch_since": op.watch_since,
+        "held_unspent_since": data.held_unspent_since,
+        "watch_since": data.watch_since,
         "watch_window_ms": ms(settings.watch_window_h, 3_600_000),
         "change_window_ms": ms(settings.change_window_s),
-        "payment_recorded": op.payment is not None,
-        "change_awaited_since": max(op.payment.paid_at, op.resumed_at or 0) if op.payment else None,
+        "payment_recorded": data.payment is not None,
+        "change_awaited_since": max(data.payment.paid_at, op.resumed_at or 0) if data.payment else None,
         "input_count_max": settings.proofs_per_operation_max,
         "operator_reason": evidence.operator_reason,
         "forced": evidence.forced,
@@ -81,17 +82,17 @@ def melt_facts(look: Look) -> MeltFacts:
     return MeltFacts(**facts)
 
 
-def _patience(op: Operation, settings: Settings) -> dict[str, int]:
+def _patience(op: Operation, data: MeltData, settings: Settings) -> dict[str, int]:
     """From when patience counts, and how long it lasts: from the payment, the sending or the beginning,
     unless an operator sent it back to work since; a watch has its own time first. A fence counts the settle
     window anew, not our patience."""
     lasts = ms(settings.unknown_age_max_h, 3_600_000)
-    if op.payment is not None:
-        since = op.payment.paid_at
-    elif op.watch_since is not None:
-        since, lasts = op.watch_since, lasts + ms(settings.watch_window_h, 3_600_000)
+    if data.payment is not None:
+        since = data.payment.paid_at
+    elif data.watch_since is not None:
+        since, lasts = data.watch_since, lasts + ms(settings.watch_window_h, 3_600_000)
     else:
-        since = op.created_at if op.sent_at is None or op.fences else op.sent_at
+        since = op.created_at if op.sent_at is None or data.fences else op.sent_at
     return {"unresolved_since": max(since, op.resumed_at or 0), "unknown_age_max_ms": lasts}
 
 
@@ -142,8 +143,8 @@ def _inputs(draft: Draft, evidence: Evidence) -> dict[str, Any]:
         }
     return {
         "inputs_total": sum(part.amount for part in op.inputs),
-        "input_count": sum(part.proof_count for part in draft.left_inputs()),
-        "input_fee": op.input_fee,
+        "input_count": sum(part.proof_count for part in left_inputs(draft)),
+        "input_fee": melt_of(op).input_fee,
         "inputs_reserved": bool(op.inputs)
         and all(
             draft.known(part.token_id) and draft.token(part.token_id).reserved_by == op.id
@@ -171,7 +172,7 @@ def _inputs_taken(draft: Draft, evidence: Evidence) -> bool:
     if evidence.proofs:
         return True
     spent = {state.Y for state in evidence.states or () if state.state == "SPENT"}
-    sent = sent_secrets(draft.operation) if spent else frozenset()
+    sent = melt_of(draft.operation).sent_secrets() if spent else frozenset()
     return any(
         proof.secret in sent and name_of(proof) in spent
         for token in draft.all_tokens()
@@ -185,19 +186,21 @@ def _unfenced(draft: Draft) -> frozenset[str]:
     may be anywhere, of all that no fence spent."""
     op = draft.operation
     if op.state in ("watching", "stuck"):
-        return frozenset(sent_keys(op)) - fenced_keys(op)
-    return frozenset(proof_key(proof.secret) for proof in draft.input_proofs())
+        return frozenset(melt_of(op).sent_keys()) - fenced_keys(op)
+    return frozenset(
+        proof_key(proof.secret) for ref in left_inputs(draft) for proof in draft.token(ref.token_id).proofs
+    )
 
 
 def _fence(draft: Draft, evidence: Evidence, settings: Settings) -> dict[str, Any]:
     op = draft.operation
     proofs = evidence.proofs or ()
-    inputs = sum(part.amount for part in (*op.inputs, *op.stranded))
+    inputs = sum(part.amount for part in (*op.inputs, *melt_of(op).stranded))
     fence = evidence.fence
     return {
         "mint_can_swap": evidence.mint_can_swap,
         "mint_can_restore": evidence.mint_can_restore,
-        "fence_generations": generations(op, evidence.fence.inputs or sent_keys(op)) if evidence.fence else 0,
+        "fence_generations": generations(op, fence.inputs or melt_of(op).sent_keys()) if fence else 0,
         "fence_generations_max": settings.fence_generations_max,
         "own_outputs_asked": evidence.fence_outputs_asked,
         "own_outputs_signed": evidence.fence_outputs_signed,
@@ -223,12 +226,12 @@ def _fence(draft: Draft, evidence: Evidence, settings: Settings) -> dict[str, An
 def _change(op: Operation, evidence: Evidence) -> dict[str, Any]:
     if not op.inputs:
         return {}
-    total = sum(part.amount for part in op.inputs)
-    least, most = owed_bounds(op.amount, op.fee_reserve, op.input_fee, total)
+    data, total = melt_of(op), sum(part.amount for part in op.inputs)
+    least, most = owed_bounds(op.amount, data.fee_reserve, data.input_fee, total)
     facts: dict[str, Any] = {
         "owed_min": least,
         "owed_max": most,
-        "change_empty_since": op.change_empty_since,
+        "change_empty_since": data.change_empty_since,
         "change_seen_empty": evidence.change_seen_empty,
     }
     if evidence.proofs is not None:

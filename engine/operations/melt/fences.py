@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
+from ....machines.token.states import SPENT
 from ....storage.batch import proof_key
-from ....storage.records import Fence, Operation, Proof
-from ...tokens.proofs import sent_keys
+from ....storage.records import Fence, InputRef, Operation, Proof
+from ...loop.draft import Draft
+from .data import melt_of
 
 OUTPUT_BYTES = 480
 """Bytes that one stored output takes at most, with the names of its fields."""
@@ -29,12 +31,20 @@ class Step:
 
 def keys_of(op: Operation, fence: Fence) -> frozenset[str]:
     """The inputs a fence spends."""
-    return frozenset(fence.inputs or sent_keys(op))
+    return frozenset(fence.inputs or melt_of(op).sent_keys())
 
 
 def done(op: Operation) -> tuple[Fence, ...]:
     """The fences of a melt that the mint signed and whose outputs are stored."""
-    return tuple(fence for fence in op.fences if fence.end == "done")
+    return tuple(fence for fence in melt_of(op).fences if fence.end == "done")
+
+
+def left_inputs(draft: Draft) -> tuple[InputRef, ...]:
+    """The inputs of the melt without those that fences of parts have spent."""
+    op = draft.operation
+    if not done(op):
+        return op.inputs
+    return tuple(ref for ref in op.inputs if draft.token(ref.token_id).state != SPENT)
 
 
 def fenced_keys(op: Operation) -> frozenset[str]:
@@ -51,7 +61,7 @@ def alive(op: Operation) -> tuple[Fence, ...]:
     """The fences that may still be signed, newest first. The mint takes all inputs of a request or none,
     so one that shares an input with a fence that was signed is dead."""
     spent = fenced_keys(op)
-    found = [fence for fence in op.fences if fence.end != "done" and not spent & keys_of(op, fence)]
+    found = [fence for fence in melt_of(op).fences if fence.end != "done" and not spent & keys_of(op, fence)]
     return tuple(reversed(found))
 
 
@@ -66,7 +76,7 @@ def next_step(op: Operation, left: Sequence[str], most: int) -> Step | None:
     if not left:
         return None
     spent = fenced_keys(op)
-    refused = {keys_of(op, fence) for fence in op.fences if fence.end in ("refused", "doubted")}
+    refused = {keys_of(op, fence) for fence in melt_of(op).fences if fence.end in ("refused", "doubted")}
     alone = [key for key in left if frozenset({key}) in refused]
     for key in alone:
         if _surely_refused(op, key):
@@ -83,7 +93,7 @@ def next_step(op: Operation, left: Sequence[str], most: int) -> Step | None:
         part = _in_order(min(rests, key=lambda found: (len(found), min(found))), rest)
         # a single coin is what is left of a refused part; it is tried alone before anything is said of it
         return Step("fence", part[: min(max(1, len(part) // 2), most)])
-    too_many = [len(keys_of(op, fence)) // 2 for fence in op.fences if fence.end == "many"]
+    too_many = [len(keys_of(op, fence)) // 2 for fence in melt_of(op).fences if fence.end == "many"]
     return Step("fence", tuple(rest[: max(1, min(most, *too_many, len(rest)))]))
 
 
@@ -92,7 +102,7 @@ def _surely_refused(op: Operation, key: str) -> bool:
     since = min((fence.generation for fence in done(op)), default=None)
     return any(
         fence.end == "refused" or (fence.end == "doubted" and since is not None and fence.generation > since)
-        for fence in op.fences
+        for fence in melt_of(op).fences
         if keys_of(op, fence) == {key}
     )
 
@@ -104,7 +114,7 @@ def _in_order(part: frozenset[str], left: Sequence[str]) -> tuple[str, ...]:
 def generations(op: Operation, keys: Sequence[str]) -> int:
     """How many fences were written for exactly these inputs."""
     wanted = frozenset(keys)
-    return sum(keys_of(op, fence) == wanted for fence in op.fences)
+    return sum(keys_of(op, fence) == wanted for fence in melt_of(op).fences)
 
 
 def stored_bytes(fences: Sequence[Fence]) -> int:
@@ -115,4 +125,4 @@ def stored_bytes(fences: Sequence[Fence]) -> int:
 def proofs_in_order(op: Operation, fence: Fence, proofs: Sequence[Proof]) -> tuple[Proof, ...]:
     """The proofs a fence spends, always in the same order. KeyError if one of them is not there."""
     by_key = {proof_key(proof.secret): proof for proof in proofs}
-    return tuple(by_key[key] for key in fence.inputs or sent_keys(op))
+    return tuple(by_key[key] for key in fence.inputs or melt_of(op).sent_keys())

@@ -5,17 +5,22 @@ from __future__ import annotations
 from ....machines.melt.table import MELT
 from ....storage.port import OperationQuery
 from ....storage.records import Operation
+from .data import melt_of
 
 
 def was_given_up(op: Operation) -> bool:
     """Whether it is a payment that was sent and that an operator gave up: its quote can still be asked."""
-    sent = op.quote is not None and bool(op.request_body)
-    return op.kind == MELT.name and op.ends == "lost" and sent
+    if op.kind != MELT.name or op.ends != "lost":
+        return False
+    return op.quote is not None and bool(melt_of(op).request_body)
 
 
 def ended_without(op: Operation) -> bool:
     """Whether its other inputs came back: a fence of what the mint refused may be signed late."""
-    return op.kind == MELT.name and op.state == "released" and bool(op.stranded) and bool(op.request_body)
+    if op.kind != MELT.name or op.state != "released":
+        return False
+    data = melt_of(op)
+    return bool(data.stranded) and bool(data.request_body)
 
 
 def given_up_of(npub: str, mint_url: str, limit: int) -> OperationQuery:

@@ -15,24 +15,25 @@ from ...checks.reconcile import reconcile
 from ...loop.drive import Run
 from ...loop.evidence import Evidence
 from ...loop.kinds import Kind
-from ...tokens.proofs import sent_secrets
 from ..shared import effects as shared
 from ..shared import inputs as tokens
 from . import reconcile as reconciled
 from .actions import change, fence, pay, quote, refusal
+from .data import MeltData, melt_of
 from .effects import inputs, money
 from .effects.corrections import correct_spent
 from .effects.freed import spent_meanwhile
 from .facts import melt_facts
+from .fences import left_inputs
 from .last_look import look_before_release, look_before_write_off
-from .outcome import alarm_of, cost_of, raises
+from .outcome import alarm_of, cost_of, raises, was_refused
 from .sums import sums_of
 
 
 def _sent(op: Operation, reader: Reader) -> Iterable[str]:
     """Where the proofs of the request lie by now, once they may have left our inputs."""
     if MELT.state(op.state).frees:
-        return set(reader.proof_owners(map(proof_key, sent_secrets(op))).values())
+        return set(reader.proof_owners(map(proof_key, melt_of(op).sent_secrets())).values())
     return ()
 
 
@@ -61,6 +62,7 @@ MELT_KIND = Kind(
     machines=(MELT,),
     started_by="Engine.melt",
     facts=melt_facts,
+    data=MeltData,
     actions={
         "ask_quote": quote.ask_quote,
         "ask_state": pay.ask_state,
@@ -78,7 +80,7 @@ MELT_KIND = Kind(
         "adopt_split": inputs.adopt_split,
         "alarm": shared.alarm,
         "correct_spent": correct_spent,
-        "drop_claim": shared.drop_claim,
+        "drop_claim": money.drop_claim,
         "end_fence": money.end_fence,
         "forget_unspent": shared.forget_unspent,
         "free_untouched": inputs.free_untouched,
@@ -108,11 +110,14 @@ MELT_KIND = Kind(
         "write_request": inputs.write_request,
     },
     tokens=_sent,
+    left_inputs=left_inputs,
     before_effects=_taken_meanwhile,
     due_at=_due_at,
     pause=_pause,
     operator_looks={"release": look_before_release, "write_off": look_before_write_off},
     alarm=alarm_of,
+    account=lambda op: melt_of(op).account(),
+    was_refused=was_refused,
     raises=raises,
     cost=cost_of,
     sums=sums_of,

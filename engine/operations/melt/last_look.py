@@ -11,6 +11,7 @@ from ..shared.unanswered import UNANSWERED, unanswered
 from .actions.change import change_at_last
 from .actions.find_fence import find_fence
 from .actions.pay import ask_state
+from .data import melt_of
 
 
 def look_before_write_off(run: Run, force: bool) -> Happened | Evidence:
@@ -42,7 +43,7 @@ def _fence_or_change(run: Run, force: bool) -> Happened | Evidence:
             raise MintSilent(Unreachable("no answer about our fence"))
         if ask:
             evidence = change_at_last(run, force)
-            if op.payment is None and run.decide("mint_paid", evidence).accepted:
+            if melt_of(op).payment is None and run.decide("mint_paid", evidence).accepted:
                 return Happened("mint_paid", evidence)  # then its change is waited for, as after any payment
     unspent = evidence.states is not None and {state.state for state in evidence.states} == {"UNSPENT"}
     if unspent and not force:

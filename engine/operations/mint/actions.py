@@ -14,6 +14,7 @@ from ...cashu.port import Ambiguous, Failure, MintQuote, Refused, Restored
 from ...cashu.wire import bodies
 from ...loop.drive import Happened, Result, Run
 from ...loop.evidence import Evidence
+from .data import MintData, mint_of
 
 KNOWN_STATES = frozenset({"UNPAID", "PAID", "ISSUED"})
 
@@ -118,10 +119,15 @@ def _unclear(quote: MintQuote) -> Evidence:
     return Evidence(mint_quote=quote, reason=state_unclear(quote))
 
 
+def watched_ms(run: Run) -> int:
+    """How long a late payment has been watched for, up to :meth:`Run.judged_at`."""
+    return mint_of(run.operation).watched_ms + max(0, run.elapsed().since_watch_ms or 0)
+
+
 def _not_paid(run: Run, happened: Happened) -> Happened:
     """The event after an answer that is not PAID: the invoice ran out, the watch for a late payment is over
     or a part of it is, it took too long; or nothing."""
-    evidence = attrs.evolve(happened.evidence, watched_ms=run.watched_ms())
+    evidence = attrs.evolve(happened.evidence, watched_ms=watched_ms(run))
     for event in ("expire", "watch_over"):
         if run.decide(event, evidence).accepted:
             return Happened(event, evidence)
@@ -137,15 +143,16 @@ def _not_paid(run: Run, happened: Happened) -> Happened:
 def post_mint(run: Run) -> Result:
     """Send the stored request. Any failure means: restore, then look again."""
     op = run.operation
-    assert op.request_body is not None
-    answer = run.mint.mint(op.mint_url, op.request_body)
+    data = mint_of(op)
+    assert data.request_body is not None
+    answer = run.mint.mint(op.mint_url, data.request_body)
     if isinstance(answer, Refused) or (isinstance(answer, Ambiguous) and answer.code is not None):
         reason = reason_of(answer, "the mint does not issue")
         return Happened("mint_refused", Evidence(answer=answer, reason=reason))
     if isinstance(answer, Failure):
         return Happened(post_failed(answer), Evidence(answer=answer))
     try:
-        proofs = unblind_exact(op.blanks, answer, run.keys)
+        proofs = unblind_exact(data.blanks, answer, run.keys)
     except (BadSignature, MintSilent):
         return Happened("reply_lost")
     return Happened("signatures_received", Evidence(proofs=proofs, proofs_verified=True))
@@ -155,7 +162,7 @@ def restore_outputs(run: Run) -> Result:
     """NUT-09 over every generation of our outputs, then the quote: signed, still to be posted, or taken
     by another program. PAID means not issued yet, so posting again is safe even if nothing restores."""
     op = run.operation
-    if not op.blanks:
+    if not mint_of(op).blanks:
         return ask_payment(run)
     assert op.quote is not None
     found, answered = _restore_all(run)
@@ -175,10 +182,10 @@ def restore_outputs(run: Run) -> Result:
     return _or_too_old(run, Happened("restore_empty", _nothing_signed(run, quote)))
 
 
-def _generations(op: Operation) -> tuple[tuple[Output, ...], ...]:
+def _generations(data: MintData) -> tuple[tuple[Output, ...], ...]:
     """Every set of outputs that was ever stored to be sent, the newest first."""
-    newest = (op.blanks,) if op.blanks else ()
-    return (*newest, *(generation.outputs for generation in reversed(op.fences)))
+    newest = (data.blanks,) if data.blanks else ()
+    return (*newest, *(generation.outputs for generation in reversed(data.fences)))
 
 
 def _restore_all(run: Run) -> tuple[Happened | None, bool]:
@@ -186,7 +193,7 @@ def _restore_all(run: Run) -> tuple[Happened | None, bool]:
     whose signatures do not open, or do not make up the amount, does not hide another one."""
     op, answered = run.operation, True
     best: Happened | None = None
-    for outputs in _generations(op):
+    for outputs in _generations(mint_of(op)):
         restored = run.mint.restore(op.mint_url, blinded(outputs))
         if isinstance(restored, Failure):
             answered = False
@@ -214,7 +221,7 @@ def _issued(run: Run, quote: MintQuote, words: str) -> Happened:
         return _or_too_old(run, found)
     if not answered:
         return _or_too_old(run, Happened("mint_unreachable"))
-    event = "restore_empty" if run.operation.blanks else "invoice_issued"
+    event = "restore_empty" if mint_of(run.operation).blanks else "invoice_issued"
     evidence = Evidence(mint_quote=quote, restored_none=True, reason=Reason("ISSUED_ELSEWHERE", words))
     return _or_too_old(run, Happened(event, evidence))
 
@@ -233,8 +240,10 @@ def _nothing_signed(run: Run, quote: MintQuote) -> Evidence:
         return attrs.evolve(evidence, reason=Reason(none.code, str(none)))
     except MintSilent:
         return evidence
-    refused = op.refusals >= settings.issue_refusals_max and len(op.fences) < settings.issue_generations_max
-    if not refused and fresh.outputs[0].id == op.blanks[0].id:
+    data = mint_of(op)
+    refused = data.refusals >= settings.issue_refusals_max
+    refused = refused and len(data.fences) < settings.issue_generations_max
+    if not refused and fresh.outputs[0].id == data.blanks[0].id:
         return evidence
     return attrs.evolve(
         evidence, outputs=fresh.outputs, request_body=fresh.request_body, outputs_useless=True

@@ -9,6 +9,7 @@ from ...cashu.bolt11 import expiry_of
 from ...cashu.port import QUOTE_MAX_MS, named_expiry
 from ...loop.effect_context import EffectContext, new_token
 from ...tokens.token_ids import minted_id
+from .data import MintData
 
 
 def expect_token(context: EffectContext) -> None:
@@ -25,20 +26,21 @@ def fail_token(context: EffectContext) -> None:
 
 def write_outputs(context: EffectContext) -> None:
     """Store outputs and request; outputs of an earlier try stay restorable as a generation."""
-    op = context.draft.operation
-    if op.blanks and op.request_body is not None:
-        old = Fence(len(op.fences) + 1, op.blanks, 0)
-        context.draft.set(fences=(*op.fences, old))
-    context.draft.set(blanks=context.evidence.outputs, request_body=context.evidence.request_body, refusals=0)
+    data: MintData = context.data
+    fences = data.fences
+    if data.blanks and data.request_body is not None:
+        fences = (*fences, Fence(len(fences) + 1, data.blanks, 0))
+    told = context.evidence
+    context.set_data(fences=fences, blanks=told.outputs, request_body=told.request_body, refusals=0)
 
 
 def stamp_paid(context: EffectContext) -> None:
-    if context.draft.operation.paid_seen_at is None:
-        context.draft.set(paid_seen_at=context.now)
+    if context.data.paid_seen_at is None:
+        context.set_data(paid_seen_at=context.now)
 
 
 def count_refusal(context: EffectContext) -> None:
-    context.draft.set(refusals=context.draft.operation.refusals + 1)
+    context.set_data(refusals=context.data.refusals + 1)
 
 
 def issue_token(context: EffectContext) -> None:
@@ -63,11 +65,11 @@ def store_quote(context: EffectContext) -> None:
 
 def count_watch(context: EffectContext) -> None:
     watched = context.evidence.watched_ms
-    before = context.draft.operation.watched_ms
-    context.draft.set(watched_ms=before if watched is None else watched, watch_since=context.now)
+    before = context.data.watched_ms
+    context.set_data(watched_ms=before if watched is None else watched, watch_since=context.now)
 
 
 def record_loss(context: EffectContext) -> None:
     """Not issued: the amount is lost if the mint ever said PAID."""
-    op = context.draft.operation
-    context.draft.set(loss=0 if op.paid_seen_at is None else op.amount)
+    paid = context.data.paid_seen_at is not None
+    context.set_data(loss=context.draft.operation.amount if paid else 0)

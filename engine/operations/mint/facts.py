@@ -6,6 +6,7 @@ from ....machines.mint.facts import MintFacts
 from ....storage.records import Operation
 from ...loop.look import Elapsed, Look, ms
 from ...settings import Settings
+from .data import mint_of
 
 
 def mint_facts(look: Look) -> MintFacts:
@@ -17,7 +18,7 @@ def mint_facts(look: Look) -> MintFacts:
         look.now,
         look.elapsed,
     )
-    quote = evidence.mint_quote
+    data, quote = mint_of(op), evidence.mint_quote
     if quote is not None and op.quote is not None and quote.id not in ("", op.quote.id):
         quote = None  # an answer about another quote says nothing of this one
     return MintFacts(
@@ -32,12 +33,12 @@ def mint_facts(look: Look) -> MintFacts:
         outputs_verified=evidence.proofs_verified,
         issued_total=sum(proof.amount for proof in evidence.proofs or ()),
         restored_none=evidence.restored_none,
-        outputs_written=bool(op.blanks),
+        outputs_written=bool(data.blanks),
         outputs_useless=evidence.outputs_useless,
-        paid_since=op.paid_seen_at,
+        paid_since=data.paid_seen_at,
         blocked_max_ms=ms(settings.issue_blocked_max_h, 3_600_000),
         watch_passed_ms=elapsed.since_watch_ms,
-        watched_ms=op.watched_ms,
+        watched_ms=data.watched_ms,
         watch_part_ms=settings.late_watch_part_ms,
         watch_window_ms=ms(settings.late_payment_watch_h, 3_600_000),
         unresolved_since=_issue_unresolved_since(op, settings, now, elapsed),
@@ -55,9 +56,10 @@ def mint_facts(look: Look) -> MintFacts:
 def _issue_unresolved_since(op: Operation, settings: Settings, now: int, elapsed: Elapsed) -> int | None:
     """The beginning of the wait: the first PAID; else the planned end of the watch, or the end of an invoice
     about which the mint is silent. After an operator's ``resume`` it begins again."""
-    since = op.paid_seen_at or op.sent_at
+    data = mint_of(op)
+    since = data.paid_seen_at or op.sent_at
     if since is None and op.state == "lapsed":
-        watched = op.watched_ms + max(0, elapsed.since_watch_ms or 0)
+        watched = data.watched_ms + max(0, elapsed.since_watch_ms or 0)
         beyond = watched - ms(settings.late_payment_watch_h, 3_600_000)
         return now - beyond if beyond >= 0 else None
     if since is None:

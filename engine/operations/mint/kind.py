@@ -14,9 +14,10 @@ from ..shared import effects as shared
 from . import actions
 from . import effects as own
 from . import reconcile as reconciled
+from .data import MintData, mint_of
 from .facts import mint_facts
 from .last_look import look_at_outputs
-from .outcome import alarm_of, raises, to_pay
+from .outcome import account_of, alarm_of, raises, to_pay
 
 
 def _awaited(op: Operation, reader: Reader) -> Iterable[str]:
@@ -29,7 +30,7 @@ def _pause(run: Run, seconds: float) -> float:
     settings = run.settings
     if run.operation.state != "lapsed":
         return seconds
-    slow = max(settings.poll_max_s, run.watched_ms() / 4000)
+    slow = max(settings.poll_max_s, actions.watched_ms(run) / 4000)
     return min(slow, max(settings.poll_max_s, settings.late_poll_max_h * 3600)) * run.jitter()
 
 
@@ -37,6 +38,7 @@ MINT_KIND = Kind(
     machines=(MINT,),
     started_by="Engine.mint_tokens",
     facts=mint_facts,
+    data=MintData,
     actions={
         "ask_quote": actions.ask_quote,
         "ask_payment": actions.ask_payment,
@@ -61,9 +63,11 @@ MINT_KIND = Kind(
         "write_outputs": own.write_outputs,
     },
     tokens=_awaited,
+    watch_since=lambda op: mint_of(op).watch_since,
     pause=_pause,
     operator_looks={"write_off": look_at_outputs},
     alarm=alarm_of,
+    account=account_of,
     raises=raises,
     to_pay=to_pay,
     checks=reconciled.CHECKS,

@@ -8,11 +8,18 @@ from ....storage.records import Operation
 from ....storage.secret import Secret
 from ...admission.rejected import rejected_error
 from ...errors import Refused
+from ...loop.account import Account
+from .data import mint_of
 
 
 def alarm_of(op: Operation) -> str | None:
     """CRITICAL_FUNDING_FAILURE when the mint called the invoice PAID."""
-    return FUNDING_FAILURE if op.paid_seen_at is not None else None
+    return FUNDING_FAILURE if mint_of(op).paid_seen_at is not None else None
+
+
+def account_of(op: Operation) -> Account:
+    """The loss: the amount that was paid and not issued."""
+    return Account(loss=mint_of(op).loss)
 
 
 def to_pay(op: Operation) -> Secret | None:

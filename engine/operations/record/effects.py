@@ -9,9 +9,9 @@ from typing import Any
 from ....storage.records import InputRef, Payment, Proof
 from ....storage.secret import Secret
 from ...loop.effect_context import EffectContext, consumed_tokens, is_free, move_off, new_token
-from ...tokens.proofs import sent_secrets
 from ...tokens.token_ids import change_id, split_id
 from ..shared.inputs import free_unspent, inputs_given_up, keep_of, refs_of, release, spend
+from .data import record_of
 
 RELEASED_BY: Mapping[str, str] = {"unhold": "caller_word", "hold_over": "mint_says_unspent"}
 """The proof by which an edge frees the held tokens."""
@@ -43,13 +43,13 @@ def record_loss(context: EffectContext) -> None:
     """Keep the value that was given up. Recorded: the used sources that other operations have spent, unless
     their account tells them as lost; a source that another operation still holds is told when that one ends.
     sources = amount + fee + keep + change holds without it. Not recorded: the held tokens."""
-    draft, op = context.draft, context.draft.operation
-    if op.payment is None:
-        draft.set(loss=inputs_given_up(context))
+    draft, data = context.draft, record_of(context.operation)
+    if data.payment is None:
+        context.set_data(loss=inputs_given_up(context))
         return
     told = context.evidence.told_by_others
-    spent = [part for part in op.contested if draft.token(part.token_id).state == "spent"]
-    draft.set(loss=sum(part.amount for part in spent if part.token_id not in told))
+    spent = [part for part in data.contested if draft.token(part.token_id).state == "spent"]
+    context.set_data(loss=sum(part.amount for part in spent if part.token_id not in told))
 
 
 def record_melt(context: EffectContext) -> None:
@@ -63,10 +63,8 @@ def record_melt(context: EffectContext) -> None:
         _reserve(context, part.token.transaction_id)
         context.draft.change_token(part.token.transaction_id, "spend", context.now, consumption="recorded")
     _store_change(context)
-    context.draft.set(
-        inputs=refs_of(selection.chosen),
-        sources_total=sum(part.token.total_amount for part in selection.chosen),
-    )
+    context.draft.set(inputs=refs_of(selection.chosen))
+    context.set_data(sources_total=sum(part.token.total_amount for part in selection.chosen))
 
 
 def park_record(context: EffectContext) -> None:
@@ -89,13 +87,12 @@ def park_record(context: EffectContext) -> None:
     op = draft.operation
     consumed = [{"secret": proof.secret.reveal()} for proof in selection.proofs]
     holder = context.evidence.claim_holder
-    draft.set(
-        inputs=refs_of(free),
+    draft.set(inputs=refs_of(free), claim=op.payment_hash if holder in (None, op.id) else op.claim)
+    context.set_data(
         contested=refs_of(taken),
         # untouched proofs of a contested source stay where they are and are no part of the sum
         sources_total=sum(p.token.total_amount for p in free) + sum(p.amount for p in taken),
         request_body=Secret(json.dumps({"inputs": consumed}, separators=(",", ":"))),
-        claim=op.payment_hash if holder in (None, op.id) else op.claim,
     )
 
 
@@ -103,7 +100,7 @@ def spend_contested(context: EffectContext) -> None:
     """Spend what was consumed, wherever it lies by now: untouched proofs of a free token are split off
     it first. Proofs that others hold or have spent stay noted as contested."""
     draft = context.draft
-    secrets = sent_secrets(draft.operation)
+    secrets = record_of(draft.operation).sent_secrets()
     spent: list[InputRef] = []
     left: list[InputRef] = []
     for n, token in enumerate(consumed_tokens(draft.all_tokens(), secrets), 1):
@@ -119,25 +116,25 @@ def spend_contested(context: EffectContext) -> None:
         _reserve(context, token.transaction_id)
         draft.change_token(token.transaction_id, "spend", context.now, consumption="recorded")
         spent.append(ref)
-    draft.set(inputs=tuple(spent), contested=tuple(left))
+    draft.set(inputs=tuple(spent))
+    context.set_data(contested=tuple(left))
 
 
 def _note_payment(context: EffectContext) -> None:
     draft, recorded = context.draft, context.evidence.recorded
     if recorded is None:
         return
-    changes: dict[str, Any] = {
-        "amount": recorded.amount,
-        "payment": Payment(context.now, lightning_fee=recorded.fee),
-        "evidence": "caller",
-        "recorded_hash": recorded.fingerprint,
-        "input_fee": 0,
-    }
+    changes: dict[str, Any] = {"amount": recorded.amount}
     if recorded.payment_hash is not None:
         changes |= {"payment_hash": recorded.payment_hash, "request": recorded.request}
     if context.decision.next_state == "settled":
         changes["reason"] = None  # what went wrong on the way stays in the audit trail
     draft.set(**changes)
+    context.set_data(
+        payment=Payment(context.now, lightning_fee=recorded.fee),
+        proven_by="caller",
+        recorded_hash=recorded.fingerprint,
+    )
 
 
 def _reserve(context: EffectContext, token_id: str) -> None:
@@ -151,4 +148,4 @@ def _store_change(context: EffectContext) -> None:
         return
     token = new_token(context, change_id(context.draft.operation.id), "change", "change", proofs)
     context.draft.create_token("deposit", token, context.now)
-    context.draft.set(change_token_id=token.transaction_id, change_amount=token.total_amount)
+    context.set_data(change_token_id=token.transaction_id, change_amount=token.total_amount)

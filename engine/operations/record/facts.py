@@ -11,23 +11,23 @@ from ...loop.effect_context import consumed_tokens, is_free
 from ...loop.evidence import Evidence
 from ...loop.look import Look, ms
 from ...settings import Settings
-from ...tokens.proofs import sent_secrets
+from .data import RecordData, record_of
 
 
 def record_facts(look: Look) -> RecordFacts:
     """The facts of the record machine: the operation as staged, the evidence in hand, and the clock."""
     draft, evidence, settings = look.draft, look.evidence, look.settings
-    op = draft.operation
+    op, data = draft.operation, record_of(draft.operation)
     facts: dict[str, Any] = {
         "now": look.now,
         "operation_id": op.id,
         "owner": op.npub,
         "wallet": (op.wallet_id, op.mint_url, op.unit),
         "claim_holder": op.id if op.claim else evidence.claim_holder,
-        "payment_recorded": op.payment is not None,
-        "hold_until": op.hold_until,
+        "payment_recorded": data.payment is not None,
+        "hold_until": data.hold_until,
         "hold_max_ms": ms(settings.hold_max_h, 3_600_000),
-        "held_unspent_since": op.held_unspent_since,
+        "held_unspent_since": data.held_unspent_since,
         "settle_window_ms": ms(settings.settle_window_s),
         "failures": op.failures,
         "failures_max": settings.drive_failures_max,
@@ -35,20 +35,20 @@ def record_facts(look: Look) -> RecordFacts:
         "discrepancies": len(evidence.discrepancies),
         "operator_reason": evidence.operator_reason,
         "forced": evidence.forced,
-        **_patience(op, settings),
+        **_patience(op, data, settings),
         **_sources(draft, evidence),
         **_told(draft, evidence),
     }
     return RecordFacts(**facts)
 
 
-def _patience(op: Operation, settings: Settings) -> dict[str, int]:
+def _patience(op: Operation, data: RecordData, settings: Settings) -> dict[str, int]:
     """From when patience counts, and how long it lasts: from the payment, or the beginning. A hold has its
     own time first."""
     lasts = ms(settings.unknown_age_max_h, 3_600_000)
-    if op.payment is not None:
-        return {"unresolved_since": op.payment.paid_at, "unknown_age_max_ms": lasts}
-    held = max(0, op.hold_until - op.created_at) if op.hold_until is not None else 0
+    if data.payment is not None:
+        return {"unresolved_since": data.payment.paid_at, "unknown_age_max_ms": lasts}
+    held = max(0, data.hold_until - op.created_at) if data.hold_until is not None else 0
     return {"unresolved_since": op.created_at, "unknown_age_max_ms": lasts + held}
 
 
@@ -84,7 +84,7 @@ def _sources(draft: Draft, evidence: Evidence) -> dict[str, Any]:
 def _still_contested(draft: Draft) -> int:
     """How many tokens with consumed proofs are not free; consumed proofs in no known token count too."""
     op = draft.operation
-    secrets = sent_secrets(op)
+    secrets = record_of(op).sent_secrets()
     found = consumed_tokens(draft.all_tokens(), secrets)
     seen = {proof.secret for token in found for proof in token.proofs}
     return sum(not is_free(token, op) for token in found) + len(secrets - seen)
@@ -92,7 +92,7 @@ def _still_contested(draft: Draft) -> int:
 
 def _told(draft: Draft, evidence: Evidence) -> dict[str, Any]:
     """The number of the held proofs, and the mint's answer about them."""
-    facts: dict[str, Any] = {"input_count": sum(part.proof_count for part in draft.left_inputs())}
+    facts: dict[str, Any] = {"input_count": sum(part.proof_count for part in draft.operation.inputs)}
     if evidence.states is not None:
         facts["input_states"] = frozenset(state.state for state in evidence.states)
         facts["inputs_asked"] = len(evidence.states)

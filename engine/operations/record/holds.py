@@ -9,6 +9,7 @@ from ....storage.records import Operation, Token
 from ....storage.secret import Secret
 from ... import arguments
 from ...errors import Refused
+from .data import record_of
 
 Request = tuple[Secret | None, str | None, int | None]
 
@@ -23,7 +24,7 @@ def named_sources(sources: object, hold: str | None, most: int) -> tuple[str, ..
 
 def checked_hold(op: Operation) -> Operation:
     """The operation, if it is a hold. Code NOT_HELD for any other operation."""
-    if op.kind != RECORD.name or op.hold_until is None:
+    if op.kind != RECORD.name or record_of(op).hold_until is None:
         raise Refused("this operation is not a hold", code="NOT_HELD", hold=op.id)
     return op
 

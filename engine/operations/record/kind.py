@@ -15,12 +15,12 @@ from ...checks.reconcile import reconcile
 from ...loop.drive import Run
 from ...loop.evidence import Evidence
 from ...loop.kinds import Kind
-from ...tokens.proofs import sent_secrets
 from ..melt.effects.freed import spent_meanwhile
 from ..shared import effects as shared
 from ..shared import inputs
 from . import effects as own
 from . import reconcile as reconciled
+from .data import RecordData, record_of
 from .facts import record_facts
 from .last_look import look_before_write_off
 from .outcome import alarm_of, cost_of, sums_of
@@ -31,7 +31,7 @@ def _consumed(op: Operation, reader: Reader) -> Iterable[str]:
     """Where the consumed proofs of a contested payment lie by now: other operations hold some of them."""
     if op.state != "contested":
         return ()
-    return set(reader.proof_owners(map(proof_key, sent_secrets(op))).values())
+    return set(reader.proof_owners(map(proof_key, record_of(op).sent_secrets())).values())
 
 
 def _taken_meanwhile(run: Run, decision: Decision, evidence: Evidence) -> Evidence:
@@ -47,6 +47,7 @@ RECORD_KIND = Kind(
     machines=(RECORD,),
     started_by="Engine.hold and Engine.record_melt",
     facts=record_facts,
+    data=RecordData,
     actions={"reconcile": reconcile, "watch_hold": watch_hold, "watch_sources": watch_sources},
     effects={
         "alarm": shared.alarm,
@@ -67,8 +68,10 @@ RECORD_KIND = Kind(
     },
     tokens=_consumed,
     before_effects=_taken_meanwhile,
+    waits_until=lambda op: record_of(op).hold_until,
     operator_looks={"write_off": look_before_write_off},
     alarm=alarm_of,
+    account=lambda op: record_of(op).account(),
     cost=cost_of,
     sums=sums_of,
     checks=reconciled.CHECKS,

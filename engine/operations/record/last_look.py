@@ -7,6 +7,7 @@ from ...loop.drive import Run
 from ...loop.evidence import Evidence
 from ..melt.actions.change import settled_states
 from ..shared.unanswered import unanswered
+from .data import record_of
 
 
 def look_before_write_off(run: Run, force: bool) -> Evidence:
@@ -15,7 +16,7 @@ def look_before_write_off(run: Run, force: bool) -> Evidence:
     stay unknown."""
     if run.operation.state != "contested":
         return Evidence()
-    if run.operation.payment is not None:
+    if record_of(run.operation).payment is not None:
         return Evidence(told_by_others=_told_by_others(run))
     try:
         return Evidence(states=settled_states(run, force), forced=force)

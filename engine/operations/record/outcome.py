@@ -10,37 +10,40 @@ from ....storage.port import Reader, TokenQuery
 from ....storage.records import AuditRecord, Operation
 from ...errors import Refused
 from ...loop.effect_context import inputs_total_of
+from .data import record_of
 
 
 def cost_of(op: Operation) -> int | None:
     """The fee that the caller recorded. None until it is recorded; 0 when the hold ended without."""
-    if op.payment is not None:
-        return op.payment.lightning_fee
+    payment = record_of(op).payment
+    if payment is not None:
+        return payment.lightning_fee
     return 0 if op.finished_at is not None else None
 
 
 def alarm_of(op: Operation) -> str | None:
     """CRITICAL_MELT_FAILURE when the caller recorded that it paid."""
-    return MELT_FAILURE if op.payment is not None else None
+    return MELT_FAILURE if record_of(op).payment is not None else None
 
 
 def sums_of(op: Operation, records: Sequence[AuditRecord]) -> dict[str, int] | None:
     """Name and value of each part; together they are the sources. None while that is not decided yet."""
-    if not (op.inputs or op.stranded) or (op.finished_at is None and op.state != "settled"):
+    data = record_of(op)
+    if not (op.inputs or data.stranded) or (op.finished_at is None and op.state != "settled"):
         return None
-    if op.payment is not None and op.payment.lightning_fee is not None:
+    if data.payment is not None and data.payment.lightning_fee is not None:
         return {
             "amount": op.amount,
-            "lightning_fee": op.payment.lightning_fee,
+            "lightning_fee": data.payment.lightning_fee,
             "input_fee": 0,
-            "kept": op.keep_total,
-            "change": op.change_amount,
+            "kept": data.keep_total,
+            "change": data.change_amount,
         }
-    parts = {"returned": 0 if op.ends == "lost" else inputs_total_of(op), "kept": op.keep_total}
-    if op.stranded:
-        parts["stranded"] = sum(part.amount for part in op.stranded)
-    if op.loss:
-        parts["loss"] = op.loss
+    parts = {"returned": 0 if op.ends == "lost" else inputs_total_of(op), "kept": data.keep_total}
+    if data.stranded:
+        parts["stranded"] = sum(part.amount for part in data.stranded)
+    if data.loss:
+        parts["loss"] = data.loss
     return parts
 
 
@@ -52,7 +55,7 @@ def is_contested(op: Operation) -> bool:
 def contested(store: Reader, op: Operation) -> Refused:
     """The payment is stored, but not all its sources or its claim are free: who has them, as far as that
     is this owner's."""
-    ids = tuple(part.token_id for part in op.contested)
+    ids = tuple(part.token_id for part in record_of(op).contested)
     tokens = store.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ()
     holders = {token.reserved_by for token in tokens}
     if op.payment_hash is not None:

@@ -18,6 +18,7 @@ from ...loop.evidence import Recorded
 from ...settings import Settings
 from ...tokens.ids import validate_transaction_id
 from . import holds
+from .data import record_of
 from .proofs import KeepAndChange, keep_and_change
 
 
@@ -106,7 +107,7 @@ def repeated(first: Operation, wanted: Wanted) -> Operation:
     would drop proofs."""
     op = wanted.op
     same = new_operation.dedup_key(first) == new_operation.dedup_key(op)
-    if same and first.recorded_hash == wanted.said.fingerprint:
+    if same and record_of(first).recorded_hash == wanted.said.fingerprint:
         return first
     if not same and wanted.hold is None:
         raise new_operation.taken_id(op)

@@ -10,14 +10,15 @@ from ...loop.drive import Happened, Pause, Result, Run
 from ...loop.evidence import Evidence
 from ...loop.look import ms
 from ..melt.actions.change import ask_inputs
+from .data import record_of
 
 
 def watch_hold(run: Run) -> Result:
     """Nothing until the hold ends. Then the mint's word about the held proofs decides: SPENT parks it,
     UNSPENT twice and a settle window apart frees them, anything else waits."""
-    op = run.operation
-    assert op.hold_until is not None
-    left = (op.hold_until - run.judged_at()) / 1000
+    data = record_of(run.operation)
+    assert data.hold_until is not None
+    left = (data.hold_until - run.judged_at()) / 1000
     if left > 0:
         return Pause(left)
     asked = ask_inputs(run)
@@ -38,7 +39,7 @@ def watch_hold(run: Run) -> Result:
         if run.decide(event, evidence).accepted:
             return Happened(event, evidence)
     window, now = ms(run.settings.settle_window_s), run.judged_at()
-    return Pause(SendClock.stamped(window, op.held_unspent_since or now, now).left_s + 0.01)
+    return Pause(SendClock.stamped(window, data.held_unspent_since or now, now).left_s + 0.01)
 
 
 def watch_sources(run: Run) -> Result:

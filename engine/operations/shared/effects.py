@@ -25,7 +25,8 @@ def stamp_sent(context: EffectContext) -> None:
 
 
 def stamp_watch(context: EffectContext) -> None:
-    context.draft.set(watch_since=context.now)
+    """Note when the watch for a late payment begins."""
+    context.set_data(watch_since=context.now)
 
 
 def restart_patience(context: EffectContext) -> None:
@@ -43,12 +44,12 @@ def drop_claim(context: EffectContext) -> None:
 
 def stamp_unspent(context: EffectContext) -> None:
     """Note when the mint first called every input UNSPENT."""
-    context.draft.set(held_unspent_since=context.now)
+    context.set_data(held_unspent_since=context.now)
 
 
 def forget_unspent(context: EffectContext) -> None:
     """Forget when the mint called the inputs UNSPENT."""
-    context.draft.set(held_unspent_since=None)
+    context.set_data(held_unspent_since=None)
 
 
 def alarm(context: EffectContext) -> None:

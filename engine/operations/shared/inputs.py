@@ -25,7 +25,7 @@ def keep_of(context: EffectContext, chosen: Sequence[Chosen]) -> None:
     if kept:
         token = new_token(context, keep_id(draft.operation.id), "change", "change", kept)
         draft.create_token("deposit", token, context.now, moved_from=moved)
-        draft.set(keep_token_id=token.transaction_id, keep_total=token.total_amount)
+        context.set_data(keep_token_id=token.transaction_id, keep_total=token.total_amount)
 
 
 def reserve_inputs(context: EffectContext) -> None:
@@ -36,8 +36,8 @@ def reserve_inputs(context: EffectContext) -> None:
     draft.load(part.token for part in selection.chosen)
     for part in selection.chosen:
         draft.change_token(part.token.transaction_id, "reserve", context.now)
-    draft.set(
-        inputs=refs_of(selection.chosen),
+    draft.set(inputs=refs_of(selection.chosen))
+    context.set_data(
         input_fee=selection.input_fee,
         sources_total=sum(part.token.total_amount for part in selection.chosen),
     )
@@ -74,7 +74,8 @@ def strand_inputs(context: EffectContext) -> None:
     for ref in held:
         context.draft.change_token(ref.token_id, "strand", context.now, mint_refuses=True)
     left = tuple(ref for ref in op.inputs if ref not in held)
-    context.draft.set(inputs=left, stranded=(*op.stranded, *held))
+    context.draft.set(inputs=left)
+    context.set_data(stranded=(*context.data.stranded, *held))
 
 
 def free_unspent(context: EffectContext, why: str) -> None:

@@ -22,7 +22,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "record-melt": ("money.record:record_melt", "Store a melt you made at the mint yourself."),
     "show": ("operators.operations:show", "Show one operation and its audit trail."),
     "history": ("operators.operations:history", "List the operations, newest first."),
-    "recover": ("operators.operations:recover", "Go on with every open operation."),
+    "recover": ("operators.recover:recover", "Go on with every open operation."),
     "start": ("operators.start:start", "Start an operation of your own kind."),
     "tell": ("operators.tell:tell", "Tell an operation of your own kind what happened."),
     "resume": ("operators.operations:resume", "Send a parked operation back to work."),

@@ -133,9 +133,12 @@ class Output:
     @contextmanager
     def progress(self, what: str) -> Iterator[Bar]:
         """A progress bar on a terminal; nothing elsewhere."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()),
+            TextColumn("{task.fields[note]}"),
+        )
         with Progress(*columns, console=self.stderr, transient=True, disable=not self._live) as progress:
-            yield Bar(progress, progress.add_task(what, total=None))
+            yield Bar(progress, progress.add_task(what, total=None, note=""))
 
 
 class Working:
@@ -156,13 +159,13 @@ class Working:
 
 
 class Bar:
-    """The progress of long work; call it with (done, total)."""
+    """The progress of long work; call it with (done, total), and words behind them."""
 
     def __init__(self, progress: Progress, task: Any) -> None:
         self._progress, self._task = progress, task
 
-    def __call__(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total)
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        self._progress.update(self._task, completed=done, total=total, note=note)
 
 
 def _print(console: Console, parts: Sequence[Part], wrap: bool) -> None:

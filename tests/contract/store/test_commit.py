@@ -15,6 +15,7 @@ from nutstate.storage.records import DedupRecord, Idempotency, Quote, Token
 from nutstate.storage.testing.records import FaultyStore, batch_for, make_operation, make_proofs, make_token
 from tests.contract.store.conftest import Place
 from tests.contract.store.steps import after, put, rechained, reserved, spent
+from tests.support.data import with_fields
 
 
 def test_an_inserted_batch_reads_back_exactly(store: Store) -> None:
@@ -34,7 +35,9 @@ def test_what_is_not_there_reads_as_none(store: Store) -> None:
 
 def test_an_advance_changes_what_it_says_and_nothing_else(store: Store) -> None:
     operation, (a, b) = put(store, make_token("a"), make_token("b", 8), operation=make_operation())
-    batch = batch_for(evolve(operation, state="prepared", fee_reserve=3), operation, tokens=[reserved(a)])
+    batch = batch_for(
+        with_fields(operation, state="prepared", fee_reserve=3), operation, tokens=[reserved(a)]
+    )
     store.commit(batch)
     stored, (stored_a,) = after(batch)
     assert store.operation("tx-1") == stored and store.token("a") == stored_a and store.token("b") == b

@@ -56,7 +56,7 @@ INSERTS: dict[str, Callable[[], Batch]] = {
     "amount that is text": lambda: _amounts("1", total=1),
     "bool operation amount": lambda: batch_for(make_operation(amount=True)),
     "float operation amount": lambda: batch_for(make_operation(amount=1.5)),
-    "negative fee": lambda: batch_for(make_operation(fee_reserve=-1)),
+    "negative count": lambda: batch_for(make_operation(attempts=-1)),
     "huge operation amount": lambda: batch_for(make_operation(amount=TOO_MUCH)),
     "secret twice in a token": lambda: _inserting(proofs=make_proofs("x", 1) * 2),
     "secret in two tokens": lambda: batch_for(

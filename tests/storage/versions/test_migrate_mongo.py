@@ -23,6 +23,7 @@ from nutstate.storage.mongo.schema import MONGO_SCHEMA_VERSION
 from nutstate.storage.mongo.setup import problems
 from nutstate.storage.port import OperationQuery
 from nutstate.storage.rules.machines import Machines
+from nutstate.storage.schema_1 import EMPTY, fields_of_schema_1
 from tests.fixtures.stores.make import AUDIT_KEY
 from tests.support.releases import SCHEMA_1, goes, restore_schema_1
 
@@ -55,7 +56,7 @@ def kept(found: dict[str, list[Document]], before: dict[str, list[Document]]) ->
     same["operations"] = [
         {
             name: value
-            for name, value in document.items()
+            for name, value in (dict(EMPTY) | document | fields_of_schema_1(document.get("data", {}))).items()
             if name in old and name not in ("schema_version", "lease")
         }
         for document, old in zip(found["operations"], before["operations"], strict=True)

@@ -13,6 +13,7 @@ from ....cashu.port import Ambiguous, BlindSignature, Failure, MeltQuote, ProofS
 from ....loop.drive import CommitFirst, Happened, Pause, Result, Run
 from ....loop.evidence import Evidence
 from ....tokens.proofs import name_of
+from ..data import melt_of
 
 
 def ask_inputs(run: Run) -> tuple[ProofState, ...] | Failure:
@@ -48,7 +49,7 @@ def collect_change(run: Run) -> Result:
         for event in ("change_seen_empty", "change_complete_empty"):
             if run.decide(event, empty).accepted:
                 return Happened(event, empty)
-    if op.change_empty_since is not None:
+    if melt_of(op).change_empty_since is not None:
         return Pause(run.back_off())  # it was empty before; only another clear answer decides
     reason = Reason(
         "CHANGE_MISSING", "the mint paid, but it did not give back the change that it owes", retryable=True
@@ -81,7 +82,7 @@ def restore_change(run: Run, quote: MeltQuote | None) -> tuple[tuple[Proof, ...]
     none. A mint that does not announce NUT-09 has no more to say than its quote. Change of which
     one signature cannot be read or opened is not complete, so none of it is given."""
     op = run.operation
-    restored = run.mint.restore(op.mint_url, blinded(op.blanks))
+    restored = run.mint.restore(op.mint_url, blinded(melt_of(op).blanks))
     if isinstance(restored, Failure):
         try:
             return (), not run.keysets.info(op.mint_url).supports(9)
@@ -122,19 +123,19 @@ def change_at_last(run: Run, force: bool) -> Evidence:
     op = run.operation
     assert op.quote is not None
     states, quote = None, run.mint.melt_quote_state(op.mint_url, op.quote.id)
-    if op.payment is None and (isinstance(quote, Failure) or quote.state != "PAID"):
+    if melt_of(op).payment is None and (isinstance(quote, Failure) or quote.state != "PAID"):
         states = settled_states(run, force)
         quote = run.mint.melt_quote_state(op.mint_url, op.quote.id)
     if isinstance(quote, Failure):
         if not force:
             raise MintSilent(quote)
         return Evidence(states=states, forced=force)
-    if op.payment is None and quote.state != "PAID":
+    if melt_of(op).payment is None and quote.state != "PAID":
         unclear = state_unclear(quote)
         if unclear is not None and not force:
             raise MintSilent(Ambiguous(unclear.message))
         return Evidence(quote=quote, states=states, forced=force)
-    restored = run.mint.restore(op.mint_url, blinded(op.blanks))
+    restored = run.mint.restore(op.mint_url, blinded(melt_of(op).blanks))
     opened, _ = _opened(run, _pairs(run, quote, None if isinstance(restored, Failure) else restored))
     return Evidence(quote=quote, proofs=tuple(opened.values()), proofs_verified=True)
 
@@ -152,7 +153,7 @@ def _pairs(
     run: Run, quote: MeltQuote | None, restored: Restored | None
 ) -> list[tuple[Output, BlindSignature | None]]:
     """Every signature on our blanks: those of the quote by index, then those of restore by B_."""
-    blanks = run.operation.blanks
+    blanks = melt_of(run.operation).blanks
     found: list[tuple[Output, BlindSignature | None]] = []
     if quote is not None:
         found += zip(blanks, quote.change, strict=False)
@@ -169,7 +170,7 @@ def with_change(run: Run, quote: MeltQuote, evidence: Evidence) -> Evidence:
     if quote.state != "PAID" or not quote.change:
         return evidence
     try:
-        proofs = unblind(run.operation.blanks, quote.change, run.keys)
+        proofs = unblind(melt_of(run.operation).blanks, quote.change, run.keys)
     except (BadSignature, MintSilent):
         return evidence
     return attrs.evolve(evidence, proofs=proofs, proofs_verified=True)

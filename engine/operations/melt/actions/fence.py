@@ -21,7 +21,7 @@ from ....cashu.port import Failure, Refused
 from ....cashu.wire import bodies
 from ....loop.drive import Happened, Pause, Result, Run
 from ....loop.evidence import Evidence
-from ....tokens.proofs import sent_keys
+from ..data import melt_of
 from ..fences import generations, keys_of, proofs_in_order
 from .change import ask_inputs
 from .find_fence import fence_evidence, find_fence
@@ -62,7 +62,7 @@ def post_fence(run: Run) -> Result:
     """Restore every generation first; ask the quote; post the newest only while all inputs are UNSPENT."""
     op = run.operation
     assert op.quote is not None
-    wait = _wait_s(run, op.fences[-1])
+    wait = _wait_s(run, melt_of(op).fences[-1])
     if wait > 0:
         return Pause(wait)
     found = find_fence(run)
@@ -85,7 +85,7 @@ def post_fence(run: Run) -> Result:
 
 def _post(run: Run) -> Result:
     op = run.operation
-    fence = op.fences[-1]
+    fence = melt_of(op).fences[-1]
     proofs = proofs_in_order(op, fence, run.input_proofs())
     answer = run.mint.swap(op.mint_url, bodies.swap_body(proofs, fence.outputs))
     if isinstance(answer, Failure):
@@ -139,7 +139,7 @@ def _judged(run: Run, fence: Fence, answer: Failure, evidence: Evidence, size: i
         return attrs.evolve(evidence, fence_renewable=True)
     op, since = run.operation, fence.refused_since
     blamed, named = blames_inputs(answer), names_inputs(answer)
-    proven = any(other.end in ("refused", "doubted") for other in op.fences)
+    proven = any(other.end in ("refused", "doubted") for other in melt_of(op).fences)
     long = since is not None and run.now() - since >= run.settings.fence_patience_s * 1000
     times = fence.refusals + 1 >= run.settings.fence_refusals_max
     often = times and (named or proven or long)
@@ -156,7 +156,7 @@ def _judged(run: Run, fence: Fence, answer: Failure, evidence: Evidence, size: i
 
 
 def _keys(run: Run, fence: Fence) -> tuple[str, ...]:
-    return fence.inputs or sent_keys(run.operation)
+    return fence.inputs or melt_of(run.operation).sent_keys()
 
 
 def _would_differ(run: Run, newest: Fence) -> bool:

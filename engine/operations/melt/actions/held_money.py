@@ -13,6 +13,7 @@ from .....storage.port import Reader, TokenQuery
 from .....storage.records import Operation, Token
 from ....loop.effect_context import inputs_total_of
 from ....loop.kinds import Kinds
+from ..data import melt_of
 from .owed import without_change
 
 HOLDERS_MAX = 100
@@ -34,7 +35,7 @@ def held_money(moment: Reader, op: Operation) -> HeldMoney:
     tokens = tuple(_reserved(moment, op))
     waiting = [paid for paid in without_change(moment, op) if paid.id != op.id]
     holders = {token.reserved_by for token in tokens} | {paid.id for paid in waiting}
-    owed = sum(owed_max(inputs_total_of(paid), paid.amount, paid.input_fee) for paid in waiting)
+    owed = sum(owed_max(inputs_total_of(paid), paid.amount, melt_of(paid).input_fee) for paid in waiting)
     return HeldMoney(tokens, owed, tuple(sorted(name for name in holders if name is not None)))
 
 
@@ -51,7 +52,7 @@ def _release_of(op: Operation, kinds: Kinds, now: int) -> int | None:
     if state.kind == "parked":
         return None
     if state.waits_for == "caller":
-        return op.hold_until
+        return kinds.waits_until(op)
     if state.waits_for == "confirmation" and op.quote is not None:
         return op.quote.expires_at
     return max(now, op.next_check_at or now)

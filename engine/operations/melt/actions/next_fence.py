@@ -11,7 +11,7 @@ from ....cashu.coins.outputs import random_outputs
 from ....cashu.keysets import NoUsableKeyset
 from ....loop.drive import Run
 from ....loop.evidence import Evidence
-from ....tokens.proofs import sent_keys
+from ..data import melt_of
 from ..fences import Step, next_step, stored_bytes
 
 
@@ -36,7 +36,7 @@ def next_fence(run: Run) -> Evidence:
 def _left(run: Run) -> tuple[str, ...]:
     """The keys of the inputs that are still held, in the order in which they were sent."""
     held = {proof_key(proof.secret) for proof in run.input_proofs()}
-    return tuple(key for key in sent_keys(run.operation) if key in held)
+    return tuple(key for key in melt_of(run.operation).sent_keys() if key in held)
 
 
 def inputs_of(run: Run, keys: Sequence[str]) -> tuple[Proof, ...]:
@@ -61,8 +61,8 @@ def _fee(run: Run, proofs: Sequence[Proof]) -> int:
     listed = {keyset.id: keyset.input_fee_ppk for keyset in run.keysets.listed(run.mint_url)}
     op = run.operation
     unknown = any(proof.id not in listed for proof in proofs)
-    if unknown and len(proofs) == len(sent_keys(op)):
-        return op.input_fee
+    if unknown and len(proofs) == len(melt_of(op).sent_keys()):
+        return melt_of(op).input_fee
     return input_fee(listed.get(proof.id, 0) for proof in proofs)
 
 
@@ -73,8 +73,8 @@ def new_fence(run: Run, keys: Sequence[str], proofs: Sequence[Proof]) -> Fence |
     worth = sum(proof.amount for proof in proofs) - fee
     _, keyset = run.keysets.usable(op.mint_url, op.unit, amount=worth)
     outputs = random_outputs(keyset.id, denominations(worth, keyset.keys), run.rng)
-    inputs = () if len(keys) == len(sent_keys(op)) else tuple(keys)
-    fence = Fence(len(op.fences) + 1, outputs, fee, inputs)
-    if stored_bytes((*op.fences, fence)) > run.settings.fence_bytes_max:
+    inputs = () if len(keys) == len(melt_of(op).sent_keys()) else tuple(keys)
+    fence = Fence(len(melt_of(op).fences) + 1, outputs, fee, inputs)
+    if stored_bytes((*melt_of(op).fences, fence)) > run.settings.fence_bytes_max:
         return None
     return fence

@@ -11,7 +11,8 @@ from ....cashu.keysets import MintSilent
 from ....cashu.port import UNKNOWN, Failure, MeltQuote, Refused
 from ....loop.drive import Happened, Result, Run
 from ....loop.evidence import Evidence
-from ....tokens.proofs import name_of, sent_secrets
+from ....tokens.proofs import name_of
+from ..data import melt_of
 from .change import ask_inputs, change_now, restore_change, with_change
 from .find_fence import find_fence
 from .next_fence import next_fence
@@ -23,8 +24,9 @@ _IN_FLIGHT = frozenset({"paying", "refused", "pending", "unknown", "unpaid", "fe
 def post_melt(run: Run) -> Result:
     """Send the bytes that were stored, unchanged. A failure here proves nothing."""
     op = run.operation
-    assert op.request_body is not None
-    answer = run.mint.melt(op.mint_url, op.request_body)
+    body = melt_of(op).request_body
+    assert body is not None
+    answer = run.mint.melt(op.mint_url, body)
     if isinstance(answer, Refused):
         run.keysets.distrust(op.mint_url)  # the keyset of the blanks may have been rotated away
     if isinstance(answer, Failure):
@@ -47,7 +49,7 @@ def ask_state(run: Run) -> Result:
     answer = run.mint.melt_quote_state(op.mint_url, op.quote.id)
     if isinstance(answer, Failure):
         return Happened(post_failed(answer), Evidence(answer=answer))
-    if op.payment is not None:
+    if melt_of(op).payment is not None:
         return Happened("mint_paid", change_now(run, answer))
     if answer.state == "PAID":
         if is_freed(op):
@@ -99,7 +101,7 @@ def _paid_though_freed(run: Run, quote: MeltQuote) -> Happened:
     While an operation that has sent these inputs too is in flight, that is not known: its end is waited
     for."""
     evidence = _change_of_ours(run, quote)
-    secrets = sorted(secret.reveal() for secret in sent_secrets(run.operation))
+    secrets = sorted(secret.reveal() for secret in melt_of(run.operation).sent_secrets())
     states = run.mint.check_states(run.mint_url, [y_of(secret) for secret in secrets])
     if isinstance(states, Failure):
         return Happened(post_failed(states), Evidence(answer=states))

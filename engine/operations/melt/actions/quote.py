@@ -23,6 +23,7 @@ from ....loop.drive import Happened, NotYet, Pause, Result, Run
 from ....loop.evidence import Chosen, Evidence, Selection
 from ....tokens.coins import stranded_value
 from ....tokens.proofs import name_of, named
+from ..data import melt_of
 from ..facts import fee_max_of
 from .change import ask_inputs
 from .held_money import expected_release
@@ -81,7 +82,7 @@ def _unless_it_may_be_asked_again(run: Run, answer: Failure, happened: Happened)
 def _choose(run: Run) -> Result:
     op = run.operation
     _check_fee(run, 0)
-    need = op.amount + op.fee_reserve
+    need = op.amount + melt_of(op).fee_reserve
     pending: frozenset[Secret] = frozenset()
     for _ in range(run.settings.preflight_tries_max):
         seen = look(run.store, op, need, run.settings.candidate_tokens_max)
@@ -143,14 +144,15 @@ def _check_fee(run: Run, input_fee: int) -> None:
     """FEE_TOO_HIGH with its figures, before the mint is asked about the inputs. The machine's guard says the
     same of what is reserved in the end; of a stored operation it alone does."""
     op, most = run.operation, fee_max_of(run.operation, run.settings)
-    if run.draft.stored or op.fee_reserve + input_fee <= most:
+    reserve = melt_of(op).fee_reserve
+    if run.draft.stored or reserve + input_fee <= most:
         return
     raise caller.Refused(
-        f"it may cost up to {op.fee_reserve + input_fee} {op.unit} (fee reserve {op.fee_reserve}, input fee "
+        f"it may cost up to {reserve + input_fee} {op.unit} (fee reserve {reserve}, input fee "
         f"{input_fee}), {most} are allowed; name a higher fee_max, or use another mint",
         code="FEE_TOO_HIGH",
-        fee=op.fee_reserve + input_fee,
-        fee_reserve=op.fee_reserve,
+        fee=reserve + input_fee,
+        fee_reserve=reserve,
         input_fee=input_fee,
         fee_max=most,
         unit=op.unit,

@@ -6,6 +6,7 @@ from ....cashu.answers import post_failed, quote_event
 from ....cashu.port import Failure
 from ....loop.drive import Happened, Pause, Result, Run
 from ....loop.evidence import Evidence
+from ..data import melt_of
 from .change import ask_inputs
 from .pay import paid_with_ours, said_of
 
@@ -15,7 +16,7 @@ def confirm_refusal(run: Run) -> Result:
     anything else means that the request may be under way after all."""
     op = run.operation
     assert op.quote is not None
-    since = op.held_unspent_since
+    since = melt_of(op).held_unspent_since
     if since is not None:
         left = run.settings.refusal_window_s - (run.judged_at() - since) / 1000
         if left > 0:

@@ -8,8 +8,9 @@ from .....storage.batch import proof_key
 from .....storage.records import Token
 from .....storage.secret import Secret
 from ....loop.effect_context import EffectContext, consumed_tokens, mark_spent
-from ....tokens.proofs import name_of, sent_secrets
+from ....tokens.proofs import name_of
 from ....tokens.token_ids import part_id, split_id
+from ..data import melt_of
 from ..fences import keys_of
 
 
@@ -35,9 +36,11 @@ def _spent(context: EffectContext) -> tuple[Sequence[Token], frozenset[Secret]]:
         return consumed_tokens(held, spent), spent
     if draft.machine.state(context.decision.state).frees:
         # PAID: the mint took every proof we sent; they were freed and may have been moved since
-        if op.stranded:
-            draft.set(inputs=(*op.inputs, *op.stranded), stranded=())
-        spent = sent_secrets(op)
+        data = melt_of(op)
+        if data.stranded:
+            draft.set(inputs=(*op.inputs, *data.stranded))
+            context.set_data(stranded=())
+        spent = data.sent_secrets()
         return consumed_tokens(draft.all_tokens(), spent), spent
     if selection is not None:
         draft.load(part.token for part in selection.chosen)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .....machines.melt.table import MELT
 from .....storage.errors import CorruptRecord, page_of
 from .....storage.port import AuditQuery, Store
 from .....storage.records import AuditRecord, Operation, Token
 from .....storage.secret import Secret
 from ....loop.draft import token_entity
-from ....tokens.proofs import sent_secrets
+from ..data import melt_of
 
 ANCESTORS_MAX = 100
 """Tokens whose records are read for one token. The next pre-flight corrects the tokens beyond this limit."""
@@ -34,16 +35,20 @@ def _readable(store: Store, operation_id: str) -> Operation | None:
     """The operation, if it can be read: one that cannot must not keep another from ending (R214), and what is
     missed is corrected by the next pre-flight."""
     try:
-        return store.operation(operation_id)
+        op = store.operation(operation_id)
+        if op is not None and op.kind == MELT.name:
+            melt_of(op)
+        return op
     except CorruptRecord:
         return None
 
 
 def _taken_from(op: Operation | None) -> frozenset[Secret]:
-    if op is None or op.watch_since is None:
+    if op is None or op.kind != MELT.name:
         return frozenset()
-    gone = op.fenced_token_id is not None or op.payment is not None
-    return sent_secrets(op) if gone else frozenset()
+    data = melt_of(op)
+    gone = data.fenced_token_id is not None or data.payment is not None
+    return data.sent_secrets() if gone and data.watch_since is not None else frozenset()
 
 
 def _records(store: Store, query: AuditQuery) -> tuple[AuditRecord, ...]:

@@ -38,11 +38,11 @@ def split_off_keep(context: EffectContext) -> None:
 
 
 def write_blanks(context: EffectContext) -> None:
-    context.draft.set(blanks=context.evidence.blanks)
+    context.set_data(blanks=context.evidence.blanks)
 
 
 def write_request(context: EffectContext) -> None:
-    context.draft.set(request_body=context.evidence.request_body)
+    context.set_data(request_body=context.evidence.request_body)
 
 
 def adopt_split(context: EffectContext) -> None:
@@ -54,10 +54,10 @@ def adopt_split(context: EffectContext) -> None:
     token = new_token(context, split_id(draft.operation.id, 1), "change", "change", proofs)
     draft.create_token("deposit_reserved", attrs.evolve(token, reserved_by=draft.operation.id), context.now)
     selection = context.evidence.selection
-    draft.set(
-        inputs=(InputRef(token.transaction_id, token.total_amount, len(proofs)),),
+    draft.set(inputs=(InputRef(token.transaction_id, token.total_amount, len(proofs)),))
+    context.set_data(
         input_fee=selection.input_fee if selection else 0,
-        sources_total=draft.operation.sources_total - fee,
+        sources_total=context.data.sources_total - fee,
     )
 
 
@@ -92,12 +92,13 @@ def spend_part(context: EffectContext) -> None:
 
 def strand_part(context: EffectContext) -> None:
     """Put inputs that cannot be fenced where no payment takes them; the others stay reserved."""
-    op = context.draft.operation
-    name = stranded_id(op.id, len(op.stranded) + 1)
+    before = context.data.stranded
+    name = stranded_id(context.operation.id, len(before) + 1)
     left, part = _set_apart(context, frozenset(context.evidence.strand), name)
     for ref in part:
         context.draft.change_token(ref.token_id, "strand", context.now, mint_refuses=True)
-    context.draft.set(inputs=left, stranded=(*op.stranded, *part))
+    context.draft.set(inputs=left)
+    context.set_data(stranded=(*before, *part))
 
 
 def _set_apart(

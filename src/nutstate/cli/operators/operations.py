@@ -1,4 +1,4 @@
-"""``show``, ``history``, ``recover``, and the commands of an operator for a parked operation."""
+"""``show``, ``history``, and the commands of an operator for a parked operation."""
 
 from __future__ import annotations
 
@@ -21,21 +21,19 @@ from ..money.melt import follow_states, show_preimage
 from ..output import Part, duration
 from ..session import Session
 from .render import (
-    age,
     as_document,
     conservation,
     conservation_line,
     exit_code,
     headline,
+    listed,
     next_steps,
-    now_ms,
     numbers,
     record_document,
     result,
     stamp,
     step_rows,
     style_of,
-    style_of_state,
     timeline,
 )
 from .who import named, reason_option
@@ -197,108 +195,10 @@ def history(
     if not found:
         session.out.line("No such operations.")
         return Exit.DONE
-    _listed(session, found)
+    listed(session, found)
     if len(found) == limit:
         session.out.line((f"The newest {limit}; --limit shows more.", "dim"))
     return Exit.DONE
-
-
-def _listed(session: Session, handles: tuple[Handle, ...]) -> None:
-    narrow = session.out.is_narrow
-    rows: list[list[Part]] = []
-    for handle in handles:
-        state = (handle.state, style_of_state(handle))
-        row: list[Part] = [handle.id, state, f"{handle.amount} {handle.unit}", age(handle.record.created_at)]
-        if not narrow:
-            fee = "" if handle.fee_paid is None else str(handle.fee_paid)
-            row[1:1] = [handle.kind]
-            row[4:4] = [fee, str(handle.change or "")]
-        rows.append(row)
-    short = ("operation", "state", "amount", "age")
-    if narrow and not session.out.fits((short, *rows)):
-        for name, *rest in rows:  # an id that is whole can be copied
-            session.out.line(name)
-            session.out.line("  ", *(part for cell in rest for part in (cell, "  ")))
-    elif narrow:
-        session.out.table(short, rows, right=(2, 3))
-    else:
-        headers = ("operation", "kind", "state", "amount", "fee", "change", "age")
-        session.out.table(headers, rows, right=(3, 4, 5, 6))
-
-
-@click.command(
-    short_help="Go on with every open operation.",
-    epilog="""\b
-Examples:
-  nutstate recover
-  nutstate recover --wait 60 --json
-  nutstate recover --force""",
-)
-@wait_option(0, "How long to wait for each operation: until its next look is due, and then for its end.")
-@click.option("--force", is_flag=True, help="Ask at once about every open operation, due or not.")
-@with_session
-def recover(session: Session, wait: float, force: bool) -> int:
-    """Go on with every open operation that is due or whose program died: ask the mints about it, and
-    finish it.
-
-    An operation that the mint was asked about a moment ago is due a little later. --wait 60 waits for that
-    time, --force asks at once. It is safe to run the command twice, or in two places at once. Ends with 3
-    if an operation is still open. Prepared melts that wait for `nutstate confirm`, and holds whose time is
-    not over, do not count.
-    """
-    arguments.seconds(wait, "wait")
-    with session.engine() as (engine, _):
-        with session.out.progress("recovering") as bar:
-            handles = engine.recover(wait_s=wait, force=force, progress=bar)
-        done = {handle.id for handle in handles}
-        others = tuple(handle for handle in engine.open_operations() if handle.id not in done)
-    waiting = [handle for handle in (*handles, *others) if _waits_now(handle)]
-    still = [h for h in (*handles, *others) if not h.is_final and h not in waiting]
-    if session.out.as_json:
-        session.out.document(
-            {
-                "operations": [as_document(handle) for handle in handles],
-                "open": [h.id for h in still],
-                **({"unreadable": list(handles.unreadable)} if handles.unreadable else {}),
-            }
-        )
-        return Exit.OPEN if still or handles.unreadable else Exit.DONE
-    for message in handles.unreadable:
-        session.out.line(f"Left out: {message}.")
-    if handles.unreadable and not handles and not still:
-        return Exit.OPEN
-    if not handles and not still:
-        words = f"; {len(waiting)} prepared or held and waiting for you" if waiting else ""
-        session.out.line(f"Nothing is open{words}.")
-        return Exit.DONE
-    if handles:
-        _listed(session, handles)
-        ended = sum(handle.is_final for handle in handles)
-        words = f", {len(waiting)} prepared or held and waiting for you" if waiting else ""
-        left = sum(handle in still for handle in handles)
-        session.out.line(f"{ended} of {len(handles)} ended, {left} still open{words}.")
-    _not_due(session, [handle for handle in others if handle in still])
-    session.out.pairs([("next", session.command(f"show {handle.id}")) for handle in still])
-    return Exit.OPEN if still or handles.unreadable else Exit.DONE
-
-
-def _not_due(session: Session, handles: list[Handle]) -> None:
-    """Name the operations that were not asked about, because they are not due."""
-    if not handles:
-        return
-    _listed(session, tuple(handles))
-    first = min(handle.record.next_check_at or 0 for handle in handles)
-    number = "1 open operation is" if len(handles) == 1 else f"{len(handles)} open operations are"
-    session.out.line(
-        f"{number} not due yet; the next look is in {duration(max(0, first - now_ms()))}. "
-        f"`{session.command('recover --force')}` asks now.",
-        wrap=True,
-    )
-
-
-def _waits_now(handle: Handle) -> bool:
-    until = handle.record.hold_until
-    return handle.kinds.waits_for_caller(handle.record) and (until is None or now_ms() < until)
 
 
 @click.command(

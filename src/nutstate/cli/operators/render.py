@@ -94,7 +94,7 @@ def conservation(handle: Handle, records: Sequence[AuditRecord]) -> dict[str, An
     parts = handle.kinds.sums_of(handle.record, records)
     if parts is None:
         return None
-    sources = handle.record.sources_total
+    sources = handle.account.sources
     return {"sources": sources, **parts, "holds": sources == sum(parts.values())}
 
 
@@ -138,7 +138,7 @@ def mint_words(mint_url: str) -> str:
 
 def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
     """Names and values of one operation, for people."""
-    op, unit = handle.record, handle.unit
+    op, unit, account = handle.record, handle.unit, handle.account
     rows = [
         ("operation", op.id),
         ("mint", mint_words(op.mint_url)),
@@ -148,30 +148,28 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
         rows.insert(1, ("outcome", handle.outcome))
     if op.kind in (MELT.name, RECORD.name):
         rows.insert(1, ("outcome", OUTCOMES[handle.outcome]))
-        if op.evidence == "caller":
+        if account.proven_by == "caller":
             rows.append(("fee", f"{handle.fee_paid} {unit}, as the caller recorded it"))
         elif handle.lightning_fee is not None:
-            rows.append(("lightning fee", f"{handle.lightning_fee} {unit} of {op.fee_reserve} reserved"))
+            rows.append(("lightning fee", f"{handle.lightning_fee} {unit} of {account.fee_reserve} reserved"))
         elif op.quote is not None:
-            rows.append(("fee reserve", f"{op.fee_reserve} {unit} at most"))
+            rows.append(("fee reserve", f"{account.fee_reserve} {unit} at most"))
         if op.inputs:
             rows += [
-                ("input fee", f"{op.input_fee} {unit}"),
+                ("input fee", f"{account.input_fee} {unit}"),
                 ("inputs", f"{handle.inputs} {unit}"),
                 ("change", f"{handle.change} {unit}"),
                 ("kept", f"{handle.kept} {unit} of the sources stayed untouched"),
             ]
         rows += _preimage_row(handle, preimage)
-        if op.fence_fee:
+        if account.fence_fee:
             rows.append(("cost", f"{handle.cost} {unit}: the mint's fee for taking the inputs back"))
     if op.parent_id is not None:
         rows.append(("parent", op.parent_id))
-    if op.stranded:
-        rows.append(
-            ("stranded", f"{sum(part.amount for part in op.stranded)} {unit}: set aside, in no payment")
-        )
-    if op.loss:
-        rows.append(("loss", f"{op.loss} {unit}"))
+    if account.stranded:
+        rows.append(("stranded", f"{account.stranded} {unit}: set aside, in no payment"))
+    if account.loss:
+        rows.append(("loss", f"{account.loss} {unit}"))
     if op.reason is not None:
         label = "on the way" if handle.record.ends == "good" else "reason"
         rows.append((label, f"{op.reason.message} [{op.reason.code}]"))
@@ -179,8 +177,8 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
 
 
 def _preimage_row(handle: Handle, shown: bool) -> list[tuple[str, str]]:
-    payment = handle.record.payment
-    if payment is None or handle.record.evidence == "caller":
+    payment = handle.account.payment
+    if payment is None or handle.account.proven_by == "caller":
         return []
     if payment.preimage is None:
         return [("preimage", "the mint gave none")]
@@ -199,7 +197,7 @@ def next_steps(session: Session, handle: Handle) -> list[str]:
     if can_look_again(handle.record):
         return [command(f"show {about}"), command(f"resume {about} --reason 'it was paid late'")]
     if handle.is_final:
-        retry = [command("retry-stranded --reason WHY")] if handle.record.stranded else []
+        retry = [command("retry-stranded --reason WHY")] if handle.account.stranded else []
         return [command(f"show {about}"), *retry]
     offered = [command(words) for words in _offered(handle)]
     if handle.is_parked:
@@ -223,7 +221,7 @@ def _offered(handle: Handle) -> list[str]:
             for event in machine.offered(handle.state, "caller", "operator")
         ]
     cells = machine.cells
-    said = {"record"} if handle.record.payment is not None else set()
+    said = {"record"} if handle.account.payment is not None else set()
     return [
         words.format(id=handle.id)
         for event, words in COMMANDS.items()
@@ -309,3 +307,27 @@ def stamp(ms: int) -> str:
 
 def age(ms: int) -> str:
     return brief_age(now_ms() - ms)
+
+
+def listed(session: Session, handles: Sequence[Handle]) -> None:
+    """Operations as a table, one in each line."""
+    narrow = session.out.is_narrow
+    rows: list[list[Part]] = []
+    for handle in handles:
+        state = (handle.state, style_of_state(handle))
+        row: list[Part] = [handle.id, state, f"{handle.amount} {handle.unit}", age(handle.record.created_at)]
+        if not narrow:
+            fee = "" if handle.fee_paid is None else str(handle.fee_paid)
+            row[1:1] = [handle.kind]
+            row[4:4] = [fee, str(handle.change or "")]
+        rows.append(row)
+    short = ("operation", "state", "amount", "age")
+    if narrow and not session.out.fits((short, *rows)):
+        for name, *rest in rows:  # an id that is whole can be copied
+            session.out.line(name)
+            session.out.line("  ", *(part for cell in rest for part in (cell, "  ")))
+    elif narrow:
+        session.out.table(short, rows, right=(2, 3))
+    else:
+        headers = ("operation", "kind", "state", "amount", "fee", "change", "age")
+        session.out.table(headers, rows, right=(3, 4, 5, 6))

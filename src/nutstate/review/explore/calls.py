@@ -33,7 +33,7 @@ def _adds_up(run: Run) -> Result:
 def _hold(run: Run) -> Result:
     """A caller holds all of the tokens that it named."""
     named = _named(run)
-    run.draft.set(hold_until=NOW + LONG, sources_total=named.selection.amount if named.selection else 0)
+    run.set_data(hold_until=NOW + LONG, sources_total=named.selection.amount if named.selection else 0)
     return Happened("hold", named)
 
 

@@ -8,7 +8,7 @@ it adds up what its kind adds up, and nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
@@ -34,7 +34,7 @@ from .labels import UNIT, Rng
 from .ports import Tape, TapedMint, TapedStore, Unanswered
 from .reads import READS
 from .setting import Plan, Setting, Tables
-from .stored import NOW, Documents, Stored, StoredToken
+from .stored import NOW, Documents, Stored, StoredToken, outputs_in, with_fields
 from .world import Question, Seen, World
 
 OWNER, MINT_URL = "npub", "https://mint.example"
@@ -256,8 +256,12 @@ class Code:
         """The document once that stretch of time is over."""
         found = op.later.get(words)
         if found is None:
-            found = op.later[words] = self.stored(attrs.evolve(op.record, **changes(op.record)))
+            found = op.later[words] = self.stored(with_fields(op.record, changes(op.record)))
         return found
+
+
+LOOKS: Mapping[str, bool] = {"look": False, "forced": True}
+"""How an operator looks before it decides, and whether by force."""
 
 
 @define(eq=False)
@@ -285,7 +289,7 @@ class _Env:
             draft.token_machine = code.tables.token
         else:
             draft = driver.open_draft(op, "model")
-        made = len(op.blanks) + sum(len(fence.outputs) for fence in op.fences)
+        made = outputs_in(op)
         mint = cast(
             MintPort,
             TapedMint(self.tape, code.plans[self.index], self.epoch, code.closes and op.kind == "mint"),
@@ -298,7 +302,7 @@ class _Env:
         try:
             result = self._result(driver, run, program, word)
         except Exception as error:  # noqa: BLE001 - whatever fails in it would fail in the engine
-            if program == "look" and isinstance(error, NutstateError):
+            if program in LOOKS and isinstance(error, NutstateError):
                 return Outcome("no")
             return Outcome("no", broken=f"I8: {op.id} is {op.state}, and its code fails: {error!r}")
         if isinstance(result, CommitFirst):
@@ -308,8 +312,8 @@ class _Env:
         return self._decided(driver, run, result, program)
 
     def _result(self, driver: _Driver, run: Run, program: str, word: str) -> Result:
-        if program == "look":
-            found = run.kind.operator_looks[word](run, False)
+        if program in LOOKS:
+            found = run.kind.operator_looks[word](run, LOOKS[program])
             event, seen = (found.event, found.evidence) if isinstance(found, Happened) else (word, found)
             return Happened(event, attrs.evolve(seen, operator_reason="seen", operator="operator"))
         if program == "event":

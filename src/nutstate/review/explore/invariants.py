@@ -95,7 +95,7 @@ def _operations(setting: Setting, world: World) -> str | None:
             free = [t for t in held if tokens[t].state != "reserved" or tokens[t].holder != op.id]
             if free:
                 return f"I4: {op.id} is {op.state} and does not hold {free[0]}"
-        change = op.record.change_amount
+        change = op.account.change
         if change and not op.paid:
             return f"I5: change of {op.id}, which is not paid"
         if op.paid and change > plan.owed(op.total)[1]:
@@ -123,7 +123,7 @@ def _ended_unsent(op: Stored) -> bool:
 
 def _left(world: World, op: Stored) -> set[str]:
     """The coins of the request that no fence spent and that are not stranded."""
-    stranded = {part.token_id for part in op.record.stranded}
+    stranded = {part.token_id for part in op.data.stranded}
     gone = set(op.fenced).union(*(token.names for token in world.tokens if token.id in stranded))
     return set(op.request) - gone
 
@@ -164,6 +164,8 @@ def _awaited(setting: Setting, world: World, name: str) -> bool:
             return True  # the caller has it
         if op is None or name not in op.outputs:
             continue
+        if setting.forces and op.ended and (op.declared.ends == "lost" or op.believed):
+            return True  # retry_stranded asks about it (R384, R385), or the operator took the risk
         if op.kind == "melt" and name in op.blanks:
             if setting.late and op.believed:
                 return True
@@ -173,9 +175,11 @@ def _awaited(setting: Setting, world: World, name: str) -> bool:
 
 
 def _given_up(setting: Setting, world: World, index: int, op: Stored) -> bool:
-    """Change of a mint that withheld it for longer than its window: booked as fee or as loss."""
-    booked = op.record.payment is not None and op.record.payment.lightning_fee is not None
-    return (setting.withholds or world.workers[index].aged) and not op.record.change_amount and booked
+    """Change of a mint that withheld it for longer than its window, or was silent when an operator used
+    force: booked as fee or as loss."""
+    booked = op.account.payment is not None and op.account.payment.lightning_fee is not None
+    unseen = setting.withholds or setting.forces or world.workers[index].aged
+    return unseen and not op.account.change and booked
 
 
 def _claims(setting: Setting, world: World) -> str | None:
@@ -227,7 +231,7 @@ def _value(setting: Setting, world: World) -> str | None:
     for index, (plan, op) in enumerate(zip(setting.plans, world.ops, strict=True)):
         if op is None:
             continue
-        record = op.record
+        account = op.account
         if plan.kind == "mint":
             entered += plan.amount if op.state == "issued" else 0
             quote = world.quotes[index]
@@ -236,23 +240,23 @@ def _value(setting: Setting, world: World) -> str | None:
                 return f"I12: the invoice of {op.id} was paid, and it ended {op.state}"
             continue
         most = plan.owed(op.total)[1]
-        if op.state == "contested" and record.payment is not None:
-            gone -= record.change_amount  # its sources are not spent yet
+        if op.state == "contested" and account.payment is not None:
+            gone -= account.change  # its sources are not spent yet
             continue
-        if record.payment is not None:
+        if account.payment is not None:
             paid |= set(op.input_ids)
-            change, fee, loss = record.change_amount, record.payment.lightning_fee, record.loss
+            change, fee, loss = account.change, account.payment.lightning_fee, account.loss
             gone += plan.amount + plan.input_fee + loss + (most if fee is None else fee)
             if fee is not None and op.total != plan.amount + fee + plan.input_fee + change + loss:
                 return f"I1: {op.id}: {op.total} is not {plan.amount} + {fee} + {plan.input_fee} + {change}"
-            if record.sources_total != op.total + record.keep_total:
-                parts = f"sources {record.sources_total}, inputs {op.total}, kept {record.keep_total}"
+            if account.sources != op.total + account.kept:
+                parts = f"sources {account.sources}, inputs {op.total}, kept {account.kept}"
                 return f"I1: {op.id}: {parts}"
         elif op.has_fenced:
             paid |= set(op.input_ids)
-            gone += record.fence_fee
+            gone += account.fence_fee
         elif op.state == "written_off":
-            gone += record.loss
+            gone += account.loss
     fenced = frozenset(name for op in world.ops if op is not None for name in op.fenced)
     corrected = sum(
         t.total

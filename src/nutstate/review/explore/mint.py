@@ -120,7 +120,7 @@ def _happens(setting: Setting, world: World) -> Iterator[Event]:
 def _pays(setting: Setting, world: World, index: int, quote: Quote) -> Iterator[Event]:
     """A caller pays while its hold lasts, and gets change that we know nothing of until it is recorded."""
     plan, op = setting.plans[index], world.ops[index]
-    if op is None or op.state != "held" or quote.state == "PAID" or (op.record.hold_until or 0) <= NOW:
+    if op is None or op.state != "held" or quote.state == "PAID" or (op.data.hold_until or 0) <= NOW:
         return
     held = [name for token_id in op.input_ids for name, _ in world.token(token_id).coins]
     if any(world.coin_state(name) != "UNSPENT" for name in held):

@@ -261,9 +261,14 @@ class _Turn(NamedTuple):
                 yield self._event(idle, index, words, f"operator {event.name}", "operator")
         if self.world.workers[index].seen is None:
             for name in sorted(looks):
-                if (op.state, name) in machine.cells:
-                    looking = self.world.with_worker(index, seen=self.code.begun(op, f"look {name}"))
-                    yield Move(f"operator: {name} {op.id}, after a last look", "operator", looking)
+                for look, words in self._looks(name) if (op.state, name) in machine.cells else ():
+                    looking = self.world.with_worker(index, seen=self.code.begun(op, f"{look} {name}"))
+                    yield Move(f"operator: {name} {op.id}{words}", "operator", looking)
+
+    def _looks(self, name: str) -> tuple[tuple[str, str], ...]:
+        seen = (("look", ", after a last look"),)
+        by_force = self.setting.forces and name == "write_off"
+        return (*seen, ("forced", " by force, after a last look")) if by_force else seen
 
     # -- time and crashes --------------------------------------------------------------------------------
 

@@ -90,7 +90,8 @@ class Setting:
     may be paid after it ran out, and is issued for. ``unsigned``: the mint may store the first outputs of an
     issue and never sign them. ``closes``: it may say that it has no usable keyset. ``outputs_max``: how many
     sets of outputs an issue makes because of refusals. ``restarts``: the settle window counts anew from the
-    end of every state that sends, as the engine has it; a model without that shows what it is for."""
+    end of every state that sends, as the engine has it; a model without that shows what it is for.
+    ``forces``: an operator may write off by force, whatever the mint says."""
 
     name: str
     about: str
@@ -114,6 +115,7 @@ class Setting:
     unsigned: bool = False
     closes: bool = False
     restarts: bool = True
+    forces: bool = False
     retries_max: int = 1
     fences_max: int = 2
     outputs_max: int = 1

@@ -8,6 +8,7 @@ from typing import Any
 from .setting import Plan, Setting
 
 _TWO = (("A", (("a", 4), ("b", 1))),)
+_ONE = (("A", (("a", 5),)),)
 _BIG = (("C", (("c", 8),)),)
 
 
@@ -201,6 +202,16 @@ DEFAULT: tuple[Setting, ...] = (
         late=True,
     ),
     _single(
+        "force",
+        "an operator gives up by force, and a request or a fence of ours arrives after all",
+        tokens=_ONE,
+        late=True,
+        forces=True,
+        cancels=False,
+        crashes=0,
+        fences_max=1,
+    ),
+    _single(
         "slow-trust",
         "trust, and time passes between the mint's last answer and the decision",
         _melt(policy="trust"),
@@ -231,6 +242,7 @@ DEFAULT: tuple[Setting, ...] = (
         "a caller holds tokens and may take it back; another program can spend one of the proofs",
         Plan("r1", kind="record", invoice="invoice", amount=3, sources=("A",)),
         stolen=("a",),
+        forces=True,
     ),
     _single(
         "hold-and-pay",

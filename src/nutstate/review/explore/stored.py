@@ -5,14 +5,17 @@ Equal documents are one object, which knows what the rest of the model asks of i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
 from typing import Any
 
 import attrs
 
+from ...engine.loop.account import Account
+from ...engine.loop.own_data import changed
+from ...engine.operations.built_in import BUILT_IN
 from ...machines.spec import State
-from ...storage.records import Operation, Reason, Token
+from ...storage.records import Fence, Operation, Reason, Token
 from ...storage.secret import Secret
 from .labels import name_of
 
@@ -34,7 +37,9 @@ class Stored:
         self.id, self.kind, self.state = record.id, record.kind, record.state
         self.ended = declared.kind in ("final", "pseudo")
         self.live = declared.kind == "live"
-        self.paid = record.payment is not None
+        self.data: Any = data_in(record)
+        self.account: Account = BUILT_IN.account_of(record)
+        self.paid = self.account.payment is not None
         self.input_ids = tuple(part.token_id for part in record.inputs)
         self.total = sum(part.amount for part in record.inputs)
 
@@ -44,19 +49,19 @@ class Stored:
     @cached_property
     def request(self) -> tuple[str, ...]:
         """The coins in the stored request, in its order."""
-        body = self.record.request_body
+        body = self.data.request_body
         sent = () if body is None else json.loads(body.reveal()).get("inputs", ())
         return tuple(name_of(item["secret"]) for item in sent)
 
     @cached_property
     def blanks(self) -> tuple[str, ...]:
         """The outputs that are stored beside the request."""
-        return tuple(name_of(output.B_) for output in self.record.blanks)
+        return tuple(name_of(output.B_) for output in self.data.blanks)
 
     @cached_property
     def later_outputs(self) -> tuple[str, ...]:
         """Those of all its fences, or of earlier generations."""
-        return tuple(name_of(output.B_) for fence in self.record.fences for output in fence.outputs)
+        return tuple(name_of(output.B_) for fence in self.data.fences for output in fence.outputs)
 
     @cached_property
     def outputs(self) -> frozenset[str]:
@@ -66,7 +71,7 @@ class Stored:
     @cached_property
     def fenced(self) -> frozenset[str]:
         """The coins that fences of ours have spent, as far as it is stored."""
-        done = [fence for fence in self.record.fences if fence.end == "done"]
+        done = [fence for fence in self.data.fences if fence.end == "done"]
         return frozenset(
             name for fence in done for name in (map(name_of, fence.inputs) if fence.inputs else self.request)
         )
@@ -74,17 +79,17 @@ class Stored:
     @cached_property
     def has_fenced(self) -> bool:
         """Whether a fence was signed and what it brought is stored."""
-        return any(fence.end == "done" for fence in self.record.fences)
+        return any(fence.end == "done" for fence in self.data.fences)
 
     @property
     def watched(self) -> bool:
         """Whether the watch for a late payment has lasted as long as it must."""
-        return _watch_is_over(self.record)
+        return _watch_is_over(self.data)
 
     @property
     def believed(self) -> bool:
         """Whether its inputs were freed on the mint's word."""
-        return self.record.watch_since is not None
+        return self.data.watch_since is not None
 
 
 class StoredToken:
@@ -139,38 +144,68 @@ class Documents:
         changes: dict[str, Any] = {
             "version": 0, "updated_at": NOW, "prev_state": None, "audit_seq": 0, "audit_hash": "",
             "timings": {}, "lease": None, "next_check_at": None, "sent_by": None, "reason": reason,
-            "attempts": min(op.attempts, self._attempts_max),
-            "refusals": min(op.refusals, self._refusals_max), "finished_at": None,
+            "attempts": min(op.attempts, self._attempts_max), "finished_at": None,
         }  # fmt: skip
         if op.kind == "melt":
             changes |= _times_of_melt(op, declared)
         elif op.kind == "mint":
+            changes |= {"refusals": min(data_in(op).refusals, self._refusals_max)}
             changes |= _times_of_issue(op, declared)
         if declared.kind == "final":
             # what an operation that has ended does not ask any more
             changes |= {
-                "attempts": 0, "reason": None, "created_at": NOW, "resumed_at": None,
-                "change_empty_since": None, "held_unspent_since": None, "finished_at": NOW,
-                "paid_seen_at": None, "refusals": 0, "watched_ms": 0,
-                "sent_at": op.sent_at and NOW, "hold_until": op.hold_until and NOW,
-                "watch_since": op.watch_since and (NOW - LONG if _watch_is_over(op) else NOW),
-                "payment": op.payment and attrs.evolve(op.payment, paid_at=NOW),
+                "attempts": 0, "reason": None, "created_at": NOW, "resumed_at": None, "finished_at": NOW,
+                "sent_at": op.sent_at and NOW, **_forgotten_data(data_in(op)),
             }  # fmt: skip
-        return attrs.evolve(op, **changes)
+        return with_fields(op, changes)
+
+
+def data_in(op: Operation) -> Any:
+    """The data of the operation, as its kind's class."""
+    return BUILT_IN.of(op).data_of(op)
+
+
+def with_fields(op: Operation, changes: Mapping[str, Any]) -> Operation:
+    """The operation with these values of its fields and of its data."""
+    return changed(op, BUILT_IN.of(op).data, **changes)
+
+
+def outputs_in(op: Operation) -> int:
+    """How many outputs are stored with the operation."""
+    data = data_in(op)
+    fences: tuple[Fence, ...] = getattr(data, "fences", ())
+    return len(getattr(data, "blanks", ())) + sum(len(fence.outputs) for fence in fences)
+
+
+def _forgotten_data(data: Any) -> dict[str, Any]:
+    """The data of an operation that has ended, without what it does not ask any more."""
+    there = {field.name for field in attrs.fields(type(data))}
+    forgotten: dict[str, Any] = {
+        "change_empty_since": None, "held_unspent_since": None, "paid_seen_at": None,
+        "refusals": 0, "watched_ms": 0,
+    }  # fmt: skip
+    changes = {name: value for name, value in forgotten.items() if name in there}
+    if "hold_until" in there:
+        changes["hold_until"] = data.hold_until and NOW
+    if "watch_since" in there:
+        changes["watch_since"] = data.watch_since and (NOW - LONG if _watch_is_over(data) else NOW)
+    if "payment" in there:
+        changes["payment"] = data.payment and attrs.evolve(data.payment, paid_at=NOW)
+    return changes
 
 
 def _times_of_melt(op: Operation, declared: State) -> dict[str, Any]:
     """The times of a melt, less what can decide nothing any more (see ``melt_facts``): the older
     of two from which the same patience counts; once it is paid, or its inputs are free, when it was sent."""
-    resumed = op.resumed_at or 0
-    if op.payment is not None:
-        paid = attrs.evolve(op.payment, paid_at=max(op.payment.paid_at, resumed))
-        watched = None if op.watch_since is None else NOW
-        empty = op.change_empty_since if declared.name in ("paid", "attention") else None
+    data, resumed = data_in(op), op.resumed_at or 0
+    if data.payment is not None:
+        paid = attrs.evolve(data.payment, paid_at=max(data.payment.paid_at, resumed))
+        watched = None if data.watch_since is None else NOW
+        empty = data.change_empty_since if declared.name in ("paid", "attention") else None
         return {"payment": paid, "resumed_at": None, "created_at": NOW, "sent_at": op.sent_at and NOW - SHORT,
                 "watch_since": watched, "held_unspent_since": None, "change_empty_since": empty}  # fmt: skip
-    if op.watch_since is not None:
-        newer = None if resumed <= op.watch_since else op.resumed_at
+    if data.watch_since is not None:
+        newer = None if resumed <= data.watch_since else op.resumed_at
         return {"resumed_at": newer, "created_at": NOW, "sent_at": op.sent_at and NOW - SHORT}
     if op.sent_at is None:
         return {}
@@ -179,23 +214,24 @@ def _times_of_melt(op: Operation, declared: State) -> dict[str, Any]:
         # who goes on from there begins a new wait
         return {"resumed_at": None, "created_at": NOW, "sent_at": settled}
     begun = max(op.created_at, resumed)
-    sent = settled if op.fences or resumed > op.sent_at else op.sent_at
+    sent = settled if data.fences or resumed > op.sent_at else op.sent_at
     return {"resumed_at": None, "created_at": begun, "sent_at": sent}
 
 
 def _times_of_issue(op: Operation, declared: State) -> dict[str, Any]:
     """The times of an issue, in the same way (see ``mint_facts``)."""
+    data = data_in(op)
     resumed, expiry = op.resumed_at or 0, op.quote.expires_at if op.quote else 0
-    if op.paid_seen_at is not None:
+    if data.paid_seen_at is not None:
         forgotten = {"watch_since": None, "watched_ms": 0, "quote": _expiring(op, NOW), "resumed_at": None}
         forgotten["sent_at"] = op.sent_at and max(op.sent_at, NOW - SHORT)
-        if not op.blanks:
-            return {**forgotten, "resumed_at": op.resumed_at if resumed > op.paid_seen_at else None}
+        if not data.blanks:
+            return {**forgotten, "resumed_at": op.resumed_at if resumed > data.paid_seen_at else None}
         return {
             **forgotten,
-            "paid_seen_at": NOW if declared.kind == "parked" else max(op.paid_seen_at, resumed),
+            "paid_seen_at": NOW if declared.kind == "parked" else max(data.paid_seen_at, resumed),
         }
-    watched = {"watched_ms": min(op.watched_ms, 2 * LONG)}
+    watched = {"watched_ms": min(data.watched_ms, 2 * LONG)}
     if declared.name == "quoted" and op.sent_at is None:
         later = expiry if expiry > NOW else max(expiry, resumed)
         return {**watched, "watch_since": None, "quote": _expiring(op, later), "resumed_at": None}
@@ -204,8 +240,10 @@ def _times_of_issue(op: Operation, declared: State) -> dict[str, Any]:
     return {**watched, "resumed_at": None} if declared.kind == "parked" else watched
 
 
-def _watch_is_over(op: Operation) -> bool:
-    return op.watch_since is not None and op.watched_ms + NOW - op.watch_since >= LONG
+def _watch_is_over(data: Any) -> bool:
+    if data.watch_since is None:
+        return False
+    return bool(getattr(data, "watched_ms", 0) + NOW - data.watch_since >= LONG)
 
 
 def _expiring(op: Operation, at: int) -> Any:
@@ -220,6 +258,8 @@ class _Keys:
 
     def of(self, record: Any) -> tuple[Any, ...]:
         """The key of a record."""
+        if record.__class__ is Operation:
+            return (*map(self._part, _common(record)), self._part(data_in(record)))
         return tuple(self._part(getattr(record, name)) for name in _names(record.__class__))
 
     def _part(self, value: Any) -> Any:
@@ -238,6 +278,10 @@ class _Keys:
         if isinstance(value, Mapping):
             return tuple(sorted((key, self._part(inner)) for key, inner in value.items()))
         return self.of(value) if attrs.has(type(value)) else value
+
+
+def _common(op: Operation) -> Iterator[Any]:
+    return (getattr(op, name) for name in _names(Operation) if name != "data")
 
 
 @cache

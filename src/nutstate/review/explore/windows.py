@@ -11,7 +11,7 @@ from ...machines.send_clock import SendClock
 from ...storage.records import Operation
 from . import mint
 from .setting import Setting
-from .stored import LONG, NOW, SHORT, Stored
+from .stored import LONG, NOW, SHORT, Stored, data_in
 from .world import World
 
 Changes = Callable[[Operation], dict[str, Any]]
@@ -36,8 +36,13 @@ def _back(at: Any, by: int) -> Any:
 
 
 def _dated(*names: str, by: int) -> Changes:
-    """These times lie at least so long back."""
-    return lambda op: {name: _back(getattr(op, name), by) for name in names}
+    """These times of the operation, or of its data, lie at least so long back."""
+
+    def changes(op: Operation) -> dict[str, Any]:
+        data = data_in(op)
+        return {name: _back(getattr(op if hasattr(op, name) else data, name), by) for name in names}
+
+    return changes
 
 
 def _run_out(op: Operation, by: int = 0) -> dict[str, Any]:
@@ -47,7 +52,7 @@ def _run_out(op: Operation, by: int = 0) -> dict[str, Any]:
 
 def _of_issue(op: Stored) -> Iterator[Window]:
     record = op.record
-    paid = record.paid_seen_at is not None
+    paid = op.data.paid_seen_at is not None
     yield "the invoice", op.state == "quoted" and not paid, _run_out
     yield "the watch", op.state == "lapsed" and not paid, _dated("watch_since", "resumed_at", by=LONG)
     run_out = op.state == "quoted" and record.quote is not None and record.quote.expires_at <= NOW
@@ -57,22 +62,22 @@ def _of_issue(op: Stored) -> Iterator[Window]:
 
 
 def _of_hold(op: Stored) -> Iterator[Window]:
-    record, held = op.record, op.state == "held"
+    held = op.state == "held"
     yield (
         "the hold",
         held,
-        lambda op: {"hold_until": _back(op.hold_until, 0), "created_at": _back(op.created_at, LONG)},
+        lambda op: _dated("hold_until", by=0)(op) | _dated("created_at", by=LONG)(op),
     )
-    seen = held and SendClock.stamped(SHORT, record.held_unspent_since, NOW).may_arrive
+    seen = held and SendClock.stamped(SHORT, op.data.held_unspent_since, NOW).may_arrive
     yield "the settle window", seen, _dated("held_unspent_since", by=SHORT)
-    over = held and record.hold_until is not None and record.hold_until <= NOW
+    over = held and op.data.hold_until is not None and op.data.hold_until <= NOW
     tired: Changes = lambda op: {"hold_until": NOW - LONG, "created_at": NOW - 2 * LONG}  # noqa: E731
     yield "patience", over, tired
 
 
 def _unissued(op: Operation) -> dict[str, Any]:
     """Everything that the patience of an issue may count from lies long ago."""
-    expiry = {} if op.paid_seen_at else _run_out(op, LONG)
+    expiry = {} if data_in(op).paid_seen_at else _run_out(op, LONG)
     return expiry | _dated("paid_seen_at", "sent_at", "resumed_at", by=LONG)(op)
 
 
@@ -86,12 +91,12 @@ def _of_melt(setting: Setting, world: World, index: int, op: Stored) -> Iterator
     sent = SendClock.stamped(SHORT, record.sent_at, NOW)
     settles = sent.may_arrive and not waits and (setting.late or arrived)
     yield "the settle window", settles, _dated("sent_at", by=SHORT)
-    watched = record.watch_since is not None and record.watch_since <= NOW - LONG
+    watched = op.data.watch_since is not None and op.data.watch_since <= NOW - LONG
     begun = watched if op.declared.frees else sent.over
     # no request is open for as long as patience lasts
     tired = bool(op.declared.patience) and world.workers[index].stale is None
     yield "patience", tired and ((begun and not op.paid) or state == "paid"), _unresolved
-    confirmed = state == "refused" and record.held_unspent_since is not None
+    confirmed = state == "refused" and op.data.held_unspent_since is not None
     yield "the refusal window", confirmed, _dated("held_unspent_since", by=SHORT)
     yield "the watch window", op.declared.frees and arrived, _dated("watch_since", by=LONG)
     if state != "paid" or (mint.change_owed(setting, world, index) and not setting.withholds):
@@ -101,7 +106,8 @@ def _of_melt(setting: Setting, world: World, index: int, op: Stored) -> Iterator
 
 
 def _paid(op: Operation, by: int) -> dict[str, Any]:
-    return {"payment": op.payment and attrs.evolve(op.payment, paid_at=_back(op.payment.paid_at, by))}
+    payment = data_in(op).payment
+    return {"payment": payment and attrs.evolve(payment, paid_at=_back(payment.paid_at, by))}
 
 
 def _unresolved(op: Operation) -> dict[str, Any]:

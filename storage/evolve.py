@@ -13,22 +13,27 @@ R = TypeVar("R")
 
 
 @cache
-def _shape(kind: type[Any]) -> tuple[Mapping[str, int], Callable[[Any], tuple[Any, ...]]]:
-    """The place of each field among the arguments of the class, and a reader of all fields in that order."""
+def _shape(kind: type[Any]) -> tuple[Mapping[str, int], Callable[[Any], tuple[Any, ...]]] | None:
+    """The place of each field among the arguments of the class, and a reader of all fields in order. None
+    for a class with fields that are no such arguments."""
     fields = attrs.fields(kind)
-    for field in fields:
-        if field.kw_only or not field.init or field.alias != field.name:
-            raise TypeError(f"{kind.__name__}.{field.name} is no plain positional field; use attrs.evolve")
+    if any(field.kw_only or not field.init or field.alias != field.name for field in fields) or not fields:
+        return None
     names = [field.name for field in fields]
     read: Any = attrgetter(*names) if len(names) > 1 else lambda record: (getattr(record, names[0]),)
     return {name: place for place, name in enumerate(names)}, read
 
 
 def evolve(record: R, **changes: Any) -> R:
-    """A new record of the same class with these fields changed. TypeError for a field that it does not have,
-    and for a class with keyword-only or private fields."""
+    """A new record of the same class with these fields changed. TypeError for a field that it does not
+    have."""
     kind: Any = type(record)
-    places, read = _shape(kind)
+    shape = _shape(kind)
+    if shape is None:
+        other: Any = record
+        changed: R = attrs.evolve(other, **changes)
+        return changed
+    places, read = shape
     values = list(read(record))
     for name, value in changes.items():
         if name not in places:

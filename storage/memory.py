@@ -122,8 +122,14 @@ class _MockReads:
             return [self.find(find) for find in finds]
 
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
+        """mongomock knows no ``$unionWith``; ours stand at the end of a pipeline."""
         with self._collection(collection) as documents:
-            return list(documents.aggregate(list(pipeline)))
+            own = [stage for stage in pipeline if "$unionWith" not in stage]
+            found = list(documents.aggregate(own))
+            for stage in pipeline[len(own) :]:
+                other = stage["$unionWith"]
+                found += self.aggregate(other["coll"], other["pipeline"])
+            return found
 
 
 class _MockTransaction(_MockReads):

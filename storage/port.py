@@ -244,6 +244,11 @@ class Reader(Protocol):
 
     def tokens(self, query: TokenQuery) -> Sequence[Token]: ...
 
+    def tokens_of(self, queries: Sequence[TokenQuery]) -> Sequence[Token]:
+        """The tokens of all these queries, each once and in any order, in one trip and of one moment. Each
+        query stops at its own limit."""
+        ...
+
     def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
         """Which token holds each known proof key; unknown keys are absent."""
         ...

@@ -14,7 +14,7 @@ from nutstate.machines.token.table import STATUS_OF_STATE
 from nutstate.storage.mongo.schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
 
 from .documents import Plain, sha
-from .wallet import CANDIDATES, Changed, Commit, Lost
+from .wallet import ALONE, EACH, Changed, Commit, Lost, sizes_below
 
 DURABLE = WriteConcern(w="majority", j=True)
 Client = MongoClient[Plain]
@@ -37,7 +37,7 @@ class MongoBooks:
         return None if found is None else (found["operation_id"], found["expires_at"])
 
     def candidates(self, npub: str, mint_url: str, unit: str, need: int) -> list[Plain]:
-        """Both halves in one trip."""
+        """All sizes in one trip."""
         wallet: Plain = {
             "npub": npub,
             "mint_url": mint_url,
@@ -45,17 +45,18 @@ class MongoBooks:
             "state": "unspent",
             "wallet_id": npub,
         }
-        others = [
-            {"$match": {**wallet, "total_amount": {"$lt": need}}},
-            {"$sort": {"total_amount": -1, "transaction_id": -1}},
-            {"$limit": CANDIDATES},
-        ]
         pipeline: list[Plain] = [
             {"$match": {**wallet, "total_amount": {"$gte": need}}},
             {"$sort": {"total_amount": 1, "transaction_id": 1}},
-            {"$limit": CANDIDATES // 4},
-            {"$unionWith": {"coll": TOKENS, "pipeline": others}},
+            {"$limit": ALONE},
         ]
+        for low, high in sizes_below(need):
+            each = [
+                {"$match": {**wallet, "total_amount": {"$gte": low, "$lte": high}}},
+                {"$sort": {"total_amount": -1, "transaction_id": -1}},
+                {"$limit": EACH},
+            ]
+            pipeline.append({"$unionWith": {"coll": TOKENS, "pipeline": each}})
         return [_plain(document) for document in self._read[TOKENS].aggregate(pipeline)]
 
     def commit(self, commit: Commit) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from nutstate.machines.token.table import STATUS_OF_STATE
 
 from .documents import Plain, sha
-from .wallet import CANDIDATES, Commit, Lost
+from .wallet import ALONE, EACH, Commit, Lost, sizes_below
 
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -40,11 +40,10 @@ _INSERT_TOKEN = (
 )
 _SELECT_TOKEN = f"SELECT {', '.join(_TOKEN)}, proofs, metadata FROM tokens"
 _OF_WALLET = "npub = ? AND mint_url = ? AND unit = ? AND state = 'unspent' AND wallet_id = ?"
-_CANDIDATES = (
-    f"SELECT * FROM ({_SELECT_TOKEN} WHERE {_OF_WALLET} AND total_amount >= ?"
-    f" ORDER BY total_amount, transaction_id LIMIT {CANDIDATES // 4}) UNION ALL"
-    f" SELECT * FROM ({_SELECT_TOKEN} WHERE {_OF_WALLET} AND total_amount < ?"
-    f" ORDER BY total_amount DESC, transaction_id DESC LIMIT {CANDIDATES})"
+_ALONE = f"{_SELECT_TOKEN} WHERE {_OF_WALLET} AND total_amount >= ? ORDER BY total_amount LIMIT {ALONE}"
+_EACH = (
+    f"{_SELECT_TOKEN} WHERE {_OF_WALLET} AND total_amount BETWEEN ? AND ?"
+    f" ORDER BY total_amount DESC LIMIT {EACH}"
 )
 _INSERT_AUDIT = (
     "INSERT INTO audit (id, operation_id, seq, entity, version, batch_id, hash, doc)"
@@ -86,8 +85,14 @@ class SqliteBooks:
         return found
 
     def candidates(self, npub: str, mint_url: str, unit: str, need: int) -> list[Plain]:
-        wallet = (npub, mint_url, unit, npub, need)
-        return [_token(row) for row in self.db.execute(_CANDIDATES, (*wallet, *wallet))]
+        wallet = (npub, mint_url, unit, npub)
+        parts = [_ALONE]
+        values: list[Any] = [*wallet, need]
+        for low, high in sizes_below(need):
+            parts.append(_EACH)
+            values += (*wallet, low, high)
+        sql = " UNION ALL ".join(f"SELECT * FROM ({part})" for part in parts)
+        return [_token(row) for row in self.db.execute(sql, values)]
 
     def commit(self, commit: Commit) -> None:
         db = self.db

@@ -19,7 +19,7 @@ from nutstate.engine.cashu.coins.outputs import blank_outputs, unblind
 from nutstate.engine.cashu.port import MintPort
 from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.loop.evidence import Selection
-from nutstate.engine.operations.melt.actions.selection import choose
+from nutstate.engine.operations.melt.actions.choice import choose
 from nutstate.engine.ports import Worker
 from nutstate.engine.tokens.ids import legacy_operation_hash, new_transaction_id, operation_hash
 from nutstate.engine.tokens.proofs import name_of, preimage_matches
@@ -52,8 +52,15 @@ from .documents import (
 )
 
 SETTINGS = Settings()
-CANDIDATES = 200
 LEASE_MS, DEDUP_MS = int(SETTINGS.lease_s * 1000), int(SETTINGS.dedup_window_s * 1000)
+ALONE, EACH = 8, 4
+"""Candidates that would do alone, and of each size below, as the engine reads them."""
+
+
+def sizes_below(need: int) -> list[tuple[int, int]]:
+    """1, 2 to 3, 4 to 7, and so on, below ``need``."""
+    lows = (1 << size for size in range(need.bit_length()) if 1 << size < need)
+    return [(low, min(2 * low, need) - 1) for low in lows]
 
 
 class Lost(Exception):
@@ -93,7 +100,7 @@ class Books(Protocol):
         ...
 
     def candidates(self, npub: str, mint_url: str, unit: str, need: int) -> list[Plain]:
-        """Unspent tokens: the smallest that would do alone, then the largest of the others."""
+        """Unspent tokens: the smallest that would do alone, and the largest of each size below."""
         ...
 
     def commit(self, commit: Commit) -> None:

@@ -12,6 +12,7 @@ from cattrs.errors import BaseValidationError, StructureHandlerNotFoundError
 
 from ...storage.data import Data
 from ...storage.errors import CorruptRecord
+from ...storage.evolve import evolve
 from ...storage.records import Operation
 from ...storage.rules.codec import data_from_plain, data_to_plain
 from ...storage.rules.plain import AMOUNT_MAX, dump_json, plain
@@ -64,8 +65,8 @@ def changed(op: Operation, kind: type, /, **fields: Any) -> Operation:
     of_data = {name: fields.pop(name) for name in tuple(fields) if name not in _COMMON}
     if of_data:
         before: Any = data_of(op, kind)
-        fields["data"] = held_data(attrs.evolve(before, **of_data))
-    return attrs.evolve(op, **fields)
+        fields["data"] = held_data(evolve(before, **of_data))
+    return evolve(op, **fields)
 
 
 _COMMON = frozenset(field.name for field in attrs.fields(Operation))

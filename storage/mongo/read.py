@@ -56,6 +56,9 @@ class MongoReads:
     def _documents(self, find: Find) -> list[Document]:
         return self._asked(lambda: self._reads.find(find))
 
+    def _several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        return self._asked(lambda: self._reads.several(finds))
+
     def _find(
         self,
         find: Find,
@@ -143,6 +146,13 @@ class MongoReads:
         if query.limit <= 0:
             return []
         return self._find(find_of(query), token_from_document, lambda found: found.get("transaction_id"))
+
+    def tokens_of(self, queries: Sequence[TokenQuery]) -> Sequence[Token]:
+        finds = [find_of(query) for query in queries if query.limit > 0]
+        if not finds:
+            return []
+        found = {document["_id"]: document for part in self._several(finds) for document in part}
+        return decoded(list(found.values()), token_from_document, lambda row: row.get("transaction_id"))
 
     def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
         found = self._documents(find_of(OwnersRead(tuple(keys))))

@@ -35,22 +35,28 @@ class AheadReads(MongoReads):
         """One command for all of them."""
         finds = [find_of(read) for read in named]
         try:
-            answers = self._asked(lambda: self._reads.several(finds))
+            answers = super()._several(finds)
         except CorruptRecord:
             return  # which document it is, the single reads tell
         for read, find, documents in zip(named, finds, answers, strict=True):
             if isinstance(read, OwnersRead):
                 self._owners = frozenset(read.keys), documents
-            elif isinstance(read, TokenQuery) and read == _only_ids(read.ids):
+                continue
+            if isinstance(read, TokenQuery) and read == _only_ids(read.ids):
                 self._tokens = frozenset(read.ids), documents
-            else:
-                self._answers.append((find, documents))
+            self._answers.append((find, documents))
 
     def _documents(self, find: Find) -> list[Document]:
         for known, documents in self._answers:
             if known == find:
                 return documents
         return super()._documents(find)
+
+    def _several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        known = [find for find, _ in self._answers]
+        if any(find not in known for find in finds):
+            return super()._several(finds)
+        return [self._documents(find) for find in finds]
 
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
         if self._tokens is None or query != _only_ids(query.ids) or not self._tokens[0] >= set(query.ids):

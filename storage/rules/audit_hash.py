@@ -7,7 +7,9 @@ import functools
 import hashlib
 import hmac
 import json
+import threading
 from collections.abc import Mapping, Set
+from operator import attrgetter, is_
 from typing import Any
 
 import attrs
@@ -72,7 +74,19 @@ def document_hash(operation: Operation) -> str:
 
     A field that holds its empty default is left out, at every depth: a release that adds such a field
     finds the hashes of what an earlier one stored unchanged."""
-    return _hash(_without(operation, UNBOUND))
+    values = _BOUND_VALUES(operation)
+    last: tuple[tuple[Any, ...], str] | None = getattr(_last, "document", None)
+    if last is not None and all(map(is_, last[0], values)):
+        return last[1]
+    found = _hash(_bound(operation, UNBOUND))
+    _last.document = (values, found)
+    return found
+
+
+_last = threading.local()
+"""What this thread hashed last. The driver hashes an operation for its record and the store for its check:
+where each field is the very same object, the hash is the same. Records and what they hold never change."""
+_BOUND_VALUES = attrgetter(*(f.name for f in attrs.fields(Operation) if f.name not in UNBOUND))
 
 
 def is_document_of(operation: Operation, told: str) -> bool:
@@ -89,29 +103,31 @@ def _hash_of_schema_1(operation: Operation) -> str | None:
         fields = data_from_plain(MovedFields, fields_of_schema_1(operation.data), "operation")
     except CorruptRecord:
         return None
-    return _hash(_without(operation, UNBOUND | NEW_IN_SCHEMA_2) | _bound(fields))
-
-
-def _without(operation: Operation, names: Set[str]) -> dict[str, Any]:
-    return {name: value for name, value in _bound(operation).items() if name not in names}
+    return _hash(_bound(operation, UNBOUND | NEW_IN_SCHEMA_2) | _bound(fields))
 
 
 def _hash(document: dict[str, Any]) -> str:
     return hashlib.sha256(_ENCODER.encode(document).encode()).hexdigest()
 
 
-def _bound(record: Any) -> dict[str, Any]:
+def _bound(record: Any, without: Set[str] = frozenset()) -> dict[str, Any]:
     document = {}
     kind: Any = type(record)
     for name, empty in _fields_of(kind):
-        value = getattr(record, name)
-        if empty is None or not _same(value, empty[0]):
-            document[name] = _hashed(value)
+        if name not in without:
+            value = getattr(record, name)
+            if empty is None or not _same(value, empty[0]):
+                document[name] = value if type(value) in _SCALARS else _hashed(value)
     return document
+
+
+_SCALARS = frozenset({str, int, bool, type(None)})
 
 
 def _same(value: Any, empty: Any) -> bool:
     # 0, False and None are three different things to say; mappings are of many types.
+    if value is empty:
+        return True
     return bool(value == empty) and (type(value) is type(empty) or isinstance(value, Mapping))
 
 
@@ -120,7 +136,13 @@ def _hashed(value: Any) -> Any:
         return proof_key(value)
     if isinstance(value, tuple):
         return [_hashed(item) for item in value]
-    return _bound(value) if attrs.has(type(value)) else value
+    kind: Any = type(value)
+    return _bound(value) if _is_record(kind) else value
+
+
+@functools.cache
+def _is_record(kind: Any) -> bool:
+    return attrs.has(kind)
 
 
 @functools.cache

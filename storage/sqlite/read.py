@@ -80,6 +80,21 @@ class _Merged:
 def token_sql(query: TokenQuery) -> tuple[str, list[Any]]:
     """The token query. Ids come first, from the index alone; only those few rows are then read, in the order
     in which they were found."""
+    chosen, values = _chosen(query)
+    # CROSS JOIN keeps SQLite from reading tokens first.
+    return f"SELECT {TOKEN_SELECT} FROM ({chosen}) CROSS JOIN tokens ON transaction_id = chosen", values
+
+
+def tokens_sql(queries: Sequence[TokenQuery]) -> tuple[str, list[Any]]:
+    """Several token queries as one; a token that two of them find comes twice."""
+    parts = [_chosen(query) for query in queries]
+    chosen = " UNION ALL ".join(f"SELECT chosen FROM ({sql})" for sql, _ in parts)
+    sql = f"SELECT {TOKEN_SELECT} FROM ({chosen}) CROSS JOIN tokens ON transaction_id = chosen"
+    return sql, [value for _, values in parts for value in values]
+
+
+def _chosen(query: TokenQuery) -> tuple[str, list[Any]]:
+    """The ids of a token query, as the column ``chosen``."""
     where = _Where()
     where.equal(
         npub=query.npub,
@@ -104,9 +119,7 @@ def token_sql(query: TokenQuery) -> tuple[str, list[Any]]:
         order = "size, chosen"
     size = ", total_amount AS size" if order != "chosen" else ""  # which only one of the indexes holds
     select = f"SELECT transaction_id AS chosen{size} FROM tokens"
-    chosen, values = _Merged(select, where, "state", query.states).ordered(order, query.limit)
-    # CROSS JOIN keeps SQLite from reading tokens first.
-    return f"SELECT {TOKEN_SELECT} FROM ({chosen}) CROSS JOIN tokens ON transaction_id = chosen", values
+    return _Merged(select, where, "state", query.states).ordered(order, query.limit)
 
 
 def _in_order(query: TokenQuery, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -220,6 +233,12 @@ class SqliteReads(ABC):
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
         rows = _in_order(query, self._rows(*token_sql(query)))
         return decoded(rows, token_from_row, lambda row: row[0])
+
+    def tokens_of(self, queries: Sequence[TokenQuery]) -> Sequence[Token]:
+        if not queries:
+            return []
+        found = {row[0]: row for row in self._rows(*tokens_sql(queries))}
+        return decoded(list(found.values()), token_from_row, lambda row: row[0])
 
     def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
         rows = self._rows(

@@ -344,6 +344,9 @@ class FaultyStore:
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
         return self.store.tokens(query)
 
+    def tokens_of(self, queries: Sequence[TokenQuery]) -> Sequence[Token]:
+        return self.store.tokens_of(queries)
+
     def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
         return self.store.proof_owners(keys)
 

@@ -4,6 +4,7 @@ however long its trail is."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from nutstate import Engine, Secret, SimulatedMint, Store, open_store
 from nutstate.engine.audit.verify import every_record, records_of
 from nutstate.machines.melt.table import MELT
+from nutstate.storage.evolve import evolve
 from nutstate.storage.port import AuditQuery, OperationQuery
-from nutstate.storage.records import Lease, MachineRef, Operation, Output, Policy
+from nutstate.storage.records import InputRef, Lease, MachineRef, Operation, Output, Policy
+from nutstate.storage.rules import audit_hash
 from nutstate.storage.rules.audit_hash import UNBOUND, document_hash, is_document_of
 from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.engine.test_audit_trail import KEY, YEAR_MS
@@ -245,3 +248,21 @@ def test_r418_what_an_operation_says_of_its_state_is_bound(forged: dict[str, Any
     assert is_document_of(op, told) and not is_document_of(attrs.evolve(op, **forged), told)
     before = document_hash(attrs.evolve(op, kind_of_state="", ends=""))  # what schema 1 wrote
     assert is_document_of(op, before) and not is_document_of(attrs.evolve(op, amount=5), before)
+
+
+def test_an_operation_is_hashed_once_by_its_thread() -> None:
+    """R569: the hash of the same objects comes from memory, also in a copy with other notes; with any
+    one field changed, for another operation and in another thread it is computed."""
+    op = evolve(make_operation(), request=Secret("lnbc1"), inputs=(InputRef("token-a", 5, 1),))
+    computed = audit_hash._hash(audit_hash._bound(op, UNBOUND))
+    assert document_hash(op) == document_hash(evolve(op, audit_seq=9, next_check_at=7)) == computed
+    for field in attrs.fields(Operation):
+        other = evolve(op, **{field.name: {"another": 1} if field.name == "data" else ("another",)})
+        assert document_hash(other) == audit_hash._hash(audit_hash._bound(other, UNBOUND))
+        assert (document_hash(other) == computed) == (field.name in UNBOUND)
+        assert document_hash(op) == computed
+    equal = evolve(op, inputs=(InputRef("token-a", 5, 1),))  # equal, but other objects
+    assert document_hash(equal) == computed
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(document_hash, evolve(op, amount=12345)).result() != computed
+        assert pool.submit(document_hash, op).result() == document_hash(op) == computed

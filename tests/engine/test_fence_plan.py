@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nutstate.engine.cashu.input_limits import NO_LIMIT, InputLimits
 from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.loop.evidence import Selection
-from nutstate.engine.operations.melt.actions.selection import Shortfall, choose, request_bytes
+from nutstate.engine.operations.melt.actions.choice import Shortfall, choose, request_bytes
 from nutstate.engine.operations.melt.fences import (
     alive,
     generations,

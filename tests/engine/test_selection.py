@@ -14,7 +14,7 @@ from attrs import define
 from nutstate import Engine, MintError, NutstateError, Refused, Store
 from nutstate.engine.cashu.port import Refused as No
 from nutstate.engine.loop.evidence import Selection
-from nutstate.engine.operations.melt.actions.selection import Shortfall, choose
+from nutstate.engine.operations.melt.actions.choice import Shortfall, choose
 from nutstate.engine.simulated import faults
 from nutstate.engine.tokens.token_ids import minted_id
 from nutstate.machines.money import input_fee
@@ -45,6 +45,11 @@ class Meanwhile:
         found: Sequence[Token] = self.inner.tokens(query)
         if query.states == ("unspent",):
             self.happen()
+        return found
+
+    def tokens_of(self, queries: Sequence[TokenQuery]) -> Sequence[Token]:
+        found: Sequence[Token] = self.inner.tokens_of(queries)
+        self.happen()
         return found
 
     @contextmanager

@@ -142,7 +142,9 @@ def test_what_a_melt_looks_up(tmp_path: Path) -> None:
             return Counter(store.counted)
 
         drawn, named = melt(), melt(transaction_id="tx-of-the-caller")
-        looked = {name: drawn[name] for name in ("operation_by_claim", "dedup", "operation", "commit")}
+        looked = {
+            name: drawn[name] for name in ("operation_by_claim", "dedup", "operation", "tokens_of", "commit")
+        }
         # the one operation is that which the reconciliation reads back
-        assert looked == {"operation_by_claim": 2, "dedup": 1, "operation": 1, "commit": 3}
+        assert looked == {"operation_by_claim": 2, "dedup": 1, "operation": 1, "tokens_of": 1, "commit": 3}
         assert named - drawn == {"operation": 2, "tokens": 1}

@@ -197,6 +197,8 @@ PLANTED = (
     melt("a forced end forgets the inputs", no_effect(MELT, "29c", "strand_inputs"), "force", "I2"),
     melt("a forced end frees what may still be sent", frees_by_force(MELT, "29c"), "force", "I10", "I4"),
     melt("a forced end of a hold forgets its proofs", no_effect(RECORD, "9b", "strand_inputs"), "hold", "I2"),
+    melt("a recording takes what another operation holds", no_guard(RECORD, "2", "nothing_contested"), "unheld", "I4", "I8"),
+    melt("contested sources are not spent when they become free", no_effect(RECORD, "8", "spend_contested"), "unheld", "I4", "I1"),
     melt("a recorded payment is not stored", no_effect(RECORD, "3", "record_melt"), "hold", "I2", "I12"),
     melt("a hold whose proofs are spent is free at its end",
          leads_to(RECORD, "7.hold_spent.held", "cancelled", "release_inputs", "drop_claim"), "hold", "I4", "I8"),

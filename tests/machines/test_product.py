@@ -77,13 +77,10 @@ NEVER_TAKEN = {
 melt) stand outside of the model."""
 
 NEVER_RECORDED = {
-    "2.record.none": "the caller of the model records what it holds",
-    "2b.record.none": "the caller of the model records what it holds",
     "3b.record.held": "a hold has the claim already",
     "3b.record.contested": "a hold has the claim already",
     "5.hold_seen_pending.held": "the caller of the model has paid or has not",
-    "8.sources_free.contested": "only what is recorded without a hold waits for other operations",
-    "9c.write_off.contested": "only what is recorded without a hold waits for other operations",
+    "9c.write_off.contested": "no operator gives up a payment that its caller recorded",
     "7.drive_failed.held": "no drive fails in the model; the engine's tests make them fail",
     "11.drive_failed.settled": "no drive fails in the model; the engine's tests make them fail",
     "11.too_old.settled": "documents are always read and checked",
@@ -147,6 +144,13 @@ def test_force_ends_a_hold_of_which_the_mint_says_nothing() -> None:
     found = explore(SETTINGS["hold"])
     assert "9b.write_off.contested" in found.transitions and found.violation is None
     assert explore(attrs.evolve(SETTINGS["hold"], forces=False)).states < found.states
+
+
+def test_a_payment_without_a_hold_is_recorded_whoever_has_its_tokens() -> None:
+    """R537: it settles at once, or waits until the melt lets go."""
+    found = explore(SETTINGS["unheld"])
+    assert found.complete and found.violation is None, written(found)
+    assert {"2.record.none", "2b.record.none", "8.sources_free.contested"} <= found.transitions
 
 
 def test_the_same_setting_gives_the_same_answer() -> None:

@@ -26,9 +26,10 @@ def test_it_is_attrs_evolve() -> None:
         assert evolve(record) == record and evolve(record) is not record
         before = attrs.astuple(record, recurse=False)
         for field in attrs.fields(type(record)):
-            changed = evolve(record, **{field.name: "another"})
-            assert changed == attrs.evolve(record, **{field.name: "another"})
-            assert getattr(changed, field.name) == "another"
+            another: Any = {"x": 1} if field.name == "data" else "another"
+            changed = evolve(record, **{field.name: another})
+            assert changed == attrs.evolve(record, **{field.name: another})
+            assert getattr(changed, field.name) == another
         assert attrs.astuple(record, recurse=False) == before
 
 
@@ -41,14 +42,26 @@ def test_every_record_can_be_changed() -> None:
         assert evolve(made) == made
 
 
-def test_a_field_that_is_none_is_refused() -> None:
-    """R565: a misspelt field is an error, not a change that is lost; so is a class of another form."""
+def test_a_field_that_it_does_not_have_is_refused() -> None:
+    """R565: a misspelt field is an error, not a change that is lost."""
     with pytest.raises(TypeError, match="Operation has no field stat"):
         evolve(make_operation(), stat="paid")
+    with pytest.raises(TypeError):
+        evolve(Named(), c=2)
 
-    @attrs.frozen(kw_only=True)
-    class Named:
-        a: int = 1
 
-    with pytest.raises(TypeError, match="positional"):
-        evolve(Named(), a=2)
+@attrs.frozen(kw_only=True)
+class Named:
+    a: int = 1
+    _b: int = 2
+
+
+def test_a_class_of_another_form_can_be_changed() -> None:
+    """R565: one of a service, with keyword-only or private fields, or none at all."""
+    assert evolve(Named(), a=5) == Named(a=5)
+
+    @attrs.frozen
+    class Empty:
+        pass
+
+    assert evolve(Empty()) == Empty()

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from nutstate.engine.operations.melt.actions.candidates import candidates
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
-from nutstate.storage.sqlite.read import audit_sql, operation_sql, token_sql
+from nutstate.storage.sqlite.read import audit_sql, operation_sql, token_sql, tokens_sql
 from nutstate.storage.sqlite.store import SqliteStore
 from nutstate.storage.testing.records import MINT, NPUB, batch_for, make_operation, make_proofs, make_token
 
@@ -68,6 +69,17 @@ def test_choosing_inside_bounds_stops_as_well(store: SqliteStore) -> None:
     )
     assert "total_amount<?" in plan(store, *token_sql(query))
     assert steps(store, *token_sql(query)) < 20
+
+
+def test_r580_the_candidates_of_a_payment_are_read_from_the_index(store: SqliteStore) -> None:
+    """A few tokens of each size, however many there are: no scan, no sort, and a bounded amount of work."""
+    owner = make_operation("tx-1", wallet_id="wallet-1")
+    queries = candidates(owner, 700, 200)
+    text = plan(store, *tokens_sql(queries))
+    assert "SCAN tokens" not in text and "TEMP B-TREE" not in text
+    assert text.count("COVERING INDEX token_by_size") == len(queries) == 11
+    assert steps(store, *tokens_sql(queries)) < 60  # for 48 of 10,000 coins
+    assert len(store.tokens_of(queries)) == 48
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,9 @@ from ....tokens.proofs import name_of, named
 from ..data import melt_of
 from ..facts import fee_max_of
 from .change import ask_inputs
+from .choice import Shortfall
 from .held_money import expected_release
-from .selection import Shortfall, look, select
+from .selection import look, select
 
 NO_FOR_A_READ = frozenset({20003, 20006})
 """Disabled, and invoice already paid: a no to a read, though they prove nothing of what was sent."""
@@ -90,7 +91,7 @@ def _choose(run: Run) -> Result:
             run.store,
             op,
             need,
-            lambda proofs: run.keysets.honoured_fees(op.mint_url, op.unit, (proof.id for proof in proofs)),
+            lambda names: run.keysets.honoured_fees(op.mint_url, op.unit, names),
             tokens_max=run.settings.candidate_tokens_max,
             count_max=min(run.settings.proofs_per_operation_max, run.limits.of(op.mint_url)),
             bytes_max=run.settings.request_bytes_max,

@@ -1,307 +1,69 @@
-"""Coin selection: the proofs that cover a payment while locking as little value as possible."""
+"""Coin selection of a melt: where the coins among which it chooses come from."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import attrs
-from attrs import define, field, frozen
+from attrs import frozen
 
-from .....machines.money import input_fee
-from .....machines.token.states import UNSPENT
-from .....storage.ahead import ClaimRead, Read
-from .....storage.port import Reader, Store, TokenQuery
-from .....storage.records import Operation, Proof, Token
+from .....storage.ahead import ClaimRead
+from .....storage.port import Store, TokenQuery
+from .....storage.records import Operation, Token
 from .....storage.secret import Secret
-from ....loop.evidence import Chosen, Selection
-from .held_money import held_money
-
-SEARCH_NODES_MAX = 4000
-BYTES_MAX = 1_000_000
-
-
-@frozen
-class Shortfall:
-    """The candidates do not cover the payment (amounts in the unit, fee of all of them included)."""
-
-    required: int
-    available: int
-    too_many: bool = False  # they would, but not with so few proofs
-    reserved: int = 0  # what the wallet owns beside them but other operations hold
-    covered: bool = False  # with that it would do
-    holders: tuple[str, ...] = ()  # of what is reserved
-
-    @property
-    def missing(self) -> int:
-        return max(1, self.required - self.available - self.reserved)
+from ....loop.evidence import Selection
+from .candidates import candidates, largest
+from .choice import BYTES_MAX, Shortfall, choose
+from .whole_wallet import choose_of_all
 
 
 @frozen
-class _Coin:
-    token: Token
-    proof: Proof
-    ppk: int
-
-
-@frozen
-class _Group:
-    """Coins that are alike to the search."""
-
-    amount: int
-    ppk: int
-    coins: tuple[_Coin, ...]
-
-
-@define
-class _Search:
-    """Depth-first over the groups, largest first; the first path is the greedy one."""
-
-    groups: Sequence[_Group]
-    need: int
-    count_max: int
-    nodes_left: int = SEARCH_NODES_MAX
-    best: tuple[int, int] | None = None  # locked, coins
-    picked: tuple[int, ...] = ()
-    _rest: list[int] = field(factory=list)
-
-    def run(self) -> tuple[int, ...] | None:
-        total = 0
-        for group in reversed(self.groups):
-            total += group.amount * len(group.coins)
-            self._rest.append(total)
-        self._rest.reverse()
-        self._rest.append(0)
-        self._walk(0, 0, 0, 0, ())
-        return self.picked if self.best is not None else None
-
-    def _walk(self, at: int, locked: int, ppk: int, count: int, counts: tuple[int, ...]) -> None:
-        if self.nodes_left <= 0 or count > self.count_max:
-            return
-        self.nodes_left -= 1
-        if self.best is not None and (locked, count) >= self.best:
-            return
-        missing = self.need + (ppk + 999) // 1000 - locked
-        if missing <= 0:
-            self.best, self.picked = (locked, count), counts
-            return
-        if at == len(self.groups) or self._rest[at] < missing:
-            return
-        group = self.groups[at]
-        fit = min(len(group.coins), missing // group.amount)
-        net = 1000 * group.amount - group.ppk  # what one coin really brings, in thousandths
-        enough = min(len(group.coins), (1000 * missing + 999) // net + 1)
-        near = range(max(fit + 1, enough - 3), enough + 1)
-        for n in (*range(fit, fit - 3, -1), *near):
-            if n >= 0:
-                self._walk(at + 1, locked + n * group.amount, ppk + n * group.ppk, count + n, (*counts, n))
-
-
-def choose(
-    tokens: Iterable[Token],
-    need: int,
-    ppk_of: Mapping[str, int],
-    *,
-    count_max: int,
-    bytes_max: int = BYTES_MAX,
-    without: frozenset[Secret] = frozenset(),
-) -> Selection | Shortfall:
-    """Choose proofs worth at least ``need`` plus their own input fee.
-
-    Minimises the locked value, then the number of proofs, within a bounded search; proofs whose secret
-    is in ``without`` are not touched. Coins that cost more than they are worth are left alone, and so is
-    one that alone makes a request too long; where all of them do, fewer are chosen.
-    """
-    tokens = tuple(tokens)
-    while True:
-        found = _choose(tokens, need, ppk_of, count_max, bytes_max, without)
-        size = request_bytes(found.proofs) if isinstance(found, Selection) else 0
-        if not isinstance(found, Selection) or size <= bytes_max:
-            return found
-        count_max = min(len(found.proofs) - 1, len(found.proofs) * bytes_max // size)
-
-
-def request_bytes(proofs: Iterable[Proof]) -> int:
-    """Bytes that these proofs take at most as inputs of a request."""
-    return sum(_bytes(proof) for proof in proofs)
-
-
-def _bytes(proof: Proof) -> int:
-    # names, marks, keyset id, amount and C, and the texts that the holder of the coin chose
-    witness = proof.witness.reveal() if proof.witness else ""
-    return 256 + len(json.dumps(proof.secret.reveal())) + len(json.dumps(witness))
-
-
-def _choose(
-    tokens: Iterable[Token],
-    need: int,
-    ppk_of: Mapping[str, int],
-    count_max: int,
-    bytes_max: int,
-    without: frozenset[Secret],
-) -> Selection | Shortfall:
-    coins = [
-        _Coin(token, proof, ppk_of[proof.id])
-        for token in tokens
-        for proof in token.proofs
-        if proof.secret not in without and proof.id in ppk_of and proof.amount * 1000 > ppk_of[proof.id]
-        if _bytes(proof) <= bytes_max
-    ]
-    alike: dict[tuple[int, int], list[_Coin]] = {}
-    for coin in coins:
-        alike.setdefault((coin.proof.amount, coin.ppk), []).append(coin)
-    groups = [_Group(amount, ppk, _by_token(found)) for (amount, ppk), found in alike.items()]
-    groups.sort(key=lambda group: (-group.amount, group.ppk))
-    counts = _Search(groups, need, count_max).run()
-    if counts is None:
-        counts = _greedy(groups, need, count_max)
-    if counts is None:
-        everything = input_fee(coin.ppk for coin in coins)
-        enough = _greedy(groups, need, len(coins)) is not None
-        return Shortfall(need + everything, sum(coin.proof.amount for coin in coins), too_many=enough)
-    return _selection([c for group, n in zip(groups, counts, strict=False) for c in group.coins[:n]])
-
-
-def _greedy(groups: Sequence[_Group], need: int, count_max: int) -> tuple[int, ...] | None:
-    """The coins that bring most after their fee, until it is enough: finds a cover if there is one
-    within the count, also where the bounded search missed one."""
-    order = sorted(range(len(groups)), key=lambda i: groups[i].ppk - 1000 * groups[i].amount)
-    counts = [0] * len(groups)
-    locked = ppk = taken = 0
-    for i in order:
-        for _ in groups[i].coins:
-            if locked >= need + (ppk + 999) // 1000:
-                return tuple(counts)
-            if taken == count_max:
-                return None
-            counts[i], taken = counts[i] + 1, taken + 1
-            locked, ppk = locked + groups[i].amount, ppk + groups[i].ppk
-    return tuple(counts) if locked >= need + (ppk + 999) // 1000 else None
-
-
-def _by_token(coins: list[_Coin]) -> tuple[_Coin, ...]:
-    """Small tokens first, so that few tokens are broken up and dust is used."""
-    return tuple(
-        sorted(coins, key=lambda c: (c.token.total_amount, c.token.transaction_id, c.proof.secret.reveal()))
-    )
-
-
-def _selection(coins: list[_Coin]) -> Selection:
-    parts: dict[str, list[_Coin]] = {}
-    for coin in coins:
-        parts.setdefault(coin.token.transaction_id, []).append(coin)
-    chosen = tuple(
-        Chosen(found[0].token, tuple(coin.proof for coin in found)) for _, found in sorted(parts.items())
-    )
-    return Selection(chosen, input_fee(coin.ppk for coin in coins))
-
-
-@frozen
-class Candidates:
-    """Tokens worth looking at, read at one moment with the operation that claims the payment then.
-    ``exhausted``: there are no others below the need."""
+class Seen:
+    """The first tokens to look at, and the operation that claims the payment, of one moment: a token split
+    between two reads would offer the same proof twice."""
 
     tokens: tuple[Token, ...]
-    exhausted: bool
-    claim_holder: str | None = None
+    claim_holder: str | None
 
 
-def _queries(op: Operation, need: int, limit: int) -> tuple[TokenQuery, TokenQuery]:
-    """The smallest tokens that would do alone, and the largest that would not."""
-    wallet = TokenQuery(
-        npub=op.npub, wallet_id=op.wallet_id, mint_url=op.mint_url, unit=op.unit, states=(UNSPENT,)
-    )
-    return (
-        attrs.evolve(wallet, min_total=need, smallest_first=True, limit=max(1, limit // 4)),
-        attrs.evolve(wallet, max_total=need - 1, largest_first=True, limit=limit),
-    )
-
-
-def candidates(moment: Reader, op: Operation, need: int, limit: int) -> Candidates:
-    """Unspent tokens of the operation's wallet: the smallest that would do alone, then the largest that would
-    not, at most ``limit`` of them. Both come from an index."""
-    one, many = _queries(op, need, limit)
-    alone, together = moment.tokens(one), moment.tokens(many)
-    rest = limit - len(alone)
-    return Candidates((*alone, *together[:rest]), len(together) <= rest and len(together) < limit)
-
-
-def look(store: Store, op: Operation, need: int, limit: int) -> Candidates:
-    """The sources that the caller named, else the candidates, of one moment: a token split between two reads
-    would offer the same proof twice."""
+def look(store: Store, op: Operation, need: int, limit: int) -> Seen:
+    """The sources that the caller named, else the first candidates."""
     ids = op.policy.sources
-    sources = TokenQuery(ids=ids, limit=len(ids))
-    reads: list[Read] = [sources] if ids else [*_queries(op, need, limit)]
-    if op.payment_hash is not None:
-        reads.append(ClaimRead(op.payment_hash))
-    with store.snapshot(reads) as moment:
-        found = (
-            Candidates(tuple(moment.tokens(sources)), True) if ids else candidates(moment, op, need, limit)
-        )
+    queries = [TokenQuery(ids=ids, limit=len(ids))] if ids else candidates(op, need, limit)
+    claim = () if op.payment_hash is None else (ClaimRead(op.payment_hash),)
+    with store.snapshot((*queries, *claim)) as moment:
+        tokens = tuple(moment.tokens_of(queries))
         holder = moment.operation_by_claim(op.payment_hash) if op.payment_hash is not None else None
-    return attrs.evolve(found, claim_holder=holder.id if holder is not None else None)
+    return Seen(tokens, holder.id if holder is not None else None)
 
 
 def select(
     store: Store,
     op: Operation,
     need: int,
-    fees: Callable[[Iterable[Proof]], Mapping[str, int]],
+    fees: Callable[[Iterable[str]], Mapping[str, int]],
     *,
     tokens_max: int,
     count_max: int,
     bytes_max: int = BYTES_MAX,
     without: frozenset[Secret] = frozenset(),
-    first: Candidates | None = None,
+    first: Seen | None = None,
 ) -> Selection | Shortfall:
     """Choose among the wallet's unspent tokens, or among the sources the caller named.
 
-    Reads ``tokens_max`` candidates (``first``: they are read already); only when those do not cover it, more,
-    up to the proof limit. ``fees`` may raise MintSilent."""
+    Reads a few candidates of each size (:func:`candidates`), at most ``tokens_max``, unless they are read
+    already (``first``). Only when those do not cover it, the largest ones, up to the proof limit, and then
+    the whole wallet, a page at a time. Each look is of one moment. ``fees`` takes ids of keysets and may
+    raise MintSilent."""
     limits: dict[str, Any] = {"count_max": count_max, "bytes_max": bytes_max, "without": without}
-    limit = tokens_max
-    seen = first or look(store, op, need, limit)
-    while True:
-        found = choose(seen.tokens, need, _ppk(seen.tokens, fees), **limits)
-        if isinstance(found, Selection) or op.policy.sources:
-            return found
-        if seen.exhausted or limit >= count_max:
-            return _with_reserved(store, op, need, fees, limit, limits)
-        limit = min(limit * 4, count_max)
-        seen = look(store, op, need, limit)
+    seen = first or look(store, op, need, tokens_max)
+    found = choose(seen.tokens, need, _ppk(seen.tokens, fees), **limits)
+    if isinstance(found, Selection) or op.policy.sources:
+        return found
+    more = tuple(store.tokens_of(largest(op, need, count_max)))
+    found = choose(more, need, _ppk(more, fees), **limits)
+    return found if isinstance(found, Selection) else choose_of_all(store, op, need, fees, limits)
 
 
-def _with_reserved(
-    store: Store,
-    op: Operation,
-    need: int,
-    fees: Callable[[Iterable[Proof]], Mapping[str, int]],
-    limit: int,
-    limits: Mapping[str, Any],
-) -> Selection | Shortfall:
-    """The free coins do not cover it: would they with what other operations of the wallet hold? All of it is
-    read at one moment: between two reads a payment may end, and its change would be seen nowhere."""
-    with store.snapshot() as moment:
-        tokens = candidates(moment, op, need, limit).tokens
-        held = held_money(moment, op)
-    ppk = _ppk((*tokens, *held.tokens), fees)
-    free = choose(tokens, need, ppk, **limits)
-    if isinstance(free, Selection):
-        return free
-    everything = choose((*tokens, *held.tokens), need, ppk, **{**limits, "without": frozenset()})
-    if isinstance(everything, Selection):
-        pending = sum(p.amount for token in tokens for p in token.proofs if p.secret in limits["without"])
-        reserved = sum(token.total_amount for token in held.tokens) + held.owed + pending
-        return attrs.evolve(free, reserved=reserved, covered=True, holders=held.holders)
-    if free.too_many:
-        return free
-    reserved = everything.available + held.owed - free.available
-    covered = everything.too_many or everything.required <= everything.available + held.owed
-    return Shortfall(
-        everything.required, free.available, reserved=reserved, covered=covered, holders=held.holders
-    )
-
-
-def _ppk(tokens: Iterable[Token], fees: Callable[[Iterable[Proof]], Mapping[str, int]]) -> Mapping[str, int]:
-    return fees(proof for token in tokens for proof in token.proofs)
+def _ppk(tokens: Iterable[Token], fees: Callable[[Iterable[str]], Mapping[str, int]]) -> Mapping[str, int]:
+    return fees({proof.id for token in tokens for proof in token.proofs})

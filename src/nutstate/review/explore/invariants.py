@@ -160,7 +160,8 @@ def _truth(setting: Setting, world: World) -> str | None:
 def _awaited(setting: Setting, world: World, name: str) -> bool:
     """Whether an open operation can still bring home what the mint signed for it."""
     for index, op in enumerate(world.ops):
-        if op is not None and op.kind == "record" and name == f"{op.id}.0" and not op.paid:
+        plan = setting.plans[index]
+        if plan.kind == "record" and name == f"{plan.name}.0" and (op is None or not op.paid):
             return True  # the caller has it
         if op is None or name not in op.outputs:
             continue

@@ -120,6 +120,9 @@ def _happens(setting: Setting, world: World) -> Iterator[Event]:
 def _pays(setting: Setting, world: World, index: int, quote: Quote) -> Iterator[Event]:
     """A caller pays while its hold lasts, and gets change that we know nothing of until it is recorded."""
     plan, op = setting.plans[index], world.ops[index]
+    if not plan.held:
+        yield from _pays_unheld(setting, world, index, quote)
+        return
     if op is None or op.state != "held" or quote.state == "PAID" or (op.data.hold_until or 0) <= NOW:
         return
     held = [name for token_id in op.input_ids for name, _ in world.token(token_id).coins]
@@ -129,6 +132,24 @@ def _pays(setting: Setting, world: World, index: int, quote: Quote) -> Iterator[
     paid = world.with_coins(tuple(held), "SPENT").with_quote(index, Quote("PAID"))
     yield (
         f"the caller pays with {plan.name}",
+        "caller",
+        paid.with_signed((f"{plan.name}.0", left)) if left else paid,
+    )
+
+
+def _pays_unheld(setting: Setting, world: World, index: int, quote: Quote) -> Iterator[Event]:
+    """A caller pays with whole tokens of which it told us nothing. To us they are spent by another program
+    until it is recorded."""
+    plan = setting.plans[index]
+    coins = {
+        name: amount for token, parts in setting.tokens if token in plan.sources for name, amount in parts
+    }
+    if quote.state == "PAID" or any(world.coin_state(name) != "UNSPENT" for name in coins):
+        return
+    left = sum(coins.values()) - plan.amount - CALLERS_FEE
+    paid = world.with_coins(tuple(coins), TAKEN).with_quote(index, Quote("PAID"))
+    yield (
+        f"the caller pays with the coins of {plan.name}",
         "caller",
         paid.with_signed((f"{plan.name}.0", left)) if left else paid,
     )

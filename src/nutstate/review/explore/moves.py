@@ -214,7 +214,10 @@ class _Turn(NamedTuple):
     def asked_for(self, index: int) -> Iterator[Move]:
         plan = self.setting.plans[index]
         if plan.kind == "record":
-            yield self._begins(index, f"hold {plan.name}", "hold", None)
+            if plan.held:
+                yield self._begins(index, f"hold {plan.name}", "hold", None)
+            elif self.world.quotes[index].state == "PAID":
+                yield self._begins(index, f"record {plan.name}", "record", None)
             return
         if not plan.follows:
             yield self._begins(index, f"request {plan.name}", "event request", None)

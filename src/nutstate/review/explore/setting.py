@@ -65,6 +65,7 @@ class Plan:
     policy: str = "fence"
     two_step: bool = False
     follows: str = ""
+    held: bool = True
 
     def owed(self, total: int) -> tuple[int, int]:
         """(owed_min, owed_max) of the change when inputs are worth ``total``."""

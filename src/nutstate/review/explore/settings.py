@@ -254,6 +254,15 @@ DEFAULT: tuple[Setting, ...] = (
         crashes=1,
     ),
     _single(
+        "unheld",
+        "a caller pays with tokens that it did not hold and records that, and a melt wants the same tokens",
+        Plan("r1", kind="record", invoice="invoice", amount=3, sources=("A",), held=False),
+        _melt(invoice="other"),
+        tokens=_ONE,
+        operator=False,
+        fences_max=1,
+    ),
+    _single(
         "same-coins",
         "two melts want the same proofs",
         _melt(),

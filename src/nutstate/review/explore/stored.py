@@ -46,22 +46,26 @@ class Stored:
     def __repr__(self) -> str:
         return f"<{self.id} {self.state}>"
 
+    def _own(self, name: str, otherwise: Any = None) -> Any:
+        """A field of the kind's own data; of a kind without that field the other value."""
+        return getattr(self.data, name, otherwise)
+
     @cached_property
     def request(self) -> tuple[str, ...]:
         """The coins in the stored request, in its order."""
-        body = self.data.request_body
+        body = self._own("request_body")
         sent = () if body is None else json.loads(body.reveal()).get("inputs", ())
         return tuple(name_of(item["secret"]) for item in sent)
 
     @cached_property
     def blanks(self) -> tuple[str, ...]:
         """The outputs that are stored beside the request."""
-        return tuple(name_of(output.B_) for output in self.data.blanks)
+        return tuple(name_of(output.B_) for output in self._own("blanks", ()))
 
     @cached_property
     def later_outputs(self) -> tuple[str, ...]:
         """Those of all its fences, or of earlier generations."""
-        return tuple(name_of(output.B_) for fence in self.data.fences for output in fence.outputs)
+        return tuple(name_of(output.B_) for fence in self._own("fences", ()) for output in fence.outputs)
 
     @cached_property
     def outputs(self) -> frozenset[str]:
@@ -71,7 +75,7 @@ class Stored:
     @cached_property
     def fenced(self) -> frozenset[str]:
         """The coins that fences of ours have spent, as far as it is stored."""
-        done = [fence for fence in self.data.fences if fence.end == "done"]
+        done = [fence for fence in self._own("fences", ()) if fence.end == "done"]
         return frozenset(
             name for fence in done for name in (map(name_of, fence.inputs) if fence.inputs else self.request)
         )
@@ -79,7 +83,7 @@ class Stored:
     @cached_property
     def has_fenced(self) -> bool:
         """Whether a fence was signed and what it brought is stored."""
-        return any(fence.end == "done" for fence in self.data.fences)
+        return any(fence.end == "done" for fence in self._own("fences", ()))
 
     @property
     def watched(self) -> bool:
@@ -89,7 +93,7 @@ class Stored:
     @property
     def believed(self) -> bool:
         """Whether its inputs were freed on the mint's word."""
-        return self.data.watch_since is not None
+        return self._own("watch_since") is not None
 
 
 class StoredToken:

@@ -23,9 +23,10 @@ from .mongo.gateway import (
     GatewayRefused,
     GatewayUnavailable,
     Reads,
+    Sort,
     Transaction,
 )
-from .mongo.schema import AUDIT, COLLECTIONS, ID_INDEX, INDEXES, TOMBSTONES, Index
+from .mongo.schema import AUDIT, ID_INDEX, INDEXES, TOMBSTONES, Index
 from .mongo.store import MongoStore
 from .rules.machines import BUILT_IN, Machines
 
@@ -84,7 +85,7 @@ class _Database:
     def copy(self) -> _Database:
         """The same documents, in a database of their own."""
         twin = _Database()
-        for name in COLLECTIONS:
+        for name in self.collections.list_collection_names():
             # Past mongomock's copying and uniqueness checks: through BSON it is ten times faster, and
             # what is stored is unique already.
             for document in list(self.collections[name]._store.documents):
@@ -110,16 +111,25 @@ class _MockReads:
                 raise GatewayUnavailable("the store is closed")
             yield self._database.collections[name]
 
-    def find(self, find: Find) -> list[Document]:
-        with self._collection(find.collection) as documents:
-            cursor = documents.find(_without_min_key(find.filter), dict.fromkeys(find.fields, 1) or None)
-            if find.sort:
-                cursor = cursor.sort(list(find.sort))
-            return list(cursor.limit(find.limit) if find.limit else cursor)
+    def find(
+        self,
+        collection: str,
+        filter: Document,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        fields: Sequence[str] = (),
+        hint: str = "",
+    ) -> list[Document]:
+        with self._collection(collection) as documents:
+            cursor = documents.find(_without_min_key(filter), dict.fromkeys(fields, 1) or None)
+            if sort:
+                cursor = cursor.sort(list(sort))
+            return list(cursor.limit(limit) if limit else cursor)
 
     def several(self, finds: Sequence[Find]) -> list[list[Document]]:
         with self._database.lock:
-            return [self.find(find) for find in finds]
+            return [self.find(f.collection, f.filter, sort=f.sort, limit=f.limit) for f in finds]
 
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
         """mongomock knows no ``$unionWith``; ours stand at the end of a pipeline."""
@@ -214,12 +224,35 @@ class MockGateway(_MockReads):
     def restore_rules(self) -> bool:
         return False  # it has none
 
-    def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
-        return bool(self.find(Find(AUDIT, {"_id": {"$eq": audit_id}, "batch_id": {"$eq": batch_id}})))
+    sharded = False
 
-    def buried_for_good(self, operation_id: str, batch_id: str) -> bool:
-        buried = {"_id": {"$eq": operation_id}, "spans.batches": {"$eq": batch_id}}
-        return bool(self.find(Find(TOMBSTONES, buried)))
+    def holds_for_good(self, audit_id: str, batch_id: str, npub: str) -> bool:
+        wanted = {"_id": {"$eq": audit_id}, "batch_id": {"$eq": batch_id}, "npub": {"$eq": npub}}
+        return bool(self.find(AUDIT, wanted, limit=1))
+
+    def buried_for_good(self, operation_id: str, batch_id: str, npub: str) -> bool:
+        wanted = {
+            "_id": {"$eq": operation_id}, "npub": {"$eq": npub}, "spans.batches": {"$eq": batch_id}
+        }  # fmt: skip
+        return bool(self.find(TOMBSTONES, wanted, limit=1))
+
+    def find_for_good(self, collection: str, filter: Document, fields: Sequence[str] = ()) -> list[Document]:
+        return self.find(collection, filter, fields=fields)
+
+    def insert_new(self, collection: str, documents: Sequence[Document]) -> frozenset[str]:
+        existed = set()
+        with self._collection(collection) as stored:
+            for document in documents:
+                _check_bson(document)
+                try:
+                    stored.insert_one(dict(document))
+                except DuplicateKeyError:
+                    existed.add(str(document["_id"]))
+        return frozenset(existed)
+
+    def delete_many(self, collection: str, filter: Document) -> int:
+        with self._collection(collection) as stored:
+            return int(stored.delete_many(filter).deleted_count)
 
     def transaction(self, work: Callable[[Transaction], None]) -> None:
         with self._database.lock:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final, assert_never
 
-from bson import MinKey, ObjectId
+from bson import MinKey
 
 from ..ahead import ClaimRead, DedupRead, KeyRead, OperationRead, OwnersRead, Read
 from ..port import AuditQuery, OperationQuery, TokenQuery, TombstoneQuery
+from .codec import wallet_ids
 from .gateway import Document, Find, Sort
 from .schema import AUDIT, BY_TIME, DEDUP, OPERATIONS, PROOFS, TOKENS, TOKENS_OF_STATE, TOMBSTONES
 
@@ -31,11 +32,7 @@ def of_wallet(npub: str | None, mint_url: str | None, unit: str | None, wallet_i
     filter = equal(npub=npub, mint_url=mint_url, unit=unit)
     if wallet_id is None:
         return filter
-    # Existing deployments store the wallet's ObjectId, we its string.
-    ids: list[Any] = [wallet_id]
-    if ObjectId.is_valid(wallet_id):
-        ids.append(ObjectId(wallet_id))
-    return filter | {"wallet_id": {"$in": ids}}
+    return filter | {"wallet_id": {"$in": wallet_ids(wallet_id)}}
 
 
 def token_filter(query: TokenQuery) -> Document:

@@ -74,7 +74,19 @@ class Change:
 class Reads(Protocol):
     """Reads; inside a transaction or snapshot they all see its moment."""
 
-    def find(self, find: Find) -> list[Document]: ...
+    def find(
+        self,
+        collection: str,
+        filter: Document,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        fields: Sequence[str] = (),
+        hint: str = "",
+    ) -> list[Document]:
+        """Matching documents, only ``fields`` if given; ``limit`` 0 means all. ``hint`` names the index to
+        be used."""
+        ...
 
     def several(self, finds: Sequence[Find]) -> list[list[Document]]:
         """The documents of each, all of one moment; none has a hint or fields."""
@@ -119,13 +131,33 @@ class Gateway(Reads, Protocol):
         """
         ...
 
-    def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
-        """Whether this audit record of this batch is committed and can never be rolled back.
+    def holds_for_good(self, audit_id: str, batch_id: str, npub: str) -> bool:
+        """Whether this audit record of this batch of this wallet is committed and can never be rolled back.
         GatewayUnavailable when that cannot be said now."""
         ...
 
-    def buried_for_good(self, operation_id: str, batch_id: str) -> bool:
+    def buried_for_good(self, operation_id: str, batch_id: str, npub: str) -> bool:
         """The same of a tombstone of the operation that names the batch."""
+        ...
+
+    def find_for_good(self, collection: str, filter: Document, fields: Sequence[str] = ()) -> list[Document]:
+        """Matching documents that are committed and can never be rolled back, outside of transactions. The
+        filter names one document. GatewayUnavailable when that cannot be said now."""
+        ...
+
+    def insert_new(self, collection: str, documents: Sequence[Document]) -> frozenset[str]:
+        """Insert each document whose ``_id`` is new, for good and outside of transactions; the others' ids.
+        GatewayUnavailable: some may have been inserted."""
+        ...
+
+    def delete_many(self, collection: str, filter: Document) -> int:
+        """Delete for good, outside of transactions; the number of deleted documents."""
+        ...
+
+    @property
+    def sharded(self) -> bool:
+        """Whether the documents of different wallets may be on different shards: then a transaction names one
+        wallet, and keys that are unique over all wallets are claimed before it."""
         ...
 
     @property

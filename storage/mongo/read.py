@@ -26,6 +26,7 @@ from .codec import (
 )
 from .filters import NEWEST, equal, find_of, live_filter, of_wallet, operation_filter
 from .gateway import Find, GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads
+from .keys import Key, key_of, owners_of
 from .schema import AUDIT, OPERATIONS, TOKENS
 
 T = TypeVar("T")
@@ -38,8 +39,28 @@ class MongoReads:
 
     _reads: Reads
 
-    def __init__(self, reads: Reads) -> None:
+    def __init__(self, reads: Reads, sharded: bool = False) -> None:
         self._reads = reads
+        self._sharded = sharded
+
+    def home_of(self, key: Key) -> str | None:
+        """On a cluster the wallet that holds the key, or is about to. None: no wallet, or no cluster."""
+        if not self._sharded:
+            return None
+        return next(iter(self._asked(lambda: owners_of(self._reads, [key]))), None)
+
+    def _at(self, home: str | None, keys: Iterable[Key] = ()) -> Document:
+        """On a cluster the filter that leads to the shard of the wallet: of ``home``, else of the wallets
+        that hold the keys. Without both every shard is asked."""
+        if not self._sharded:
+            return {}
+        if home is not None:
+            return equal(npub=home)
+        wanted = list(keys)
+        if not wanted:
+            return {}
+        owners = self._asked(lambda: owners_of(self._reads, wanted))
+        return {"npub": {"$in": sorted(owners)}}
 
     def _asked(self, call: Callable[[], T]) -> T:
         failure: StorageError
@@ -53,8 +74,16 @@ class MongoReads:
             failure = CorruptRecord(str(error))
         raise failure  # outside the handlers: a driver's message may show a document
 
+    def _here(self, find: Find, home: str | None, keys: Iterable[Key] = ()) -> Find:
+        return evolve(find, filter=self._at(home, keys) | find.filter) if self._sharded else find
+
     def _documents(self, find: Find) -> list[Document]:
-        return self._asked(lambda: self._reads.find(find))
+        return self._asked(
+            lambda: self._reads.find(
+                find.collection, find.filter, sort=find.sort, limit=find.limit, fields=find.fields,
+                hint=find.hint,
+            )
+        )  # fmt: skip
 
     def _several(self, finds: Sequence[Find]) -> list[list[Document]]:
         return self._asked(lambda: self._reads.several(finds))
@@ -65,6 +94,8 @@ class MongoReads:
         make: Callable[[Document], T],
         cursor: Callable[[Document], Any] | None = None,
     ) -> list[T]:
+        if find.filter.get("npub") == {"$in": []}:
+            return []  # no wallet holds the key: no shard has to say so
         try:
             documents = self._documents(find)
         except CorruptRecord:
@@ -92,19 +123,21 @@ class MongoReads:
         found = self._find(find, make)
         return found[0] if found else None
 
-    def operation(self, operation_id: str) -> Operation | None:
-        return self._one(find_of(OperationRead(operation_id)), operation_from_document)
+    def operation(self, operation_id: str, home: str | None = None) -> Operation | None:
+        find = self._here(find_of(OperationRead(operation_id)), home, [key_of("operation_id", operation_id)])
+        return self._one(find, operation_from_document)
 
     def operation_by_key(self, npub: str, key: str) -> Operation | None:
         return self._one(find_of(KeyRead(npub, key)), operation_from_document)
 
     def operation_by_claim(self, claim: str) -> Operation | None:
-        return self._one(find_of(ClaimRead(claim)), operation_from_document)
+        find = self._here(find_of(ClaimRead(claim)), None, [key_of("claim", claim)])
+        return self._one(find, operation_from_document)
 
     def operations(self, query: OperationQuery) -> Sequence[Operation]:
         if query.limit <= 0:
             return []
-        find = Find(OPERATIONS, operation_filter(query), NEWEST, query.limit)
+        find = self._here(Find(OPERATIONS, operation_filter(query), NEWEST, query.limit), query.home)
         return self._find(
             find, operation_from_document, lambda document: (document.get("created_at"), document["_id"])
         )
@@ -135,27 +168,31 @@ class MongoReads:
         rows = self._asked(lambda: self._reads.aggregate(OPERATIONS, pipeline))
         return int(rows[0]["n"]) if rows else 0
 
-    def dedup(self, key: str) -> DedupRecord | None:
-        return self._one(find_of(DedupRead(key)), dedup_from_document)
+    def dedup(self, key: str, home: str | None = None) -> DedupRecord | None:
+        return self._one(self._here(find_of(DedupRead(key)), home), dedup_from_document)
 
-    def token(self, transaction_id: str) -> Token | None:
+    def token(self, transaction_id: str, home: str | None = None) -> Token | None:
         find = Find(TOKENS, equal(transaction_id=transaction_id), limit=1)
-        return self._one(find, token_from_document)
+        return self._one(self._here(find, home, [key_of("token_id", transaction_id)]), token_from_document)
 
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
         if query.limit <= 0:
             return []
-        return self._find(find_of(query), token_from_document, lambda found: found.get("transaction_id"))
+        find = self._here(find_of(query), query.home)
+        return self._find(find, token_from_document, lambda found: found.get("transaction_id"))
 
     def tokens_of(self, queries: Sequence[TokenQuery]) -> Sequence[Token]:
-        finds = [find_of(query) for query in queries if query.limit > 0]
+        finds = [self._here(find_of(query), query.home) for query in queries if query.limit > 0]
         if not finds:
             return []
         found = {document["_id"]: document for part in self._several(finds) for document in part}
         return decoded(list(found.values()), token_from_document, lambda row: row.get("transaction_id"))
 
-    def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
-        found = self._documents(find_of(OwnersRead(tuple(keys))))
+    def proof_owners(self, keys: Iterable[str], home: str | None = None) -> Mapping[str, str]:
+        names = tuple(keys)
+        found = self._documents(
+            self._here(find_of(OwnersRead(names)), home, (key_of("proof", name) for name in names))
+        )
         return {document["_id"]: document["token_id"] for document in found}
 
     def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
@@ -189,7 +226,9 @@ class MongoReads:
         return sorted(held, key=lambda h: (h.mint_url, h.unit, h.state, h.keyset_id))
 
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
-        return self._find(find_of(query), audit_from_document) if query.limit > 0 else []
+        if query.limit <= 0:
+            return []
+        return self._find(self._here(find_of(query), query.home, _named(query)), audit_from_document)
 
     def audit_operations(self, after: str = "", limit: int = 1000) -> Sequence[Chain]:
         if limit <= 0:
@@ -210,7 +249,16 @@ class MongoReads:
     def tombstones(self, query: TombstoneQuery) -> Sequence[Tombstone]:
         if query.limit <= 0:
             return []
-        return self._find(find_of(query), tombstone_from_document, lambda found: found["_id"])
+        named = (key_of("operation_id", name) for name in query.operation_ids)
+        find = self._here(find_of(query), query.home, named)
+        return self._find(find, tombstone_from_document, lambda found: found["_id"])
+
+
+def _named(query: AuditQuery) -> list[Key]:
+    """The keys of the operation or token that the query names."""
+    kind, _, name = (query.entity or "").partition(":")
+    found = [key_of(f"{kind}_id", name)] if name else []
+    return found + ([] if query.operation_id is None else [key_of("operation_id", query.operation_id)])
 
 
 _PER_CHAIN: Final = 16  # records of one operation, more or less

@@ -42,7 +42,7 @@ class AheadReads(MongoReads):
             if isinstance(read, OwnersRead):
                 self._owners = frozenset(read.keys), documents
                 continue
-            if isinstance(read, TokenQuery) and read == _only_ids(read.ids):
+            if isinstance(read, TokenQuery) and _is_by_ids(read):
                 self._tokens = frozenset(read.ids), documents
             self._answers.append((find, documents))
 
@@ -59,17 +59,17 @@ class AheadReads(MongoReads):
         return [self._documents(find) for find in finds]
 
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
-        if self._tokens is None or query != _only_ids(query.ids) or not self._tokens[0] >= set(query.ids):
+        if self._tokens is None or not _is_by_ids(query) or not self._tokens[0] >= set(query.ids):
             return super().tokens(query)
         wanted = [found for found in self._tokens[1] if found.get("transaction_id") in query.ids]
         return decoded(wanted, token_from_document, lambda found: found.get("transaction_id"))
 
-    def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
+    def proof_owners(self, keys: Iterable[str], home: str | None = None) -> Mapping[str, str]:
         wanted = set(keys)
         if self._owners is None or not self._owners[0] >= wanted:
-            return super().proof_owners(wanted)
+            return super().proof_owners(wanted, home)
         return {found["_id"]: found["token_id"] for found in self._owners[1] if found["_id"] in wanted}
 
 
-def _only_ids(ids: tuple[str, ...]) -> TokenQuery:
-    return TokenQuery(ids=ids, limit=len(ids))
+def _is_by_ids(query: TokenQuery) -> bool:
+    return query == TokenQuery(ids=query.ids, limit=len(query.ids), home=query.home) and bool(query.ids)

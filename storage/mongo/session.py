@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from bson.errors import BSONError, InvalidBSON
 from pymongo import UpdateMany, UpdateOne
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
@@ -22,6 +23,7 @@ from .gateway import (
     GatewayTooLarge,
     GatewayUnavailable,
     GatewayUnknown,
+    Sort,
 )
 from .schema import ID_INDEX
 
@@ -46,22 +48,31 @@ class SessionReads:
         self._database = database
         self._session = session
 
-    def find(self, find: Find) -> list[Document]:
-        stored = self._database[find.collection]
+    def find(
+        self,
+        collection: str,
+        filter: Document,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        fields: Sequence[str] = (),
+        hint: str = "",
+    ) -> list[Document]:
+        stored = self._database[collection]
 
         def read() -> list[Document]:
             found = stored.find(
-                find.filter,
-                dict.fromkeys(find.fields, 1) or None,
-                sort=list(find.sort) or None,
-                limit=find.limit,
-                batch_size=find.limit,  # by default the first answer holds 101 documents
-                hint=find.hint or None,
+                filter,
+                dict.fromkeys(fields, 1) or None,
+                sort=list(sort) or None,
+                limit=limit,
+                batch_size=limit,  # by default the first answer holds 101 documents
+                hint=hint or None,
                 session=self._session,
             )
             return list(found)
 
-        return asked(find.collection, read)
+        return asked(collection, read)
 
     def several(self, finds: Sequence[Find]) -> list[list[Document]]:
         """One aggregate: the parts are put together by ``$unionWith``, each document with the number of its
@@ -115,8 +126,10 @@ class SessionWrites(SessionReads):
         orders: list[UpdateMany | UpdateOne] = []
         orders += [UpdateMany(change.filter, change.update) for change in changes]
         for document in births:
-            rest = {field: value for field, value in document.items() if field != "_id"}
-            orders.append(UpdateOne({"_id": {"$eq": document["_id"]}}, {"$setOnInsert": rest}, upsert=True))
+            # the npub leads to the shard of a cluster
+            named = {field: {"$eq": document[field]} for field in ("_id", "npub")}
+            rest = {field: value for field, value in document.items() if field not in named}
+            orders.append(UpdateOne(named, {"$setOnInsert": rest}, upsert=True))
         done = asked(collection, lambda: stored.bulk_write(orders, session=self._session))
         there = len(births) - done.upserted_count
         if done.matched_count - there != sum(change.number for change in changes):
@@ -128,6 +141,22 @@ class SessionWrites(SessionReads):
     def delete_many(self, collection: str, filter: Document) -> int:
         stored = self._database[collection]
         return asked(collection, lambda: stored.delete_many(filter, session=self._session)).deleted_count
+
+
+def insert_new(collection: Collection[Document], documents: Sequence[Document]) -> frozenset[str]:
+    """Insert each document whose ``_id`` is new, in one command; the ids of the others."""
+    try:
+        collection.insert_many([dict(document) for document in documents], ordered=False)
+        return frozenset()
+    except BulkWriteError as error:
+        failed = error.details.get("writeErrors") or []
+        acknowledged = not error.details.get("writeConcernErrors")
+        if acknowledged and all(one.get("code") == _DUPLICATE_KEY for one in failed):
+            return frozenset(documents[one["index"]]["_id"] for one in failed)
+        failure: Exception = refused_of(error, collection.name) or bare(error)
+    except _NOT_ENCODABLE:
+        failure = GatewayRefused("a value that BSON cannot hold")
+    raise failure  # outside the handlers: the causes show the values
 
 
 def asked(collection: str, call: Callable[[], T]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,22 @@ def test_r418_what_an_operation_says_of_its_state_is_bound(forged: dict[str, Any
     assert is_document_of(op, told) and not is_document_of(attrs.evolve(op, **forged), told)
     before = document_hash(attrs.evolve(op, kind_of_state="", ends=""))  # what schema 1 wrote
     assert is_document_of(op, before) and not is_document_of(attrs.evolve(op, amount=5), before)
+
+
+def test_a_record_is_encoded_once_by_its_thread() -> None:
+    """R569: the text of a record that was chained just now comes from memory; that of an equal copy, of a
+    changed one, and in another thread, is made."""
+    records = audit_hash.continued(batch_for(make_operation()).audit, "")
+    texts = [audit_hash.audit_canonical(record) for record in records]
+    assert [record.hash for record in records] == [sha256(text.encode()).hexdigest() for text in texts]
+    with ThreadPoolExecutor(1) as pool:
+        assert list(pool.map(audit_hash.audit_canonical, records)) == texts
+    assert [audit_hash.audit_canonical(evolve(record)) for record in records] == texts
+    for record, text in zip(records, texts, strict=True):
+        assert audit_hash.audit_canonical(evolve(record, actor="another")) != text
+        assert audit_hash.audit_hash(evolve(record, data={"x": 1})) != record.hash
+    audit_hash.continued((), "")
+    assert [audit_hash.audit_canonical(record) for record in records] == texts
 
 
 def test_an_operation_is_hashed_once_by_its_thread() -> None:

@@ -15,7 +15,6 @@ from nutstate.storage.mongo.codec import (
     operation_from_document,
     token_from_document,
 )
-from nutstate.storage.mongo.gateway import Find
 from nutstate.storage.mongo.schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
 from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.records import AuditRecord, DedupRecord, Operation, Token
@@ -41,11 +40,11 @@ class Books:
     def read(cls, store: MongoStore) -> Books:
         """Every document, also those that no record points to."""
         with store._gateway.snapshot() as reads:
-            operations = [operation_from_document(d) for d in reads.find(Find(OPERATIONS, {}))]
-            tokens = [token_from_document(d) for d in reads.find(Find(TOKENS, {}))]
-            audit = [audit_from_document(d) for d in reads.find(Find(AUDIT, {}, (("seq", 1),)))]
-            index = {d["_id"]: d["token_id"] for d in reads.find(Find(PROOFS, {}))}
-            dedup = [dedup_from_document(d) for d in reads.find(Find(DEDUP, {}))]
+            operations = [operation_from_document(d) for d in reads.find(OPERATIONS, {})]
+            tokens = [token_from_document(d) for d in reads.find(TOKENS, {})]
+            audit = [audit_from_document(d) for d in reads.find(AUDIT, {}, sort=(("seq", 1),))]
+            index = {d["_id"]: d["token_id"] for d in reads.find(PROOFS, {})}
+            dedup = [dedup_from_document(d) for d in reads.find(DEDUP, {})]
         return cls(
             {op.id: op for op in operations},
             {t.transaction_id: t for t in tokens},

@@ -13,7 +13,7 @@ from nutstate.storage.batch import Batch
 from nutstate.storage.errors import StoreUnavailable
 from nutstate.storage.local.replica_set import ReplicaSet
 from nutstate.storage.mongo.client import Budget
-from nutstate.storage.mongo.gateway import Find, GatewayUnavailable, Transaction
+from nutstate.storage.mongo.gateway import GatewayUnavailable, Transaction
 from nutstate.storage.mongo.schema import AUDIT
 from nutstate.storage.mongo.store import MongoStore, apply_batch
 from tests.faults.children import Child, heard
@@ -127,7 +127,7 @@ def run_out_of_time(store: MongoStore, batch: Batch) -> None:
     def work(transaction: Transaction) -> None:
         apply_batch(transaction, batch)
         time.sleep(SLOW.transaction_s + 0.2)
-        transaction.find(Find(AUDIT, {"_id": ""}))
+        transaction.find(AUDIT, {"_id": ""})
 
     with pytest.raises(GatewayUnavailable):
         store._gateway.transaction(work)

@@ -172,6 +172,7 @@ def _parts(kind: type) -> set[type]:
 # -- long trails (R208) ------------------------------------------------------------------------------------
 
 LONG = 10_050
+COMMITS = 6
 
 
 @pytest.fixture(params=["sqlite", pytest.param("mongodb", marks=pytest.mark.real_mongo)])
@@ -195,10 +196,13 @@ def _with_a_long_trail(store: Store) -> tuple[Engine, Operation]:
         "tx_with_a_long_trail", state="unknown", npub=NPUB, wallet_id=NPUB,
         machine=MachineRef(MELT.name, MELT.version, MELT.content_hash),
     )  # fmt: skip
-    steps = ["requested", "quoted", "prepared", "paying"]
-    steps += ["unknown", "pending"] * (LONG // 2)
     held = attrs.evolve(born.tokens[0].after, state="reserved", reserved_by=op.id)
-    store.commit(batch_for(op, tokens=[(born.tokens[0].after, held)], path={op.id: steps}))
+    begun = ["requested", "quoted", "prepared", "paying"]
+    store.commit(batch_for(op, tokens=[(born.tokens[0].after, held)], path={op.id: begun}))
+    for _ in range(COMMITS - 1):  # MongoDB refuses a transaction that does not fit its cache
+        before = store.operation(op.id)
+        steps = ["pending", "unknown"] * (LONG // COMMITS) + ["pending"]
+        store.commit(batch_for(op, before, path={op.id: steps}))
     stored = store.operation(op.id)
     assert stored is not None and stored.version > LONG
     return Engine(store, SimulatedMint()), stored
@@ -212,7 +216,7 @@ def test_r208_a_trail_longer_than_one_read_is_whole(long_trail: tuple[Engine, Op
     (chain,) = (check for check in report.checks if check.name == "audit_chain")
     assert chain.passed, chain.texts()
     assert len(engine.operation(op.id).audit()) == op.audit_seq
-    assert engine.report(op.id).commits == 1
+    assert engine.report(op.id).commits == COMMITS
     lines: list[str] = []
     assert engine.export_audit(lines.append, op.id) == op.audit_seq == len(lines)
 

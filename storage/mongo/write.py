@@ -1,4 +1,4 @@
-"""What a transaction writes: a batch, a note, the tombstone of a purged trail."""
+"""The writes of a transaction: a batch, a note, the tombstone of a purged trail."""
 
 from __future__ import annotations
 

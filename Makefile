@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check static bench bench-check bench-accept bench-parts diagrams clean
+.PHONY: help demo test test-cluster check static bench bench-check bench-accept bench-parts diagrams clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -85,6 +85,10 @@ bench-accept: .venv/.dev mongod-if-possible ## measure, and write benchmarks/rat
 
 bench-parts: .venv/.dev mongod-if-possible ## measure parts: a step, a commit, a choice of coins, validators
 	@.venv/bin/python -m pytest benchmarks -o 'python_files=bench_*.py' --benchmark-only $(ARGS) </dev/null
+
+test-cluster: .venv/.dev ## the store contract on a real sharded cluster; NUTSTATE_CLUSTER=mongodb://mongos/EMPTY_DATABASE is dropped
+	@[ -n "$$NUTSTATE_CLUSTER" ] || { echo 'error: NUTSTATE_CLUSTER=mongodb://user:…@mongos/nutstate_test names no cluster' >&2; exit 1; }
+	@.venv/bin/python -m pytest -m cluster tests/contract/store tests/storage/sharding -rA --benchmark-disable $(ARGS) </dev/null
 
 diagrams: .venv/.dev ## draw the machines anew into diagrams/out and the README
 	@.venv/bin/nutstate diagrams build

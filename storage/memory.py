@@ -24,7 +24,7 @@ from .mongo.gateway import (
     Sort,
     Transaction,
 )
-from .mongo.schema import AUDIT, COLLECTIONS, ID_INDEX, INDEXES, TOMBSTONES, Index
+from .mongo.schema import AUDIT, ID_INDEX, INDEXES, TOMBSTONES, Index
 from .mongo.store import MongoStore
 from .rules.machines import BUILT_IN, Machines
 
@@ -83,7 +83,7 @@ class _Database:
     def copy(self) -> _Database:
         """The same documents, in a database of their own."""
         twin = _Database()
-        for name in COLLECTIONS:
+        for name in self.collections.list_collection_names():
             # Past mongomock's copying and uniqueness checks: through BSON it is ten times faster, and
             # what is stored is unique already.
             for document in list(self.collections[name]._store.documents):
@@ -211,14 +211,35 @@ class MockGateway(_MockReads):
     def restore_rules(self) -> bool:
         return False  # it has none
 
-    def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
-        return bool(self.find(AUDIT, {"_id": {"$eq": audit_id}, "batch_id": {"$eq": batch_id}}, limit=1))
+    sharded = False
 
-    def buried_for_good(self, operation_id: str, batch_id: str) -> bool:
-        found = self.find(
-            TOMBSTONES, {"_id": {"$eq": operation_id}, "spans.batches": {"$eq": batch_id}}, limit=1
-        )
-        return bool(found)
+    def holds_for_good(self, audit_id: str, batch_id: str, npub: str) -> bool:
+        wanted = {"_id": {"$eq": audit_id}, "batch_id": {"$eq": batch_id}, "npub": {"$eq": npub}}
+        return bool(self.find(AUDIT, wanted, limit=1))
+
+    def buried_for_good(self, operation_id: str, batch_id: str, npub: str) -> bool:
+        wanted = {
+            "_id": {"$eq": operation_id}, "npub": {"$eq": npub}, "spans.batches": {"$eq": batch_id}
+        }  # fmt: skip
+        return bool(self.find(TOMBSTONES, wanted, limit=1))
+
+    def find_for_good(self, collection: str, filter: Document, fields: Sequence[str] = ()) -> list[Document]:
+        return self.find(collection, filter, fields=fields)
+
+    def insert_new(self, collection: str, documents: Sequence[Document]) -> frozenset[str]:
+        existed = set()
+        with self._collection(collection) as stored:
+            for document in documents:
+                _check_bson(document)
+                try:
+                    stored.insert_one(dict(document))
+                except DuplicateKeyError:
+                    existed.add(str(document["_id"]))
+        return frozenset(existed)
+
+    def delete_many(self, collection: str, filter: Document) -> int:
+        with self._collection(collection) as stored:
+            return int(stored.delete_many(filter).deleted_count)
 
     def transaction(self, work: Callable[[Transaction], None]) -> None:
         with self._database.lock:

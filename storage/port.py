@@ -17,7 +17,8 @@ from .rules.machines import Machines
 @frozen
 class TokenQuery:
     """All given fields must match. ``smallest_first`` orders by total, then id; ``largest_first`` is the
-    reverse of it; else by id. ``after`` goes on behind that id (a cursor), so it needs the order by id."""
+    reverse of it; else by id. ``after`` goes on behind that id (a cursor), so it needs the order by id.
+    ``home``: see :class:`Reader`."""
 
     npub: str | None = None
     wallet_id: str | None = None
@@ -33,6 +34,7 @@ class TokenQuery:
     smallest_first: bool = False
     after: str | None = None
     limit: int = 1000
+    home: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.after is not None and (self.largest_first or self.smallest_first):
@@ -53,6 +55,7 @@ class OperationQuery:
     until: int | None = None
     after: tuple[int, str] | None = None
     limit: int = 100
+    home: str | None = None
 
 
 @frozen
@@ -67,6 +70,7 @@ class AuditQuery:
     operation_id: str | None = None
     entity: str | None = None
     batch_id: str | None = None
+    home: str | None = None
     levels: tuple[str, ...] = ()
     since: int | None = None
     until: int | None = None
@@ -103,6 +107,7 @@ class TombstoneQuery:
 
     operation_ids: tuple[str, ...] = ()
     entity: str | None = None
+    home: str | None = None
     after: str | None = None
     limit: int = 1000
 
@@ -152,6 +157,7 @@ class Counted:
 
 
 # -- notes: never state, never money; each is bound to {worker, term} --------------------------------
+# ``home`` is the npub of the operation, where the caller knows it: a cluster is told where to write.
 
 
 @frozen
@@ -166,6 +172,7 @@ class TakeLease:
     now: int
     breaking: tuple[str, int] | None = None
     beyond: int | None = None
+    home: str | None = None
 
 
 @frozen
@@ -176,6 +183,7 @@ class KeepLease:
     worker: str
     term: int
     until: int
+    home: str | None = None
 
 
 @frozen
@@ -185,6 +193,7 @@ class DropLease:
     operation_id: str
     worker: str
     term: int
+    home: str | None = None
 
 
 @frozen
@@ -195,6 +204,7 @@ class Reschedule:
     worker: str
     term: int
     next_check_at: int
+    home: str | None = None
 
 
 @frozen
@@ -204,15 +214,19 @@ class CountFailure:
     operation_id: str
     worker: str
     term: int
+    home: str | None = None
 
 
 Note = TakeLease | KeepLease | DropLease | Reschedule | CountFailure
 
 
 class Reader(Protocol):
-    """Consistent reads. Every method raises StoreUnavailable or CorruptRecord, nothing else."""
+    """Consistent reads. Every method raises StoreUnavailable or CorruptRecord, nothing else.
 
-    def operation(self, operation_id: str) -> Operation | None: ...
+    ``home`` is the npub of the wallet whose documents are wanted, where the caller knows it. On a cluster the
+    shard of this wallet alone is asked; elsewhere it is ignored."""
+
+    def operation(self, operation_id: str, home: str | None = None) -> Operation | None: ...
 
     def operation_by_key(self, npub: str, key: str) -> Operation | None: ...
 
@@ -235,9 +249,9 @@ class Reader(Protocol):
         """How many operations have a ``next_check_at``, counted in its index."""
         ...
 
-    def dedup(self, key: str) -> DedupRecord | None: ...
+    def dedup(self, key: str, home: str | None = None) -> DedupRecord | None: ...
 
-    def token(self, transaction_id: str) -> Token | None: ...
+    def token(self, transaction_id: str, home: str | None = None) -> Token | None: ...
 
     def tokens(self, query: TokenQuery) -> Sequence[Token]: ...
 
@@ -246,7 +260,7 @@ class Reader(Protocol):
         query stops at its own limit."""
         ...
 
-    def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
+    def proof_owners(self, keys: Iterable[str], home: str | None = None) -> Mapping[str, str]:
         """Which token holds each known proof key; unknown keys are absent."""
         ...
 

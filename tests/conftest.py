@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from pymongo import MongoClient
 
 from nutstate.storage.local.replica_set import ReplicaSet
+from tests.servers.cluster import Cluster, MongosCluster, cluster
 from tests.servers.databases import Databases
 from tests.servers.mongod import mongo_servers
 from tests.support.capabilities import report
@@ -55,6 +57,19 @@ def mongo_databases(mongo_servers: ReplicaSet) -> Iterator[Databases]:
     databases = Databases(mongo_servers)
     yield databases
     databases.close()
+
+
+@pytest.fixture(scope="session")
+def mongo_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two replica sets that stand for a cluster, one pair per worker; or, for `make test-cluster`, the real
+    one that ``NUTSTATE_CLUSTER`` names."""
+    if real := os.environ.get("NUTSTATE_CLUSTER"):
+        there = MongosCluster(real)
+        yield there
+        there.close()
+        return
+    with cluster(tmp_path_factory.mktemp("cluster")) as both:
+        yield both
 
 
 @pytest.fixture

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import struct
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bson import ObjectId
 from pymongo import MongoClient, ReadPreference, UpdateOne, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
@@ -71,7 +74,7 @@ class MongoBooks:
 
     def agrees(self, operation: Plain, tokens: Sequence[Plain], records: Sequence[Any]) -> bool:
         """Everything in one trip, at one moment."""
-        name = operation["id"]
+        name, home = operation["id"], {"npub": operation["npub"]}
         keys = {key: token["transaction_id"] for token in tokens for key in _keys(token)}
         parts = [
             (TOKENS, {"$match": {"reserved_by": {"$eq": name, "$type": "string"}}}),  # its index is partial
@@ -87,12 +90,14 @@ class MongoBooks:
             found = list(self._db[OPERATIONS].aggregate(pipeline, session=session))
         stored: dict[str, dict[str, Plain]] = {}
         for document in found:
-            stored.setdefault(document.pop("of"), {})[document["_id"]] = document
+            of = document.pop("of")
+            stored.setdefault(of, {})[document["transaction_id" if of == TOKENS else "_id"]] = document
         return (
             stored[OPERATIONS] == {name: _operation(operation)}
             and stored[TOKENS] == {token["transaction_id"]: _document(token) for token in tokens}
             and {key: entry["token_id"] for key, entry in stored[PROOFS].items()} == keys
-            and stored[AUDIT] == {record["id"]: _audit(record, digest) for record, _, digest in records}
+            and stored[AUDIT]
+            == {record["id"]: _audit(record, digest) | home for record, _, digest in records}
         )
 
 
@@ -101,7 +106,7 @@ class _Documents:
 
     def __init__(self, commit: Commit) -> None:
         op, self.commit = commit.operation, commit
-        self.name = op["id"]
+        self.name, self.home = op["id"], {"npub": op["npub"]}
         if commit.before is None:
             self.operation = _operation(op)
         else:
@@ -111,33 +116,33 @@ class _Documents:
         self.changed = [_update(change) for change in commit.changed]
         self.born = [_document(token) for token in commit.born]
         self.entered = [
-            {"_id": key, "token_id": target, "operation_id": self.name}
+            {"_id": key, "token_id": target, "operation_id": self.name, **self.home}
             for keys, target in commit.entered
             for key in keys
         ]
-        self.audit = [_audit(record, digest) for record, _, digest in commit.records]
+        self.audit = [_audit(record, digest) | self.home for record, _, digest in commit.records]
 
     def write(self, db: Any, session: ClientSession) -> None:
-        commit, name = self.commit, self.name
+        commit, name, home = self.commit, self.name, self.home
         if commit.before is None:
             db[OPERATIONS].insert_one(dict(self.operation), session=session)
         else:
-            pinned = {"_id": name, "state": commit.before[0], "version": commit.before[1]}
+            pinned = {"_id": name, **home, "state": commit.before[0], "version": commit.before[1]}
             _exactly(1, db[OPERATIONS].update_one(pinned, {"$set": self.operation}, session=session))
         if commit.dedup is not None:
             key, until, before = commit.dedup
             if before is None:
-                made = {"_id": key, "operation_id": name, "expires_at": until}
+                made = {"_id": key, **home, "operation_id": name, "expires_at": until}
                 db[DEDUP].insert_one(made, session=session)
             else:
-                pinned = {"_id": key, "operation_id": before[0], "expires_at": before[1]}
+                pinned = {"_id": key, **home, "operation_id": before[0], "expires_at": before[1]}
                 new = {"$set": {"operation_id": name, "expires_at": until}}
                 _exactly(1, db[DEDUP].update_one(pinned, new, session=session))
         if self.changed:
             _exactly(len(self.changed), db[TOKENS].bulk_write(self.changed, session=session))
         for keys, source, target in commit.moved:
             new = {"$set": {"token_id": target, "operation_id": name}}
-            pinned = {"_id": {"$in": keys}, "token_id": source}
+            pinned = {"_id": {"$in": keys}, **home, "token_id": source}
             _exactly(len(keys), db[PROOFS].update_many(pinned, new, session=session))
         if self.born:
             db[TOKENS].insert_many(list(self.born), session=session)
@@ -163,14 +168,27 @@ def _update(change: Changed) -> UpdateOne:
     token = change.token
     new = {_DATES.get(name, name): _value(name, token[name]) for name in change.names}
     new["status"] = STATUS_OF_STATE[token["state"]]
-    pinned = {"_id": token["transaction_id"], "state": change.state, "version": change.version}
+    pinned = {name: token[name] for name in ("npub", "transaction_id")}
+    pinned |= {"state": change.state, "version": change.version}
     return UpdateOne(pinned, {"$set": new})
 
 
 def _document(token: Plain) -> Plain:
     document = {_DATES.get(name, name): _value(name, value) for name, value in token.items()}
-    document["_id"], document["status"] = token["transaction_id"], STATUS_OF_STATE[token["state"]]
+    when = token["metadata"].get("operation_timestamp")
+    if isinstance(when, int):
+        text = (_EPOCH + timedelta(milliseconds=when)).isoformat(timespec="milliseconds") + "Z"
+        document["metadata"] = {**token["metadata"], "operation_timestamp": text}
+    document["_id"], document["status"] = _object_id(token), STATUS_OF_STATE[token["state"]]
     return document
+
+
+def _object_id(token: Plain) -> ObjectId:
+    born = token["created_at"]
+    seconds = born // 1000 if isinstance(born, int) else int(born.replace(tzinfo=UTC).timestamp())
+    return ObjectId(
+        struct.pack(">I", seconds) + hashlib.sha256(token["transaction_id"].encode()).digest()[:8]
+    )
 
 
 def _value(name: str, value: Any) -> Any:

@@ -31,36 +31,41 @@ def open_discrepancies(store: Store, npub: str) -> dict[str, str]:
 
 def touched_by(store: Store, token: Token) -> set[str]:
     """Every operation that changed, holds, or is the parent of a token."""
-    trail = every_record(store, AuditQuery(entity=f"token:{token.transaction_id}"))
+    trail = every_record(store, AuditQuery(entity=f"token:{token.transaction_id}", home=token.npub))
     named = {token.reserved_by, token.metadata.parent_transaction_id} - {None}
     return {record.operation_id for record in trail} | {str(name) for name in named}
 
 
-def corrected_sources(store: Store, ids: Iterable[str]) -> tuple[str, ...]:
-    """The tokens among these that lost value because the mint called proofs SPENT."""
-    return tuple(token_id for token_id in ids if _was_corrected(store, token_id))
+def corrected_sources(store: Store, ids: Iterable[str], home: str) -> tuple[str, ...]:
+    """The tokens among these, all of the wallet ``home``, that lost value because the mint called proofs
+    SPENT."""
+    return tuple(token_id for token_id in ids if _was_corrected(store, token_id, home))
 
 
-def _was_corrected(store: Store, token_id: str) -> bool:
-    trail = list(every_record(store, AuditQuery(entity=f"token:{token_id}")))
+def _was_corrected(store: Store, token_id: str, home: str) -> bool:
+    trail = list(every_record(store, AuditQuery(entity=f"token:{token_id}", home=home)))
     if any(record.event == CORRECT_SPENT for record in trail):
         return True
     batches = {record.batch_id for record in trail if record.event == "split"}
     return any(
         record.event == CORRECT_SPENT
         for batch_id in sorted(batches)
-        for record in every_record(store, AuditQuery(batch_id=batch_id))
+        for record in every_record(store, AuditQuery(batch_id=batch_id, home=home))
     )
 
 
 def told_of(reader: Reader, op: Operation) -> Operation | None:
     """The open check that tells of a contradiction in the operation's documents, or the operation itself when
     it is parked with one. None when nothing tells of one."""
-    told = reader.operations(OperationQuery(parent_id=op.id, kind=CHECK.name, states=(DISCREPANT,), limit=1))
+    told = reader.operations(
+        OperationQuery(parent_id=op.id, kind=CHECK.name, states=(DISCREPANT,), limit=1, home=op.npub)
+    )
     return told[0] if told else op if op.state == DISCREPANT else None
 
 
 def settled_before(reader: Reader, op: Operation) -> str:
     """The id of the last check of the operation that an operator settled. Empty: no check was settled."""
-    settled = reader.operations(OperationQuery(parent_id=op.id, kind=CHECK.name, states=(RESOLVED,), limit=1))
+    settled = reader.operations(
+        OperationQuery(parent_id=op.id, kind=CHECK.name, states=(RESOLVED,), limit=1, home=op.npub)
+    )
     return settled[0].id if settled else ""

@@ -92,10 +92,12 @@ class Admission:
         try:
             return self.melt(request)
         except Refused as error:
-            if error.retryable or self.store.operation(op.id) is not None:
+            if error.retryable or self.store.operation(op.id, op.npub) is not None:
                 raise
             refused = error
-        stored = self.store_refused(op, Reason(refused.code, refused.message)) or self.store.operation(op.id)
+        stored = self.store_refused(op, Reason(refused.code, refused.message)) or self.store.operation(
+            op.id, op.npub
+        )
         if stored is None:
             raise refused
         return stored

@@ -144,10 +144,10 @@ def duplicate_of(
     """The operation that made the same request inside the window and did not end unpaid, and the
     record to take over when there is none. One that was given up unpaid is none either, but it keeps
     its claim: it is not known whether its request was lost."""
-    record = store.dedup(dedup_key(op))
+    record = store.dedup(dedup_key(op), op.npub)
     if record is None or record.expires_at <= now:
         return None, record
-    first = store.operation(record.operation_id)
+    first = store.operation(record.operation_id, op.npub)
     if first is None or first.ends == "unpaid" or kinds.was_refused(first):
         return None, record
     if first.ends == "lost" and kinds.account_of(first).payment is None:
@@ -232,7 +232,7 @@ def check_sources(store: Store, op: Operation) -> None:
             raise _blocked(tokens, sorted({open_ones[name] for name in touching}))
     held = {t.transaction_id: t.reserved_by for t in tokens.values() if t.state != UNSPENT}
     lost = corrected_sources(
-        store, [i for i, t in tokens.items() if t.state == SPENT and t.reserved_by is None]
+        store, [i for i, t in tokens.items() if t.state == SPENT and t.reserved_by is None], op.npub
     )
     if lost:
         raise _blocked(lost, [])

@@ -132,7 +132,7 @@ class Core:
         if npub is None:
             return operation_id
         owner, name = arguments.npub(npub), arguments.operation_id(operation_id)
-        op = self.store.operation(name)
+        op = self.store.operation(name, owner)
         if op is None or op.npub != owner:
             raise NotFound("no such operation", operation_id=name)
         return name

@@ -179,7 +179,7 @@ class Handle:
 
     def audit(self) -> tuple[AuditRecord, ...]:
         """Every committed transition of this operation and of the tokens it changed, in order."""
-        return tuple(records_of(self._engine.store, self.id))
+        return tuple(records_of(self._engine.store, self.id, self.record.npub))
 
     def refresh(self) -> Handle:
         """The operation as it is now."""

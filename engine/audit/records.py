@@ -8,7 +8,7 @@ from typing import Any, get_args
 from ...machines.spec import Decision, Level, Machine
 from ...storage.evolve import evolve
 from ...storage.records import AuditRecord, Operation
-from ...storage.rules.audit_hash import audit_hash, document_hash
+from ...storage.rules.audit_hash import continued, document_hash
 from .sanitise import HIDDEN, clean_text, sanitise, short
 
 LEVELS: tuple[str, ...] = get_args(Level)
@@ -68,12 +68,8 @@ def chained(
     last of its own records is bound to it by ``document_hash`` (R206)."""
     own = f"operation:{operation.id}"
     last = max((n for n, record in enumerate(records) if record.entity == own), default=None)
-    done = []
-    for n, record in enumerate(records):
-        data = record.data
-        if n == last:
-            data = {**data, "document_hash": document_hash(operation)}
-        record = evolve(record, data=data, prev_hash=previous)
-        previous = audit_hash(record)
-        done.append(evolve(record, hash=previous))
-    return tuple(done), previous
+    if last is not None:
+        data = {**records[last].data, "document_hash": document_hash(operation)}
+        records = [*records[:last], evolve(records[last], data=data), *records[last + 1 :]]
+    done = continued(records, previous)
+    return done, done[-1].hash if done else previous

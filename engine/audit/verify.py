@@ -32,13 +32,13 @@ def at_one_moment(store: Store, operation: Operation) -> tuple[Operation, tuple[
     """The operation as it is now and its trail, from one snapshot. Two reads one after the other could
     contradict each other, because another worker may go on with the operation in between."""
     with store.snapshot() as reader:
-        now = reader.operation(operation.id) or operation
-        return now, tuple(records_of(reader, operation.id))
+        now = reader.operation(operation.id, operation.npub) or operation
+        return now, tuple(records_of(reader, operation.id, operation.npub))
 
 
-def records_of(reader: Reader, operation_id: str) -> list[AuditRecord]:
+def records_of(reader: Reader, operation_id: str, home: str | None = None) -> list[AuditRecord]:
     """The whole trail of an operation, read page by page."""
-    return list(every_record(reader, AuditQuery(operation_id=operation_id)))
+    return list(every_record(reader, AuditQuery(operation_id=operation_id, home=home)))
 
 
 def every_record(reader: Reader, query: AuditQuery) -> Iterator[AuditRecord]:
@@ -52,9 +52,9 @@ def every_record(reader: Reader, query: AuditQuery) -> Iterator[AuditRecord]:
         query = query.behind(page[-1])
 
 
-def purged(reader: Reader, operation_id: str) -> Tombstone | None:
+def purged(reader: Reader, operation_id: str, home: str | None = None) -> Tombstone | None:
     """The tombstone of a purged trail. None: the trail was not purged."""
-    stones = reader.tombstones(TombstoneQuery(operation_ids=(operation_id,)))
+    stones = reader.tombstones(TombstoneQuery(operation_ids=(operation_id,), home=home))
     return stones[0] if stones else None
 
 
@@ -290,10 +290,10 @@ def _verify_token(found: Findings, reader: Reader, token_id: str) -> None:
 
 
 def _judge_token(found: Findings, reader: Reader, token: Token) -> None:
-    entity = f"token:{token.transaction_id}"
+    entity, home = f"token:{token.transaction_id}", token.npub
     try:
-        records = list(every_record(reader, AuditQuery(entity=entity)))
-        stones = reader.tombstones(TombstoneQuery(entity=entity, limit=token.version + PAGE))
+        records = list(every_record(reader, AuditQuery(entity=entity, home=home)))
+        stones = reader.tombstones(TombstoneQuery(entity=entity, home=home, limit=token.version + PAGE))
     except CorruptRecord as error:
         found.corrupt(error)
         return

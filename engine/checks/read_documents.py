@@ -41,8 +41,8 @@ def _read(
     reader: Reader, op: Operation, checks: KindChecks, with_wallet: bool, failed: KindFailed | None
 ) -> Documents:
     started = time.perf_counter()
-    trail = tuple(records_of(reader, op.id))
-    tombstone = purged(reader, op.id)
+    trail = tuple(records_of(reader, op.id, op.npub))
+    tombstone = purged(reader, op.id, op.npub)
     spans = tombstone.spans if tombstone is not None else ()
     steps = [(r.entity, r.version) for r in trail] + [(span.entity, span.first) for span in spans]
     made = _made(_asked(lambda: checks.makes(op), failed), steps)
@@ -50,11 +50,12 @@ def _read(
     touched = {entity.removeprefix("token:") for entity, _ in steps if entity.startswith("token:")}
     ids = frozenset({*made, *sources, *touched})
     looked_for = tuple(sorted({*ids, *derived_ids(op.id)}))
-    named = {t.transaction_id: t for t in reader.tokens(TokenQuery(ids=looked_for, limit=len(looked_for)))}
+    query = TokenQuery(ids=looked_for, limit=len(looked_for), home=op.npub)
+    named = {t.transaction_id: t for t in reader.tokens(query)}
     tokens = {token_id: token for token_id, token in named.items() if token_id in ids}
     strays = tuple(sorted(_strays(reader, op, ids, named)))
     keys = [proof_key(proof.secret) for token in tokens.values() for proof in token.proofs]
-    owners = dict(reader.proof_owners(keys)) if keys else {}
+    owners = dict(reader.proof_owners(keys, op.npub)) if keys else {}
     # A look at one operation does not read the wallet's spent tokens (R216), a sweep does.
     wallet = wallet_sums(reader, op.npub, op.mint_url, op.unit, states=OWNED) if with_wallet else None
     return Documents(
@@ -115,7 +116,10 @@ def _strays(
     """Tokens that nothing accounts for: of those that call the operation their parent or holder, and of
     those ``named``, which bear an id of its."""
     candidates = dict(named)
-    for query in (TokenQuery(parent=op.id, limit=PAGE), TokenQuery(reserved_by=op.id, limit=PAGE)):
+    for query in (
+        TokenQuery(parent=op.id, limit=PAGE, home=op.npub),
+        TokenQuery(reserved_by=op.id, limit=PAGE, home=op.npub),
+    ):
         candidates |= {token.transaction_id: token for token in paged(reader, query)}
     for token_id, token in candidates.items():
         if token_id in accounted:
@@ -127,11 +131,11 @@ def _strays(
 def _born_elsewhere(reader: Reader, op: Operation, token_id: str) -> bool:
     """Whether another operation split it off something that this one made: it keeps its parent."""
     entity = f"token:{token_id}"
-    trail = reader.audit(AuditQuery(entity=entity, limit=1))
+    trail = reader.audit(AuditQuery(entity=entity, limit=1, home=op.npub))
     born_by = {record.operation_id for record in trail if record.version == 1}
     born_by |= {
         stone.operation_id
-        for stone in reader.tombstones(TombstoneQuery(entity=entity))
+        for stone in reader.tombstones(TombstoneQuery(entity=entity, home=op.npub))
         if any(span.entity == entity and span.first == 1 for span in stone.spans)
     }
     return any(name != op.id and token_id.startswith(f"{name}_") for name in born_by)

@@ -84,7 +84,7 @@ class ReconcileReport:
 def reconcile(run: Run) -> Result:
     """The action of ``settled``: check from one snapshot and say what was found."""
     with run.store.snapshot() as reader:
-        op = reader.operation(run.operation.id) or run.operation
+        op = reader.operation(run.operation.id, run.operation.npub) or run.operation
         docs = read_documents(reader, op, run.kinds, with_wallet=False, driven=True)
     return happened(report_on(docs, KeyBook(run.keysets).of(op.mint_url), NOTHING_EXPECTED), "reconcile_")
 

@@ -168,7 +168,9 @@ class WalletPreflight:
     def _owners(self, proofs: Mapping[str, Proof]) -> dict[str, str]:
         """Which token the index gives each proof to, by its Y."""
         keys = {proof_key(proof.secret): name for name, proof in proofs.items()}
-        return {keys[key]: token_id for key, token_id in self.store.proof_owners(keys).items()}
+        return {
+            keys[key]: token_id for key, token_id in self.store.proof_owners(keys, self.wallet.npub).items()
+        }
 
     def _where_now(
         self, proofs: Mapping[str, Proof], seen_in: Set[str] = frozenset()

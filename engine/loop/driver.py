@@ -216,11 +216,11 @@ class Driver:
 
     def tell(self, operation: Operation, records: tuple[AuditRecord, ...], duration_ms: float) -> None:
         """Log what was committed, and tell the observer."""
-        newest = (operation_entity(operation.id), operation.version)
+        newest, logger = (operation_entity(operation.id), operation.version), self.log.bound()
         for record in records:
             alarm = self.kinds.alarm_of(operation) if (record.entity, record.version) == newest else None
             event = transition_event(record, round(duration_ms, 3), alarm)
-            self.log.transition(event)
+            self.log.transition(event, logger)
             self._tell(event)
 
     def _tell(self, event: TransitionEvent) -> None:
@@ -267,7 +267,7 @@ class Driver:
 
     def _reload(self, run: Run) -> None:
         """Go on from the stored operation, without the transitions that were staged."""
-        stored = self.store.operation(run.operation.id)
+        stored = self.store.operation(run.operation.id, run.operation.npub)
         if stored is None:
             raise StorageError("the operation vanished from the store", operation_id=run.operation.id)
         run.reloaded(self.open_draft(stored, run.draft.actor))
@@ -278,7 +278,8 @@ class Driver:
         ids = {part.token_id for part in operation.inputs}
         ids.update(self.kinds.of(operation).tokens(operation, self.store))
         if ids:
-            draft.load(self.store.tokens(TokenQuery(ids=tuple(sorted(ids)), limit=len(ids))))
+            wanted = TokenQuery(ids=tuple(sorted(ids)), limit=len(ids), home=operation.npub)
+            draft.load(self.store.tokens(wanted))
         return draft
 
     # -- waiting ---------------------------------------------------------------------------------
@@ -306,17 +307,18 @@ class Driver:
         now, term = run.now(), op.lease.term
         if seconds is not None:
             due = now + int(seconds * 1000)
-            self._noted(run, Reschedule(op.id, run.worker, term, due))
+            self._noted(run, Reschedule(op.id, run.worker, term, due, op.npub))
         if op.lease.until - now < self.settings.lease_s * 500:
             until = now + int(self.settings.lease_s * 1000)
-            self._noted(run, KeepLease(op.id, run.worker, term, until))
+            self._noted(run, KeepLease(op.id, run.worker, term, until, op.npub))
 
     def _let_go(self, run: Run, *, at_once: bool = False) -> None:
-        lease = run.operation.lease
+        op = run.operation
+        lease = op.lease
         if lease is not None and lease.worker == run.worker:
             if at_once:
-                self._noted(run, Reschedule(run.operation.id, run.worker, lease.term, run.now()))
-            self._noted(run, DropLease(run.operation.id, run.worker, lease.term))
+                self._noted(run, Reschedule(op.id, run.worker, lease.term, run.now(), op.npub))
+            self._noted(run, DropLease(op.id, run.worker, lease.term, op.npub))
 
     def _noted(self, run: Run, note: Reschedule | KeepLease | DropLease) -> None:
         stored = self.store.note(note)

@@ -63,7 +63,7 @@ def _counted(driver: Parking, operation: Operation, worker: str, error: Exceptio
     lease = operation.lease
     if lease is None or lease.worker != worker or getattr(error, "code", "") in _OUTAGE:
         return
-    counted = driver.store.note(CountFailure(operation.id, worker, lease.term))
+    counted = driver.store.note(CountFailure(operation.id, worker, lease.term, operation.npub))
     if counted is None:
         return
     name = type(error).__name__

@@ -79,14 +79,22 @@ class Log:
     def _logger(self) -> Any:
         return default_logger() if self._given is None else self._given
 
-    def transition(self, event: TransitionEvent) -> None:
+    def transition(self, event: TransitionEvent, logger: Any = None) -> None:
+        """``logger`` is that of :meth:`bound`, where several events are written."""
         critical = event.compliance_level == "CRITICAL" or event.alarm is not None
         fields: dict[str, Any] = {name: getattr(event, name) for name in _LOGGED}
         fields["guards"] = dict(event.guards)
         if event.alarm is not None:
             fields["alarm"] = event.alarm
         fields |= {"trigger": event.event} | {f"data_{k}": v for k, v in event.data.items()}
-        self._write("critical" if critical else "info", "transition", fields)
+        self._write("critical" if critical else "info", "transition", fields, logger)
+
+    def bound(self) -> Any:
+        """The logger, found and bound once for the events of one commit; None: each event finds it itself."""
+        try:
+            return self._logger.bind()
+        except Exception:  # noqa: BLE001 - a logger of another library, or one that fails
+            return None
 
     def refused(self, operation: Operation, decision: Decision) -> None:
         fields = {
@@ -112,10 +120,10 @@ class Log:
         """A stored document that does not decode and was left out."""
         self._write("critical", "unreadable", {"document": error.details.get("document"), "code": error.code})
 
-    def _write(self, level: str, name: str, fields: Mapping[str, Any]) -> None:
+    def _write(self, level: str, name: str, fields: Mapping[str, Any], logger: Any = None) -> None:
         """A logger that fails must not look like a payment that failed, nor stop one (R215)."""
         try:
-            getattr(self._logger, level)(name, **fields)
+            getattr(self._logger if logger is None else logger, level)(name, **fields)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the logger's
             logging.getLogger(NAME).error("the logger failed (%s) at %s", type(error).__name__, name)
 

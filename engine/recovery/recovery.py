@@ -42,7 +42,7 @@ class Recovery:
             if due_in_s > 0:  # the mint was asked a moment ago: it is not asked again before its time
                 rest(self.clock, due_in_s, stopping)
                 wait_s = max(0, wait_s - due_in_s)
-            now = self.store.operation(op.id)  # the page is older than the work before it
+            now = self.store.operation(op.id, op.npub)  # the page is older than the work before it
             if now is None or stopping.is_set() or self._is_looked_after(op, now):
                 return now or op, True
             kinds = self.driver.kinds
@@ -96,7 +96,7 @@ class Recovery:
             if ours or left <= 0:
                 break
             self.clock.sleep(min(_LOOK_AGAIN_S, left))
-            op = self.store.operation(op.id) or op
+            op = self.store.operation(op.id, op.npub) or op
         return op
 
     def resume(
@@ -119,12 +119,12 @@ class Recovery:
         now = self.clock.now()
         until = now + int(self.settings.lease_s * 1000)
         name = worker.for_one_drive()
-        taken = self.store.note(TakeLease(op.id, name, until, now, breaking, self._plausible(now)))
+        taken = self.store.note(TakeLease(op.id, name, until, now, breaking, self._plausible(now), op.npub))
         if taken is None:
-            return self.store.operation(op.id) or op, False
+            return self.store.operation(op.id, op.npub) or op, False
         if stopping is not None and self._is_looked_after(op, taken):
             assert taken.lease is not None
-            self.store.note(DropLease(op.id, name, taken.lease.term))
+            self.store.note(DropLease(op.id, name, taken.lease.term, op.npub))
             return taken, False
         try:
             run = self.open_run(taken, f"worker:{name}")

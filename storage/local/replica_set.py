@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import quote
 
 from pymongo import MongoClient
@@ -63,7 +63,7 @@ class ReplicaSet:
     The data stay in ``folder``, and a later start on it goes on with them. ``ports`` fixes the
     ports; else those of the last start are used again if they are free. ``parameters`` are server
     parameters. With ``auth`` the servers want a password; it is in ``url()`` and in a file inside the
-    folder, and nowhere else."""
+    folder, and nowhere else. ``role`` makes it the config server or a shard of a cluster."""
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class ReplicaSet:
         parameters: Mapping[str, str] | None = None,
         election_timeout_ms: int = 10_000,
         auth: bool = False,
+        role: Literal["", "configsvr", "shardsvr"] = "",
     ) -> None:
         if nodes not in (1, 3):
             raise StoreUnsupported(f"a local replica set has 1 or 3 nodes, not {nodes}")
@@ -89,6 +90,8 @@ class ReplicaSet:
         options = ["--replSet", name, *_OPTIONS]
         for parameter in (_PARAMETERS | fast | dict(parameters or {})).items():
             options += ["--setParameter", "=".join(parameter)]
+        if role:
+            options.append(f"--{role}")
         if auth:
             options += ["--keyFile", str(self.folder / "keyfile")]
         self.nodes = tuple(

@@ -19,8 +19,9 @@ from ..rules.machines import BUILT_IN, Machines
 from .calls import Calls, Left
 from .gateway import Document, GatewayUnavailable, Reads, Sort, Transaction
 from .schema import AUDIT, TOMBSTONES
-from .session import SessionReads, SessionWrites, asked, named, outcome_of
+from .session import SessionReads, SessionWrites, asked, insert_new, named, outcome_of
 from .setup import check_schema, check_server, create, problems, put_rules_right, refuse, stored_machines
+from .shards import check_sharding
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ class ClientGateway:
 
     def __init__(self, client: MongoClient[Document], database: str, budget: Budget | None = None) -> None:
         self.lacking: frozenset[str] = frozenset()
+        self.sharded = False
         self._machines = BUILT_IN
         self._client = client
         self._budget = budget or Budget()
@@ -75,6 +77,7 @@ class ClientGateway:
             hello = self._client.admin.command("hello")
             check_server(hello, tuple(self._client.server_info()["versionArray"]))
             check_schema(self._database)
+            self.sharded = check_sharding(self._database, hello)
             wrong = problems(self._database, machines)
             if wrong and create_missing:
                 create(self._database, machines)
@@ -145,19 +148,34 @@ class ClientGateway:
 
         return self._bounded(self._budget.read_s, read)
 
-    def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
-        found = self._for_good(AUDIT, {"_id": {"$eq": audit_id}}, ("batch_id",))
+    def holds_for_good(self, audit_id: str, batch_id: str, npub: str) -> bool:
+        wanted = {"_id": {"$eq": audit_id}, "npub": {"$eq": npub}}
+        found = self.find_for_good(AUDIT, wanted, ("batch_id",))
         return [document.get("batch_id") for document in found] == [batch_id]
 
-    def buried_for_good(self, operation_id: str, batch_id: str) -> bool:
-        buried = {"_id": {"$eq": operation_id}, "spans.batches": {"$eq": batch_id}}
-        return bool(self._for_good(TOMBSTONES, buried, ("_id",)))
+    def buried_for_good(self, operation_id: str, batch_id: str, npub: str) -> bool:
+        buried = {
+            "_id": {"$eq": operation_id}, "npub": {"$eq": npub}, "spans.batches": {"$eq": batch_id}
+        }  # fmt: skip
+        return bool(self.find_for_good(TOMBSTONES, buried, ("_id",)))
 
-    def _for_good(self, collection: str, filter: Document, fields: Sequence[str]) -> list[Document]:
+    def find_for_good(self, collection: str, filter: Document, fields: Sequence[str] = ()) -> list[Document]:
         # Linearizable: a majority read on a primary that just lost its peers, or has not heard of
         # them yet, would miss a commit that is about to become durable.
         reads = SessionReads(self._linear, None)
         return self._bounded(self._budget.settle_s, lambda: reads.find(collection, filter, fields=fields))
+
+    def insert_new(self, collection: str, documents: Sequence[Document]) -> frozenset[str]:
+        stored = self._database[collection]
+        return self._bounded(self._budget.note_s, lambda: insert_new(stored, documents))
+
+    def delete_many(self, collection: str, filter: Document) -> int:
+        stored = self._database[collection]
+
+        def delete() -> int:
+            return asked(collection, lambda: stored.delete_many(filter)).deleted_count
+
+        return self._bounded(self._budget.note_s, delete)
 
     def find_one_and_update(self, collection: str, filter: Document, update: Document) -> Document | None:
         stored = self._database[collection]

@@ -1,9 +1,14 @@
-"""Records to MongoDB documents and back. Tokens keep the field names and BSON dates of existing
-deployments, so that their programs read our documents and we read theirs."""
+"""Records to MongoDB documents and back. Tokens keep the field names and types of existing deployments
+(``_id`` and a wallet's id ObjectIds, dates BSON dates, ``operation_timestamp`` ISO text), so that their
+programs read our documents and we read theirs. Every document carries the ``npub`` of its wallet: on a
+cluster all documents of a wallet are on one shard."""
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
+import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -13,6 +18,7 @@ from bson import DBRef, ObjectId
 from ...machines.token.table import STATUS_OF_STATE
 from ..errors import InvalidBatch
 from ..records import AuditRecord, DedupRecord, Operation, Token, Tombstone
+from ..rules.batch import TIME_MAX
 from ..rules.codec import METADATA_KNOWN, corrupt, from_plain, metadata_to_plain, to_plain
 from ..rules.plain import DEPTH_MAX
 from ..rules.quick import audit_from_plain, token_from_plain
@@ -38,6 +44,53 @@ def _from_date(value: Any, name: str, field: str) -> int | None:
         raise corrupt(name, field)
     aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
     return (aware - _EPOCH) // _MILLISECOND
+
+
+def document_id(token: Token) -> ObjectId:
+    """The ``_id`` of the document: made from the token's birth and id, so that the same token always has the
+    same one. Nothing is found by it; ``transaction_id`` is the key."""
+    seconds = token.created_at // 1000 & 0xFFFF_FFFF
+    name = hashlib.sha256(token.transaction_id.encode("utf-8", "surrogatepass")).digest()
+    return ObjectId(struct.pack(">I", seconds) + name[:8])
+
+
+_OBJECT_ID: Final = re.compile(r"[0-9a-f]{24}")
+
+
+def _to_wallet_id(wallet_id: str) -> str | ObjectId:
+    # Exactly what str() of an ObjectId gives: another spelling would come back changed.
+    return ObjectId(wallet_id) if _OBJECT_ID.fullmatch(wallet_id) else wallet_id
+
+
+def wallet_ids(wallet_id: str) -> list[str | ObjectId]:
+    """The values under which documents of the wallet may be stored: a schema before ours had text."""
+    return list(dict.fromkeys((_to_wallet_id(wallet_id), wallet_id)))
+
+
+def to_timestamp(milliseconds: int | None) -> str | int | None:
+    """``metadata.operation_timestamp`` as JavaScript writes a date; a time beyond its calendar as it is."""
+    date = None
+    if milliseconds is not None and 0 <= milliseconds <= TIME_MAX:
+        date = _to_date(milliseconds)
+    return (
+        milliseconds
+        if date is None
+        else date.strftime("%Y-%m-%dT%H:%M:%S.") + f"{date.microsecond // 1000:03}Z"
+    )
+
+
+def _from_timestamp(value: Any) -> Any:
+    """Milliseconds from ISO text, or from a number as JavaScript stores them; anything else as it is."""
+    if isinstance(value, float) and value == int(value):
+        return int(value)
+    if isinstance(value, str):
+        try:
+            date = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+        aware = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+        return (aware - _EPOCH) // _MILLISECOND
+    return value
 
 
 def _copy(value: Any, depth: int = 0) -> Any:
@@ -70,13 +123,16 @@ def token_document(token: Token) -> Document:
     """The ``cashu_tokens`` document."""
     document = to_plain(token)
     try:
-        document["metadata"] = metadata_to_plain(token.metadata, _copy)
+        metadata = document["metadata"] = metadata_to_plain(token.metadata, _copy)
+        if token.metadata.operation_timestamp is not None:
+            metadata["operation_timestamp"] = to_timestamp(token.metadata.operation_timestamp)
         for field, stored in _DATES.items():
             document[stored] = _to_date(document.pop(field))
     except (TypeError, OverflowError):
         refusal = InvalidBatch(f"token:{token.transaction_id} holds a value that cannot be stored")
     else:
-        document["_id"] = token.transaction_id
+        document["_id"] = document_id(token)
+        document["wallet_id"] = _to_wallet_id(token.wallet_id)
         document["status"] = STATUS_OF_STATE[token.state]
         return document
     raise refusal
@@ -93,9 +149,8 @@ def token_from_document(document: Document) -> Token:
     if isinstance(fields.get("wallet_id"), ObjectId):
         fields["wallet_id"] = str(fields["wallet_id"])
     fields["metadata"] = _plain(fields.get("metadata"))
-    stamp = fields["metadata"].get("operation_timestamp") if isinstance(fields["metadata"], dict) else None
-    if isinstance(stamp, float) and stamp == int(stamp):  # as JavaScript stores numbers
-        fields["metadata"]["operation_timestamp"] = int(stamp)
+    if isinstance(fields["metadata"], dict) and "operation_timestamp" in fields["metadata"]:
+        fields["metadata"]["operation_timestamp"] = _from_timestamp(fields["metadata"]["operation_timestamp"])
     token = token_from_plain(fields, name)
     if document.get("status") != STATUS_OF_STATE.get(token.state):
         raise corrupt(name, "status")
@@ -135,42 +190,48 @@ def operation_from_document(document: Document) -> Operation:
     return operation
 
 
-def audit_document(record: AuditRecord) -> Document:
-    """The ``audit_log`` document: ``_id``, ``from`` and ``to`` instead of our field names."""
-    return {AUDIT_NAMES.get(field, field): value for field, value in to_plain(record).items()}
+def audit_document(record: AuditRecord, npub: str) -> Document:
+    """The ``audit_log`` document: ``_id``, ``from`` and ``to`` instead of our field names. ``npub`` is the
+    wallet of its operation."""
+    document = {AUDIT_NAMES.get(field, field): value for field, value in to_plain(record).items()}
+    return document | {"npub": npub}
 
 
 def audit_from_document(document: Document) -> AuditRecord:
     """The audit record; CorruptRecord if the document is not exactly one."""
     ours = {stored: field for field, stored in AUDIT_NAMES.items()}
-    fields = {ours.get(key, key): value for key, value in document.items()}
+    fields = {ours.get(key, key): value for key, value in document.items() if key != "npub"}
     fields["data"] = _plain(fields.get("data"))
     return audit_from_plain(fields, f"audit record {document.get('_id')}")
 
 
-def dedup_document(record: DedupRecord) -> Document:
+def dedup_document(record: DedupRecord, npub: str) -> Document:
     """The ``dedup`` document: its key is ``_id``."""
-    return {"_id": record.key, "operation_id": record.operation_id, "expires_at": record.expires_at}
+    return {
+        "_id": record.key, "npub": npub, "operation_id": record.operation_id, "expires_at": record.expires_at
+    }  # fmt: skip
 
 
 def dedup_from_document(document: Document) -> DedupRecord:
     """The dedup record."""
     fields = dict(document)
     fields["key"] = fields.pop("_id", None)
+    fields.pop("npub", None)
     return from_plain(DedupRecord, fields, "dedup record")
 
 
-def tombstone_document(tombstone: Tombstone) -> Document:
-    """The ``tombstones`` document: its key is ``_id``."""
+def tombstone_document(tombstone: Tombstone, npub: str) -> Document:
+    """The ``tombstones`` document: its key is ``_id``. ``npub`` is the wallet of its operation."""
     document = to_plain(tombstone)
     document["_id"] = document.pop("operation_id")
-    return document
+    return document | {"npub": npub}
 
 
 def tombstone_from_document(document: Document) -> Tombstone:
     """The tombstone; CorruptRecord if the document is not exactly one."""
     fields = dict(document)
     fields["operation_id"] = fields.pop("_id", None)
+    fields.pop("npub", None)
     return from_plain(Tombstone, fields, f"tombstone {document.get('_id')}")
 
 
@@ -181,8 +242,11 @@ def token_changes(before: Token, after: Token) -> Document:
     if "metadata" in changed and before.metadata.extra == after.metadata.extra:
         del changed["metadata"]
         for field in METADATA_KNOWN:
-            if getattr(before.metadata, field) != getattr(after.metadata, field):
-                changed[f"metadata.{field}"] = getattr(after.metadata, field)
+            value = getattr(after.metadata, field)
+            if getattr(before.metadata, field) != value:
+                changed[f"metadata.{field}"] = (
+                    to_timestamp(value) if field == "operation_timestamp" else value
+                )
     return changed
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bson import MinKey, ObjectId
+from bson import MinKey
 
 from ..port import AuditQuery, OperationQuery, TokenQuery, TombstoneQuery
+from .codec import wallet_ids
 from .gateway import Document
 
 
@@ -27,11 +28,7 @@ def of_wallet(npub: str | None, mint_url: str | None, unit: str | None, wallet_i
     filter = equal(npub=npub, mint_url=mint_url, unit=unit)
     if wallet_id is None:
         return filter
-    # Existing deployments store the wallet's ObjectId, we its string.
-    ids: list[Any] = [wallet_id]
-    if ObjectId.is_valid(wallet_id):
-        ids.append(ObjectId(wallet_id))
-    return filter | {"wallet_id": {"$in": ids}}
+    return filter | {"wallet_id": {"$in": wallet_ids(wallet_id)}}
 
 
 def token_filter(query: TokenQuery) -> Document:

@@ -98,13 +98,33 @@ class Gateway(Reads, Protocol):
         """
         ...
 
-    def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
-        """Whether this audit record of this batch is committed and can never be rolled back.
+    def holds_for_good(self, audit_id: str, batch_id: str, npub: str) -> bool:
+        """Whether this audit record of this batch of this wallet is committed and can never be rolled back.
         GatewayUnavailable when that cannot be said now."""
         ...
 
-    def buried_for_good(self, operation_id: str, batch_id: str) -> bool:
+    def buried_for_good(self, operation_id: str, batch_id: str, npub: str) -> bool:
         """The same of a tombstone of the operation that names the batch."""
+        ...
+
+    def find_for_good(self, collection: str, filter: Document, fields: Sequence[str] = ()) -> list[Document]:
+        """Matching documents that are committed and can never be rolled back, outside of transactions. The
+        filter names one document. GatewayUnavailable when that cannot be said now."""
+        ...
+
+    def insert_new(self, collection: str, documents: Sequence[Document]) -> frozenset[str]:
+        """Insert each document whose ``_id`` is new, for good and outside of transactions; the others' ids.
+        GatewayUnavailable: some may have been inserted."""
+        ...
+
+    def delete_many(self, collection: str, filter: Document) -> int:
+        """Delete for good, outside of transactions; the number of deleted documents."""
+        ...
+
+    @property
+    def sharded(self) -> bool:
+        """Whether the documents of different wallets may be on different shards: then a transaction names one
+        wallet, and keys that are unique over all wallets are claimed before it."""
         ...
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
@@ -17,7 +18,17 @@ from ..rules.machines import Machines
 from ..schema_1 import EMPTY
 from .gateway import Document
 from .rules import validator
-from .schema import AUDIT, FLAGS, MACHINES, MONGO_SCHEMA_VERSION, OPERATIONS, TOKENS, TOMBSTONES
+from .schema import (
+    AUDIT,
+    DEDUP,
+    FLAGS,
+    MACHINES,
+    MONGO_SCHEMA_VERSION,
+    OPERATIONS,
+    PROOFS,
+    TOKENS,
+    TOMBSTONES,
+)
 from .setup import SchemaState, create_indexes, create_shapes, schema_of
 
 MongoStep = Step[Database[Document]]
@@ -154,6 +165,35 @@ def _move_operations(database: Database[Document], machines: Machines) -> None:
         operations.update_one(as_read, change)
 
 
+_WITHOUT_OWNER: Final[Document] = {"npub": {"$exists": False}}
+_OPERATION_OF: Final = {
+    AUDIT: "operation_id",
+    PROOFS: "operation_id",
+    DEDUP: "operation_id",
+    TOMBSTONES: "_id",
+}
+_AT_ONCE: Final = 500
+
+
+def _add_owners(database: Database[Document], machines: Machines) -> None:
+    """Every document names its wallet. A record of an operation that is not there keeps an empty name: the
+    audit's check tells of it."""
+    for collection, field in _OPERATION_OF.items():
+        stored = database[collection]
+        while page := list(stored.find(_WITHOUT_OWNER, {field: 1}).limit(_AT_ONCE)):
+            names = list({document[field] for document in page})
+            owners = {
+                operation["_id"]: operation["npub"]
+                for operation in database[OPERATIONS].find({"_id": {"$in": names}}, {"npub": 1})
+            }
+            stored.bulk_write(
+                [
+                    UpdateOne({"_id": document["_id"]}, {"$set": {"npub": owners.get(document[field], "")}})
+                    for document in page
+                ]
+            )
+
+
 def _check(database: Database[Document], machines: Machines) -> None:
     left = database[OPERATIONS].count_documents({"$nor": [validator(OPERATIONS, machines)]})
     if left:
@@ -165,6 +205,7 @@ STEPS: Final = (
     MongoStep(1, "rules", "hold each step to the machine of its operation", _set_rules),
     MongoStep(1, "indexes", "make the indexes that every query walks, in place of older ones", _make_indexes),
     MongoStep(1, "operations", "note in each operation what kind of state it is in", _move_operations),
+    MongoStep(1, "owners", "note in each other document whose wallet it belongs to", _add_owners),
     MongoStep(1, "check", "look at every operation once more", _check),
 )
 """Every step there ever was, by the schema it begins with."""

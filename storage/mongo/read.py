@@ -33,6 +33,7 @@ from .filters import (
     tombstone_filter,
 )
 from .gateway import GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads, Sort
+from .keys import Key, key_of, owners_of
 from .schema import AUDIT, BY_TIME, DEDUP, OPERATIONS, PROOFS, TOKENS, TOKENS_OF_STATE, TOMBSTONES
 
 T = TypeVar("T")
@@ -45,8 +46,28 @@ class MongoReads:
 
     _reads: Reads
 
-    def __init__(self, reads: Reads) -> None:
+    def __init__(self, reads: Reads, sharded: bool = False) -> None:
         self._reads = reads
+        self._sharded = sharded
+
+    def home_of(self, key: Key) -> str | None:
+        """On a cluster the wallet that holds the key, or is about to. None: no wallet, or no cluster."""
+        if not self._sharded:
+            return None
+        return next(iter(self._asked(lambda: owners_of(self._reads, [key]))), None)
+
+    def _at(self, home: str | None, keys: Iterable[Key] = ()) -> Document:
+        """On a cluster the filter that leads to the shard of the wallet: of ``home``, else of the wallets
+        that hold the keys. Without both every shard is asked."""
+        if not self._sharded:
+            return {}
+        if home is not None:
+            return equal(npub=home)
+        wanted = list(keys)
+        if not wanted:
+            return {}
+        owners = self._asked(lambda: owners_of(self._reads, wanted))
+        return {"npub": {"$in": sorted(owners)}}
 
     def _asked(self, call: Callable[[], T]) -> T:
         failure: StorageError
@@ -71,6 +92,8 @@ class MongoReads:
         cursor: Callable[[Document], Any] | None = None,
         hint: str = "",
     ) -> list[T]:
+        if filter.get("npub") == {"$in": []}:
+            return []  # no wallet holds the key: no shard has to say so
         try:
             documents = self._asked(
                 lambda: self._reads.find(collection, filter, sort=sort, limit=limit, hint=hint)
@@ -108,22 +131,25 @@ class MongoReads:
         found = self._find(collection, filter, make, limit=1)
         return found[0] if found else None
 
-    def operation(self, operation_id: str) -> Operation | None:
-        return self._one(OPERATIONS, equal(_id=operation_id), operation_from_document)
+    def operation(self, operation_id: str, home: str | None = None) -> Operation | None:
+        at = self._at(home, [key_of("operation_id", operation_id)])
+        return self._one(OPERATIONS, equal(_id=operation_id) | at, operation_from_document)
 
     def operation_by_key(self, npub: str, key: str) -> Operation | None:
         filter = equal(npub=npub) | equal_text(idempotency__key=key)
         return self._one(OPERATIONS, filter, operation_from_document)
 
     def operation_by_claim(self, claim: str) -> Operation | None:
-        return self._one(OPERATIONS, equal_text(claim=claim), operation_from_document)
+        at = self._at(None, [key_of("claim", claim)])
+        return self._one(OPERATIONS, at | equal_text(claim=claim), operation_from_document)
 
     def operations(self, query: OperationQuery) -> Sequence[Operation]:
         if query.limit <= 0:
             return []
         newest = (("created_at", -1), ("_id", -1))
+        filter = self._at(query.home) | operation_filter(query)
         return self._find(
-            OPERATIONS, operation_filter(query), operation_from_document, sort=newest, limit=query.limit,
+            OPERATIONS, filter, operation_from_document, sort=newest, limit=query.limit,
             cursor=lambda document: (document.get("created_at"), document["_id"]),
         )  # fmt: skip
 
@@ -153,11 +179,12 @@ class MongoReads:
         rows = self._asked(lambda: self._reads.aggregate(OPERATIONS, pipeline))
         return int(rows[0]["n"]) if rows else 0
 
-    def dedup(self, key: str) -> DedupRecord | None:
-        return self._one(DEDUP, equal(_id=key), dedup_from_document)
+    def dedup(self, key: str, home: str | None = None) -> DedupRecord | None:
+        return self._one(DEDUP, equal(_id=key) | self._at(home), dedup_from_document)
 
-    def token(self, transaction_id: str) -> Token | None:
-        return self._one(TOKENS, equal(transaction_id=transaction_id), token_from_document)
+    def token(self, transaction_id: str, home: str | None = None) -> Token | None:
+        at = self._at(home, [key_of("token_id", transaction_id)])
+        return self._one(TOKENS, equal(transaction_id=transaction_id) | at, token_from_document)
 
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
         if query.limit <= 0:
@@ -165,15 +192,20 @@ class MongoReads:
         sort = _token_order(query)
         wallet = (query.npub, query.mint_url, query.unit)
         by_state = query.states and None not in wallet and sort[0][0] == "transaction_id" and not query.ids
+        filter = self._at(query.home) | token_filter(query)
         return self._find(
-            TOKENS, token_filter(query), token_from_document, sort=sort, limit=query.limit,
+            TOKENS, filter, token_from_document, sort=sort, limit=query.limit,
             cursor=lambda document: document.get("transaction_id"),
             hint=TOKENS_OF_STATE if by_state else "",  # for several states the server would rather sort
         )  # fmt: skip
 
     def tokens_of(self, queries: Sequence[TokenQuery]) -> Sequence[Token]:
         parts: list[list[Document]] = [
-            [{"$match": token_filter(q)}, {"$sort": dict(_token_order(q))}, {"$limit": q.limit}]
+            [
+                {"$match": self._at(q.home) | token_filter(q)},
+                {"$sort": dict(_token_order(q))},
+                {"$limit": q.limit},
+            ]
             for q in queries
             if q.limit > 0
         ]
@@ -188,8 +220,9 @@ class MongoReads:
         found = {row["_id"]: row for row in rows}
         return decoded(list(found.values()), token_from_document, lambda row: row.get("transaction_id"))
 
-    def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
-        filter = {"_id": {"$in": list(keys)}}
+    def proof_owners(self, keys: Iterable[str], home: str | None = None) -> Mapping[str, str]:
+        names = list(keys)
+        filter = {"_id": {"$in": names}} | self._at(home, (key_of("proof", name) for name in names))
         found = self._asked(lambda: self._reads.find(PROOFS, filter, fields=("_id", "token_id")))
         return {document["_id"]: document["token_id"] for document in found}
 
@@ -234,9 +267,8 @@ class MongoReads:
             sort = (("at", 1), *sort)
         # The index of levels would need a sort of everything in it.
         hint = BY_TIME if query.by_time else ""
-        return self._find(
-            AUDIT, audit_filter(query), audit_from_document, sort=sort, limit=query.limit, hint=hint
-        )
+        filter = self._at(query.home, _named(query)) | audit_filter(query)
+        return self._find(AUDIT, filter, audit_from_document, sort=sort, limit=query.limit, hint=hint)
 
     def audit_operations(self, after: str = "", limit: int = 1000) -> Sequence[Chain]:
         if limit <= 0:
@@ -259,8 +291,10 @@ class MongoReads:
     def tombstones(self, query: TombstoneQuery) -> Sequence[Tombstone]:
         if query.limit <= 0:
             return []
+        at = self._at(query.home, (key_of("operation_id", name) for name in query.operation_ids))
+        filter = at | tombstone_filter(query)
         return self._find(
-            TOMBSTONES, tombstone_filter(query), tombstone_from_document, sort=(("_id", 1),),
+            TOMBSTONES, filter, tombstone_from_document, sort=(("_id", 1),),
             limit=query.limit, cursor=lambda document: document["_id"],
         )  # fmt: skip
 
@@ -270,6 +304,13 @@ def _token_order(query: TokenQuery) -> Sort:
         return (("transaction_id", 1),)
     direction = -1 if query.largest_first else 1
     return (("total_amount", direction), ("transaction_id", direction))
+
+
+def _named(query: AuditQuery) -> list[Key]:
+    """The keys of the operation or token that the query names."""
+    kind, _, name = (query.entity or "").partition(":")
+    found = [key_of(f"{kind}_id", name)] if name else []
+    return found + ([] if query.operation_id is None else [key_of("operation_id", query.operation_id)])
 
 
 _PER_CHAIN: Final = 16  # records of one operation, more or less

@@ -19,6 +19,7 @@ from ..rules.machines import Machines, Step, Version
 from ..rules.plain import AMOUNT_MAX
 from .codec import AUDIT_NAMES
 from .schema import AUDIT, DEDUP, MACHINES, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
+from .shards import KEY_SHAPES
 
 Rule = dict[str, Any]
 
@@ -73,7 +74,7 @@ _METADATA: Final = _object(
         "parent_transaction_id": _TEXT_OR_NULL,
         "operation_hash": _TEXT_OR_NULL,
         "atomic_operation": {"bsonType": ["bool", "null"]},
-        "operation_timestamp": {"bsonType": [*_INTEGER, "null"]},
+        "operation_timestamp": {"bsonType": [*_INTEGER, "string", "null"]},
     },
 )
 
@@ -97,7 +98,7 @@ def _readable(date: str) -> Rule:
 
 _TOKEN: Final = _object(
     {
-        "_id": _NAME,
+        "_id": {"bsonType": ["objectId", "string"], "minLength": 1},
         "transaction_id": _NAME,
         "npub": _TEXT,
         "wallet_id": {"bsonType": ["string", "objectId"]},
@@ -124,7 +125,8 @@ _IS_CHANGE: Final[Rule] = {"$eq": ["$transaction_type", "change"]}
 _SECRETS: Final[Rule] = {"$cond": [{"$isArray": "$proofs"}, "$proofs.secret", []]}
 
 _TOKEN_TRUTHS: Final[tuple[Rule, ...]] = (
-    {"$eq": ["$_id", "$transaction_id"]},
+    # a document of an older schema has its transaction_id there
+    {"$or": [{"$eq": [{"$type": "$_id"}, "objectId"]}, {"$eq": ["$_id", "$transaction_id"]}]},
     # status is the projection of state
     {"$in": [["$state", "$status"], _pairs(STATUS_OF_STATE.items())]},
     # a birth is version 1 and nothing else is
@@ -215,6 +217,7 @@ _RECORD: Final = _every_field(
         "prev_hash": {"bsonType": "string", "pattern": "^([0-9a-f]{64})?$"},
         "hash": {"bsonType": "string", "pattern": _HEX_64},
     },
+    {"npub": _TEXT},
 )
 
 _RECORD_TRUTHS: Final[tuple[Rule, ...]] = (
@@ -249,17 +252,17 @@ _TOMBSTONE: Final = _object(
         "spans": {"bsonType": "array", "minItems": 1, "items": _SPAN},
         "purged_at": _integer(1),
         "mac": {"bsonType": "string", "pattern": _HEX_64},
+        "npub": _TEXT,
     },
     closed=True,
 )
 
+_SHA: Final[Rule] = {"bsonType": "string", "pattern": _HEX_64}
 _INDEX_ENTRY: Final = _object(
-    {"_id": {"bsonType": "string", "pattern": _HEX_64}, "token_id": _NAME, "operation_id": _NAME},
-    closed=True,
+    {"_id": _SHA, "npub": _TEXT, "token_id": _NAME, "operation_id": _NAME}, closed=True
 )
 
-_DEDUP: Final = _object({"_id": _NAME, "operation_id": _NAME, "expires_at": _integer()}, closed=True)
-
+_DEDUP_FIELDS: Final = {"_id": _NAME, "npub": _TEXT, "operation_id": _NAME, "expires_at": _integer()}
 
 _STORED_MACHINE: Final = _object(
     {
@@ -285,9 +288,10 @@ _FIXED: Final[dict[str, tuple[Rule, tuple[Rule, ...]]]] = {
     OPERATIONS: (_OPERATION, _OPERATION_TRUTHS),
     AUDIT: (_RECORD, _RECORD_TRUTHS),
     PROOFS: (_INDEX_ENTRY, ()),
-    DEDUP: (_DEDUP, ()),
+    DEDUP: (_object(_DEDUP_FIELDS, closed=True), ()),
     TOMBSTONES: (_TOMBSTONE, ({"$eq": ["$records", "$last_seq"]},)),
     MACHINES: (_STORED_MACHINE, ()),
+    **{name: (shape, ()) for name, shape in KEY_SHAPES.items()},
 }
 """Shape and truths of each collection. A change of them needs a new schema number."""
 

@@ -14,6 +14,8 @@ AUDIT: Final = "audit_log"
 TOMBSTONES: Final = "tombstones"
 MACHINES: Final = "machines"  # {_id: "melt@1", hash, edges, states}: only ever added to
 FLAGS: Final = "flags"  # {_id: "schema", version, migrating}: the schema, and how far a migration to it came
+KEYS: Final = "global_keys"  # on a cluster: what is unique over all wallets, see :mod:`.keys`
+ATTEMPTS: Final = "key_attempts"  # on a cluster: how the claims of keys ended
 MONGO_SCHEMA_VERSION: Final = 2
 """A higher number needs the steps from the number before in :mod:`.migrate`."""
 COLLECTIONS: Final = (TOKENS, OPERATIONS, PROOFS, DEDUP, AUDIT, TOMBSTONES, MACHINES)
@@ -27,7 +29,7 @@ class Index:
 
     collection: str
     name: str
-    keys: tuple[tuple[str, int], ...]
+    keys: tuple[tuple[str, int | str], ...]
     unique: bool = False
     partial: dict[str, Any] | None = None
     multikey: bool = False  # over an array: a cross-check that only a real server keeps
@@ -160,3 +162,13 @@ UNIQUE_KEYS: Final = {
     (AUDIT, "operation_id_1_seq_1"): "audit",
     (TOMBSTONES, ID_INDEX): "tombstone",
 }
+"""An index of a cluster has the npub before the other keys, and before the name of the one that it replaces:
+see :func:`duplicate_name`."""
+
+
+def duplicate_name(collection: str, index: str) -> str:
+    """The name of a broken unique index as Duplicate has it."""
+    for name in (index, index.removeprefix("npub_1_")):
+        if (collection, name) in UNIQUE_KEYS:
+            return UNIQUE_KEYS[collection, name]
+    return index

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from bson.errors import BSONError, InvalidBSON
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
@@ -87,6 +88,22 @@ class SessionWrites(SessionReads):
     def delete_many(self, collection: str, filter: Document) -> int:
         stored = self._database[collection]
         return asked(collection, lambda: stored.delete_many(filter, session=self._session)).deleted_count
+
+
+def insert_new(collection: Collection[Document], documents: Sequence[Document]) -> frozenset[str]:
+    """Insert each document whose ``_id`` is new, in one command; the ids of the others."""
+    try:
+        collection.insert_many([dict(document) for document in documents], ordered=False)
+        return frozenset()
+    except BulkWriteError as error:
+        failed = error.details.get("writeErrors") or []
+        acknowledged = not error.details.get("writeConcernErrors")
+        if acknowledged and all(one.get("code") == _DUPLICATE_KEY for one in failed):
+            return frozenset(documents[one["index"]]["_id"] for one in failed)
+        failure: Exception = refused_of(error, collection.name) or bare(error)
+    except _NOT_ENCODABLE:
+        failure = GatewayRefused("a value that BSON cannot hold")
+    raise failure  # outside the handlers: the causes show the values
 
 
 def asked(collection: str, call: Callable[[], T]) -> T:

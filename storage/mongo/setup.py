@@ -3,7 +3,7 @@ validators exactly as declared. Looking never changes anything."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import frozen
@@ -16,7 +16,8 @@ from ..rules.codec import corrupt
 from ..rules.machines import Machines, Version
 from .gateway import Document
 from .rules import named_in, needed_in, validator
-from .schema import COLLECTIONS, FLAGS, INDEXES, MACHINES, MONGO_SCHEMA_VERSION, Index
+from .schema import FLAGS, MACHINES, MONGO_SCHEMA_VERSION, Index
+from .shards import collections_of, indexes, state_of
 
 OLDEST_SERVER: Final = (6, 0)
 _STRICT: Final[dict[str, Any]] = {"validationLevel": "strict", "validationAction": "error"}
@@ -143,7 +144,8 @@ def _shapes(
 ) -> Iterator[Problem]:
     if not _is_plain(found.get(FLAGS)):
         yield Problem("collection", FLAGS, "is not a plain collection", fixable=False)
-    for name in COLLECTIONS:
+    sharded = state_of(database) != ""
+    for name in collections_of(sharded):
         info = found.get(name)
         if info is None:
             yield Problem("collection", name, "is missing")
@@ -152,7 +154,8 @@ def _shapes(
             yield Problem("collection", name, "is not a plain collection", fixable=False)
             continue
         yield from _validator_problems(database, name, info.get("options", {}), own.beside(stored), own)
-        yield from _index_problems(name, database[name].index_information())
+        ours = [index for index in indexes(sharded) if index.collection == name]
+        yield from _index_problems(name, ours, database[name].index_information())
 
 
 def _validator_problems(
@@ -188,8 +191,10 @@ def _is_plain(info: Mapping[str, Any] | None) -> bool:
     return info is None or (info.get("type") == "collection" and info.get("options", {}).keys() <= _HARMLESS)
 
 
-def _index_problems(collection: str, present: Mapping[str, Any]) -> Iterator[Problem]:
-    ours = {"_id_"} | {index.name for index in INDEXES if index.collection == collection}
+def _index_problems(
+    collection: str, declared: Sequence[Index], present: Mapping[str, Any]
+) -> Iterator[Problem]:
+    ours = {"_id_"} | {index.name for index in declared}
     for name, stored in present.items():
         if "expireAfterSeconds" in stored:
             text = "deletes documents by their age, and they are money: drop it"
@@ -197,17 +202,19 @@ def _index_problems(collection: str, present: Mapping[str, Any]) -> Iterator[Pro
         elif stored.get("unique") and name not in ours:
             text = "is a unique index that nutstate did not make; it may refuse our documents: drop it"
             yield Problem("index", f"{collection}.{name}", text, fixable=False)
-    for index in (index for index in INDEXES if index.collection == collection):
+    for index in declared:
         stored = present.get(index.name)
         if stored is None:
             yield Problem("index", f"{collection}.{index.name}", "is missing")
-        elif not _same_index(index, stored):
+        elif not same_index(index, stored):
             text = "is another index under this name: drop it while nothing writes, then run `doctor --fix`"
             yield Problem("index", f"{collection}.{index.name}", text, fixable=False)
 
 
-def _same_index(index: Index, stored: Mapping[str, Any]) -> bool:
-    same_keys = [(field, int(order)) for field, order in stored["key"]] == list(index.keys)
+def same_index(index: Index, stored: Mapping[str, Any]) -> bool:
+    """Whether an index of the server is the declared one."""
+    orders = [(field, order if isinstance(order, str) else int(order)) for field, order in stored["key"]]
+    same_keys = orders == list(index.keys)
     plain = not stored.keys() & {"sparse", "collation", "expireAfterSeconds", "hidden"}
     return (
         same_keys
@@ -237,9 +244,10 @@ def create(database: Database[Document], machines: Machines) -> None:
 
 
 def create_shapes(
-    database: Database[Document], machines: Machines, only: tuple[str, ...] = COLLECTIONS
+    database: Database[Document], machines: Machines, only: tuple[str, ...] | None = None
 ) -> None:
     """Make the collections that are missing, add the machines and set the rules that lack one."""
+    only = only or collections_of(state_of(database) != "")
     present = set(database.list_collection_names())
     if MACHINES not in present:
         _create_collection(database, MACHINES, machines)
@@ -262,7 +270,7 @@ def add_machines(database: Database[Document], machines: Machines) -> None:
 def put_rules_right(
     database: Database[Document],
     machines: Machines,
-    only: tuple[str, ...] = COLLECTIONS,
+    only: tuple[str, ...] | None = None,
     *,
     of: tuple[str, ...] = ("validator", "machine"),
 ) -> bool:
@@ -272,7 +280,7 @@ def put_rules_right(
     Another process may set an older one over ours at the same moment: each looks again after it has set one,
     and then wants every stored machine in it, so that the last one leaves the union."""
     changed = False
-    for name in only:
+    for name in only or collections_of(state_of(database) != ""):
         wanted = machines
         while _lacks(database, name, wanted, of):
             known = machines.beside(stored_machines(database))
@@ -305,12 +313,13 @@ def create_indexes(
     database: Database[Document], wanted: Callable[[Index], bool] = lambda index: True
 ) -> None:
     """Make the wanted indexes, those that are there excepted. Raises StoreUnsupported."""
-    for index in INDEXES:
+    for index in indexes(state_of(database) != ""):
         if wanted(index):
-            _create_index(database, index)
+            create_index(database, index)
 
 
-def _create_index(database: Database[Document], index: Index) -> None:
+def create_index(database: Database[Document], index: Index) -> None:
+    """Make the index. StoreUnsupported when documents hold one of its keys twice."""
     try:
         database[index.collection].create_index(list(index.keys), **index.options())
         return

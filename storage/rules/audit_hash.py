@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 import threading
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from operator import attrgetter, is_
 from typing import Any
 
@@ -16,6 +16,7 @@ import attrs
 
 from ..batch import proof_key
 from ..errors import CorruptRecord
+from ..evolve import evolve
 from ..records import AuditRecord, Operation, Token, Tombstone
 from ..schema_1 import MovedFields, fields_of_schema_1
 from ..secret import Secret
@@ -29,6 +30,11 @@ UNBOUND = frozenset(
 timings are no fact of the operation, and the chain and the form of the document are judged by themselves."""
 NEW_IN_SCHEMA_2 = frozenset({"kind_of_state", "ends", "quote_let_go", "data"})
 """Fields that a migration gave to operations whose last record was written before there were such fields."""
+
+
+_last = threading.local()
+"""What this thread hashed last. The driver hashes an operation and its records, and the store does so again
+for its check and its rows: of the very same objects the hash is the same. Records never change."""
 
 
 def _mapping(value: object) -> dict[Any, Any]:
@@ -46,12 +52,28 @@ _ENCODER = json.JSONEncoder(
 def audit_canonical(record: AuditRecord) -> str:
     """Canonical JSON of ``record`` without ``hash``: field names as in :class:`AuditRecord`, keys
     sorted at every depth, no spaces, nothing escaped that UTF-8 can carry."""
+    for known, text in getattr(_last, "audit", ()):
+        if known is record:  # this very record was hashed by this thread a moment ago
+            return str(text)
     return _ENCODER.encode({name: getattr(record, name) for name in _HASHED})
 
 
 def audit_hash(record: AuditRecord) -> str:
     """Hex SHA-256 of :func:`audit_canonical`. ``record.hash`` itself does not matter."""
     return hashlib.sha256(audit_canonical(record).encode()).hexdigest()
+
+
+def continued(records: Iterable[AuditRecord], previous: str) -> tuple[AuditRecord, ...]:
+    """The records of one commit in a chain that follows the hash ``previous``: each with the hash that covers
+    the one before. Their texts are kept for this thread until its next commit: the store writes them."""
+    done: list[tuple[AuditRecord, str]] = []
+    for record in records:
+        linked = evolve(record, prev_hash=previous)
+        text = audit_canonical(linked)
+        previous = hashlib.sha256(text.encode()).hexdigest()
+        done.append((evolve(linked, hash=previous), text))
+    _last.audit = tuple(done)
+    return tuple(record for record, _ in done)
 
 
 def token_hash(token: Token) -> str:
@@ -83,9 +105,6 @@ def document_hash(operation: Operation) -> str:
     return found
 
 
-_last = threading.local()
-"""What this thread hashed last. The driver hashes an operation for its record and the store for its check:
-where each field is the very same object, the hash is the same. Records and what they hold never change."""
 _BOUND_VALUES = attrgetter(*(f.name for f in attrs.fields(Operation) if f.name not in UNBOUND))
 
 

@@ -220,7 +220,7 @@ class SqliteReads(ABC):
         rows = self._rows(f"SELECT {OPERATION_SELECT} FROM operations WHERE {condition}", values)
         return operation_from_row(rows[0]) if rows else None
 
-    def operation(self, operation_id: str) -> Operation | None:
+    def operation(self, operation_id: str, home: str | None = None) -> Operation | None:
         return self._operation_where("id = ?", operation_id)
 
     def operation_by_key(self, npub: str, key: str) -> Operation | None:
@@ -252,14 +252,14 @@ class SqliteReads(ABC):
         rows = self._rows("SELECT count(*) FROM operations WHERE next_check_at IS NOT NULL", ())
         return int(rows[0][0])
 
-    def dedup(self, key: str) -> DedupRecord | None:
+    def dedup(self, key: str, home: str | None = None) -> DedupRecord | None:
         rows = self._rows("SELECT key, operation_id, expires_at FROM dedup WHERE key = ?", (key,))
         if not rows:
             return None
         names = ("key", "operation_id", "expires_at")
         return from_plain(DedupRecord, dict(zip(names, rows[0], strict=True)), "dedup record")
 
-    def token(self, transaction_id: str) -> Token | None:
+    def token(self, transaction_id: str, home: str | None = None) -> Token | None:
         rows = self._rows(f"SELECT {TOKEN_SELECT} FROM tokens WHERE transaction_id = ?", (transaction_id,))
         return token_from_row(rows[0]) if rows else None
 
@@ -273,7 +273,7 @@ class SqliteReads(ABC):
         found = {row[0]: row for row in self._rows(*tokens_sql(queries))}
         return decoded(list(found.values()), token_from_row, lambda row: row[0])
 
-    def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
+    def proof_owners(self, keys: Iterable[str], home: str | None = None) -> Mapping[str, str]:
         rows = self._rows(
             "SELECT key, token_id FROM proof_index WHERE key IN (SELECT value FROM json_each(?))",
             (json.dumps(list(keys)),),

@@ -311,8 +311,8 @@ class FaultyStore:
     ) -> None:
         self.close()
 
-    def operation(self, operation_id: str) -> Operation | None:
-        return self.store.operation(operation_id)
+    def operation(self, operation_id: str, home: str | None = None) -> Operation | None:
+        return self.store.operation(operation_id, home)
 
     def operation_by_key(self, npub: str, key: str) -> Operation | None:
         return self.store.operation_by_key(npub, key)
@@ -334,11 +334,11 @@ class FaultyStore:
     def count_live(self) -> int:
         return self.store.count_live()
 
-    def dedup(self, key: str) -> DedupRecord | None:
-        return self.store.dedup(key)
+    def dedup(self, key: str, home: str | None = None) -> DedupRecord | None:
+        return self.store.dedup(key, home)
 
-    def token(self, transaction_id: str) -> Token | None:
-        return self.store.token(transaction_id)
+    def token(self, transaction_id: str, home: str | None = None) -> Token | None:
+        return self.store.token(transaction_id, home)
 
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
         return self.store.tokens(query)
@@ -346,8 +346,8 @@ class FaultyStore:
     def tokens_of(self, queries: Sequence[TokenQuery]) -> Sequence[Token]:
         return self.store.tokens_of(queries)
 
-    def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
-        return self.store.proof_owners(keys)
+    def proof_owners(self, keys: Iterable[str], home: str | None = None) -> Mapping[str, str]:
+        return self.store.proof_owners(keys, home)
 
     def balance(self, npub: str, mint_url: str | None = None, states: Sequence[str] = ()) -> Sequence[Held]:
         return self.store.balance(npub, mint_url, states)

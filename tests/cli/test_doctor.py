@@ -150,3 +150,32 @@ def test_mongodb_with_a_password_shows_none_of_it(tmp_path: Path) -> None:
         wrong = servers.url().replace(password, "hunter22")
         ran = doctor(wrong)
         assert ran.code == 1 and "refuses the user or the password" in ran.out and "hunter22" not in ran.out
+
+
+@pytest.mark.real_mongo
+def test_r589_the_way_to_a_cluster(mongo_servers: ReplicaSet) -> None:
+    """R589: ``doctor --shard plan`` shows the way on one replica set too; ``apply`` changes nothing there and
+    says what it needs; ``verify`` says that nothing is sharded."""
+    url = mongo_servers.url(f"doctor_{random.getrandbits(40):x}")
+    assert doctor(url, "--fix").code == 0
+    shown = doctor(url, "--shard", "plan")
+    assert (
+        shown.code == 0
+        and "shard it by {npub: 1}" in shown.out
+        and "apply needs: a connection to mongos" in (" ".join(shown.out.split()))
+    )
+    plan = doctor(url, "--shard", "plan", "--json").json
+    assert plan["state"] == "replica set" and len(plan["collections"]) == 8 and plan["healthy"]
+    refused = doctor(url, "--shard", "apply")
+    assert refused.code == 1 and "nothing was changed" in refused.err and "mongos" in refused.err
+    wrong = doctor(url, "--shard", "verify")
+    assert wrong.code == 1 and "is not sharded" in wrong.out
+    assert doctor(url, "--shard", "plan", "--fix").code == 2
+    with MongoClient[dict[str, object]](url) as client:
+        client.drop_database(client.get_default_database())
+
+
+def test_r589_only_a_mongodb_is_sharded(wallet: Wallet) -> None:
+    """R589: SQLite is told so."""
+    ran = wallet.run("doctor", "--shard", "plan")
+    assert ran.code == 1 and "only a MongoDB can be sharded" in ran.err

@@ -79,7 +79,7 @@ class Foreign:
                 *values, audit_canonical(record),
             )  # fmt: skip
         else:
-            new, past_rules = audit_document(record), {"bypass_document_validation": True}
+            new, past_rules = audit_document(record, NPUB), {"bypass_document_validation": True}
             self._mongo(lambda db: db[AUDIT].replace_one({"_id": record.id}, new, upsert=True, **past_rules))
 
     def set(self, table: str, name: str, **values: Any) -> None:
@@ -90,7 +90,8 @@ class Foreign:
             sets = ", ".join(f"{field} = ?" for field in values)
             self._sqlite(f"UPDATE {where} SET {sets} WHERE {key} = ?", *values.values(), name)
         else:
-            self._mongo(lambda db: db[table].update_one({"_id": name}, {"$set": values}))
+            key = "transaction_id" if table == "cashu_tokens" else "_id"
+            self._mongo(lambda db: db[table].update_one({key: name}, {"$set": values}))
 
 
 @pytest.fixture

@@ -165,8 +165,8 @@ def test_r36_r45_given_up_unpaid_is_no_duplicate_but_keeps_the_invoice(store: St
     gone = attrs.evolve(first, state="written_off", kind_of_state="final", ends="lost")
 
     class Written(FaultyStore):
-        def operation(self, operation_id: str) -> Any:
-            return gone if operation_id == melt.id else self.store.operation(operation_id)
+        def operation(self, operation_id: str, home: str | None = None) -> Any:
+            return gone if operation_id == melt.id else self.store.operation(operation_id, home)
 
     after = Engine(Written(store), mint, settings=QUICK, clock=clock)
     with pytest.raises(Refused) as refused:

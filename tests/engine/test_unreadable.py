@@ -52,7 +52,7 @@ def spoil_token(store: Store, token_id: str) -> None:
     with Foreign(store)._collections() as collections:
         bypass = {} if store.url.startswith("memory:") else {"bypass_document_validation": True}
         collections["cashu_tokens"].update_one(
-            {"_id": token_id}, {"$unset": {"metadata.source": 1}}, **bypass
+            {"transaction_id": token_id}, {"$unset": {"metadata.source": 1}}, **bypass
         )
 
 

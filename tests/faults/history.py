@@ -118,9 +118,9 @@ class WatchedGateway:
         if sent is not None and sent.in_doubt:
             sent.in_doubt, sent.unknown_not = False, sent.unknown_not + 1
 
-    def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
+    def holds_for_good(self, audit_id: str, batch_id: str, npub: str) -> bool:
         """As :meth:`nutstate.storage.mongo.gateway.Gateway.holds_for_good`."""
-        held = bool(self._gateway.holds_for_good(audit_id, batch_id))
+        held = bool(self._gateway.holds_for_good(audit_id, batch_id, npub))
         sent = self._history.of_this_thread
         if sent is None or audit_id not in sent.mark.audit:
             return held

@@ -74,13 +74,20 @@ ORACLE = Group(
      "tests/diagrams/test_export_scxml.py", "tests/diagrams/test_export_xstate.py"),
 )  # fmt: skip
 
-GROUPS: Mapping[str, Group] = {g.name: g for g in (MEMORY, MONGODB, MUTANT, EXPLORED, ORACLE)}
+CLUSTER = Group(
+    "cluster", "the store contract, races and faults over two replica sets that stand for a cluster", 5,
+    ("storage", "tests/contract/store", "tests/servers", "tests/storage/sharding"),
+)  # fmt: skip
+
+GROUPS: Mapping[str, Group] = {g.name: g for g in (MEMORY, MONGODB, MUTANT, EXPLORED, ORACLE, CLUSTER)}
 
 
 def group_of(case: Case) -> Group | None:
     """The group of the test; None for a test that every commit runs."""
     if "oracle" in case.markers:
         return ORACLE
+    if "cluster" in case.markers:
+        return CLUSTER
     if case.file in MUTANTS:
         return MUTANT
     if case.file in EXPLORATION:

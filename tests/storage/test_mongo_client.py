@@ -127,10 +127,10 @@ class _Broken(MockGateway):
         if error is not None:
             raise error
 
-    def holds_for_good(self, audit_id: str, batch_id: str) -> bool:
+    def holds_for_good(self, audit_id: str, batch_id: str, npub: str) -> bool:
         if self.blind:
             raise GatewayUnavailable("gone")
-        return super().holds_for_good(audit_id, batch_id)
+        return super().holds_for_good(audit_id, batch_id, npub)
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def test_one_secret_under_two_spellings_of_a_mint_is_one_proof(url: str) -> None
     with open_store(url) as store, MongoClient[dict[str, Any]](url) as client:
         tokens = client.get_default_database().cashu_tokens
         store.commit(batch_for(make_operation(), tokens=[make_token("a", 4)]))
-        stored = tokens.find_one({"_id": "a"})
+        stored = tokens.find_one({"transaction_id": "a"})
         assert stored is not None
         twice = stored | {"_id": "b", "transaction_id": "b", "mint_url": "HTTPS://mint.example/"}
         with pytest.raises(Exception, match="E11000"):
@@ -238,14 +238,16 @@ def test_what_other_programs_wrote_into_metadata_is_read(url: str) -> None:
     with open_store(url) as store, MongoClient[dict[str, Any]](url, **far) as client:  # type: ignore[arg-type]
         store.commit(batch_for(make_operation(), tokens=[make_token("a", 4)]))
         tokens = client.get_default_database().cashu_tokens
-        tokens.update_one({"_id": "a"}, {"$set": {f"metadata.{name}": value for name, value in odd.items()}})
+        tokens.update_one(
+            {"transaction_id": "a"}, {"$set": {f"metadata.{name}": value for name, value in odd.items()}}
+        )
         token = store.token("a")
         assert token is not None and token.metadata.extra.keys() == odd.keys() - {"operation_timestamp"}
         operation = store.operation("tx-1")
         assert operation is not None
         reserved = evolve(token, state="reserved", reserved_by="tx-1")
         store.commit(batch_for(evolve(operation, state="quoted"), operation, tokens=[(token, reserved)]))
-        kept = tokens.find_one({"_id": "a"})
+        kept = tokens.find_one({"transaction_id": "a"})
         assert kept is not None and kept["metadata"]["decimal"] == odd["decimal"]
 
 

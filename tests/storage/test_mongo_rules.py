@@ -17,7 +17,7 @@ from nutstate import open_store
 from nutstate.storage.batch import proof_key
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.rules.plain import AMOUNT_MAX
-from nutstate.storage.testing.records import batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_proofs, make_token
 
 pytestmark = pytest.mark.real_mongo
 
@@ -163,16 +163,16 @@ UPDATES: dict[str, tuple[str, Document]] = {
 @pytest.mark.parametrize("rule", UPDATES)
 def test_an_unlawful_update_is_refused(raw: Database[Document], rule: str) -> None:
     token, change = UPDATES[rule]
-    before = raw.cashu_tokens.find_one({"_id": token})
+    before = raw.cashu_tokens.find_one({"transaction_id": token})
     with pytest.raises(WriteError) as caught:
-        raw.cashu_tokens.update_one({"_id": token}, {"$set": change})
+        raw.cashu_tokens.update_one({"transaction_id": token}, {"$set": change})
     assert caught.value.code == REFUSED
     with pytest.raises(OperationFailure) as found:
-        raw.cashu_tokens.find_one_and_update({"_id": token}, {"$set": change})
+        raw.cashu_tokens.find_one_and_update({"transaction_id": token}, {"$set": change})
     assert found.value.code == REFUSED
     with pytest.raises(WriteError):
-        raw.cashu_tokens.replace_one({"_id": token}, {**(before or {}), **_flat(change)})
-    assert raw.cashu_tokens.find_one({"_id": token}) == before
+        raw.cashu_tokens.replace_one({"transaction_id": token}, {**(before or {}), **_flat(change)})
+    assert raw.cashu_tokens.find_one({"transaction_id": token}) == before
 
 
 def _flat(change: Document) -> Document:
@@ -187,7 +187,8 @@ def test_a_secret_is_in_one_document_only(raw: Database[Document]) -> None:
     with pytest.raises(DuplicateKeyError):
         raw.cashu_tokens.insert_one(document(proofs=stolen, mint_url=make_token().mint_url))
     with pytest.raises(DuplicateKeyError):
-        raw.proof_index.insert_one({"_id": proof_key(held.secret), "token_id": "new", "operation_id": "tx-9"})
+        entry = {"_id": proof_key(held.secret), "npub": NPUB, "token_id": "new", "operation_id": "tx-9"}
+        raw.proof_index.insert_one(entry)
 
 
 OTHERS: dict[str, tuple[str, Document]] = {
@@ -237,7 +238,7 @@ def test_what_a_validator_cannot_see(raw: Database[Document]) -> None:
         "prev_state": "reserved",
         "version": 9,
     }
-    raw.cashu_tokens.update_one({"_id": "spent"}, {"$set": forged})
+    raw.cashu_tokens.update_one({"transaction_id": "spent"}, {"$set": forged})
     with open_store(f"mongodb://{raw.client.address[0]}:{raw.client.address[1]}/{raw.name}") as store:  # type: ignore[index]
         token = store.token("spent")
         assert token is not None and token.state == "unspent" and token.version == 9
@@ -247,8 +248,8 @@ def test_an_unlawful_tombstone_is_refused(raw: Database[Document]) -> None:
     """R135: its form is held; that it is true is proven by its mac."""
     span = {"entity": "e", "first": 1, "last": 1, "from_state": "none", "to_state": "x",
             "token_hash": None}  # fmt: skip
-    good = {"_id": "o", "last_seq": 1, "last_hash": "0" * 64, "records": 1, "spans": [span], "purged_at": 5,
-            "mac": "0" * 64}  # fmt: skip
+    good = {"_id": "o", "npub": NPUB, "last_seq": 1, "last_hash": "0" * 64, "records": 1, "spans": [span],
+            "purged_at": 5, "mac": "0" * 64}  # fmt: skip
     wrong: list[Document] = [{"mac": ""}, {"records": 2}, {"spans": []}, {"spans": [{}]}, {"more": 1}]
     for change in wrong:
         with pytest.raises(WriteError) as caught:

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import frozen
 from pymongo import MongoClient
 
+from nutstate.storage.mongo.client import ClientGateway
 from nutstate.storage.mongo.codec import audit_document, operation_document, token_document
 from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, PROOFS, TOKENS
 from nutstate.storage.port import Store
@@ -18,6 +19,8 @@ from nutstate.storage.records import AuditRecord, Operation, Token
 from nutstate.storage.rules.audit_hash import audit_canonical
 from nutstate.storage.sqlite.rows import audit_row, operation_row, token_row
 from nutstate.storage.sqlite.schema import AUDIT_COLUMNS
+from nutstate.storage.testing.records import NPUB
+from tests.servers.two_sets import TwoSets, shard_of
 
 
 @frozen
@@ -36,7 +39,7 @@ class Foreign:
             return
         name, document = _document(record)
         with self._collections() as collections:
-            collections[name].delete_one({"_id": document["_id"]})
+            collections[name].delete_one(_found_by(document))
             collections[name].insert_one(document, bypass_document_validation=True)
 
     def edit(self, operation_id: str, **fields: Any) -> None:
@@ -68,7 +71,7 @@ class Foreign:
             return
         name, document = _document(record)
         with self._collections() as collections:
-            collections[name].delete_one({"_id": document["_id"]})
+            collections[name].delete_one(_found_by(document))
 
     def unindex(self, key: str) -> None:
         """Take a proof out of the index."""
@@ -87,12 +90,24 @@ class Foreign:
 
     @contextmanager
     def _collections(self) -> Iterator[Any]:
+        store: Any = self.store
         if self.store.url.startswith("memory:"):
-            store: Any = self.store
             yield store._gateway._database.collections
+            return
+        if isinstance(store._gateway, TwoSets):
+            here: Any = store._gateway.sets[shard_of(NPUB)]
+            yield here._database
+            return
+        if isinstance(store._gateway, ClientGateway) and store._gateway.sharded:
+            yield store._gateway._database
             return
         with MongoClient[dict[str, Any]](self.store.url) as client:
             yield client.get_default_database()
+
+
+def _found_by(document: dict[str, Any]) -> dict[str, Any]:
+    key = "transaction_id" if "transaction_id" in document else "_id"
+    return {key: document[key]}
 
 
 def _row(record: Token | Operation | AuditRecord) -> tuple[str, str, dict[str, Any]]:
@@ -110,4 +125,4 @@ def _document(record: Token | Operation | AuditRecord) -> tuple[str, dict[str, A
         return TOKENS, token_document(record)
     if isinstance(record, Operation):
         return OPERATIONS, operation_document(record)
-    return AUDIT, audit_document(record)
+    return AUDIT, audit_document(record, NPUB)

@@ -61,8 +61,8 @@ class Watched(FaultyStore):
             self._hold(op)
         return found
 
-    def operation(self, operation_id: str) -> Operation | None:
-        op = super().operation(operation_id)
+    def operation(self, operation_id: str, home: str | None = None) -> Operation | None:
+        op = super().operation(operation_id, home)
         return op if op is None else self._hold(op)
 
     def note(self, note: Note) -> Operation | None:

@@ -24,9 +24,10 @@ from ..gateway import Document
 from ..migrate import migrate, planned
 from ..open import Address, address, connect
 from ..rules import validator
-from ..schema import COLLECTIONS, INDEXES, MACHINES, MONGO_SCHEMA_VERSION
+from ..schema import MACHINES, MONGO_SCHEMA_VERSION
 from ..session import named
 from ..setup import Problem, create, problems, schema_of, stored_machines
+from ..shards import collections_of, indexes, state_of
 from .server import Server, is_logged_in, of_server
 from .url import of_url, standalone, why_not_reached
 
@@ -121,7 +122,8 @@ def _of_database(
         stored = stored_machines(database)
         broken = list(_documents(database, machines.beside(stored)))
         named_already = {finding.text.partition(":")[0] for finding in broken if finding.status == "error"}
-        yield from _shapes([p for p in wrong if p.kind != "documents" or p.name not in named_already])
+        left = [p for p in wrong if p.kind != "documents" or p.name not in named_already]
+        yield from _shapes(left, state_of(database) != "")
         if MACHINES in database.list_collection_names():
             yield from of_machines(stored, machines)
         yield from broken
@@ -169,7 +171,7 @@ def _refused(server: Server, place: Address) -> Finding:
     return Finding("rights", "error", text, f"Grant it the role readWrite on {place.database}.")
 
 
-def _shapes(wrong: Sequence[Problem]) -> Iterator[Finding]:
+def _shapes(wrong: Sequence[Problem], sharded: bool) -> Iterator[Finding]:
     for problem in wrong:
         if problem.kind == "machine" and not problem.text.startswith("is not in the rules"):
             continue  # of_machines tells it
@@ -177,12 +179,12 @@ def _shapes(wrong: Sequence[Problem]) -> Iterator[Finding]:
         yield Finding(_CHECKS[problem.kind], "error", text, fixable=problem.fixable)
     kinds = {problem.kind for problem in wrong}
     if "collection" not in kinds:
-        yield Finding("collections", "ok", f"{len(COLLECTIONS)}, all there")
+        yield Finding("collections", "ok", f"{len(collections_of(sharded))}, all there")
         if not kinds & {"validator", "machine"}:
             text = "the server itself refuses documents that break our rules"
             yield Finding("validators", "ok", text)
         if "index" not in kinds:
-            yield Finding("indexes", "ok", f"{len(INDEXES)}, all as declared")
+            yield Finding("indexes", "ok", f"{len(indexes(sharded))}, all as declared")
     if "schema" not in kinds:
         yield Finding("schema version", "ok", str(MONGO_SCHEMA_VERSION))
 
@@ -193,7 +195,7 @@ def _shapes(wrong: Sequence[Problem]) -> Iterator[Finding]:
 def _documents(database: Database[Document], machines: Machines) -> Iterator[Finding]:
     """Documents that their validator would refuse: from another program, or from a time without it."""
     all_good = True
-    for name in COLLECTIONS:
+    for name in collections_of(state_of(database) != ""):
         finding = _rule_breakers(database, name, validator(name, machines))
         if finding is not None:
             all_good = False

@@ -21,6 +21,7 @@ from nutstate.storage.memory import MockGateway
 from nutstate.storage.mongo.schema import COLLECTIONS
 from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.port import Store
+from tests.servers.cluster import Cluster
 from tests.support.stores import STORES
 
 _NAMES = itertools.count()
@@ -98,11 +99,38 @@ class MongoPlace:
             client.get_default_database()["proof_index"].delete_one({"_id": key})
 
 
-@pytest.fixture(params=STORES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    if request.param == "mongodb":
-        return MongoPlace(request.getfixturevalue("mongo_urls")())
-    return SqlitePlace(tmp_path) if request.param == "sqlite" else MemoryPlace()
+class ClusterPlace:
+    """A database on two replica sets that stand for the shards of a cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.name = cluster.take()
+
+    def open(self) -> Store:
+        return self.cluster.open(self.name)
+
+    def dump(self) -> Any:
+        return self.cluster.everything(self.name)
+
+    def forget_proof(self, key: str) -> None:
+        for database in self.cluster.databases(self.name):
+            database["proof_index"].delete_one({"_id": key})
+
+
+CLUSTER = pytest.param("cluster", marks=[pytest.mark.real_mongo, pytest.mark.cluster])
+
+
+@pytest.fixture(params=[*STORES, CLUSTER])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    if request.param == "cluster":
+        cluster: Cluster = request.getfixturevalue("mongo_cluster")
+        there = ClusterPlace(cluster)
+        yield there
+        cluster.give_back(there.name)
+    elif request.param == "mongodb":
+        yield MongoPlace(request.getfixturevalue("mongo_urls")())
+    else:
+        yield SqlitePlace(tmp_path) if request.param == "sqlite" else MemoryPlace()
 
 
 @pytest.fixture

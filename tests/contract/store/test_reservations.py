@@ -260,7 +260,7 @@ def _force(store: Store, token: Token, forced: dict[str, Any]) -> None:
         return
     with Foreign(store)._collections() as collections:
         bypass = {} if store.url.startswith("memory:") else {"bypass_document_validation": True}
-        collections["cashu_tokens"].update_one({"_id": "old"}, {"$set": forced}, **bypass)
+        collections["cashu_tokens"].update_one({"transaction_id": "old"}, {"$set": forced}, **bypass)
 
 
 def test_sqlite_place_is_what_these_tests_write_to(tmp_path: Any) -> None:

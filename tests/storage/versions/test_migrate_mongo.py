@@ -50,9 +50,25 @@ def everything(database: Database[Document]) -> dict[str, list[Document]]:
     return {name: list(database[name].find().sort("_id")) for name in names}
 
 
+def check_owners(database: Database[Document]) -> None:
+    """R604: every document says whose wallet it belongs to."""
+    owners = {operation["_id"]: operation["npub"] for operation in database.operations.find()}
+    for name in ("audit_log", "dedup", "proof_index"):
+        for document in database[name].find():
+            assert document["npub"] == owners[document["operation_id"]], name
+    assert {d["npub"] for d in database.tombstones.find()} == {
+        owners[d["_id"]] for d in database.tombstones.find()
+    }
+
+
 def kept(found: dict[str, list[Document]], before: dict[str, list[Document]]) -> dict[str, list[Document]]:
-    """What a migration must not change: everything but what it adds to operations."""
+    """What a migration must not change: everything but its additions to operations, and owners elsewhere."""
     same = {name: documents for name, documents in found.items() if name not in ("machines", "flags")}
+    for collection in ("audit_log", "dedup", "proof_index", "tombstones"):
+        same[collection] = [
+            {name: value for name, value in document.items() if name != "npub"}
+            for document in same[collection]
+        ]
     same["operations"] = [
         {
             name: value
@@ -99,6 +115,7 @@ def test_r420_fix_migrates_and_reports_it(fresh_database: str, database: Databas
     assert report.migration is not None and report.migration.done
     assert report.migration.steps == plan.migration.steps == tuple(s.text for s in migration.STEPS)
     assert kept(everything(database), before) == kept(before, before)
+    check_owners(database)
     terms = {d["_id"]: d["lease"]["fence"] for d in before["operations"]}
     assert {d["_id"]: d["lease"]["term"] for d in database.operations.find()} == terms, "R516"
     assert database.flags.find_one({"_id": "schema"}) == {"_id": "schema", "version": MONGO_SCHEMA_VERSION}
@@ -167,6 +184,7 @@ def test_r421_killed_before_any_step_it_goes_on_the_next_time(
     report = doctor(fresh_database, fix=True)
     assert report.healthy and report.migration is not None and report.migration.done
     assert kept(everything(database), before) == kept(before, before)
+    check_owners(database)
     assert problems(database, SCHEMA_1) == []
     with open_store(fresh_database, machines=SCHEMA_1, create=False) as store:
         assert verify_all(store, AUDIT_KEY).holds

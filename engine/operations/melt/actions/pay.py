@@ -129,7 +129,7 @@ def _sent_by_another(run: Run, spent: set[str]) -> bool:
         for token in run.draft.all_tokens()
         if token.state == "reserved" and any(name_of(proof) in spent for proof in token.proofs)
     }
-    found = [run.store.operation(name) for name in sorted(held - {"", run.operation.id})]
+    found = [run.store.operation(name, run.operation.npub) for name in sorted(held - {"", run.operation.id})]
     return any(op is not None and op.sent_at is not None and op.state in _IN_FLIGHT for op in found)
 
 

@@ -170,7 +170,8 @@ def _report(parts: Iterable[Chosen], state: str, said: Iterable[ProofState]) -> 
 
 
 def _funds_missing(run: Run, short: Shortfall, some_pending: bool) -> Happened:
-    lost = () if short.too_many else corrected_sources(run.store, run.operation.policy.sources)
+    op = run.operation
+    lost = () if short.too_many else corrected_sources(run.store, op.policy.sources, op.npub)
     if lost:
         words = f"the named sources lack {short.missing} after what the mint calls SPENT was corrected"
         details = {"required": short.required, "available": short.available, "shortfall": short.missing}

@@ -26,16 +26,16 @@ def spent_meanwhile(store: Store, op: Operation, tokens: Iterable[Token]) -> fro
     """The secrets of proofs in these tokens that the mint took for an operation that had freed them on
     trust: it found a late fence, or that the mint paid. Raises StorageError."""
     held = tuple(tokens)
-    names = set().union(*(_holders(store, token.transaction_id) for token in held)) - {op.id}
-    taken = frozenset().union(*(_taken_from(_readable(store, name)) for name in sorted(names)))
+    names = set().union(*(_holders(store, token.transaction_id, op.npub) for token in held)) - {op.id}
+    taken = frozenset().union(*(_taken_from(_readable(store, name, op.npub)) for name in sorted(names)))
     return taken & {proof.secret for token in held for proof in token.proofs}
 
 
-def _readable(store: Store, operation_id: str) -> Operation | None:
+def _readable(store: Store, operation_id: str, home: str) -> Operation | None:
     """The operation, if it can be read: one that cannot must not keep another from ending (R214), and what is
     missed is corrected by the next pre-flight."""
     try:
-        op = store.operation(operation_id)
+        op = store.operation(operation_id, home)
         if op is not None and op.kind == MELT.name:
             melt_of(op)
         return op
@@ -55,15 +55,16 @@ def _records(store: Store, query: AuditQuery) -> tuple[AuditRecord, ...]:
     return page_of(lambda: store.audit(query), lambda record: record.seq).records
 
 
-def _holders(store: Store, token_id: str) -> set[str]:
+def _holders(store: Store, token_id: str, home: str) -> set[str]:
     """Every operation that changed this token, or one whose proofs were moved into it."""
     names: set[str] = set()
     seen, left = {token_id}, [token_id]
     while left and len(seen) <= ANCESTORS_MAX:
-        trail = _records(store, AuditQuery(entity=token_entity(left.pop())))
+        trail = _records(store, AuditQuery(entity=token_entity(left.pop()), home=home))
         names |= {record.operation_id for record in trail}
         born = [record.batch_id for record in trail if record.event == "deposit"]
-        for record in (r for batch_id in born for r in _records(store, AuditQuery(batch_id=batch_id))):
+        together = [_records(store, AuditQuery(batch_id=batch_id, home=home)) for batch_id in born]
+        for record in (record for records in together for record in records):
             source = record.entity.partition(":")[2]
             if record.event == "split" and source not in seen:
                 seen.add(source)

@@ -29,20 +29,30 @@ _MARKS: Final[Mapping[Status, tuple[str, str]]] = {
 Examples:
   nutstate doctor
   nutstate doctor --store 'mongodb://db1,db2,db3/nutstate?replicaSet=rs0'
-  nutstate doctor --fix --json""",
+  nutstate doctor --fix --json
+  nutstate doctor --shard plan --store 'mongodb://mongos1,mongos2/nutstate'""",
 )
 @click.option(
     "--fix", is_flag=True,
     help="Make missing collections, indexes and rules, set the file mode, then look again. A "
     "store of an older schema is copied (SQLite) and migrated. Otherwise no document is changed.",
 )  # fmt: skip
+@click.option(
+    "--shard", type=click.Choice(["plan", "apply", "verify"]),
+    help="Move a MongoDB from one replica set to a sharded cluster: tell the way, go it (through "
+    "mongos, with every program stopped), or check that the cluster is as it must be.",
+)  # fmt: skip
 @with_session
-def doctor(session: Session, fix: bool) -> int:
+def doctor(session: Session, fix: bool, shard: str | None) -> int:
     """Check that the store, and its server or disk, is fit for money.
 
     Without --fix nothing is changed. Exit code 0: fit, perhaps with warnings; 1: not fit. A fact
     that this user may not read is shown as unknown.
     """
+    if shard is not None:
+        if fix:
+            raise click.UsageError("--fix and --shard are two jobs: run one after the other")
+        return _sharding(session, shard)
     with session.out.working("looking at the store"):
         report = examine(session.store_url, fix=fix, machines=session.machines)
     code = Exit.DONE if report.healthy else Exit.REFUSED
@@ -60,6 +70,36 @@ def doctor(session: Session, fix: bool) -> int:
     if not fix and any(finding.fixable for finding in report.findings):
         session.out.line(_what_fix_would_do(session, report))
     session.out.line((verdict, "green" if report.healthy else "bold red"), wrap=True)
+    return code
+
+
+def _sharding(session: Session, action: str) -> int:
+    """Plan, apply or verify the sharding of a MongoDB."""
+    from ...storage.mongo.doctor.shard import shard  # pymongo is loaded for it alone
+
+    with session.out.working(f"sharding: {action}"):
+        report = shard(session.store_url, action, session.machines)
+    code = Exit.DONE if report.healthy else Exit.REFUSED
+    if session.out.as_json:
+        session.out.document(report.as_dict())
+        return code
+    out = session.out
+    out.line((report.url, "bold"), f": {report.state}")
+    for collection in report.collections:
+        steps = [*(f"✗ {text}" for text in collection.wrong), *collection.steps]
+        out.line((collection.name, "bold"), "" if steps else ": nothing to do")
+        for text in steps:
+            out.line(f"  {text}")
+    for text in report.done:
+        out.line(("done", "green"), f": {text}")
+    for text in report.needs:
+        out.line(("apply needs", "yellow"), f": {text}", wrap=True)
+    for text in report.faults:
+        out.line(("✗ wrong", "bold red"), f": {text}", wrap=True)
+    if action != "plan":
+        good = report.healthy
+        verdict = "The cluster is as it must be." if good else "The cluster is not as it must be."
+        out.line((verdict, "green" if good else "bold red"))
     return code
 
 

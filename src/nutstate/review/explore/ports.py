@@ -181,7 +181,7 @@ class TapedStore:
     def snapshot(self) -> Iterator[TapedStore]:
         yield self
 
-    def operation(self, operation_id: str) -> Operation | None:
+    def operation(self, operation_id: str, home: str | None = None) -> Operation | None:
         found = self.tape.ask("store", "operation", operation_id)
         return None if found is None else found.record
 
@@ -192,7 +192,7 @@ class TapedStore:
     def operations(self, query: OperationQuery) -> Sequence[Operation]:
         return tuple(op.record for op in self.tape.ask("store", "operations", query))
 
-    def token(self, transaction_id: str) -> Token | None:
+    def token(self, transaction_id: str, home: str | None = None) -> Token | None:
         return next(iter(self.tokens(TokenQuery(ids=(transaction_id,)))), None)
 
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
@@ -200,7 +200,7 @@ class TapedStore:
         self.found |= {token.id: token for token in found}
         return tuple(token.record for token in found)
 
-    def proof_owners(self, keys: Iterable[str]) -> Mapping[str, str]:
+    def proof_owners(self, keys: Iterable[str], home: str | None = None) -> Mapping[str, str]:
         return dict(self.tape.ask("store", "owners", *sorted(keys)))
 
     def audit(self, query: AuditQuery) -> Sequence[Any]:

@@ -25,7 +25,7 @@ from nutstate import Engine, SimulatedMint, configure_logging, open_store
 from nutstate.engine.recovery.numbers import RecoveryNumbers
 from nutstate.storage.batch import Batch
 from nutstate.storage.local.replica_set import ReplicaSet
-from nutstate.storage.mongo.store import apply_batch as write_documents
+from nutstate.storage.mongo.write import apply_batch as write_documents
 from nutstate.storage.rules.batch import check_batch
 from nutstate.storage.rules.machines import BUILT_IN
 from nutstate.storage.sqlite.write import apply_batch

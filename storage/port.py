@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from attrs import evolve, frozen
 
 from .batch import Batch
 from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 from .rules.machines import Machines
+
+if TYPE_CHECKING:
+    from .ahead import Read
 
 
 @frozen
@@ -314,8 +317,9 @@ class Store(Reader, Protocol):
         """
         ...
 
-    def snapshot(self) -> AbstractContextManager[Reader]:
-        """Reads that all see one moment."""
+    def snapshot(self, ahead: Sequence[Read] = ()) -> AbstractContextManager[Reader]:
+        """Reads that all see one moment. ``ahead`` names reads that will be made: a store may answer them
+        together; every other read is possible too."""
         ...
 
     def close(self) -> None:

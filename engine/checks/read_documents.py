@@ -9,11 +9,12 @@ from typing import TypeVar
 
 import attrs
 
+from ...storage.ahead import OperationRead, OwnersRead, Read
 from ...storage.batch import proof_key
 from ...storage.errors import CorruptRecord
 from ...storage.port import AuditQuery, Reader, TokenQuery, TombstoneQuery
 from ...storage.records import AuditRecord, Operation, Token
-from ..audit.verify import purged, records_of
+from ..audit.verify import purged, records_of, trail_of
 from ..loop.kinds import Kinds
 from ..tokens.coins import OWNED
 from ..tokens.token_ids import derived_ids
@@ -21,6 +22,30 @@ from .documents import NO_CHECKS, UNKNOWN_KIND, Born, Documents, KindChecks, Kin
 
 T = TypeVar("T")
 PAGE = 1000
+
+
+def documents_of(op: Operation, tokens: Iterable[Token]) -> tuple[Read, ...]:
+    """The reads of :func:`read_documents` for an operation with these tokens, as far as they are known
+    before. A read that is missing here is made all the same, and nothing that is judged comes from these
+    tokens."""
+    known = {token.transaction_id: token for token in tokens}
+    ids = tuple(sorted({*known, *(part.token_id for part in op.inputs), *derived_ids(op.id)}))
+    keys = tuple(proof_key(proof.secret) for token in known.values() for proof in token.proofs)
+    return (
+        OperationRead(op.id),
+        trail_of(op.id, op.npub),
+        TombstoneQuery(operation_ids=(op.id,)),
+        TokenQuery(ids=ids, limit=len(ids)),
+        *_held_or_made(op),
+        *((OwnersRead(keys),) if keys else ()),
+    )
+
+
+def _held_or_made(op: Operation) -> tuple[TokenQuery, TokenQuery]:
+    return (
+        TokenQuery(parent=op.id, limit=PAGE, home=op.npub),
+        TokenQuery(reserved_by=op.id, limit=PAGE, home=op.npub),
+    )
 
 
 def read_documents(
@@ -116,10 +141,7 @@ def _strays(
     """Tokens that nothing accounts for: of those that call the operation their parent or holder, and of
     those ``named``, which bear an id of its."""
     candidates = dict(named)
-    for query in (
-        TokenQuery(parent=op.id, limit=PAGE, home=op.npub),
-        TokenQuery(reserved_by=op.id, limit=PAGE, home=op.npub),
-    ):
+    for query in _held_or_made(op):
         candidates |= {token.transaction_id: token for token in paged(reader, query)}
     for token_id, token in candidates.items():
         if token_id in accounted:

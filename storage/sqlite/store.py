@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
+from ..ahead import Read
 from ..batch import Batch
 from ..errors import CommitUnknown, Conflict, Duplicate, InvalidBatch, StoreUnavailable, StoreUnsupported
 from ..port import Note, Reader
@@ -147,7 +148,7 @@ class SqliteStore(SqliteReads):
         return _fetch(self._link(), self._path, sql, values)
 
     @contextmanager
-    def snapshot(self) -> Iterator[Reader]:
+    def snapshot(self, ahead: Sequence[Read] = ()) -> Iterator[Reader]:
         """Reads that all see the moment at which the block was entered."""
         link, pid = self._idle_link(), os.getpid()
         try:

@@ -10,10 +10,12 @@ from nutstate import Engine, Refused, SimulatedMint
 from nutstate.storage.mongo import keys
 from nutstate.storage.port import OperationQuery
 from tests.engine.test_crash import STORIES, Scene, failed, paid, pending_then_paid
+from tests.engine.test_races import Table, race_threads
+from tests.servers.cluster import Cluster
 from tests.servers.two_sets import shard_of
 from tests.support import invariants
 from tests.support.crash import Crash, Ticks
-from tests.support.memory_cluster import MemoryCluster, Mortal
+from tests.support.memory_cluster import MemoryCluster, Mortal, check_keys
 from tests.support.wallet import NPUB, QUICK, funded, invoice, npub_of
 
 Story = Callable[[SimulatedMint, str], None]
@@ -45,6 +47,21 @@ def test_r600_two_wallets_of_two_shards_live_their_lives() -> None:
     cluster.check_keys()
     assert {op.npub for op in store.operations(OperationQuery(kind="melt"))} == {NPUB, bob}
     assert engine.verify_audit().holds
+
+
+@pytest.mark.real_mongo
+@pytest.mark.cluster
+def test_r600_four_threads_want_one_token_on_a_cluster(mongo_cluster: Cluster) -> None:
+    """R600: R46 to R48 on two replica sets: of four melts of one token one wins, the others are told why."""
+    name = mongo_cluster.take()
+    store, table = mongo_cluster.open(name), Table("cluster")
+    try:
+        race_threads(store, 10, table)
+        assert table.rounds == 10
+        check_keys(mongo_cluster.everything(name))
+    finally:
+        store.close()
+        mongo_cluster.give_back(name)
 
 
 def writes_of(story: Story) -> list[str]:

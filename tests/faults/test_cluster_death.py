@@ -13,7 +13,14 @@ from nutstate.storage.mongo.schema import KEYS, OPERATIONS, PROOFS, TOKENS
 from nutstate.storage.testing.records import NPUB
 from tests.faults.conftest import ELECTION_TIMEOUT_MS
 from tests.faults.history import History, watch
-from tests.faults.ledger import Books, Ledger, Verdict, assert_all_resolved, assert_nothing_wrong
+from tests.faults.ledger import (
+    Books,
+    Ledger,
+    Verdict,
+    assert_all_resolved,
+    assert_nothing_wrong,
+    assert_refusals_had_a_reason,
+)
 from tests.faults.load import Watcher, Writers
 from tests.faults.scenarios import (
     HASTY,
@@ -84,6 +91,7 @@ def test_r603_servers_of_a_cluster_are_killed(
     both: nothing acknowledged is lost, nothing is held twice, and every batch ends."""
     verdict = run(both, rounds(kill_primary, 0.5), sets, budget, seed=len(sets))
     assert_nothing_wrong(report(f"cluster, 1 node each: kill -9 of {len(sets)} of 2 sets", verdict))
+    assert_refusals_had_a_reason(verdict)
     assert_all_resolved(verdict)
 
 
@@ -92,4 +100,5 @@ def test_r603_a_set_that_wrote_alone(three_each: Cluster, report: Report) -> Non
     rolled back, and was never believed."""
     verdict = run(three_each, rounds(isolate_and_kill_primary, 0.4), (0, 1), HASTY, seed=5)
     assert_nothing_wrong(report("cluster, 3 nodes each: primaries isolated, then killed", verdict))
+    assert_refusals_had_a_reason(verdict)
     assert_all_resolved(verdict)

@@ -14,7 +14,12 @@ from attrs import evolve
 from nutstate.storage.batch import Batch
 from nutstate.storage.errors import CommitUnknown, Conflict, Duplicate, InvalidBatch, StoreUnavailable
 from nutstate.storage.mongo import keys
-from nutstate.storage.mongo.gateway import GatewayUnavailable, GatewayUnknown, Transaction
+from nutstate.storage.mongo.gateway import (
+    GatewayDuplicate,
+    GatewayUnavailable,
+    GatewayUnknown,
+    Transaction,
+)
 from nutstate.storage.mongo.keys import CLAIM_MS
 from nutstate.storage.mongo.schema import ATTEMPTS, KEYS
 from nutstate.storage.mongo.store import MongoStore
@@ -315,6 +320,77 @@ def test_r598_two_workers_of_one_operation_take_turns(ground: MemoryCluster) -> 
     assert isinstance(late, Conflict)
     after = ground.store().operation("tx-a", ALICE)
     assert after is not None and after.version == op.version + 1
+
+
+class Late(TwoSets):
+    """The answer of the first transaction is lost and it arrives later; the next ones are refused by what
+    another one left."""
+
+    tried = 0
+
+    def transaction(self, work: Any) -> None:
+        self.tried += 1
+        if self.tried == 1:
+            raise GatewayUnknown("scripted")
+        if self.tried <= 3:
+            raise GatewayDuplicate("operations", "_id_")
+        super().transaction(work)
+
+
+def test_r595_a_refusal_after_an_unknown_commit_keeps_the_keys(ground: MemoryCluster) -> None:
+    """R595: a sending stayed unknown, the next ones were refused. The first may still commit, so its keys are
+    not given back, and when it does commit nobody else has them."""
+    batch, store = paying("tx-a", ALICE), ground.store(Late)
+    with pytest.raises(Duplicate):
+        store.commit(batch)
+    claimed = next(d for d in ground.all(KEYS) if d["_id"].startswith("claim|"))
+    late = keys.Attempt(claimed["attempt"], keys.keys_of(batch))
+    assert ground.store()._try(batch, late) is None
+    with pytest.raises(Duplicate):
+        ground.store().commit(paying("tx-b", BOB, at=LATER))
+    assert holders(ground) == ["tx-a"]
+
+
+def test_r599_a_taker_that_is_late_does_not_steal(ground: MemoryCluster) -> None:
+    """R599: two operations find the same orphan key. The first takes it over and commits; the second, which
+    saw the orphan too, changes nothing."""
+    with pytest.raises(Crash):
+        ground.store(Mortal, at=0, before=False).commit(paying("tx-a", ALICE))
+    second = ground.store()
+    take = second._gateway.find_one_and_update
+
+    def beaten(collection: str, filter: Any, update: Any) -> Any:
+        if not holders(ground):
+            ground.store().commit(paying("tx-b", BOB, at=LATER))
+        return take(collection, filter, update)
+
+    second._gateway.find_one_and_update = beaten  # type: ignore[method-assign]
+    with pytest.raises(Duplicate):
+        second.commit(paying("tx-c", ALICE, at=LATER))
+    assert holders(ground) == ["tx-b"]
+
+
+def test_r599_of_two_that_wait_for_each_other_one_gives_way(
+    ground: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R599: two attempts each have a key that the other one wants. The one with the greater id gives its keys
+    back, so the other commits, and it ends with Duplicate itself."""
+    quote = Quote("q", 100, 2, 9)
+    first, second = paying("tx-a", ALICE, quote=quote), paying("tx-b", BOB, quote=quote)
+    one, other = (keys.Attempt(name, keys.keys_of(batch)) for name, batch in (("1", first), ("2", second)))
+    store = ground.store()
+    claim = next(key for key in one.keys if key.name == "claim")
+    store._keys.claim(first, keys.Attempt(one.id, (claim,)))
+    ended: list[Any] = []
+
+    def meanwhile(seconds: float) -> None:
+        monkeypatch.setattr("nutstate.storage.mongo.keys.time.sleep", lambda seconds: None)
+        ended.append(store._try(first, one))
+
+    monkeypatch.setattr("nutstate.storage.mongo.keys.time.sleep", meanwhile)
+    lost = ground.store()._try(second, other)
+    assert ended == [None] and isinstance(lost, Duplicate)
+    assert holders(ground) == ["tx-a"]
 
 
 # -- races on real servers ------------------------------------------------------------------------------

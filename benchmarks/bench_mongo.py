@@ -24,7 +24,7 @@ from nutstate.storage.batch import Batch
 from nutstate.storage.local.replica_set import ReplicaSet
 from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, PROOFS, TOKENS
 from nutstate.storage.mongo.setup import create
-from nutstate.storage.mongo.store import apply_batch
+from nutstate.storage.mongo.write import apply_batch
 from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.servers.mongod import replica_set
 

@@ -25,7 +25,7 @@ from nutstate import Engine, SimulatedMint, configure_logging, open_store
 from nutstate.engine.recovery.numbers import RecoveryNumbers
 from nutstate.storage.batch import Batch
 from nutstate.storage.local.replica_set import ReplicaSet
-from nutstate.storage.mongo.store import apply_batch as write_documents
+from nutstate.storage.mongo.write import apply_batch as write_documents
 from nutstate.storage.rules.batch import check_batch
 from nutstate.storage.rules.machines import BUILT_IN
 from nutstate.storage.sqlite.write import apply_batch
@@ -47,11 +47,15 @@ class _Written:
 def fill(url: str, number: int) -> None:
     """Open operations, a thousand in each transaction: only what is measured is worth a commit each."""
     for start in range(0, number, PART):
-        batches = begun(min(PART, number - start), f"tx-open-{start:07}")
-        if url.startswith("sqlite"):
-            _into_file(Path(url.removeprefix("sqlite:///")), batches)
-        else:
-            _into_database(url, batches)
+        put(url, begun(min(PART, number - start), f"tx-open-{start:07}"))
+
+
+def put(url: str, batches: Sequence[Batch]) -> None:
+    """All of these batches in one transaction."""
+    if url.startswith("sqlite"):
+        _into_file(Path(url.removeprefix("sqlite:///")), batches)
+    else:
+        _into_database(url, batches)
 
 
 def _into_file(path: Path, batches: Sequence[Batch]) -> None:

@@ -16,7 +16,9 @@ from pymongo.errors import DuplicateKeyError
 
 from .errors import StoreUnsupported
 from .mongo.gateway import (
+    Change,
     Document,
+    Find,
     GatewayDuplicate,
     GatewayRefused,
     GatewayUnavailable,
@@ -125,6 +127,10 @@ class _MockReads:
                 cursor = cursor.sort(list(sort))
             return list(cursor.limit(limit) if limit else cursor)
 
+    def several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        with self._database.lock:
+            return [self.find(f.collection, f.filter, sort=f.sort, limit=f.limit) for f in finds]
+
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
         """mongomock knows no ``$unionWith``; ours stand at the end of a pipeline."""
         with self._collection(collection) as documents:
@@ -167,6 +173,13 @@ class _MockTransaction(_MockReads):
                 wanted = [document | update.get("$set", {}) for document in before]
                 broken = self._broken_index(collection, *wanted)
             raise broken
+
+    def write(self, collection: str, changes: Sequence[Change], births: Sequence[Document]) -> bool:
+        done = [self.update_many(collection, change.filter, change.update) for change in changes]
+        if done != [change.number for change in changes]:
+            return False
+        self.insert_many(collection, births)
+        return True
 
     def delete_many(self, collection: str, filter: Document) -> int:
         with self._collection(collection) as stored:
@@ -260,7 +273,7 @@ class MockGateway(_MockReads):
             twin = self._database.copy()
         yield _MockReads(twin)
 
-    def snapshot(self) -> AbstractContextManager[Reads]:
+    def snapshot(self, *, at_once: bool = True) -> AbstractContextManager[Reads]:
         return self._snapshot()
 
     def close(self) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from attrs import evolve, frozen
 
 from .batch import Batch
 from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 from .rules.machines import Machines
+
+if TYPE_CHECKING:
+    from .ahead import Read
 
 
 @frozen
@@ -264,7 +267,10 @@ class Reader(Protocol):
         """Which token holds each known proof key; unknown keys are absent."""
         ...
 
-    def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]: ...
+    def balance(self, npub: str, mint_url: str | None = None, states: Sequence[str] = ()) -> Sequence[Held]:
+        """The value of the owner's tokens by mint, unit and state. With ``states`` only of these, and no
+        other token is read: spent ones only grow in number."""
+        ...
 
     def coins_by_keyset(
         self, npub: str, mint_url: str | None = None, wallet_id: str | None = None
@@ -311,8 +317,9 @@ class Store(Reader, Protocol):
         """
         ...
 
-    def snapshot(self) -> AbstractContextManager[Reader]:
-        """Reads that all see one moment."""
+    def snapshot(self, ahead: Sequence[Read] = ()) -> AbstractContextManager[Reader]:
+        """Reads that all see one moment. ``ahead`` names reads that will be made: a store may answer them
+        together; every other read is possible too."""
         ...
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from attrs import define
 
 from ...storage.errors import Conflict, Duplicate
-from ...storage.port import Store
+from ...storage.port import Reader, Store
 from ...storage.records import DedupRecord, Operation, Reason
 from ..errors import InvalidArgument, Refused
 from ..loop.drive import Happened, NotYet, Run
@@ -42,16 +42,20 @@ class Admission:
     def melt(self, request: MeltRequest) -> Operation:
         """The melt this request means: an earlier one, or a new one. Its ``wait_s`` is there for all of it:
         for money that others hold, for reads of the mint that fail, and for the payment."""
-        op, on_duplicate = request.op, request.on_duplicate
+        op = request.op
         waiting = Waiting(self.clock, self.settings, self.rng, self.clock.monotonic() + request.wait_s)
         by_id = request.named
         while True:
-            first, previous = self._known(op, on_duplicate, by_id=by_id)
+            with self.store.snapshot(new_operation.looked_up(op, by_id=by_id)) as seen:
+                first, previous = self._known(seen, request, by_id=by_id)
+                holder = None if first is not None else new_operation.claim_holder(seen, op)
             by_id = True  # an attempt that failed may be stored all the same
             if first is not None:
                 return self._follow(op, first, waiting)
             try:
-                self._check_claim(op)
+                if holder is not None:
+                    self._take_over(holder, op)
+                    new_operation.check_claim(self.store, self.driver.kinds, op)
                 if request.invoice_expires_at <= self.clock.now():
                     raise InvalidArgument("the invoice has expired", code="INVOICE_EXPIRED")
                 new_operation.check_sources(self.store, op)
@@ -78,7 +82,7 @@ class Admission:
                     raise
                 refused = error
             # The first call may have been this very request.
-            first, _previous = self._known(op, on_duplicate)
+            first, _previous = self._known(self.store, request)
             if first is not None:
                 return self._follow(op, first, waiting)
             if not self._again(op, refused, waiting):
@@ -102,14 +106,7 @@ class Admission:
             raise refused
         return stored
 
-    def _check_claim(self, op: Operation) -> None:
-        """Refuse what another operation already pays or has paid, unless that one lets go of the invoice."""
-        holder = self.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
-        if holder is not None:
-            self._take_over(op, holder)
-            new_operation.check_claim(self.store, self.driver.kinds, op)
-
-    def _take_over(self, op: Operation, holder: Operation) -> None:
+    def _take_over(self, holder: Operation, op: Operation) -> None:
         """An attempt of the same owner that the mint refused lets go of the invoice."""
         if holder.npub != op.npub or not self.driver.kinds.was_refused(holder):
             return
@@ -164,20 +161,21 @@ class Admission:
         return self.recovery.follow(first, 0 if op.policy.two_step else waiting.left)
 
     def _known(
-        self, op: Operation, on_duplicate: str, *, by_id: bool = True
+        self, seen: Reader, request: MeltRequest, *, by_id: bool = True
     ) -> tuple[Operation | None, DedupRecord | None]:
         """An earlier operation that this request means: by key, by its transaction id, or inside the
         duplicate window. An id that was drawn just now is not looked for: it is no earlier request's, and the
         store's own keys decide."""
-        found = new_operation.by_key(self.store, op)
+        op, on_duplicate = request.op, request.on_duplicate
+        found = new_operation.by_key(seen, op)
         if found is None and by_id:
-            found = new_operation.by_id(self.store, op)
+            found = new_operation.by_id(seen, op)
             if found is not None and on_duplicate == "error":
                 raise new_operation.taken_id(op)
         if found is not None:
             return found, None
         now = self.clock.now()
-        first, previous = new_operation.duplicate_of(self.store, self.driver.kinds, op, now)
+        first, previous = new_operation.duplicate_of(seen, self.driver.kinds, op, now)
         if first is None or op.idempotency is not None:
             return None, previous
         if on_duplicate == "error":

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...machines.spec import Machine
 from ...machines.token.states import SPENT, UNSPENT
+from ...storage.ahead import ClaimRead, DedupRead, KeyRead, OperationRead, Read
 from ...storage.batch import DedupTake
 from ...storage.port import Reader, Store, TokenQuery
 from ...storage.records import DedupRecord, Idempotency, MachineRef, Operation, Policy, Token
@@ -88,7 +89,20 @@ def new_operation(
     )
 
 
-def by_key(store: Store, op: Operation) -> Operation | None:
+def looked_up(op: Operation, *, by_id: bool) -> tuple[Read, ...]:
+    """The reads that tell whether a request was made before, or its payment is claimed."""
+    reads: list[Read] = [DedupRead(dedup_key(op))]
+    if op.idempotency is not None:
+        reads.append(KeyRead(op.npub, op.idempotency.key))
+    if op.payment_hash is not None:
+        reads.append(ClaimRead(op.payment_hash))
+    if by_id:
+        ids = derived_ids(op.id)
+        reads += [OperationRead(op.id), TokenQuery(ids=ids, limit=len(ids))]
+    return tuple(reads)
+
+
+def by_key(store: Reader, op: Operation) -> Operation | None:
     """The operation this idempotency key already stands for. Raises IDEMPOTENCY_KEY_REUSED."""
     if op.idempotency is None:
         return None
@@ -104,7 +118,7 @@ def by_key(store: Store, op: Operation) -> Operation | None:
     return found
 
 
-def by_id(store: Store, op: Operation) -> Operation | None:
+def by_id(store: Reader, op: Operation) -> Operation | None:
     """The operation that made this very request under this transaction id, unless it ended unpaid. Raises
     DUPLICATE_TRANSACTION_ID when anything else has the id, or one that is derived from it."""
     stored = store.operation(op.id)
@@ -119,7 +133,7 @@ def by_id(store: Store, op: Operation) -> Operation | None:
     return stored
 
 
-def check_id_free(store: Store, op: Operation) -> None:
+def check_id_free(store: Reader, op: Operation) -> None:
     """No operation has the transaction id, and no token one that is derived from it. Code
     DUPLICATE_TRANSACTION_ID."""
     ids = derived_ids(op.id)
@@ -139,7 +153,7 @@ def dedup_key(op: Operation) -> str:
 
 
 def duplicate_of(
-    store: Store, kinds: Kinds, op: Operation, now: int
+    store: Reader, kinds: Kinds, op: Operation, now: int
 ) -> tuple[Operation | None, DedupRecord | None]:
     """The operation that made the same request inside the window and did not end unpaid, and the
     record to take over when there is none. One that was given up unpaid is none either, but it keeps
@@ -160,9 +174,14 @@ def take_dedup(draft: Draft, previous: DedupRecord | None, settings: Settings, n
     draft.dedup = DedupTake(DedupRecord(dedup_key(draft.operation), draft.operation.id, until), previous)
 
 
-def check_claim(store: Store, kinds: Kinds, op: Operation) -> None:
+def claim_holder(store: Reader, op: Operation) -> Operation | None:
+    """The operation that claims the payment of this one."""
+    return store.operation_by_claim(op.payment_hash) if op.payment_hash else None
+
+
+def check_claim(store: Reader, kinds: Kinds, op: Operation) -> None:
     """Refuse at once what another operation already pays or has paid."""
-    holder = store.operation_by_claim(op.payment_hash) if op.payment_hash else None
+    holder = claim_holder(store, op)
     if holder is not None and holder.id != op.id:
         raise claimed(store, kinds, op)
 
@@ -170,7 +189,7 @@ def check_claim(store: Store, kinds: Kinds, op: Operation) -> None:
 def claimed(store: Reader, kinds: Kinds, op: Operation) -> Refused:
     """PAYMENT_ALREADY_CLAIMED. Names the holder only to its own owner; retryable until it has paid, for
     one that ends unpaid lets go of the invoice."""
-    holder = store.operation_by_claim(op.payment_hash) if op.payment_hash else None
+    holder = claim_holder(store, op)
     paid = holder is not None and kinds.account_of(holder).payment is not None
     return Refused(
         "another operation has paid this invoice" if paid else "another operation pays this invoice",

@@ -36,9 +36,14 @@ def at_one_moment(store: Store, operation: Operation) -> tuple[Operation, tuple[
         return now, tuple(records_of(reader, operation.id, operation.npub))
 
 
+def trail_of(operation_id: str, home: str | None) -> AuditQuery:
+    """The query for the first page of an operation's trail."""
+    return AuditQuery(operation_id=operation_id, home=home, limit=RECORDS_PAGE)
+
+
 def records_of(reader: Reader, operation_id: str, home: str | None = None) -> list[AuditRecord]:
     """The whole trail of an operation, read page by page."""
-    return list(every_record(reader, AuditQuery(operation_id=operation_id, home=home)))
+    return list(every_record(reader, trail_of(operation_id, home)))
 
 
 def every_record(reader: Reader, query: AuditQuery) -> Iterator[AuditRecord]:

@@ -13,7 +13,7 @@ from ..errors import InvalidArgument
 from ..loop.drive import Happened, Result, Run
 from ..loop.evidence import Evidence
 from .documents import Documents
-from .read_documents import read_documents
+from .read_documents import documents_of, read_documents
 from .reconcile_rules import Expected, KeyBook, KeysOf, judge_documents
 from .tally import CheckResult
 
@@ -83,7 +83,8 @@ class ReconcileReport:
 
 def reconcile(run: Run) -> Result:
     """The action of ``settled``: check from one snapshot and say what was found."""
-    with run.store.snapshot() as reader:
+    tokens = run.draft.all_tokens()
+    with run.store.snapshot(documents_of(run.operation, tokens)) as reader:
         op = reader.operation(run.operation.id, run.operation.npub) or run.operation
         docs = read_documents(reader, op, run.kinds, with_wallet=False, driven=True)
     return happened(report_on(docs, KeyBook(run.keysets).of(op.mint_url), NOTHING_EXPECTED), "reconcile_")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,7 +27,8 @@ class Calls:
     def __init__(self) -> None:
         self.closed = False
         self._running = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._idle = threading.Event()  # set when the last call ended after close()
         self._aside: tuple[int, ThreadPoolExecutor] | None = None
 
     def run(self, call: Callable[[Left], T]) -> T:
@@ -54,16 +54,17 @@ class Calls:
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        with self._changed:
+        with self._lock:
             if self.closed:
                 raise GatewayUnavailable("the store is closed")
             self._running += 1
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._running -= 1
-                self._changed.notify_all()
+                if self.closed and not self._running:
+                    self._idle.set()
 
     def _executor(self) -> ThreadPoolExecutor:
         # A fork takes no threads along: the child makes its own.
@@ -73,11 +74,11 @@ class Calls:
 
     def close(self, wait_s: float) -> None:
         """Let nothing begin, and wait until what runs has ended, at most ``wait_s``."""
-        deadline = time.monotonic() + wait_s
-        with self._changed:
+        with self._lock:
             self.closed = True
-            while self._running and (rest := deadline - time.monotonic()) > 0:
-                self._changed.wait(rest)
+            running = self._running
+        if running:
+            self._idle.wait(wait_s)
         if self._aside is not None and self._aside[0] == os.getpid():
             self._aside[1].shutdown(wait=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import pymongo
 from attrs import frozen
@@ -17,7 +17,7 @@ from pymongo.read_concern import ReadConcern
 from ..errors import StorageError, StoreUnavailable, StoreUnsupported
 from ..rules.machines import BUILT_IN, Machines
 from .calls import Calls, Left
-from .gateway import Document, GatewayUnavailable, Reads, Sort, Transaction
+from .gateway import Document, Find, GatewayUnavailable, Reads, Sort, Transaction
 from .schema import AUDIT, TOMBSTONES
 from .session import SessionReads, SessionWrites, asked, insert_new, named, outcome_of
 from .setup import check_schema, check_server, create, problems, put_rules_right, refuse, stored_machines
@@ -138,6 +138,10 @@ class ClientGateway:
             lambda: reads.find(collection, filter, sort=sort, limit=limit, fields=fields, hint=hint),
         )
 
+    def several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        with self.snapshot(at_once=False) as reads:
+            return reads.several(finds)
+
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
         """All documents of one moment: a plain read may see a transfer between two of them."""
 
@@ -227,10 +231,11 @@ class ClientGateway:
         raise failure
 
     @contextmanager
-    def snapshot(self) -> Iterator[Reads]:
+    def snapshot(self, *, at_once: bool = True) -> Iterator[Reads]:
         with self._client.start_session(snapshot=True) as session:
             reads = _Snapshot(self._bounded, SessionReads(self._bare, session), self._budget.read_s)
-            reads.fix_the_moment()
+            if at_once:
+                reads.find(AUDIT, {"_id": ""}, limit=1)
             yield reads
 
     def close(self) -> None:
@@ -239,26 +244,20 @@ class ClientGateway:
         self._client.close()
 
 
+class Bounded(Protocol):
+    """Runs a call with a deadline in seconds."""
+
+    def __call__(self, seconds: float, call: Callable[[], T]) -> T: ...
+
+
 class _Snapshot:
     """Reads of a snapshot session, each with the deadline of a read."""
 
-    def __init__(
-        self,
-        bounded: Callable[[float, Callable[[], list[Document]]], list[Document]],
-        reads: SessionReads,
-        read_s: float,
-    ) -> None:
+    def __init__(self, bounded: Bounded, reads: SessionReads, read_s: float) -> None:
         self._bounded = bounded
         self._reads = reads
         self._read_s = read_s
-
-    def fix_the_moment(self) -> None:
-        """The first read of the session does."""
-
-        def first() -> list[Document]:
-            return _when_there_is_a_snapshot(lambda: self._reads.find(AUDIT, {"_id": ""}, limit=1))
-
-        self._bounded(self._read_s, first)
+        self._begun = False
 
     def find(
         self,
@@ -270,13 +269,23 @@ class _Snapshot:
         fields: Sequence[str] = (),
         hint: str = "",
     ) -> list[Document]:
-        return self._bounded(
-            self._read_s,
-            lambda: self._reads.find(collection, filter, sort=sort, limit=limit, fields=fields, hint=hint),
+        return self._asked(
+            lambda: self._reads.find(collection, filter, sort=sort, limit=limit, fields=fields, hint=hint)
         )
 
+    def several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        return self._asked(lambda: self._reads.several(finds))
+
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
-        return self._bounded(self._read_s, lambda: self._reads.aggregate(collection, pipeline))
+        return self._asked(lambda: self._reads.aggregate(collection, pipeline))
+
+    def _asked(self, read: Callable[[], T]) -> T:
+        """The first read of the session fixes the moment; so it waits until there is one."""
+        if self._begun:
+            return self._bounded(self._read_s, read)
+        found = self._bounded(self._read_s, lambda: _when_there_is_a_snapshot(read))
+        self._begun = True
+        return found
 
 
 _SNAPSHOT_PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)

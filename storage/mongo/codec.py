@@ -19,7 +19,7 @@ from ...machines.token.table import STATUS_OF_STATE
 from ..errors import InvalidBatch
 from ..records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 from ..rules.batch import TIME_MAX
-from ..rules.codec import METADATA_KNOWN, corrupt, from_plain, metadata_to_plain, to_plain
+from ..rules.codec import METADATA_KNOWN, changes_to_plain, corrupt, from_plain, metadata_to_plain, to_plain
 from ..rules.plain import DEPTH_MAX
 from ..rules.quick import audit_from_plain, token_from_plain
 
@@ -238,36 +238,35 @@ def tombstone_from_document(document: Document) -> Tombstone:
 def token_changes(before: Token, after: Token) -> Document:
     """The fields for ``$set``. Known metadata fields are written one by one, so that the values of other
     programs beside them are neither replaced nor converted."""
-    changed = _changes(token_document(before), token_document(after))
-    if "metadata" in changed and before.metadata.extra == after.metadata.extra:
-        del changed["metadata"]
-        for field in METADATA_KNOWN:
-            value = getattr(after.metadata, field)
-            if getattr(before.metadata, field) != value:
-                changed[f"metadata.{field}"] = (
-                    to_timestamp(value) if field == "operation_timestamp" else value
-                )
-    return changed
+    changed = changes_to_plain(before, after)
+    try:
+        for field in _DATES.keys() & changed.keys():
+            changed[_DATES[field]] = _to_date(changed.pop(field))
+        if "metadata" in changed:
+            changed["metadata"] = metadata_to_plain(after.metadata, _copy)
+    except (TypeError, OverflowError):
+        refusal = InvalidBatch(f"token:{after.transaction_id} holds a value that cannot be stored")
+    else:
+        if "state" in changed:
+            changed["status"] = STATUS_OF_STATE[after.state]
+        if "metadata" in changed and before.metadata.extra == after.metadata.extra:
+            del changed["metadata"]
+            for field in METADATA_KNOWN:
+                value = getattr(after.metadata, field)
+                if getattr(before.metadata, field) != value:
+                    if field == "operation_timestamp":
+                        value = to_timestamp(value)
+                    changed[f"metadata.{field}"] = value
+        return changed
+    raise refusal
 
 
 def operation_changes(before: Operation, after: Operation) -> Document:
     """The fields for ``$set``. Dropping the lease leaves its term: it only grows."""
-    changed = _changes(operation_document(before), operation_document(after))
+    changed = changes_to_plain(before, after)
+    if quote_is_open(before) != quote_is_open(after):
+        changed["quote_open"] = quote_is_open(after)
     if "lease" in changed and after.lease is None:
         del changed["lease"]
         changed |= {"lease.worker": None, "lease.until": 0}
     return changed
-
-
-def _changes(before: Document, after: Document) -> Document:
-    return {field: value for field, value in after.items() if not _same(before[field], value)}
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether both are stored as the same value: 1, 1.0 and True are equal, but three values to the hash of
-    the document; so are 0.0 and -0.0."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return type(one) is type(other) and one == other and str(one) == str(other)

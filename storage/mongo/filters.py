@@ -1,14 +1,18 @@
-"""The filters of the store's queries, each made so that the server walks one index (R540)."""
+"""The queries of the store, each made so that the server walks one index (R540)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, assert_never
 
 from bson import MinKey
 
+from ..ahead import ClaimRead, DedupRead, KeyRead, OperationRead, OwnersRead, Read
 from ..port import AuditQuery, OperationQuery, TokenQuery, TombstoneQuery
 from .codec import wallet_ids
-from .gateway import Document
+from .gateway import Document, Find, Sort
+from .schema import AUDIT, BY_TIME, DEDUP, OPERATIONS, PROOFS, TOKENS, TOKENS_OF_STATE, TOMBSTONES
+
+NEWEST: Final[Sort] = (("created_at", -1), ("_id", -1))
 
 
 def equal(**fields: Any) -> Document:
@@ -142,3 +146,46 @@ def tombstone_filter(query: TombstoneQuery) -> Document:
     if query.after is not None:
         name["$gt"] = query.after
     return ({"_id": name} if name else {}) | equal(spans__entity=query.entity)
+
+
+def find_of(read: Read) -> Find:
+    """The documents that a read is about."""
+    match read:
+        case OperationRead():
+            return Find(OPERATIONS, equal(_id=read.operation_id), limit=1)
+        case KeyRead():
+            filter = equal(npub=read.npub) | equal_text(idempotency__key=read.key)
+            return Find(OPERATIONS, filter, limit=1)
+        case ClaimRead():
+            return Find(OPERATIONS, equal_text(claim=read.claim), limit=1)
+        case DedupRead():
+            return Find(DEDUP, equal(_id=read.key), limit=1)
+        case OwnersRead():
+            return Find(PROOFS, {"_id": {"$in": list(read.keys)}})
+        case TokenQuery():
+            return _tokens(read)
+        case AuditQuery():
+            return _records(read)
+        case TombstoneQuery():
+            return Find(TOMBSTONES, tombstone_filter(read), (("_id", 1),), read.limit)
+    assert_never(read)
+
+
+def _tokens(query: TokenQuery) -> Find:
+    if query.largest_first or query.smallest_first:
+        direction = -1 if query.largest_first else 1
+        sort: Sort = (("total_amount", direction), ("transaction_id", direction))
+        return Find(TOKENS, token_filter(query), sort, query.limit)
+    by_state = query.states and not query.ids and None not in (query.npub, query.mint_url, query.unit)
+    hint = TOKENS_OF_STATE if by_state else ""  # for several states the server would rather sort
+    return Find(TOKENS, token_filter(query), (("transaction_id", 1),), query.limit, hint=hint)
+
+
+def _records(query: AuditQuery) -> Find:
+    sort: Sort = (("operation_id", 1), ("seq", 1))
+    if query.entity is not None:
+        sort = (("entity", 1), ("version", 1))
+    elif query.by_time:
+        sort = (("at", 1), *sort)
+    hint = BY_TIME if query.by_time else ""  # the index of levels would need a sort of everything in it
+    return Find(AUDIT, audit_filter(query), sort, query.limit, hint=hint)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from attrs import frozen
+
 Document = dict[str, Any]
 Sort = Sequence[tuple[str, int]]
 
@@ -47,6 +49,28 @@ class GatewayCorrupt(Exception):
         super().__init__(f"a document in {collection} cannot be read")
 
 
+@frozen
+class Find:
+    """The documents of a collection that match ``filter``, only ``fields`` if given; ``limit`` 0 means all.
+    ``hint`` names the index to be used."""
+
+    collection: str
+    filter: Document
+    sort: Sort = ()
+    limit: int = 0
+    fields: Sequence[str] = ()
+    hint: str = ""
+
+
+@frozen
+class Change:
+    """An update of the documents that match ``filter``; ``number`` of them must."""
+
+    filter: Document
+    update: Document
+    number: int = 1
+
+
 class Reads(Protocol):
     """Reads; inside a transaction or snapshot they all see its moment."""
 
@@ -64,6 +88,10 @@ class Reads(Protocol):
         be used."""
         ...
 
+    def several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        """The documents of each, all of one moment; none has a hint or fields."""
+        ...
+
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]: ...
 
 
@@ -76,6 +104,11 @@ class Transaction(Reads, Protocol):
 
     def update_many(self, collection: str, filter: Document, update: Document) -> int:
         """Number of documents that **matched** (not: were modified)."""
+        ...
+
+    def write(self, collection: str, changes: Sequence[Change], births: Sequence[Document]) -> bool:
+        """The changes in their order, then the births, in one trip. Whether each change matched as many
+        documents as it must; GatewayDuplicate if a document is there already, or another has its key."""
         ...
 
     def delete_many(self, collection: str, filter: Document) -> int:
@@ -138,8 +171,9 @@ class Gateway(Reads, Protocol):
         this program. It has them again now."""
         ...
 
-    def snapshot(self) -> AbstractContextManager[Reads]:
-        """Reads that all see one moment."""
+    def snapshot(self, *, at_once: bool = True) -> AbstractContextManager[Reads]:
+        """Reads that all see one moment: that at which the block is entered, or, not ``at_once``, that of the
+        first of them."""
         ...
 
     def close(self) -> None: ...

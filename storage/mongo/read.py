@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
+from attrs import evolve
 
 from ...machines.token.states import STRANDED, UNSPENT
 from ...machines.token.table import STATUS_OF_STATE
+from ..ahead import ClaimRead, DedupRead, KeyRead, OperationRead, OwnersRead
 from ..errors import CorruptRecord, StorageError, StoreUnavailable, decoded
 from ..port import AuditQuery, Chain, Counted, Held, HeldCoins, OperationQuery, TokenQuery, TombstoneQuery
 from ..records import AuditRecord, DedupRecord, Operation, Token, Tombstone
@@ -22,19 +24,10 @@ from .codec import (
     token_from_document,
     tombstone_from_document,
 )
-from .filters import (
-    audit_filter,
-    equal,
-    equal_text,
-    live_filter,
-    of_wallet,
-    operation_filter,
-    token_filter,
-    tombstone_filter,
-)
-from .gateway import GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads, Sort
+from .filters import NEWEST, equal, find_of, live_filter, of_wallet, operation_filter
+from .gateway import Find, GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads
 from .keys import Key, key_of, owners_of
-from .schema import AUDIT, BY_TIME, DEDUP, OPERATIONS, PROOFS, TOKENS, TOKENS_OF_STATE, TOMBSTONES
+from .schema import AUDIT, OPERATIONS, TOKENS
 
 T = TypeVar("T")
 
@@ -81,77 +74,73 @@ class MongoReads:
             failure = CorruptRecord(str(error))
         raise failure  # outside the handlers: a driver's message may show a document
 
+    def _here(self, find: Find, home: str | None, keys: Iterable[Key] = ()) -> Find:
+        return evolve(find, filter=self._at(home, keys) | find.filter) if self._sharded else find
+
+    def _documents(self, find: Find) -> list[Document]:
+        return self._asked(
+            lambda: self._reads.find(
+                find.collection, find.filter, sort=find.sort, limit=find.limit, fields=find.fields,
+                hint=find.hint,
+            )
+        )  # fmt: skip
+
+    def _several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        return self._asked(lambda: self._reads.several(finds))
+
     def _find(
         self,
-        collection: str,
-        filter: Document,
+        find: Find,
         make: Callable[[Document], T],
-        *,
-        sort: Sort = (),
-        limit: int = 0,
         cursor: Callable[[Document], Any] | None = None,
-        hint: str = "",
     ) -> list[T]:
-        if filter.get("npub") == {"$in": []}:
+        if find.filter.get("npub") == {"$in": []}:
             return []  # no wallet holds the key: no shard has to say so
         try:
-            documents = self._asked(
-                lambda: self._reads.find(collection, filter, sort=sort, limit=limit, hint=hint)
-            )
+            documents = self._documents(find)
         except CorruptRecord:
-            if limit == 1:
+            if find.limit == 1:
                 raise
-            return self._one_by_one(collection, filter, make, sort, limit, cursor)
+            return self._one_by_one(find, make, cursor)
         return decoded(documents, make, cursor)
 
     def _one_by_one(
-        self,
-        collection: str,
-        filter: Document,
-        make: Callable[[Document], T],
-        sort: Sort,
-        limit: int,
-        cursor: Callable[[Document], Any] | None,
+        self, find: Find, make: Callable[[Document], T], cursor: Callable[[Document], Any] | None
     ) -> list[T]:
         """A page in which the driver stumbles over a document: it then gives none of them."""
-        fields = ("_id", *(name for name, _ in sort))
-        keys = self._asked(
-            lambda: self._reads.find(collection, filter, sort=sort, limit=limit, fields=fields)
-        )
+        fields = ("_id", *(name for name, _ in find.sort))
+        keys = self._documents(evolve(find, fields=fields))
 
         def read(key: Document) -> T:
-            found = self._find(collection, {"_id": {"$eq": key["_id"]}}, make, limit=1)
+            found = self._find(Find(find.collection, {"_id": {"$eq": key["_id"]}}, limit=1), make)
             if not found:
-                raise corrupt(f"{collection} {key['_id']}", "_id")
+                raise corrupt(f"{find.collection} {key['_id']}", "_id")
             return found[0]
 
         return decoded(keys, read, cursor)
 
-    def _one(self, collection: str, filter: Document, make: Callable[[Document], T]) -> T | None:
-        found = self._find(collection, filter, make, limit=1)
+    def _one(self, find: Find, make: Callable[[Document], T]) -> T | None:
+        found = self._find(find, make)
         return found[0] if found else None
 
     def operation(self, operation_id: str, home: str | None = None) -> Operation | None:
-        at = self._at(home, [key_of("operation_id", operation_id)])
-        return self._one(OPERATIONS, equal(_id=operation_id) | at, operation_from_document)
+        find = self._here(find_of(OperationRead(operation_id)), home, [key_of("operation_id", operation_id)])
+        return self._one(find, operation_from_document)
 
     def operation_by_key(self, npub: str, key: str) -> Operation | None:
-        filter = equal(npub=npub) | equal_text(idempotency__key=key)
-        return self._one(OPERATIONS, filter, operation_from_document)
+        return self._one(find_of(KeyRead(npub, key)), operation_from_document)
 
     def operation_by_claim(self, claim: str) -> Operation | None:
-        at = self._at(None, [key_of("claim", claim)])
-        return self._one(OPERATIONS, at | equal_text(claim=claim), operation_from_document)
+        find = self._here(find_of(ClaimRead(claim)), None, [key_of("claim", claim)])
+        return self._one(find, operation_from_document)
 
     def operations(self, query: OperationQuery) -> Sequence[Operation]:
         if query.limit <= 0:
             return []
-        newest = (("created_at", -1), ("_id", -1))
-        filter = self._at(query.home) | operation_filter(query)
+        find = self._here(Find(OPERATIONS, operation_filter(query), NEWEST, query.limit), query.home)
         return self._find(
-            OPERATIONS, filter, operation_from_document, sort=newest, limit=query.limit,
-            cursor=lambda document: (document.get("created_at"), document["_id"]),
-        )  # fmt: skip
+            find, operation_from_document, lambda document: (document.get("created_at"), document["_id"])
+        )
 
     def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
         group = {"_id": {"kind": "$kind", "state": "$state"}, "number": {"$sum": 1}}
@@ -168,11 +157,11 @@ class MongoReads:
     ) -> Sequence[Operation]:
         if limit <= 0:
             return []
+        overdue = (("next_check_at", 1), ("_id", 1))
+        find = Find(OPERATIONS, live_filter(due_before, after), overdue, limit)
         return self._find(
-            OPERATIONS, live_filter(due_before, after), operation_from_document,
-            sort=(("next_check_at", 1), ("_id", 1)), limit=limit,
-            cursor=lambda document: (document.get("next_check_at"), document["_id"]),
-        )  # fmt: skip
+            find, operation_from_document, lambda document: (document.get("next_check_at"), document["_id"])
+        )
 
     def count_live(self) -> int:
         pipeline = [{"$match": live_filter(FAR_FUTURE, None)}, {"$group": {"_id": None, "n": {"$sum": 1}}}]
@@ -180,59 +169,40 @@ class MongoReads:
         return int(rows[0]["n"]) if rows else 0
 
     def dedup(self, key: str, home: str | None = None) -> DedupRecord | None:
-        return self._one(DEDUP, equal(_id=key) | self._at(home), dedup_from_document)
+        return self._one(self._here(find_of(DedupRead(key)), home), dedup_from_document)
 
     def token(self, transaction_id: str, home: str | None = None) -> Token | None:
-        at = self._at(home, [key_of("token_id", transaction_id)])
-        return self._one(TOKENS, equal(transaction_id=transaction_id) | at, token_from_document)
+        find = Find(TOKENS, equal(transaction_id=transaction_id), limit=1)
+        return self._one(self._here(find, home, [key_of("token_id", transaction_id)]), token_from_document)
 
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
         if query.limit <= 0:
             return []
-        sort = _token_order(query)
-        wallet = (query.npub, query.mint_url, query.unit)
-        by_state = query.states and None not in wallet and sort[0][0] == "transaction_id" and not query.ids
-        filter = self._at(query.home) | token_filter(query)
-        return self._find(
-            TOKENS, filter, token_from_document, sort=sort, limit=query.limit,
-            cursor=lambda document: document.get("transaction_id"),
-            hint=TOKENS_OF_STATE if by_state else "",  # for several states the server would rather sort
-        )  # fmt: skip
+        find = self._here(find_of(query), query.home)
+        return self._find(find, token_from_document, lambda found: found.get("transaction_id"))
 
     def tokens_of(self, queries: Sequence[TokenQuery]) -> Sequence[Token]:
-        parts: list[list[Document]] = [
-            [
-                {"$match": self._at(q.home) | token_filter(q)},
-                {"$sort": dict(_token_order(q))},
-                {"$limit": q.limit},
-            ]
-            for q in queries
-            if q.limit > 0
-        ]
-        if not parts:
+        finds = [self._here(find_of(query), query.home) for query in queries if query.limit > 0]
+        if not finds:
             return []
-        first, *others = parts
-        pipeline: list[Document] = [
-            *first,
-            *({"$unionWith": {"coll": TOKENS, "pipeline": other}} for other in others),
-        ]
-        rows = self._asked(lambda: self._reads.aggregate(TOKENS, pipeline))
-        found = {row["_id"]: row for row in rows}
+        found = {document["_id"]: document for part in self._several(finds) for document in part}
         return decoded(list(found.values()), token_from_document, lambda row: row.get("transaction_id"))
 
     def proof_owners(self, keys: Iterable[str], home: str | None = None) -> Mapping[str, str]:
-        names = list(keys)
-        filter = {"_id": {"$in": names}} | self._at(home, (key_of("proof", name) for name in names))
-        found = self._asked(lambda: self._reads.find(PROOFS, filter, fields=("_id", "token_id")))
+        names = tuple(keys)
+        found = self._documents(
+            self._here(find_of(OwnersRead(names)), home, (key_of("proof", name) for name in names))
+        )
         return {document["_id"]: document["token_id"] for document in found}
 
-    def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
+    def balance(self, npub: str, mint_url: str | None = None, states: Sequence[str] = ()) -> Sequence[Held]:
         group = {
             "_id": {name: f"${name}" for name in ("mint_url", "unit", "state", "transaction_type")},
             "amount": {"$sum": "$total_amount"},
             "tokens": {"$sum": 1},
         }
-        pipeline = [{"$match": equal(npub=npub, mint_url=mint_url)}, {"$group": group}]
+        wanted = {"state": {"$in": list(states)}} if states else {}
+        pipeline = [{"$match": equal(npub=npub, mint_url=mint_url) | wanted}, {"$group": group}]
         rows = self._asked(lambda: self._reads.aggregate(TOKENS, pipeline))
         return _held(rows)
 
@@ -259,15 +229,7 @@ class MongoReads:
     def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
         if query.limit <= 0:
             return []
-        sort: Sort = (("operation_id", 1), ("seq", 1))
-        if query.entity is not None:
-            sort = (("entity", 1), ("version", 1))
-        elif query.by_time:
-            sort = (("at", 1), *sort)
-        # The index of levels would need a sort of everything in it.
-        hint = BY_TIME if query.by_time else ""
-        filter = self._at(query.home, _named(query)) | audit_filter(query)
-        return self._find(AUDIT, filter, audit_from_document, sort=sort, limit=query.limit, hint=hint)
+        return self._find(self._here(find_of(query), query.home, _named(query)), audit_from_document)
 
     def audit_operations(self, after: str = "", limit: int = 1000) -> Sequence[Chain]:
         if limit <= 0:
@@ -283,26 +245,14 @@ class MongoReads:
 
     def _ends(self, filter: Document, limit: int) -> list[Document]:
         order = (("operation_id", 1), ("seq", 1))
-        return self._asked(
-            lambda: self._reads.find(AUDIT, filter, sort=order, limit=limit, fields=_END_FIELDS)
-        )
+        return self._documents(Find(AUDIT, filter, order, limit, _END_FIELDS))
 
     def tombstones(self, query: TombstoneQuery) -> Sequence[Tombstone]:
         if query.limit <= 0:
             return []
-        at = self._at(query.home, (key_of("operation_id", name) for name in query.operation_ids))
-        filter = at | tombstone_filter(query)
-        return self._find(
-            TOMBSTONES, filter, tombstone_from_document, sort=(("_id", 1),),
-            limit=query.limit, cursor=lambda document: document["_id"],
-        )  # fmt: skip
-
-
-def _token_order(query: TokenQuery) -> Sort:
-    if not query.largest_first and not query.smallest_first:
-        return (("transaction_id", 1),)
-    direction = -1 if query.largest_first else 1
-    return (("total_amount", direction), ("transaction_id", direction))
+        named = (key_of("operation_id", name) for name in query.operation_ids)
+        find = self._here(find_of(query), query.home, named)
+        return self._find(find, tombstone_from_document, lambda found: found["_id"])
 
 
 def _named(query: AuditQuery) -> list[Key]:

@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from bson.errors import BSONError, InvalidBSON
+from pymongo import UpdateMany, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
 from .gateway import (
+    Change,
     Document,
+    Find,
     GatewayCorrupt,
     GatewayDuplicate,
     GatewayRefused,
@@ -33,6 +36,7 @@ _TOO_LARGE: Final = (10334, 17419, 17420)  # a document beyond 16 MB, inserted o
 _NEVER: Final = (2, 9, 15, 22, 52, 55, 56, 57)
 _TRANSACTION_TOO_LARGE: Final = (257, 388)  # TransactionTooLarge, TransactionTooLargeForCache
 _LABELS: Final = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
+_BATCH: Final = 100_000  # documents of one answer, if they fit into it
 _NOT_ENCODABLE: Final = (BSONError, UnicodeError, OverflowError, TypeError, ValueError)
 
 
@@ -54,23 +58,50 @@ class SessionReads:
         fields: Sequence[str] = (),
         hint: str = "",
     ) -> list[Document]:
-        return asked(
-            collection,
-            lambda: list(
-                self._database[collection].find(
-                    filter,
-                    dict.fromkeys(fields, 1) or None,
-                    sort=list(sort) or None,
-                    limit=limit,
-                    hint=hint or None,
-                    session=self._session,
-                )
-            ),
+        stored = self._database[collection]
+
+        def read() -> list[Document]:
+            found = stored.find(
+                filter,
+                dict.fromkeys(fields, 1) or None,
+                sort=list(sort) or None,
+                limit=limit,
+                batch_size=limit,  # by default the first answer holds 101 documents
+                hint=hint or None,
+                session=self._session,
+            )
+            return list(found)
+
+        return asked(collection, read)
+
+    def several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        """One aggregate: the parts are put together by ``$unionWith``, each document with the number of its
+        part."""
+        first, *others = (
+            (find.collection, [*_stages(find), {"$replaceRoot": {"newRoot": {"n": n, "document": "$$ROOT"}}}])
+            for n, find in enumerate(finds)
         )
+        collection, pipeline = first
+        unions = [{"$unionWith": {"coll": coll, "pipeline": part}} for coll, part in others]
+        parts: list[list[Document]] = [[] for _ in finds]
+        for found in self.aggregate(collection, [*pipeline, *unions]):
+            parts[found["n"]].append(found["document"])
+        return parts
 
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
         stored = self._database[collection]
-        return asked(collection, lambda: list(stored.aggregate(list(pipeline), session=self._session)))
+
+        def read() -> list[Document]:
+            return list(stored.aggregate(list(pipeline), session=self._session, batchSize=_BATCH))
+
+        return asked(collection, read)
+
+
+def _stages(find: Find) -> list[Document]:
+    stages: list[Document] = [{"$match": find.filter}]
+    if find.sort:
+        stages.append({"$sort": dict(find.sort)})
+    return [*stages, {"$limit": find.limit}] if find.limit else stages
 
 
 class SessionWrites(SessionReads):
@@ -84,6 +115,28 @@ class SessionWrites(SessionReads):
         stored = self._database[collection]
         done = asked(collection, lambda: stored.update_many(filter, update, session=self._session))
         return done.matched_count
+
+    def write(self, collection: str, changes: Sequence[Change], births: Sequence[Document]) -> bool:
+        """One ``update`` command. A birth is an update that matches nothing, so that the server inserts: one
+        whose ``_id`` is there changes nothing, and is not counted as born."""
+        stored = self._database[collection]
+        if not changes:
+            self.insert_many(collection, births)
+            return True
+        orders: list[UpdateMany | UpdateOne] = []
+        orders += [UpdateMany(change.filter, change.update) for change in changes]
+        for document in births:
+            # the npub leads to the shard of a cluster
+            named = {field: {"$eq": document[field]} for field in ("_id", "npub")}
+            rest = {field: value for field, value in document.items() if field not in named}
+            orders.append(UpdateOne(named, {"$setOnInsert": rest}, upsert=True))
+        done = asked(collection, lambda: stored.bulk_write(orders, session=self._session))
+        there = len(births) - done.upserted_count
+        if done.matched_count - there != sum(change.number for change in changes):
+            return False
+        if there:
+            raise GatewayDuplicate(collection, ID_INDEX)
+        return True
 
     def delete_many(self, collection: str, filter: Document) -> int:
         stored = self._database[collection]

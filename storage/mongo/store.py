@@ -6,9 +6,10 @@ import contextlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from ..batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
+from ..ahead import Read
+from ..batch import Advance, Batch, Insert
 from ..errors import (
     BatchTooLarge,
     CommitUnknown,
@@ -20,20 +21,12 @@ from ..errors import (
     StoreUnavailable,
     StoreUnsupported,
 )
-from ..port import CountFailure, DropLease, KeepLease, Note, Reader, Reschedule, TakeLease
-from ..records import Operation, Token, Tombstone
-from ..rules.batch import check_batch, check_tombstone, gains_proofs
+from ..port import Note, Reader
+from ..records import Operation, Tombstone
+from ..rules.batch import check_batch, check_tombstone
 from ..rules.machines import BUILT_IN, Machines
 from .codec import (
-    Document,
-    audit_document,
-    dedup_document,
-    operation_changes,
-    operation_document,
     operation_from_document,
-    token_changes,
-    token_document,
-    tombstone_document,
 )
 from .filters import equal
 from .gateway import (
@@ -46,13 +39,14 @@ from .gateway import (
     GatewayUnknown,
     Transaction,
 )
-from .keys import NO_ATTEMPT, Attempt, GlobalKeys, attempt_document, key_of
+from .keys import NO_ATTEMPT, Attempt, GlobalKeys, key_of
 from .read import MongoReads
-from .schema import ATTEMPTS, AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES, duplicate_name
+from .read_ahead import read_ahead
+from .schema import ATTEMPTS, OPERATIONS, TOKENS, duplicate_name
+from .write import apply_batch, bury, note_update
 
 RESENDS: Final = 3  # of a batch whose commit may or may not have happened
 UNSURE_MAX: Final = 10_000  # ids of batches whose outcome a call of this process could not learn
-_SCALARS: Final = (str, int, type(None))
 
 
 class MongoStore(MongoReads):
@@ -78,12 +72,13 @@ class MongoStore(MongoReads):
         self.close()
 
     @contextlib.contextmanager
-    def snapshot(self) -> Iterator[Reader]:
+    def snapshot(self, ahead: Sequence[Read] = ()) -> Iterator[Reader]:
         """Reads that all see the moment at which the block was entered."""
-        context = self._gateway.snapshot()
+        together = ahead and not self._gateway.sharded  # a cluster asks one shard after the other
+        context = self._gateway.snapshot(at_once=not together)
         reads = self._asked(context.__enter__)
         try:
-            yield MongoReads(reads, self._gateway.sharded)
+            yield read_ahead(reads, ahead) if together else MongoReads(reads, self._gateway.sharded)
         finally:
             context.__exit__(None, None, None)
 
@@ -178,7 +173,26 @@ class MongoStore(MongoReads):
         except GatewayDuplicate as error:
             if error.collection == ATTEMPTS:
                 return _revoked(batch)
+            stale = self._moved_on(batch) if error.collection == TOKENS else None
+            if stale is not None:
+                return Conflict(f"token:{stale}")
             return Duplicate(duplicate_name(error.collection, error.index))
+        return None
+
+    def _moved_on(self, batch: Batch) -> str | None:
+        """The first token of the batch that is stored otherwise than it begins with. A part of such a token
+        cannot become a token of its own: the server calls its proofs duplicates, for the token has them."""
+        olds = [change.before for change in batch.tokens if isinstance(change, Advance)]
+        wanted = equal(npub=batch.operation.after.npub)
+        wanted |= {"transaction_id": {"$in": [old.transaction_id for old in olds]}}
+        try:
+            stored = self._gateway.find(TOKENS, wanted, fields=("transaction_id", "state", "version"))
+        except GatewayUnavailable:
+            return None
+        found = {there["transaction_id"]: (there.get("state"), there.get("version")) for there in stored}
+        for old in olds:
+            if found.get(old.transaction_id) != (old.state, old.version):
+                return old.transaction_id
         return None
 
     def _holds(self, batch: Batch) -> bool:
@@ -235,159 +249,3 @@ def _revoked(batch: Batch) -> StorageError:
     if isinstance(batch.operation, Insert):
         return Duplicate("operation_id")
     return Conflict(f"operation:{batch.operation.after.id}")
-
-
-def apply_batch(transaction: Transaction, batch: Batch, attempt: Attempt = NO_ATTEMPT) -> None:
-    """Every change of the batch, one trip per collection and kind, ids sorted.
-    Documents that lose proofs are written before documents that gain them: a moved proof would collide with
-    itself."""
-    operation_id, npub = batch.operation.after.id, batch.operation.after.npub
-    if attempt.keys:
-        transaction.insert_many(ATTEMPTS, [attempt_document(batch, attempt)])
-    if isinstance(batch.operation, Insert):
-        transaction.insert_many(OPERATIONS, [operation_document(batch.operation.after)])
-    else:
-        _advance_operation(transaction, batch.operation)
-    if batch.dedup is not None:
-        _take_dedup(transaction, batch.dedup, npub)
-    tokens = sorted(batch.tokens, key=lambda change: change.after.transaction_id)
-    stored = [change for change in tokens if isinstance(change, Advance)]
-    _advance_tokens(transaction, [change for change in stored if not gains_proofs(change)])
-    _advance_tokens(transaction, [change for change in stored if gains_proofs(change)])
-    for move in (change for change in batch.index if isinstance(change, IndexMove)):
-        _move_proofs(transaction, move, operation_id, npub)
-    born = [token_document(change.after) for change in tokens if isinstance(change, Insert)]
-    if born:
-        transaction.insert_many(TOKENS, born)
-    entries = [
-        {"_id": key, "npub": npub, "token_id": change.token_id, "operation_id": operation_id}
-        for change in batch.index
-        if isinstance(change, IndexInsert)
-        for key in change.keys
-    ]
-    if entries:
-        transaction.insert_many(PROOFS, sorted(entries, key=lambda entry: entry["_id"]))
-    transaction.insert_many(AUDIT, [audit_document(record, npub) for record in batch.audit])
-
-
-def _advance_operation(transaction: Transaction, change: Advance[Operation]) -> None:
-    before = change.before
-    expected = equal(_id=before.id, npub=before.npub, state=before.state, version=before.version)
-    update = {"$set": operation_changes(before, change.after)}
-    if transaction.update_many(OPERATIONS, expected, update) != 1:
-        raise Conflict(f"operation:{before.id}")
-
-
-def _advance_tokens(transaction: Transaction, changes: Sequence[Advance[Token]]) -> None:
-    """Tokens that change in the same way share one trip: ``version`` grows by ``$inc``, and the
-    filter pins state and version of each."""
-    groups: dict[Any, tuple[Document, list[Advance[Token]]]] = {}
-    for change in changes:
-        update = token_changes(change.before, change.after)
-        update.pop("version", None)
-        step = change.after.version - change.before.version
-        alone = not all(isinstance(value, _SCALARS) or field in _SHARED for field, value in update.items())
-        key = change.after.transaction_id if alone else (step, tuple(sorted(update.items(), key=str)))
-        groups.setdefault(key, ({"$set": update, "$inc": {"version": step}}, []))[1].append(change)
-    for update, members in groups.values():
-        _advance_group(transaction, update, members)
-
-
-_SHARED: Final = ("updatedAt", "spent_at")  # dates: hashable, and the same for the whole batch
-
-
-def _advance_group(transaction: Transaction, update: Document, members: list[Advance[Token]]) -> None:
-    expected = [
-        equal(transaction_id=m.before.transaction_id, state=m.before.state, version=m.before.version)
-        for m in members
-    ]
-    filter = equal(npub=members[0].before.npub) | (expected[0] if len(expected) == 1 else {"$or": expected})
-    if transaction.update_many(TOKENS, filter, update) == len(members):
-        return
-    raise Conflict(f"token:{_stale(transaction, update['$set'], members)}")
-
-
-def _stale(transaction: Transaction, written: Document, members: list[Advance[Token]]) -> str:
-    """The first token that did not match: it does not hold what the others now do."""
-    values = {field: value for field, value in written.items() if isinstance(value, _SCALARS)}
-    ids = [member.after.transaction_id for member in members]
-    wanted = equal(npub=members[0].before.npub) | {"transaction_id": {"$in": ids}}
-    found = transaction.find(TOKENS, wanted, fields=("transaction_id", "version", *values))
-    stored = {document["transaction_id"]: document for document in found}
-    for member in members:
-        expected = {
-            "transaction_id": member.after.transaction_id, "version": member.after.version, **values
-        }  # fmt: skip
-        if expected.items() - stored.get(member.after.transaction_id, {}).items():
-            return member.after.transaction_id
-    return ids[0]
-
-
-def _move_proofs(transaction: Transaction, move: IndexMove, operation_id: str, npub: str) -> None:
-    filter = equal(npub=npub, token_id=move.from_token) | {"_id": {"$in": sorted(move.keys)}}
-    update = {"$set": {"token_id": move.to_token, "operation_id": operation_id}}
-    if transaction.update_many(PROOFS, filter, update) != len(move.keys):
-        raise Conflict(f"token:{move.from_token}")
-
-
-def _take_dedup(transaction: Transaction, take: DedupTake, npub: str) -> None:
-    record, previous = take.record, take.previous
-    if previous is None:
-        transaction.insert_many(DEDUP, [dedup_document(record, npub)])
-        return
-    filter = equal(
-        _id=record.key, npub=npub, operation_id=previous.operation_id, expires_at=previous.expires_at
-    )
-    update = {"$set": {"operation_id": record.operation_id, "expires_at": record.expires_at}}
-    if transaction.update_many(DEDUP, filter, update) != 1:
-        raise Conflict(f"dedup:{record.key}")
-
-
-def note_update(note: Note, home: str | None) -> tuple[Document, Document]:
-    """Filter and update of a note; the filter holds its term, and the wallet ``home`` if it is known."""
-    if isinstance(note, TakeLease):
-        free: list[Document] = [{"lease.worker": None}, {"lease.until": {"$lte": note.now}}]
-        if note.breaking is not None:
-            worker, term = note.breaking
-            free.append(equal(lease__worker=worker, lease__term=term))
-        if note.beyond is not None:
-            free.append({"lease.until": {"$gt": note.beyond}})
-        taken = {"lease.worker": note.worker, "lease.until": note.until}
-        return {**equal(_id=note.operation_id, npub=home), "$or": free}, {
-            "$set": taken,
-            "$inc": {"lease.term": 1},
-        }
-    held = equal(_id=note.operation_id, npub=home, lease__worker=note.worker, lease__term=note.term)
-    match note:
-        case KeepLease():
-            return held, {"$set": {"lease.until": note.until}}
-        case DropLease():
-            return held, {"$set": {"lease.worker": None, "lease.until": 0}}
-        case Reschedule():
-            return held, {"$set": {"next_check_at": note.next_check_at}}
-        case CountFailure():
-            return held, {"$inc": {"failures": 1}}
-
-
-def bury(transaction: Transaction, tombstone: Tombstone, home: str | None) -> int:
-    """The tombstone in place of the records; how many went. ``home`` is the npub of its wallet, where it is
-    known. Conflict if the trail is another one."""
-    name = tombstone.operation_id
-    end = {"last_seq": tombstone.last_seq, "last_hash": tombstone.last_hash}
-    there = transaction.find(TOMBSTONES, equal(_id=name, npub=home), fields=("last_seq", "last_hash"))
-    if there:
-        if there != [{"_id": name} | end]:
-            raise Conflict(f"tombstone:{name}")
-        return 0
-    ends = equal(_id=name, npub=home, audit_seq=tombstone.last_seq, audit_hash=tombstone.last_hash)
-    ended = transaction.find(OPERATIONS, ends | {"finished_at": {"$ne": None}}, fields=("_id", "npub"))
-    if not ended:
-        raise Conflict(f"operation:{name}")
-    npub = ended[0]["npub"]
-    transaction.insert_many(TOMBSTONES, [tombstone_document(tombstone, npub)])
-    gone = transaction.delete_many(
-        AUDIT, equal(npub=npub, operation_id=name) | {"seq": {"$lte": tombstone.last_seq}}
-    )
-    if gone != tombstone.records:
-        raise Conflict(f"operation:{name}")
-    return gone

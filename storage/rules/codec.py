@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, get_args, get_origin
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 from cattrs import Converter
@@ -233,6 +233,23 @@ def to_plain(record: Operation | Token | AuditRecord | DedupRecord | Tombstone) 
     except (TypeError, AttributeError, ValueError):
         refusal = InvalidBatch(f"a {type(record).__name__} holds a value that cannot be stored")
     raise refusal  # outside the handler: the cause may show what it choked on
+
+
+def changes_to_plain(before: Operation | Token, after: Operation | Token) -> dict[str, Any]:
+    """The fields that differ, as :func:`to_plain` has them. InvalidBatch as there."""
+    kind = type(after)
+    try:
+        return {
+            name: _CONVERTER.unstructure(value, unstructure_as=_TYPES[kind.__name__][name])
+            for name, value in ((field.name, getattr(after, field.name)) for field in attrs.fields(kind))
+            if getattr(before, name) != value
+        }
+    except (TypeError, AttributeError, ValueError):
+        refusal = InvalidBatch(f"a {kind.__name__} holds a value that cannot be stored")
+    raise refusal  # outside the handler: the cause may show what it choked on
+
+
+_TYPES: Final = {kind.__name__: get_type_hints(kind) for kind in (Operation, Token)}
 
 
 def from_plain(kind: type[R], document: Any, name: str) -> R:

@@ -7,12 +7,13 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
+from ..ahead import Read
 from ..batch import Batch
 from ..errors import CommitUnknown, Conflict, Duplicate, InvalidBatch, StoreUnavailable, StoreUnsupported
 from ..port import Note, Reader
@@ -55,11 +56,13 @@ class _Snapshot(SqliteReads):
         self._path = path
         self._link = link
 
-    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return _fetch(self._link, self._path, sql, values)
 
 
-def _fetch(link: Link, path: Path, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _fetch(
+    link: Link, path: Path, sql: str, values: Sequence[Any] | Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
     link.deadline = time.monotonic() + READ_TIMEOUT_S
     try:
         return link.connection.execute(sql, values).fetchall()
@@ -141,11 +144,11 @@ class SqliteStore(SqliteReads):
 
     # -- reads -----------------------------------------------------------------------------------
 
-    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return _fetch(self._link(), self._path, sql, values)
 
     @contextmanager
-    def snapshot(self) -> Iterator[Reader]:
+    def snapshot(self, ahead: Sequence[Read] = ()) -> Iterator[Reader]:
         """Reads that all see the moment at which the block was entered."""
         link, pid = self._idle_link(), os.getpid()
         try:

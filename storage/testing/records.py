@@ -15,6 +15,7 @@ from attrs import evolve
 from ...machines.melt.table import MELT
 from ...machines.token.states import AWAITING, RESERVED, SPENT, UNSPENT
 from ...machines.token.table import TOKEN
+from ..ahead import Read
 from ..batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, proof_key
 from ..errors import CommitUnknown, Conflict, StoreUnavailable
 from ..port import (
@@ -297,8 +298,8 @@ class FaultyStore:
     def note(self, note: Note) -> Operation | None:
         return self.store.note(note)
 
-    def snapshot(self) -> AbstractContextManager[Reader]:
-        return self.store.snapshot()
+    def snapshot(self, ahead: Sequence[Read] = ()) -> AbstractContextManager[Reader]:
+        return self.store.snapshot(ahead)
 
     def close(self) -> None:
         self.store.close()
@@ -349,8 +350,8 @@ class FaultyStore:
     def proof_owners(self, keys: Iterable[str], home: str | None = None) -> Mapping[str, str]:
         return self.store.proof_owners(keys, home)
 
-    def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
-        return self.store.balance(npub, mint_url)
+    def balance(self, npub: str, mint_url: str | None = None, states: Sequence[str] = ()) -> Sequence[Held]:
+        return self.store.balance(npub, mint_url, states)
 
     def coins_by_keyset(
         self, npub: str, mint_url: str | None = None, wallet_id: str | None = None

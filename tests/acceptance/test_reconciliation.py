@@ -110,8 +110,8 @@ def test_r120_all_read_from_one_snapshot(case: Case) -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(store, name)
 
-        def snapshot(self) -> Any:
-            return _Paying(store.snapshot(), pay)
+        def snapshot(self, ahead: Any = ()) -> Any:
+            return _Paying(store.snapshot(ahead), pay)
 
     paid: list[str] = []
 

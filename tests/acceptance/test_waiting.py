@@ -243,11 +243,11 @@ def test_r259_an_id_that_is_taken_while_inputs_are_chosen(store: Store, keyed: b
     first: list[Handle] = []
 
     class Between(FaultyStore):
-        def snapshot(self) -> Any:
+        def snapshot(self, ahead: Any = ()) -> Any:
             """The inputs are about to be chosen: what the other call leaves is all there is."""
-            if not first:
+            if not first and any(isinstance(read, TokenQuery) for read in ahead):
                 first.append(engine.melt(**request))
-            return self.store.snapshot()
+            return self.store.snapshot(ahead)
 
     late = Engine(Between(store), mint, settings=QUICK, clock=clock)
     if same:

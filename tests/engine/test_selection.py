@@ -18,6 +18,7 @@ from nutstate.engine.operations.melt.actions.choice import Shortfall, choose
 from nutstate.engine.simulated import faults
 from nutstate.engine.tokens.token_ids import minted_id
 from nutstate.machines.money import input_fee
+from nutstate.storage.ahead import Read
 from nutstate.storage.port import Reader, TokenQuery
 from nutstate.storage.records import Token
 from nutstate.storage.secret import Secret
@@ -52,8 +53,8 @@ class Meanwhile:
         return found
 
     @contextmanager
-    def snapshot(self) -> Iterator[Reader]:
-        with self.inner.snapshot() as moment:
+    def snapshot(self, ahead: Sequence[Read] = ()) -> Iterator[Reader]:
+        with self.inner.snapshot(ahead) as moment:
             yield Meanwhile(moment, self.happen)
 
 

@@ -63,7 +63,7 @@ class Wallet:
         return ()
 
     @contextmanager
-    def snapshot(self) -> Iterator[Wallet]:
+    def snapshot(self, ahead: object = ()) -> Iterator[Wallet]:
         yield self
 
 

@@ -15,7 +15,8 @@ from nutstate.storage.local.replica_set import ReplicaSet
 from nutstate.storage.mongo.client import Budget
 from nutstate.storage.mongo.gateway import GatewayUnavailable, Transaction
 from nutstate.storage.mongo.schema import AUDIT
-from nutstate.storage.mongo.store import MongoStore, apply_batch
+from nutstate.storage.mongo.store import MongoStore
+from nutstate.storage.mongo.write import apply_batch
 from tests.faults.children import Child, heard
 from tests.faults.conftest import mended
 from tests.faults.footprint import Footprint

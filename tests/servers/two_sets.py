@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cmp_to_key
 from typing import Any
 
-from nutstate.storage.mongo.gateway import Document, Gateway, Reads, Sort, Transaction
+from nutstate.storage.mongo.gateway import Change, Document, Find, Gateway, Reads, Sort, Transaction
 from nutstate.storage.mongo.schema import KEYS
 from nutstate.storage.mongo.shards import OWNER, SHARD_KEYS
 
@@ -67,6 +67,11 @@ def sets_for_pipeline(collection: str, pipeline: Sequence[Document]) -> list[int
     return sorted(found)
 
 
+def sets_for_all(finds: Sequence[Find]) -> list[int]:
+    """The same for several reads together."""
+    return sorted({number for find in finds for number in sets_for(find.collection, find.filter)})
+
+
 class _RoutedReads:
     """Reads over the reads of both sets."""
 
@@ -103,6 +108,12 @@ class _RoutedReads:
         wanted = sets_for_pipeline(collection, pipeline)
         answers = [self._reads[number].aggregate(collection, pipeline) for number in wanted]
         return answers[0] if len(answers) == 1 else _merged(pipeline, answers)
+
+    def several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        wanted = sets_for_all(finds)
+        if len(wanted) == 1:
+            return self._reads[wanted[0]].several(finds)
+        return [self.find(f.collection, f.filter, sort=f.sort, limit=f.limit) for f in finds]
 
 
 def _comparing(sort: Sort) -> Callable[[Document, Document], int]:
@@ -177,6 +188,14 @@ class _OneShard:
     def update_many(self, collection: str, filter: Document, update: Document) -> int:
         return self._on(collection, sets_for(collection, filter)).update_many(collection, filter, update)
 
+    def several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        return self._on(finds[0].collection, sets_for_all(finds)).several(finds)
+
+    def write(self, collection: str, changes: Sequence[Change], births: Sequence[Document]) -> bool:
+        wanted = {number for change in changes for number in sets_for(collection, change.filter)}
+        inner = self._on(collection, sorted(wanted | set(_sets_of(births))))
+        return inner.write(collection, changes, births)
+
     def delete_many(self, collection: str, filter: Document) -> int:
         return self._on(collection, sets_for(collection, filter)).delete_many(collection, filter)
 
@@ -241,9 +260,10 @@ class TwoSets(_RoutedReads):
         self.sets[number].transaction(lambda inner: work(_OneShard(inner, number)))
 
     @contextmanager
-    def snapshot(self) -> Iterator[Reads]:
+    def snapshot(self, *, at_once: bool = True) -> Iterator[Reads]:
         with ExitStack() as both:
-            yield _RoutedReads([both.enter_context(gateway.snapshot()) for gateway in self.sets])
+            inner = [both.enter_context(gateway.snapshot(at_once=at_once)) for gateway in self.sets]
+            yield _RoutedReads(inner)
 
     def close(self) -> None:
         for gateway in self.sets:

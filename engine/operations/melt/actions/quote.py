@@ -28,7 +28,7 @@ from ..facts import fee_max_of
 from .change import ask_inputs
 from .choice import Shortfall
 from .held_money import expected_release
-from .selection import select
+from .selection import look, select
 
 NO_FOR_A_READ = frozenset({20003, 20006})
 """Disabled, and invoice already paid: a no to a read, though they prove nothing of what was sent."""
@@ -85,8 +85,8 @@ def _choose(run: Run) -> Result:
     _check_fee(run, 0)
     need = op.amount + melt_of(op).fee_reserve
     pending: frozenset[Secret] = frozenset()
-    holder = run.store.operation_by_claim(op.payment_hash) if op.payment_hash else None
     for _ in range(run.settings.preflight_tries_max):
+        seen = look(run.store, op, need, run.settings.candidate_tokens_max)
         found = select(
             run.store,
             op,
@@ -96,6 +96,7 @@ def _choose(run: Run) -> Result:
             count_max=min(run.settings.proofs_per_operation_max, run.limits.of(op.mint_url)),
             bytes_max=run.settings.request_bytes_max,
             without=pending,
+            first=seen,
         )
         if isinstance(found, Shortfall):
             return _funds_missing(run, found, bool(pending))
@@ -113,7 +114,7 @@ def _choose(run: Run) -> Result:
             selection=selection,
             preflight_spent=spent,
             states=asked,
-            claim_holder=holder.id if holder else None,
+            claim_holder=seen.claim_holder,
         )
         if spent:
             return Happened("preflight_blocked", attrs.evolve(evidence, reason=_inconsistent(spent, report)))

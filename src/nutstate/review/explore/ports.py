@@ -25,6 +25,7 @@ from ...engine.cashu.port import (
     Restored,
     Unreachable,
 )
+from ...storage.ahead import Read
 from ...storage.port import AuditQuery, HeldCoins, OperationQuery, TokenQuery
 from ...storage.records import Operation, Token
 from ...storage.secret import Secret
@@ -178,7 +179,7 @@ class TapedStore:
     found: dict[str, StoredToken] = field(factory=dict)
 
     @contextmanager
-    def snapshot(self) -> Iterator[TapedStore]:
+    def snapshot(self, ahead: Sequence[Read] = ()) -> Iterator[TapedStore]:
         yield self
 
     def operation(self, operation_id: str, home: str | None = None) -> Operation | None:

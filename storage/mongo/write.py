@@ -1,0 +1,170 @@
+"""The writes of a transaction: a batch, a note, the tombstone of a purged trail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ..batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
+from ..errors import Conflict
+from ..port import CountFailure, DropLease, KeepLease, Note, Reschedule, TakeLease
+from ..records import Operation, Token, Tombstone
+from ..rules.batch import gains_proofs
+from .codec import (
+    Document,
+    audit_document,
+    dedup_document,
+    operation_changes,
+    operation_document,
+    token_changes,
+    token_document,
+    tombstone_document,
+)
+from .filters import equal
+from .gateway import Change, Transaction
+from .keys import NO_ATTEMPT, Attempt, attempt_document
+from .schema import ATTEMPTS, AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
+
+_SCALARS: Final = (str, int, type(None))
+
+
+def apply_batch(transaction: Transaction, batch: Batch, attempt: Attempt = NO_ATTEMPT) -> None:
+    """Every change of the batch, one trip per collection, ids sorted. Documents that lose proofs are written
+    before documents that gain them: a moved proof would collide with itself."""
+    npub = batch.operation.after.npub
+    if attempt.keys:
+        transaction.insert_many(ATTEMPTS, [attempt_document(batch, attempt)])
+    if isinstance(batch.operation, Insert):
+        transaction.insert_many(OPERATIONS, [operation_document(batch.operation.after)])
+    else:
+        _advance_operation(transaction, batch.operation)
+    if batch.dedup is not None:
+        _take_dedup(transaction, batch.dedup, npub)
+    _write_tokens(transaction, batch)
+    _write_index(transaction, batch)
+    transaction.insert_many(AUDIT, [audit_document(record, npub) for record in batch.audit])
+
+
+def _advance_operation(transaction: Transaction, change: Advance[Operation]) -> None:
+    before = change.before
+    expected = equal(_id=before.id, npub=before.npub, state=before.state, version=before.version)
+    update = {"$set": operation_changes(before, change.after)}
+    if transaction.update_many(OPERATIONS, expected, update) != 1:
+        raise Conflict(f"operation:{before.id}")
+
+
+def _write_tokens(transaction: Transaction, batch: Batch) -> None:
+    """Every token in one trip: those that lose proofs first, then those that gain some, then births."""
+    tokens = sorted(batch.tokens, key=lambda change: change.after.transaction_id)
+    stored = sorted((change for change in tokens if isinstance(change, Advance)), key=gains_proofs)
+    born = [token_document(change.after) for change in tokens if isinstance(change, Insert)]
+    changes = [
+        Change(
+            equal(npub=old.npub, transaction_id=old.transaction_id, state=old.state, version=old.version),
+            {"$set": token_changes(old, new)},
+        )
+        for old, new in ((change.before, change.after) for change in stored)
+    ]
+    if (changes or born) and not transaction.write(TOKENS, changes, born):
+        raise Conflict(f"token:{_stale(transaction, stored, changes)}")
+
+
+def _stale(transaction: Transaction, stored: Sequence[Advance[Token]], changes: Sequence[Change]) -> str:
+    """The first token that did not match: it does not hold what its change would have written."""
+    ids = [change.after.transaction_id for change in stored]
+    wanted = equal(npub=stored[0].before.npub) | {"transaction_id": {"$in": ids}}
+    found = {document["transaction_id"]: document for document in transaction.find(TOKENS, wanted)}
+    for name, change in zip(ids, changes, strict=True):
+        there = found.get(name, {})
+        written = change.update["$set"].items()
+        if any(there.get(field) != value for field, value in written if isinstance(value, _SCALARS)):
+            return name
+    return ids[0]
+
+
+def _write_index(transaction: Transaction, batch: Batch) -> None:
+    """Every entry of the proof index in one trip: moves, then new ones."""
+    operation_id, npub = batch.operation.after.id, batch.operation.after.npub
+    moves = [change for change in batch.index if isinstance(change, IndexMove)]
+    changes = [
+        Change(
+            equal(npub=npub, token_id=move.from_token) | {"_id": {"$in": sorted(move.keys)}},
+            {"$set": {"token_id": move.to_token, "operation_id": operation_id}},
+            len(move.keys),
+        )
+        for move in moves
+    ]
+    entries = sorted(
+        (key, change.token_id)
+        for change in batch.index
+        if isinstance(change, IndexInsert)
+        for key in change.keys
+    )
+    born = [
+        {"_id": key, "npub": npub, "token_id": name, "operation_id": operation_id} for key, name in entries
+    ]
+    if (changes or born) and not transaction.write(PROOFS, changes, born):
+        raise Conflict(f"token:{moves[0].from_token}")
+
+
+def _take_dedup(transaction: Transaction, take: DedupTake, npub: str) -> None:
+    record, previous = take.record, take.previous
+    if previous is None:
+        transaction.insert_many(DEDUP, [dedup_document(record, npub)])
+        return
+    filter = equal(
+        _id=record.key, npub=npub, operation_id=previous.operation_id, expires_at=previous.expires_at
+    )
+    update = {"$set": {"operation_id": record.operation_id, "expires_at": record.expires_at}}
+    if transaction.update_many(DEDUP, filter, update) != 1:
+        raise Conflict(f"dedup:{record.key}")
+
+
+def note_update(note: Note, home: str | None) -> tuple[Document, Document]:
+    """Filter and update of a note; the filter holds its term, and the wallet ``home`` if it is known."""
+    if isinstance(note, TakeLease):
+        free: list[Document] = [{"lease.worker": None}, {"lease.until": {"$lte": note.now}}]
+        if note.breaking is not None:
+            worker, term = note.breaking
+            free.append(equal(lease__worker=worker, lease__term=term))
+        if note.beyond is not None:
+            free.append({"lease.until": {"$gt": note.beyond}})
+        taken = {"lease.worker": note.worker, "lease.until": note.until}
+        return {**equal(_id=note.operation_id, npub=home), "$or": free}, {
+            "$set": taken,
+            "$inc": {"lease.term": 1},
+        }
+    held = equal(_id=note.operation_id, npub=home, lease__worker=note.worker, lease__term=note.term)
+    match note:
+        case KeepLease():
+            return held, {"$set": {"lease.until": note.until}}
+        case DropLease():
+            return held, {"$set": {"lease.worker": None, "lease.until": 0}}
+        case Reschedule():
+            return held, {"$set": {"next_check_at": note.next_check_at}}
+        case CountFailure():
+            return held, {"$inc": {"failures": 1}}
+
+
+def bury(transaction: Transaction, tombstone: Tombstone, home: str | None) -> int:
+    """The tombstone in place of the records; how many went. ``home`` is the npub of its wallet, where it is
+    known. Conflict if the trail is another one."""
+    name = tombstone.operation_id
+    end = {"last_seq": tombstone.last_seq, "last_hash": tombstone.last_hash}
+    there = transaction.find(TOMBSTONES, equal(_id=name, npub=home), fields=("last_seq", "last_hash"))
+    if there:
+        if there != [{"_id": name} | end]:
+            raise Conflict(f"tombstone:{name}")
+        return 0
+    ends = equal(_id=name, npub=home, audit_seq=tombstone.last_seq, audit_hash=tombstone.last_hash)
+    ended = transaction.find(OPERATIONS, ends | {"finished_at": {"$ne": None}}, fields=("_id", "npub"))
+    if not ended:
+        raise Conflict(f"operation:{name}")
+    npub = ended[0]["npub"]
+    transaction.insert_many(TOMBSTONES, [tombstone_document(tombstone, npub)])
+    gone = transaction.delete_many(
+        AUDIT, equal(npub=npub, operation_id=name) | {"seq": {"$lte": tombstone.last_seq}}
+    )
+    if gone != tombstone.records:
+        raise Conflict(f"operation:{name}")
+    return gone

@@ -1,0 +1,52 @@
+"""The commands that one melt sends to MongoDB."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.monitoring import CommandListener
+
+from nutstate import configure_logging
+from nutstate.storage.local.replica_set import ReplicaSet
+from nutstate.storage.mongo import open as opening
+from nutstate.storage.mongo.open import open_mongo
+from tests.support.wallet import NPUB, funded, invoice
+
+pytestmark = pytest.mark.real_mongo
+
+READS, RESERVE, SETTLE, RECONCILE = 2, 6, 5, 4
+"""What was stored before, and the candidates; three transactions, the last with the documents read back."""
+
+
+class Heard(CommandListener):
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+
+    def started(self, event: Any) -> None:
+        self.commands.append(event.command_name)
+
+    def succeeded(self, event: Any) -> None: ...
+
+    def failed(self, event: Any) -> None: ...
+
+
+def test_r547_a_melt_takes_17_round_trips_at_most(
+    mongo_servers: ReplicaSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more with more tokens in the wallet, or with longer answers."""
+    configure_logging("off")
+    heard = Heard()
+    monkeypatch.setattr(opening, "MongoClient", partial(MongoClient[Any], event_listeners=[heard]))
+    with open_mongo(mongo_servers.url("trips")) as store:
+        engine, mint, clock = funded(store, amount=0)
+        for _ in range(150):  # more than the first answer of a server holds by default
+            engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=64)
+        for amount in (50, 120):
+            heard.commands.clear()
+            paid = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(amount, clock))
+            assert paid.state == "reconciled"
+            assert len(heard.commands) <= READS + RESERVE + SETTLE + RECONCILE, heard.commands
+        store._gateway._client.drop_database("trips")  # type: ignore[attr-defined]

@@ -103,8 +103,8 @@ def test_r580_the_candidates_of_a_payment_are_read_from_the_index(store: SqliteS
     text = plan(store, *tokens_sql(queries))
     assert "SCAN tokens" not in text and "TEMP B-TREE" not in text
     assert text.count("COVERING INDEX token_by_size") == len(queries) == 11
-    assert steps(store, *tokens_sql(queries)) < 60  # for 48 of 10,000 coins
-    assert len(store.tokens_of(queries)) == 48
+    assert steps(store, *tokens_sql(queries)) < 40  # for 24 of 10,000 coins
+    assert len(store.tokens_of(queries)) == 24
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ NEW_IN_SCHEMA_2 = frozenset({"kind_of_state", "ends", "quote_let_go", "data"})
 
 
 _last = threading.local()
-"""The text that this thread hashed last. The driver hashes an operation and its records, and the store does so
-again for its check and its rows: of the very same objects the hash is the same. Records never change."""
+"""The text that this thread hashed last. The driver hashes an operation and its records, and the store does
+so again for its check and its rows: of the very same objects the hash is the same. Records never change."""
 
 
 def _mapping(value: object) -> dict[Any, Any]:

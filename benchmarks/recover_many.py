@@ -43,15 +43,24 @@ class _Written:
     def insert_many(self, collection: str, documents: Sequence[dict[str, Any]]) -> None:
         self.documents.setdefault(collection, []).extend(documents)
 
+    def write(self, collection: str, changes: Sequence[Any], born: Sequence[dict[str, Any]]) -> bool:
+        assert not changes, "only new documents are written here"
+        self.insert_many(collection, born)
+        return True
+
 
 def fill(url: str, number: int) -> None:
     """Open operations, a thousand in each transaction: only what is measured is worth a commit each."""
     for start in range(0, number, PART):
-        batches = begun(min(PART, number - start), f"tx-open-{start:07}")
-        if url.startswith("sqlite"):
-            _into_file(Path(url.removeprefix("sqlite:///")), batches)
-        else:
-            _into_database(url, batches)
+        put(url, begun(min(PART, number - start), f"tx-open-{start:07}"))
+
+
+def put(url: str, batches: Sequence[Batch]) -> None:
+    """All of these batches in one transaction."""
+    if url.startswith("sqlite"):
+        _into_file(Path(url.removeprefix("sqlite:///")), batches)
+    else:
+        _into_database(url, batches)
 
 
 def _into_file(path: Path, batches: Sequence[Batch]) -> None:

@@ -52,14 +52,25 @@ class Data(Mapping[str, Any]):
         return len(self.plain())
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Data):
-            return self is other or self.plain() == other.plain()
-        return isinstance(other, Mapping) and self.plain() == other
+        if self is other:
+            return True
+        theirs = other.plain() if isinstance(other, Data) else other
+        return isinstance(theirs, Mapping) and self.plain() == theirs and _same(self.plain(), theirs)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return "Data(…)"  # it may hold money
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether equal values are stored as the same: 1, 1.0 and True are equal, and are three values to the
+    hash of the document; so are 0.0 and -0.0."""
+    if isinstance(one, Mapping):
+        return all(_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list | tuple):
+        return all(map(_same, one, other))
+    return type(one) is type(other) and (type(one) is not float or str(one) == str(other))
 
 
 def as_data(values: Mapping[str, Any]) -> Data:

@@ -267,7 +267,10 @@ class Reader(Protocol):
         """Which token holds each known proof key; unknown keys are absent."""
         ...
 
-    def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]: ...
+    def balance(self, npub: str, mint_url: str | None = None, states: Sequence[str] = ()) -> Sequence[Held]:
+        """The value of the owner's tokens by mint, unit and state. With ``states`` only of these, and no
+        other token is read: spent ones only grow in number."""
+        ...
 
     def coins_by_keyset(
         self, npub: str, mint_url: str | None = None, wallet_id: str | None = None

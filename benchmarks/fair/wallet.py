@@ -53,7 +53,7 @@ from .documents import (
 
 SETTINGS = Settings()
 LEASE_MS, DEDUP_MS = int(SETTINGS.lease_s * 1000), int(SETTINGS.dedup_window_s * 1000)
-ALONE, EACH = 8, 4
+ALONE, EACH = 4, 2
 """Candidates that would do alone, and of each size below, as the engine reads them."""
 
 

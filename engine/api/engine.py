@@ -75,15 +75,19 @@ class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
             self._driver.log.unreadable(error)
         return tuple(Handle(self, op) for op in page.records)
 
-    def balance(self, npub: str, mint_url: str | None = None, *, ask_mints: bool = False) -> Balance:
+    def balance(
+        self, npub: str, mint_url: str | None = None, *, ask_mints: bool = False, spent: bool = True
+    ) -> Balance:
         """Returns the value by state, per mint and unit, read at one moment.
 
         Unspent coins of keysets that their mint no longer honours (not listed any more, final expiry over)
         count as ``stranded``. By default no mint is asked: this engine's memory of the mints' lists
-        counts. With ``ask_mints`` the mints are asked; one that does not answer changes nothing."""
+        counts. With ``ask_mints`` the mints are asked; one that does not answer changes nothing.
+        ``spent=False`` leaves out what is spent or failed: it costs the same however long the past of the
+        wallet is; :meth:`Balance.legacy` needs the past."""
         owner = arguments.npub(npub)
         url = None if mint_url is None else arguments.mint_url(mint_url)
-        return Balance(balance_of(self.store, self._keysets, owner, url, ask_mints))
+        return Balance(balance_of(self.store, self._keysets, owner, url, ask_mints, spent))
 
     # -- going on --------------------------------------------------------------------------------
 

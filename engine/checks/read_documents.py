@@ -9,7 +9,6 @@ from typing import TypeVar
 
 import attrs
 
-from ...machines.token.table import TOKEN
 from ...storage.ahead import OperationRead, OwnersRead, Read
 from ...storage.batch import proof_key
 from ...storage.errors import CorruptRecord
@@ -17,14 +16,12 @@ from ...storage.port import AuditQuery, Reader, TokenQuery, TombstoneQuery
 from ...storage.records import AuditRecord, Operation, Token
 from ..audit.verify import purged, records_of, trail_of
 from ..loop.kinds import Kinds
+from ..tokens.coins import OWNED
 from ..tokens.token_ids import derived_ids
 from .documents import NO_CHECKS, UNKNOWN_KIND, Born, Documents, KindChecks, KindFailed, WalletSums
 
 T = TypeVar("T")
 PAGE = 1000
-OWNED = tuple(state.name for state in TOKEN.states if state.kind == "live")
-"""States of what a wallet owns now. Its spent tokens only grow in number: a look at one operation does not
-read them (R216), a sweep does."""
 
 
 def documents_of(op: Operation, tokens: Iterable[Token]) -> tuple[Read, ...]:
@@ -84,6 +81,7 @@ def _read(
     strays = tuple(sorted(_strays(reader, op, ids, named)))
     keys = [proof_key(proof.secret) for token in tokens.values() for proof in token.proofs]
     owners = dict(reader.proof_owners(keys, op.npub)) if keys else {}
+    # A look at one operation does not read the wallet's spent tokens (R216), a sweep does.
     wallet = wallet_sums(reader, op.npub, op.mint_url, op.unit, states=OWNED) if with_wallet else None
     return Documents(
         operation=op,
@@ -180,9 +178,8 @@ def wallet_sums(
 ) -> WalletSums:
     """The balance as the store gives it, and as every proof of the wallet adds up; with ``states`` only of
     what is in one of them."""
-    told = {h.state: h.amount for h in reader.balance(npub, mint_url) if h.unit == unit and h.amount}
-    if states:
-        told = {state: amount for state, amount in told.items() if state in states}
+    held = reader.balance(npub, mint_url, states)
+    told = {h.state: h.amount for h in held if h.unit == unit and h.amount}
     counted: dict[str, int] = {}
     query = TokenQuery(npub=npub, mint_url=mint_url, unit=unit, states=states, limit=page)
     for token in paged(reader, query):

@@ -75,8 +75,8 @@ class WalletPreflight:
 
     def wallet_pages(self, progress: Progress | None, correct: bool) -> PreflightReport:
         """Every proof of the wallet, a page of tokens at a time."""
-        held = self.store.balance(self.wallet.npub, self.wallet.mint_url)
-        total = sum(h.tokens for h in held if h.unit == self.wallet.unit and h.state in LOOKED_AT)
+        held = self.store.balance(self.wallet.npub, self.wallet.mint_url, LOOKED_AT)
+        total = sum(h.tokens for h in held if h.unit == self.wallet.unit)
         done = 0
         for page in self._pages():
             self.look(page, correct)

@@ -27,7 +27,7 @@ from .evidence import Evidence
 from .hook_failures import HookFailures
 from .log import Log
 from .look import Look
-from .own_data import NoData, checked_data, data_of, held_data
+from .own_data import NoData, checked_data, data_of, held_data, own_data_of
 
 if TYPE_CHECKING:
     from ..checks.documents import KindChecks
@@ -161,7 +161,7 @@ class Kind(Generic[F]):
 
     def data_of(self, op: Operation) -> Any:
         """The operation's data, an instance of ``data``. CorruptRecord if they do not fit."""
-        return data_of(op, self.data)
+        return data_of(op, self.data) if self.started_by else own_data_of(op, self.data)
 
     def stored(self, data: object) -> Data:
         """The data, an instance of ``data``, as an operation holds them. Those of a service's own kind are

@@ -54,6 +54,12 @@ def data_of(op: Operation, kind: type[D]) -> D:
     return held.decoded(kind, lambda values: data_from_plain(kind, values, f"operation:{op.id}"))
 
 
+def own_data_of(op: Operation, kind: type[D]) -> D:
+    """The same for the class of a service. Each call decodes a copy: such a class may hold lists and
+    mappings, and a change in one of them must not reach the stored values, nor the next reader."""
+    return data_from_plain(kind, plain(op.data), f"operation:{op.id}")
+
+
 def held_data(data: object) -> Data:
     """The data as an operation holds them, without a check: of a kind of the package, whose tests are the
     check."""

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...machines.token.states import STRANDED, UNSPENT
+from ...machines.token.table import TOKEN
 from ...storage.port import Held, HeldCoins, Reader, Store
 from ...storage.records import Operation
 from ..cashu.keysets import Keysets, MintSilent
 
+OWNED = tuple(state.name for state in TOKEN.states if state.kind == "live")
+"""States of what a wallet owns now. Its spent tokens only grow in number."""
+
 
 def balance_of(
-    store: Store, keysets: Keysets, npub: str, mint_url: str | None, ask_mints: bool
+    store: Store, keysets: Keysets, npub: str, mint_url: str | None, ask_mints: bool, spent: bool
 ) -> dict[tuple[str, str], dict[str, int]]:
     """Value by mint and unit, and by state. Unspent coins that their mint no longer honours count as
     ``stranded``: as far as is remembered, or, with ``ask_mints``, as the mints say now. Of a mint that does
-    not answer what is remembered counts."""
+    not answer what is remembered counts. Without ``spent`` no token is read that is no money any more."""
     with store.snapshot() as moment:
-        held = moment.balance(npub, mint_url)
+        held = moment.balance(npub, mint_url, () if spent else OWNED)
         mints = {h.mint_url for h in held if h.state == UNSPENT and h.amount}
         telling = ask_mints or any(keysets.knows_refused(name) for name in mints)
         coins = moment.coins_by_keyset(npub, mint_url) if mints and telling else ()

@@ -195,13 +195,14 @@ class MongoReads:
         )
         return {document["_id"]: document["token_id"] for document in found}
 
-    def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
+    def balance(self, npub: str, mint_url: str | None = None, states: Sequence[str] = ()) -> Sequence[Held]:
         group = {
             "_id": {name: f"${name}" for name in ("mint_url", "unit", "state", "transaction_type")},
             "amount": {"$sum": "$total_amount"},
             "tokens": {"$sum": 1},
         }
-        pipeline = [{"$match": equal(npub=npub, mint_url=mint_url)}, {"$group": group}]
+        wanted = {"state": {"$in": list(states)}} if states else {}
+        pipeline = [{"$match": equal(npub=npub, mint_url=mint_url) | wanted}, {"$group": group}]
         rows = self._asked(lambda: self._reads.aggregate(TOKENS, pipeline))
         return _held(rows)
 

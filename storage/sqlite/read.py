@@ -129,6 +129,39 @@ def _in_order(query: TokenQuery, rows: list[tuple[Any, ...]]) -> list[tuple[Any,
     return sorted(rows, key=lambda row: row[0])
 
 
+# Two halves: the sum of a few thousand 53-bit amounts would not fit SQLite's 64 bits.
+_SUMS: Final = "sum(total_amount >> 32), sum(total_amount & 4294967295), count(*)"
+_IN_ORDER: Final = "GROUP BY mint_url, unit, state ORDER BY mint_url, unit, state"
+# Each mint and unit of an owner, found by jumping to the next one in the index.
+_WALLETS: Final = """WITH RECURSIVE wallets (mint, its_unit) AS (
+  SELECT * FROM (SELECT mint_url, unit FROM tokens WHERE npub = :npub AND mint_url >= :from_mint
+    ORDER BY mint_url, unit LIMIT 1)
+  UNION ALL
+  SELECT next.mint_url, next.unit FROM wallets JOIN tokens AS next ON next.rowid = coalesce(
+    (SELECT rowid FROM tokens WHERE npub = :npub AND mint_url = mint AND unit > its_unit
+      ORDER BY unit LIMIT 1),
+    (SELECT rowid FROM tokens WHERE npub = :npub AND mint_url > mint ORDER BY mint_url, unit LIMIT 1)))"""
+
+
+def balance_sql(
+    npub: str, mint_url: str | None, states: Sequence[str]
+) -> tuple[str, list[Any] | dict[str, Any]]:
+    """The sums of an owner's tokens; with ``states`` the others are jumped over."""
+    if not states:
+        where = _Where()
+        where.equal(npub=npub, mint_url=mint_url)
+        where.add(_IS_MONEY)
+        return f"SELECT mint_url, unit, state, {_SUMS} FROM tokens{where} {_IN_ORDER}", where.values
+    known = listed({*states} & {*STATUS_OF_STATE})
+    only = "" if mint_url is None else " AND mint = :mint_url"
+    sql = (
+        f"{_WALLETS} SELECT mint_url, unit, state, {_SUMS} FROM wallets CROSS JOIN tokens ON npub = :npub"
+        f" AND mint_url = mint AND unit = its_unit AND +transaction_type IN ({listed(TOKEN_TYPES)})"
+        f" AND state IN ({known}){only} {_IN_ORDER}"
+    )
+    return sql, {"npub": npub, "mint_url": mint_url, "from_mint": mint_url or ""}
+
+
 def operation_sql(query: OperationQuery) -> tuple[str, list[Any]]:
     """The operation query, newest first."""
     where = _Where()
@@ -180,7 +213,7 @@ class SqliteReads(ABC):
     """Implements :class:`~nutstate.storage.port.Reader` over :meth:`_rows`."""
 
     @abstractmethod
-    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows; StoreUnavailable or CorruptRecord, never sqlite3.Error."""
 
     def _operation_where(self, condition: str, *values: Any) -> Operation | None:
@@ -247,16 +280,8 @@ class SqliteReads(ABC):
         )
         return dict(rows)
 
-    def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
-        where = _Where()
-        where.equal(npub=npub, mint_url=mint_url)
-        where.add(_IS_MONEY)
-        # Two halves: the sum of a few thousand 53-bit amounts would not fit SQLite's 64 bits.
-        rows = self._rows(
-            "SELECT mint_url, unit, state, sum(total_amount >> 32), sum(total_amount & 4294967295), count(*)"
-            f" FROM tokens{where} GROUP BY mint_url, unit, state ORDER BY mint_url, unit, state",
-            where.values,
-        )
+    def balance(self, npub: str, mint_url: str | None = None, states: Sequence[str] = ()) -> Sequence[Held]:
+        rows = self._rows(*balance_sql(npub, mint_url, states))
         return [Held(mint, unit, state, (high << 32) + low, n) for mint, unit, state, high, low, n in rows]
 
     def coins_by_keyset(

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -56,11 +56,13 @@ class _Snapshot(SqliteReads):
         self._path = path
         self._link = link
 
-    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return _fetch(self._link, self._path, sql, values)
 
 
-def _fetch(link: Link, path: Path, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _fetch(
+    link: Link, path: Path, sql: str, values: Sequence[Any] | Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
     link.deadline = time.monotonic() + READ_TIMEOUT_S
     try:
         return link.connection.execute(sql, values).fetchall()
@@ -142,7 +144,7 @@ class SqliteStore(SqliteReads):
 
     # -- reads -----------------------------------------------------------------------------------
 
-    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return _fetch(self._link(), self._path, sql, values)
 
     @contextmanager

@@ -350,8 +350,8 @@ class FaultyStore:
     def proof_owners(self, keys: Iterable[str], home: str | None = None) -> Mapping[str, str]:
         return self.store.proof_owners(keys, home)
 
-    def balance(self, npub: str, mint_url: str | None = None) -> Sequence[Held]:
-        return self.store.balance(npub, mint_url)
+    def balance(self, npub: str, mint_url: str | None = None, states: Sequence[str] = ()) -> Sequence[Held]:
+        return self.store.balance(npub, mint_url, states)
 
     def coins_by_keyset(
         self, npub: str, mint_url: str | None = None, wallet_id: str | None = None

@@ -119,6 +119,7 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--kind": [("token", USAGE)],
     "--state": [("none", USAGE)],
     "--limit": [("0", (1, "INVALID_LIMIT")), ("10001", (1, "INVALID_LIMIT")), ("many", USAGE)],
+    "--shard": [("later", USAGE)],
     "--workers": [("0", (1, "INVALID_LIMIT")), ("65", (1, "INVALID_LIMIT")), ("many", USAGE)],
     "--dir": [("/dev/null", (1, "STORE_UNAVAILABLE")), (__file__, USAGE)],
     "--fee-max": [("-1", (1, "INVALID_AMOUNT")), ("2.5", USAGE), ("much", USAGE)],

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import time
 
+import pytest
+
+from nutstate import open_store
 from nutstate.engine.simulated.faults import REQUEST_LOST
 
+from ..support.open_operations import begun
 from .conftest import Wallet
 from .test_exit_codes import parked, pending
 
@@ -70,3 +76,24 @@ def test_a_live_operation_offers_show_too(wallet: Wallet) -> None:
     operation_id = wallet.run("melt", wallet.invoice(), "--wait", "0", "--json").json["operation"]["id"]
     ran = wallet.run("recover", "--force")
     assert ran.code == 3 and f"next  nutstate show {operation_id}" in ran.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_r576_a_signal_ends_it_in_order(wallet: Wallet, number: signal.Signals) -> None:
+    """R576: a real process is told to stop in the middle: exit code 130, no lease is left, and the next run
+    ends the rest."""
+    with open_store(f"sqlite:///{wallet.file}") as store:
+        for batch in begun(600, mint_url="https://mint.example"):
+            store.commit(batch)
+        process = wallet.start("recover", "--workers", "2", "--log", "off")
+        while store.count_live() > 590:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+        wallet.printed += [out, err]
+        left = store.live_operations(2**62, 1000)
+        assert process.returncode == 130 and "Traceback" not in err and "interrupted" in err
+        assert 0 < len(left) < 600 and all(op.lease is None for op in left)
+        told = wallet.run("recover", "--json").json["numbers"]
+        assert (told["ended"], told["total"], store.count_live()) == (len(left), len(left), 0)

@@ -1,22 +1,25 @@
-"""R473: own data that no store can keep."""
+"""Own data that no store can keep (R473), data made from JSON (R532), and data that change (R605, R606)."""
 
 from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
-from nutstate import InvalidArgument, NutstateError, Secret
+from nutstate import Engine, InvalidArgument, NutstateError, Secret, SimulatedMint, Store, open_store
 from nutstate.engine.loop.own_data import data_from
+from nutstate.kinds import BUILT_IN, EffectContext, Kind, Pause
+from tests.support.clock import FakeClock
 from tests.support.everything import everything
 from tests.support.own import example
 from tests.support.shop import Shop
-from tests.support.wallet import NPUB
+from tests.support.stores import STORES
+from tests.support.wallet import NPUB, QUICK
 
 own = example()
 
@@ -141,3 +144,74 @@ def test_r532_data_of_another_type_are_refused(given: object) -> None:
         data_from(given, Outer)
     assert refused.value.code == "INVALID_DATA" and "Outer" in refused.value.message
     assert "secret" not in str(refused.value)
+
+
+@pytest.fixture(params=STORES)
+def shop_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Each store, which knows the approval too."""
+    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/own.db"
+    if request.param == "mongodb":
+        url = request.getfixturevalue("mongo_urls")()
+    with open_store(url, kinds=own.KINDS) as opened:
+        yield opened
+
+
+@attrs.frozen
+class Loose:
+    """Data whose types say little about their values."""
+
+    value: Any = None
+    rate: float = 0.5
+    notes: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+def loose_kind(effect: Callable[[EffectContext], None]) -> Kind[Any]:
+    """The approval with these data; an approval has this effect, and nothing is paid."""
+    changed: Kind[Any] = attrs.evolve(
+        own.APPROVAL_KIND,
+        data=Loose,
+        facts=lambda look: own.ApprovalFacts(approved_by="bob"),
+        effects={**own.APPROVAL_KIND.effects, "note_approver": effect},
+        actions={"pay_invoice": lambda run: Pause(1)},
+    )
+    return changed
+
+
+def approved(store: Store, kind: Kind[Any], data: Loose) -> Loose:
+    """The stored data after the approval. The audit holds."""
+    kinds, clock = BUILT_IN | kind, FakeClock()
+    mint = SimulatedMint(now_ms=clock.now)
+    engine = Engine(store, mint, kinds=kinds, settings=QUICK, clock=clock)
+    asked = engine.start("approval", npub=NPUB, mint_url=mint.url, data=data)
+    engine.tell(asked.id, "approve", "bob", wait_s=0)
+    assert engine.verify_audit(asked.id).holds
+    stored = store.operation(asked.id)
+    assert stored is not None
+    found: Loose = kind.data_of(stored)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(1, True), (True, 1), (0, 0.0), (0.0, -0.0), ([0], [False]), ({"a": 1.0}, {"a": 1})]
+)
+def test_r605_an_equal_value_of_another_type_is_stored(shop_store: Store, before: Any, after: Any) -> None:
+    """R605: 1, 1.0 and True are equal and are three values: the stored one is that which the audit names."""
+
+    def change(context: EffectContext) -> None:
+        context.keep(attrs.evolve(context.data, value=after, notes={"n": after}, rate=2))
+
+    found = approved(shop_store, loose_kind(change), Loose(before, 2.0, {"n": before}))
+    assert (repr(found.value), repr(found.notes["n"])) == (repr(after), repr(after))
+
+
+def test_r606_a_change_in_place_reaches_the_store_or_nothing(shop_store: Store) -> None:
+    """R606: own code gets a copy of the stored values: a list that it changes is stored once it is kept."""
+
+    def change(context: EffectContext) -> None:
+        data = context.data
+        data.value["n"].append(2)
+        data.notes["lost"] = True
+        assert context.data == Loose({"n": [1]})  # not kept yet
+        context.keep(attrs.evolve(data, notes={}))
+
+    assert approved(shop_store, loose_kind(change), Loose({"n": [1]})) == Loose({"n": [1, 2]})

@@ -16,6 +16,7 @@ from nutstate import Engine, Store, configure_logging
 from nutstate.engine.checks import read_documents as documents
 from nutstate.engine.checks.sweep import Sweep
 from nutstate.engine.loop.log import TransitionEvent
+from nutstate.engine.tokens.coins import OWNED
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Lease, Operation
 from nutstate.storage.testing.records import make_proofs
@@ -239,7 +240,7 @@ def test_r216_a_look_at_one_operation_does_not_read_what_was_ever_spent(
     monkeypatch.setattr(documents, "paged", watched)
     assert engine.reconcile(melt.id).validation_passed
     (whole,) = (query for query in asked if query.npub is not None)
-    assert set(whole.states) == set(documents.OWNED) and "spent" not in whole.states
+    assert set(whole.states) == set(OWNED) and "spent" not in whole.states
     asked.clear()
     assert engine.reconcile_all().validation_passed
     assert [query.states for query in asked if query.npub is not None] == [()]

@@ -219,3 +219,18 @@ def test_rights(privileges: list[tuple[Document, list[str]]], status: str) -> No
     }
     (found,) = scripted("rights", connectionStatus={"authInfo": known})
     assert found.status == status and MARK not in found.text
+
+
+@pytest.mark.parametrize(
+    "more, status", [([], "error"), ([({"db": "db", "collection": "global_keys"}, ["remove"])], "ok")]
+)
+def test_r597_rights_on_a_cluster(more: list[tuple[Document, list[str]]], status: str) -> None:
+    """R597: on a cluster the service gives keys back, so it needs to remove them."""
+    privileges = [({"db": "db", "collection": ""}, ["find", "insert", "update"]), *more]
+    known = {
+        "authenticatedUsers": [{"user": MARK}],
+        "authenticatedUserPrivileges": [{"resource": on, "actions": may} for on, may in privileges],
+    }
+    answers: Document = {"hello": {"msg": "isdbgrid"}, "connectionStatus": {"authInfo": known}}
+    (found,) = scripted("rights", **answers)
+    assert found.status == status

@@ -205,6 +205,10 @@ def test_balance_counts_value_and_tokens_per_state(full: Store) -> None:
         Held(MINT, "usd", "unspent", 64, 1),
         Held("https://other", "sat", "unspent", 32, 1),
     ]
+    assert {h.state for h in full.balance(NPUB)} > {"unspent"}
+    only = [h for h in full.balance(NPUB) if h.state == "unspent"]
+    assert list(full.balance(NPUB, states=("unspent",))) == only, "R581"
+    assert list(full.balance(NPUB, states=("spent", "no such state"))) == []
     assert list(full.balance(NPUB, "https://other")) == [Held("https://other", "sat", "unspent", 32, 1)]
     assert list(full.balance("nobody")) == []
 

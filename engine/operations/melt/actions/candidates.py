@@ -8,9 +8,9 @@ from .....machines.token.states import UNSPENT
 from .....storage.port import TokenQuery
 from .....storage.records import Operation
 
-ALONE_MAX = 8
+ALONE_MAX = 4
 """Tokens that would do alone: the smallest of them."""
-EACH_MAX = 4
+EACH_MAX = 2
 """Tokens of each size: 1, 2 to 3, 4 to 7, and so on; the largest of each."""
 
 

@@ -127,7 +127,7 @@ class Demo:
         self.engine.mint_tokens(npub=self.npub, mint_url=self.url, amount=worth, wait_s=FUND_WAIT_S)
 
     def spendable(self) -> int:
-        return self.engine.balance(self.npub, self.url).unspent
+        return self.engine.balance(self.npub, self.url, spent=False).unspent
 
     def pay(self) -> Handle:
         """Make an invoice, set the scene, and pay it."""

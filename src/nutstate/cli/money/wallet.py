@@ -205,7 +205,7 @@ def deposit(
 def balance(session: Session, npub: str, mint: str | None, ask_mints: bool) -> int:
     """Show the money by mint and unit: spendable, held by open operations, refused by the mint."""
     with session.engine() as (engine, _):
-        every = engine.balance(npub, mint, ask_mints=ask_mints).by_wallet
+        every = engine.balance(npub, mint, ask_mints=ask_mints, spent=session.out.as_json).by_wallet
         wallets = {where: states for where, states in every.items() if any(states.values())}
         if session.out.as_json:
             rows = [

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -36,3 +39,38 @@ class Remembered(Generic[K, V]):
     def forget(self, key: K) -> None:
         """Drop the entry if there is one."""
         self._entries.pop(key, None)
+
+
+class SharedMemory(Generic[K, V]):
+    """The same for all threads of a process. The child of a fork begins with what its parent knew."""
+
+    def __init__(self, most: int) -> None:
+        self._lock = threading.Lock()
+        self._entries: Remembered[K, V] = Remembered(most)
+        _SHARED.add(self)
+
+    def get(self, key: K) -> V | None:
+        """As :meth:`Remembered.get`."""
+        with self._lock:
+            return self._entries.get(key)
+
+    def put(self, key: K, value: V) -> None:
+        """As :meth:`Remembered.put`."""
+        with self._lock:
+            self._entries.put(key, value)
+
+    def renew_lock(self) -> None:
+        """In the child of a fork: a thread of the parent that held the lock is not there to give it back."""
+        self._lock = threading.Lock()
+
+
+_SHARED: WeakSet[SharedMemory[Any, Any]] = WeakSet()
+
+
+def _after_fork() -> None:
+    for memory in _SHARED:
+        memory.renew_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 
 import bech32
 from attrs import field, frozen
 from coincurve import PublicKey
 
-from ..remembered import Remembered
+from ..remembered import SharedMemory
 
 INVOICE_CHARS_MAX = 7089  # what fits a QR code; BOLT-11 itself names no limit, and bech32's 90 does not apply
 DEFAULT_EXPIRY_S = 3600
@@ -75,17 +74,14 @@ def known_invoice(text: str) -> Invoice:
     """As :func:`decode_invoice`; an invoice that this process decoded lately is not decoded again. It is
     remembered by its hash, and one that does not decode is not remembered."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-    with _lock:
-        known = _known.get(digest)
+    known = _known.get(digest)
     if known is None:
         known = decode_invoice(text)
-        with _lock:
-            _known.put(digest, known)
+        _known.put(digest, known)
     return known
 
 
-_lock = threading.Lock()
-_known: Remembered[bytes, Invoice] = Remembered(INVOICES_REMEMBERED_MAX)
+_known: SharedMemory[bytes, Invoice] = SharedMemory(INVOICES_REMEMBERED_MAX)
 
 
 def expiry_of(text: str) -> int | None:

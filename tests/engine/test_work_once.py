@@ -106,7 +106,7 @@ def test_an_invoice_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(InvalidInvoice):
             known_invoice(text[:-1] + ("q" if text[-1] != "q" else "p"))
     assert len(decoded) == 4
-    assert text not in repr(bolt11._known.__dict__)
+    assert text not in repr(bolt11._known._entries.__dict__)
 
 
 class CountedReads:

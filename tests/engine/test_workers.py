@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import pytest
 
 from nutstate import Engine, StorageError, Store
+from nutstate.engine.cashu import bolt11
+from nutstate.engine.cashu.coins.verified import VERIFIED
 from nutstate.engine.ports import Worker
 from nutstate.engine.simulated import faults
 from nutstate.storage.port import OperationQuery
@@ -36,6 +39,20 @@ def test_a_forked_process_is_not_its_dead_parent() -> None:
     assert worker.certainly_dead(theirs) and theirs.split(":")[3] == str(child)
     for strange in ("", "x", ":::::", name.replace(name.split(":")[0], "elsewhere")):
         assert not worker.certainly_dead(strange)
+
+
+def test_r608_a_fork_waits_for_no_thread_of_its_parent() -> None:
+    """R608: a thread uses the memories of the process at the moment of a fork. It is not in the child, which
+    reads invoices and proofs all the same."""
+    text, proof = invoice(100), ("02" + "00" * 32, "a", "b", "c", "d", "e")
+    with bolt11._known._lock, VERIFIED._known._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)  # a child that waits for ever is killed
+            bolt11.known_invoice(text)
+            VERIFIED.holds(*proof)
+            os._exit(0)
+    assert os.waitpid(child, 0) == (child, 0)
 
 
 def test_a_process_that_may_not_be_signalled_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:

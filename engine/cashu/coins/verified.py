@@ -4,9 +4,8 @@ coins again and again, and verifying one costs as much as a read."""
 from __future__ import annotations
 
 import hashlib
-import threading
 
-from ...remembered import Remembered
+from ...remembered import SharedMemory
 from . import crypto
 
 PROOFS_REMEMBERED_MAX = 50_000
@@ -18,8 +17,7 @@ class VerifiedProofs:
     one value changed it is another proof, and is verified. One that does not hold is never remembered."""
 
     def __init__(self, most: int = PROOFS_REMEMBERED_MAX) -> None:
-        self._lock = threading.Lock()
-        self._known: Remembered[bytes, bool] = Remembered(most)
+        self._known: SharedMemory[bytes, bool] = SharedMemory(most)
 
     def holds(self, A: str, secret: str, C: str, e: str, s: str, r: str) -> bool:
         """As :func:`crypto.verify_proof_dleq`, each proof verified once."""
@@ -27,21 +25,16 @@ class VerifiedProofs:
             digest = _digest(A, secret, C, e, s, r)
         except UnicodeEncodeError:
             return False  # no secret of a coin
-        with self._lock:
-            if self._known.get(digest):
-                return True
+        if self._known.get(digest):
+            return True
         held = crypto.verify_proof_dleq(A, secret, C, e, s, r)
         if held:
-            self._note(digest)
+            self._known.put(digest, True)
         return held
 
     def note(self, A: str, secret: str, C: str, e: str, s: str, r: str) -> None:
         """The caller has verified this very proof."""
-        self._note(_digest(A, secret, C, e, s, r))
-
-    def _note(self, digest: bytes) -> None:
-        with self._lock:
-            self._known.put(digest, True)
+        self._known.put(_digest(A, secret, C, e, s, r), True)
 
 
 def _digest(*values: str) -> bytes:

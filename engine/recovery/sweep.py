@@ -127,8 +127,14 @@ class Sweep:
         while len(self._threads) < wanted:
             work = contextvars.copy_context().run  # the log lines of a thread belong to its caller
             thread = threading.Thread(target=work, args=(self._work,), name="nutstate-recover", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system gives no more threads
+                if not self._threads:
+                    raise
+                self.workers = len(self._threads)
+                return
             self._threads.append(thread)
-            thread.start()
 
     def _wait_for_threads(self) -> None:
         with self._changed:

@@ -76,6 +76,33 @@ def test_failures_at_the_front_starve_no_other(store: Store) -> None:
     assert set(found.open_ids) == set(found.failed_ids) and found.parked_ids == ()
 
 
+@pytest.mark.parametrize("given", [0, 1])
+def test_r607_a_system_without_threads_ends_no_sweep_half_way(
+    store: Store, given: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R607: the sweep goes on with the threads that it got. Without one it tells the system's error, and
+    nothing was begun."""
+    for batch in begun(20):
+        store.commit(batch)
+    engine, start = Engine(store, SimulatedMint(), settings=QUICK, clock=FakeClock()), threading.Thread.start
+    left = [given]
+
+    def scarce(thread: threading.Thread) -> None:
+        if thread.name == "nutstate-recover":
+            if not left[0]:
+                raise RuntimeError("can't start new thread")
+            left[0] -= 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    if given:
+        assert engine.recover(workers=3).numbers.ended == 20
+    else:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            engine.recover(workers=3)
+        assert store.count_live() == 20
+
+
 def test_a_silent_mint_at_the_front_starves_no_other(store: Store) -> None:
     """R574, R201: its operations are left for the next sweep, the cursor goes past them."""
     clock = FakeClock()

@@ -197,7 +197,12 @@ class TapedStore:
         return next(iter(self.tokens(TokenQuery(ids=(transaction_id,)))), None)
 
     def tokens(self, query: TokenQuery) -> Sequence[Token]:
-        found = self.tape.ask("store", "tokens", query)
+        return self._found(self.tape.ask("store", "tokens", query))
+
+    def tokens_of(self, queries: Sequence[TokenQuery]) -> Sequence[Token]:
+        return self._found(self.tape.ask("store", "tokens_of", tuple(queries)))
+
+    def _found(self, found: Sequence[StoredToken]) -> Sequence[Token]:
         self.found |= {token.id: token for token in found}
         return tuple(token.record for token in found)
 

@@ -48,6 +48,11 @@ def _tokens(world: World, query: TokenQuery) -> tuple[StoredToken, ...]:
     return tuple(found[: query.limit])
 
 
+def _tokens_of(world: World, queries: tuple[TokenQuery, ...]) -> tuple[StoredToken, ...]:
+    found = {token.id: token for query in queries for token in _tokens(world, query)}
+    return tuple(found.values())
+
+
 def _owners(world: World, *keys: str) -> tuple[tuple[str, str], ...]:
     names = {name_of(key): key for key in keys}
     return tuple(
@@ -61,7 +66,7 @@ def _touched(world: World, entity: str) -> frozenset[str]:
 
 
 READS: Mapping[str, Callable[..., Any]] = {
-    "operation": _operation, "claim": _claim, "operations": _operations, "tokens": _tokens, "owners": _owners,
-    "touched": _touched,
+    "operation": _operation, "claim": _claim, "operations": _operations, "tokens": _tokens,
+    "tokens_of": _tokens_of, "owners": _owners, "touched": _touched,
 }  # fmt: skip
 """By what is read."""

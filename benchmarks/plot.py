@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.arena import ENGINE, FAIR_2, FAIR_3
 from benchmarks.melts import Result
 
-WIDTH, BAR, GAP, LEFT, ROOM = 720, 18, 6, 150, 430
+WIDTH, BAR, GAP, LEFT, ROOM = 760, 18, 6, 150, 430
 COLOURS = {ENGINE: "#2f6f9f", FAIR_3: "#8a8a8a", FAIR_2: "#b8b8b8"}
 
 

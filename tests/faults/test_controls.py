@@ -64,7 +64,7 @@ def forget_what_was_expected(monkeypatch: Plant) -> None:
     def blind(**fields: Any) -> Document:
         return equal(**{name: value for name, value in fields.items() if name not in ("state", "version")})
 
-    monkeypatch.setattr("nutstate.storage.mongo.store.equal", blind)
+    monkeypatch.setattr("nutstate.storage.mongo.write.equal", blind)
 
 
 def test_without_state_and_version_in_the_filter_losers_hear_nonsense(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import attrs
@@ -10,10 +11,11 @@ import pytest
 
 from nutstate import Engine, NutstateError, Refused, StorageError, Store, TransitionEvent
 from nutstate.engine.simulated import faults
+from nutstate.storage.ahead import Read
 from nutstate.storage.batch import Batch
 from nutstate.storage.catalogue import DB_FAILURE_AFTER_SUCCESS, ERRORS, MELT_FAILURE
 from nutstate.storage.errors import CommitUnknown, Conflict, StoreUnavailable
-from nutstate.storage.port import OperationQuery
+from nutstate.storage.port import OperationQuery, Reader
 from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
 from tests.support.cases import every
@@ -167,6 +169,9 @@ def test_r36_r45_given_up_unpaid_is_no_duplicate_but_keeps_the_invoice(store: St
     class Written(FaultyStore):
         def operation(self, operation_id: str, home: str | None = None) -> Any:
             return gone if operation_id == melt.id else self.store.operation(operation_id, home)
+
+        def snapshot(self, ahead: Sequence[Read] = ()) -> AbstractContextManager[Reader]:
+            return nullcontext(self)  # nothing changes meanwhile
 
     after = Engine(Written(store), mint, settings=QUICK, clock=clock)
     with pytest.raises(Refused) as refused:

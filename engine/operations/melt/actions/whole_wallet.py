@@ -88,12 +88,13 @@ def choose_of_all(
     """A choice among all free coins of the wallet; it finds one whenever there is one. Where they do not
     cover it: would they with the coins that other operations of the wallet hold? All of it is read at one
     moment: between two reads a payment may end, and its change would be seen nowhere."""
-    coins = store.coins_by_keyset(op.npub, op.mint_url, op.wallet_id)
-    ppk = fees({coin.keyset_id for coin in coins if coin.unit == op.unit})
     without = limits["without"]
-    # Coins that may not be chosen take no place of others.
-    free = _Wallet(ppk, limits["count_max"] + len(without), limits["bytes_max"], without)
     with store.snapshot() as moment:
+        # Of the same moment: a coin whose keyset was asked about before it came would count as nothing.
+        coins = moment.coins_by_keyset(op.npub, op.mint_url, op.wallet_id)
+        ppk = fees({coin.keyset_id for coin in coins if coin.unit == op.unit})
+        # Coins that may not be chosen take no place of others.
+        free = _Wallet(ppk, limits["count_max"] + len(without), limits["bytes_max"], without)
         free.read(_pages(moment, attrs.evolve(wallet_of(op), limit=PAGE)))
         held = held_money(moment, op)
     found = choose(free.tokens, need, ppk, **limits)

@@ -37,7 +37,7 @@ def test_kinds_choose_configurations() -> None:
     names = [s["name"] for s in json.loads(run("mint", "--list", "--json").stdout)["settings"]]
     assert names == ["issue", "stuck-issue", "closed-issue", "follow-up", "slow-issue", "fund-and-pay"]
     names = [s["name"] for s in json.loads(run("record", "--list", "--json").stdout)["settings"]]
-    assert names == ["hold", "hold-and-pay"]
+    assert names == ["hold", "hold-and-pay", "unheld"]
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from attrs import evolve
+from attrs import evolve, field, frozen
 from pymongo import MongoClient
 
 from nutstate import open_store
@@ -132,29 +132,38 @@ def test_a_proof_moves_between_stored_tokens_in_either_direction(url: str, sourc
         assert sum(held.amount for held in store.balance(NPUB)) == 31
 
 
+@frozen
+class Halt:
+    """The first statement of a transaction says that it is done (``inside``), and waits for ``go_on``."""
+
+    inside: threading.Event = field(factory=threading.Event)
+    go_on: threading.Event = field(factory=threading.Event)
+
+
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """The first statement of a transaction says that it is done, and takes a second."""
-    inside = threading.Event()
+def halt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Halt]:
+    """A transaction that halts behind its first statement."""
+    made = Halt()
     original = SessionWrites.insert_many
 
     def insert_many(self: SessionWrites, collection: str, documents: Any) -> None:
         original(self, collection, documents)
-        if not inside.is_set():
-            inside.set()
-            time.sleep(1)
+        if not made.inside.is_set():
+            made.inside.set()
+            made.go_on.wait(60)
 
     monkeypatch.setattr(SessionWrites, "insert_many", insert_many)
-    return inside
+    yield made
+    made.go_on.set()
 
 
 def press_ctrl_c() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_ctrl_c_inside_a_transaction_aborts_it(url: str, slow: threading.Event) -> None:
+def test_ctrl_c_inside_a_transaction_aborts_it(url: str, halt: Halt) -> None:
     def interrupt() -> None:
-        slow.wait(10)
+        halt.inside.wait(60)
         press_ctrl_c()
 
     with open_store(url) as store:
@@ -162,14 +171,17 @@ def test_ctrl_c_inside_a_transaction_aborts_it(url: str, slow: threading.Event) 
         thread.start()
         with pytest.raises(KeyboardInterrupt):
             store.commit(batch_for(make_operation()))
+        halt.go_on.set()
         thread.join()
         until(lambda: open_transactions(store) == 0)
         assert store.operation("tx-1") is None
         store.commit(batch_for(make_operation()))  # nothing holds a lock
 
 
-def test_closing_from_another_thread_leaves_no_transaction_open(url: str, slow: threading.Event) -> None:
+def test_closing_from_another_thread_leaves_no_transaction_open(url: str, halt: Halt) -> None:
     store, failed = open_store(url), list[BaseException]()
+    assert isinstance(store, MongoStore)
+    calls = store._gateway._calls  # type: ignore[attr-defined]
 
     def write() -> None:
         try:
@@ -179,10 +191,13 @@ def test_closing_from_another_thread_leaves_no_transaction_open(url: str, slow: 
 
     thread = threading.Thread(target=write)
     thread.start()
-    slow.wait(10)
-    store.close()
-    thread.join(1)
-    assert not thread.is_alive()
+    halt.inside.wait(60)
+    closing = threading.Thread(target=store.close)
+    closing.start()
+    until(lambda: calls.closed)
+    halt.go_on.set()
+    closing.join()
+    thread.join()
     with open_store(url) as again:
         assert open_transactions(again) == 0
         assert [type(error) for error in failed] == [StoreUnavailable]

@@ -9,7 +9,8 @@ MAKEFLAGS += --no-print-directory
 
 # `make demo ARGS="--outcome lost"`, `make test ARGS="-k fence"`
 ARGS ?=
-JOBS ?= 2
+# one more than the two cores of a small machine: a third of the tests waits for servers
+JOBS ?= 3
 # `make test ALL=1`: every test. `make test SHARE=7`: what a commit with share 7 runs (docs/testing.md)
 export ALL SHARE SINCE
 

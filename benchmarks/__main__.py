@@ -63,7 +63,7 @@ def _options() -> Any:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
-        "--check", action="store_true", help="fail if a ratio is over 15 % worse than accepted"
+        "--check", action="store_true", help="fail if a ratio is over 15 %% worse than accepted"
     )
     parser.add_argument("--accept", action="store_true", help="write the ratios as accepted, and the drawing")
     parser.add_argument("--plot", type=Path, help="draw into this SVG file")

@@ -124,11 +124,11 @@ def _server(folder: str) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recover_many", description=__doc__)
-    parser.add_argument("--number", type=int, default=100_000)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--number", type=int, default=100_000, help="open operations (%(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="operations driven at once (%(default)s)")
     parser.add_argument("--mongodb", action="store_true", help="a replica set of its own instead of a file")
     parser.add_argument("--dir", help="the folder for the store; a temporary one by default")
-    parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--quiet", action="store_true", help="do not show how far it is")
     given = parser.parse_args()
     configure_logging("off")
     with tempfile.TemporaryDirectory(dir=given.dir) as folder:

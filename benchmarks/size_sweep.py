@@ -113,11 +113,15 @@ def sweep(kind: str, sizes: Sequence[int], melts: int, folder: Path) -> list[dic
 
 def main() -> None:
     """Measure, print, and write the rows with ``--json``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--store", action="append", choices=("mongodb", "sqlite"))
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--melts", type=int, default=25)
-    parser.add_argument("--json", type=Path)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.size_sweep", description=__doc__)
+    parser.add_argument(
+        "--store", action="append", choices=("mongodb", "sqlite"), help="only this store; both by default"
+    )
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=SIZES, help="stored tokens at each measurement (%(default)s)"
+    )
+    parser.add_argument("--melts", type=int, default=25, help="melts at each size (%(default)s)")
+    parser.add_argument("--json", type=Path, help="write the rows into this file too")
     wanted = parser.parse_args()
     configure_logging("off")
     rows: list[dict[str, Any]] = []

@@ -101,9 +101,15 @@ def _url(mongodb: bool, folder: str) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.wallet_sizes", description=__doc__)
-    parser.add_argument("--past", type=int, nargs="*", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--coins", type=int, default=0)
-    parser.add_argument("--mongodb", action="store_true")
+    parser.add_argument(
+        "--past",
+        type=int,
+        nargs="*",
+        default=[1_000, 10_000, 100_000],
+        help="spent tokens and ended operations at each measurement (%(default)s)",
+    )
+    parser.add_argument("--coins", type=int, default=0, help="free coins of the wallet (%(default)s)")
+    parser.add_argument("--mongodb", action="store_true", help="a replica set of its own instead of a file")
     parser.add_argument("--dir", help="the folder for the store; a temporary one by default")
     given = parser.parse_args()
     configure_logging("off")

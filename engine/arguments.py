@@ -139,11 +139,11 @@ def operation_id(value: object) -> str:
     raise InvalidArgument("an operation id is text of 1 to 100 characters", code="INVALID_FORMAT")
 
 
-def fee(value: object, most: int = AMOUNT_MAX) -> int:
-    """A fee, or the most one may be: a whole number from 0 to ``most``. Code INVALID_AMOUNT."""
+def fee(value: object, most: int = AMOUNT_MAX, name: str = "fee") -> int:
+    """A fee, or another amount that may be 0: a whole number from 0 to ``most``. Code INVALID_AMOUNT."""
     if is_amount(value, 0) and value <= most:  # type: ignore[operator]
         return value  # type: ignore[return-value]
-    raise InvalidArgument(f"fee must be a whole number from 0 to {most}", code="INVALID_AMOUNT")
+    raise InvalidArgument(f"{name} must be a whole number from 0 to {most}", code="INVALID_AMOUNT")
 
 
 def ttl(value: object, most_h: float) -> int:

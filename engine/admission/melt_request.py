@@ -58,7 +58,7 @@ class MeltRequest:
         chosen = settings.on_unpaid if on_unpaid is None else on_unpaid
         unpaid = arguments.choice(chosen, "on_unpaid", ON_UNPAID)
         wait = settings.wait_s if wait_s is None else arguments.seconds(wait_s, "wait_s")
-        most = None if fee_max is None else arguments.fee(fee_max, settings.amount_max)
+        most = None if fee_max is None else arguments.fee(fee_max, settings.amount_max, "fee_max")
         named = arguments.source_ids(sources, settings.proofs_per_operation_max)
         said = {"on_unpaid": None if on_unpaid is None else unpaid, "fee_max": most}
         op = new_operation(

@@ -123,7 +123,7 @@ class OwnKinds(Payments):
             npub=arguments.npub(npub),
             mint_url=arguments.mint_url(mint_url),
             unit=arguments.unit(unit),
-            amount=arguments.fee(amount, self.settings.amount_max),
+            amount=arguments.fee(amount, self.settings.amount_max, "amount"),
             wallet_id=wallet_id,
             transaction_id=transaction_id,
             idempotency_key=idempotency_key,

@@ -109,8 +109,11 @@ def data_from(given: object, kind: type[D]) -> D:
     except _UNFIT:
         same = False  # raised below, outside: the cause may show a secret
     if found is None or not same:
+        declared: Any = kind
+        names = ", ".join(field.name for field in attrs.fields(declared)) or "0 of them"
         raise InvalidArgument(
-            f"the data are a JSON object with fields of {kind.__name__}, each with a value of its type",
+            f"the data are a JSON object with fields of {kind.__name__}, each with a value of its type; "
+            f"the fields are: {names}",
             code="INVALID_DATA",
         )
     return found

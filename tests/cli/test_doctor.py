@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -173,6 +174,20 @@ def test_r589_the_way_to_a_cluster(mongo_servers: ReplicaSet) -> None:
     assert doctor(url, "--shard", "plan", "--fix").code == 2
     with MongoClient[dict[str, object]](url) as client:
         client.drop_database(client.get_default_database())
+
+
+@pytest.mark.real_mongo
+def test_r622_shard_says_once_why_doctor_must_fix_first(mongo_servers: ReplicaSet) -> None:
+    """R622: on an empty database ``plan`` and ``apply`` name ``doctor --fix`` once, with the first reasons
+    and the number of the others."""
+    url = mongo_servers.url(f"doctor_{random.getrandbits(40):x}")
+    shown = " ".join(doctor(url, "--shard", "plan").out.split())
+    assert shown.count("`nutstate doctor --fix` first") == 1
+    assert "first: the schema version is not recorded; " in shown
+    assert re.search(r"; and \d+ more", shown)
+    refused = doctor(url, "--shard", "apply")
+    assert refused.code == 1 and "nothing was changed" in refused.err
+    assert refused.err.count("`nutstate doctor --fix` first") == 1
 
 
 def test_r589_only_a_mongodb_is_sharded(wallet: Wallet) -> None:

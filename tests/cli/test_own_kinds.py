@@ -173,6 +173,23 @@ def test_r495_evidence_is_a_text_or_json(
     assert seen == [kept]
 
 
+def test_r621_a_refused_start_names_what_is_wrong(wallet: Wallet) -> None:
+    """R621: the amount is called amount, the fields that the data may have are named and no value is, and a
+    built-in kind is sent to its own command."""
+    begin = ("start", "approval", "--from", APPROVAL)
+    assert "amount must be a whole number from 0 to" in wallet.run(*begin, "--amount", "-5").err
+    for data in ('{"secret": 1}', '{"asked_by": 5}', "secret", "null", "[]"):
+        refused = wallet.run(*begin, "--data", data)
+        said = " ".join(refused.err.split())
+        assert refused.code == Exit.REFUSED and "secret" not in said, data
+        assert "the fields are: asked_by, invoice, approved_by" in said, data
+    broken = wallet.run(*begin, "--data", '{"asked_by": "ann"')
+    assert broken.code == Exit.USAGE and "is not valid JSON" in broken.err
+    built_in = wallet.run("start", "melt", "--from", APPROVAL)
+    said = " ".join(built_in.err.split())
+    assert built_in.code == Exit.REFUSED and "a built-in kind has a command of its own" in said
+
+
 @pytest.mark.parametrize("given", ["{secret", '["secret"', '"secret', '{"secret": 1} x', "[" * 100_000])
 def test_r495_broken_json_is_wrong_usage_and_is_not_repeated(wallet: Wallet, given: str) -> None:
     """R495: nothing is written, and the sentence does not hold the evidence."""

@@ -43,8 +43,9 @@ HINTS: Mapping[str, str] = {
     "OPERATOR_REASON_MISSING": "Say why with --reason.",
     "AUDIT_KEY_MISSING": "Name it with --key-file or in NUTSTATE_AUDIT_KEY.",
     "INVALID_AUDIT_KEY": "It needs 16 characters or more.",
-    "UNKNOWN_KIND": "--from MODULE names the Python module of a kind of your own.",
-    "INVALID_EVENT": "`nutstate show ID` names the events it takes now.",
+    "UNKNOWN_KIND": "--from MODULE names the Python module of a kind of your own; a built-in kind has a "
+    "command of its own (`nutstate --help`).",
+    "INVALID_EVENT": "`nutstate show ID` names the events that a stored operation takes now.",
     UNKNOWN_MACHINE: "A program that has the machine goes on with it; --from MODULE names the Python module "
     "of a kind of your own. `nutstate show ID` shows it.",
     "UNDEFINED_TRANSITION": "Its state does not allow this; see `nutstate show ID`.",

@@ -26,7 +26,7 @@ from ..keys import FILLED, HELD_FIELDS, held_by, key_of
 from ..open import address, connect
 from ..schema import FLAGS, KEYS, OPERATIONS, PROOFS, TOKENS
 from ..session import insert_new, named
-from ..setup import check_schema, create_index, create_shapes, problems, same_index
+from ..setup import Problem, check_schema, create_index, create_shapes, problems, same_index
 from ..shards import APPLYING, OWNER, SHARD_KEYS, SHARDED, SHARDING, indexes, state_of
 
 CONNECT_S: Final = 10.0
@@ -120,8 +120,21 @@ def _needs(database: Database[Document], machines: Machines, admin: Admin) -> It
         )
     if state_of(database) != "":
         return
-    for problem in problems(database, machines):
-        yield f"`nutstate doctor --fix` first: {problem.name} {problem.text}"
+    found = tuple(problems(database, machines))
+    for command, fixable in (("doctor --fix", True), ("doctor", False)):
+        told = [_sentence(problem) for problem in found if problem.fixable is fixable]
+        if told:
+            yield f"`nutstate {command}` first: {_some(told)}"
+
+
+def _sentence(problem: Problem) -> str:
+    return problem.text if problem.kind == "schema" else f"{problem.name} {problem.text}"
+
+
+def _some(texts: list[str]) -> str:
+    """The first few, and how many more there are."""
+    more = len(texts) - _SHOWN
+    return "; ".join(texts[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _collection(database: Database[Document], name: str, sharded: Document | None) -> Collection:
@@ -185,7 +198,7 @@ def apply(
     before = plan(database, machines, admin, url)
     in_the_way = [*before.needs, *(f"{c.name}: {text}" for c in before.collections for text in c.wrong)]
     if in_the_way:
-        raise StoreUnsupported("nothing was changed. Needed is " + "; ".join(in_the_way[:_SHOWN]))
+        raise StoreUnsupported("nothing was changed. Needed is " + _some(in_the_way))
     check_schema(database)
     done: list[str] = []
 
@@ -284,7 +297,7 @@ def _faults(database: Database[Document], machines: Machines, report: ShardRepor
         if not collection.sharded:
             yield f"{collection.name} is not sharded"
         yield from (f"{collection.name}: {text}" for text in collection.wrong)
-    yield from (f"{problem.name} {problem.text}" for problem in problems(database, machines))
+    yield from map(_sentence, problems(database, machines))
     missing: list[str] = []
     foreign: list[str] = []
     for page in _held(database):

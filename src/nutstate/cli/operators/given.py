@@ -28,5 +28,6 @@ def text_or_json(option: str, text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise click.UsageError(
-            f"{option}: begins like JSON, but is none; quote a text as JSON text"
+            f"{option}: begins like JSON, but is not valid JSON; "
+            'write a text that begins with {, [ or " as JSON text'
         ) from None

@@ -18,7 +18,8 @@ class SendClock:
     @classmethod
     def timed(cls, window_ms: int, seconds: float) -> SendClock:
         """The clock of a process that sent the request itself: ``seconds`` passed on its monotonic clock."""
-        return cls(max(0, int(seconds * 1000)), window_ms)
+        whole = int(seconds * 1000 + 0.001)  # the difference of two floats may be a hair less than it is
+        return cls(max(0, whole), window_ms)
 
     @classmethod
     def stamped(

@@ -60,6 +60,14 @@ def test_the_sender_counts_by_its_own_clock(seconds: float, since_ms: int) -> No
     assert SendClock.timed(30_000, seconds) == SendClock(since_ms, 30_000)
 
 
+def test_a_window_that_passed_to_the_millisecond_is_over() -> None:
+    """R526. The times of a monotonic clock are floats: their difference may be a hair less than the window."""
+    starts = [1000 + n / 997 for n in range(1000)]
+    passed = [(start + 30.0) - start for start in starts]
+    assert any(seconds < 30.0 for seconds in passed)
+    assert all(SendClock.timed(30_000, seconds).over for seconds in passed)
+
+
 def _computes(node: ast.AST) -> bool:
     """Whether the expression compares the settle window or counts with it."""
     if not isinstance(node, ast.Compare | ast.BinOp):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..machines.spec import Refusal
@@ -65,10 +65,16 @@ class MintError(NutstateError):
     code = "MINT_ERROR"
 
 
+def _no_edge(details: Mapping[str, Any]) -> str:
+    if "event" in details and "state" in details:
+        return f"the machine has no transition for {details['event']} in state {details['state']}"
+    return "the machine has no such transition here"
+
+
 def refusal_error(refusals: Iterable[Refusal], **details: Any) -> Refused:
     """The first refusal as an error, with every failed rule in ``details["refusals"]``."""
     found = tuple(refusals)
-    first = found[0] if found else Refusal("UNDEFINED_TRANSITION", "the machine has no such transition here")
+    first = found[0] if found else Refusal("UNDEFINED_TRANSITION", _no_edge(details))
     return Refused(
         first.sentence,
         code=first.code,

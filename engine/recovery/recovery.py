@@ -34,9 +34,9 @@ class Recovery:
 
     def look_after(
         self, op: Operation, wait_s: float, due_in_s: float, stopping: threading.Event
-    ) -> tuple[Operation, bool]:
-        """Go on with one operation of a sweep, and whether that worked: its trouble must not keep the others
-        from being looked after."""
+    ) -> tuple[Operation, bool, bool]:
+        """Go on with one operation of a sweep: the operation, whether that worked, and whether it is in
+        another worker's hands. Its trouble must not keep the others from being looked after."""
         try:
             self.driver.kinds.machine_of(op)
             if due_in_s > 0:  # the mint was asked a moment ago: it is not asked again before its time
@@ -44,14 +44,15 @@ class Recovery:
                 wait_s = max(0, wait_s - due_in_s)
             now = self.store.operation(op.id, op.npub)  # the page is older than the work before it
             if now is None or stopping.is_set() or self._is_looked_after(op, now):
-                return now or op, True
+                return now or op, True, now is not None
             kinds = self.driver.kinds
             holding = kinds.waits_for_caller(now) and self.clock.now() < (kinds.waits_until(now) or 0)
-            return self.resume(now, 0 if holding else wait_s, poll_parked=True, stopping=stopping)[0], True
+            found, ours = self.resume(now, 0 if holding else wait_s, poll_parked=True, stopping=stopping)
+            return found, True, not ours
         except Exception as error:  # noqa: BLE001 - one broken adapter must not orphan the rest
             code = error.code if isinstance(error, NutstateError) else type(error).__name__
             self.driver.log.note("recover_failed", operation_id=op.id, code=code)
-            return op, False
+            return op, False, False
 
     def _is_looked_after(self, read: Operation, now: Operation) -> bool:
         """Whether another worker has ended the operation since it was read, or has it looked at later."""

@@ -60,6 +60,7 @@ class Sweep:
     _ready: deque[Operation] = field(factory=deque)  # read, and not begun
     _mints: dict[str, _Mint] = field(factory=dict)
     _begun: set[int] = field(factory=set)  # hashes of ids: their next look lies ahead of the cursor
+    _elsewhere: list[Operation] = field(factory=list)  # in another worker's hands when they were looked after
     _all_read: bool = False
     _broken: BaseException | None = None
     _changed: threading.Condition = field(factory=threading.Condition)
@@ -79,7 +80,16 @@ class Sweep:
             self._halt()
         if self._broken is not None:
             raise self._broken
+        self._count_elsewhere()
         return self.swept
+
+    def _count_elsewhere(self) -> None:
+        """Every thread has ended: such as a child that its parent's thread has driven meanwhile is counted as
+        it is now."""
+        for op in self._elsewhere:
+            now = self.recovery.store.operation(op.id, op.npub) or op
+            self.swept.looked_after(now, self.recovery.word_for(now))
+        self._tell()
 
     # -- the caller's thread ---------------------------------------------------------------------
 
@@ -206,7 +216,7 @@ class Sweep:
     def _look_after(self, op: Operation) -> None:
         before = self.heard(op.mint_url)
         due_in_s = 0 if self.force else self.recovery.due_in(op)
-        found, worked = self.recovery.look_after(op, self.wait_s, due_in_s, self.stopping)
+        found, worked, elsewhere = self.recovery.look_after(op, self.wait_s, due_in_s, self.stopping)
         now = self.heard(op.mint_url)
         with self._changed:
             mint = self._mints[op.mint_url]
@@ -214,6 +224,10 @@ class Sweep:
             self._count_silence(op.mint_url, mint, before, now)
             if found.kind_of_state == "final":
                 self._begun.discard(hash(op.id))
+            elif elsewhere and len(self._elsewhere) < PAGE:  # perhaps in the hands of a thread of ours
+                self._elsewhere.append(found)
+                self._changed.notify_all()
+                return
             self.swept.looked_after(found, self.recovery.word_for(found), failed=not worked)
             self._changed.notify_all()
 

@@ -183,6 +183,8 @@ def test_r621_a_refused_start_names_what_is_wrong(wallet: Wallet) -> None:
         said = " ".join(refused.err.split())
         assert refused.code == Exit.REFUSED and "secret" not in said, data
         assert "the fields are: asked_by, invoice, approved_by" in said, data
+    twice = wallet.run(*begin, "--data", '{"asked_by": "ann", "asked_by": "bob"}')
+    assert twice.code == Exit.USAGE and "names a field twice" in " ".join(twice.err.split())
     broken = wallet.run(*begin, "--data", '{"asked_by": "ann"')
     assert broken.code == Exit.USAGE and "is not valid JSON" in broken.err
     built_in = wallet.run("start", "melt", "--from", APPROVAL)

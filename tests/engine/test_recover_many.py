@@ -15,7 +15,10 @@ import pytest
 from nutstate import Engine, NutstateError, Settings, SimulatedMint, Store, open_store
 from nutstate.engine.recovery import numbers
 from nutstate.engine.recovery.numbers import KEPT_MAX, RecoveryNumbers
+from nutstate.engine.recovery.recovery import Recovery
 from nutstate.engine.recovery.sweep import PAGE, SILENT_MAX
+from nutstate.storage.port import OperationQuery
+from nutstate.storage.records import Operation
 
 from ..support.clock import FakeClock
 from ..support.open_operations import Watched, begun, recovering
@@ -101,6 +104,28 @@ def test_r607_a_system_without_threads_ends_no_sweep_half_way(
         with pytest.raises(RuntimeError, match="can't start new thread"):
             engine.recover(workers=3)
         assert store.count_live() == 20
+
+
+def test_r609_what_another_thread_ends_meanwhile_is_counted_as_it_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R609: such as a child melt that the thread of its parent drives."""
+    for batch in begun(3):
+        store.commit(batch)
+    real = Recovery.resume
+
+    def of_another(self: Recovery, op: Operation, *args: Any, **more: Any) -> tuple[Operation, bool]:
+        real(self, op, *args, **more)
+        return op, False  # as it was while the other thread had it
+
+    monkeypatch.setattr(Recovery, "resume", of_another)
+    engine = Engine(store, SimulatedMint(), settings=QUICK, clock=FakeClock())
+    found = engine.recover()
+    assert found.numbers == RecoveryNumbers(total=3, gone_over=3, looked_after=3, ended=3)
+    assert (
+        not found.open_ids
+        and [op.kind_of_state for op in store.operations(OperationQuery())] == ["final"] * 3
+    )
 
 
 def test_a_silent_mint_at_the_front_starves_no_other(store: Store) -> None:

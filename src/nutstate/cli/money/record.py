@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from ...engine.api.recorded import RecordedMelt
 from ...engine.errors import InvalidArgument, Refused
 from ..context import chosen_mint, mint_options, npub_option, with_session
 from ..ends import Exit
+from ..operators.given import load
 from ..operators.render import as_document, exit_code, headline, next_steps, numbers, result, step_rows
 from ..session import Session
 
@@ -40,11 +40,13 @@ def _read(file: Path) -> Mapping[str, Any]:
     except UnicodeDecodeError:
         raise InvalidArgument("the file is not text", code="INVALID_FORMAT") from None
     try:
-        given = json.loads(text) if len(text) <= FILE_CHARS_MAX else None
+        given = load(text) if len(text) <= FILE_CHARS_MAX else None
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
-        raise InvalidArgument("the file is not one JSON object", code="INVALID_FORMAT")
+        raise InvalidArgument(
+            "the file is not one JSON object that names each field once", code="INVALID_FORMAT"
+        )
     missing = [name for name in NEEDED if name not in given]
     if "hold" not in given and "sources" not in given:
         missing.append("sources")

@@ -25,9 +25,22 @@ def text_or_json(option: str, text: str) -> Any:
     if not text.lstrip().startswith(("{", "[", '"')):
         return text
     try:
-        return json.loads(text)
+        return load(text)
     except (ValueError, RecursionError):
         raise click.UsageError(
-            f"{option}: begins like JSON, but is not valid JSON; "
+            f"{option}: begins like JSON, but is not valid JSON, or names a field twice; "
             'write a text that begins with {, [ or " as JSON text'
         ) from None
+
+
+def load(text: str) -> Any:
+    """The JSON value. ValueError for text that is not JSON, and for an object that names a field twice: which
+    of the two values is meant?"""
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field twice")
+    return found

@@ -22,6 +22,7 @@ TWICE = ("engine", "acceptance", "real_mint")
 
 MUTANTS = ("tests/machines/test_mutants.py",)
 EXPLORATION = ("tests/machines/test_product.py",)
+CRASHES = ("tests/engine/test_crash.py",)
 
 
 @frozen
@@ -74,12 +75,17 @@ ORACLE = Group(
      "tests/diagrams/test_export_scxml.py", "tests/diagrams/test_export_xstate.py"),
 )  # fmt: skip
 
+CRASH = Group(
+    "crashes", "a second crash, during the recovery from the first", 4,
+    ("engine/loop", "engine/recovery", "engine/operations", "engine/admission", *CRASHES),
+)  # fmt: skip
+
 CLUSTER = Group(
     "cluster", "the store contract, races and faults over two replica sets that stand for a cluster", 5,
     ("storage", "tests/contract/store", "tests/servers", "tests/storage/sharding"),
 )  # fmt: skip
 
-GROUPS: Mapping[str, Group] = {g.name: g for g in (MEMORY, MONGODB, MUTANT, EXPLORED, ORACLE, CLUSTER)}
+GROUPS: Mapping[str, Group] = {g.name: g for g in (MEMORY, MONGODB, MUTANT, EXPLORED, ORACLE, CRASH, CLUSTER)}
 
 
 def group_of(case: Case) -> Group | None:
@@ -92,6 +98,8 @@ def group_of(case: Case) -> Group | None:
         return MUTANT
     if case.file in EXPLORATION:
         return EXPLORED
+    if case.file in CRASHES and "slow" in case.markers:
+        return CRASH
     if case.folder in TWICE and "every_store" not in case.markers:
         if "memory" in case.params:
             return MEMORY

@@ -141,12 +141,14 @@ class GlobalKeys:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    def claim(self, batch: Batch, attempt: Attempt) -> None:
+    def claim(self, batch: Batch, attempt: Attempt, *, sent: bool = False) -> None:
         """Claim every key of the attempt, outside of its transaction. Raises Duplicate when another operation
         holds one or is about to, and Conflict when the batch is stale. Keys that were claimed before that
         stay until :meth:`release`.
 
-        Two attempts may each have what the other one wants: the one with the greater id gives way."""
+        Two attempts may each have what the other one wants: the one with the greater id gives way. One whose
+        transaction was ``sent`` before, with an unknown outcome, gives nothing back: its stored documents may
+        hold the keys."""
         mine = _entry(batch, attempt)
         left = {key.id: key for key in attempt.keys}
         aside: Key | None = None
@@ -168,7 +170,7 @@ class GlobalKeys:
             if pause is None:
                 raise Duplicate(next(iter(busy or left.values())).name)
             first = next((key for key in busy if seen[key.id].attempt < attempt.id), None)
-            if first is not None:
+            if first is not None and not sent:
                 self.release(batch, attempt)
                 aside, left = first, {key.id: key for key in attempt.keys}
             time.sleep(pause)

@@ -109,13 +109,13 @@ class MongoStore(MongoReads):
         new primary may have rolled it back by then: such a refusal counts when it is repeated after a look
         that did not find the batch."""
         unknown, refusal = "", None
-        unsure = batch.id in self._unsure
+        unsure, sent = batch.id in self._unsure, False
         restored = False
         sendings = 1 + RESENDS
         while sendings:
             sendings -= 1
             try:
-                failure = self._try(batch, attempt)
+                failure = self._try(batch, attempt, sent=sent)
             except InvalidBatch:  # a value that cannot be encoded, told before anything was committed
                 if not unsure:
                     self._give_back(batch, attempt)
@@ -123,7 +123,7 @@ class MongoStore(MongoReads):
             if failure is None:
                 return
             if isinstance(failure, CommitUnknown):
-                unknown, unsure, refusal = failure.why, True, None
+                unknown, unsure, sent, refusal = failure.why, True, True, None
                 continue
             if isinstance(failure, InvalidBatch) and not restored and self._gateway.restore_rules():
                 # a program of another release has just set the rules without our machines
@@ -148,11 +148,12 @@ class MongoStore(MongoReads):
             if attempt.keys:
                 self._keys.release(batch, attempt)
 
-    def _try(self, batch: Batch, attempt: Attempt) -> StorageError | None:
-        """One transaction: None, or what went wrong, without the driver's error behind it."""
+    def _try(self, batch: Batch, attempt: Attempt, *, sent: bool = False) -> StorageError | None:
+        """One transaction: None, or what went wrong, without the driver's error behind it. ``sent``: the same
+        attempt was sent before, and its outcome is unknown."""
         try:
             if attempt.keys:
-                self._keys.claim(batch, attempt)
+                self._keys.claim(batch, attempt, sent=sent)
             # Conflict and GatewayDuplicate escape the transaction: swallowed inside, the driver
             # would re-run a dead transaction until its time is over. Replays are told outside.
             self._gateway.transaction(lambda transaction: apply_batch(transaction, batch, attempt))

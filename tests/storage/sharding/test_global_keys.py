@@ -351,6 +351,37 @@ def test_r595_a_refusal_after_an_unknown_commit_keeps_the_keys(ground: MemoryClu
     assert holders(ground) == ["tx-a"]
 
 
+def test_r595_a_resent_attempt_gives_way_to_no_other(ground: MemoryCluster) -> None:
+    """R595: the first sending did commit, its answer was lost. Before the second sending the operation ended
+    unpaid, and another attempt with a smaller id waits with the claim: the id, the token and the proofs of
+    the committed batch keep their keys, so no other wallet can store the same proof."""
+    batch = paying("tx-a", ALICE)
+    other = paying("tx-b", BOB)
+    claim = next(key for key in keys.keys_of(other) if key.name == "claim")
+
+    class Lost(Unsure):
+        times = 1
+
+        def transaction(self, work: Any) -> None:
+            try:
+                super().transaction(work)
+            except GatewayUnknown:
+                store = ground.store()
+                op = store.operation("tx-a", ALICE)
+                assert op is not None
+                store.commit(batch_for(evolve(op, state="rejected", claim=None, finished_at=NOW), op))
+                ground.store()._keys.claim(other, keys.Attempt("!", (claim,)))
+                raise
+
+    ground.store(Lost).commit(batch)
+    wanted = {key.id for key in keys.keys_of(batch)} - {claim.id}
+    assert wanted <= {entry["_id"] for entry in ground.all(KEYS)}
+    again = batch_for(make_operation("tx-c", npub=BOB), tokens=[evolve(batch.tokens[0].after, npub=BOB)])
+    with pytest.raises(Duplicate):
+        ground.store().commit(again)
+    ground.check_keys()
+
+
 def test_r599_a_taker_that_is_late_does_not_steal(ground: MemoryCluster) -> None:
     """R599: two operations find the same orphan key. The first takes it over and commits; the second, which
     saw the orphan too, changes nothing."""

@@ -45,7 +45,7 @@ def grow(url: str, mint_url: str, first: int, last: int) -> None:
 
 
 def coins(url: str, mint: SimulatedMint, number: int) -> None:
-    """Free coins of the wallet. They belong to another mint's keyset, so none of them is chosen."""
+    """Free coins of the wallet. They belong to another mint's keyset, so a melt chooses 0 of them."""
     wallet: dict[str, Any] = {"npub": NPUB, "wallet_id": NPUB, "mint_url": mint.url}
     for start in range(0, number, PART):
         tokens = [make_token(f"coin_{n:09}", 1 << n % 12, **wallet) for n in range(start, start + PART)]

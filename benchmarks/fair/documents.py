@@ -15,8 +15,9 @@ from attrs import define, field, frozen
 from nutstate.engine.audit.records import _RETENTION, _YEAR_MS, short
 from nutstate.machines import MELT, TOKEN
 from nutstate.machines.spec import Machine
-from nutstate.storage.records import MachineRef, Operation, Output, Proof, Token, TokenMetadata
+from nutstate.storage.records import Dleq, MachineRef, Operation, Output, Proof, Token, TokenMetadata
 from nutstate.storage.rules.codec import to_plain
+from nutstate.storage.secret import Secret
 
 Plain = dict[str, Any]
 
@@ -182,3 +183,37 @@ def audit_data(operation: Plain, **more: Any) -> Plain:
 
 def total(proofs: Sequence[Plain]) -> int:
     return sum(proof["amount"] for proof in proofs)
+
+
+def token_of(plain: Plain) -> Token:
+    """As much of a token as the choice of coins looks at."""
+    return Token(
+        transaction_id=plain["transaction_id"],
+        npub=plain["npub"],
+        wallet_id=plain["wallet_id"],
+        mint_url=plain["mint_url"],
+        unit=plain["unit"],
+        transaction_type=plain["transaction_type"],
+        state=plain["state"],
+        version=plain["version"],
+        proofs=tuple(map(_proof_of, plain["proofs"])),
+        total_amount=plain["total_amount"],
+        metadata=_NO_METADATA,
+        created_at=0,
+        updated_at=0,
+    )
+
+
+_NO_METADATA = TokenMetadata("change")
+
+
+def _proof_of(plain: Plain) -> Proof:
+    dleq = plain.get("dleq")
+    return Proof(
+        id=plain["id"],
+        amount=plain["amount"],
+        secret=Secret(plain["secret"]),
+        C=Secret(plain["C"]),
+        dleq=None if dleq is None else Dleq(dleq["e"], dleq["s"]),
+        Y=plain.get("Y"),
+    )

@@ -16,8 +16,8 @@ from pymongo.read_concern import ReadConcern
 from nutstate.machines.token.table import STATUS_OF_STATE
 from nutstate.storage.mongo.schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
 
+from .books import ALONE, EACH, Changed, Commit, Lost, sizes_below
 from .documents import Plain, sha
-from .wallet import ALONE, EACH, Changed, Commit, Lost, sizes_below
 
 DURABLE = WriteConcern(w="majority", j=True)
 Client = MongoClient[Plain]

@@ -11,8 +11,8 @@ from typing import Any
 
 from nutstate.machines.token.table import STATUS_OF_STATE
 
+from .books import ALONE, EACH, Commit, Lost, sizes_below
 from .documents import Plain, sha
-from .wallet import ALONE, EACH, Commit, Lost, sizes_below
 
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 

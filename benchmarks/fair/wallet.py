@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from nutstate import Settings
 from nutstate.engine.cashu.bolt11 import decode_invoice
@@ -24,9 +23,9 @@ from nutstate.engine.ports import Worker
 from nutstate.engine.tokens.ids import legacy_operation_hash, new_transaction_id, operation_hash
 from nutstate.engine.tokens.proofs import name_of, preimage_matches
 from nutstate.machines.money import blanks_needed, owed_max, owed_min
-from nutstate.storage.records import Dleq, Proof, Token, TokenMetadata
 from nutstate.storage.secret import Secret
 
+from .books import Books, Changed, Commit, Lost
 from .documents import (
     CHANGE_RECEIVED,
     DEPOSIT,
@@ -48,68 +47,12 @@ from .documents import (
     plain_proof,
     sha,
     token,
+    token_of,
     total,
 )
 
 SETTINGS = Settings()
 LEASE_MS, DEDUP_MS = int(SETTINGS.lease_s * 1000), int(SETTINGS.dedup_window_s * 1000)
-ALONE, EACH = 4, 2
-"""Candidates that would do alone, and of each size below, as the engine reads them."""
-
-
-def sizes_below(need: int) -> list[tuple[int, int]]:
-    """1, 2 to 3, 4 to 7, and so on, below ``need``."""
-    lows = (1 << size for size in range(need.bit_length()) if 1 << size < need)
-    return [(low, min(2 * low, need) - 1) for low in lows]
-
-
-class Lost(Exception):
-    """Another program was faster, or changed what was written."""
-
-
-@frozen
-class Changed:
-    """A stored token: its state and version before, and the names of the fields that are new."""
-
-    state: str
-    version: int
-    token: Plain
-    names: tuple[str, ...]
-
-
-@define
-class Commit:
-    """One transaction."""
-
-    operation: Plain
-    records: Sequence[tuple[Plain, str, str]]
-    before: tuple[str, int] | None = None  # None: the operation is new
-    names: tuple[str, ...] = ()  # fields of the operation that are new
-    changed: list[Changed] = field(factory=list)
-    born: list[Plain] = field(factory=list)
-    moved: list[tuple[list[str], str, str]] = field(factory=list)  # keys, from token, to token
-    entered: list[tuple[list[str], str]] = field(factory=list)  # keys, token
-    dedup: tuple[str, int, tuple[str, int] | None] | None = None  # key, expires at, who had it
-
-
-class Books(Protocol):
-    """A database, opened by the product before."""
-
-    def dedup(self, key: str) -> tuple[str, int] | None:
-        """The operation that holds the key, and until when."""
-        ...
-
-    def candidates(self, npub: str, mint_url: str, unit: str, need: int) -> list[Plain]:
-        """Unspent tokens: the smallest that would do alone, and the largest of each size below."""
-        ...
-
-    def commit(self, commit: Commit) -> None:
-        """All of it or nothing; :class:`Lost` when a stored document is not as it was."""
-        ...
-
-    def agrees(self, operation: Plain, tokens: Sequence[Plain], records: Sequence[Any]) -> bool:
-        """Whether operation, tokens, proof index and audit records, read at one moment, are exactly these."""
-        ...
 
 
 @define
@@ -189,7 +132,7 @@ class _Melt:
         }
         ppk = {wallet.keyset.id: wallet.keyset.input_fee_ppk}
         found = choose(
-            map(_token, self.stored.values()), need, ppk, count_max=SETTINGS.proofs_per_operation_max
+            map(token_of, self.stored.values()), need, ppk, count_max=SETTINGS.proofs_per_operation_max
         )
         if not isinstance(found, Selection):
             raise ValueError("not enough money")
@@ -367,7 +310,7 @@ class _Melt:
             "next_check_at": at + LEASE_MS,
             "timings": {"commit_tries": 1, "mint_calls": 3},
         }
-        if not wallet.reads_back:  # done here: whoever looks next may go on at once
+        if not wallet.reads_back:  # done here: the next worker may go on at once
             new |= {"lease": None, "next_check_at": at}
         before = (self.op["state"], self.op["version"])
         self.op |= new
@@ -400,7 +343,7 @@ class _Melt:
         parts = [data.get(name, 0) for name in ("input_fee", "keep_total", "change_amount")]
         assert data["sources_total"] == op["amount"] + data["payment"]["lightning_fee"] + sum(parts)
         if not self.wallet.books.agrees(op, [*self.sources, *self.made], self.records):
-            raise Lost("what is stored is not what was written")
+            raise Lost("the stored documents are not the ones that were written")
         new: Plain = {
             "state": RECONCILE_PASSED.dest,
             "prev_state": "settled",
@@ -420,37 +363,3 @@ class _Melt:
         bound = audit_data(op, **found, document_hash=document_hash(op))
         self.chain.add(RECONCILE_PASSED, f"operation:{self.id}", 7, at, bound)
         self.wallet.books.commit(self._commit(before, tuple(new)))
-
-
-def _token(plain: Plain) -> Token:
-    """As much of a token as the choice of coins looks at."""
-    return Token(
-        transaction_id=plain["transaction_id"],
-        npub=plain["npub"],
-        wallet_id=plain["wallet_id"],
-        mint_url=plain["mint_url"],
-        unit=plain["unit"],
-        transaction_type=plain["transaction_type"],
-        state=plain["state"],
-        version=plain["version"],
-        proofs=tuple(map(_proof, plain["proofs"])),
-        total_amount=plain["total_amount"],
-        metadata=_NO_METADATA,
-        created_at=0,
-        updated_at=0,
-    )
-
-
-_NO_METADATA = TokenMetadata("change")
-
-
-def _proof(plain: Plain) -> Proof:
-    dleq = plain.get("dleq")
-    return Proof(
-        id=plain["id"],
-        amount=plain["amount"],
-        secret=Secret(plain["secret"]),
-        C=Secret(plain["C"]),
-        dleq=None if dleq is None else Dleq(dleq["e"], dleq["s"]),
-        Y=plain.get("Y"),
-    )

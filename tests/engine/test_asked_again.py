@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from nutstate import Engine, Refused, SimulatedMint, Store
+from nutstate import Refused, SimulatedMint, Store
 from nutstate.engine.cashu.port import MeltQuote, ProofState, Restored
 from nutstate.engine.cashu.port import Refused as No
 from nutstate.engine.simulated import faults
@@ -17,11 +17,11 @@ from nutstate.engine.tokens.proofs import name_of
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import Proof
 from tests.support import invariants
-from tests.support.clock import FakeClock
 from tests.support.crash import finish
 from tests.support.data import data_in
 from tests.support.ports import Between, on, silent
 from tests.support.recording import Wallet, proofs
+from tests.support.stories import parked_with_a_late_fence
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 
 
@@ -121,24 +121,6 @@ def test_a_payment_between_two_questions_is_not_an_input_spent_elsewhere(store: 
 
 
 # -- our own fence -------------------------------------------------------------------------------------
-
-
-def parked_with_a_late_fence(store: Store) -> tuple[Engine, SimulatedMint, FakeClock, str]:
-    """Parked, with a fence that the mint has not seen yet and may still execute."""
-    engine, mint, clock = funded(store)
-    mint.faults.next("melt", faults.REQUEST_LOST)
-    mint.faults.next("swap", faults.LATE)
-    sent: list[Any] = []
-
-    def once(*args: Any) -> Any:
-        sent.append(args)
-        return mint.swap(*args) if len(sent) == 1 else No(11000, "no", False)
-
-    strict = on(engine, store, Between(mint, swap=once))
-    melt = strict.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=30)
-    finish(strict, store, clock, rounds=100)
-    assert melt.refresh().state == "attention"
-    return engine, mint, clock, melt.id
 
 
 def test_a_fence_signed_between_the_two_looks_is_not_given_up(store: Store) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from benchmarks.fair.books import Lost
 from benchmarks.fair.mongo import MongoBooks
 from benchmarks.fair.sqlite import SqliteBooks
-from benchmarks.fair.wallet import Lost, Wallet
+from benchmarks.fair.wallet import Wallet
 from nutstate import Engine, SimulatedMint, Store, open_store
 from nutstate.storage.batch import proof_key
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery

@@ -42,7 +42,7 @@ def begun(number: int, prefix: str = "tx-begun", mint_url: str = MINT, due_at: i
 
 
 class Watched(FaultyStore):
-    """A store that knows how many operations that it gave are still held by somebody."""
+    """A store that counts the operations that it gave and that the caller still holds."""
 
     def __init__(self, store: Any, refuse: Sequence[str] = ()) -> None:
         super().__init__(store)

@@ -35,24 +35,36 @@ def failing(store: Store, **more: Any) -> Any:
     return engine, mint, clock, bolt11
 
 
-def released_before_its_fence(store: Store) -> tuple[Engine, SimulatedMint, FakeClock, str]:
-    """An operator released the inputs while a fence of ours was still on its way to the mint."""
+def parked_with_a_late_fence(store: Store) -> tuple[Engine, SimulatedMint, FakeClock, str]:
+    """Parked, with a fence that the mint has not seen yet and may still execute."""
     engine, mint, clock = funded(store)
     mint.faults.next("melt", faults.REQUEST_LOST)
     mint.faults.next("swap", faults.LATE)
+    strict = on(engine, store, _one_swap(mint))
+    melt = strict.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=30)
+    finish(strict, store, clock, rounds=100)
+    assert melt.refresh().state == "attention"
+    return engine, mint, clock, melt.id
+
+
+def _one_swap(mint: SimulatedMint) -> Between:
+    """The mint, which refuses every swap but the first."""
     sent: list[Any] = []
 
     def once(*args: Any) -> Any:
         sent.append(args)
         return mint.swap(*args) if len(sent) == 1 else No(11000, "no", False)
 
-    strict = on(engine, store, Between(mint, swap=once))
-    melt = strict.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock), wait_s=30)
-    finish(strict, store, clock, rounds=100)
-    assert melt.refresh().state == "attention"
+    return Between(mint, swap=once)
+
+
+def released_before_its_fence(store: Store) -> tuple[Engine, SimulatedMint, FakeClock, str]:
+    """An operator released the inputs while a fence of ours was still on its way to the mint."""
+    engine, mint, clock, melt_id = parked_with_a_late_fence(store)
     clock.advance(QUICK.settle_window_s)
-    assert strict.release(melt.id, "trust it").state == "watching"
-    return engine, mint, clock, melt.id
+    strict = on(engine, store, Between(mint, swap=lambda *_: No(11000, "no", False)))
+    assert strict.release(melt_id, "trust it").state == "watching"
+    return engine, mint, clock, melt_id
 
 
 def agrees(store: Store, mint: SimulatedMint) -> None:

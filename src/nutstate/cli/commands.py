@@ -50,7 +50,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def load(name: str) -> click.Command:
-    """The command of that name. KeyError if there is none."""
+    """The command of that name. KeyError if no command has it."""
     module, _, attribute = COMMANDS[name][0].partition(":")
     command: click.Command = getattr(importlib.import_module(f"{__package__}.{module}"), attribute)
     return command

@@ -30,7 +30,7 @@ def error_content(
     family: str, code: str, message: str, details: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """An error as the document that ``--json`` shows."""
-    from ..storage.catalogue import ERRORS  # the help needs none of it
+    from ..storage.catalogue import ERRORS  # the help does not need the catalogue
 
     return {
         "family": family,

@@ -174,7 +174,7 @@ def test_it_holds_the_engines_guarantees(place: Callable[[], Place]) -> None:
                 agreed: bool = here.books.agrees(operation, tokens[:-1], records)
                 return agreed
 
-        with pytest.raises(Lost, match="not what was written"):
+        with pytest.raises(Lost, match="not the ones that were written"):
             Wallet(Forgetful(), mint, mint.url, NPUB, True).melt(mint.lightning.invoice(7))
 
 

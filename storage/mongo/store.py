@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from ..ahead import Read
-from ..batch import Advance, Batch, Insert
+from ..batch import Batch, Insert
 from ..errors import (
     BatchTooLarge,
     CommitUnknown,
@@ -28,7 +28,6 @@ from ..rules.machines import BUILT_IN, Machines
 from .codec import (
     operation_from_document,
 )
-from .filters import equal
 from .gateway import (
     Gateway,
     GatewayCorrupt,
@@ -42,7 +41,7 @@ from .gateway import (
 from .keys import NO_ATTEMPT, Attempt, GlobalKeys, key_of
 from .read import MongoReads
 from .read_ahead import read_ahead
-from .schema import ATTEMPTS, OPERATIONS, TOKENS, duplicate_name
+from .schema import ATTEMPTS, OPERATIONS, duplicate_name
 from .write import apply_batch, bury, note_update
 
 RESENDS: Final = 3  # of a batch whose commit may or may not have happened
@@ -174,26 +173,7 @@ class MongoStore(MongoReads):
         except GatewayDuplicate as error:
             if error.collection == ATTEMPTS:
                 return _revoked(batch)
-            stale = self._moved_on(batch) if error.collection == TOKENS else None
-            if stale is not None:
-                return Conflict(f"token:{stale}")
             return Duplicate(duplicate_name(error.collection, error.index))
-        return None
-
-    def _moved_on(self, batch: Batch) -> str | None:
-        """The first token of the batch that is stored otherwise than it begins with. A part of such a token
-        cannot become a token of its own: the server calls its proofs duplicates, for the token has them."""
-        olds = [change.before for change in batch.tokens if isinstance(change, Advance)]
-        wanted = equal(npub=batch.operation.after.npub)
-        wanted |= {"transaction_id": {"$in": [old.transaction_id for old in olds]}}
-        try:
-            stored = self._gateway.find(TOKENS, wanted, fields=("transaction_id", "state", "version"))
-        except GatewayUnavailable:
-            return None
-        found = {there["transaction_id"]: (there.get("state"), there.get("version")) for there in stored}
-        for old in olds:
-            if found.get(old.transaction_id) != (old.state, old.version):
-                return old.transaction_id
         return None
 
     def _holds(self, batch: Batch) -> bool:

@@ -54,7 +54,8 @@ def _advance_operation(transaction: Transaction, change: Advance[Operation]) -> 
 
 
 def _write_tokens(transaction: Transaction, batch: Batch) -> None:
-    """Every token in one trip: those that lose proofs first, then those that gain some, then births."""
+    """The stored tokens in one trip, those that lose proofs first; then the births. These are inserts, not
+    updates that insert: the server's log of slow commands shows updates whole, new proofs among them."""
     tokens = sorted(batch.tokens, key=lambda change: change.after.transaction_id)
     stored = sorted((change for change in tokens if isinstance(change, Advance)), key=gains_proofs)
     born = [token_document(change.after) for change in tokens if isinstance(change, Insert)]
@@ -65,8 +66,10 @@ def _write_tokens(transaction: Transaction, batch: Batch) -> None:
         )
         for old, new in ((change.before, change.after) for change in stored)
     ]
-    if (changes or born) and not transaction.write(TOKENS, changes, born):
+    if changes and not transaction.write(TOKENS, changes, ()):
         raise Conflict(f"token:{_stale(transaction, stored, changes)}")
+    if born:
+        transaction.insert_many(TOKENS, born)
 
 
 def _stale(transaction: Transaction, stored: Sequence[Advance[Token]], changes: Sequence[Change]) -> str:

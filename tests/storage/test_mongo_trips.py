@@ -13,11 +13,12 @@ from nutstate import configure_logging
 from nutstate.storage.local.replica_set import ReplicaSet
 from nutstate.storage.mongo import open as opening
 from nutstate.storage.mongo.open import open_mongo
+from tests.support.data import data_in
 from tests.support.wallet import NPUB, funded, invoice
 
 pytestmark = pytest.mark.real_mongo
 
-READS, RESERVE, SETTLE, RECONCILE = 2, 6, 5, 4
+READS, RESERVE, SETTLE, RECONCILE = 2, 7, 6, 4
 """What was stored before, and the candidates; three transactions, the last with the documents read back."""
 
 
@@ -33,7 +34,7 @@ class Heard(CommandListener):
     def failed(self, event: Any) -> None: ...
 
 
-def test_r547_a_melt_takes_17_round_trips_at_most(
+def test_r547_a_melt_takes_19_round_trips_at_most(
     mongo_servers: ReplicaSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No more with more tokens in the wallet, or with longer answers."""
@@ -50,3 +51,22 @@ def test_r547_a_melt_takes_17_round_trips_at_most(
             assert paid.state == "reconciled"
             assert len(heard.commands) <= READS + RESERVE + SETTLE + RECONCILE, heard.commands
         store._gateway._client.drop_database("trips")  # type: ignore[attr-defined]
+
+
+def test_r623_no_newborn_proof_is_in_the_servers_log_of_slow_commands(mongo_servers: ReplicaSet) -> None:
+    """R623: the log shows updates whole. The change of a payment is born by an insert, which it does not."""
+    configure_logging("off")
+    url = mongo_servers.url("slow")
+    with open_mongo(url) as store, MongoClient[Any](url) as client:
+        engine, mint, clock = funded(store)
+        was = client["slow"].command("profile", 0, slowms=-1)
+        try:
+            paid = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(100, clock))
+        finally:
+            client["slow"].command("profile", 0, slowms=was["slowms"])
+        change = store.token(data_in(paid.record).change_token_id)
+        assert change is not None and change.proofs
+        shown = "".join(node.log.read_text(errors="replace") for node in mongo_servers.nodes)
+        assert "Slow query" in shown and paid.id in shown
+        assert not [proof for proof in change.proofs if proof.C.reveal() in shown]
+        client.drop_database("slow")

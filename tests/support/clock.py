@@ -25,9 +25,9 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         """Time passes on both clocks."""
-        self.wall += int(seconds * 1000)
+        self.wall += round(seconds * 1000)
         self.mono += seconds
 
     def jump(self, seconds: float) -> None:
         """Only the wall clock is set."""
-        self.wall += int(seconds * 1000)
+        self.wall += round(seconds * 1000)

@@ -193,7 +193,7 @@ class MongoReads:
         found = self._documents(
             self._here(find_of(OwnersRead(names)), home, (key_of("proof", name) for name in names))
         )
-        return {document["_id"]: document["token_id"] for document in found}
+        return owners_in(found, names)
 
     def balance(self, npub: str, mint_url: str | None = None, states: Sequence[str] = ()) -> Sequence[Held]:
         group = {
@@ -253,6 +253,16 @@ class MongoReads:
         named = (key_of("operation_id", name) for name in query.operation_ids)
         find = self._here(find_of(query), query.home, named)
         return self._find(find, tombstone_from_document, lambda found: found["_id"])
+
+
+def owners_in(documents: Iterable[Document], keys: Iterable[str]) -> dict[str, str]:
+    """The token of each of the keys, from the documents that hold them."""
+    wanted = frozenset(keys)
+    return {
+        key: document["transaction_id"]
+        for document in documents
+        for key in wanted.intersection(document["proof_keys"])
+    }
 
 
 def _named(query: AuditQuery) -> list[Key]:

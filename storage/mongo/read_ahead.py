@@ -11,7 +11,7 @@ from ..records import Token
 from .codec import token_from_document
 from .filters import find_of
 from .gateway import Document, Find, Reads
-from .read import MongoReads
+from .read import MongoReads, owners_in
 
 
 def read_ahead(reads: Reads, named: Sequence[Read]) -> MongoReads:
@@ -68,7 +68,7 @@ class AheadReads(MongoReads):
         wanted = set(keys)
         if self._owners is None or not self._owners[0] >= wanted:
             return super().proof_owners(wanted, home)
-        return {found["_id"]: found["token_id"] for found in self._owners[1] if found["_id"] in wanted}
+        return owners_in(self._owners[1], wanted)
 
 
 def _is_by_ids(query: TokenQuery) -> bool:

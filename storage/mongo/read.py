@@ -39,9 +39,11 @@ class MongoReads:
 
     _reads: Reads
 
-    def __init__(self, reads: Reads, sharded: bool = False) -> None:
+    def __init__(self, reads: Reads, sharded: bool = False, home: str | None = None) -> None:
+        """``home`` on a cluster: the wallet of every read that names none."""
         self._reads = reads
         self._sharded = sharded
+        self._home = home
 
     def home_of(self, key: Key) -> str | None:
         """On a cluster the wallet that holds the key, or is about to. None: no wallet, or no cluster."""
@@ -54,6 +56,7 @@ class MongoReads:
         that hold the keys. Without both every shard is asked."""
         if not self._sharded:
             return {}
+        home = home or self._home
         if home is not None:
             return equal(npub=home)
         wanted = list(keys)

@@ -111,6 +111,18 @@ def _stages(find: Find) -> list[Document]:
 class SessionWrites(SessionReads):
     """Writes of one transaction."""
 
+    def several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        """One aggregate, of one document: the server refuses ``$unionWith`` in a transaction, and allows
+        ``$lookup``. ``$facet`` makes the one document even when the first part is empty."""
+        first, *others = finds
+        pipeline = [*_stages(first), {"$facet": {"0": [{"$match": {}}]}}]
+        pipeline += [
+            {"$lookup": {"from": find.collection, "pipeline": _stages(find), "as": str(n)}}
+            for n, find in enumerate(others, 1)
+        ]
+        (found,) = self.aggregate(first.collection, pipeline)
+        return [found[str(n)] for n in range(len(finds))]
+
     def insert_many(self, collection: str, documents: Sequence[Document]) -> None:
         stored = self._database[collection]
         asked(collection, lambda: stored.insert_many(list(documents), session=self._session))

@@ -10,7 +10,7 @@ from ..ahead import ClaimRead, DedupRead, KeyRead, OperationRead, OwnersRead, Re
 from ..port import AuditQuery, OperationQuery, TokenQuery, TombstoneQuery
 from .codec import wallet_ids
 from .gateway import Document, Find, Sort
-from .schema import AUDIT, BY_TIME, DEDUP, OPERATIONS, PROOFS, TOKENS, TOKENS_OF_STATE, TOMBSTONES
+from .schema import AUDIT, BY_TIME, DEDUP, OPERATIONS, TOKENS, TOKENS_OF_STATE, TOMBSTONES
 
 NEWEST: Final[Sort] = (("created_at", -1), ("_id", -1))
 
@@ -161,7 +161,8 @@ def find_of(read: Read) -> Find:
         case DedupRead():
             return Find(DEDUP, equal(_id=read.key), limit=1)
         case OwnersRead():
-            return Find(PROOFS, {"_id": {"$in": list(read.keys)}})
+            wanted = {"$in": list(read.keys), "$type": "string"}
+            return Find(TOKENS, {"proof_keys": wanted}, fields=("transaction_id", "proof_keys"))
         case TokenQuery():
             return _tokens(read)
         case AuditQuery():

@@ -15,6 +15,7 @@ from .rules.machines import Machines
 
 if TYPE_CHECKING:
     from .ahead import Read
+    from .read_back import ReadBack
 
 
 @frozen
@@ -296,11 +297,16 @@ class Store(Reader, Protocol):
     url: str  # without credentials
     machines: Machines  # those that a batch may name
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: Batch, read_back: ReadBack | None = None) -> None:
         """Apply the whole batch or nothing. A batch that was applied before returns quietly.
 
+        ``read_back`` is asked inside the transaction, after all writes of the batch, with a reader that sees
+        them. It is asked again whenever the transaction is run again, but not for a batch that was applied
+        before: the sending that applied it has asked.
+
         Raises Conflict (stale before-image), Duplicate (unique key), CommitUnknown (send it again),
-        StoreUnavailable, InvalidBatch.
+        StoreUnavailable, InvalidBatch; NotAsWritten when ``read_back`` refuses: then no sending of this batch
+        was or will be applied.
         """
         ...
 

@@ -62,8 +62,7 @@ class ReplicaSet:
     The data stay in ``folder``, and a later start on it goes on with them. ``ports`` fixes the ports; else
     those of the last start are used again if they are free. ``parameters`` are server parameters. With
     ``auth`` the servers want a password; it is in ``url()`` and in a file inside the folder, and nowhere
-    else. ``role`` makes it the config server or a shard of a cluster. Each node keeps ``cache_gb`` of
-    documents and indexes in memory, and reads the others from the disk again."""
+    else. ``role`` makes it the config server or a shard of a cluster. ``cache_gb``: memory of a node."""
 
     def __init__(
         self,

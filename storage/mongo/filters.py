@@ -17,7 +17,6 @@ from .schema import (
     OF_KIND,
     OF_OWNER_AND_KIND,
     OPERATIONS,
-    PROOFS,
     TOKENS,
     TOKENS_OF_STATE,
     TOMBSTONES,
@@ -182,7 +181,8 @@ def find_of(read: Read) -> Find:
         case DedupRead():
             return Find(DEDUP, equal(_id=read.key), limit=1)
         case OwnersRead():
-            return Find(PROOFS, {"_id": {"$in": list(read.keys)}})
+            wanted = {"$in": list(read.keys), "$type": "string"}
+            return Find(TOKENS, {"proof_keys": wanted}, fields=("transaction_id", "proof_keys"))
         case TokenQuery():
             return _tokens(read)
         case AuditQuery():

@@ -16,6 +16,7 @@ from typing import Any, Final
 from bson import DBRef, ObjectId
 
 from ...machines.token.table import STATUS_OF_STATE
+from ..batch import proof_key
 from ..errors import InvalidBatch
 from ..records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 from ..rules.batch import TIME_MAX
@@ -30,6 +31,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 # Token field -> its name in the collection, for the three that are BSON dates there.
 _DATES: Final = {"created_at": "createdAt", "updated_at": "updatedAt", "spent_at": "spent_at"}
 AUDIT_NAMES: Final = {"id": "_id", "from_state": "from", "to_state": "to"}
+_PROJECTED: Final = ("_id", "status", "proof_keys")
 NO_LEASE: Final[Document] = {"worker": None, "until": 0, "term": 0}
 
 
@@ -134,14 +136,21 @@ def token_document(token: Token) -> Document:
         document["_id"] = document_id(token)
         document["wallet_id"] = _to_wallet_id(token.wallet_id)
         document["status"] = STATUS_OF_STATE[token.state]
+        document["proof_keys"] = proof_keys(token)
         return document
     raise refusal
 
 
+def proof_keys(token: Token) -> list[str]:
+    """The keys of its proofs, in their order: a projection that a unique index and ``proof_owners`` read."""
+    return [proof_key(proof.secret) for proof in token.proofs]
+
+
 def token_from_document(document: Document) -> Token:
-    """The token; CorruptRecord if the document is not exactly one of ours."""
+    """The token; CorruptRecord if the document is not exactly one of ours. Its ``proof_keys`` are left to the
+    reconciliation, which asks them who holds each proof: money with a wrong key can still be read."""
     name = f"token:{document.get('transaction_id')}"
-    fields = {key: value for key, value in document.items() if key not in ("_id", "status")}
+    fields = {key: value for key, value in document.items() if key not in _PROJECTED}
     for field, stored in _DATES.items():
         if stored not in fields:
             raise corrupt(name, stored)
@@ -249,6 +258,8 @@ def token_changes(before: Token, after: Token) -> Document:
     else:
         if "state" in changed:
             changed["status"] = STATUS_OF_STATE[after.state]
+        if "proofs" in changed:
+            changed["proof_keys"] = proof_keys(after)
         if "metadata" in changed and before.metadata.extra == after.metadata.extra:
             del changed["metadata"]
             for field in METADATA_KNOWN:

@@ -31,7 +31,7 @@ from ..batch import Advance, Batch, IndexInsert, Insert
 from ..errors import Conflict, Duplicate
 from .codec import Document, quote_is_open
 from .gateway import Gateway
-from .schema import ATTEMPTS, KEYS, OPERATIONS, PROOFS, TOKENS
+from .schema import ATTEMPTS, KEYS, OPERATIONS, TOKENS
 
 CLAIM_MS: Final = 60_000
 """How long an attempt may be under way before another operation revokes it: longer than all sendings of a
@@ -83,6 +83,12 @@ def held_by(operation: Document) -> frozenset[str]:
     if operation.get("quote_open") and isinstance(quote, dict) and isinstance(quote.get("id"), str):
         keys.append(quote_key(operation["mint_url"], quote["id"]))
     return frozenset(key.id for key in keys)
+
+
+def keys_of_token(token: Document) -> tuple[Key, ...]:
+    """The keys that a stored token holds: its id, and one for each proof."""
+    proofs = (key_of("proof", key) for key in token.get("proof_keys", ()))
+    return (key_of("token_id", token["transaction_id"]), *proofs)
 
 
 HELD_FIELDS: Final = ("_id", "npub", "version", "claim", "quote", "quote_open", "mint_url")
@@ -234,7 +240,8 @@ class GlobalKeys:
                 self._gateway.find_for_good(TOKENS, owner | {"transaction_id": {"$eq": value}}, ("_id",))
             )
         if key.name == "proof":
-            return bool(self._gateway.find_for_good(PROOFS, owner | {"_id": {"$eq": value}}, ("_id",)))
+            held = {"proof_keys": {"$eq": value, "$type": "string"}}
+            return bool(self._gateway.find_for_good(TOKENS, owner | held, ("_id",)))
         name = {"_id": {"$eq": entry["op"]}}
         found = self._gateway.find_for_good(OPERATIONS, owner | name, HELD_FIELDS)
         return any(key.id in held_by(operation) for operation in found)

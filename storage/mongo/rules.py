@@ -18,7 +18,7 @@ from ..rules.batch import NONE, TOKEN_TYPES
 from ..rules.machines import Machines, Step, Version
 from ..rules.plain import AMOUNT_MAX
 from .codec import AUDIT_NAMES
-from .schema import AUDIT, DEDUP, MACHINES, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
+from .schema import AUDIT, DEDUP, MACHINES, OPERATIONS, TOKENS, TOMBSTONES
 from .shards import KEY_SHAPES
 
 Rule = dict[str, Any]
@@ -34,6 +34,7 @@ def _integer(lowest: int = 0) -> Rule:
 _INTEGER_OR_NULL: Final[Rule] = _integer() | {"bsonType": [*_INTEGER, "null"]}
 _TEXT: Final[Rule] = {"bsonType": "string"}
 _NAME: Final[Rule] = {"bsonType": "string", "minLength": 1}
+_SHA: Final[Rule] = {"bsonType": "string", "pattern": _HEX_64}
 _TEXT_OR_NULL: Final[Rule] = {"bsonType": ["string", "null"]}
 _OBJECT_OR_NULL: Final[Rule] = {"bsonType": ["object", "null"]}
 
@@ -110,6 +111,7 @@ _TOKEN: Final = _object(
         "version": _integer(1),
         "total_amount": _integer(),
         "proofs": {"bsonType": "array", "items": _PROOF},
+        "proof_keys": {"bsonType": "array", "items": _SHA, "uniqueItems": True},
         "metadata": _METADATA,
         "createdAt": {"bsonType": "date"},
         "updatedAt": {"bsonType": "date"},
@@ -133,6 +135,8 @@ _TOKEN_TRUTHS: Final[tuple[Rule, ...]] = (
     {"$eq": [{"$eq": ["$version", 1]}, {"$eq": [_FROM, NONE]}]},
     {"$eq": ["$total_amount", {"$sum": "$proofs.amount"}]},
     {"$eq": [{"$size": _SECRETS}, {"$size": {"$setUnion": [_SECRETS]}}]},
+    # one key for each proof; whether it is the right one, a reconciliation tells: the server has no SHA-256
+    {"$eq": [{"$size": _SECRETS}, {"$size": {"$cond": [{"$isArray": "$proof_keys"}, "$proof_keys", []]}}]},
     _unless(_IS_CHANGE, {"$eq": [{"$type": "$metadata.parent_transaction_id"}, "string"]}),
     _unless(_IS_CHANGE, {"$ne": ["$metadata.parent_transaction_id", ""]}),
     # change is never born spent
@@ -257,10 +261,6 @@ _TOMBSTONE: Final = _object(
     closed=True,
 )
 
-_SHA: Final[Rule] = {"bsonType": "string", "pattern": _HEX_64}
-_INDEX_ENTRY: Final = _object(
-    {"_id": _SHA, "npub": _TEXT, "token_id": _NAME, "operation_id": _NAME}, closed=True
-)
 
 _DEDUP_FIELDS: Final = {"_id": _NAME, "npub": _TEXT, "operation_id": _NAME, "expires_at": _integer()}
 
@@ -287,7 +287,6 @@ _FIXED: Final[dict[str, tuple[Rule, tuple[Rule, ...]]]] = {
     TOKENS: (_TOKEN, _TOKEN_TRUTHS),
     OPERATIONS: (_OPERATION, _OPERATION_TRUTHS),
     AUDIT: (_RECORD, _RECORD_TRUTHS),
-    PROOFS: (_INDEX_ENTRY, ()),
     DEDUP: (_object(_DEDUP_FIELDS, closed=True), ()),
     TOMBSTONES: (_TOMBSTONE, ({"$eq": ["$records", "$last_seq"]},)),
     MACHINES: (_STORED_MACHINE, ()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ..batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
+from ..batch import Advance, Batch, DedupTake, Insert
 from ..errors import Conflict
 from ..port import CountFailure, DropLease, KeepLease, Note, Reschedule, TakeLease
 from ..records import Operation, Token, Tombstone
@@ -16,6 +16,7 @@ from .codec import (
     dedup_document,
     operation_changes,
     operation_document,
+    proof_keys,
     token_changes,
     token_document,
     tombstone_document,
@@ -23,7 +24,7 @@ from .codec import (
 from .filters import equal
 from .gateway import Change, Transaction
 from .keys import NO_ATTEMPT, Attempt, attempt_document
-from .schema import ATTEMPTS, AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
+from .schema import ATTEMPTS, AUDIT, DEDUP, OPERATIONS, TOKENS, TOMBSTONES
 
 _SCALARS: Final = (str, int, type(None))
 
@@ -41,7 +42,6 @@ def apply_batch(transaction: Transaction, batch: Batch, attempt: Attempt = NO_AT
     if batch.dedup is not None:
         _take_dedup(transaction, batch.dedup, npub)
     _write_tokens(transaction, batch)
-    _write_index(transaction, batch)
     transaction.insert_many(AUDIT, [audit_document(record, npub) for record in batch.audit])
 
 
@@ -55,21 +55,28 @@ def _advance_operation(transaction: Transaction, change: Advance[Operation]) -> 
 
 def _write_tokens(transaction: Transaction, batch: Batch) -> None:
     """The stored tokens in one trip, those that lose proofs first; then the births. These are inserts, not
-    updates that insert: the server's log of slow commands shows updates whole, new proofs among them."""
+    updates that insert: the server's log of slow commands shows updates whole, new proofs among them.
+
+    The proof index is the field ``proof_keys`` of the tokens, so it changes with them: ``check_batch`` holds
+    the index changes of the batch to the proofs that its tokens gain and lose."""
     tokens = sorted(batch.tokens, key=lambda change: change.after.transaction_id)
     stored = sorted((change for change in tokens if isinstance(change, Advance)), key=gains_proofs)
     born = [token_document(change.after) for change in tokens if isinstance(change, Insert)]
     changes = [
-        Change(
-            equal(npub=old.npub, transaction_id=old.transaction_id, state=old.state, version=old.version),
-            {"$set": token_changes(old, new)},
-        )
+        Change(_as_before(old, new), {"$set": token_changes(old, new)})
         for old, new in ((change.before, change.after) for change in stored)
     ]
-    if changes and not transaction.write(TOKENS, changes, ()):
+    if changes and not transaction.update_each(TOKENS, changes):
         raise Conflict(f"token:{_stale(transaction, stored, changes)}")
     if born:
         transaction.insert_many(TOKENS, born)
+
+
+def _as_before(old: Token, new: Token) -> Document:
+    """The filter of a stored token that is to change. A token whose proofs change must have their keys: a
+    proof that the index gives to another token is not moved."""
+    filter = equal(npub=old.npub, transaction_id=old.transaction_id, state=old.state, version=old.version)
+    return filter if old.proofs == new.proofs else filter | equal(proof_keys=proof_keys(old))
 
 
 def _stale(transaction: Transaction, stored: Sequence[Advance[Token]], changes: Sequence[Change]) -> str:
@@ -83,31 +90,6 @@ def _stale(transaction: Transaction, stored: Sequence[Advance[Token]], changes: 
         if any(there.get(field) != value for field, value in written if isinstance(value, _SCALARS)):
             return name
     return ids[0]
-
-
-def _write_index(transaction: Transaction, batch: Batch) -> None:
-    """Every entry of the proof index in one trip: moves, then new ones."""
-    operation_id, npub = batch.operation.after.id, batch.operation.after.npub
-    moves = [change for change in batch.index if isinstance(change, IndexMove)]
-    changes = [
-        Change(
-            equal(npub=npub, token_id=move.from_token) | {"_id": {"$in": sorted(move.keys)}},
-            {"$set": {"token_id": move.to_token, "operation_id": operation_id}},
-            len(move.keys),
-        )
-        for move in moves
-    ]
-    entries = sorted(
-        (key, change.token_id)
-        for change in batch.index
-        if isinstance(change, IndexInsert)
-        for key in change.keys
-    )
-    born = [
-        {"_id": key, "npub": npub, "token_id": name, "operation_id": operation_id} for key, name in entries
-    ]
-    if (changes or born) and not transaction.write(PROOFS, changes, born):
-        raise Conflict(f"token:{moves[0].from_token}")
 
 
 def _take_dedup(transaction: Transaction, take: DedupTake, npub: str) -> None:

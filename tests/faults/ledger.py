@@ -15,7 +15,7 @@ from nutstate.storage.mongo.codec import (
     operation_from_document,
     token_from_document,
 )
-from nutstate.storage.mongo.schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
+from nutstate.storage.mongo.schema import AUDIT, DEDUP, OPERATIONS, TOKENS
 from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.records import AuditRecord, DedupRecord, Operation, Token
 from nutstate.storage.rules.audit_hash import audit_hash
@@ -43,7 +43,7 @@ class Books:
             operations = [operation_from_document(d) for d in reads.find(OPERATIONS, {})]
             tokens = [token_from_document(d) for d in reads.find(TOKENS, {})]
             audit = [audit_from_document(d) for d in reads.find(AUDIT, {}, sort=(("seq", 1),))]
-            index = {d["_id"]: d["token_id"] for d in reads.find(PROOFS, {})}
+            index = {key: d["transaction_id"] for d in reads.find(TOKENS, {}) for key in d["proof_keys"]}
             dedup = [dedup_from_document(d) for d in reads.find(DEDUP, {})]
         return cls(
             {op.id: op for op in operations},

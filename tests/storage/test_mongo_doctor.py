@@ -190,7 +190,6 @@ def test_documents_from_a_time_without_rules_are_found_after_the_rules_stand(url
 
 def test_duplicates_under_a_lost_unique_index_are_said_without_the_value(url: str) -> None:
     with database(url) as db:
-        db.proof_index.insert_one({"_id": "f" * 64, "npub": "n", "token_id": "a", "operation_id": "b"})
         drop_index(db)
         (operation,) = db.operations.find()
         for name in ("one", "two"):

@@ -76,7 +76,7 @@ SPOILED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "validator that only warns": ({"collMod": "audit_log", "validationAction": "warn"}, "audit_log"),
     "validator that is moderate": ({"collMod": "operations", "validationLevel": "moderate"}, "operations"),
-    "validator switched off": ({"collMod": "proof_index", "validationLevel": "off"}, "proof_index"),
+    "validator switched off": ({"collMod": "tombstones", "validationLevel": "off"}, "tombstones"),
 }
 
 

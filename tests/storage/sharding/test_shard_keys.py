@@ -5,6 +5,7 @@ test."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from nutstate.storage.errors import StoreUnsupported
 from nutstate.storage.mongo.client import ClientGateway
 from nutstate.storage.mongo.doctor.shard import Mongos, apply, plan, verify
 from nutstate.storage.mongo.keys import held_by
-from nutstate.storage.mongo.schema import ATTEMPTS, FLAGS, INDEXES, KEYS, OPERATIONS, PROOFS, TOKENS
+from nutstate.storage.mongo.schema import ATTEMPTS, FLAGS, INDEXES, KEYS, OPERATIONS, TOKENS
 from nutstate.storage.mongo.setup import create, create_index
 from nutstate.storage.mongo.shards import CLUSTER_INDEXES, OWNER, SHARD_KEYS, SHARDING, check_sharding
 from nutstate.storage.mongo.store import MongoStore
@@ -116,8 +117,9 @@ def test_r587_the_global_keys_are_those_of_the_documents(shard: Shard, filled: D
     apply(filled, BUILT_IN, shard, "url")
     keys = {entry["_id"]: entry[OWNER] for entry in filled[KEYS].find()}
     held = {key: op[OWNER] for op in filled[OPERATIONS].find() for key in held_by(op)}
-    held |= {f"token|{t['transaction_id']}": t[OWNER] for t in filled[TOKENS].find()}
-    held |= {f"proof|{proof['_id']}": proof[OWNER] for proof in filled[PROOFS].find()}
+    for token in filled[TOKENS].find():
+        held[f"token|{token['transaction_id']}"] = token[OWNER]
+        held |= {f"proof|{sha256(p['secret'].encode()).hexdigest()}": token[OWNER] for p in token["proofs"]}
     assert keys == held and len(keys) == 2 * (1 + 1 + 1 + 1 + 3)
     gone = filled[KEYS].find_one_and_delete({"_id": "claim|" + "a" * 64})
     assert gone is not None

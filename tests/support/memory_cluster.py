@@ -18,7 +18,7 @@ from .crash import Crash
 
 class MemoryCluster:
     """Two databases; every store over them is a process of its own. ``forgets``: committed attempts are
-    deleted before and after everything that may read or write one, as early as a server could ever delete them."""
+    deleted before and after everything that may read or write one, as early as a server could do it."""
 
     def __init__(self, *, forgets: bool = False) -> None:
         self.forgets = forgets

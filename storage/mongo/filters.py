@@ -10,7 +10,7 @@ from ..ahead import ClaimRead, DedupRead, KeyRead, OperationRead, OwnersRead, Re
 from ..port import AuditQuery, OperationQuery, TokenQuery, TombstoneQuery
 from .codec import wallet_ids
 from .gateway import Document, Find, Sort
-from .schema import AUDIT, BY_TIME, DEDUP, OPERATIONS, TOKENS, TOKENS_OF_STATE, TOMBSTONES
+from .schema import AUDIT, BY_TIME, OPERATIONS, TOKENS, TOKENS_OF_STATE, TOMBSTONES
 
 NEWEST: Final[Sort] = (("created_at", -1), ("_id", -1))
 
@@ -159,7 +159,7 @@ def find_of(read: Read) -> Find:
         case ClaimRead():
             return Find(OPERATIONS, equal_text(claim=read.claim), limit=1)
         case DedupRead():
-            return Find(DEDUP, equal(_id=read.key), limit=1)
+            return Find(OPERATIONS, equal_text(dedup__key=read.key), limit=1, fields=("dedup",))
         case OwnersRead():
             wanted = {"$in": list(read.keys), "$type": "string"}
             return Find(TOKENS, {"proof_keys": wanted}, fields=("transaction_id", "proof_keys"))

@@ -134,10 +134,10 @@ def test_mongodb_from_empty_to_fit(mongo_servers: ReplicaSet) -> None:
     assert mended.code == 0 and "fixed: made the collection cashu_tokens" in mended.out
     client: MongoClient[dict[str, object]] = MongoClient(url)
     with client:
-        client.get_default_database().dedup.drop()
+        client.get_default_database().tombstones.drop()
         document = doctor(url, "--json").json
         assert document["healthy"] is False and document["verdict"].endswith("1 error: collections.")
-        assert doctor(url, "--json", "--fix").json["fixed"] == ["made the collection dedup"]
+        assert doctor(url, "--json", "--fix").json["fixed"] == ["made the collection tombstones"]
         client.drop_database(client.get_default_database())
 
 

@@ -239,7 +239,8 @@ class Reader(Protocol):
     def operations(self, query: OperationQuery) -> Sequence[Operation]: ...
 
     def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
-        """How many there are of each kind in each state, by kind and state."""
+        """How many there are of each kind in each state, by kind and state. It walks an entry of an index for
+        each operation and reads no document: a service asks for it once in a while, not for each payment."""
         ...
 
     def live_operations(
@@ -339,3 +340,8 @@ class Store(Reader, Protocol):
     ) -> None:
         """Closes the store."""
         ...
+
+
+def number_of_operations(reader: Reader, npub: str | None = None) -> int:
+    """The number of a wallet's operations, or of all. For the progress of a walk that reads each of them."""
+    return sum(counted.number for counted in reader.count_operations(npub))

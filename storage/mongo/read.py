@@ -24,7 +24,7 @@ from .codec import (
     token_from_document,
     tombstone_from_document,
 )
-from .filters import NEWEST, equal, find_of, live_filter, of_wallet, operation_filter
+from .filters import equal, find_of, live_filter, of_wallet, operations_of
 from .gateway import Find, GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads
 from .keys import Key, key_of, owners_of
 from .schema import AUDIT, OPERATIONS, TOKENS
@@ -140,7 +140,7 @@ class MongoReads:
     def operations(self, query: OperationQuery) -> Sequence[Operation]:
         if query.limit <= 0:
             return []
-        find = self._here(Find(OPERATIONS, operation_filter(query), NEWEST, query.limit), query.home)
+        find = self._here(operations_of(query), query.home)
         return self._find(
             find, operation_from_document, lambda document: (document.get("created_at"), document["_id"])
         )

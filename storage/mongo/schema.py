@@ -53,6 +53,8 @@ def _is_string(field: str) -> dict[str, Any]:
 
 BY_TIME: Final = "record_by_time"
 TOKENS_OF_STATE: Final = "token_of_state"
+OF_KIND: Final = "operation_of_kind"
+OF_OWNER_AND_KIND: Final = "operation_of_owner_and_kind"
 _NEWEST: Final = (("created_at", -1), ("_id", -1))
 
 # Every query of the store walks one of these from its first match to its last: equal fields first, then the
@@ -134,8 +136,10 @@ INDEXES: Final = (
     # The duplicate window: which operation made a request, and until when no other may make it again.
     Index(OPERATIONS, "dedup.key_1", _up("dedup.key"), unique=True, partial=_is_string("dedup.key")),
     Index(OPERATIONS, "next_check_at_1__id_1", _up("next_check_at", "_id")),
-    Index(OPERATIONS, "operation_of_owner", (*_up("npub"), *_NEWEST, *_up("kind", "mint_url"))),
-    Index(OPERATIONS, "operation_newest", (*_NEWEST, *_up("kind", "mint_url"))),
+    Index(OPERATIONS, "operation_of_owner", (*_up("npub"), *_NEWEST, *_up("mint_url"))),
+    Index(OPERATIONS, "operation_newest", (*_NEWEST, *_up("mint_url"))),
+    Index(OPERATIONS, OF_OWNER_AND_KIND, (*_up("npub", "kind"), *_NEWEST, *_up("mint_url"))),
+    Index(OPERATIONS, OF_KIND, (*_up("kind"), *_NEWEST, *_up("mint_url"))),
     Index(
         OPERATIONS,
         "operation_of_owner_and_state",

@@ -10,12 +10,15 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import attrs
 import pytest
 from click.testing import CliRunner
 from pymongo import MongoClient
 
 from nutstate.cli import app
 from nutstate.storage.local.replica_set import ReplicaSet
+from nutstate.storage.mongo.doctor import shard
+from nutstate.storage.mongo.doctor.shard import Collection, ShardReport
 from tests.servers.mongod import replica_set
 
 from .conftest import Ran, Wallet, dump
@@ -170,7 +173,8 @@ def test_r589_the_way_to_a_cluster(mongo_servers: ReplicaSet) -> None:
     refused = doctor(url, "--shard", "apply")
     assert refused.code == 1 and "nothing was changed" in refused.err and "mongos" in refused.err
     wrong = doctor(url, "--shard", "verify")
-    assert wrong.code == 1 and "is not sharded" in wrong.out
+    assert wrong.code == 1 and wrong.out.splitlines()[0] == "The cluster is not as it must be."
+    assert "is not sharded" in wrong.out and "shard it by" not in wrong.out
     assert doctor(url, "--shard", "plan", "--fix").code == 2
     with MongoClient[dict[str, object]](url) as client:
         client.drop_database(client.get_default_database())
@@ -194,3 +198,37 @@ def test_r589_only_a_mongodb_is_sharded(wallet: Wallet) -> None:
     """R589: SQLite is told so."""
     ran = wallet.run("doctor", "--shard", "plan")
     assert ran.code == 1 and "only a MongoDB can be sharded" in ran.err
+
+
+WAY = Collection("operations", {"npub": 1}, True, ())
+
+
+@pytest.mark.parametrize(
+    "report, shown",
+    [
+        (ShardReport("url", "sharded", (WAY,)), ["The cluster is as it must be.", "url: sharded"]),
+        (
+            ShardReport(
+                "url", "sharded", (WAY, attrs.evolve(WAY, name="dedup", steps=("make the index x",))),
+                faults=("the index x is missing",),
+            ),
+            [
+                "The cluster is not as it must be.", "url: sharded", "✗ wrong: the index x is missing",
+                "dedup", "  make the index x",
+            ],
+        ),
+        (
+            ShardReport("url", "replica set", (attrs.evolve(WAY, steps=("shard it",)),), faults=("no",)),
+            ["The cluster is not as it must be.", "url: replica set", "✗ wrong: no"],
+        ),
+    ],
+    ids=["good", "an index is missing", "not sharded"],
+)  # fmt: skip
+def test_r553_verify_begins_with_its_verdict(
+    report: ShardReport, shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R553: the verdict, what is wrong, and the way only where the cluster differs. ``plan`` shows it all."""
+    monkeypatch.setattr(shard, "shard", lambda url, action, machines: report)
+    ran = doctor("mongodb://host/db", "--shard", "verify")
+    assert ran.out.splitlines() == shown and ran.code == (0 if report.healthy else 1)
+    assert "operations" in doctor("mongodb://host/db", "--shard", "plan").out

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import attrs
-
 from ....machines.melt.table import MELT
 from ....machines.spec import Decision
 from ....storage.batch import proof_key
+from ....storage.evolve import evolve
 from ....storage.port import Reader
 from ....storage.records import Operation
 from ...checks.reconcile import reconcile
@@ -42,7 +41,7 @@ def _taken_meanwhile(run: Run, decision: Decision, evidence: Evidence) -> Eviden
     took."""
     if inputs.lets_go(decision) or "free_untouched" in decision.effects:
         gone = spent_meanwhile(run.store, run.operation, run.draft.all_tokens())
-        return attrs.evolve(evidence, spent_meanwhile=gone)
+        return evolve(evidence, spent_meanwhile=gone)
     return evidence
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import attrs
-
 from .....machines.money import blanks_needed, owed_max
 from .....machines.token.states import UNSPENT
+from .....storage.evolve import evolve
 from .....storage.records import Output, Reason
 from .....storage.secret import Secret
 from .... import errors as caller
@@ -117,7 +116,7 @@ def _choose(run: Run) -> Result:
             claim_holder=seen.claim_holder,
         )
         if spent:
-            return Happened("preflight_blocked", attrs.evolve(evidence, reason=_inconsistent(spent, report)))
+            return Happened("preflight_blocked", evolve(evidence, reason=_inconsistent(spent, report)))
         in_flight = frozenset(found.Y for found in report.discrepancies)
         if not in_flight:
             return _inputs_chosen(run, selection, evidence)
@@ -138,7 +137,7 @@ def _inputs_chosen(run: Run, selection: Selection, evidence: Evidence) -> Result
         _, keyset = run.keysets.usable(op.mint_url, op.unit, up_to=owed)
         blanks = blank_outputs(keyset.id, blanks_needed(owed, keyset.keys), run.rng)
     body = bodies.melt_body(op.quote.id, selection.proofs, blanks)
-    return Happened("inputs_chosen", attrs.evolve(evidence, blanks=blanks, request_body=body))
+    return Happened("inputs_chosen", evolve(evidence, blanks=blanks, request_body=body))
 
 
 def _check_fee(run: Run, input_fee: int) -> None:
@@ -289,8 +288,8 @@ def _with_names(selection: Selection) -> Selection:
     for part in selection.chosen:
         names = {proof.secret: named(proof) for proof in part.proofs}
         proofs = tuple(names.get(proof.secret, proof) for proof in part.token.proofs)
-        parts.append(Chosen(attrs.evolve(part.token, proofs=proofs), tuple(names.values())))
-    return attrs.evolve(selection, chosen=tuple(parts))
+        parts.append(Chosen(evolve(part.token, proofs=proofs), tuple(names.values())))
+    return evolve(selection, chosen=tuple(parts))
 
 
 def run_child(run: Run) -> Result:

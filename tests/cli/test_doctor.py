@@ -169,7 +169,7 @@ def test_r589_the_way_to_a_cluster(mongo_servers: ReplicaSet) -> None:
         and "apply needs: a connection to mongos" in (" ".join(shown.out.split()))
     )
     plan = doctor(url, "--shard", "plan", "--json").json
-    assert plan["state"] == "replica set" and len(plan["collections"]) == 8 and plan["healthy"]
+    assert plan["state"] == "replica set" and len(plan["collections"]) == 6 and plan["healthy"]
     refused = doctor(url, "--shard", "apply")
     assert refused.code == 1 and "nothing was changed" in refused.err and "mongos" in refused.err
     wrong = doctor(url, "--shard", "verify")

@@ -18,7 +18,6 @@ from .schema import (
     ATTEMPTS,
     AUDIT,
     COLLECTIONS,
-    DEDUP,
     FLAGS,
     INDEXES,
     KEYS,
@@ -31,7 +30,7 @@ from .schema import (
 OWNER: Final = "npub"
 _BY_OWNER: Final[Mapping[str, object]] = {OWNER: 1}
 SHARD_KEYS: Final[Mapping[str, Mapping[str, object]]] = {
-    **dict.fromkeys((OPERATIONS, TOKENS, DEDUP, AUDIT, TOMBSTONES, ATTEMPTS), _BY_OWNER),
+    **dict.fromkeys((OPERATIONS, TOKENS, AUDIT, TOMBSTONES, ATTEMPTS), _BY_OWNER),
     KEYS: {"_id": "hashed"},
 }
 """By collection. All documents of a wallet are on one shard, so a transaction touches one shard. ``machines``

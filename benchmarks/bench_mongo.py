@@ -22,9 +22,10 @@ from benchmarks.meters import Neighbours, Report
 from nutstate import configure_logging, open_store
 from nutstate.storage.batch import Batch
 from nutstate.storage.local.replica_set import ReplicaSet
-from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, PROOFS, TOKENS
+from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, TOKENS
 from nutstate.storage.mongo.setup import create
 from nutstate.storage.mongo.write import apply_batch
+from nutstate.storage.rules.machines import BUILT_IN
 from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.servers.mongod import replica_set
 
@@ -86,11 +87,6 @@ class Written:
     def insert_many(self, collection: str, documents: Sequence[Document]) -> None:
         self.documents.setdefault(collection, []).extend(documents)
 
-    def write(self, collection: str, changes: Sequence[Any], born: Sequence[Document]) -> bool:
-        assert not changes, "only new documents are written here"
-        self.insert_many(collection, born)
-        return True
-
 
 def _batch(n: int) -> Batch:
     return batch_for(make_operation(f"tx-{n:08}"), tokens=[make_token(f"token-{n:08}", *COINS)])
@@ -105,12 +101,12 @@ def _writes(batches: Sequence[Batch]) -> dict[str, list[Document]]:
     return documents
 
 
-@pytest.mark.benchmark(group="one commit on MongoDB (operation, token, index, audit: four writes)")
+@pytest.mark.benchmark(group="one commit on MongoDB (operation, token, audit: three writes)")
 def test_store_commit(benchmark: Any, servers: ReplicaSet, client: Client, report: Report) -> None:
     """Beside hand-written transactions with the same documents, which are made before their clock runs."""
     beside, n = Neighbours(WARMUP), itertools.count()
-    create(client["commit_ruled"])
-    for name in (OPERATIONS, TOKENS, PROOFS, AUDIT):
+    create(client["commit_ruled"], BUILT_IN)
+    for name in (OPERATIONS, TOKENS, AUDIT):
         client["commit_bare"].create_collection(name)
 
     def by_hand(database: str, writes: dict[str, list[Document]]) -> None:
@@ -132,20 +128,20 @@ def test_store_commit(benchmark: Any, servers: ReplicaSet, client: Client, repor
             return (made,), {}
 
         benchmark.pedantic(store.commit, setup=batch, rounds=COMMITS, warmup_rounds=WARMUP)
-    report.add("one commit, four writes: store.commit", benchmark, beside)
+    report.add("one commit, three writes: store.commit", benchmark, beside)
 
 
 # -- validators ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.benchmark(group=f"inserting {DOCUMENTS} documents in one command, validated")
-@pytest.mark.parametrize("collection", [TOKENS, OPERATIONS, AUDIT, PROOFS])
+@pytest.mark.parametrize("collection", [TOKENS, OPERATIONS, AUDIT])
 def test_insert(benchmark: Any, client: Client, report: Report, collection: str) -> None:
     """Beside a twin without validator. Both have all indexes; nothing waits for a disk."""
     twins: list[Collection[Document]] = []
     for level in ("off", "strict"):
         db = client[f"insert_{level}_{collection}"]
-        create(db)
+        create(db, BUILT_IN)
         db.command({"collMod": collection, "validationLevel": level})
         twins.append(db.get_collection(collection, write_concern=WriteConcern(w=1)))
     unruled, ruled = twins

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import islice
 
 import bech32
@@ -23,13 +24,19 @@ OPERATOR_LENGTH_MAX = 100
 
 def npub(value: object) -> str:
     """NIP-19 public key: bech32 with prefix ``npub`` and 32 bytes. Code INVALID_NPUB."""
-    if isinstance(value, str) and len(value) <= 100:
-        prefix, words = bech32.bech32_decode(value)
-        if prefix == "npub" and words is not None:
-            key = bech32.convertbits(words, 5, 8, False)
-            if key is not None and len(key) == 32 and value == value.lower():
-                return value
+    if isinstance(value, str) and len(value) <= 100 and _is_npub(value):
+        return value
     raise InvalidArgument("npub must be a bech32 public key starting with npub1", code="INVALID_NPUB")
+
+
+@lru_cache(1024)
+def _is_npub(text: str) -> bool:
+    # Of the same few wallets a service asks all day.
+    if not text.startswith("npub1"):
+        return False
+    prefix, words = bech32.bech32_decode(text)
+    key = bech32.convertbits(words, 5, 8, False) if prefix == "npub" and words is not None else None
+    return key is not None and len(key) == 32 and text == text.lower()
 
 
 def mint_url(value: object) -> str:

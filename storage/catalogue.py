@@ -142,6 +142,7 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
         "but not driven"),
     "MACHINE_CHANGED": (STORE, "CRITICAL", "the store holds another machine under the same name and version; it is not opened"),
     "CORRUPT_RECORD": (STORE, "CRITICAL", "a stored document does not decode"),
+    "NOT_AS_WRITTEN": (STORE, "HIGH", "a commit that reads back what it wrote found something else; nothing was written"),
     "BATCH_TOO_LARGE": (STORE, "HIGH", "the server cannot hold a transaction of this size; nothing was written"),
     "INVALID_BATCH": (STORE, "CRITICAL", "a batch breaks a rule every store enforces: a bug; nothing was written"),
     DB_FAILURE_AFTER_SUCCESS: (STORE, "CRITICAL *", "the store failed after the mint may have paid or issued; "

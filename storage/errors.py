@@ -166,6 +166,17 @@ def decoded(
     raise torn
 
 
+class NotAsWritten(StorageError):
+    """A commit that reads back what it wrote found something else: it was rolled back, and nothing was
+    written. ``why`` says what differs."""
+
+    code = "NOT_AS_WRITTEN"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the store does not hold what was written: {why}")
+        self.why = why
+
+
 class BatchTooLarge(StorageError):
     """The server cannot hold a transaction of this size, so no retry helps; nothing was written.
     ``server_code`` is what the server calls it (MongoDB: 257, 388)."""

@@ -42,7 +42,6 @@ class Lack:
 LACKS: Final = (
     Lack("durability", "documents live in this process and end with it"),
     Lack("validators", "mongomock has none: only the store's own checks refuse an unlawful document"),
-    Lack("cross-check index", "mongomock keeps no unique index over the secrets inside an array"),
     Lack("transactions at the same time", "one lock stands for them: no write conflicts, no re-runs"),
     Lack("read and write concerns", "there is one copy, so nothing can be rolled back or stale"),
     Lack("deadlines", "no call ever waits for a server"),
@@ -129,7 +128,9 @@ class _MockReads:
 
     def several(self, finds: Sequence[Find]) -> list[list[Document]]:
         with self._database.lock:
-            return [self.find(f.collection, f.filter, sort=f.sort, limit=f.limit) for f in finds]
+            return [
+                self.find(f.collection, f.filter, sort=f.sort, limit=f.limit, fields=f.fields) for f in finds
+            ]
 
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
         """mongomock knows no ``$unionWith``; ours stand at the end of a pipeline."""
@@ -159,6 +160,7 @@ class _MockTransaction(_MockReads):
                     broken = self._broken_index(collection, document)
                 else:
                     self._images.append((collection, document["_id"], None))
+                    self._check_arrays(collection, document)
                     continue
                 raise broken
 
@@ -168,24 +170,34 @@ class _MockTransaction(_MockReads):
             before = list(stored.find(filter))
             self._images += [(collection, document["_id"], document) for document in before]
             try:
-                return int(stored.update_many(filter, update).matched_count)
+                done = int(stored.update_many(filter, update).matched_count)
             except DuplicateKeyError:
                 wanted = [document | update.get("$set", {}) for document in before]
                 broken = self._broken_index(collection, *wanted)
+            else:
+                for document in before:
+                    self._check_arrays(collection, document | update.get("$set", {}))
+                return done
             raise broken
 
-    def write(self, collection: str, changes: Sequence[Change], births: Sequence[Document]) -> bool:
+    def update_each(self, collection: str, changes: Sequence[Change]) -> bool:
         done = [self.update_many(collection, change.filter, change.update) for change in changes]
-        if done != [change.number for change in changes]:
-            return False
-        self.insert_many(collection, births)
-        return True
+        return all(number == 1 for number in done)
 
     def delete_many(self, collection: str, filter: Document) -> int:
         with self._collection(collection) as stored:
             before = list(stored.find(filter))
             self._images += [(collection, document["_id"], document) for document in before]
             return int(stored.delete_many(filter).deleted_count)
+
+    def _check_arrays(self, collection: str, document: Document) -> None:
+        """The unique indexes over arrays, which mongomock does not keep."""
+        for index in (i for i in INDEXES if i.collection == collection and i.multikey):
+            (path, _), *_ = index.keys
+            held = _values_in(document, path)
+            for other in self._database.collections[collection]._store.documents:
+                if other["_id"] != document["_id"] and not held.isdisjoint(_values_in(other, path)):
+                    raise GatewayDuplicate(collection, index.name)
 
     def _broken_index(self, collection: str, *documents: Document) -> GatewayDuplicate:
         """mongomock does not say which index refused, so look."""
@@ -306,6 +318,12 @@ def _value_at(document: Document, path: str) -> Any:
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
+
+
+def _values_in(document: Document, path: str) -> frozenset[Any]:
+    """The values of an array, or of a field of its elements."""
+    name, _, field = path.partition(".")
+    return frozenset(item[field] if field else item for item in document.get(name, ()))
 
 
 def _covers(index: Index, document: Document) -> bool:

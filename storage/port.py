@@ -15,6 +15,7 @@ from .rules.machines import Machines
 
 if TYPE_CHECKING:
     from .ahead import Read
+    from .read_back import ReadBack
 
 
 @frozen
@@ -238,7 +239,8 @@ class Reader(Protocol):
     def operations(self, query: OperationQuery) -> Sequence[Operation]: ...
 
     def count_operations(self, npub: str | None = None) -> Sequence[Counted]:
-        """How many there are of each kind in each state, by kind and state."""
+        """How many there are of each kind in each state, by kind and state. It walks an entry of an index for
+        each operation and reads no document: a service asks for it once in a while, not for each payment."""
         ...
 
     def live_operations(
@@ -295,11 +297,16 @@ class Store(Reader, Protocol):
     url: str  # without credentials
     machines: Machines  # those that a batch may name
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: Batch, read_back: ReadBack | None = None) -> None:
         """Apply the whole batch or nothing. A batch that was applied before returns quietly.
 
+        ``read_back`` is asked inside the transaction, after all writes of the batch, with a reader that sees
+        them. It is asked again whenever the transaction is run again, but not for a batch that was applied
+        before: the sending that applied it has asked.
+
         Raises Conflict (stale before-image), Duplicate (unique key), CommitUnknown (send it again),
-        StoreUnavailable, InvalidBatch.
+        StoreUnavailable, InvalidBatch; NotAsWritten when ``read_back`` refuses: then no sending of this batch
+        was or will be applied.
         """
         ...
 
@@ -333,3 +340,8 @@ class Store(Reader, Protocol):
     ) -> None:
         """Closes the store."""
         ...
+
+
+def number_of_operations(reader: Reader, npub: str | None = None) -> int:
+    """The number of a wallet's operations, or of all. For the progress of a walk that reads each of them."""
+    return sum(counted.number for counted in reader.count_operations(npub))

@@ -49,7 +49,7 @@ class Output:
     r: Secret
 
 
-@frozen
+@frozen(slots=False)
 class TokenMetadata:
     """``metadata`` of a token document; ``extra`` keeps what other programs put there."""
 
@@ -61,7 +61,7 @@ class TokenMetadata:
     extra: Mapping[str, Any] = field(factory=dict, repr=False)
 
 
-@frozen
+@frozen(slots=False)
 class Token:
     """One ``cashu_tokens`` document. Its key is ``transaction_id``."""
 
@@ -176,7 +176,7 @@ class Policy:
     fee_max: int | None = None  # the most it may cost beside the amount; None = what the settings say
 
 
-@frozen
+@frozen(slots=False)
 class Operation:
     """One ``operations`` document. Its key is ``id``, the transaction id. These fields are common to every
     kind; the fields of one kind stand in ``data``, in the form of the kind's class."""
@@ -223,7 +223,7 @@ class Operation:
     schema_version: int = SCHEMA_VERSION
 
 
-@frozen
+@frozen(slots=False)
 class AuditRecord:
     """One transition of one entity, written in the same commit as the change it records."""
 

@@ -15,6 +15,7 @@ class Secret:
     """
 
     __slots__ = ("_value",)
+    _value: str
 
     def __init__(self, value: str) -> None:
         if not isinstance(value, str):
@@ -23,8 +24,7 @@ class Secret:
 
     def reveal(self) -> str:
         """The value itself. Call it only where it is stored or sent."""
-        value: str = object.__getattribute__(self, "_value")
-        return value
+        return self._value
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a Secret is immutable")

@@ -64,5 +64,5 @@ class Books(Protocol):
         ...
 
     def agrees(self, operation: Plain, tokens: Sequence[Plain], records: Sequence[Any]) -> bool:
-        """Whether operation, tokens, proof index and audit records, read at one moment, are exactly these."""
+        """Whether operation, tokens, their proof index and audit records, read at one moment, are these."""
         ...

@@ -14,7 +14,7 @@ from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
 
 from nutstate.machines.token.table import STATUS_OF_STATE
-from nutstate.storage.mongo.schema import AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS
+from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, TOKENS
 
 from .books import ALONE, EACH, Changed, Commit, Lost, sizes_below
 from .documents import Plain, sha
@@ -36,8 +36,9 @@ class MongoBooks:
         self._read = client.get_database(database, read_concern=ReadConcern("majority"))
 
     def dedup(self, key: str) -> tuple[str, int] | None:
-        found = self._read[DEDUP].find_one({"_id": key})
-        return None if found is None else (found["operation_id"], found["expires_at"])
+        wanted = {"dedup.key": {"$eq": key, "$type": "string"}}  # its index is partial
+        found = self._read[OPERATIONS].find_one(wanted, {"dedup": 1})
+        return None if found is None else (found["_id"], found["dedup"]["until"])
 
     def candidates(self, npub: str, mint_url: str, unit: str, need: int) -> list[Plain]:
         """All sizes in one trip."""
@@ -75,11 +76,9 @@ class MongoBooks:
     def agrees(self, operation: Plain, tokens: Sequence[Plain], records: Sequence[Any]) -> bool:
         """Everything in one trip, at one moment."""
         name, home = operation["id"], {"npub": operation["npub"]}
-        keys = {key: token["transaction_id"] for token in tokens for key in _keys(token)}
         parts = [
             (TOKENS, {"$match": {"reserved_by": {"$eq": name, "$type": "string"}}}),  # its index is partial
             (TOKENS, {"$match": {"metadata.parent_transaction_id": name}}),
-            (PROOFS, {"$match": {"_id": {"$in": list(keys)}}}),
             (AUDIT, {"$match": {"operation_id": name}}),
         ]
         pipeline: list[Plain] = [{"$match": {"_id": name}}, {"$set": {"of": OPERATIONS}}]
@@ -91,11 +90,11 @@ class MongoBooks:
         stored: dict[str, dict[str, Plain]] = {}
         for document in found:
             of = document.pop("of")
+            document.pop("dedup", None)
             stored.setdefault(of, {})[document["transaction_id" if of == TOKENS else "_id"]] = document
         return (
             stored[OPERATIONS] == {name: _operation(operation)}
             and stored[TOKENS] == {token["transaction_id"]: _document(token) for token in tokens}
-            and {key: entry["token_id"] for key, entry in stored[PROOFS].items()} == keys
             and stored[AUDIT]
             == {record["id"]: _audit(record, digest) | home for record, _, digest in records}
         )
@@ -109,45 +108,31 @@ class _Documents:
         self.name, self.home = op["id"], {"npub": op["npub"]}
         if commit.before is None:
             self.operation = _operation(op)
+            if commit.dedup is not None:
+                self.operation["dedup"] = {"key": commit.dedup[0], "until": commit.dedup[1]}
         else:
             self.operation = {field: op[field] for field in commit.names if field != "lease"}
             if "lease" in commit.names:
                 self.operation |= _NO_LEASE
-        self.changed = [_update(change) for change in commit.changed]
+        self.changed = [_update(change, commit.moved) for change in commit.changed]
         self.born = [_document(token) for token in commit.born]
-        self.entered = [
-            {"_id": key, "token_id": target, "operation_id": self.name, **self.home}
-            for keys, target in commit.entered
-            for key in keys
-        ]
         self.audit = [_audit(record, digest) | self.home for record, _, digest in commit.records]
 
     def write(self, db: Any, session: ClientSession) -> None:
         commit, name, home = self.commit, self.name, self.home
+        if commit.dedup is not None and commit.dedup[2] is not None:
+            holder, until = commit.dedup[2]
+            pinned = {"_id": holder, **home, "dedup": {"key": commit.dedup[0], "until": until}}
+            _exactly(1, db[OPERATIONS].update_one(pinned, {"$unset": {"dedup": ""}}, session=session))
         if commit.before is None:
             db[OPERATIONS].insert_one(dict(self.operation), session=session)
         else:
             pinned = {"_id": name, **home, "state": commit.before[0], "version": commit.before[1]}
             _exactly(1, db[OPERATIONS].update_one(pinned, {"$set": self.operation}, session=session))
-        if commit.dedup is not None:
-            key, until, before = commit.dedup
-            if before is None:
-                made = {"_id": key, **home, "operation_id": name, "expires_at": until}
-                db[DEDUP].insert_one(made, session=session)
-            else:
-                pinned = {"_id": key, **home, "operation_id": before[0], "expires_at": before[1]}
-                new = {"$set": {"operation_id": name, "expires_at": until}}
-                _exactly(1, db[DEDUP].update_one(pinned, new, session=session))
         if self.changed:
             _exactly(len(self.changed), db[TOKENS].bulk_write(self.changed, session=session))
-        for keys, source, target in commit.moved:
-            new = {"$set": {"token_id": target, "operation_id": name}}
-            pinned = {"_id": {"$in": keys}, **home, "token_id": source}
-            _exactly(len(keys), db[PROOFS].update_many(pinned, new, session=session))
         if self.born:
             db[TOKENS].insert_many(list(self.born), session=session)
-        if self.entered:
-            db[PROOFS].insert_many(list(self.entered), session=session)
         db[AUDIT].insert_many(list(self.audit), session=session)
 
 
@@ -164,12 +149,17 @@ def _operation(operation: Plain) -> Plain:
     return document
 
 
-def _update(change: Changed) -> UpdateOne:
+def _update(change: Changed, moved: Sequence[tuple[list[str], str, str]]) -> UpdateOne:
     token = change.token
     new = {_DATES.get(name, name): _value(name, token[name]) for name in change.names}
     new["status"] = STATUS_OF_STATE[token["state"]]
+    if "proofs" in change.names:
+        new["proof_keys"] = _keys(token)
     pinned = {name: token[name] for name in ("npub", "transaction_id")}
     pinned |= {"state": change.state, "version": change.version}
+    for keys, source, _ in moved:
+        if source == token["transaction_id"]:
+            pinned["proof_keys"] = {"$all": keys}
     return UpdateOne(pinned, {"$set": new})
 
 
@@ -180,6 +170,7 @@ def _document(token: Plain) -> Plain:
         text = (_EPOCH + timedelta(milliseconds=when)).isoformat(timespec="milliseconds") + "Z"
         document["metadata"] = {**token["metadata"], "operation_timestamp": text}
     document["_id"], document["status"] = _object_id(token), STATUS_OF_STATE[token["state"]]
+    document["proof_keys"] = _keys(token)
     return document
 
 
@@ -199,7 +190,7 @@ def _value(name: str, value: Any) -> Any:
 
 def _plain(document: Plain) -> Plain:
     """A stored token under the names of its fields. Its dates stay dates: nothing is reckoned with them."""
-    token = {name: value for name, value in document.items() if name not in ("_id", "status")}
+    token = {name: value for name, value in document.items() if name not in ("_id", "status", "proof_keys")}
     for name, stored in _DATES.items():
         token[name] = token.pop(stored)
     return token

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from ...machines.money import AMOUNT_MAX
 from ...storage.errors import Conflict
-from ...storage.port import AuditQuery, Chain, Reader
+from ...storage.port import AuditQuery, Chain, Reader, number_of_operations
 from ...storage.records import AuditRecord, Tombstone
 from ...storage.rules.audit_hash import audit_canonical, tombstone_mac
 from .. import arguments
@@ -119,7 +119,7 @@ class Audits(Core):
         purged: list[str] = []
         broken: list[str] = []
         records = 0
-        total = sum(counted.number for counted in self.store.count_operations())
+        total = 0 if progress is None else number_of_operations(self.store)
         for done, chain in enumerate(self._chains(), 1):
             if progress is not None:
                 progress(done, max(done, total))

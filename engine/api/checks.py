@@ -72,10 +72,11 @@ class Checks(Core):
         *,
         npub: str | None = None,
     ) -> ReconcileReport:
-        """Check every document of an operation, all of them and its wallet's balance read from one snapshot.
+        """Check every document of an operation, all of them read from one snapshot.
 
         ``expected_state`` is what the caller believes: ``source_token_ids``, ``keep_proofs_count``,
-        ``melt_change_proofs_count`` and ``balance_changes.expected_unspent_balance``. The look at an
+        ``melt_change_proofs_count`` and ``balance_changes.expected_unspent_balance``. For the last one every
+        coin of the wallet is added up too; without it a wallet of many coins costs nothing. The look at an
         operation that has ended is stored as an operation of kind ``check``, which parks when something is
         wrong; that of a live or parked one is a report only. Codes: NOT_FOUND, INVALID_FORMAT,
         INVALID_EXPECTED_STATE."""
@@ -85,7 +86,8 @@ class Checks(Core):
             op = reader.operation(operation_id)
             if op is None:
                 raise NotFound("no such operation", operation_id=operation_id)
-            docs = read_documents(reader, op, self.kinds, with_wallet=op.npub != EVERYBODY)
+            with_wallet = wanted.unspent_balance is not None and op.npub != EVERYBODY
+            docs = read_documents(reader, op, self.kinds, with_wallet=with_wallet)
         report = report_on(docs, KeyBook(self._keysets).of(op.mint_url), wanted)
         if not has_ended(op):
             return report

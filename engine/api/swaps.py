@@ -65,12 +65,12 @@ class Swaps(Core):
             npub=arguments.npub(npub),
             mint_url=arguments.mint_url(mint_url),
             unit=arguments.unit(unit),
-            amount=sum(wish.into) or 1,  # until the coins are chosen
+            amount=sum(wish.amounts) or 1,  # until the coins are chosen
             wallet_id=wallet_id,
             transaction_id=transaction_id,
             idempotency_key=idempotency_key,
             policy=Policy(sources=ids),
-            bound={"into": list(wish.into), "purpose": wish.purpose},
+            bound={"into": list(wish.amounts), "purpose": wish.purpose},
         )
         wait = self._wait(wait_s)
         return self._handle(self._admission.once(op, lambda run: begin_swap(run, wish), wait))

@@ -28,6 +28,9 @@ _NAMES_REMEMBERED: Final = 1024
 _NAME_REMEMBERED_MAX: Final = 40  # a longer name may be a secret itself
 _INTEGER_MAX: Final = 2**63 - 1  # beyond it a number is a key, and no store takes it
 
+_RAW: Final = (Secret, bytes, bytearray, memoryview)
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset, Mapping)
+
 _EXACT: Final = frozenset({"b_", "c", "c_", "e", "r", "s"})
 _NAMES: Final = frozenset(
     {"accesstoken", "auth", "blanks", "body", "invoice", "invoices", "key", "keys", "macaroon", "outputs",
@@ -51,6 +54,8 @@ _MONEY: Final = re.compile(
     r"|[xyztuv]prv[1-9a-z]{50,}",
     re.IGNORECASE,
 )
+_NEEDED: Final = re.compile(r"ln[btou]|cashu|creq|nsec|prv|npub|[0-9a-f]{64}|[\0\[ ,\n\t]", re.IGNORECASE)
+"""A part that each text has which a pattern below finds: most texts have none, and are looked at once."""
 _LOCKED: Final = re.compile(r'\[\s*\\?"(?:P2PK|HTLC)\\?"')
 _WORDS: Final = re.compile(r"(?<![a-z])(?:[a-z]{3,8}[ ,\n\t]+){11,}[a-z]{3,8}(?![a-z])", re.IGNORECASE)
 _NPUB: Final = re.compile(r"npub1[0-9a-z]{20,}", re.IGNORECASE)
@@ -76,7 +81,7 @@ def sanitise(value: Any) -> Any:
     Secrets, and whatever stands under a telling name at any depth, become "…", as does what lies too deep,
     repeats itself or is too much; names are cleaned like text; unknown objects become their type's name.
     """
-    return _Copy().of(value, "", 0)
+    return _Copy().of(value, _name_of(""), 0)
 
 
 class _Copy:
@@ -86,24 +91,24 @@ class _Copy:
         self._left = VALUES_MAX
         self._within: set[int] = set()  # ids of the containers we are inside of
 
-    def of(self, value: Any, name: str, depth: int) -> Any:
+    def of(self, value: Any, name: _Name, depth: int) -> Any:
         self._left -= 1
         if depth > DEPTH_MAX or self._left < 0:
             return HIDDEN
         if value is None or value is True or value is False:
             return value
         if isinstance(value, str):
-            return _text(_exactly(value), _name_of(name))
-        if _name_of(name).telling or isinstance(value, Secret | bytes | bytearray | memoryview):
+            return _text(_exactly(value), name)
+        if name.telling or isinstance(value, _RAW):
             return HIDDEN
         if isinstance(value, int):
             number = int.__index__(value)
             return number if -_INTEGER_MAX <= number <= _INTEGER_MAX else HIDDEN
-        if not isinstance(value, Mapping | list | tuple | set | frozenset):
+        if not isinstance(value, _CONTAINERS):
             return _cut(_clean(type.__getattribute__(type(value), "__name__")))
         return self._container(value, name, depth)
 
-    def _container(self, value: Any, name: str, depth: int) -> Any:
+    def _container(self, value: Any, name: _Name, depth: int) -> Any:
         if id(value) in self._within:
             return HIDDEN
         self._within.add(id(value))
@@ -124,8 +129,8 @@ class _Copy:
         for key, item in value.items():
             if self._left < 0:
                 break
-            name = _name(key)
-            shown, number = _name_of(name).shown, 2
+            name = _name_of(_name(key))
+            shown, number = name.shown, 2
             while shown in found:
                 shown, number = f"{shown[:NAME_MAX]}{number}", number + 1
             found[shown] = self.of(item, name, depth + 1)
@@ -199,6 +204,8 @@ def _hash_of(text: str) -> str | None:
 def _clean(text: str) -> str:
     if len(text) < PLAIN_BELOW and "[" not in text:
         return text.replace("\0", "")
+    if _NEEDED.search(text) is None:
+        return text
     if _LOCKED.search(text):
         return HIDDEN
     hashes: list[str] = []

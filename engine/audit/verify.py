@@ -89,7 +89,8 @@ def verify(reader: Reader, operation_id: str, key: bytes | None = None) -> Verif
 def verify_all(store: Store, key: bytes | None = None, progress: Progress | None = None) -> VerifyReport:
     """Every trail in the store: the records of the log, the claims of operations and tokens, and every
     tombstone. Page by page, each page at one moment."""
-    walk = _Walk(store, key, progress)
+    total = 0 if progress is None else sum(counted.number for counted in store.count_operations())
+    walk = _Walk(store, key, progress, total)
     for part in (walk.log, walk.operations, walk.tombstones, walk.tokens):
         part()
     return walk.found.report()
@@ -102,13 +103,12 @@ class _Walk:
     store: Store
     key: bytes | None
     progress: Progress | None
+    total: int  # operations: counted once, not again for each page
     found: Findings = field(factory=Findings)
 
     def _tell(self, done: int) -> None:
         if self.progress is not None:
-            with self.store.snapshot() as reader:
-                total = sum(counted.number for counted in reader.count_operations())
-            self.progress(done, max(done, total))
+            self.progress(done, max(done, self.total))
 
     def log(self) -> None:
         """Verify the log operation by operation. This finds stray chains too."""

@@ -12,7 +12,7 @@ import attrs
 from attrs import define, field, frozen
 
 from ...storage.errors import CorruptRecord, Duplicate, page_of
-from ...storage.port import OperationQuery, Store
+from ...storage.port import OperationQuery, Store, number_of_operations
 from ...storage.records import Operation
 from ..admission.discrepancy import settled_before, told_of
 from ..cashu.keysets import Keysets
@@ -108,7 +108,7 @@ class Sweep:
     def run(self, query: OperationQuery, progress: Progress | None) -> SweepReport:
         """Look at every operation of the query, newest first, and at their wallets; then store a summary."""
         started = time.perf_counter()
-        total = sum(counted.number for counted in self.store.count_operations(query.npub))
+        total = 0 if progress is None else number_of_operations(self.store, query.npub)
         keys = KeyBook(self.keysets)
         for page in self._pages(attrs.evolve(query, limit=self.settings.page_size)):
             for docs in page:

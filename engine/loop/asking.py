@@ -4,7 +4,8 @@ stored."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -137,32 +138,43 @@ def checked(call: str, answer: Any) -> Any:
 
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a value is of the type, and could be stored wherever it may end up."""
+    return _test_of(hint)(value)
+
+
+@cache
+def _test_of(hint: Any) -> Callable[[Any], bool]:
+    """The test of a type, made once: each answer of a mint asks for dozens of them."""
     origin = get_origin(hint)
     if origin in (Union, UnionType):
-        return any(_fits(value, kind) for kind in get_args(hint))
+        tests = tuple(_test_of(kind) for kind in get_args(hint))
+        return lambda value: any(test(value) for test in tests)
     if origin is tuple:
-        kind = get_args(hint)[0]
-        return isinstance(value, tuple) and all(_fits(entry, kind) for entry in value)
+        each = _test_of(get_args(hint)[0])
+        return lambda value: isinstance(value, tuple) and all(map(each, value))
     if hint in (None, NoneType):
-        return value is None
+        return lambda value: value is None
     if hint is bool:
-        return isinstance(value, bool)
+        return lambda value: isinstance(value, bool)
     if hint is int:
-        return is_amount(value, 0)
+        return lambda value: is_amount(value, 0)
     if hint is str:
-        return isinstance(value, str) and _encodes(value)
+        return lambda value: isinstance(value, str) and _encodes(value)
     if hint is Secret:
-        return isinstance(value, Secret) and _encodes(value.reveal())
+        return lambda value: isinstance(value, Secret) and _encodes(value.reveal())
     if attrs.has(hint):
-        return isinstance(value, hint) and all(
-            _fits(getattr(value, field.name), field.type) for field in attrs.fields(hint)
+        parts = tuple((field.name, _test_of(field.type)) for field in attrs.fields(hint))
+        return lambda value: (
+            isinstance(value, hint) and all(test(getattr(value, name)) for name, test in parts)
         )
-    return isinstance(value, origin or hint)  # keys and abilities are never stored
+    kind = origin or hint  # keys and abilities are never stored
+    return lambda value: isinstance(value, kind)
 
 
 def _encodes(text: str) -> bool:
     if len(text) > TEXT_CHARS_MAX:
         return False
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

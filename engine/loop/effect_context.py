@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import attrs
 from attrs import frozen
 
 from ...machines.money import owed_max, owed_min
 from ...machines.spec import Decision
 from ...machines.token.states import CORRECT_SPENT, DEPOSIT, RESERVED, UNSPENT
+from ...storage.evolve import evolve
 from ...storage.records import Operation, Proof, Token, TokenMetadata
 from ...storage.secret import Secret
 from ..settings import Settings
@@ -53,7 +53,7 @@ class EffectContext:
 
     def set_data(self, **fields: Any) -> None:
         """Stage other values of these fields of the operation's data. Code INVALID_DATA."""
-        self.keep(attrs.evolve(self.data, **fields))
+        self.keep(evolve(self.data, **fields))
 
 
 Effect = Callable[[EffectContext], None]
@@ -110,7 +110,7 @@ def move_off(context: EffectContext, token: Token, proofs: tuple[Proof, ...], ne
     """A new unspent token of the same kind with proofs that were just split off ``token``."""
     draft = context.draft
     part = new_token(context, new_id, token.transaction_type, token.metadata.source, proofs)
-    part = attrs.evolve(part, metadata=token.metadata)
+    part = evolve(part, metadata=token.metadata)
     draft.create_token(DEPOSIT, part, context.now, moved_from={token.transaction_id: proofs})
     return part
 

@@ -58,7 +58,7 @@ class Recorded:
     fingerprint: str | None = None  # of keep and change
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Evidence:
     """One bundle per event. Everything is optional; a missing part permits nothing."""
 

@@ -43,7 +43,7 @@ def default_logger() -> Any:
     return structlog.get_logger(NAME) if structlog.is_configured() else _standard()
 
 
-@frozen
+@frozen(slots=False)
 class TransitionEvent:
     """A committed transition, as handed to an observer and to the log."""
 

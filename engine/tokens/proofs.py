@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-import attrs
-
+from ...storage.evolve import evolve
 from ...storage.records import Proof
 from ...storage.secret import Secret
 from ..cashu.coins.crypto import y_of
@@ -18,7 +17,7 @@ def name_of(proof: Proof) -> str:
 
 def named(proof: Proof) -> Proof:
     """The proof with its Y."""
-    return proof if proof.Y else attrs.evolve(proof, Y=name_of(proof))
+    return proof if proof.Y else evolve(proof, Y=name_of(proof))
 
 
 def preimage_matches(preimage: Secret, payment_hash: str | None) -> bool:

@@ -11,7 +11,7 @@ from attrs import frozen
 from ..send_clock import SendClock
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class MeltFacts:
     """One melt, its chosen inputs and the latest answers of the mint."""
 

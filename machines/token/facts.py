@@ -9,7 +9,7 @@ from __future__ import annotations
 from attrs import frozen
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class TokenFacts:
     """One token and the operation that wants to change it."""
 

@@ -40,7 +40,6 @@ _ALREADY_INITIATED: Final = 23
 _NOT_YET_INITIATED: Final = 94
 _OPTIONS: Final = (
     "--quiet",
-    *("--wiredTigerCacheSizeGB", "0.25"),
     *("--networkMessageCompressors", "snappy,zstd"),  # not zlib: CVE-2025-14847
     *("--wiredTigerEngineConfigString", "log=(file_max=8MB,prealloc=false)"),
     *(() if os.name == "nt" else ("--nounixsocket",)),
@@ -60,10 +59,10 @@ Document = dict[str, Any]
 class ReplicaSet:
     """``with ReplicaSet(folder) as servers: open_store(servers.url())``.
 
-    The data stay in ``folder``, and a later start on it goes on with them. ``ports`` fixes the
-    ports; else those of the last start are used again if they are free. ``parameters`` are server
-    parameters. With ``auth`` the servers want a password; it is in ``url()`` and in a file inside the
-    folder, and nowhere else. ``role`` makes it the config server or a shard of a cluster."""
+    The data stay in ``folder``, and a later start on it goes on with them. ``ports`` fixes the ports; else
+    those of the last start are used again if they are free. ``parameters`` are server parameters. With
+    ``auth`` the servers want a password; it is in ``url()`` and in a file inside the folder, and nowhere
+    else. ``role`` makes it the config server or a shard of a cluster. ``cache_gb``: memory of a node."""
 
     def __init__(
         self,
@@ -76,6 +75,7 @@ class ReplicaSet:
         election_timeout_ms: int = 10_000,
         auth: bool = False,
         role: Literal["", "configsvr", "shardsvr"] = "",
+        cache_gb: float = 0.25,
     ) -> None:
         if nodes not in (1, 3):
             raise StoreUnsupported(f"a local replica set has 1 or 3 nodes, not {nodes}")
@@ -87,7 +87,7 @@ class ReplicaSet:
         self._election_timeout_ms = election_timeout_ms
         self._auth = auth
         fast = _FAST_PARAMETERS if election_timeout_ms < _FAST_ELECTIONS_MS else {}
-        options = ["--replSet", name, *_OPTIONS]
+        options = ["--replSet", name, "--wiredTigerCacheSizeGB", str(cache_gb), *_OPTIONS]
         for parameter in (_PARAMETERS | fast | dict(parameters or {})).items():
             options += ["--setParameter", "=".join(parameter)]
         if role:

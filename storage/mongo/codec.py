@@ -16,6 +16,7 @@ from typing import Any, Final
 from bson import DBRef, ObjectId
 
 from ...machines.token.table import STATUS_OF_STATE
+from ..batch import proof_key
 from ..errors import InvalidBatch
 from ..records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 from ..rules.batch import TIME_MAX
@@ -30,6 +31,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 # Token field -> its name in the collection, for the three that are BSON dates there.
 _DATES: Final = {"created_at": "createdAt", "updated_at": "updatedAt", "spent_at": "spent_at"}
 AUDIT_NAMES: Final = {"id": "_id", "from_state": "from", "to_state": "to"}
+_PROJECTED: Final = ("_id", "status", "proof_keys")
 NO_LEASE: Final[Document] = {"worker": None, "until": 0, "term": 0}
 
 
@@ -134,14 +136,21 @@ def token_document(token: Token) -> Document:
         document["_id"] = document_id(token)
         document["wallet_id"] = _to_wallet_id(token.wallet_id)
         document["status"] = STATUS_OF_STATE[token.state]
+        document["proof_keys"] = proof_keys(token)
         return document
     raise refusal
 
 
+def proof_keys(token: Token) -> list[str]:
+    """The keys of its proofs, in their order: a projection that a unique index and ``proof_owners`` read."""
+    return [proof_key(proof.secret) for proof in token.proofs]
+
+
 def token_from_document(document: Document) -> Token:
-    """The token; CorruptRecord if the document is not exactly one of ours."""
+    """The token; CorruptRecord if the document is not exactly one of ours. Its ``proof_keys`` are left to the
+    reconciliation, which asks them who holds each proof: money with a wrong key can still be read."""
     name = f"token:{document.get('transaction_id')}"
-    fields = {key: value for key, value in document.items() if key not in ("_id", "status")}
+    fields = {key: value for key, value in document.items() if key not in _PROJECTED}
     for field, stored in _DATES.items():
         if stored not in fields:
             raise corrupt(name, stored)
@@ -163,14 +172,17 @@ def quote_is_open(operation: Operation) -> bool:
     return operation.ends != "unpaid" and not operation.quote_let_go
 
 
-def operation_document(operation: Operation) -> Document:
+def operation_document(operation: Operation, dedup: DedupRecord | None = None) -> Document:
     """The ``operations`` document. ``lease`` is always there: its term outlives the lease. ``quote_open``
-    is a projection of the state: the quote may still be paid, or was."""
+    is a projection of the state: the quote may still be paid, or was. ``dedup`` {key, until} is the duplicate
+    window that the operation holds; it is no field of the operation and is in no hash of it."""
     document = to_plain(operation)
     document["_id"] = document.pop("id")
     document["quote_open"] = quote_is_open(operation)
     if document["lease"] is None:
         document["lease"] = dict(NO_LEASE)
+    if dedup is not None:
+        document["dedup"] = dedup_field(dedup)
     return document
 
 
@@ -184,6 +196,7 @@ def operation_from_document(document: Document) -> Operation:
     if isinstance(lease, dict) and lease.get("worker") is None:
         fields["lease"] = None
     quote_open = fields.pop("quote_open", None)
+    fields.pop("dedup", None)
     operation = from_plain(Operation, fields, f"operation:{fields['id']}")
     if quote_open is not quote_is_open(operation):
         raise corrupt(f"operation:{operation.id}", "quote_open")
@@ -205,19 +218,18 @@ def audit_from_document(document: Document) -> AuditRecord:
     return audit_from_plain(fields, f"audit record {document.get('_id')}")
 
 
-def dedup_document(record: DedupRecord, npub: str) -> Document:
-    """The ``dedup`` document: its key is ``_id``."""
-    return {
-        "_id": record.key, "npub": npub, "operation_id": record.operation_id, "expires_at": record.expires_at
-    }  # fmt: skip
+def dedup_field(record: DedupRecord) -> Document:
+    """The field ``dedup`` of the operation that holds the record."""
+    return {"key": record.key, "until": record.expires_at}
 
 
 def dedup_from_document(document: Document) -> DedupRecord:
-    """The dedup record."""
-    fields = dict(document)
-    fields["key"] = fields.pop("_id", None)
-    fields.pop("npub", None)
-    return from_plain(DedupRecord, fields, "dedup record")
+    """The dedup record of an operation that holds one; CorruptRecord if it is not exactly one."""
+    if not isinstance(document["dedup"], dict):
+        raise corrupt("dedup record", "dedup")
+    fields = dict(document["dedup"])
+    fields["expires_at"] = fields.pop("until", None)
+    return from_plain(DedupRecord, {"operation_id": document["_id"]} | fields, "dedup record")
 
 
 def tombstone_document(tombstone: Tombstone, npub: str) -> Document:
@@ -249,6 +261,8 @@ def token_changes(before: Token, after: Token) -> Document:
     else:
         if "state" in changed:
             changed["status"] = STATUS_OF_STATE[after.state]
+        if "proofs" in changed:
+            changed["proof_keys"] = proof_keys(after)
         if "metadata" in changed and before.metadata.extra == after.metadata.extra:
             del changed["metadata"]
             for field in METADATA_KNOWN:

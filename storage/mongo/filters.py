@@ -10,7 +10,16 @@ from ..ahead import ClaimRead, DedupRead, KeyRead, OperationRead, OwnersRead, Re
 from ..port import AuditQuery, OperationQuery, TokenQuery, TombstoneQuery
 from .codec import wallet_ids
 from .gateway import Document, Find, Sort
-from .schema import AUDIT, BY_TIME, DEDUP, OPERATIONS, PROOFS, TOKENS, TOKENS_OF_STATE, TOMBSTONES
+from .schema import (
+    AUDIT,
+    BY_TIME,
+    OF_KIND,
+    OF_OWNER_AND_KIND,
+    OPERATIONS,
+    TOKENS,
+    TOKENS_OF_STATE,
+    TOMBSTONES,
+)
 
 NEWEST: Final[Sort] = (("created_at", -1), ("_id", -1))
 
@@ -73,8 +82,8 @@ def operation_filter(query: OperationQuery) -> Document:
     if query.states:
         filter["state"] = {"$in": list(query.states)}
     bounds = _between(query.since, query.until)
-    if query.npub is None and not query.states:
-        bounds["$gt"] = MinKey()  # any moment: the server compares kind and mint in the index only so
+    if query.npub is None and query.kind is None and not query.states:
+        bounds["$gt"] = MinKey()  # any moment: the server compares the mint in the index only so
     if bounds:
         filter["created_at"] = bounds
     if query.after is None:
@@ -83,6 +92,16 @@ def operation_filter(query: OperationQuery) -> Document:
     return _any_of(
         filter, {"created_at": {"$lt": moment}}, {"created_at": _exactly(moment), "_id": {"$lt": name}}
     )
+
+
+def operations_of(query: OperationQuery) -> Find:
+    """The operations of a query, newest first."""
+    hint = ""
+    if query.kind is not None and not query.states and query.parent_id is None:
+        # With a plan that it made for a kind of many operations, the server would look for a rare one in
+        # the whole history.
+        hint = OF_KIND if query.npub is None else OF_OWNER_AND_KIND
+    return Find(OPERATIONS, operation_filter(query), NEWEST, query.limit, hint=hint)
 
 
 def live_filter(due_before: int, after: tuple[int, str] | None) -> Document:
@@ -159,9 +178,10 @@ def find_of(read: Read) -> Find:
         case ClaimRead():
             return Find(OPERATIONS, equal_text(claim=read.claim), limit=1)
         case DedupRead():
-            return Find(DEDUP, equal(_id=read.key), limit=1)
+            return Find(OPERATIONS, equal_text(dedup__key=read.key), limit=1, fields=("dedup",))
         case OwnersRead():
-            return Find(PROOFS, {"_id": {"$in": list(read.keys)}})
+            wanted = {"$in": list(read.keys), "$type": "string"}
+            return Find(TOKENS, {"proof_keys": wanted}, fields=("transaction_id", "proof_keys"))
         case TokenQuery():
             return _tokens(read)
         case AuditQuery():

@@ -64,11 +64,10 @@ class Find:
 
 @frozen
 class Change:
-    """An update of the documents that match ``filter``; ``number`` of them must."""
+    """An update of the one document that matches ``filter``."""
 
     filter: Document
     update: Document
-    number: int = 1
 
 
 class Reads(Protocol):
@@ -89,7 +88,7 @@ class Reads(Protocol):
         ...
 
     def several(self, finds: Sequence[Find]) -> list[list[Document]]:
-        """The documents of each, all of one moment; none has a hint or fields."""
+        """The documents of each, all of one moment; none has a hint."""
         ...
 
     def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]: ...
@@ -106,9 +105,9 @@ class Transaction(Reads, Protocol):
         """Number of documents that **matched** (not: were modified)."""
         ...
 
-    def write(self, collection: str, changes: Sequence[Change], births: Sequence[Document]) -> bool:
-        """The changes in their order, then the births, in one trip. Whether each change matched as many
-        documents as it must; GatewayDuplicate if a document is there already, or another has its key."""
+    def update_each(self, collection: str, changes: Sequence[Change]) -> bool:
+        """The changes in their order, in one trip; whether each matched its document. GatewayDuplicate if
+        another document has a unique key of it."""
         ...
 
     def delete_many(self, collection: str, filter: Document) -> int:

@@ -12,6 +12,10 @@ touches the wallet's shard alone. Each sending of a batch is an *attempt* with a
 - A key changes its holder by compare-and-set on (npub, op, attempt), and only when its attempt is committed
   or revoked, and the documents on the holder's shard do not hold the key.
 
+A committed attempt is forgotten after a day, and may be at any time: its batch is in the documents, which
+refuse the batch a second time, and which say alone whether the key is held. A revoked one is kept for ever,
+because no clock says when a process that was stopped goes on.
+
 So a key is held when an operation's stored documents say so, and free again when a later commit of that
 operation lets go of it (it ended unpaid). A crash between claim and commit blocks the key until another
 commit revokes the attempt.
@@ -26,12 +30,13 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from attrs import frozen
+from bson.datetime_ms import DatetimeMS
 
 from ..batch import Advance, Batch, IndexInsert, Insert
 from ..errors import Conflict, Duplicate
 from .codec import Document, quote_is_open
 from .gateway import Gateway
-from .schema import ATTEMPTS, KEYS, OPERATIONS, PROOFS, TOKENS
+from .schema import ATTEMPTS, KEYS, OPERATIONS, TOKENS
 
 CLAIM_MS: Final = 60_000
 """How long an attempt may be under way before another operation revokes it: longer than all sendings of a
@@ -83,6 +88,12 @@ def held_by(operation: Document) -> frozenset[str]:
     if operation.get("quote_open") and isinstance(quote, dict) and isinstance(quote.get("id"), str):
         keys.append(quote_key(operation["mint_url"], quote["id"]))
     return frozenset(key.id for key in keys)
+
+
+def keys_of_token(token: Document) -> tuple[Key, ...]:
+    """The keys that a stored token holds: its id, and one for each proof."""
+    proofs = (key_of("proof", key) for key in token.get("proof_keys", ()))
+    return (key_of("token_id", token["transaction_id"]), *proofs)
 
 
 HELD_FIELDS: Final = ("_id", "npub", "version", "claim", "quote", "quote_open", "mint_url")
@@ -197,14 +208,14 @@ class GlobalKeys:
         under_way = _Seen(busy=True, attempt=entry["attempt"])
         ours = (entry["npub"], entry["op"]) == (mine["npub"], mine["op"])
         ended = self._ended(entry)
-        if ended is None:
+        held = self._holds(key, entry)
+        if ended is None and not held:
             # An attempt of our own operation by another worker, or by one that died: the newer one goes on.
-            if not (last and ours) and batch.audit[0].at <= entry["until"]:
+            in_time = batch.audit[0].at <= entry["until"] and not (last and ours)
+            if in_time or self._revoke(entry) is None:
                 return under_way
-            ended = self._revoke(entry)
-            if ended is None:
-                return under_way
-        if self._holds(key, entry):
+            held = self._holds(key, entry)  # as it is now that the attempt has ended
+        if held:
             if ours and self._is_stale(batch):
                 raise Conflict(f"operation:{batch.operation.after.id}")
             raise Duplicate(key.name)
@@ -217,7 +228,7 @@ class GlobalKeys:
         if entry["attempt"] == FILLED:
             return COMMITTED
         name = {"_id": {"$eq": entry["attempt"]}, "npub": {"$eq": entry["npub"]}}
-        found = self._gateway.find_for_good(ATTEMPTS, name)
+        found = self._gateway.find_for_good(ATTEMPTS, name, ("ended",))
         return str(found[0]["ended"]) if found else None
 
     def _revoke(self, entry: Document) -> str | None:
@@ -234,7 +245,8 @@ class GlobalKeys:
                 self._gateway.find_for_good(TOKENS, owner | {"transaction_id": {"$eq": value}}, ("_id",))
             )
         if key.name == "proof":
-            return bool(self._gateway.find_for_good(PROOFS, owner | {"_id": {"$eq": value}}, ("_id",)))
+            held = {"proof_keys": {"$eq": value, "$type": "string"}}
+            return bool(self._gateway.find_for_good(TOKENS, owner | held, ("_id",)))
         name = {"_id": {"$eq": entry["op"]}}
         found = self._gateway.find_for_good(OPERATIONS, owner | name, HELD_FIELDS)
         return any(key.id in held_by(operation) for operation in found)
@@ -257,7 +269,8 @@ def owners_of(reads: Any, keys: Iterable[Key]) -> set[str]:
 def attempt_document(batch: Batch, attempt: Attempt) -> Document:
     """The attempt as the transaction stores it on the wallet's shard."""
     operation = batch.operation.after
-    return {"_id": attempt.id, "npub": operation.npub, "op": operation.id, "ended": COMMITTED}
+    at = DatetimeMS(batch.audit[0].at)
+    return {"_id": attempt.id, "npub": operation.npub, "op": operation.id, "ended": COMMITTED, "at": at}
 
 
 def _entry(batch: Batch, attempt: Attempt) -> Document:

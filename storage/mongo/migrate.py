@@ -12,20 +12,20 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
+from ..batch import proof_key
 from ..errors import StoreUnsupported
 from ..migration import Migration, Step, operation_of_schema_2, unknown_machines, way
 from ..rules.machines import Machines
 from ..schema_1 import EMPTY
+from ..secret import Secret
 from .gateway import Document
 from .rules import validator
 from .schema import (
     AUDIT,
-    DEDUP,
     FLAGS,
     MACHINES,
     MONGO_SCHEMA_VERSION,
     OPERATIONS,
-    PROOFS,
     TOKENS,
     TOMBSTONES,
 )
@@ -168,8 +168,6 @@ def _move_operations(database: Database[Document], machines: Machines) -> None:
 _WITHOUT_OWNER: Final[Document] = {"npub": {"$exists": False}}
 _OPERATION_OF: Final = {
     AUDIT: "operation_id",
-    PROOFS: "operation_id",
-    DEDUP: "operation_id",
     TOMBSTONES: "_id",
 }
 _AT_ONCE: Final = 500
@@ -194,6 +192,37 @@ def _add_owners(database: Database[Document], machines: Machines) -> None:
             )
 
 
+_PROOF_INDEX: Final = "proof_index"  # {_id: key of a proof, token_id}: a collection of schema 1
+_DEDUP: Final = "dedup"  # {_id: key, operation_id, expires_at}: another one
+
+
+def _move_proof_keys(database: Database[Document], machines: Machines) -> None:
+    """Every token gets the keys of its proofs. The old index said nothing else, and goes."""
+    tokens = database[TOKENS]
+    without: Document = {"proof_keys": {"$exists": False}}
+    while page := list(tokens.find(without, {"proofs.secret": 1}).limit(_AT_ONCE)):
+        tokens.bulk_write(
+            [
+                UpdateOne({"_id": token["_id"], **without}, {"$set": {"proof_keys": _keys_of(token)}})
+                for token in page
+            ]
+        )
+    database[_PROOF_INDEX].drop()
+
+
+def _move_windows(database: Database[Document], machines: Machines) -> None:
+    """Every operation gets the duplicate window that it holds."""
+    without: Document = {"dedup": {"$exists": False}}
+    for held in database[_DEDUP].find():
+        window = {"key": held["_id"], "until": held["expires_at"]}
+        database[OPERATIONS].update_one({"_id": held["operation_id"], **without}, {"$set": {"dedup": window}})
+    database[_DEDUP].drop()
+
+
+def _keys_of(token: Document) -> list[str]:
+    return [proof_key(Secret(proof["secret"])) for proof in token["proofs"]]
+
+
 def _check(database: Database[Document], machines: Machines) -> None:
     left = database[OPERATIONS].count_documents({"$nor": [validator(OPERATIONS, machines)]})
     if left:
@@ -206,6 +235,8 @@ STEPS: Final = (
     MongoStep(1, "indexes", "make the indexes that every query walks, in place of older ones", _make_indexes),
     MongoStep(1, "operations", "note in each operation what kind of state it is in", _move_operations),
     MongoStep(1, "owners", "note in each other document whose wallet it belongs to", _add_owners),
+    MongoStep(1, "proofs", "keep the proof index in the tokens", _move_proof_keys),
+    MongoStep(1, "windows", "keep the duplicate window in its operation", _move_windows),
     MongoStep(1, "check", "look at every operation once more", _check),
 )
 """Every step there ever was, by the schema it begins with."""

@@ -24,7 +24,7 @@ from .codec import (
     token_from_document,
     tombstone_from_document,
 )
-from .filters import NEWEST, equal, find_of, live_filter, of_wallet, operation_filter
+from .filters import equal, find_of, live_filter, of_wallet, operations_of
 from .gateway import Find, GatewayCorrupt, GatewayRefused, GatewayUnavailable, Reads
 from .keys import Key, key_of, owners_of
 from .schema import AUDIT, OPERATIONS, TOKENS
@@ -39,9 +39,11 @@ class MongoReads:
 
     _reads: Reads
 
-    def __init__(self, reads: Reads, sharded: bool = False) -> None:
+    def __init__(self, reads: Reads, sharded: bool = False, home: str | None = None) -> None:
+        """``home`` on a cluster: the wallet of every read that names none."""
         self._reads = reads
         self._sharded = sharded
+        self._home = home
 
     def home_of(self, key: Key) -> str | None:
         """On a cluster the wallet that holds the key, or is about to. None: no wallet, or no cluster."""
@@ -54,6 +56,7 @@ class MongoReads:
         that hold the keys. Without both every shard is asked."""
         if not self._sharded:
             return {}
+        home = home or self._home
         if home is not None:
             return equal(npub=home)
         wanted = list(keys)
@@ -137,7 +140,7 @@ class MongoReads:
     def operations(self, query: OperationQuery) -> Sequence[Operation]:
         if query.limit <= 0:
             return []
-        find = self._here(Find(OPERATIONS, operation_filter(query), NEWEST, query.limit), query.home)
+        find = self._here(operations_of(query), query.home)
         return self._find(
             find, operation_from_document, lambda document: (document.get("created_at"), document["_id"])
         )
@@ -193,7 +196,7 @@ class MongoReads:
         found = self._documents(
             self._here(find_of(OwnersRead(names)), home, (key_of("proof", name) for name in names))
         )
-        return {document["_id"]: document["token_id"] for document in found}
+        return owners_in(found, names)
 
     def balance(self, npub: str, mint_url: str | None = None, states: Sequence[str] = ()) -> Sequence[Held]:
         group = {
@@ -253,6 +256,16 @@ class MongoReads:
         named = (key_of("operation_id", name) for name in query.operation_ids)
         find = self._here(find_of(query), query.home, named)
         return self._find(find, tombstone_from_document, lambda found: found["_id"])
+
+
+def owners_in(documents: Iterable[Document], keys: Iterable[str]) -> dict[str, str]:
+    """The token of each of the keys, from the documents that hold them."""
+    wanted = frozenset(keys)
+    return {
+        key: document["transaction_id"]
+        for document in documents
+        for key in wanted.intersection(document["proof_keys"])
+    }
 
 
 def _named(query: AuditQuery) -> list[Key]:

@@ -1,17 +1,20 @@
-"""Reads of one moment that were named before: answered by one command."""
+"""Reads of one moment, or of one transaction, that were named before: answered by one command."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pymongo.errors import PyMongoError
+
 from ..ahead import OwnersRead, Read
-from ..errors import CorruptRecord, decoded
+from ..errors import CorruptRecord, NotAsWritten, StoreUnavailable, decoded
 from ..port import TokenQuery
+from ..read_back import ReadBack
 from ..records import Token
 from .codec import token_from_document
 from .filters import find_of
-from .gateway import Document, Find, Reads
-from .read import MongoReads
+from .gateway import Document, Find, GatewayTooLarge, Reads, Transaction
+from .read import MongoReads, owners_in
 
 
 def read_ahead(reads: Reads, named: Sequence[Read]) -> MongoReads:
@@ -20,6 +23,22 @@ def read_ahead(reads: Reads, named: Sequence[Read]) -> MongoReads:
     reader = AheadReads(reads)
     reader.ask(named)
     return reader
+
+
+def in_transaction(transaction: Transaction, read_back: ReadBack, home: str | None) -> None:
+    """Ask the read-back with a reader that sees the transaction's own writes. ``home`` is the npub of the
+    batch on a cluster, where each read is made alone and on the shard of this wallet."""
+    together, reader = read_back.ahead and home is None, MongoReads(transaction, home is not None, home)
+    try:
+        if together:
+            reader = read_ahead(transaction, read_back.ahead)
+    except StoreUnavailable:
+        failure = NotAsWritten("its documents are too large to be read together")
+    else:
+        # with_transaction reads in the driver's own errors whether to run the transaction again
+        read_back.ask(reader, passing=(PyMongoError, GatewayTooLarge))
+        return
+    raise failure
 
 
 class AheadReads(MongoReads):
@@ -68,7 +87,7 @@ class AheadReads(MongoReads):
         wanted = set(keys)
         if self._owners is None or not self._owners[0] >= wanted:
             return super().proof_owners(wanted, home)
-        return {found["_id"]: found["token_id"] for found in self._owners[1] if found["_id"] in wanted}
+        return owners_in(self._owners[1], wanted)
 
 
 def _is_by_ids(query: TokenQuery) -> bool:

@@ -18,7 +18,7 @@ from ..rules.batch import NONE, TOKEN_TYPES
 from ..rules.machines import Machines, Step, Version
 from ..rules.plain import AMOUNT_MAX
 from .codec import AUDIT_NAMES
-from .schema import AUDIT, DEDUP, MACHINES, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
+from .schema import AUDIT, MACHINES, OPERATIONS, TOKENS, TOMBSTONES
 from .shards import KEY_SHAPES
 
 Rule = dict[str, Any]
@@ -34,6 +34,7 @@ def _integer(lowest: int = 0) -> Rule:
 _INTEGER_OR_NULL: Final[Rule] = _integer() | {"bsonType": [*_INTEGER, "null"]}
 _TEXT: Final[Rule] = {"bsonType": "string"}
 _NAME: Final[Rule] = {"bsonType": "string", "minLength": 1}
+_SHA: Final[Rule] = {"bsonType": "string", "pattern": _HEX_64}
 _TEXT_OR_NULL: Final[Rule] = {"bsonType": ["string", "null"]}
 _OBJECT_OR_NULL: Final[Rule] = {"bsonType": ["object", "null"]}
 
@@ -80,12 +81,17 @@ _METADATA: Final = _object(
 
 
 def _every_field(
-    record: type, names: dict[str, str], shaped: dict[str, Rule], projected: dict[str, Rule] | None = None
+    record: type,
+    names: dict[str, str],
+    shaped: dict[str, Rule],
+    projected: dict[str, Rule] | None = None,
+    optional: dict[str, Rule] | None = None,
 ) -> Rule:
-    """The shape of a document that holds every field of the record (and what is projected from them) and
-    no other, as our reader wants."""
+    """The shape of a document that holds every field of the record (and what is projected from them), perhaps
+    the ``optional`` ones, and no other, as our reader wants."""
     fields = [names.get(field.name, field.name) for field in attrs.fields(record)]
-    return _object({name: shaped.get(name, {}) for name in fields} | (projected or {}), closed=True)
+    required = {name: shaped.get(name, {}) for name in fields} | (projected or {})
+    return _object(required, optional, closed=True)
 
 
 _LAST_DATE: Final = datetime(9999, 12, 31, 23, 59, 59, 999_000)
@@ -110,6 +116,7 @@ _TOKEN: Final = _object(
         "version": _integer(1),
         "total_amount": _integer(),
         "proofs": {"bsonType": "array", "items": _PROOF},
+        "proof_keys": {"bsonType": "array", "items": _SHA, "uniqueItems": True},
         "metadata": _METADATA,
         "createdAt": {"bsonType": "date"},
         "updatedAt": {"bsonType": "date"},
@@ -133,6 +140,8 @@ _TOKEN_TRUTHS: Final[tuple[Rule, ...]] = (
     {"$eq": [{"$eq": ["$version", 1]}, {"$eq": [_FROM, NONE]}]},
     {"$eq": ["$total_amount", {"$sum": "$proofs.amount"}]},
     {"$eq": [{"$size": _SECRETS}, {"$size": {"$setUnion": [_SECRETS]}}]},
+    # one key for each proof; whether it is the right one, a reconciliation tells: the server has no SHA-256
+    {"$eq": [{"$size": _SECRETS}, {"$size": {"$cond": [{"$isArray": "$proof_keys"}, "$proof_keys", []]}}]},
     _unless(_IS_CHANGE, {"$eq": [{"$type": "$metadata.parent_transaction_id"}, "string"]}),
     _unless(_IS_CHANGE, {"$ne": ["$metadata.parent_transaction_id", ""]}),
     # change is never born spent
@@ -182,6 +191,7 @@ _OPERATION: Final = _every_field(
         **dict.fromkeys(("quote", "idempotency", "reason"), _OBJECT_OR_NULL),
     },
     {"quote_open": {"bsonType": "bool"}},
+    {"dedup": _object({"key": _NAME, "until": _integer()}, closed=True)},
 )
 
 _OPERATION_TRUTHS: Final[tuple[Rule, ...]] = (
@@ -257,12 +267,6 @@ _TOMBSTONE: Final = _object(
     closed=True,
 )
 
-_SHA: Final[Rule] = {"bsonType": "string", "pattern": _HEX_64}
-_INDEX_ENTRY: Final = _object(
-    {"_id": _SHA, "npub": _TEXT, "token_id": _NAME, "operation_id": _NAME}, closed=True
-)
-
-_DEDUP_FIELDS: Final = {"_id": _NAME, "npub": _TEXT, "operation_id": _NAME, "expires_at": _integer()}
 
 _STORED_MACHINE: Final = _object(
     {
@@ -287,8 +291,6 @@ _FIXED: Final[dict[str, tuple[Rule, tuple[Rule, ...]]]] = {
     TOKENS: (_TOKEN, _TOKEN_TRUTHS),
     OPERATIONS: (_OPERATION, _OPERATION_TRUTHS),
     AUDIT: (_RECORD, _RECORD_TRUTHS),
-    PROOFS: (_INDEX_ENTRY, ()),
-    DEDUP: (_object(_DEDUP_FIELDS, closed=True), ()),
     TOMBSTONES: (_TOMBSTONE, ({"$eq": ["$records", "$last_seq"]},)),
     MACHINES: (_STORED_MACHINE, ()),
     **{name: (shape, ()) for name, shape in KEY_SHAPES.items()},

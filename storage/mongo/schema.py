@@ -8,8 +8,6 @@ from attrs import frozen
 
 TOKENS: Final = "cashu_tokens"
 OPERATIONS: Final = "operations"
-PROOFS: Final = "proof_index"
-DEDUP: Final = "dedup"
 AUDIT: Final = "audit_log"
 TOMBSTONES: Final = "tombstones"
 MACHINES: Final = "machines"  # {_id: "melt@1", hash, edges, states}: only ever added to
@@ -18,7 +16,7 @@ KEYS: Final = "global_keys"  # on a cluster: what is unique over all wallets, se
 ATTEMPTS: Final = "key_attempts"  # on a cluster: how the claims of keys ended
 MONGO_SCHEMA_VERSION: Final = 2
 """A higher number needs the steps from the number before in :mod:`.migrate`."""
-COLLECTIONS: Final = (TOKENS, OPERATIONS, PROOFS, DEDUP, AUDIT, TOMBSTONES, MACHINES)
+COLLECTIONS: Final = (TOKENS, OPERATIONS, AUDIT, TOMBSTONES, MACHINES)
 
 ID_INDEX: Final = "_id_"
 
@@ -32,7 +30,8 @@ class Index:
     keys: tuple[tuple[str, int | str], ...]
     unique: bool = False
     partial: dict[str, Any] | None = None
-    multikey: bool = False  # over an array: a cross-check that only a real server keeps
+    expire_after_s: int | None = None  # the server deletes documents so long after the time in the field
+    multikey: bool = False  # over an array: mongomock keeps none, so the memory store looks by itself
 
     def options(self) -> dict[str, Any]:
         """Keyword arguments of ``create_index`` besides the keys."""
@@ -41,6 +40,8 @@ class Index:
             options["unique"] = True
         if self.partial is not None:
             options["partialFilterExpression"] = self.partial
+        if self.expire_after_s is not None:
+            options["expireAfterSeconds"] = self.expire_after_s
         return options
 
 
@@ -55,6 +56,8 @@ def _is_string(field: str) -> dict[str, Any]:
 
 BY_TIME: Final = "record_by_time"
 TOKENS_OF_STATE: Final = "token_of_state"
+OF_KIND: Final = "operation_of_kind"
+OF_OWNER_AND_KIND: Final = "operation_of_owner_and_kind"
 _NEWEST: Final = (("created_at", -1), ("_id", -1))
 
 # Every query of the store walks one of these from its first match to its last: equal fields first, then the
@@ -99,6 +102,16 @@ INDEXES: Final = (
         _up("reserved_by", "transaction_id"),
         partial=_is_string("reserved_by"),
     ),
+    # The proof index.
+    Index(
+        TOKENS,
+        "proof_keys_1",
+        _up("proof_keys"),
+        unique=True,
+        partial=_is_string("proof_keys"),  # all tokens without proofs would have one key
+        multikey=True,
+    ),
+    # The cross-check: a program that writes false keys is refused too.
     Index(
         TOKENS,
         "proofs.secret_1",
@@ -123,9 +136,13 @@ INDEXES: Final = (
         # A partial index knows no "not in", and a list of states would change with every machine.
         partial=_is_string("quote.id") | {"quote_open": True},
     ),
+    # The duplicate window: which operation made a request, and until when no other may make it again.
+    Index(OPERATIONS, "dedup.key_1", _up("dedup.key"), unique=True, partial=_is_string("dedup.key")),
     Index(OPERATIONS, "next_check_at_1__id_1", _up("next_check_at", "_id")),
-    Index(OPERATIONS, "operation_of_owner", (*_up("npub"), *_NEWEST, *_up("kind", "mint_url"))),
-    Index(OPERATIONS, "operation_newest", (*_NEWEST, *_up("kind", "mint_url"))),
+    Index(OPERATIONS, "operation_of_owner", (*_up("npub"), *_NEWEST, *_up("mint_url"))),
+    Index(OPERATIONS, "operation_newest", (*_NEWEST, *_up("mint_url"))),
+    Index(OPERATIONS, OF_OWNER_AND_KIND, (*_up("npub", "kind"), *_NEWEST, *_up("mint_url"))),
+    Index(OPERATIONS, OF_KIND, (*_up("kind"), *_NEWEST, *_up("mint_url"))),
     Index(
         OPERATIONS,
         "operation_of_owner_and_state",
@@ -150,13 +167,13 @@ INDEXES: Final = (
 UNIQUE_KEYS: Final = {
     (TOKENS, ID_INDEX): "token_id",
     (TOKENS, "transaction_id_1"): "token_id",
+    (TOKENS, "proof_keys_1"): "proof",
     (TOKENS, "proofs.secret_1"): "proof",
     (OPERATIONS, ID_INDEX): "operation_id",
     (OPERATIONS, "npub_1_idempotency.key_1"): "idempotency_key",
     (OPERATIONS, "claim_1"): "claim",
     (OPERATIONS, "mint_url_1_quote.id_1"): "quote",
-    (PROOFS, ID_INDEX): "proof",
-    (DEDUP, ID_INDEX): "dedup",
+    (OPERATIONS, "dedup.key_1"): "dedup",
     (AUDIT, ID_INDEX): "audit",
     (AUDIT, "entity_1_version_1"): "audit",
     (AUDIT, "operation_id_1_seq_1"): "audit",

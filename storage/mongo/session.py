@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from bson.errors import BSONError, InvalidBSON
-from pymongo import UpdateMany, UpdateOne
+from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -101,11 +101,27 @@ def _stages(find: Find) -> list[Document]:
     stages: list[Document] = [{"$match": find.filter}]
     if find.sort:
         stages.append({"$sort": dict(find.sort)})
-    return [*stages, {"$limit": find.limit}] if find.limit else stages
+    if find.limit:
+        stages.append({"$limit": find.limit})
+    if find.fields:
+        stages.append({"$project": dict.fromkeys(find.fields, 1)})
+    return stages
 
 
 class SessionWrites(SessionReads):
     """Writes of one transaction."""
+
+    def several(self, finds: Sequence[Find]) -> list[list[Document]]:
+        """One aggregate, of one document: the server refuses ``$unionWith`` in a transaction, and allows
+        ``$lookup``. ``$facet`` makes the one document even when the first part is empty."""
+        first, *others = finds
+        pipeline = [*_stages(first), {"$facet": {"0": [{"$match": {}}]}}]
+        pipeline += [
+            {"$lookup": {"from": find.collection, "pipeline": _stages(find), "as": str(n)}}
+            for n, find in enumerate(others, 1)
+        ]
+        (found,) = self.aggregate(first.collection, pipeline)
+        return [found[str(n)] for n in range(len(finds))]
 
     def insert_many(self, collection: str, documents: Sequence[Document]) -> None:
         stored = self._database[collection]
@@ -116,27 +132,11 @@ class SessionWrites(SessionReads):
         done = asked(collection, lambda: stored.update_many(filter, update, session=self._session))
         return done.matched_count
 
-    def write(self, collection: str, changes: Sequence[Change], births: Sequence[Document]) -> bool:
-        """One ``update`` command. A birth is an update that matches nothing, so that the server inserts: one
-        whose ``_id`` is there changes nothing, and is not counted as born."""
+    def update_each(self, collection: str, changes: Sequence[Change]) -> bool:
         stored = self._database[collection]
-        if not changes:
-            self.insert_many(collection, births)
-            return True
-        orders: list[UpdateMany | UpdateOne] = []
-        orders += [UpdateMany(change.filter, change.update) for change in changes]
-        for document in births:
-            # the npub leads to the shard of a cluster
-            named = {field: {"$eq": document[field]} for field in ("_id", "npub")}
-            rest = {field: value for field, value in document.items() if field not in named}
-            orders.append(UpdateOne(named, {"$setOnInsert": rest}, upsert=True))
+        orders = [UpdateOne(change.filter, change.update) for change in changes]
         done = asked(collection, lambda: stored.bulk_write(orders, session=self._session))
-        there = len(births) - done.upserted_count
-        if done.matched_count - there != sum(change.number for change in changes):
-            return False
-        if there:
-            raise GatewayDuplicate(collection, ID_INDEX)
-        return True
+        return done.matched_count == len(changes)
 
     def delete_many(self, collection: str, filter: Document) -> int:
         stored = self._database[collection]

@@ -17,11 +17,13 @@ from ..errors import (
     CorruptRecord,
     Duplicate,
     InvalidBatch,
+    NotAsWritten,
     StorageError,
     StoreUnavailable,
     StoreUnsupported,
 )
 from ..port import Note, Reader
+from ..read_back import ReadBack
 from ..records import Operation, Tombstone
 from ..rules.batch import check_batch, check_tombstone
 from ..rules.machines import BUILT_IN, Machines
@@ -40,7 +42,7 @@ from .gateway import (
 )
 from .keys import NO_ATTEMPT, Attempt, GlobalKeys, key_of
 from .read import MongoReads
-from .read_ahead import read_ahead
+from .read_ahead import in_transaction, read_ahead
 from .schema import ATTEMPTS, OPERATIONS, duplicate_name
 from .write import apply_batch, bury, note_update
 
@@ -81,7 +83,7 @@ class MongoStore(MongoReads):
         finally:
             context.__exit__(None, None, None)
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: Batch, read_back: ReadBack | None = None) -> None:
         """See :meth:`nutstate.storage.port.Store.commit`. An unknown outcome is resolved here by
         sending the same batch again, ``RESENDS`` times: a committed batch refuses it. On a cluster the keys
         that are unique over all wallets are claimed first."""
@@ -89,7 +91,7 @@ class MongoStore(MongoReads):
         self._check_known(batch)
         attempt = Attempt.of(batch) if self._gateway.sharded else NO_ATTEMPT
         try:
-            self._send(batch, attempt)
+            self._send(batch, attempt, read_back)
         except CommitUnknown:
             self._unsure.append(batch.id)
             raise
@@ -103,7 +105,7 @@ class MongoStore(MongoReads):
                 machine=unknown[0],
             )
 
-    def _send(self, batch: Batch, attempt: Attempt) -> None:
+    def _send(self, batch: Batch, attempt: Attempt, read_back: ReadBack | None) -> None:
         """Send until the outcome is known. The rest of our own unknown sending refuses the next one, though a
         new primary may have rolled it back by then: such a refusal counts when it is repeated after a look
         that did not find the batch."""
@@ -114,7 +116,7 @@ class MongoStore(MongoReads):
         while sendings:
             sendings -= 1
             try:
-                failure = self._try(batch, attempt, sent=sent)
+                failure = self._try(batch, attempt, read_back, sent=sent)
             except InvalidBatch:  # a value that cannot be encoded, told before anything was committed
                 if not unsure:
                     self._give_back(batch, attempt)
@@ -128,7 +130,10 @@ class MongoStore(MongoReads):
                 # a program of another release has just set the rules without our machines
                 restored, sendings = True, max(1, sendings)
                 continue
-            refused = isinstance(failure, Conflict | Duplicate)
+            # An old primary may find what a new one has committed not as written: it counts as a refusal.
+            refused = isinstance(failure, Conflict | Duplicate) or (
+                unsure and isinstance(failure, NotAsWritten)
+            )
             if refused and self._holds(batch):
                 return
             if not unsure or (refused and refusal is not None):
@@ -147,15 +152,23 @@ class MongoStore(MongoReads):
             if attempt.keys:
                 self._keys.release(batch, attempt)
 
-    def _try(self, batch: Batch, attempt: Attempt, *, sent: bool = False) -> StorageError | None:
+    def _try(
+        self, batch: Batch, attempt: Attempt, read_back: ReadBack | None = None, *, sent: bool = False
+    ) -> StorageError | None:
         """One transaction: None, or what went wrong, without the driver's error behind it. ``sent``: the same
         attempt was sent before, and its outcome is unknown."""
+
+        def work(transaction: Transaction) -> None:
+            apply_batch(transaction, batch, attempt)
+            if read_back is not None:
+                in_transaction(transaction, read_back, self._home_on_cluster(batch))
+
         try:
             if attempt.keys:
                 self._keys.claim(batch, attempt, sent=sent)
             # Conflict and GatewayDuplicate escape the transaction: swallowed inside, the driver
             # would re-run a dead transaction until its time is over. Replays are told outside.
-            self._gateway.transaction(lambda transaction: apply_batch(transaction, batch, attempt))
+            self._gateway.transaction(work)
         except GatewayUnknown as error:
             return CommitUnknown(batch.id, str(error))
         except GatewayUnavailable as error:
@@ -166,6 +179,10 @@ class MongoStore(MongoReads):
             return BatchTooLarge(error.code)
         except GatewayCorrupt as error:
             return CorruptRecord(str(error))
+        except NotAsWritten as error:
+            return NotAsWritten(error.why)
+        except StoreUnavailable as error:  # of a read of the read-back
+            return StoreUnavailable(error.message)
         except Conflict as error:
             return Conflict(error.entity)
         except Duplicate as error:
@@ -175,6 +192,9 @@ class MongoStore(MongoReads):
                 return _revoked(batch)
             return Duplicate(duplicate_name(error.collection, error.index))
         return None
+
+    def _home_on_cluster(self, batch: Batch) -> str | None:
+        return batch.operation.after.npub if self._gateway.sharded else None
 
     def _holds(self, batch: Batch) -> bool:
         try:

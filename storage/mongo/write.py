@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ..batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert
+from ..batch import Advance, Batch, Insert
 from ..errors import Conflict
 from ..port import CountFailure, DropLease, KeepLease, Note, Reschedule, TakeLease
-from ..records import Operation, Token, Tombstone
+from ..records import DedupRecord, Operation, Token, Tombstone
 from ..rules.batch import gains_proofs
 from .codec import (
     Document,
     audit_document,
-    dedup_document,
+    dedup_field,
     operation_changes,
     operation_document,
+    proof_keys,
     token_changes,
     token_document,
     tombstone_document,
 )
-from .filters import equal
+from .filters import equal, equal_text
 from .gateway import Change, Transaction
 from .keys import NO_ATTEMPT, Attempt, attempt_document
-from .schema import ATTEMPTS, AUDIT, DEDUP, OPERATIONS, PROOFS, TOKENS, TOMBSTONES
+from .schema import ATTEMPTS, AUDIT, OPERATIONS, TOKENS, TOMBSTONES
 
 _SCALARS: Final = (str, int, type(None))
 
@@ -34,42 +35,62 @@ def apply_batch(transaction: Transaction, batch: Batch, attempt: Attempt = NO_AT
     npub = batch.operation.after.npub
     if attempt.keys:
         transaction.insert_many(ATTEMPTS, [attempt_document(batch, attempt)])
+    if batch.dedup is not None and batch.dedup.previous is not None:
+        _let_go(transaction, batch.dedup.previous, npub)
+    window = None if batch.dedup is None else batch.dedup.record
     if isinstance(batch.operation, Insert):
-        transaction.insert_many(OPERATIONS, [operation_document(batch.operation.after)])
+        transaction.insert_many(OPERATIONS, [operation_document(batch.operation.after, window)])
     else:
-        _advance_operation(transaction, batch.operation)
-    if batch.dedup is not None:
-        _take_dedup(transaction, batch.dedup, npub)
+        _advance_operation(transaction, batch.operation, window)
     _write_tokens(transaction, batch)
-    _write_index(transaction, batch)
     transaction.insert_many(AUDIT, [audit_document(record, npub) for record in batch.audit])
 
 
-def _advance_operation(transaction: Transaction, change: Advance[Operation]) -> None:
+def _let_go(transaction: Transaction, window: DedupRecord, npub: str) -> None:
+    """The operation that was seen to hold the duplicate window holds it no more."""
+    held = equal(_id=window.operation_id, npub=npub, dedup__until=window.expires_at)
+    held |= equal_text(dedup__key=window.key)
+    if transaction.update_many(OPERATIONS, held, {"$unset": {"dedup": ""}}) != 1:
+        raise Conflict(f"dedup:{window.key}")
+
+
+def _advance_operation(
+    transaction: Transaction, change: Advance[Operation], window: DedupRecord | None
+) -> None:
     before = change.before
     expected = equal(_id=before.id, npub=before.npub, state=before.state, version=before.version)
-    update = {"$set": operation_changes(before, change.after)}
-    if transaction.update_many(OPERATIONS, expected, update) != 1:
+    changes = operation_changes(before, change.after)
+    if window is not None:
+        expected["dedup"] = {"$exists": False}  # an operation holds one key at most, and for good
+        changes["dedup"] = dedup_field(window)
+    if transaction.update_many(OPERATIONS, expected, {"$set": changes}) != 1:
         raise Conflict(f"operation:{before.id}")
 
 
 def _write_tokens(transaction: Transaction, batch: Batch) -> None:
     """The stored tokens in one trip, those that lose proofs first; then the births. These are inserts, not
-    updates that insert: the server's log of slow commands shows updates whole, new proofs among them."""
+    updates that insert: the server's log of slow commands shows updates whole, new proofs among them.
+
+    The proof index is the field ``proof_keys`` of the tokens, so it changes with them: ``check_batch`` holds
+    the index changes of the batch to the proofs that its tokens gain and lose."""
     tokens = sorted(batch.tokens, key=lambda change: change.after.transaction_id)
     stored = sorted((change for change in tokens if isinstance(change, Advance)), key=gains_proofs)
     born = [token_document(change.after) for change in tokens if isinstance(change, Insert)]
     changes = [
-        Change(
-            equal(npub=old.npub, transaction_id=old.transaction_id, state=old.state, version=old.version),
-            {"$set": token_changes(old, new)},
-        )
+        Change(_as_before(old, new), {"$set": token_changes(old, new)})
         for old, new in ((change.before, change.after) for change in stored)
     ]
-    if changes and not transaction.write(TOKENS, changes, ()):
+    if changes and not transaction.update_each(TOKENS, changes):
         raise Conflict(f"token:{_stale(transaction, stored, changes)}")
     if born:
         transaction.insert_many(TOKENS, born)
+
+
+def _as_before(old: Token, new: Token) -> Document:
+    """The filter of a stored token that is to change. A token whose proofs change must have their keys: a
+    proof that the index gives to another token is not moved."""
+    filter = equal(npub=old.npub, transaction_id=old.transaction_id, state=old.state, version=old.version)
+    return filter if old.proofs == new.proofs else filter | equal(proof_keys=proof_keys(old))
 
 
 def _stale(transaction: Transaction, stored: Sequence[Advance[Token]], changes: Sequence[Change]) -> str:
@@ -83,44 +104,6 @@ def _stale(transaction: Transaction, stored: Sequence[Advance[Token]], changes: 
         if any(there.get(field) != value for field, value in written if isinstance(value, _SCALARS)):
             return name
     return ids[0]
-
-
-def _write_index(transaction: Transaction, batch: Batch) -> None:
-    """Every entry of the proof index in one trip: moves, then new ones."""
-    operation_id, npub = batch.operation.after.id, batch.operation.after.npub
-    moves = [change for change in batch.index if isinstance(change, IndexMove)]
-    changes = [
-        Change(
-            equal(npub=npub, token_id=move.from_token) | {"_id": {"$in": sorted(move.keys)}},
-            {"$set": {"token_id": move.to_token, "operation_id": operation_id}},
-            len(move.keys),
-        )
-        for move in moves
-    ]
-    entries = sorted(
-        (key, change.token_id)
-        for change in batch.index
-        if isinstance(change, IndexInsert)
-        for key in change.keys
-    )
-    born = [
-        {"_id": key, "npub": npub, "token_id": name, "operation_id": operation_id} for key, name in entries
-    ]
-    if (changes or born) and not transaction.write(PROOFS, changes, born):
-        raise Conflict(f"token:{moves[0].from_token}")
-
-
-def _take_dedup(transaction: Transaction, take: DedupTake, npub: str) -> None:
-    record, previous = take.record, take.previous
-    if previous is None:
-        transaction.insert_many(DEDUP, [dedup_document(record, npub)])
-        return
-    filter = equal(
-        _id=record.key, npub=npub, operation_id=previous.operation_id, expires_at=previous.expires_at
-    )
-    update = {"$set": {"operation_id": record.operation_id, "expires_at": record.expires_at}}
-    if transaction.update_many(DEDUP, filter, update) != 1:
-        raise Conflict(f"dedup:{record.key}")
 
 
 def note_update(note: Note, home: str | None) -> tuple[Document, Document]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
-import json
 import threading
 from collections.abc import Iterable, Mapping, Set
 from operator import attrgetter, is_
@@ -21,6 +20,7 @@ from ..records import AuditRecord, Operation, Token, Tombstone
 from ..schema_1 import MovedFields, fields_of_schema_1
 from ..secret import Secret
 from .codec import data_from_plain
+from .plain import encoder
 
 _HASHED = tuple(sorted(set(AuditRecord.__annotations__) - {"hash"}))
 UNBOUND = frozenset(
@@ -44,9 +44,7 @@ def _mapping(value: object) -> dict[Any, Any]:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-_ENCODER = json.JSONEncoder(
-    sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_mapping
-)
+_encode = encoder(sort_keys=True, default=_mapping)
 
 
 def audit_canonical(record: AuditRecord) -> str:
@@ -55,7 +53,7 @@ def audit_canonical(record: AuditRecord) -> str:
     for known, text in getattr(_last, "audit", ()):
         if known is record:  # this very record was hashed by this thread a moment ago
             return str(text)
-    return _ENCODER.encode({name: getattr(record, name) for name in _HASHED})
+    return _encode({name: getattr(record, name) for name in _HASHED})
 
 
 def audit_hash(record: AuditRecord) -> str:
@@ -86,7 +84,7 @@ def token_hash(token: Token) -> str:
         *(token.transaction_id, token.npub, token.wallet_id, token.mint_url, token.unit),
         *(token.transaction_type, token.metadata.parent_transaction_id, token.reserved_by, proofs),
     ]
-    return hashlib.sha256(_ENCODER.encode(parts).encode()).hexdigest()
+    return hashlib.sha256(_encode(parts).encode()).hexdigest()
 
 
 def document_hash(operation: Operation) -> str:
@@ -100,7 +98,7 @@ def document_hash(operation: Operation) -> str:
     last: tuple[tuple[Any, ...], str] | None = getattr(_last, "document", None)
     if last is not None and all(map(is_, last[0], values)):
         return last[1]
-    found = _hash(_bound(operation, UNBOUND))
+    found = _hash(_bound(operation, UNBOUND, _parts_of(operation)))
     _last.document = (values, found)
     return found
 
@@ -126,18 +124,42 @@ def _hash_of_schema_1(operation: Operation) -> str | None:
 
 
 def _hash(document: dict[str, Any]) -> str:
-    return hashlib.sha256(_ENCODER.encode(document).encode()).hexdigest()
+    return hashlib.sha256(_encode(document).encode()).hexdigest()
 
 
-def _bound(record: Any, without: Set[str] = frozenset()) -> dict[str, Any]:
+def _bound(record: Any, without: Set[str] = frozenset(), parts: Parts | None = None) -> dict[str, Any]:
     document = {}
     kind: Any = type(record)
     for name, empty in _fields_of(kind):
         if name not in without:
             value = getattr(record, name)
             if empty is None or not _same(value, empty[0]):
-                document[name] = value if type(value) in _SCALARS else _hashed(value)
+                document[name] = value if type(value) in _SCALARS else _part(name, value, parts)
     return document
+
+
+Parts = dict[str, tuple[Any, Any]]
+"""By field: a value, and what stands for it in the hashed document."""
+
+
+def _parts_of(operation: Operation) -> Parts:
+    """Those of the operation that this thread hashed last: most of its parts are the very same objects at its
+    next commit. Another operation begins anew."""
+    name, parts = getattr(_last, "parts", ("", {}))
+    if name != operation.id:
+        parts = {}
+        _last.parts = (operation.id, parts)
+    found: Parts = parts
+    return found
+
+
+def _part(name: str, value: Any, parts: Parts | None) -> Any:
+    if parts is None:
+        return _hashed(value)
+    known = parts.get(name)
+    if known is None or known[0] is not value:
+        known = parts[name] = (value, _hashed(value))
+    return known[1]
 
 
 _SCALARS = frozenset({str, int, bool, type(None)})
@@ -186,7 +208,7 @@ def tombstone_canonical(tombstone: Tombstone) -> str:
         for name in ("document_hash", "batches"):
             if not span[name]:
                 del span[name]
-    return _ENCODER.encode(document)
+    return _encode(document)
 
 
 def tombstone_mac(tombstone: Tombstone, key: bytes) -> str:

@@ -165,10 +165,12 @@ CREATE UNIQUE INDEX operation_quote ON operations (mint_url, quote_id)
   WHERE quote_id IS NOT NULL AND ends <> 'unpaid'
   AND quote_let_go = 0;
 CREATE INDEX operation_due ON operations (next_check_at, id) WHERE next_check_at IS NOT NULL;
-CREATE INDEX operation_newest ON operations (created_at DESC, id DESC);
-CREATE INDEX operation_owner ON operations (npub, created_at DESC, id DESC);
-CREATE INDEX operation_state ON operations (state, created_at DESC, id DESC);
-CREATE INDEX operation_owner_state ON operations (npub, state, created_at DESC, id DESC);
+CREATE INDEX operation_newest ON operations (created_at DESC, id DESC, mint_url);
+CREATE INDEX operation_owner ON operations (npub, created_at DESC, id DESC, mint_url);
+CREATE INDEX operation_kind ON operations (kind, created_at DESC, id DESC, mint_url);
+CREATE INDEX operation_owner_kind ON operations (npub, kind, created_at DESC, id DESC, mint_url);
+CREATE INDEX operation_state ON operations (state, created_at DESC, id DESC, kind, mint_url);
+CREATE INDEX operation_owner_state ON operations (npub, state, created_at DESC, id DESC, kind, mint_url);
 CREATE INDEX operation_count ON operations (npub, kind, state);
 CREATE INDEX operation_parent ON operations (parent_id, created_at DESC, id DESC) WHERE parent_id IS NOT NULL;
 CREATE INDEX token_by_size ON tokens (npub, mint_url, unit, state, total_amount, transaction_id, wallet_id);

@@ -17,6 +17,7 @@ from ..ahead import Read
 from ..batch import Batch
 from ..errors import CommitUnknown, Conflict, Duplicate, InvalidBatch, StoreUnavailable, StoreUnsupported
 from ..port import Note, Reader
+from ..read_back import ReadBack
 from ..records import Operation, Tombstone
 from ..rules.batch import check_batch, check_tombstone
 from ..rules.machines import BUILT_IN, Machines
@@ -49,8 +50,8 @@ def sqlite_path(url: str) -> Path:
     return Path(path).absolute()
 
 
-class _Snapshot(SqliteReads):
-    """Reads inside one read transaction on a connection of its own."""
+class _OneTransaction(SqliteReads):
+    """Reads inside the transaction that is open on a connection: a snapshot, or what a commit has written."""
 
     def __init__(self, path: Path, link: Link) -> None:
         self._path = path
@@ -154,7 +155,7 @@ class SqliteStore(SqliteReads):
         try:
             _fetch(link, self._path, "BEGIN", ())
             _fetch(link, self._path, "SELECT 1 FROM meta", ())  # the first read fixes the moment
-            yield _Snapshot(self._path, link)
+            yield _OneTransaction(self._path, link)
         finally:
             self._give_back(link, pid)
 
@@ -214,13 +215,18 @@ class SqliteStore(SqliteReads):
         """The COMMIT itself (a seam: tests lose its answer here)."""
         connection.execute("COMMIT")
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: Batch, read_back: ReadBack | None = None) -> None:
         """See :meth:`nutstate.storage.port.Store.commit`. On return the batch is on the disk."""
         audit_texts = check_batch(batch, self.machines)
 
+        def work(connection: sqlite3.Connection) -> None:
+            apply_batch(connection, batch, audit_texts)
+            if read_back is not None:
+                read_back.ask(_OneTransaction(self._path, link))
+
         with self._writer() as link:
             try:
-                self._apply(link, lambda connection: apply_batch(connection, batch, audit_texts))
+                self._apply(link, work)
             except (Conflict, Duplicate):
                 link.rollback()  # first, or our own audit records would be found
                 if not self._holds(link, batch):

@@ -31,6 +31,7 @@ from ..port import (
     TokenQuery,
     TombstoneQuery,
 )
+from ..read_back import ReadBack
 from ..records import AuditRecord, DedupRecord, MachineRef, Operation, Proof, Token, TokenMetadata, Tombstone
 from ..rules.audit_hash import audit_hash
 from ..rules.batch import NONE
@@ -281,7 +282,7 @@ class FaultyStore:
         self._script = iter(script)
         self._lock = threading.Lock()
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: Batch, read_back: ReadBack | None = None) -> None:
         with self._lock:
             word: Fault = next(self._script, "ok")
             self.commits.append((batch.id, word))
@@ -291,7 +292,7 @@ class FaultyStore:
             raise Conflict(f"operation:{batch.operation.after.id}")
         if word == "unknown":
             raise CommitUnknown(batch.id, "scripted: nothing was written")
-        self.store.commit(batch)
+        self.store.commit(batch, read_back)
         if word == "lost":
             raise CommitUnknown(batch.id, "scripted: the answer was lost")
 

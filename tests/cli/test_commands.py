@@ -89,10 +89,19 @@ def test_melt_and_everything_that_shows_it(wallet: Wallet) -> None:
     assert operation["id"] in listed.out and "newest 1" in listed.out
     found = wallet.run("history", "--json", "--mint", "https://mint.simulated").json["operations"]
     assert [entry["kind"] for entry in found] == ["melt", "mint"]
-    assert "No such operations" in wallet.run("history", "--state", "attention").out
+    assert "No operations with" in wallet.run("history", "--state", "attention").out
     told = wallet.run("recover", "--json").json
     assert told == {key: [] for key in told} | {"numbers": dict.fromkeys(told["numbers"], 0)}
     assert "Nothing is open" in wallet.run("recover").out
+
+
+def test_r554_an_empty_history_names_its_filters(wallet: Wallet) -> None:
+    """R554: also a filter that comes from the environment, which a person may have forgotten."""
+    ran = wallet.run("history", "--kind", "mint", "--state", "attention", "--state", "pending")
+    told = " ".join(ran.out.split())
+    assert told == f"No operations with --npub {NPUB} --kind mint --state attention --state pending."
+    told = " ".join(wallet.run("history", "--mint", "https://elsewhere.example").out.split())
+    assert told == f"No operations with --npub {NPUB} --mint https://elsewhere.example."
 
 
 def test_the_preimage_is_shown_only_when_asked_for(wallet: Wallet) -> None:

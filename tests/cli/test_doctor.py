@@ -10,12 +10,15 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import attrs
 import pytest
 from click.testing import CliRunner
 from pymongo import MongoClient
 
 from nutstate.cli import app
 from nutstate.storage.local.replica_set import ReplicaSet
+from nutstate.storage.mongo.doctor import shard
+from nutstate.storage.mongo.doctor.shard import Collection, ShardReport
 from tests.servers.mongod import replica_set
 
 from .conftest import Ran, Wallet, dump
@@ -134,10 +137,10 @@ def test_mongodb_from_empty_to_fit(mongo_servers: ReplicaSet) -> None:
     assert mended.code == 0 and "fixed: made the collection cashu_tokens" in mended.out
     client: MongoClient[dict[str, object]] = MongoClient(url)
     with client:
-        client.get_default_database().dedup.drop()
+        client.get_default_database().tombstones.drop()
         document = doctor(url, "--json").json
         assert document["healthy"] is False and document["verdict"].endswith("1 error: collections.")
-        assert doctor(url, "--json", "--fix").json["fixed"] == ["made the collection dedup"]
+        assert doctor(url, "--json", "--fix").json["fixed"] == ["made the collection tombstones"]
         client.drop_database(client.get_default_database())
 
 
@@ -166,11 +169,12 @@ def test_r589_the_way_to_a_cluster(mongo_servers: ReplicaSet) -> None:
         and "apply needs: a connection to mongos" in (" ".join(shown.out.split()))
     )
     plan = doctor(url, "--shard", "plan", "--json").json
-    assert plan["state"] == "replica set" and len(plan["collections"]) == 8 and plan["healthy"]
+    assert plan["state"] == "replica set" and len(plan["collections"]) == 6 and plan["healthy"]
     refused = doctor(url, "--shard", "apply")
     assert refused.code == 1 and "nothing was changed" in refused.err and "mongos" in refused.err
     wrong = doctor(url, "--shard", "verify")
-    assert wrong.code == 1 and "is not sharded" in wrong.out
+    assert wrong.code == 1 and wrong.out.splitlines()[0] == "The cluster is not as it must be."
+    assert "is not sharded" in wrong.out and "shard it by" not in wrong.out
     assert doctor(url, "--shard", "plan", "--fix").code == 2
     with MongoClient[dict[str, object]](url) as client:
         client.drop_database(client.get_default_database())
@@ -194,3 +198,37 @@ def test_r589_only_a_mongodb_is_sharded(wallet: Wallet) -> None:
     """R589: SQLite is told so."""
     ran = wallet.run("doctor", "--shard", "plan")
     assert ran.code == 1 and "only a MongoDB can be sharded" in ran.err
+
+
+WAY = Collection("operations", {"npub": 1}, True, ())
+
+
+@pytest.mark.parametrize(
+    "report, shown",
+    [
+        (ShardReport("url", "sharded", (WAY,)), ["The cluster is as it must be.", "url: sharded"]),
+        (
+            ShardReport(
+                "url", "sharded", (WAY, attrs.evolve(WAY, name="dedup", steps=("make the index x",))),
+                faults=("the index x is missing",),
+            ),
+            [
+                "The cluster is not as it must be.", "url: sharded", "✗ wrong: the index x is missing",
+                "dedup", "  make the index x",
+            ],
+        ),
+        (
+            ShardReport("url", "replica set", (attrs.evolve(WAY, steps=("shard it",)),), faults=("no",)),
+            ["The cluster is not as it must be.", "url: replica set", "✗ wrong: no"],
+        ),
+    ],
+    ids=["good", "an index is missing", "not sharded"],
+)  # fmt: skip
+def test_r553_verify_begins_with_its_verdict(
+    report: ShardReport, shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R553: the verdict, what is wrong, and the way only where the cluster differs. ``plan`` shows it all."""
+    monkeypatch.setattr(shard, "shard", lambda url, action, machines: report)
+    ran = doctor("mongodb://host/db", "--shard", "verify")
+    assert ran.out.splitlines() == shown and ran.code == (0 if report.healthy else 1)
+    assert "operations" in doctor("mongodb://host/db", "--shard", "plan").out

@@ -83,7 +83,7 @@ def test_mint_unreachable_is_1(wallet: Wallet) -> None:
 
 
 def test_commit_unknown_is_3(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lost(self: SqliteStore, batch: Any) -> None:
+    def lost(self: SqliteStore, batch: Any, *read_back: Any) -> None:
         raise CommitUnknown("b_1")
 
     monkeypatch.setattr(SqliteStore, "commit", lost)
@@ -99,11 +99,11 @@ def fail_commit(monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     """Let the nth commit from now find the store gone."""
     original, count = SqliteStore.commit, [0]
 
-    def commit(self: SqliteStore, batch: Any) -> None:
+    def commit(self: SqliteStore, batch: Any, *read_back: Any) -> None:
         count[0] += 1
         if count[0] == nth:
             raise StoreUnavailable("the disk is gone")
-        original(self, batch)
+        original(self, batch, *read_back)
 
     monkeypatch.setattr(SqliteStore, "commit", commit)
 
@@ -122,11 +122,11 @@ from nutstate.cli import main
 from nutstate.storage.errors import StoreUnavailable
 from nutstate.storage.sqlite.store import SqliteStore
 original, count = SqliteStore.commit, [0]
-def commit(self, batch):
+def commit(self, batch, *read_back):
     count[0] += 1
     if count[0] == 2:
         raise StoreUnavailable("the disk is gone")
-    original(self, batch)
+    original(self, batch, *read_back)
 SqliteStore.commit = commit
 main()
 """

@@ -16,6 +16,7 @@ from nutstate.storage.batch import Batch
 from nutstate.storage.catalogue import DB_FAILURE_AFTER_SUCCESS, ERRORS, MELT_FAILURE
 from nutstate.storage.errors import CommitUnknown, Conflict, StoreUnavailable
 from nutstate.storage.port import OperationQuery, Reader
+from nutstate.storage.read_back import ReadBack
 from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
 from tests.support.cases import every
@@ -144,7 +145,7 @@ def test_r48_a_lost_race_for_chosen_tokens_names_them(store: Store) -> None:
     held = rival.record.inputs[0].token_id
 
     class AlwaysLate(FaultyStore):
-        def commit(self, batch: Batch) -> None:
+        def commit(self, batch: Batch, read_back: ReadBack | None = None) -> None:
             raise Conflict(f"token:{held}")
 
     late = Engine(AlwaysLate(store), mint, settings=QUICK, clock=clock)

@@ -63,11 +63,11 @@ def test_a_drive_that_raised_is_due_at_once(store: Store, monkeypatch: pytest.Mo
     engine, mint, clock = funded(store)
     real, count = store.commit, [0]
 
-    def commit(batch: object) -> None:
+    def commit(batch: object, *read_back: object) -> None:
         count[0] += 1
         if count[0] == 2:
             raise RuntimeError("once")
-        real(batch)  # type: ignore[arg-type]
+        real(batch, *read_back)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store, "commit", commit)
     with pytest.raises(RuntimeError, match="once"):

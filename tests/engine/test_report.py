@@ -10,6 +10,7 @@ from nutstate import Engine, Refused, Store
 from nutstate.engine.loop.timing import MOST, Spent
 from nutstate.engine.simulated import faults
 from nutstate.storage.batch import Batch
+from nutstate.storage.read_back import ReadBack
 from nutstate.storage.testing.records import FaultyStore
 from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
@@ -36,9 +37,9 @@ class SlowStore(FaultyStore):
 
     clock: FakeClock
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: Batch, read_back: ReadBack | None = None) -> None:
         self.clock.advance(0.1)
-        super().commit(batch)
+        super().commit(batch, read_back)
 
 
 def test_a_paid_melt(store: Store) -> None:

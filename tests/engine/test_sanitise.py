@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import random
 import re._parser as parser  # type: ignore[import-not-found]
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -317,3 +318,35 @@ def test_a_name_means_the_same_when_it_comes_again() -> None:
     for secret in (HEX, "a" * 41, "not a name", TOKEN + "x" * 20):
         rules._name_of(secret)
     assert rules._remembered_name.cache_info().currsize == before
+
+
+def test_the_first_look_at_a_text_misses_nothing() -> None:
+    """R631: a text in which the first look finds nothing is one that no pattern changes."""
+    parts = [
+        *("lnbc1", "LNTB20u1", "lnurl1", "lno1", "lightning:", "cashuB", "creqA", "nsec1", "npub1", "xprv"),
+        *(
+            "Ca\u017fhuA",
+            "\0",
+            '["P2PK"',
+            "q" * 50,
+            "0" * 63,
+            "0" * 64,
+            "a",
+            " ",
+            ",",
+            "\n",
+            "word ",
+            "\u00e9",
+            "7",
+        ),
+    ]
+    draw = random.Random(20261201)
+    patterns = (rules._LOCKED, rules._INVOICE, rules._MONEY, rules._WORDS, rules._NPUB, rules._LONG_HEX)
+    left, found = 0, 0
+    for _ in range(20_000):
+        text = "".join(draw.choice(parts) for _ in range(draw.randint(1, 14)))
+        changed = "\0" in text or any(pattern.search(text) for pattern in patterns)
+        seen = rules._NEEDED.search(text) is not None
+        assert seen or not changed, text
+        left, found = left + (not seen), found + changed
+    assert left > 100 and found > 1000

@@ -152,9 +152,9 @@ def test_nothing_is_logged_before_it_is_committed(store: Store) -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(store, name)
 
-        def commit(self, batch: Any) -> None:
+        def commit(self, batch: Any, read_back: Any = None) -> None:
             seen.append("commit")
-            store.commit(batch)
+            store.commit(batch, read_back)
 
     engine, mint, clock = funded(store)
     spying = Engine(

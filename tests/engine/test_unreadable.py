@@ -226,7 +226,8 @@ def test_r211_a_copy_that_the_mint_calls_spent_is_corrected(store: Store) -> Non
 def test_r216_a_look_at_one_operation_does_not_read_what_was_ever_spent(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R216: its own documents and what the wallet owns now; the sweep adds up everything."""
+    """R216: its own documents; what the wallet owns now when a balance is expected; the sweep adds up
+    everything."""
     engine, mint, clock = funded(store)
     for amount in (50, 60):
         melt = engine.melt(npub=NPUB, mint_url=mint.url, invoice=invoice(amount, clock))
@@ -239,6 +240,9 @@ def test_r216_a_look_at_one_operation_does_not_read_what_was_ever_spent(
 
     monkeypatch.setattr(documents, "paged", watched)
     assert engine.reconcile(melt.id).validation_passed
+    assert not [query for query in asked if query.npub is not None], "no coin of the wallet is read"
+    expected = {"balance_changes": {"expected_unspent_balance": engine.balance(NPUB).unspent}}
+    assert engine.reconcile(melt.id, expected).validation_passed
     (whole,) = (query for query in asked if query.npub is not None)
     assert set(whole.states) == set(OWNED) and "spent" not in whole.states
     asked.clear()

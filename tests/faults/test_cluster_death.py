@@ -9,7 +9,7 @@ import pytest
 
 from nutstate.storage.local.replica_set import ReplicaSet
 from nutstate.storage.mongo.client import Budget
-from nutstate.storage.mongo.schema import KEYS, OPERATIONS, PROOFS, TOKENS
+from nutstate.storage.mongo.schema import KEYS, OPERATIONS, TOKENS
 from nutstate.storage.testing.records import NPUB
 from tests.faults.conftest import ELECTION_TIMEOUT_MS
 from tests.faults.history import History, watch
@@ -78,7 +78,7 @@ def run(
         assert watcher.checked > 0, "the reader never saw anything"
         verdict = Ledger(Books.read(store)).verdict(history)
     stored = there.everything(name)
-    check_keys({collection: stored[collection] for collection in (OPERATIONS, TOKENS, PROOFS, KEYS)})
+    check_keys({collection: stored[collection] for collection in (OPERATIONS, TOKENS, KEYS)})
     return verdict
 
 

@@ -9,9 +9,8 @@ import pytest
 
 PROGRAMS = {
     "benchmarks.__main__": "python -m benchmarks",
-    "benchmarks.size_sweep": "python -m benchmarks.size_sweep",
+    "benchmarks.sizes": "python -m benchmarks.sizes",
     "benchmarks.recover_many": "python -m benchmarks.recover_many",
-    "benchmarks.wallet_sizes": "python -m benchmarks.wallet_sizes",
 }
 
 

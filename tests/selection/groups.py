@@ -23,6 +23,12 @@ TWICE = ("engine", "acceptance", "real_mint")
 MUTANTS = ("tests/machines/test_mutants.py",)
 EXPLORATION = ("tests/machines/test_product.py",)
 CRASHES = ("tests/engine/test_crash.py",)
+RACES = ("tests/engine/test_races.py", "tests/contract/store/test_concurrency.py")
+EDGES = (
+    "tests/engine/test_edges.py",
+    "tests/engine/test_edges_refused.py",
+    "tests/engine/test_histories.py",
+)
 
 
 @frozen
@@ -85,7 +91,33 @@ CLUSTER = Group(
     ("storage", "tests/contract/store", "tests/servers", "tests/storage/sharding"),
 )  # fmt: skip
 
-GROUPS: Mapping[str, Group] = {g.name: g for g in (MEMORY, MONGODB, MUTANT, EXPLORED, ORACLE, CRASH, CLUSTER)}
+FAULT = Group(
+    "faults", "servers that are killed, frozen and cut off under load, and clients that die", 4,
+    ("storage", "tests/faults", "tests/servers"),
+)  # fmt: skip
+
+REAL_MINT = Group(
+    "real_mint", "payments at a real mint, with requests and answers that get lost", 2,
+    ("engine/cashu", "engine/loop", "engine/operations", "tests/real_mint", "tests/servers"),
+)  # fmt: skip
+
+RACE = Group(
+    "races", "hundreds of rounds in which threads and processes want one token", 4,
+    ("storage", "engine/admission", *RACES),
+)  # fmt: skip
+
+EDGE = Group(
+    "edges", "every edge, every refused cell and the histories again on the other stores", 4,
+    ("machines", "storage", "engine/loop", "engine/operations", *EDGES),
+)  # fmt: skip
+
+GROUPS: Mapping[str, Group] = {
+    group.name: group
+    for group in (
+        *(MEMORY, MONGODB, MUTANT, EXPLORED, ORACLE),
+        *(CRASH, CLUSTER, FAULT, REAL_MINT, RACE, EDGE),
+    )
+}
 
 
 def group_of(case: Case) -> Group | None:
@@ -100,12 +132,18 @@ def group_of(case: Case) -> Group | None:
         return EXPLORED
     if case.file in CRASHES and "slow" in case.markers:
         return CRASH
+    if case.folder == "faults":
+        return FAULT
+    if case.file in RACES and "slow" in case.markers:
+        return RACE
+    if case.file in EDGES and not {"memory", "mongodb"}.isdisjoint(case.params):
+        return EDGE
     if case.folder in TWICE and "every_store" not in case.markers:
         if "memory" in case.params:
             return MEMORY
         if "mongodb" in case.params:
             return MONGODB
-    return None
+    return REAL_MINT if case.folder == "real_mint" else None
 
 
 def left_out(case: Case, share: int | None, in_full: Set[str] = frozenset()) -> Group | None:

@@ -12,7 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.selection.choose import Choice, before, changed, choose, share_of
-from tests.selection.groups import GROUPS, MONGODB, MUTANT, ORACLE, SHARES, Case, group_of, in_full, left_out
+from tests.selection.groups import (
+    CRASHES,
+    EDGE,
+    EDGES,
+    EXPLORATION,
+    FAULT,
+    GROUPS,
+    MONGODB,
+    MUTANT,
+    MUTANTS,
+    ORACLE,
+    RACE,
+    RACES,
+    REAL_MINT,
+    SHARES,
+    Case,
+    group_of,
+    in_full,
+    left_out,
+)
 from tests.selection.measured import EVERYTHING, ROOMS, is_measured, room
 from tests.selection.order import in_order
 from tests.selection.plugin import CASES, told
@@ -63,7 +82,7 @@ def test_r401_the_part_of_a_test_is_a_hash_of_its_id() -> None:
 
 
 @pytest.mark.parametrize("store", ["memory", "mongodb"])
-@pytest.mark.parametrize("folder", ["engine", "acceptance", "contract", "storage", "faults", "cli"])
+@pytest.mark.parametrize("folder", ["engine", "acceptance", "contract", "storage", "cli"])
 def test_r402_only_repetitions_of_engine_and_acceptance_are_cut(folder: str, store: str) -> None:
     """R402: SQLite always; the contract, storage and marked cases on each store in every commit."""
     case = Case("x", f"tests/{folder}/test_it.py", frozenset({"real_mongo"}), (store,))
@@ -73,24 +92,40 @@ def test_r402_only_repetitions_of_engine_and_acceptance_are_cut(folder: str, sto
     assert group_of(evolve(case, markers=frozenset({"every_store"}))) is None
 
 
-def test_r402_real_parts_run_in_every_commit() -> None:
-    """R402: the mint, the servers that are killed, and the browser are in no group."""
-    for marker in ("real_mint", "faults", "browser", "disk"):
-        for folder in ("real_mint", "faults", "browser", "contract", "engine"):
+def test_r402_real_parts_run_in_every_commit(request: pytest.FixtureRequest) -> None:
+    """R402: each share runs some of the tests with a real mint and with servers that are killed, and all with
+    a browser and of the contracts."""
+    for marker in ("browser", "disk", "real_mint"):
+        for folder in ("browser", "contract", "engine"):
             assert group_of(Case("x", f"tests/{folder}/test_it.py", frozenset({marker}))) is None
+    found = request.config.stash[CASES]
+    for group in (FAULT, REAL_MINT):
+        its = [case for case in found if group_of(case) is group]
+        for share in range(SHARES) if its else ():
+            assert any(left_out(case, share) is None for case in its), (group.name, share)
+
+
+def test_r402_long_races_and_edges_on_other_stores_are_shared() -> None:
+    """R402: the races of hundreds of rounds, and each edge again on a second and third store."""
+    race = Case("x", RACES[0], frozenset({"slow"}), ("sqlite",))
+    assert (group_of(race), group_of(evolve(race, markers=frozenset()))) == (RACE, None)
+    for file in EDGES:
+        for store in ("memory", "mongodb"):
+            assert group_of(Case("x", file, frozenset({"every_store"}), (store, "melt@1"))) is EDGE
+        assert group_of(Case("x", file, frozenset({"every_store"}), ("sqlite", "melt@1"))) is None
 
 
 def test_r402_the_cut_files_exist() -> None:
     """R402: a renamed file would leave its group in silence, a renamed folder would never run it in full."""
     for group in GROUPS.values():
         assert all((ROOT / place).exists() for place in group.in_full_after), group
-    for name in ("machines/test_mutants.py", "machines/test_product.py", "engine", "acceptance"):
-        assert (TESTS / name).exists(), name
+    for name in (*MUTANTS, *EXPLORATION, *CRASHES, *RACES, *EDGES, "tests/engine", "tests/faults"):
+        assert (ROOT / name).exists(), name
 
 
 def test_r403_after_a_change_the_groups_of_its_folder_run_in_full() -> None:
     """R403: a folder is meant with what lies in it, and not with what begins with the same letters."""
-    assert in_full(frozenset({"machines/melt/table.py"})) == {"mutants", "exploration", "oracles"}
+    assert in_full(frozenset({"machines/melt/table.py"})) == {"mutants", "exploration", "oracles", "edges"}
     assert in_full(frozenset({"diagrams/exports/promela.py"})) == {"oracles"}
     assert in_full(frozenset({"tests/machines/rows.py"})) == {"mutants", "exploration"}
     assert in_full(frozenset({"engine/api/engine.py", "machines.py", "docs/machines/x.md"})) == set()
@@ -135,13 +170,13 @@ def test_r404_the_commit_chooses_and_what_it_chose_can_be_repeated(repository: P
     head = commit(repository, "machines/table.py")
     choice = choose({}, repository)
     assert choice.share == share_of(head) == int(head, 16) % SHARES
-    assert choice.in_full == {"mutants", "exploration", "oracles"}
+    assert choice.in_full == {"mutants", "exploration", "oracles", "edges"}
     assert f"`make test SHARE={choice.share} SINCE={first[:12]}` repeats it" in choice.why
     commit(repository, "README2.md")
     again = choose({"SHARE": str(choice.share), "SINCE": first[:12]}, repository)
     assert again.options(measured=True) == choice.options(measured=True)
     assert f"--share={choice.share}" in choice.options(measured=False)
-    assert "--in-full=exploration,mutants,oracles" in choice.options(measured=False)
+    assert "--in-full=edges,exploration,mutants,oracles" in choice.options(measured=False)
 
 
 def test_r404_files_are_compared_with_the_parent_or_with_what_was_pushed(

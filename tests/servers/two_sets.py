@@ -113,7 +113,7 @@ class _RoutedReads:
         wanted = sets_for_all(finds)
         if len(wanted) == 1:
             return self._reads[wanted[0]].several(finds)
-        return [self.find(f.collection, f.filter, sort=f.sort, limit=f.limit) for f in finds]
+        return [self.find(f.collection, f.filter, sort=f.sort, limit=f.limit, fields=f.fields) for f in finds]
 
 
 def _comparing(sort: Sort) -> Callable[[Document, Document], int]:
@@ -191,10 +191,9 @@ class _OneShard:
     def several(self, finds: Sequence[Find]) -> list[list[Document]]:
         return self._on(finds[0].collection, sets_for_all(finds)).several(finds)
 
-    def write(self, collection: str, changes: Sequence[Change], births: Sequence[Document]) -> bool:
+    def update_each(self, collection: str, changes: Sequence[Change]) -> bool:
         wanted = {number for change in changes for number in sets_for(collection, change.filter)}
-        inner = self._on(collection, sorted(wanted | set(_sets_of(births))))
-        return inner.write(collection, changes, births)
+        return self._on(collection, sorted(wanted)).update_each(collection, changes)
 
     def delete_many(self, collection: str, filter: Document) -> int:
         return self._on(collection, sets_for(collection, filter)).delete_many(collection, filter)

@@ -7,8 +7,11 @@ from typing import Any
 import attrs
 import pytest
 
+from nutstate.engine.loop.evidence import Evidence
+from nutstate.engine.operations.melt.data import MeltData
 from nutstate.storage import records
 from nutstate.storage.evolve import evolve
+from nutstate.storage.rules.codec import BadField
 from nutstate.storage.testing.records import batch_for, make_operation, make_token
 
 
@@ -65,3 +68,34 @@ def test_a_class_of_another_form_can_be_changed() -> None:
         pass
 
     assert evolve(Empty()) == Empty()
+
+
+def test_what_changes_is_checked_and_what_stays_is_not_checked_again() -> None:
+    """R630: converter and validator see each changed field; no frozen copy can be written to."""
+    before = MeltData(input_fee=5)
+    assert evolve(before, loss=7) == MeltData(input_fee=5, loss=7) == attrs.evolve(before, loss=7)
+    for change in ({"loss": -1}, {"loss": True}, {"proven_by": "a stranger"}):
+        with pytest.raises(BadField):
+            evolve(before, **change)
+    stored = evolve(make_operation(), data={"x": 1})
+    assert type(stored.data) is type(make_operation().data)
+    for record, name in ((before, "loss"), (stored, "state"), (evolve(Evidence(), forced=True), "forced")):
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            setattr(record, name, None)
+
+
+def test_the_validators_of_a_service_see_every_field() -> None:
+    """R630: they may compare fields with each other, so its classes are made anew as a whole."""
+
+    def not_above(made: Any, field: object, value: int) -> None:
+        if value > made.high:
+            raise ValueError("low is above high")
+
+    @attrs.frozen(slots=False)
+    class Range:
+        high: int
+        low: int = attrs.field(validator=not_above)
+
+    assert evolve(Range(5, 1), low=3) == Range(5, 3)
+    with pytest.raises(ValueError, match="low is above high"):
+        evolve(Range(5, 3), high=2)

@@ -20,10 +20,11 @@ from nutstate.storage.errors import (
     Conflict,
     Duplicate,
     InvalidBatch,
+    NotAsWritten,
     StorageError,
     StoreUnavailable,
 )
-from nutstate.storage.memory import MockGateway, open_memory
+from nutstate.storage.memory import MockGateway, _Database, _MockTransaction, open_memory
 from nutstate.storage.mongo.client import ClientGateway
 from nutstate.storage.mongo.gateway import (
     Gateway,
@@ -37,6 +38,8 @@ from nutstate.storage.mongo.open import address, connect
 from nutstate.storage.mongo.schema import INDEXES, UNIQUE_KEYS
 from nutstate.storage.mongo.session import asked, duplicate_of, outcome_of
 from nutstate.storage.mongo.store import RESENDS, MongoStore
+from nutstate.storage.port import Reader
+from nutstate.storage.read_back import ReadBack
 from nutstate.storage.records import Span, Tombstone
 from nutstate.storage.testing.records import batch_for, make_operation
 from tests.contract.store.steps import shown
@@ -261,3 +264,63 @@ def _raise(error: Exception) -> None:
 def _tombstone() -> Tombstone:
     span = Span("operation:tx-1", 1, 1, "none", "deposited")
     return Tombstone("tx-1", 1, "0" * 64, 1, (span,), 5, "0" * 64)
+
+
+class _Forgetful(_Broken):
+    """Its transactions are applied, and their answers are lost; then the sender meets an old primary, which
+    does not know yet that it is none any more and shows the documents of before."""
+
+    def transaction(self, work: Callable[[Transaction], None]) -> None:
+        self.tried += 1
+        if self.tried == 1:
+            MockGateway.transaction(self, work)
+            raise GatewayUnknown("x")
+        work(_MockTransaction(_Database()))
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_r613_an_old_primary_does_not_say_that_a_batch_was_not_as_written(applied: bool) -> None:
+    """After an unknown outcome a refusing read-back proves nothing by itself: the batch may stand on another
+    server. A look that cannot be rolled back decides; only then NOT_AS_WRITTEN is told, and never for a batch
+    that is stored."""
+    store = open_memory("memory://")
+    assert isinstance(store._gateway, MockGateway)
+    looks: list[str] = []
+
+    class Old(_Forgetful):
+        def holds_for_good(self, audit_id: str, batch_id: str, npub: str) -> bool:
+            looks.append(batch_id)
+            return applied and MockGateway.holds_for_good(self, audit_id, batch_id, npub)
+
+    gateway = Old(store._gateway._database)
+    fresh = MongoStore("memory://", gateway)
+    asked: list[int] = []
+
+    def check(reader: Reader) -> None:
+        asked.append(1)
+        if len(asked) > 1:
+            raise NotAsWritten("a token is missing")
+
+    batch = batch_for(make_operation())
+    if applied:
+        fresh.commit(batch, ReadBack((), check))
+        assert len(asked) == 2 and looks == [batch.id] and store.operation("tx-1") is not None
+        return
+    with pytest.raises(NotAsWritten):
+        fresh.commit(batch, ReadBack((), check))
+    assert len(asked) == 3 and looks == [batch.id] * 2, "the refusal counts when it is repeated after a look"
+
+
+def test_r613_a_refusing_read_back_of_a_known_outcome_asks_nobody() -> None:
+    """Nothing of the batch was sent before, so its own rolled back transaction is proof enough."""
+    store = open_memory("memory://")
+    assert isinstance(store._gateway, MockGateway)
+    gateway = _Broken(store._gateway._database)
+    gateway.times, gateway.blind = 0, True
+
+    def refuse(reader: Reader) -> None:
+        raise NotAsWritten("a token is missing")
+
+    with pytest.raises(NotAsWritten):
+        MongoStore("memory://", gateway).commit(batch_for(make_operation()), ReadBack((), refuse))
+    assert gateway.tried == 1 and store.operation("tx-1") is None

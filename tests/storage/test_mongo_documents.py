@@ -9,10 +9,12 @@ import pytest
 from attrs import evolve
 from bson import ObjectId
 
+from nutstate.storage.batch import DedupTake
 from nutstate.storage.errors import CorruptRecord
 from nutstate.storage.memory import MockGateway, open_memory
 from nutstate.storage.mongo.codec import operation_document, token_document, token_from_document
 from nutstate.storage.mongo.schema import INDEXES, TOKENS
+from nutstate.storage.mongo.shards import collections_of
 from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import DedupRecord, TokenMetadata
@@ -39,7 +41,7 @@ def test_a_token_document_has_exactly_the_known_field_names() -> None:
     token = make_token("tx_keep", 8, transaction_type="change", created_at=1_000, updated_at=2_500)
     document = token_document(token)
     assert set(document) == {
-        "_id", "npub", "wallet_id", "proofs", "mint_url", "unit", "total_amount", "status",
+        "_id", "npub", "wallet_id", "proofs", "proof_keys", "mint_url", "unit", "total_amount", "status",
         "transaction_type", "transaction_id", "metadata", "spent_at", "createdAt", "updatedAt",
         "state", "prev_state", "version", "reserved_by", "schema_version",
     }  # fmt: skip
@@ -69,7 +71,7 @@ def test_the_four_indexes_of_the_source_design_keep_their_names(store: MongoStor
     present = collection(store).index_information().keys()
     assert present >= SOURCE_INDEXES
     assert {i.name for i in INDEXES if i.unique and i.collection == TOKENS} == {
-        "transaction_id_1", "proofs.secret_1",
+        "transaction_id_1", "proof_keys_1", "proofs.secret_1",
     }  # fmt: skip
 
 
@@ -106,13 +108,29 @@ def test_r604_every_form_of_a_timestamp_is_read(store: MongoStore, stored: Any, 
 
 
 def test_r604_every_document_says_whose_wallet_it_belongs_to(store: MongoStore) -> None:
-    """R604: operations, tokens, proofs, the duplicate window, records and tombstones carry ``npub``, on one
+    """R604: operations with their duplicate windows, tokens, records and tombstones carry ``npub``, on one
     replica set as on a cluster, so that moving to a cluster rewrites none of them."""
     dedup = DedupRecord("key", "tx-1", 9)
     store.commit(batch_for(make_operation(), tokens=[make_token("a")], dedup=dedup))
-    for name in (TOKENS, "operations", "proof_index", "dedup", "audit_log"):
+    for name in (TOKENS, "operations", "audit_log"):
         found = list(collection(store, name).find({}))
         assert found and {document["npub"] for document in found} == {make_token("a").npub}, name
+
+
+def test_r618_the_duplicate_window_is_a_field_of_its_operation(store: MongoStore) -> None:
+    """R618: it is no field of the record, and goes with the takeover; a form that is not ours is told of."""
+    first = batch_for(make_operation("tx-1"), dedup=DedupRecord("key", "tx-1", 9))
+    store.commit(first)
+    operations = collection(store, "operations")
+    stored = operations.find_one({"_id": "tx-1"})
+    assert stored == operation_document(first.operation.after, DedupRecord("key", "tx-1", 9))
+    assert stored["dedup"] == {"key": "key", "until": 9} and "dedup" not in collections_of(False)
+    taken = DedupTake(DedupRecord("key", "tx-2", 19), DedupRecord("key", "tx-1", 9))
+    store.commit(batch_for(make_operation("tx-2"), dedup=taken))
+    assert operations.find_one({"_id": "tx-1"}) == operation_document(first.operation.after)
+    operations.update_one({"_id": "tx-2"}, {"$set": {"dedup.until": "soon"}})
+    with pytest.raises(CorruptRecord, match="dedup record"):
+        store.dedup("key")
 
 
 def test_foreign_object_ids_and_dates_are_read_and_never_rewritten(store: MongoStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -46,13 +47,20 @@ def proofs(*amounts: Any, tag: str = "raw") -> list[Document]:
 
 def document(**fields: Any) -> Document:
     """A token document that the rules accept."""
-    return {
+    made = {
         "_id": "new", "transaction_id": "new", "npub": "n", "wallet_id": "w", "mint_url": "https://m",
         "unit": "sat", "transaction_type": "received", "state": "unspent", "status": "unspent",
         "version": 1, "prev_state": None, "total_amount": 3, "proofs": proofs(1, 2),
         "metadata": {"source": "p2p"}, "createdAt": NOW, "updatedAt": NOW, "spent_at": None,
         "reserved_by": None, "schema_version": 1,
     } | fields  # fmt: skip
+    return {"proof_keys": keys(made["proofs"])} | made
+
+
+def keys(held: Any) -> list[str]:
+    """What belongs beside such proofs, as far as they are proofs."""
+    held = [proof for proof in held if isinstance(proof, dict)] if isinstance(held, list) else []
+    return [sha256(proof.get("secret", "").encode()).hexdigest() for proof in held]
 
 
 def test_a_lawful_document_is_accepted(raw: Database[Document]) -> None:
@@ -124,6 +132,11 @@ UNLAWFUL: dict[str, Document] = {
     "an amount that is no number": {"total_amount": float("nan"), "proofs": proofs(float("nan"))},
     "a decimal amount": {"total_amount": Decimal128("3"), "proofs": proofs(Decimal128("3"))},
     "proofs in proofs": {"proofs": [proofs(1, 2)]},
+    "no proof keys": {"proof_keys": None},
+    "a proof without a key": {"proof_keys": ["a" * 64]},
+    "a key without a proof": {"proof_keys": ["a" * 64, "b" * 64, "c" * 64]},
+    "a key twice": {"proof_keys": ["a" * 64, "a" * 64]},
+    "a secret for a key": {"proof_keys": ["a" * 64, "raw1"]},
 }  # fmt: skip
 
 
@@ -154,6 +167,8 @@ UPDATES: dict[str, tuple[str, Document]] = {
     ),
     "value from nothing": ("unspent", {"total_amount": 300}),
     "proofs taken away": ("unspent", {"proofs": []}),
+    "proofs taken away with their value": ("unspent", {"proofs": [], "total_amount": 0}),
+    "keys taken away": ("unspent", {"proof_keys": []}),
     "into melted": ("unspent", {"transaction_type": "melted"}),
     "reserved without its owner": ("reserved", {"reserved_by": None}),
     "an amount made fractional": ("unspent", {"proofs.0.amount": 0.5, "total_amount": 2.5}),
@@ -182,13 +197,15 @@ def _flat(change: Document) -> Document:
 
 
 def test_a_secret_is_in_one_document_only(raw: Database[Document]) -> None:
+    """By its key, and by itself where the key is false."""
     held = make_proofs("unspent", 1)[0]
     stolen = [{"id": "k", "amount": 3, "secret": held.secret.reveal(), "C": "c"}]
     with pytest.raises(DuplicateKeyError):
         raw.cashu_tokens.insert_one(document(proofs=stolen, mint_url=make_token().mint_url))
     with pytest.raises(DuplicateKeyError):
-        entry = {"_id": proof_key(held.secret), "npub": NPUB, "token_id": "new", "operation_id": "tx-9"}
-        raw.proof_index.insert_one(entry)
+        raw.cashu_tokens.insert_one(document(proofs=proofs(3), proof_keys=[proof_key(held.secret)]))
+    with pytest.raises(DuplicateKeyError):  # with a false key
+        raw.cashu_tokens.insert_one(document(proofs=stolen, proof_keys=["f" * 64]))
 
 
 OTHERS: dict[str, tuple[str, Document]] = {
@@ -206,13 +223,14 @@ OTHERS: dict[str, tuple[str, Document]] = {
     "a quote that may be paid twice": ("operations", {"quote_open": False}),
     "an operation of a fractional amount": ("operations", {"amount": 100.5}),
     "an operation without its chain": ("operations", {"audit_hash": ""}),
+    "a duplicate window without a key": ("operations", {"dedup": {"until": 9}}),
+    "a duplicate window without an end": ("operations", {"dedup": {"key": "k", "until": None}}),
+    "a duplicate window that says more": ("operations", {"dedup": {"key": "k", "until": 9, "more": 1}}),
     "an audit record that is no hash": ("audit_log", {"hash": "none"}),
     "an audit record without a place in the chain": ("audit_log", {"prev_hash": ""}),
     "an audit record of no level": ("audit_log", {"compliance_level": "LOW"}),
     "an audit record born expired": ("audit_log", {"expires_at": 1}),
     "an audit record out of nothing": ("audit_log", {"version": 3, "from": "none"}),
-    "an index entry about nothing": ("proof_index", {"token_id": ""}),
-    "an index entry that says more": ("proof_index", {"secret": "s"}),
 }
 
 

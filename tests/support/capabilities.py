@@ -7,7 +7,6 @@ from nutstate.testing import LACKS
 PROVEN_BY: dict[str, str] = {
     "durability": "tests/faults/test_server_death.py",
     "validators": "tests/storage/test_mongo_rules.py",
-    "cross-check index": "tests/storage/test_mongo_rules.py",
     "transactions at the same time": "tests/faults/test_many_clients.py",
     "read and write concerns": "tests/faults/test_server_death.py",
     "deadlines": "tests/faults/test_client_death.py",

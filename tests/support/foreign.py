@@ -11,12 +11,14 @@ from typing import Any
 from attrs import frozen
 from pymongo import MongoClient
 
+from nutstate.storage.batch import proof_key
 from nutstate.storage.mongo.client import ClientGateway
 from nutstate.storage.mongo.codec import audit_document, operation_document, token_document
-from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, PROOFS, TOKENS
+from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, TOKENS
 from nutstate.storage.port import Store
 from nutstate.storage.records import AuditRecord, Operation, Token
 from nutstate.storage.rules.audit_hash import audit_canonical
+from nutstate.storage.secret import Secret
 from nutstate.storage.sqlite.rows import audit_row, operation_row, token_row
 from nutstate.storage.sqlite.schema import AUDIT_COLUMNS
 from nutstate.storage.testing.records import NPUB
@@ -79,7 +81,7 @@ class Foreign:
             self._sql("DELETE FROM proof_index WHERE key = ?", (key,))
             return
         with self._collections() as collections:
-            collections[PROOFS].delete_one({"_id": key})
+            forget_key(collections[TOKENS], key)
 
     def _sql(self, statement: str, values: tuple[Any, ...]) -> None:
         with closing(sqlite3.connect(self.store.url.removeprefix("sqlite:///"))) as db, db:
@@ -103,6 +105,14 @@ class Foreign:
             return
         with MongoClient[dict[str, Any]](self.store.url) as client:
             yield client.get_default_database()
+
+
+def forget_key(tokens: Any, key: str) -> None:
+    """Put a false key in the place of this one, as the rules allow: the token holds the proof, and the index
+    does not know it."""
+    for token in tokens.find({"proof_keys": key}):
+        keys = [proof_key(Secret(held)) if held == key else held for held in token["proof_keys"]]
+        tokens.update_one({"_id": token["_id"]}, {"$set": {"proof_keys": keys}})
 
 
 def _found_by(document: dict[str, Any]) -> dict[str, Any]:

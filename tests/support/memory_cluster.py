@@ -7,8 +7,8 @@ from typing import Any
 
 from nutstate.storage.memory import MockGateway, _Database
 from nutstate.storage.mongo.gateway import Document
-from nutstate.storage.mongo.keys import held_by, key_of
-from nutstate.storage.mongo.schema import INDEXES, KEYS, OPERATIONS, PROOFS, TOKENS
+from nutstate.storage.mongo.keys import held_by, keys_of_token
+from nutstate.storage.mongo.schema import ATTEMPTS, INDEXES, KEYS, OPERATIONS, TOKENS
 from nutstate.storage.mongo.shards import OWNER
 from nutstate.storage.mongo.store import MongoStore
 from tests.servers.two_sets import TwoSets
@@ -17,9 +17,11 @@ from .crash import Crash
 
 
 class MemoryCluster:
-    """Two databases; every store over them is a process of its own."""
+    """Two databases; every store over them is a process of its own. ``forgets``: committed attempts are
+    deleted before and after everything that may read or write one, as early as a server could do it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, forgets: bool = False) -> None:
+        self.forgets = forgets
         self.sets = (_Database(), _Database())
         for database in self.sets:
             for index in INDEXES:  # a cluster has no unique index over all wallets
@@ -31,7 +33,25 @@ class MemoryCluster:
         gateway = kind([MockGateway(database) for database in self.sets])
         for name, value in fields.items():
             setattr(gateway, name, value)
+        if self.forgets:
+            for name in ("transaction", "find_for_good", "insert_new"):
+                setattr(gateway, name, self._forgetting(getattr(gateway, name)))
         return MongoStore("mongodb://cluster", gateway)
+
+    def _forgetting(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def forgetting(*args: Any, **more: Any) -> Any:
+            self.forget()
+            try:
+                return call(*args, **more)
+            finally:
+                self.forget()
+
+        return forgetting
+
+    def forget(self) -> None:
+        """Delete every committed attempt, as the index of the real server does after a day."""
+        for database in self.sets:
+            database.collections[ATTEMPTS].delete_many({"ended": "committed"})
 
     def all(self, collection: str) -> list[Document]:
         """Every document, of both shards."""
@@ -39,15 +59,14 @@ class MemoryCluster:
 
     def check_keys(self) -> None:
         """Fails when a key is held twice, or by a wallet that ``global_keys`` does not name."""
-        check_keys({name: self.all(name) for name in (OPERATIONS, TOKENS, PROOFS, KEYS)})
+        check_keys({name: self.all(name) for name in (OPERATIONS, TOKENS, KEYS)})
 
 
 def check_keys(stored: dict[str, list[Document]]) -> None:
     """Fails when the documents of a cluster hold a key twice, or one that ``global_keys`` has not, or has for
     another wallet."""
     held = [(key, op[OWNER]) for op in stored[OPERATIONS] for key in held_by(op)]
-    held += [(key_of("token_id", t["transaction_id"]).id, t[OWNER]) for t in stored[TOKENS]]
-    held += [(key_of("proof", proof["_id"]).id, proof[OWNER]) for proof in stored[PROOFS]]
+    held += [(key.id, token[OWNER]) for token in stored[TOKENS] for key in keys_of_token(token)]
     keys = {entry["_id"]: entry[OWNER] for entry in stored[KEYS]}
     assert len(held) == len({key for key, _ in held}), "a key is held twice"
     assert all(keys.get(key) == owner for key, owner in held), "a key is held without global_keys"

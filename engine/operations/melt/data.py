@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import attrs
 from attrs import field, frozen
 
+from ....storage.evolve import evolve
 from ....storage.records import Fence, Operation, Output
 from ...loop.account import Account
 from ...loop.own_data import data_of
 from ..shared.data import Paying, number, time
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class MeltData(Paying):
     """The fields of a melt beside those that every operation has. ``request_body`` are the bytes of the
     request, stored before it is sent."""
@@ -32,7 +32,7 @@ class MeltData(Paying):
 
     def account(self) -> Account:
         """The numbers of the melt's money."""
-        return attrs.evolve(super().account(), fee_reserve=self.fee_reserve, fence_fee=self.fence_fee)
+        return evolve(super().account(), fee_reserve=self.fee_reserve, fence_fee=self.fence_fee)
 
 
 def melt_of(op: Operation) -> MeltData:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import attrs
-
 from ....machines.melt.table import MELT
 from ....machines.spec import Decision
 from ....storage.batch import proof_key
+from ....storage.evolve import evolve
 from ....storage.port import Reader
 from ....storage.records import Operation
 from ...checks.reconcile import reconcile
@@ -41,7 +40,7 @@ def _taken_meanwhile(run: Run, decision: Decision, evidence: Evidence) -> Eviden
     """Before inputs become free without the mint's word: find those that another operation's late end
     took."""
     if inputs.lets_go(decision) or "free_untouched" in decision.effects:
-        return attrs.evolve(evidence, spent_meanwhile=spent_meanwhile(run))
+        return evolve(evidence, spent_meanwhile=spent_meanwhile(run))
     return evidence
 
 

@@ -48,7 +48,7 @@ def input_refs() -> tuple[InputRef, ...]:
     return made
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Paying:
     """The data of a kind that pays with tokens of ours."""
 

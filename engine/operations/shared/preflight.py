@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import attrs
-
+from ....storage.evolve import evolve
 from ....storage.records import Reason
 from ...cashu.keysets import MintSilent
 from ...cashu.port import Failure, ProofState
@@ -57,5 +56,5 @@ def with_names(selection: Selection) -> Selection:
     for part in selection.chosen:
         names = {proof.secret: named(proof) for proof in part.proofs}
         proofs = tuple(names.get(proof.secret, proof) for proof in part.token.proofs)
-        parts.append(Chosen(attrs.evolve(part.token, proofs=proofs), tuple(names.values())))
-    return attrs.evolve(selection, chosen=tuple(parts))
+        parts.append(Chosen(evolve(part.token, proofs=proofs), tuple(names.values())))
+    return evolve(selection, chosen=tuple(parts))

@@ -40,12 +40,12 @@ PAGE = 500
 
 @frozen
 class Wish:
-    """The caller's wish. ``into`` are the amounts of the new tokens; () means one token of all that comes
+    """The caller's wish. ``amounts`` are those of the new tokens; () means one token of all that comes
     back. ``purpose`` says which coins are taken: ``rotate`` (those of keysets that the mint has stopped
     signing with), ``consolidate`` (the smallest ones, into half as many or fewer), or "" (as the amounts
     need, or the named tokens)."""
 
-    into: tuple[int, ...] = ()
+    amounts: tuple[int, ...] = ()
     purpose: str = ""
 
 
@@ -81,7 +81,7 @@ def _begin(run: Run, wish: Wish) -> Happened:
         if not in_flight:
             return _requested(run, wish, selection, asked)
         pending |= {proof.secret for proof in selection.proofs if proof.Y in in_flight}
-        if run.operation.policy.sources and not wish.into:
+        if run.operation.policy.sources and not wish.amounts:
             break  # the caller wants these tokens as a whole
     raise Refused("the mint calls some of the proofs PENDING: swap them later", code="PROOFS_PENDING")
 
@@ -91,7 +91,7 @@ def _requested(run: Run, wish: Wish, selection: Selection, asked: tuple[ProofSta
     worth = selection.amount - selection.input_fee
     if worth <= 0:
         raise _not_worth_its_fee(selection.amount, selection.input_fee)
-    into = wish.into or (worth,)
+    into = wish.amounts or (worth,)
     rest = worth - sum(into)
     amounts = (*into, rest) if rest else into
     outputs = new_outputs(run, *amounts, refresh=wish.purpose == ROTATE)
@@ -119,12 +119,12 @@ def _requested(run: Run, wish: Wish, selection: Selection, asked: tuple[ProofSta
 def _chosen(run: Run, wish: Wish, without: frozenset[Secret]) -> Selection:
     op, settings = run.operation, run.settings
     count_max = min(settings.proofs_per_operation_max, run.limits.of(op.mint_url))
-    if not wish.into:
+    if not wish.amounts:
         return _selected(run, _wanted(run, wish, without, count_max))
     found = select(
         run.store,
         op,
-        sum(wish.into),
+        sum(wish.amounts),
         lambda names: run.keysets.honoured_fees(op.mint_url, op.unit, names),
         tokens_max=settings.candidate_tokens_max,
         count_max=count_max,

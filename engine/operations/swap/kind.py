@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import attrs
-
 from ....machines.spec import Decision
 from ....machines.swap.table import SWAP
 from ....storage.batch import proof_key
+from ....storage.evolve import evolve
 from ....storage.port import Reader
 from ....storage.records import Operation
 from ...checks.reconcile import reconcile
@@ -38,7 +37,7 @@ def _sent(op: Operation, reader: Reader) -> Iterable[str]:
 def _taken_meanwhile(run: Run, decision: Decision, evidence: Evidence) -> Evidence:
     """Before inputs become free: find those that another operation's late end took."""
     if {"release_inputs", "free_untouched"} & set(decision.effects):
-        return attrs.evolve(evidence, spent_meanwhile=spent_meanwhile(run))
+        return evolve(evidence, spent_meanwhile=spent_meanwhile(run))
     return evidence
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import attrs
-
+from ....storage.evolve import evolve
 from ...cashu.port import Failure
 from ...errors import Refused
 from ...loop.drive import Happened, Run
@@ -44,10 +43,10 @@ def _looked(run: Run, force: bool) -> Happened | Evidence:
         if found is not None and run.decide("signatures_restored", found).accepted:
             return Happened("signatures_restored", found)
         none = found is not None and found.restored_none
-        evidence = attrs.evolve(evidence, restored_none=none and (evidence.restored_none or not last))
+        evidence = evolve(evidence, restored_none=none and (evidence.restored_none or not last))
         if not last:
             states = ask_sent(run)
             if isinstance(states, Failure) and not force:
                 raise unanswered()
-            evidence = attrs.evolve(evidence, states=None if isinstance(states, Failure) else states)
+            evidence = evolve(evidence, states=None if isinstance(states, Failure) else states)
     return evidence

@@ -22,9 +22,9 @@ from ...errors import StorageError, StoreUnavailable, StoreUnsupported
 from ...rules.machines import Machines
 from ..client import DURABLE
 from ..gateway import Document
-from ..keys import FILLED, HELD_FIELDS, held_by, key_of
+from ..keys import FILLED, HELD_FIELDS, held_by, keys_of_token
 from ..open import address, connect
-from ..schema import FLAGS, KEYS, OPERATIONS, PROOFS, TOKENS
+from ..schema import FLAGS, KEYS, OPERATIONS, TOKENS
 from ..session import insert_new, named
 from ..setup import Problem, check_schema, create_index, create_shapes, problems, same_index
 from ..shards import APPLYING, OWNER, SHARD_KEYS, SHARDED, SHARDING, indexes, state_of
@@ -256,10 +256,10 @@ def _held(database: Database[Document]) -> Iterator[list[Document]]:
     fields = dict.fromkeys(HELD_FIELDS, 1)
     for page in _pages(database, OPERATIONS, fields):
         yield [_entry(key, op, op["_id"]) for op in page for key in sorted(held_by(op))]
-    for page in _pages(database, TOKENS, {"transaction_id": 1, OWNER: 1}):
-        yield [_entry(key_of("token_id", t["transaction_id"]).id, t, t["transaction_id"]) for t in page]
-    for page in _pages(database, PROOFS, {OWNER: 1, "operation_id": 1}):
-        yield [_entry(key_of("proof", proof["_id"]).id, proof, proof["operation_id"]) for proof in page]
+    for page in _pages(database, TOKENS, {"transaction_id": 1, OWNER: 1, "proof_keys": 1}):
+        yield [
+            _entry(key.id, token, token["transaction_id"]) for token in page for key in keys_of_token(token)
+        ]
 
 
 def _entry(key: str, document: Document, op: str) -> Document:

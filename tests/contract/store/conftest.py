@@ -18,10 +18,11 @@ from pymongo import MongoClient
 
 from nutstate._open_store import open_store
 from nutstate.storage.memory import MockGateway
-from nutstate.storage.mongo.schema import COLLECTIONS
+from nutstate.storage.mongo.schema import COLLECTIONS, TOKENS
 from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.port import Store
 from tests.servers.cluster import Cluster
+from tests.support.foreign import forget_key
 from tests.support.stores import STORES
 
 _NAMES = itertools.count()
@@ -79,7 +80,7 @@ class MemoryPlace:
         return {name: sorted(collections[name].find({}), key=_id) for name in COLLECTIONS}
 
     def forget_proof(self, key: str) -> None:
-        self._collections()["proof_index"].delete_one({"_id": key})
+        forget_key(self._collections()[TOKENS], key)
 
 
 class MongoPlace:
@@ -96,7 +97,7 @@ class MongoPlace:
 
     def forget_proof(self, key: str) -> None:
         with MongoClient[dict[str, Any]](self.url) as client:
-            client.get_default_database()["proof_index"].delete_one({"_id": key})
+            forget_key(client.get_default_database()[TOKENS], key)
 
 
 class ClusterPlace:
@@ -114,7 +115,7 @@ class ClusterPlace:
 
     def forget_proof(self, key: str) -> None:
         for database in self.cluster.databases(self.name):
-            database["proof_index"].delete_one({"_id": key})
+            forget_key(database[TOKENS], key)
 
 
 CLUSTER = pytest.param("cluster", marks=[pytest.mark.real_mongo, pytest.mark.cluster])

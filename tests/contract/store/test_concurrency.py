@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+import pytest
 from attrs import evolve
 
 from nutstate.storage.batch import DedupTake
@@ -37,6 +38,7 @@ def turn(n: int) -> str:
     return ("pending", "unknown")[n % 2]
 
 
+@pytest.mark.slow
 def test_one_of_two_melts_of_a_token_wins_200_times(store: Store) -> None:
     for n in range(ROUNDS):
         _, (token,) = put(store, make_token(f"t{n}", 1, proofs=make_proofs(f"t{n}", 1)))

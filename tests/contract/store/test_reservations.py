@@ -19,7 +19,7 @@ from nutstate.storage.rules.machines import BUILT_IN
 from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_proofs, make_token
 from tests.contract.store.conftest import Place, SqlitePlace
 from tests.contract.store.steps import put, rechained
-from tests.support.foreign import Foreign
+from tests.support.foreign import Foreign, forget_key
 
 
 def _thief(store: Store) -> Any:
@@ -189,7 +189,9 @@ def _give(store: Store, key: str, token_id: str) -> None:
             db.execute("UPDATE proof_index SET token_id = ? WHERE key = ?", (token_id, key))
         return
     with Foreign(store)._collections() as collections:
-        collections["proof_index"].update_one({"_id": key}, {"$set": {"token_id": token_id}})
+        tokens = collections["cashu_tokens"]
+        forget_key(tokens, key)
+        tokens.update_one({"transaction_id": token_id}, {"$set": {"proof_keys": [key]}})
 
 
 # -- LE1: edges are legal in one direction -----------------------------------------------------------------

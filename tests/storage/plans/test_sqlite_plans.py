@@ -18,7 +18,7 @@ SMALL = ("meta", "machines", "edges", "states", "sqlite_master", "json_each", "d
 """A handful of rows each."""
 GROUPS = (
     "FROM wallets CROSS JOIN tokens",
-    "SELECT kind, state, count(*) FROM operations GROUP BY kind",
+    "SELECT kind, state, count(*) FROM operations GROUP BY +kind",
     "AS keyset_id, sum(",
 )
 """Sums whose groups SQLite keeps in a tree of its own: one entry for each group, not for each row."""

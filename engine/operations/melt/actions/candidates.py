@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import attrs
-
 from .....machines.token.states import UNSPENT
+from .....storage.evolve import evolve
 from .....storage.port import TokenQuery
 from .....storage.records import Operation
 
@@ -21,10 +20,10 @@ def candidates(op: Operation, need: int, limit: int) -> list[TokenQuery]:
     wallet = wallet_of(op)
     sizes = max(1, need - 1).bit_length()
     each = max(1, min(EACH_MAX, limit // (sizes + 1)))
-    queries = [attrs.evolve(wallet, min_total=need, smallest_first=True, limit=min(ALONE_MAX, limit))]
+    queries = [evolve(wallet, min_total=need, smallest_first=True, limit=min(ALONE_MAX, limit))]
     for low in (1 << size for size in reversed(range(sizes)) if 1 << size < need):
         high = min(2 * low, need) - 1
-        queries.append(attrs.evolve(wallet, min_total=low, max_total=high, largest_first=True, limit=each))
+        queries.append(evolve(wallet, min_total=low, max_total=high, largest_first=True, limit=each))
     return queries
 
 
@@ -32,8 +31,8 @@ def largest(op: Operation, need: int, limit: int) -> list[TokenQuery]:
     """The second look: the smallest tokens that would do alone, and the largest of the others."""
     wallet = wallet_of(op)
     return [
-        attrs.evolve(wallet, min_total=need, smallest_first=True, limit=ALONE_MAX),
-        attrs.evolve(wallet, max_total=need - 1, largest_first=True, limit=limit),
+        evolve(wallet, min_total=need, smallest_first=True, limit=ALONE_MAX),
+        evolve(wallet, max_total=need - 1, largest_first=True, limit=limit),
     ]
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import attrs
-
+from .....storage.evolve import evolve
 from .....storage.records import Output, Proof, Reason
 from .....storage.secret import Secret
 from ....cashu.answers import state_unclear
@@ -159,4 +158,4 @@ def with_change(run: Run, quote: MeltQuote, evidence: Evidence) -> Evidence:
         proofs = unblind(melt_of(run.operation).blanks, quote.change, run.keys)
     except (BadSignature, MintSilent):
         return evidence
-    return attrs.evolve(evidence, proofs=proofs, proofs_verified=True)
+    return evolve(evidence, proofs=proofs, proofs_verified=True)

@@ -124,7 +124,12 @@ def request_bytes(proofs: Iterable[Proof]) -> int:
 def _bytes(proof: Proof) -> int:
     # names, marks, keyset id, amount and C, and the texts that the holder of the coin chose
     witness = proof.witness.reveal() if proof.witness else ""
-    return 256 + len(json.dumps(proof.secret.reveal())) + len(json.dumps(witness))
+    return 256 + _json_bytes(proof.secret.reveal()) + _json_bytes(witness)
+
+
+def _json_bytes(text: str) -> int:
+    plain = not text or (text.isascii() and text.isalnum())
+    return len(text) + 2 if plain else len(json.dumps(text))
 
 
 def fits(proof: Proof, ppk_of: Mapping[str, int], bytes_max: int) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import attrs
-
+from .....storage.evolve import evolve
 from .....storage.records import Operation, Reason
 from ....cashu.answers import post_failed, quote_event, reason_of, state_unclear, too_many_inputs
 from ....cashu.coins.crypto import y_of
@@ -39,7 +38,7 @@ def post_melt(run: Run) -> Result:
     if op.quote is None or (answer.id and answer.id != op.quote.id):
         reason = Reason("MINT_ANSWER_UNCLEAR", "the answer names another quote", retryable=True)
         return Happened("reply_lost", Evidence(reason=reason))
-    answer = attrs.evolve(answer, id=op.quote.id)  # one that names no quote is about what was posted
+    answer = evolve(answer, id=op.quote.id)  # one that names no quote is about what was posted
     return Happened(quote_event(answer), with_change(run, answer, said_of(answer)))
 
 
@@ -88,7 +87,7 @@ def paid_with_ours(run: Run, quote: MeltQuote) -> Happened:
         if isinstance(states, Failure) or {state.state for state in states} != {"UNSPENT"}:
             return paid
     words = "the mint calls the quote PAID and every input UNSPENT; our request was not what paid it"
-    unclear = attrs.evolve(quote, state=UNKNOWN, said="PAID", change=(), preimage=None)
+    unclear = evolve(quote, state=UNKNOWN, said="PAID", change=(), preimage=None)
     return Happened("mint_unclear", Evidence(quote=unclear, reason=Reason("MINT_STATE_UNKNOWN", words, True)))
 
 
@@ -106,7 +105,7 @@ def _paid_though_freed(run: Run, quote: MeltQuote) -> Happened:
     states = run.mint.check_states(run.mint_url, [y_of(secret) for secret in secrets])
     if isinstance(states, Failure):
         return Happened(post_failed(states), Evidence(answer=states))
-    evidence = attrs.evolve(evidence, states=states)
+    evidence = evolve(evidence, states=states)
     if not evidence.proofs and _sent_by_another(run, {s.Y for s in states if s.state == "SPENT"}):
         return Happened("mint_pending", evidence)
     otherwise = run.decide("paid_otherwise", evidence).accepted
@@ -120,7 +119,7 @@ def _change_of_ours(run: Run, quote: MeltQuote) -> Evidence:
     if evidence.proofs and all(proof.dleq is not None for proof in evidence.proofs):
         return evidence
     restored, _ = restore_change(run, None)
-    return attrs.evolve(evidence, proofs=restored or None, proofs_verified=bool(restored))
+    return evolve(evidence, proofs=restored or None, proofs_verified=bool(restored))
 
 
 def _sent_by_another(run: Run, spent: set[str]) -> bool:
@@ -145,7 +144,7 @@ def _quote_unclear(run: Run, quote: MeltQuote, reason: Reason | None = None) -> 
         evidence = next_fence(run)
     except MintSilent:
         return happened
-    fence = attrs.evolve(evidence, quote=quote, states=states)
+    fence = evolve(evidence, quote=quote, states=states)
     return Happened("fence", fence) if run.decide("fence", fence).accepted else happened
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import attrs
-
 from .....machines.money import blanks_needed, owed_max
 from .....machines.token.states import UNSPENT
+from .....storage.evolve import evolve
 from .....storage.records import Output, Reason
 from .....storage.secret import Secret
 from .... import errors as caller
@@ -114,7 +113,7 @@ def _choose(run: Run) -> Result:
             claim_holder=seen.claim_holder,
         )
         if spent:
-            return Happened("preflight_blocked", attrs.evolve(evidence, reason=inconsistent(spent, report)))
+            return Happened("preflight_blocked", evolve(evidence, reason=inconsistent(spent, report)))
         in_flight = frozenset(found.Y for found in report.discrepancies)
         if not in_flight:
             return _inputs_chosen(run, selection, evidence)
@@ -135,7 +134,7 @@ def _inputs_chosen(run: Run, selection: Selection, evidence: Evidence) -> Result
         _, keyset = run.keysets.usable(op.mint_url, op.unit, up_to=owed)
         blanks = blank_outputs(keyset.id, blanks_needed(owed, keyset.keys), run.rng)
     body = bodies.melt_body(op.quote.id, selection.proofs, blanks)
-    return Happened("inputs_chosen", attrs.evolve(evidence, blanks=blanks, request_body=body))
+    return Happened("inputs_chosen", evolve(evidence, blanks=blanks, request_body=body))
 
 
 def _check_fee(run: Run, input_fee: int) -> None:

@@ -1,4 +1,4 @@
-"""What is told when coins do not cover a request, or when other operations of the wallet hold them."""
+"""The refusal of a request that the coins do not cover, or that other operations keep from its coins."""
 
 from __future__ import annotations
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import attrs
-
 from .....machines.spec import Decision
 from .....storage.batch import proof_key
+from .....storage.evolve import evolve
 from .....storage.records import InputRef, Proof
 from ....loop.effect_context import EffectContext, inputs_total, new_token
 from ....tokens.token_ids import part_id, split_id, stranded_id
@@ -45,7 +44,7 @@ def adopt_split(context: EffectContext) -> None:
         draft.change_token(part.token_id, "spend", context.now, consumption="swapped")
     fee = inputs_total(context) - sum(proof.amount for proof in proofs)
     token = new_token(context, split_id(draft.operation.id, 1), "change", "change", proofs)
-    draft.create_token("deposit_reserved", attrs.evolve(token, reserved_by=draft.operation.id), context.now)
+    draft.create_token("deposit_reserved", evolve(token, reserved_by=draft.operation.id), context.now)
     selection = context.evidence.selection
     draft.set(inputs=(InputRef(token.transaction_id, token.total_amount, len(proofs)),))
     context.set_data(
@@ -118,7 +117,7 @@ def _set_apart(
             left.append(InputRef(ref.token_id, rest.total_amount, len(rest.proofs)))
     if moved:
         proofs = tuple(proof for gone in moved.values() for proof in gone)
-        token = attrs.evolve(new_token(context, new_id, "change", "change", proofs), reserved_by=op.id)
+        token = evolve(new_token(context, new_id, "change", "change", proofs), reserved_by=op.id)
         draft.create_token("deposit_reserved", token, context.now, moved_from=moved)
         part.append(InputRef(new_id, token.total_amount, len(proofs)))
     return tuple(left), tuple(part)

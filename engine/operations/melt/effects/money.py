@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from .....machines.money import owed_max
+from .....storage.evolve import evolve
 from .....storage.records import Payment, Quote
 from ....cashu.port import named_expiry
 from ....cashu.wire.classify import refusal_kind
@@ -52,7 +51,7 @@ def store_change(context: EffectContext) -> None:
         context.set_data(change_token_id=token.transaction_id, change_amount=token.total_amount)
     left = owed_max(inputs_total(context), op.amount, data.input_fee) - sum(proof.amount for proof in proofs)
     if data.payment is not None:
-        paid = attrs.evolve(data.payment, lightning_fee=max(0, left))
+        paid = evolve(data.payment, lightning_fee=max(0, left))
         context.set_data(payment=paid, surplus=max(0, -left))
 
 
@@ -88,7 +87,7 @@ def note_refusal(context: EffectContext) -> None:
 
 def _note_fence(context: EffectContext, generation: int, **changes: Any) -> None:
     fences = melt_of(context.operation).fences
-    noted = (attrs.evolve(f, **changes) if f.generation == generation else f for f in fences)
+    noted = (evolve(f, **changes) if f.generation == generation else f for f in fences)
     context.set_data(fences=tuple(noted))
 
 
@@ -126,4 +125,4 @@ def record_loss(context: EffectContext) -> None:
     )
     missing = max(0, least - data.change_amount)
     fee = max(0, most - data.change_amount - missing)
-    context.set_data(loss=missing, payment=attrs.evolve(data.payment, lightning_fee=fee))
+    context.set_data(loss=missing, payment=evolve(data.payment, lightning_fee=fee))

@@ -193,7 +193,11 @@ def history(
         session.out.document({"operations": [as_document(handle) for handle in found]})
         return Exit.DONE
     if not found:
-        session.out.line("No such operations.")
+        given = (("npub", npub), ("mint", mint), ("kind", kind))
+        filters = [f"--{option} {value}" for option, value in given if value is not None]
+        filters += [f"--state {state}" for state in states]
+        found_none = f"No operations with {' '.join(filters)}." if filters else "No operations yet."
+        session.out.line(found_none, wrap=True)
         return Exit.DONE
     listed(session, found)
     if len(found) == limit:

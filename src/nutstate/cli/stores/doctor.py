@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,6 +13,9 @@ from ..context import with_session
 from ..ends import Exit
 from ..output import Part
 from ..session import Session
+
+if TYPE_CHECKING:
+    from ...storage.mongo.doctor.shard import ShardReport
 
 _MARKS: Final[Mapping[Status, tuple[str, str]]] = {
     "ok": ("✓ ok", "green"),
@@ -74,7 +77,8 @@ def doctor(session: Session, fix: bool, shard: str | None) -> int:
 
 
 def _sharding(session: Session, action: str) -> int:
-    """Plan, apply or verify the sharding of a MongoDB."""
+    """Plan, apply or verify the sharding of a MongoDB. Except for a plan the verdict comes first; the way is
+    shown as far as something is left to do on a cluster."""
     from ...storage.mongo.doctor.shard import shard  # pymongo is loaded for it alone
 
     with session.out.working(f"sharding: {action}"):
@@ -84,23 +88,29 @@ def _sharding(session: Session, action: str) -> int:
         session.out.document(report.as_dict())
         return code
     out = session.out
+    if action != "plan":
+        verdict = "The cluster is as it must be." if report.healthy else "The cluster is not as it must be."
+        out.line((verdict, "green" if report.healthy else "bold red"))
     out.line((report.url, "bold"), f": {report.state}")
-    for collection in report.collections:
-        steps = [*(f"✗ {text}" for text in collection.wrong), *collection.steps]
-        out.line((collection.name, "bold"), "" if steps else ": nothing to do")
-        for text in steps:
-            out.line(f"  {text}")
-    for text in report.done:
-        out.line(("done", "green"), f": {text}")
-    for text in report.needs:
-        out.line(("apply needs", "yellow"), f": {text}", wrap=True)
     for text in report.faults:
         out.line(("✗ wrong", "bold red"), f": {text}", wrap=True)
-    if action != "plan":
-        good = report.healthy
-        verdict = "The cluster is as it must be." if good else "The cluster is not as it must be."
-        out.line((verdict, "green" if good else "bold red"))
+    for text in report.done:
+        out.line(("done", "green"), f": {text}")
+    if action != "verify" or report.state != "replica set":
+        _way(session, report, whole=action == "plan")
+    for text in report.needs:
+        out.line(("apply needs", "yellow"), f": {text}", wrap=True)
     return code
+
+
+def _way(session: Session, report: ShardReport, *, whole: bool) -> None:
+    """The collections with steps that are left to do; ``whole``: the finished ones too."""
+    for collection in report.collections:
+        steps = [*(f"✗ {text}" for text in collection.wrong), *collection.steps]
+        if steps or whole:
+            session.out.line((collection.name, "bold"), "" if steps else ": nothing to do")
+        for text in steps:
+            session.out.line(f"  {text}")
 
 
 def _migration(session: Session, report: Report) -> None:

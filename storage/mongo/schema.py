@@ -30,6 +30,7 @@ class Index:
     keys: tuple[tuple[str, int | str], ...]
     unique: bool = False
     partial: dict[str, Any] | None = None
+    expire_after_s: int | None = None  # the server deletes documents so long after the time in the field
     multikey: bool = False  # over an array: mongomock keeps none, so the memory store looks by itself
 
     def options(self) -> dict[str, Any]:
@@ -39,6 +40,8 @@ class Index:
             options["unique"] = True
         if self.partial is not None:
             options["partialFilterExpression"] = self.partial
+        if self.expire_after_s is not None:
+            options["expireAfterSeconds"] = self.expire_after_s
         return options
 
 

@@ -10,9 +10,11 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
 from nutstate import configure_logging
+from nutstate.storage.batch import proof_key
 from nutstate.storage.local.replica_set import ReplicaSet
 from nutstate.storage.mongo import open as opening
 from nutstate.storage.mongo.open import open_mongo
+from nutstate.storage.port import TokenQuery
 from tests.support.data import data_in
 from tests.support.wallet import NPUB, funded, invoice
 
@@ -54,7 +56,8 @@ def test_r547_a_melt_takes_13_round_trips_at_most(
 
 
 def test_r623_no_newborn_proof_is_in_the_servers_log_of_slow_commands(mongo_servers: ReplicaSet) -> None:
-    """R623: the log shows updates whole. The change of a payment is born by an insert, which it does not."""
+    """R623, R582: the log shows updates whole. The change of a payment is born by an insert, which it does
+    not; and proofs are found by their keys, so that no other command holds a secret either."""
     configure_logging("off")
     url = mongo_servers.url("slow")
     with open_mongo(url) as store, MongoClient[Any](url) as client:
@@ -67,6 +70,9 @@ def test_r623_no_newborn_proof_is_in_the_servers_log_of_slow_commands(mongo_serv
         change = store.token(data_in(paid.record).change_token_id)
         assert change is not None and change.proofs
         shown = "".join(node.log.read_text(errors="replace") for node in mongo_servers.nodes)
-        assert "Slow query" in shown and paid.id in shown
+        assert "Slow query" in shown and paid.id in shown and proof_key(change.proofs[0].secret) in shown
         assert not [proof for proof in change.proofs if proof.C.reveal() in shown]
+        secrets = [proof.secret.reveal() for token in store.tokens(TokenQuery()) for proof in token.proofs]
+        telling = [line for line in shown.splitlines() if any(secret in line for secret in secrets)]
+        assert telling and all('"type":"update"' in line for line in telling), "a split is an update"
         client.drop_database("slow")

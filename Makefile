@@ -3,7 +3,8 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-cluster check static bench bench-check bench-accept bench-parts diagrams clean
+.PHONY: help demo test test-cluster check static bench bench-check bench-accept bench-parts bench-sizes
+.PHONY: diagrams clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -86,6 +87,10 @@ bench-accept: .venv/.dev mongod-if-possible ## measure, and write benchmarks/rat
 
 bench-parts: .venv/.dev mongod-if-possible ## measure parts: a step, a commit, a choice of coins, validators
 	@.venv/bin/python -m pytest benchmarks -o 'python_files=bench_*.py' --benchmark-only $(ARGS) </dev/null
+
+bench-sizes: .venv/.dev mongod-if-possible ## measure calls on stores of 1,000 to 1,000,000 tokens, in turn; ARGS="--tokens 1000 10000"
+	@.venv/bin/python -m pip install --group plot
+	@.venv/bin/python -m benchmarks.sizes --plot .cache/sizes.svg $(ARGS) </dev/null
 
 test-cluster: .venv/.dev ## the store contract on a real sharded cluster; NUTSTATE_CLUSTER=mongodb://mongos/EMPTY_DATABASE is dropped
 	@[ -n "$$NUTSTATE_CLUSTER" ] || { echo 'error: NUTSTATE_CLUSTER=mongodb://user:…@mongos/nutstate_test names no cluster' >&2; exit 1; }

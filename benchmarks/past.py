@@ -10,7 +10,8 @@ import hashlib
 import json
 import sqlite3
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from nutstate.engine.cashu.coins import crypto
 from nutstate.machines.melt.table import MELT
 from nutstate.storage.batch import Batch, proof_key
 from nutstate.storage.mongo.codec import document_id
+from nutstate.storage.mongo.schema import INDEXES
+from nutstate.storage.mongo.setup import create_indexes
 from nutstate.storage.mongo.write import apply_batch as write_documents
 from nutstate.storage.records import Proof
 from nutstate.storage.rules.batch import check_batch
@@ -161,28 +164,57 @@ def _statements(example: Melt) -> tuple[list[str], str, list[str]]:
 
 
 def into_file(path: Path, some: Iterable[Melt], told: Progress = lambda done: None) -> None:
-    """Write the melts into a SQLite file, some thousands in each transaction."""
+    """Write the melts into a SQLite file, some thousands in each transaction. One melt of each kind is
+    written under the file's triggers; for the others these and the indexes are made anew afterwards."""
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
     examples: dict[tuple[Any, ...], tuple[Melt, Any]] = {}
     try:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -200000")
-        for part in _parts(some):
-            connection.execute("BEGIN IMMEDIATE")
-            for melt in part:
-                if melt.kind not in examples:
-                    examples[melt.kind] = melt, _statements(melt)
-                example, (sqls, text, names) = examples[melt.kind]
-                for old, new in zip(names, melt.names, strict=True):
-                    text = text.replace(old, new)
-                text = text.replace(str(example.at), str(melt.at))
-                for sql, values in zip(sqls, json.loads(text), strict=True):
-                    connection.execute(sql, values)
-            connection.execute("COMMIT")
-            told(len(part))
+        rest = []
+        for melt in some:
+            if melt.kind not in examples:
+                examples[melt.kind] = melt, _statements(melt)
+                _write(connection, [melt], examples)
+            else:
+                rest.append(melt)
+        with _bare(connection):
+            for part in _parts(rest):
+                _write(connection, part, examples)
+                told(len(part))
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         connection.close()
+
+
+def _write(connection: sqlite3.Connection, melts: Sequence[Melt], examples: Mapping[Any, Any]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for melt in melts:
+        example, (sqls, text, names) = examples[melt.kind]
+        for old, new in zip(names, melt.names, strict=True):
+            text = text.replace(old, new)
+        text = text.replace(str(example.at), str(melt.at))
+        for sql, values in zip(sqls, json.loads(text), strict=True):
+            connection.execute(sql, values)
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def _bare(connection: sqlite3.Connection) -> Iterator[None]:
+    """Without indexes and triggers; what a trigger would have written is written at the end."""
+    wanted = "type IN ('index', 'trigger') AND sql IS NOT NULL"
+    made = connection.execute(f"SELECT type, name, sql FROM sqlite_master WHERE {wanted}").fetchall()
+    (last,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM tokens").fetchone()
+    for kind, name, _ in made:
+        connection.execute(f"DROP {kind} {name}")
+    yield
+    connection.execute(
+        "INSERT INTO token_secrets SELECT json_extract(value, '$.secret') AS secret, transaction_id"
+        " FROM tokens, json_each(proofs) WHERE tokens.rowid > ? ORDER BY secret",
+        (last,),
+    )
+    for _, _, sql in made:
+        connection.execute(sql)
 
 
 # -- MongoDB ---------------------------------------------------------------------------------------
@@ -221,10 +253,13 @@ def _marks(melt: Melt) -> list[bytes]:
 
 
 def into_database(url: str, some: Iterable[Melt], told: Progress = lambda done: None) -> None:
-    """Write the melts into a MongoDB database, some thousands in each command."""
+    """Write the melts into a MongoDB database, some thousands in each command. Its indexes are made anew
+    afterwards, which is quicker."""
     examples: dict[tuple[Any, ...], Any] = {}
     with MongoClient[dict[str, Any]](url) as client:
         database = client.get_default_database()
+        for name in {index.collection for index in INDEXES}:
+            database[name].drop_indexes()
         for part in _parts(some):
             documents: dict[str, list[RawBSONDocument]] = {}
             for melt in part:
@@ -242,6 +277,7 @@ def into_database(url: str, some: Iterable[Melt], told: Progress = lambda done: 
             for name, found in documents.items():
                 database[name].insert_many(found, ordered=False)
             told(len(part))
+        create_indexes(database)
 
 
 def _parts(some: Iterable[Melt]) -> Iterator[list[Melt]]:

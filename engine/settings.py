@@ -44,6 +44,8 @@ class Settings:
     """Second sendings of a payment request under the policy ``retry_then_fence``."""
     issue_tries_max: int = _count(20)
     """Sendings of one issue request before the funding is parked."""
+    swap_tries_max: int = _count(5)
+    """Sendings of one swap request before the swap is given up."""
     fence_generations_max: int = _count(20)
     """Fences of one and the same inputs. A mint that refuses them together for good gets parts of them."""
     fence_refusals_max: int = _count(3)

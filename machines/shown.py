@@ -18,6 +18,6 @@ def _shown_fields(kind: Any) -> tuple[tuple[str, Callable[[Any], str]], ...]:
 
 def shown(record: object) -> str:
     """The text that attrs makes of a record: the name of its class, and each field that may be shown."""
-    kind = type(record)
+    kind: Any = type(record)
     parts = (f"{name}={text(getattr(record, name))}" for name, text in _shown_fields(kind))
     return f"{kind.__qualname__.rsplit('>.', 1)[-1]}({', '.join(parts)})"

@@ -14,7 +14,7 @@ from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
 
 from nutstate.machines.token.table import STATUS_OF_STATE
-from nutstate.storage.mongo.schema import AUDIT, DEDUP, OPERATIONS, TOKENS
+from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, TOKENS
 
 from .books import ALONE, EACH, Changed, Commit, Lost, sizes_below
 from .documents import Plain, sha
@@ -36,8 +36,9 @@ class MongoBooks:
         self._read = client.get_database(database, read_concern=ReadConcern("majority"))
 
     def dedup(self, key: str) -> tuple[str, int] | None:
-        found = self._read[DEDUP].find_one({"_id": key})
-        return None if found is None else (found["operation_id"], found["expires_at"])
+        wanted = {"dedup.key": {"$eq": key, "$type": "string"}}  # its index is partial
+        found = self._read[OPERATIONS].find_one(wanted, {"dedup": 1})
+        return None if found is None else (found["_id"], found["dedup"]["until"])
 
     def candidates(self, npub: str, mint_url: str, unit: str, need: int) -> list[Plain]:
         """All sizes in one trip."""
@@ -89,6 +90,7 @@ class MongoBooks:
         stored: dict[str, dict[str, Plain]] = {}
         for document in found:
             of = document.pop("of")
+            document.pop("dedup", None)
             stored.setdefault(of, {})[document["transaction_id" if of == TOKENS else "_id"]] = document
         return (
             stored[OPERATIONS] == {name: _operation(operation)}
@@ -106,6 +108,8 @@ class _Documents:
         self.name, self.home = op["id"], {"npub": op["npub"]}
         if commit.before is None:
             self.operation = _operation(op)
+            if commit.dedup is not None:
+                self.operation["dedup"] = {"key": commit.dedup[0], "until": commit.dedup[1]}
         else:
             self.operation = {field: op[field] for field in commit.names if field != "lease"}
             if "lease" in commit.names:
@@ -116,20 +120,15 @@ class _Documents:
 
     def write(self, db: Any, session: ClientSession) -> None:
         commit, name, home = self.commit, self.name, self.home
+        if commit.dedup is not None and commit.dedup[2] is not None:
+            holder, until = commit.dedup[2]
+            pinned = {"_id": holder, **home, "dedup": {"key": commit.dedup[0], "until": until}}
+            _exactly(1, db[OPERATIONS].update_one(pinned, {"$unset": {"dedup": ""}}, session=session))
         if commit.before is None:
             db[OPERATIONS].insert_one(dict(self.operation), session=session)
         else:
             pinned = {"_id": name, **home, "state": commit.before[0], "version": commit.before[1]}
             _exactly(1, db[OPERATIONS].update_one(pinned, {"$set": self.operation}, session=session))
-        if commit.dedup is not None:
-            key, until, before = commit.dedup
-            if before is None:
-                made = {"_id": key, **home, "operation_id": name, "expires_at": until}
-                db[DEDUP].insert_one(made, session=session)
-            else:
-                pinned = {"_id": key, **home, "operation_id": before[0], "expires_at": before[1]}
-                new = {"$set": {"operation_id": name, "expires_at": until}}
-                _exactly(1, db[DEDUP].update_one(pinned, new, session=session))
         if self.changed:
             _exactly(len(self.changed), db[TOKENS].bulk_write(self.changed, session=session))
         if self.born:

@@ -128,18 +128,27 @@ class Admission:
             return waiting.lost_race()
         return False
 
-    def once(self, op: Operation, begin: Callable[[], Happened], wait: float) -> Operation:
-        """A mint or deposit: by key the earlier operation, else a new one begun by ``begin()``."""
-        for _ in range(self.settings.commit_tries_max):
+    def once(self, op: Operation, begin: Callable[[Run], Happened], wait: float) -> Operation:
+        """A funding, deposit or swap: by key the earlier operation, else a new one begun by ``begin(run)``.
+        Coins that another operation took between the choice and the commit are chosen anew."""
+        refused = Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
+        for _ in range(max(self.settings.commit_tries_max, self.settings.selection_tries_max)):
             found = new_operation.by_key(self.store, op)
             if found is not None:
                 return self.recovery.follow(found, wait)
             new_operation.check_id_free(self.store, op)
-            event = begin()
             run = self.new_run(op, "caller")
             try:
-                self.driver.take(run, event)
+                self.driver.take(run, begin(run))
                 return self.driver.drive(run, wait)
+            except Conflict as conflict:
+                refused = new_operation.lost_race(self.store, op, conflict.entity)
+            except Refused as error:
+                if new_operation.by_key(self.store, op) is not None:
+                    continue  # the faster call was this very request
+                if error.code != refused.code or op.policy.sources:
+                    raise
+                refused = error
             except Duplicate as duplicate:
                 if duplicate.key == "proof":
                     raise Refused(
@@ -149,7 +158,7 @@ class Admission:
                 rejected = None if taken is None else self.store_refused(op, quote_not_ours_reason())
                 if rejected is not None:
                     return rejected
-        raise Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
+        raise refused
 
     def _follow(self, op: Operation, first: Operation, waiting: Waiting) -> Operation:
         if self.driver.kinds.waits_for_confirmation(first) and not op.policy.two_step:

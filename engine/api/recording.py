@@ -199,7 +199,7 @@ class Recordings(Core):
             return repeated(stored, wanted), None
         if wanted.hold is None:
             new_operation.check_id_free(self.store, op)
-        record = self.store.dedup(new_operation.dedup_key(op))
+        record = self.store.dedup(new_operation.dedup_key(op), op.npub)
         if record is None or record.expires_at <= self.clock.now():
             return None, record
         first = self.store.operation(record.operation_id)

@@ -101,7 +101,7 @@ class Evidence:
     keep: tuple[Proof, ...] = field(default=(), repr=False)
     spent_meanwhile: frozenset[Secret] = field(
         default=frozenset(), repr=False
-    )  # see engine/operations/melt/effects/freed.py
+    )  # see engine/operations/shared/freed.py
     told_by_others: frozenset[str] = frozenset()  # contested tokens that stand in another account
     recorded: Recorded | None = None
     own: object = field(default=None, repr=False)  # of an event of a kind of one's own

@@ -172,14 +172,17 @@ def quote_is_open(operation: Operation) -> bool:
     return operation.ends != "unpaid" and not operation.quote_let_go
 
 
-def operation_document(operation: Operation) -> Document:
+def operation_document(operation: Operation, dedup: DedupRecord | None = None) -> Document:
     """The ``operations`` document. ``lease`` is always there: its term outlives the lease. ``quote_open``
-    is a projection of the state: the quote may still be paid, or was."""
+    is a projection of the state: the quote may still be paid, or was. ``dedup`` {key, until} is the duplicate
+    window that the operation holds; it is no field of the operation and is in no hash of it."""
     document = to_plain(operation)
     document["_id"] = document.pop("id")
     document["quote_open"] = quote_is_open(operation)
     if document["lease"] is None:
         document["lease"] = dict(NO_LEASE)
+    if dedup is not None:
+        document["dedup"] = dedup_field(dedup)
     return document
 
 
@@ -193,6 +196,7 @@ def operation_from_document(document: Document) -> Operation:
     if isinstance(lease, dict) and lease.get("worker") is None:
         fields["lease"] = None
     quote_open = fields.pop("quote_open", None)
+    fields.pop("dedup", None)
     operation = from_plain(Operation, fields, f"operation:{fields['id']}")
     if quote_open is not quote_is_open(operation):
         raise corrupt(f"operation:{operation.id}", "quote_open")
@@ -214,19 +218,18 @@ def audit_from_document(document: Document) -> AuditRecord:
     return audit_from_plain(fields, f"audit record {document.get('_id')}")
 
 
-def dedup_document(record: DedupRecord, npub: str) -> Document:
-    """The ``dedup`` document: its key is ``_id``."""
-    return {
-        "_id": record.key, "npub": npub, "operation_id": record.operation_id, "expires_at": record.expires_at
-    }  # fmt: skip
+def dedup_field(record: DedupRecord) -> Document:
+    """The field ``dedup`` of the operation that holds the record."""
+    return {"key": record.key, "until": record.expires_at}
 
 
 def dedup_from_document(document: Document) -> DedupRecord:
-    """The dedup record."""
-    fields = dict(document)
-    fields["key"] = fields.pop("_id", None)
-    fields.pop("npub", None)
-    return from_plain(DedupRecord, fields, "dedup record")
+    """The dedup record of an operation that holds one; CorruptRecord if it is not exactly one."""
+    if not isinstance(document["dedup"], dict):
+        raise corrupt("dedup record", "dedup")
+    fields = dict(document["dedup"])
+    fields["expires_at"] = fields.pop("until", None)
+    return from_plain(DedupRecord, {"operation_id": document["_id"]} | fields, "dedup record")
 
 
 def tombstone_document(tombstone: Tombstone, npub: str) -> Document:

@@ -13,7 +13,6 @@ from .gateway import Document, Find, Sort
 from .schema import (
     AUDIT,
     BY_TIME,
-    DEDUP,
     OF_KIND,
     OF_OWNER_AND_KIND,
     OPERATIONS,
@@ -179,7 +178,7 @@ def find_of(read: Read) -> Find:
         case ClaimRead():
             return Find(OPERATIONS, equal_text(claim=read.claim), limit=1)
         case DedupRead():
-            return Find(DEDUP, equal(_id=read.key), limit=1)
+            return Find(OPERATIONS, equal_text(dedup__key=read.key), limit=1, fields=("dedup",))
         case OwnersRead():
             wanted = {"$in": list(read.keys), "$type": "string"}
             return Find(TOKENS, {"proof_keys": wanted}, fields=("transaction_id", "proof_keys"))

@@ -12,6 +12,10 @@ touches the wallet's shard alone. Each sending of a batch is an *attempt* with a
 - A key changes its holder by compare-and-set on (npub, op, attempt), and only when its attempt is committed
   or revoked, and the documents on the holder's shard do not hold the key.
 
+A committed attempt is forgotten after a day, and may be at any time: its batch is in the documents, which
+refuse the batch a second time, and which say alone whether the key is held. A revoked one is kept for ever,
+because no clock says when a process that was stopped goes on.
+
 So a key is held when an operation's stored documents say so, and free again when a later commit of that
 operation lets go of it (it ended unpaid). A crash between claim and commit blocks the key until another
 commit revokes the attempt.
@@ -26,6 +30,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from attrs import frozen
+from bson.datetime_ms import DatetimeMS
 
 from ..batch import Advance, Batch, IndexInsert, Insert
 from ..errors import Conflict, Duplicate
@@ -203,14 +208,14 @@ class GlobalKeys:
         under_way = _Seen(busy=True, attempt=entry["attempt"])
         ours = (entry["npub"], entry["op"]) == (mine["npub"], mine["op"])
         ended = self._ended(entry)
-        if ended is None:
+        held = self._holds(key, entry)
+        if ended is None and not held:
             # An attempt of our own operation by another worker, or by one that died: the newer one goes on.
-            if not (last and ours) and batch.audit[0].at <= entry["until"]:
+            in_time = batch.audit[0].at <= entry["until"] and not (last and ours)
+            if in_time or self._revoke(entry) is None:
                 return under_way
-            ended = self._revoke(entry)
-            if ended is None:
-                return under_way
-        if self._holds(key, entry):
+            held = self._holds(key, entry)  # as it is now that the attempt has ended
+        if held:
             if ours and self._is_stale(batch):
                 raise Conflict(f"operation:{batch.operation.after.id}")
             raise Duplicate(key.name)
@@ -223,7 +228,7 @@ class GlobalKeys:
         if entry["attempt"] == FILLED:
             return COMMITTED
         name = {"_id": {"$eq": entry["attempt"]}, "npub": {"$eq": entry["npub"]}}
-        found = self._gateway.find_for_good(ATTEMPTS, name)
+        found = self._gateway.find_for_good(ATTEMPTS, name, ("ended",))
         return str(found[0]["ended"]) if found else None
 
     def _revoke(self, entry: Document) -> str | None:
@@ -264,7 +269,8 @@ def owners_of(reads: Any, keys: Iterable[Key]) -> set[str]:
 def attempt_document(batch: Batch, attempt: Attempt) -> Document:
     """The attempt as the transaction stores it on the wallet's shard."""
     operation = batch.operation.after
-    return {"_id": attempt.id, "npub": operation.npub, "op": operation.id, "ended": COMMITTED}
+    at = DatetimeMS(batch.audit[0].at)
+    return {"_id": attempt.id, "npub": operation.npub, "op": operation.id, "ended": COMMITTED, "at": at}
 
 
 def _entry(batch: Batch, attempt: Attempt) -> Document:

@@ -22,7 +22,6 @@ from .gateway import Document
 from .rules import validator
 from .schema import (
     AUDIT,
-    DEDUP,
     FLAGS,
     MACHINES,
     MONGO_SCHEMA_VERSION,
@@ -169,7 +168,6 @@ def _move_operations(database: Database[Document], machines: Machines) -> None:
 _WITHOUT_OWNER: Final[Document] = {"npub": {"$exists": False}}
 _OPERATION_OF: Final = {
     AUDIT: "operation_id",
-    DEDUP: "operation_id",
     TOMBSTONES: "_id",
 }
 _AT_ONCE: Final = 500
@@ -195,6 +193,7 @@ def _add_owners(database: Database[Document], machines: Machines) -> None:
 
 
 _PROOF_INDEX: Final = "proof_index"  # {_id: key of a proof, token_id}: a collection of schema 1
+_DEDUP: Final = "dedup"  # {_id: key, operation_id, expires_at}: another one
 
 
 def _move_proof_keys(database: Database[Document], machines: Machines) -> None:
@@ -209,6 +208,15 @@ def _move_proof_keys(database: Database[Document], machines: Machines) -> None:
             ]
         )
     database[_PROOF_INDEX].drop()
+
+
+def _move_windows(database: Database[Document], machines: Machines) -> None:
+    """Every operation gets the duplicate window that it holds."""
+    without: Document = {"dedup": {"$exists": False}}
+    for held in database[_DEDUP].find():
+        window = {"key": held["_id"], "until": held["expires_at"]}
+        database[OPERATIONS].update_one({"_id": held["operation_id"], **without}, {"$set": {"dedup": window}})
+    database[_DEDUP].drop()
 
 
 def _keys_of(token: Document) -> list[str]:
@@ -228,6 +236,7 @@ STEPS: Final = (
     MongoStep(1, "operations", "note in each operation what kind of state it is in", _move_operations),
     MongoStep(1, "owners", "note in each other document whose wallet it belongs to", _add_owners),
     MongoStep(1, "proofs", "keep the proof index in the tokens", _move_proof_keys),
+    MongoStep(1, "windows", "keep the duplicate window in its operation", _move_windows),
     MongoStep(1, "check", "look at every operation once more", _check),
 )
 """Every step there ever was, by the schema it begins with."""

@@ -18,7 +18,7 @@ from ..rules.batch import NONE, TOKEN_TYPES
 from ..rules.machines import Machines, Step, Version
 from ..rules.plain import AMOUNT_MAX
 from .codec import AUDIT_NAMES
-from .schema import AUDIT, DEDUP, MACHINES, OPERATIONS, TOKENS, TOMBSTONES
+from .schema import AUDIT, MACHINES, OPERATIONS, TOKENS, TOMBSTONES
 from .shards import KEY_SHAPES
 
 Rule = dict[str, Any]
@@ -81,12 +81,17 @@ _METADATA: Final = _object(
 
 
 def _every_field(
-    record: type, names: dict[str, str], shaped: dict[str, Rule], projected: dict[str, Rule] | None = None
+    record: type,
+    names: dict[str, str],
+    shaped: dict[str, Rule],
+    projected: dict[str, Rule] | None = None,
+    optional: dict[str, Rule] | None = None,
 ) -> Rule:
-    """The shape of a document that holds every field of the record (and what is projected from them) and
-    no other, as our reader wants."""
+    """The shape of a document that holds every field of the record (and what is projected from them), perhaps
+    the ``optional`` ones, and no other, as our reader wants."""
     fields = [names.get(field.name, field.name) for field in attrs.fields(record)]
-    return _object({name: shaped.get(name, {}) for name in fields} | (projected or {}), closed=True)
+    required = {name: shaped.get(name, {}) for name in fields} | (projected or {})
+    return _object(required, optional, closed=True)
 
 
 _LAST_DATE: Final = datetime(9999, 12, 31, 23, 59, 59, 999_000)
@@ -186,6 +191,7 @@ _OPERATION: Final = _every_field(
         **dict.fromkeys(("quote", "idempotency", "reason"), _OBJECT_OR_NULL),
     },
     {"quote_open": {"bsonType": "bool"}},
+    {"dedup": _object({"key": _NAME, "until": _integer()}, closed=True)},
 )
 
 _OPERATION_TRUTHS: Final[tuple[Rule, ...]] = (
@@ -262,8 +268,6 @@ _TOMBSTONE: Final = _object(
 )
 
 
-_DEDUP_FIELDS: Final = {"_id": _NAME, "npub": _TEXT, "operation_id": _NAME, "expires_at": _integer()}
-
 _STORED_MACHINE: Final = _object(
     {
         "_id": _NAME,
@@ -287,7 +291,6 @@ _FIXED: Final[dict[str, tuple[Rule, tuple[Rule, ...]]]] = {
     TOKENS: (_TOKEN, _TOKEN_TRUTHS),
     OPERATIONS: (_OPERATION, _OPERATION_TRUTHS),
     AUDIT: (_RECORD, _RECORD_TRUTHS),
-    DEDUP: (_object(_DEDUP_FIELDS, closed=True), ()),
     TOMBSTONES: (_TOMBSTONE, ({"$eq": ["$records", "$last_seq"]},)),
     MACHINES: (_STORED_MACHINE, ()),
     **{name: (shape, ()) for name, shape in KEY_SHAPES.items()},

@@ -8,7 +8,6 @@ from attrs import frozen
 
 TOKENS: Final = "cashu_tokens"
 OPERATIONS: Final = "operations"
-DEDUP: Final = "dedup"
 AUDIT: Final = "audit_log"
 TOMBSTONES: Final = "tombstones"
 MACHINES: Final = "machines"  # {_id: "melt@1", hash, edges, states}: only ever added to
@@ -17,7 +16,7 @@ KEYS: Final = "global_keys"  # on a cluster: what is unique over all wallets, se
 ATTEMPTS: Final = "key_attempts"  # on a cluster: how the claims of keys ended
 MONGO_SCHEMA_VERSION: Final = 2
 """A higher number needs the steps from the number before in :mod:`.migrate`."""
-COLLECTIONS: Final = (TOKENS, OPERATIONS, DEDUP, AUDIT, TOMBSTONES, MACHINES)
+COLLECTIONS: Final = (TOKENS, OPERATIONS, AUDIT, TOMBSTONES, MACHINES)
 
 ID_INDEX: Final = "_id_"
 
@@ -31,6 +30,7 @@ class Index:
     keys: tuple[tuple[str, int | str], ...]
     unique: bool = False
     partial: dict[str, Any] | None = None
+    expire_after_s: int | None = None  # the server deletes documents so long after the time in the field
     multikey: bool = False  # over an array: mongomock keeps none, so the memory store looks by itself
 
     def options(self) -> dict[str, Any]:
@@ -40,6 +40,8 @@ class Index:
             options["unique"] = True
         if self.partial is not None:
             options["partialFilterExpression"] = self.partial
+        if self.expire_after_s is not None:
+            options["expireAfterSeconds"] = self.expire_after_s
         return options
 
 
@@ -100,7 +102,7 @@ INDEXES: Final = (
         _up("reserved_by", "transaction_id"),
         partial=_is_string("reserved_by"),
     ),
-    # The proof index. Before that of the secrets: what refuses first is what the server's log shows.
+    # The proof index.
     Index(
         TOKENS,
         "proof_keys_1",
@@ -134,6 +136,8 @@ INDEXES: Final = (
         # A partial index knows no "not in", and a list of states would change with every machine.
         partial=_is_string("quote.id") | {"quote_open": True},
     ),
+    # The duplicate window: which operation made a request, and until when no other may make it again.
+    Index(OPERATIONS, "dedup.key_1", _up("dedup.key"), unique=True, partial=_is_string("dedup.key")),
     Index(OPERATIONS, "next_check_at_1__id_1", _up("next_check_at", "_id")),
     Index(OPERATIONS, "operation_of_owner", (*_up("npub"), *_NEWEST, *_up("mint_url"))),
     Index(OPERATIONS, "operation_newest", (*_NEWEST, *_up("mint_url"))),
@@ -169,7 +173,7 @@ UNIQUE_KEYS: Final = {
     (OPERATIONS, "npub_1_idempotency.key_1"): "idempotency_key",
     (OPERATIONS, "claim_1"): "claim",
     (OPERATIONS, "mint_url_1_quote.id_1"): "quote",
-    (DEDUP, ID_INDEX): "dedup",
+    (OPERATIONS, "dedup.key_1"): "dedup",
     (AUDIT, ID_INDEX): "audit",
     (AUDIT, "entity_1_version_1"): "audit",
     (AUDIT, "operation_id_1_seq_1"): "audit",

@@ -195,8 +195,9 @@ def _index_problems(
     collection: str, declared: Sequence[Index], present: Mapping[str, Any]
 ) -> Iterator[Problem]:
     ours = {"_id_"} | {index.name for index in declared}
+    forget = {index.name for index in declared if index.expire_after_s is not None}
     for name, stored in present.items():
-        if "expireAfterSeconds" in stored:
+        if "expireAfterSeconds" in stored and name not in forget:
             text = "deletes documents by their age, and they are money: drop it"
             yield Problem("index", f"{collection}.{name}", text, fixable=False)
         elif stored.get("unique") and name not in ours:
@@ -215,12 +216,13 @@ def same_index(index: Index, stored: Mapping[str, Any]) -> bool:
     """Whether an index of the server is the declared one."""
     orders = [(field, order if isinstance(order, str) else int(order)) for field, order in stored["key"]]
     same_keys = orders == list(index.keys)
-    plain = not stored.keys() & {"sparse", "collation", "expireAfterSeconds", "hidden"}
+    plain = not stored.keys() & {"sparse", "collation", "hidden"}
     return (
         same_keys
         and plain
         and bool(stored.get("unique")) == index.unique
         and stored.get("partialFilterExpression") == index.partial
+        and stored.get("expireAfterSeconds") == index.expire_after_s
     )
 
 

@@ -18,7 +18,6 @@ from .schema import (
     ATTEMPTS,
     AUDIT,
     COLLECTIONS,
-    DEDUP,
     FLAGS,
     INDEXES,
     KEYS,
@@ -31,7 +30,7 @@ from .schema import (
 OWNER: Final = "npub"
 _BY_OWNER: Final[Mapping[str, object]] = {OWNER: 1}
 SHARD_KEYS: Final[Mapping[str, Mapping[str, object]]] = {
-    **dict.fromkeys((OPERATIONS, TOKENS, DEDUP, AUDIT, TOMBSTONES, ATTEMPTS), _BY_OWNER),
+    **dict.fromkeys((OPERATIONS, TOKENS, AUDIT, TOMBSTONES, ATTEMPTS), _BY_OWNER),
     KEYS: {"_id": "hashed"},
 }
 """By collection. All documents of a wallet are on one shard, so a transaction touches one shard. ``machines``
@@ -42,17 +41,29 @@ CLUSTER_COLLECTIONS: Final = (*COLLECTIONS, KEYS, ATTEMPTS)
 # Indexes that reads without an owner need, in an order that the whole collection has.
 _READ_WITHOUT_OWNER: Final = ("operation_id_1_seq_1", "transaction_id_1")
 
+FORGET_AFTER_S: Final = 24 * 60 * 60
+"""A committed attempt is deleted so long after its commit. No safety rests on this time: see :mod:`.keys`."""
+
 _TEXT: Final = {"bsonType": "string"}
 _KEY_FIELDS: Final[Mapping[str, dict[str, Any]]] = {
     KEYS: {"attempt": _TEXT, "until": {"bsonType": ["int", "long"], "minimum": 0}},
     ATTEMPTS: {"ended": {"enum": ["committed", "revoked"]}},
 }
+_MAY_HAVE: Final[Mapping[str, dict[str, Any]]] = {ATTEMPTS: {"at": {"bsonType": "date"}}}
+# The server deletes by the time in ``at``. So a revoked attempt must have none: it is kept for ever.
+_ATTEMPT_TIMES: Final = {
+    "oneOf": [
+        {"properties": {"ended": {"enum": ["committed"]}}, "required": ["at"]},
+        {"properties": {"ended": {"enum": ["revoked"]}}, "not": {"required": ["at"]}},
+    ]
+}
 KEY_SHAPES: Final[Mapping[str, dict[str, Any]]] = {
     name: {
         "bsonType": "object",
         "required": ["_id", OWNER, "op", *fields],
-        "properties": {"_id": _TEXT, OWNER: _TEXT, "op": _TEXT, **fields},
+        "properties": {"_id": _TEXT, OWNER: _TEXT, "op": _TEXT, **fields, **_MAY_HAVE.get(name, {})},
         "additionalProperties": False,
+        **(_ATTEMPT_TIMES if name == ATTEMPTS else {}),
     }
     for name, fields in _KEY_FIELDS.items()
 }
@@ -81,6 +92,7 @@ def _cluster_indexes() -> tuple[Index, ...]:
     for collection, key in SHARD_KEYS.items():
         if key == _BY_OWNER and collection not in led:
             found.append(Index(collection, f"{OWNER}_1", ((OWNER, 1),)))
+    found.append(Index(ATTEMPTS, "attempt_forgotten", (("at", 1),), expire_after_s=FORGET_AFTER_S))
     return (*found, Index(KEYS, "_id_hashed", (("_id", "hashed"),)))
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ..batch import Advance, Batch, DedupTake, Insert
+from ..batch import Advance, Batch, Insert
 from ..errors import Conflict
 from ..port import CountFailure, DropLease, KeepLease, Note, Reschedule, TakeLease
-from ..records import Operation, Token, Tombstone
+from ..records import DedupRecord, Operation, Token, Tombstone
 from ..rules.batch import gains_proofs
 from .codec import (
     Document,
     audit_document,
-    dedup_document,
+    dedup_field,
     operation_changes,
     operation_document,
     proof_keys,
@@ -21,10 +21,10 @@ from .codec import (
     token_document,
     tombstone_document,
 )
-from .filters import equal
+from .filters import equal, equal_text
 from .gateway import Change, Transaction
 from .keys import NO_ATTEMPT, Attempt, attempt_document
-from .schema import ATTEMPTS, AUDIT, DEDUP, OPERATIONS, TOKENS, TOMBSTONES
+from .schema import ATTEMPTS, AUDIT, OPERATIONS, TOKENS, TOMBSTONES
 
 _SCALARS: Final = (str, int, type(None))
 
@@ -35,21 +35,35 @@ def apply_batch(transaction: Transaction, batch: Batch, attempt: Attempt = NO_AT
     npub = batch.operation.after.npub
     if attempt.keys:
         transaction.insert_many(ATTEMPTS, [attempt_document(batch, attempt)])
+    if batch.dedup is not None and batch.dedup.previous is not None:
+        _let_go(transaction, batch.dedup.previous, npub)
+    window = None if batch.dedup is None else batch.dedup.record
     if isinstance(batch.operation, Insert):
-        transaction.insert_many(OPERATIONS, [operation_document(batch.operation.after)])
+        transaction.insert_many(OPERATIONS, [operation_document(batch.operation.after, window)])
     else:
-        _advance_operation(transaction, batch.operation)
-    if batch.dedup is not None:
-        _take_dedup(transaction, batch.dedup, npub)
+        _advance_operation(transaction, batch.operation, window)
     _write_tokens(transaction, batch)
     transaction.insert_many(AUDIT, [audit_document(record, npub) for record in batch.audit])
 
 
-def _advance_operation(transaction: Transaction, change: Advance[Operation]) -> None:
+def _let_go(transaction: Transaction, window: DedupRecord, npub: str) -> None:
+    """The operation that was seen to hold the duplicate window holds it no more."""
+    held = equal(_id=window.operation_id, npub=npub, dedup__until=window.expires_at)
+    held |= equal_text(dedup__key=window.key)
+    if transaction.update_many(OPERATIONS, held, {"$unset": {"dedup": ""}}) != 1:
+        raise Conflict(f"dedup:{window.key}")
+
+
+def _advance_operation(
+    transaction: Transaction, change: Advance[Operation], window: DedupRecord | None
+) -> None:
     before = change.before
     expected = equal(_id=before.id, npub=before.npub, state=before.state, version=before.version)
-    update = {"$set": operation_changes(before, change.after)}
-    if transaction.update_many(OPERATIONS, expected, update) != 1:
+    changes = operation_changes(before, change.after)
+    if window is not None:
+        expected["dedup"] = {"$exists": False}  # an operation holds one key at most, and for good
+        changes["dedup"] = dedup_field(window)
+    if transaction.update_many(OPERATIONS, expected, {"$set": changes}) != 1:
         raise Conflict(f"operation:{before.id}")
 
 
@@ -90,19 +104,6 @@ def _stale(transaction: Transaction, stored: Sequence[Advance[Token]], changes: 
         if any(there.get(field) != value for field, value in written if isinstance(value, _SCALARS)):
             return name
     return ids[0]
-
-
-def _take_dedup(transaction: Transaction, take: DedupTake, npub: str) -> None:
-    record, previous = take.record, take.previous
-    if previous is None:
-        transaction.insert_many(DEDUP, [dedup_document(record, npub)])
-        return
-    filter = equal(
-        _id=record.key, npub=npub, operation_id=previous.operation_id, expires_at=previous.expires_at
-    )
-    update = {"$set": {"operation_id": record.operation_id, "expires_at": record.expires_at}}
-    if transaction.update_many(DEDUP, filter, update) != 1:
-        raise Conflict(f"dedup:{record.key}")
 
 
 def note_update(note: Note, home: str | None) -> tuple[Document, Document]:

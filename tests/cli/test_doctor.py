@@ -137,10 +137,10 @@ def test_mongodb_from_empty_to_fit(mongo_servers: ReplicaSet) -> None:
     assert mended.code == 0 and "fixed: made the collection cashu_tokens" in mended.out
     client: MongoClient[dict[str, object]] = MongoClient(url)
     with client:
-        client.get_default_database().dedup.drop()
+        client.get_default_database().tombstones.drop()
         document = doctor(url, "--json").json
         assert document["healthy"] is False and document["verdict"].endswith("1 error: collections.")
-        assert doctor(url, "--json", "--fix").json["fixed"] == ["made the collection dedup"]
+        assert doctor(url, "--json", "--fix").json["fixed"] == ["made the collection tombstones"]
         client.drop_database(client.get_default_database())
 
 
@@ -169,7 +169,7 @@ def test_r589_the_way_to_a_cluster(mongo_servers: ReplicaSet) -> None:
         and "apply needs: a connection to mongos" in (" ".join(shown.out.split()))
     )
     plan = doctor(url, "--shard", "plan", "--json").json
-    assert plan["state"] == "replica set" and len(plan["collections"]) == 8 and plan["healthy"]
+    assert plan["state"] == "replica set" and len(plan["collections"]) == 6 and plan["healthy"]
     refused = doctor(url, "--shard", "apply")
     assert refused.code == 1 and "nothing was changed" in refused.err and "mongos" in refused.err
     wrong = doctor(url, "--shard", "verify")

@@ -35,6 +35,7 @@ SETTINGS = Settings(
     unknown_age_max_h=1,
     watch_window_h=1,
     issue_tries_max=2,
+    swap_tries_max=2,
     late_payment_watch_h=14,
 )
 
@@ -106,6 +107,11 @@ DETOURS: dict[str, tuple[str, ...]] = {
     "9b.write_off.contested": ("7.hold_spent.held",),
     "6.hold_over.held": ("5.hold_seen_unspent.held",),
     "5.hold_seen_pending.held": ("5.hold_seen_unspent.held",),
+    # a swap: a clear refusal is looked at twice; the same bytes are sent again where there was none
+    "5b.refusal_stands.restoring": ("5.refusal_seen.restoring",),
+    "5c.refusal_stands.restoring": ("5.refusal_seen.restoring",),
+    "6.resend.restoring": ("3b.reply_lost.swapping",),
+    "6b.give_up.restoring": ("3b.reply_lost.swapping", "6.resend.restoring", "3b.reply_lost.swapping"),
     # a funding that was first seen PAID while nothing could be issued
     "4d.issue_blocked.quoted": ("4c.issue_blocked.quoted",),
     "4d.issue_blocked.lapsed": ("4c.issue_blocked.lapsed",),
@@ -177,6 +183,8 @@ def walk_for(spec: Machine[Any], edge: Transition[Any]) -> list[Transition[Any]]
 
 def policy_for(path: list[Transition[Any]]) -> Policy:
     """What the caller must have chosen for this walk."""
+    if any(t.id.startswith("5c.refusal_stands.") for t in path):
+        return Policy(fee_max=BLAMED)
     if any(t.dest == "refused" for t in path):
         blamed = any(t.id.startswith("36b.") for t in path)
         return Policy(on_unpaid="fast", fee_max=BLAMED if blamed else None)

@@ -35,6 +35,7 @@ class Sent:
     in_doubt: bool = False  # an unknown commit is not resolved yet
     unknown_applied: int = 0
     unknown_not: int = 0
+    error: str = ""  # of the last sending
     promised_nothing: bool = False  # told StoreUnavailable, so nothing of it may be there
     promise_broken: bool = False
 
@@ -43,9 +44,10 @@ class Sent:
         """Whether the store has said what became of it."""
         return self.outcome != "open"
 
-    def answered(self, word: str) -> str:
-        """One sending ended with this word."""
+    def answered(self, word: str, error: str = "") -> str:
+        """One sending ended with this word, and with this error."""
         self.answers.append((time.monotonic(), word))
+        self.error = error
         return word
 
     def was_ever(self, word: str) -> bool:
@@ -88,6 +90,17 @@ class History:
         """How many batches were acknowledged until now."""
         with self._lock:
             return sum(sent.outcome == "acknowledged" for sent in self.sent)
+
+    def still_open(self) -> str:
+        """The batches that wait for their last word, each with its last answers and error."""
+        with self._lock:
+            waiting = [sent for sent in self.sent if not sent.resolved]
+        lines = [
+            f"{sent.mark.batch}: {len(sent.answers)} answers, last {[word for _, word in sent.answers[-5:]]} "
+            f"{sent.error}"
+            for sent in waiting
+        ]
+        return "; ".join(lines) or "no batch is on its way"
 
     def longest_gap_s(self) -> float:
         """The longest time without an acknowledgement between the first and the last one."""

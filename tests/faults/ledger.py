@@ -15,7 +15,7 @@ from nutstate.storage.mongo.codec import (
     operation_from_document,
     token_from_document,
 )
-from nutstate.storage.mongo.schema import AUDIT, DEDUP, OPERATIONS, TOKENS
+from nutstate.storage.mongo.schema import AUDIT, OPERATIONS, TOKENS
 from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.records import AuditRecord, DedupRecord, Operation, Token
 from nutstate.storage.rules.audit_hash import audit_hash
@@ -40,11 +40,12 @@ class Books:
     def read(cls, store: MongoStore) -> Books:
         """Every document, also those that no record points to."""
         with store._gateway.snapshot() as reads:
-            operations = [operation_from_document(d) for d in reads.find(OPERATIONS, {})]
+            stored = reads.find(OPERATIONS, {})
+            operations = [operation_from_document(document) for document in stored]
             tokens = [token_from_document(d) for d in reads.find(TOKENS, {})]
             audit = [audit_from_document(d) for d in reads.find(AUDIT, {}, sort=(("seq", 1),))]
             index = {key: d["transaction_id"] for d in reads.find(TOKENS, {}) for key in d["proof_keys"]}
-            dedup = [dedup_from_document(d) for d in reads.find(DEDUP, {})]
+            dedup = [dedup_from_document(document) for document in stored if "dedup" in document]
         return cls(
             {op.id: op for op in operations},
             {t.transaction_id: t for t in tokens},

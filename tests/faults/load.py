@@ -159,7 +159,13 @@ class Writers:
     def wait_for_acknowledgements(self, more: int = 10) -> None:
         """Until this many more batches were acknowledged. Fails after ``PATIENCE_S``."""
         wanted = self.history.acknowledged() + more
-        wait_until(lambda: self.history.acknowledged() >= wanted or self._ended(), "nothing is acknowledged")
+        try:
+            wait_until(
+                lambda: self.history.acknowledged() >= wanted or self._ended(), "nothing is acknowledged"
+            )
+        except AssertionError as error:
+            error.add_note(self.history.still_open())
+            raise
 
     def _ended(self) -> bool:
         """Raises what ended a writer before its time."""
@@ -202,11 +208,11 @@ def send_once(store: Store, batch: Batch, sent: Sent, history: History) -> str:
         store.commit(batch)
     except (Conflict, Duplicate) as error:
         outcome, why = "refused", error.message
-    except CommitUnknown:
-        return sent.answered("unknown")
-    except StoreUnavailable:
+    except CommitUnknown as error:
+        return sent.answered("unknown", error.message)
+    except StoreUnavailable as error:
         sent.promised_nothing = not sent.was_ever("unknown")
-        return sent.answered("unavailable")
+        return sent.answered("unavailable", error.message)
     history.end(sent, outcome, why)
     return sent.answered(outcome)
 

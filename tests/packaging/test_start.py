@@ -14,7 +14,7 @@ import pytest
 import nutstate
 from nutstate.machines.shown import shown
 
-LINES_MAX = 6800  # that attrs writes at the import of the engine; 7600 when each class had a repr of its own
+LINES_MAX = 7200  # that attrs writes at the import of the engine; 8000 when each class had a repr of its own
 SLOW = ("rich", "httpx", "httpcore", "structlog", "pymongo", "asyncio", "mongomock")
 
 
@@ -57,8 +57,8 @@ def test_a_command_loads_its_own_parts() -> None:
 
 
 def test_the_import_of_the_engine_stays_small() -> None:
-    """R634: attrs writes and compiles few lines at the start, of few modules. A class of many fields that has a
-    ``repr`` of its own, or a module that every program loads, is seen here."""
+    """R634: attrs writes and compiles few lines at the start, of few modules. Large classes with a ``repr``
+    of their own, or a package that every program loads, are seen here."""
     code = (
         "import linecache, sys\nfrom nutstate import Engine\n"
         "made = [entry for name, entry in linecache.cache.items() if name.startswith('<attrs generated')]\n"
@@ -67,7 +67,7 @@ def test_the_import_of_the_engine_stays_small() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     lines, classes, modules = map(int, done.stdout.split())
-    assert 100 < classes <= 190 and 1000 < lines <= LINES_MAX and 100 < modules <= 240
+    assert 100 < classes <= 220 and 1000 < lines <= LINES_MAX and 100 < modules <= 280
 
 
 def test_a_shared_repr_is_that_of_attrs() -> None:
@@ -81,7 +81,7 @@ def test_a_shared_repr_is_that_of_attrs() -> None:
     for kind in kinds:
         declared: Any = kind
         fields = attrs.fields(declared)
-        record = object.__new__(kind)
+        record: Any = object.__new__(kind)
         for field in fields:
             object.__setattr__(record, field.name, f"value of {field.name}")
         told = ", ".join(f"{field.name}='value of {field.name}'" for field in fields if field.repr)

@@ -125,7 +125,7 @@ def loosen_validator(db: Database[Document]) -> None:
 
 
 def drop_collection(db: Database[Document]) -> None:
-    db.drop_collection("dedup")
+    db.drop_collection("tombstones")
 
 
 def forget_version(db: Database[Document]) -> None:
@@ -139,7 +139,7 @@ def forget_version(db: Database[Document]) -> None:
         (drop_validator, "validators: cashu_tokens has no validator", "set the rules of cashu_tokens"),
         (weaken_validator, "validators: cashu_tokens does not enforce", "set the rules of cashu_tokens"),
         (loosen_validator, "validators: cashu_tokens does not enforce", "set the rules of cashu_tokens"),
-        (drop_collection, "collections: dedup is missing", "made the collection dedup"),
+        (drop_collection, "collections: tombstones is missing", "made the collection tombstones"),
         (forget_version, "schema version: the schema version is not", "recorded schema version 2"),
     ],
 )

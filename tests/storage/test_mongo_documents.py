@@ -9,10 +9,12 @@ import pytest
 from attrs import evolve
 from bson import ObjectId
 
+from nutstate.storage.batch import DedupTake
 from nutstate.storage.errors import CorruptRecord
 from nutstate.storage.memory import MockGateway, open_memory
 from nutstate.storage.mongo.codec import operation_document, token_document, token_from_document
 from nutstate.storage.mongo.schema import INDEXES, TOKENS
+from nutstate.storage.mongo.shards import collections_of
 from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.port import TokenQuery
 from nutstate.storage.records import DedupRecord, TokenMetadata
@@ -106,13 +108,29 @@ def test_r604_every_form_of_a_timestamp_is_read(store: MongoStore, stored: Any, 
 
 
 def test_r604_every_document_says_whose_wallet_it_belongs_to(store: MongoStore) -> None:
-    """R604: operations, tokens, the duplicate window, records and tombstones carry ``npub``, on one
+    """R604: operations with their duplicate windows, tokens, records and tombstones carry ``npub``, on one
     replica set as on a cluster, so that moving to a cluster rewrites none of them."""
     dedup = DedupRecord("key", "tx-1", 9)
     store.commit(batch_for(make_operation(), tokens=[make_token("a")], dedup=dedup))
-    for name in (TOKENS, "operations", "dedup", "audit_log"):
+    for name in (TOKENS, "operations", "audit_log"):
         found = list(collection(store, name).find({}))
         assert found and {document["npub"] for document in found} == {make_token("a").npub}, name
+
+
+def test_r618_the_duplicate_window_is_a_field_of_its_operation(store: MongoStore) -> None:
+    """R618: it is no field of the record, and goes with the takeover; a form that is not ours is told of."""
+    first = batch_for(make_operation("tx-1"), dedup=DedupRecord("key", "tx-1", 9))
+    store.commit(first)
+    operations = collection(store, "operations")
+    stored = operations.find_one({"_id": "tx-1"})
+    assert stored == operation_document(first.operation.after, DedupRecord("key", "tx-1", 9))
+    assert stored["dedup"] == {"key": "key", "until": 9} and "dedup" not in collections_of(False)
+    taken = DedupTake(DedupRecord("key", "tx-2", 19), DedupRecord("key", "tx-1", 9))
+    store.commit(batch_for(make_operation("tx-2"), dedup=taken))
+    assert operations.find_one({"_id": "tx-1"}) == operation_document(first.operation.after)
+    operations.update_one({"_id": "tx-2"}, {"$set": {"dedup.until": "soon"}})
+    with pytest.raises(CorruptRecord, match="dedup record"):
+        store.dedup("key")
 
 
 def test_foreign_object_ids_and_dates_are_read_and_never_rewritten(store: MongoStore) -> None:

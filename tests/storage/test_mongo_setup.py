@@ -65,7 +65,7 @@ def test_many_make_it_ready_at_once(ground: Ground) -> None:
 
 SPOILED: dict[str, tuple[dict[str, Any], str]] = {
     "index": ({"dropIndexes": "operations", "index": "claim_1"}, "claim_1"),
-    "collection": ({"drop": "dedup"}, "dedup"),
+    "collection": ({"drop": "tombstones"}, "tombstones"),
     "validator": ({"collMod": "cashu_tokens", "validator": {}}, "cashu_tokens"),
     "looser validator": (
         {
@@ -171,10 +171,10 @@ def test_documents_of_another_program_are_refused_and_left_alone(ground: Ground)
 def test_a_newer_release_is_not_overruled(ground: Ground) -> None:
     open_store(ground.url).close()
     ground.raw.flags.update_one({"_id": "schema"}, {"$set": {"version": 99}})
-    ground.raw.command({"collMod": "dedup", "validator": {"$jsonSchema": {"required": ["new"]}}})
+    ground.raw.command({"collMod": "tombstones", "validator": {"$jsonSchema": {"required": ["new"]}}})
     with pytest.raises(StoreUnsupported, match="newer release"):
         open_store(ground.url)
-    assert "new" in str(ground.raw.dedup.options())
+    assert "new" in str(ground.raw.tombstones.options())
 
 
 @real

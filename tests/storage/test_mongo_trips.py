@@ -18,7 +18,7 @@ from tests.support.wallet import NPUB, funded, invoice
 
 pytestmark = pytest.mark.real_mongo
 
-READS, RESERVE, SETTLE, RECONCILE = 2, 6, 5, 4
+READS, RESERVE, SETTLE, RECONCILE = 2, 5, 5, 4
 """What was stored before, and the candidates; three transactions, the last with the documents read back."""
 
 
@@ -34,7 +34,7 @@ class Heard(CommandListener):
     def failed(self, event: Any) -> None: ...
 
 
-def test_r547_a_melt_takes_17_round_trips_at_most(
+def test_r547_a_melt_takes_16_round_trips_at_most(
     mongo_servers: ReplicaSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No more with more tokens in the wallet, or with longer answers."""

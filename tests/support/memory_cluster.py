@@ -8,7 +8,7 @@ from typing import Any
 from nutstate.storage.memory import MockGateway, _Database
 from nutstate.storage.mongo.gateway import Document
 from nutstate.storage.mongo.keys import held_by, keys_of_token
-from nutstate.storage.mongo.schema import INDEXES, KEYS, OPERATIONS, TOKENS
+from nutstate.storage.mongo.schema import ATTEMPTS, INDEXES, KEYS, OPERATIONS, TOKENS
 from nutstate.storage.mongo.shards import OWNER
 from nutstate.storage.mongo.store import MongoStore
 from tests.servers.two_sets import TwoSets
@@ -17,9 +17,11 @@ from .crash import Crash
 
 
 class MemoryCluster:
-    """Two databases; every store over them is a process of its own."""
+    """Two databases; every store over them is a process of its own. ``forgets``: committed attempts are
+    deleted before and after everything that may read or write one, as early as a server could do it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, forgets: bool = False) -> None:
+        self.forgets = forgets
         self.sets = (_Database(), _Database())
         for database in self.sets:
             for index in INDEXES:  # a cluster has no unique index over all wallets
@@ -31,7 +33,25 @@ class MemoryCluster:
         gateway = kind([MockGateway(database) for database in self.sets])
         for name, value in fields.items():
             setattr(gateway, name, value)
+        if self.forgets:
+            for name in ("transaction", "find_for_good", "insert_new"):
+                setattr(gateway, name, self._forgetting(getattr(gateway, name)))
         return MongoStore("mongodb://cluster", gateway)
+
+    def _forgetting(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def forgetting(*args: Any, **more: Any) -> Any:
+            self.forget()
+            try:
+                return call(*args, **more)
+            finally:
+                self.forget()
+
+        return forgetting
+
+    def forget(self) -> None:
+        """Delete every committed attempt, as the index of the real server does after a day."""
+        for database in self.sets:
+            database.collections[ATTEMPTS].delete_many({"ended": "committed"})
 
     def all(self, collection: str) -> list[Document]:
         """Every document, of both shards."""

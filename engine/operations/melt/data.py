@@ -29,6 +29,10 @@ class MeltData(Paying):
 
     __repr__ = shown
 
+    def was_taken_late(self) -> bool:
+        """Whether the mint paid, or signed a fence, after the inputs had been freed on its word."""
+        return self.watch_since is not None and (self.fenced_token_id or self.payment) is not None
+
     def account(self) -> Account:
         """The numbers of the melt's money."""
         return evolve(super().account(), fee_reserve=self.fee_reserve, fence_fee=self.fence_fee)

@@ -82,6 +82,10 @@ class Paying:
         """The index keys of the proofs in the stored request, in its order."""
         return tuple(proof_key(secret) for secret in self._sent())
 
+    def was_taken_late(self) -> bool:
+        """Whether the mint took the inputs after they had been freed on its word."""
+        return False
+
     def account(self) -> Account:
         """The numbers of the operation's money."""
         return Account(

@@ -12,7 +12,14 @@ from nutstate.storage.batch import Batch, DedupTake, IndexInsert, IndexMove, pro
 from nutstate.storage.errors import CommitUnknown, Conflict, Duplicate, StorageError, StoreUnavailable
 from nutstate.storage.port import AuditQuery, Store, TokenQuery
 from nutstate.storage.records import DedupRecord, Idempotency, Quote, Token
-from nutstate.storage.testing.records import FaultyStore, batch_for, make_operation, make_proofs, make_token
+from nutstate.storage.testing.records import (
+    NPUB,
+    FaultyStore,
+    batch_for,
+    make_operation,
+    make_proofs,
+    make_token,
+)
 from tests.contract.store.conftest import Place
 from tests.contract.store.steps import after, put, rechained, reserved, spent
 from tests.support.data import with_fields
@@ -376,6 +383,31 @@ def test_dedup_is_taken_read_and_taken_over(store: Store) -> None:
     second = DedupRecord("npub|hash", "tx-2", 200)
     store.commit(batch_for(make_operation("tx-2"), dedup=DedupTake(second, previous=first)))
     assert store.dedup("npub|hash") == second
+
+
+def test_r618_one_operation_holds_a_duplicate_window(place: Place) -> None:
+    """R618: a new operation takes a key over. The one that held it holds it no more, and is otherwise as it
+    was. A takeover that fails for another reason leaves it where it was."""
+    with place.open() as store:
+        first = batch_for(make_operation("tx-1", claim="c"), dedup=DedupRecord("k", "tx-1", 100))
+        store.commit(first)
+        taken = DedupTake(DedupRecord("k", "tx-2", 200), DedupRecord("k", "tx-1", 100))
+        held = place.dump()
+        with pytest.raises(Duplicate) as caught:
+            store.commit(batch_for(make_operation("tx-2", claim="c"), dedup=taken))
+        assert caught.value.key == "claim" and place.dump() == held
+        store.commit(batch_for(make_operation("tx-2"), dedup=taken))
+        assert store.dedup("k", NPUB) == taken.record
+        assert store.operation("tx-1") == first.operation.after
+        for stale in (taken, DedupTake(DedupRecord("k", "tx-3", 300))):
+            third = evolve(stale, record=DedupRecord("k", "tx-3", 300))
+            with pytest.raises((Conflict, Duplicate)):
+                store.commit(batch_for(make_operation("tx-3"), dedup=third))
+        again = DedupTake(DedupRecord("k", "tx-3", 300), taken.record)
+        held_by, _ = put(store, operation=make_operation("tx-3"))
+        store.commit(batch_for(evolve(held_by, state="quoted"), held_by, dedup=again))
+        assert store.dedup("k") == again.record, "a stored operation may take it too, as a hold does"
+        assert store.dedup("k", NPUB) == again.record
 
 
 @pytest.mark.parametrize(

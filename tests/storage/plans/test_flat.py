@@ -16,7 +16,10 @@ from pymongo import MongoClient
 from benchmarks import past, work
 from nutstate import Engine, SimulatedMint, Store, configure_logging, open_store
 from nutstate.engine.audit import verify
+from nutstate.storage.batch import proof_key
+from nutstate.storage.doctor import examine
 from nutstate.storage.local.replica_set import ReplicaSet
+from nutstate.storage.port import TokenQuery
 from tests.support.wallet import NPUB, funded, invoice
 
 SHORT, LONG = 40, 800  # melts that ended; half of them are of the wallet that pays
@@ -33,6 +36,7 @@ class Grown:
     clock: Any
     count: Callable[[Callable[[], Any]], dict[str, int]]
     operations: int
+    url: str
 
     def melt(self) -> str:
         paid = self.engine.melt(npub=NPUB, mint_url=self.mint.url, invoice=invoice(100, self.clock))
@@ -54,7 +58,7 @@ def grown(url: str, melts: int) -> Iterator[Grown]:
             client: MongoClient[dict[str, Any]] = stack.enter_context(MongoClient(url))
             stack.callback(client.drop_database, client.get_default_database().name)
             count = partial(work.of_mongodb, client)
-        yield Grown(store, engine, mint, clock, count, melts + 1)
+        yield Grown(store, engine, mint, clock, count, melts + 1, url)
 
 
 KINDS = ["sqlite", pytest.param("mongodb", marks=pytest.mark.real_mongo)]
@@ -70,6 +74,17 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Grown
         urls = [servers.url(f"flat_{name}") for name in ("short", "long")]
     with grown(urls[0], SHORT) as short, grown(urls[1], LONG) as long:
         yield short, long
+
+
+def test_a_store_with_a_past_is_a_good_store(both: tuple[Grown, Grown]) -> None:
+    """The control: the documents that are written in bulk obey all rules of the store, and are read."""
+    for one in both:
+        report = examine(one.url)
+        assert not [finding for finding in report.findings if finding.status == "error"], report
+        tokens = one.store.tokens(TokenQuery(ids=("tx_past_000000020_0", "tx_past_000000021_3"), limit=2))
+        assert [(token.npub == NPUB, token.state) for token in tokens] == [(False, "spent"), (True, "spent")]
+        owners = one.store.proof_owners([proof_key(proof.secret) for t in tokens for proof in t.proofs])
+        assert sorted(owners.values()) == [token.transaction_id for token in tokens]
 
 
 def total(found: dict[str, int]) -> int:

@@ -4,21 +4,23 @@ test."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, WriteError
 
 from nutstate.storage.errors import StoreUnsupported
 from nutstate.storage.mongo.client import ClientGateway
 from nutstate.storage.mongo.doctor.shard import Mongos, apply, plan, verify
 from nutstate.storage.mongo.keys import held_by
 from nutstate.storage.mongo.schema import ATTEMPTS, FLAGS, INDEXES, KEYS, OPERATIONS, TOKENS
-from nutstate.storage.mongo.setup import create, create_index
+from nutstate.storage.mongo.setup import create, create_index, problems
 from nutstate.storage.mongo.shards import CLUSTER_INDEXES, OWNER, SHARD_KEYS, SHARDING, check_sharding
 from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.records import Quote
@@ -161,6 +163,36 @@ def test_r588_an_interrupted_apply_is_finished_by_the_next(shard: Shard, word: s
     assert {name: after[name] for name in before if name != ATTEMPTS} == {
         name: before[name] for name in before if name != ATTEMPTS
     }
+
+
+def test_r552_the_server_forgets_committed_attempts_and_keeps_revoked_ones(
+    shard: Shard, filled: Database[Document]
+) -> None:
+    """R552: the server deletes a committed attempt whose time is long past. The rules want a time in it, and
+    refuse one in a revoked attempt, so the server never deletes that. Another age is told."""
+    apply(filled, BUILT_IN, shard, "url")
+    attempts = filled[ATTEMPTS]
+    name: Document = {OWNER: "npub1a", "op": "tx-a"}
+    old = datetime(1990, 1, 1, tzinfo=UTC)
+    for wrong in ({"ended": "committed"}, {"ended": "revoked", "at": old}, {"ended": "committed", "at": 1}):
+        with pytest.raises(WriteError):
+            attempts.insert_one({"_id": "wrong", **name, **wrong})
+    attempts.insert_one({"_id": "revoked", **name, "ended": "revoked"})
+    attempts.insert_one({"_id": "today", **name, "ended": "committed", "at": datetime.now(UTC)})
+    attempts.insert_one({"_id": "old", **name, "ended": "committed", "at": old})
+    filled.client.admin.command("setParameter", 1, ttlMonitorSleepSecs=1)
+    deadline = time.monotonic() + 90
+    while attempts.find_one({"_id": "old"}) is not None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert {found["_id"] for found in attempts.find()} == {"revoked", "today"}
+    assert not problems(filled, BUILT_IN)
+    attempts.drop_index("attempt_forgotten")
+    attempts.create_index("at", name="attempt_forgotten", expireAfterSeconds=1)
+    assert [problem.name for problem in problems(filled, BUILT_IN)] == [f"{ATTEMPTS}.attempt_forgotten"]
+    attempts.drop_index("attempt_forgotten")
+    create(filled, BUILT_IN)
+    assert not problems(filled, BUILT_IN)
+    attempts.delete_many({})
 
 
 def test_r589_a_replica_set_is_told_what_it_needs(mongo_servers: Any, fresh_database: str) -> None:

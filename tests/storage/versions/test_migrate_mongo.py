@@ -53,32 +53,38 @@ def everything(database: Database[Document]) -> dict[str, list[Document]]:
 def check_owners(database: Database[Document]) -> None:
     """R604: every document says whose wallet it belongs to."""
     owners = {operation["_id"]: operation["npub"] for operation in database.operations.find()}
-    for name in ("audit_log", "dedup"):
-        for document in database[name].find():
-            assert document["npub"] == owners[document["operation_id"]], name
+    for document in database.audit_log.find():
+        assert document["npub"] == owners[document["operation_id"]]
     assert {d["npub"] for d in database.tombstones.find()} == {
         owners[d["_id"]] for d in database.tombstones.find()
     }
 
 
-def check_proof_index(database: Database[Document], before: dict[str, list[Document]]) -> None:
-    """R615: the tokens have the keys that the old index had for them, and the collection is gone."""
+def check_moved(database: Database[Document], before: dict[str, list[Document]]) -> None:
+    """R615, R618: the tokens have the keys that the old index had for them, operations their duplicate
+    windows, and both collections are gone."""
     held = {
         key: token["transaction_id"] for token in database.cashu_tokens.find() for key in token["proof_keys"]
     }
     assert held == {entry["_id"]: entry["token_id"] for entry in before["proof_index"]} != {}
-    assert "proof_index" not in database.list_collection_names()
+    windows = {op["dedup"]["key"]: op for op in database.operations.find({"dedup": {"$exists": True}})}
+    assert windows.keys() == {window["_id"] for window in before["dedup"]} != set()
+    for window in before["dedup"]:
+        operation = windows[window["_id"]]
+        assert operation["_id"] == window["operation_id"]
+        assert operation["dedup"]["until"] == window["expires_at"]
+    assert not {"proof_index", "dedup"} & set(database.list_collection_names())
 
 
 def kept(found: dict[str, list[Document]], before: dict[str, list[Document]]) -> dict[str, list[Document]]:
     """What a migration must not change: everything but its additions to operations, and owners elsewhere."""
-    moved = ("machines", "flags", "proof_index")
+    moved = ("machines", "flags", "proof_index", "dedup")
     same = {name: documents for name, documents in found.items() if name not in moved}
     same["cashu_tokens"] = [
         {name: value for name, value in document.items() if name != "proof_keys"}
         for document in same["cashu_tokens"]
     ]
-    for collection in ("audit_log", "dedup", "tombstones"):
+    for collection in ("audit_log", "tombstones"):
         same[collection] = [
             {name: value for name, value in document.items() if name != "npub"}
             for document in same[collection]
@@ -130,7 +136,7 @@ def test_r420_fix_migrates_and_reports_it(fresh_database: str, database: Databas
     assert report.migration.steps == plan.migration.steps == tuple(s.text for s in migration.STEPS)
     assert kept(everything(database), before) == kept(before, before)
     check_owners(database)
-    check_proof_index(database, before)
+    check_moved(database, before)
     terms = {d["_id"]: d["lease"]["fence"] for d in before["operations"]}
     assert {d["_id"]: d["lease"]["term"] for d in database.operations.find()} == terms, "R516"
     assert database.flags.find_one({"_id": "schema"}) == {"_id": "schema", "version": MONGO_SCHEMA_VERSION}
@@ -200,7 +206,7 @@ def test_r421_killed_before_any_step_it_goes_on_the_next_time(
     assert report.healthy and report.migration is not None and report.migration.done
     assert kept(everything(database), before) == kept(before, before)
     check_owners(database)
-    check_proof_index(database, before)
+    check_moved(database, before)
     assert problems(database, SCHEMA_1) == []
     with open_store(fresh_database, machines=SCHEMA_1, create=False) as store:
         assert verify_all(store, AUDIT_KEY).holds

@@ -104,7 +104,7 @@ def _sharding(session: Session, action: str) -> int:
 
 
 def _way(session: Session, report: ShardReport, *, whole: bool) -> None:
-    """What is left to do for each collection; ``whole``: and those of which nothing is."""
+    """The collections with steps that are left to do; ``whole``: the finished ones too."""
     for collection in report.collections:
         steps = [*(f"✗ {text}" for text in collection.wrong), *collection.steps]
         if steps or whole:

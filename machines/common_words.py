@@ -5,7 +5,7 @@ from __future__ import annotations
 from .spec import Action, Effect
 
 ASK_QUOTE = Action("ask_quote", "ask the mint for a quote (reads only)", reads_only=True)
-RECONCILE = Action("reconcile", "check every document of the operation", asks_no_mint=True)
+RECONCILE = Action("reconcile", "check every document of the operation", asks_no_mint=True, reads_back=True)
 STORE_QUOTE = Effect("store_quote", "keep the quote", level="STANDARD")
 RECORD_REASON = Effect("record_reason", "store the reason of the end or the wait", level="STANDARD")
 STAMP_SENT = Effect("stamp_sent", "note when the request may have left")

@@ -101,12 +101,15 @@ class Action:
 
     - ``reads_only``: it may run while transitions are still staged. Every other action waits for the commit.
     - ``asks_no_mint``: it asks no mint, so a sweep may run it while the mint is silent.
+    - ``reads_back``: it only reads back what the transition before it wrote. Both may be one commit, when the
+      documents are found right before it is final; else the state is committed, and the action runs then.
     """
 
     name: str
     sentence: str
     reads_only: bool = False
     asks_no_mint: bool = False
+    reads_back: bool = False
 
     __repr__ = shown
 
@@ -326,6 +329,7 @@ class Machine(Generic[F]):
                     "sentence": a.sentence,
                     "reads_only": a.reads_only,
                     "asks_no_mint": a.asks_no_mint,
+                    "reads_back": a.reads_back,
                 }
                 for a in self.actions
             ],

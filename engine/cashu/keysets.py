@@ -185,14 +185,18 @@ class Keysets:
 
     def keys(self, mint_url: str, keyset_id: str) -> Keyset:
         """The public keys of one keyset, active or not. Raises MintSilent."""
-        with self._lock:
-            known = self._keys.get((mint_url, keyset_id))
+        known = self.remembered(mint_url, keyset_id)
         if known is not None:
             return known
         fresh = value(self._mint.keys(mint_url, keyset_id))
         with self._lock:
             self._keys.put((mint_url, keyset_id), fresh)
         return fresh
+
+    def remembered(self, mint_url: str, keyset_id: str) -> Keyset | None:
+        """The public keys of one keyset, or None where they were not asked for before. Asks nothing."""
+        with self._lock:
+            return self._keys.get((mint_url, keyset_id))
 
     def fees(self, mint_url: str, proofs: Iterable[Proof]) -> dict[str, int]:
         """input_fee_ppk of every keyset the proofs use. Raises MintSilent, or LookupError for a keyset

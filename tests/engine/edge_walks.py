@@ -23,6 +23,7 @@ from nutstate.storage.records import MachineRef, Policy, Quote
 from nutstate.storage.secret import Secret
 from tests.engine.edge_scenes import BLAMED
 from tests.engine.edge_scenes_mint import scene_of
+from tests.support.apart import Apart
 from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, fake_proof
 
@@ -277,10 +278,14 @@ def start(
     spec: Machine[Any],
     path: list[Transition[Any]],
     made: Callable[[Engine], None] = lambda engine: None,
+    *,
+    apart: bool = True,
 ) -> Walk:
-    """A funded store and an operation that is about to walk ``path``."""
+    """A funded store and an operation that is about to walk ``path``, each edge in a commit of its own; not
+    ``apart``: a transition and the one that only reads it back are one commit."""
     clock = FakeClock()
-    engine = Engine(store, SimulatedMint(now_ms=clock.now), clock=clock, settings=SETTINGS)
+    port: Any = Apart(store) if apart else store
+    engine = Engine(port, SimulatedMint(now_ms=clock.now), clock=clock, settings=SETTINGS)
     made(engine)
     fund(engine, clock)
     run = new_run(engine, clock, spec.name, policy_for(path), spec)

@@ -244,6 +244,7 @@ MELT = Rows(
         CRITICAL | alarm
         reads_only   | ask_quote choose_inputs start collect_change
         asks_no_mint | start reconcile
+        reads_back   | reconcile
     """,
 )
 
@@ -321,6 +322,7 @@ RECORD = Rows(
                    strand_inputs record_loss
         CRITICAL | alarm
         asks_no_mint | watch_sources reconcile
+        reads_back | reconcile
     """,
 )
 
@@ -559,6 +561,7 @@ SWAP = Rows(
                    free_untouched correct_spent record_loss
         CRITICAL | alarm
         asks_no_mint | reconcile
+        reads_back | reconcile
     """,
 )
 

@@ -106,6 +106,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "a row": ("src/nutstate/cli/operators/render.py",),
     },
     "swap": {
+        "the name of a command": ("src/nutstate/cli/commands.py",),
         "a call of the mint": (
             "engine/loop/asking.py", "engine/loop/timing.py", "engine/simulated/faults.py",
             "engine/simulated/mint.py",

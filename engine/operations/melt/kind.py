@@ -10,6 +10,7 @@ from ....storage.batch import proof_key
 from ....storage.evolve import evolve
 from ....storage.port import Reader
 from ....storage.records import Operation
+from ...checks.foresee import foresee
 from ...checks.reconcile import reconcile
 from ...loop.drive import Run
 from ...loop.evidence import Evidence
@@ -74,6 +75,7 @@ MELT_KIND = Kind(
         "run_child": quote.run_child,
         "start": quote.start,
     },
+    foresees={"reconcile": foresee},
     effects={
         "adopt_split": inputs.adopt_split,
         "alarm": shared.alarm,

@@ -11,6 +11,7 @@ from ....machines.spec import Decision
 from ....storage.batch import proof_key
 from ....storage.port import Reader
 from ....storage.records import Operation
+from ...checks.foresee import foresee
 from ...checks.reconcile import reconcile
 from ...loop.drive import Run
 from ...loop.evidence import Evidence
@@ -48,6 +49,7 @@ RECORD_KIND = Kind(
     facts=record_facts,
     data=RecordData,
     actions={"reconcile": reconcile, "watch_hold": watch_hold, "watch_sources": watch_sources},
+    foresees={"reconcile": foresee},
     effects={
         "alarm": shared.alarm,
         "drop_claim": shared.drop_claim,

@@ -10,6 +10,7 @@ from ....storage.batch import proof_key
 from ....storage.evolve import evolve
 from ....storage.port import Reader
 from ....storage.records import Operation
+from ...checks.foresee import foresee
 from ...checks.reconcile import reconcile
 from ...loop.drive import Run
 from ...loop.evidence import Evidence
@@ -58,6 +59,7 @@ SWAP_KIND = Kind(
         "post_swap": actions.post_swap,
         "reconcile": reconcile,
     },
+    foresees={"reconcile": foresee},
     effects={
         "alarm": shared.alarm,
         "correct_spent": correct_spent,

@@ -469,3 +469,25 @@ def test_store_in_memory_opens() -> None:
     with open_store("memory://") as store:
         wallet = Wallet(store, *funded(store))
         assert wallet.swap(amount=1).state == "reconciled"
+
+
+def test_outputs_signed_after_a_forced_end_are_collected(wallet: Wallet) -> None:
+    """R658: the request of a swap that was given up comes after all; `retry_stranded` finds its value, marks
+    the coins that it took spent, and stores it once."""
+    wallet.mint.faults.always("swap", [faults.LATE])
+    wallet.mint.faults.always("restore", [faults.UNREACHABLE])
+    op = wallet.swap(amount=100, wait_s=0)
+    wallet.recover(QUICK.unknown_age_max_h * 3600 + 60)
+    ended = wallet.engine.write_off(op.id, "no answer", force=True)
+    stranded = ended.account.stranded
+    assert ended.state == "written_off" and stranded > 100
+    wallet.mint.faults.stop()
+    assert wallet.mint.deliver_late() > 0
+    before = wallet.balance()
+    wallet.engine.retry_stranded(NPUB, wallet.mint.url, reason="ask again")
+    assert wallet.balance() == before + stranded - ended.input_fee
+    assert wallet.engine.balance(NPUB).stranded == 0
+    invariants.check(wallet.store, wallet.mint)
+    with pytest.raises(NutstateError) as nothing:
+        wallet.engine.retry_stranded(NPUB, wallet.mint.url, reason="again")
+    assert nothing.value.code == "NOTHING_STRANDED" and wallet.balance() == before + stranded - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen, validators
 
 from ..machines.money import AMOUNT_MAX
+from ..machines.shown import shown
 
 ON_UNPAID = ("fast", "fence", "retry_then_fence", "trust")
 
@@ -112,6 +113,8 @@ class Settings:
     on_unpaid: str = field(default="fast", validator=validators.in_(ON_UNPAID))
     """The way to free the inputs of a payment that was not made: ``fast`` (the mint's own clear refusal,
     confirmed twice; else a fence), ``fence``, ``retry_then_fence``, ``trust``."""
+
+    __repr__ = shown
 
     @property
     def late_watch_part_ms(self) -> int:

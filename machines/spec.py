@@ -10,6 +10,8 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 from attrs import Attribute, field, frozen
 
+from .shown import shown
+
 F = TypeVar("F")
 
 NONE = "none"
@@ -58,6 +60,8 @@ class Guard(Generic[F]):
     predicate: Callable[[F], bool] = field(eq=False, repr=False)
     says_no: str = ""
 
+    __repr__ = shown
+
     def holds(self, facts: F) -> bool:
         """Strictly True or False: a truthy value (2, "yes", [1]) counts as False."""
         return self.predicate(facts) is True
@@ -77,6 +81,8 @@ class Event:
     meaning: str
     origin: Origin = field(validator=_one_of(get_args(Origin)))
 
+    __repr__ = shown
+
 
 @frozen
 class Refuse:
@@ -85,6 +91,8 @@ class Refuse:
     event: str
     code: str
     sentence: str
+
+    __repr__ = shown
 
 
 @frozen
@@ -103,6 +111,8 @@ class Action:
     asks_no_mint: bool = False
     reads_back: bool = False
 
+    __repr__ = shown
+
 
 @frozen
 class Effect:
@@ -115,6 +125,8 @@ class Effect:
     name: str
     sentence: str
     level: Level = field(default="HIGH", validator=_one_of(get_args(Level)))
+
+    __repr__ = shown
 
 
 @frozen
@@ -149,6 +161,8 @@ class State:
     waits_for: WaitsFor = field(default="", validator=_one_of(get_args(WaitsFor)))
     frees: bool = False
 
+    __repr__ = shown
+
 
 @frozen
 class Transition(Generic[F]):
@@ -162,6 +176,8 @@ class Transition(Generic[F]):
     forbids: tuple[Guard[F], ...] = ()
     effects: tuple[str, ...] = ()
     reason: str = ""
+
+    __repr__ = shown
 
 
 def edges(
@@ -212,6 +228,8 @@ class Machine(Generic[F]):
     good_path: tuple[str, ...] = ()
     actions: tuple[Action, ...] = ()
     effects: tuple[Effect, ...] = ()
+
+    __repr__ = shown
 
     @cached_property
     def by_name(self) -> Mapping[str, State]:
@@ -336,6 +354,8 @@ class Verdict:
     required: bool
     held: bool
 
+    __repr__ = shown
+
     @property
     def passed(self) -> bool:
         return self.required == self.held
@@ -362,6 +382,8 @@ class Decision:
     effects: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+
+    __repr__ = shown
 
     @property
     def accepted(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import define
 
+from ...machines.shown import shown
 from ...machines.spec import Decision, Machine, State
 from ...storage.errors import CommitUnknown, Conflict, NotAsWritten, StorageError, StoreUnavailable
 from ...storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
@@ -42,6 +43,8 @@ class Driver:
     faults: Faults
     log: Log
     observer: Observer | None = None
+
+    __repr__ = shown
 
     def drive(self, run: Run, wait_s: float, poll_parked: bool = False) -> Operation:
         """Run until the operation is final, parked, waits for the caller, or ``wait_s`` is over. Everything

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from attrs import Attribute, field, fields, frozen, has
 
 from ...machines.registry import UnknownMachine
+from ...machines.shown import shown
 from ...machines.spec import Decision, Machine, State
 from ...machines.token.table import TOKEN
 from ...storage.catalogue import ERRORS, SEVERITIES
@@ -104,6 +105,8 @@ class Kind(Generic[F]):
     audit: Callable[[Operation, Evidence], Mapping[str, Any]] = field(default=hooks.nothing_more, repr=False)
     codes: Mapping[str, tuple[str, str]] = field(factory=dict, repr=False)
     started_by: str = ""
+
+    __repr__ = shown
 
     def __attrs_post_init__(self) -> None:
         if not self.machines:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from ..send_clock import SendClock
+from ..shown import shown
 
 
 @frozen(kw_only=True)
@@ -61,6 +62,8 @@ class SwapFacts:
     checks_performed: int = 0
     operator_reason: str = ""
     forced: bool = False  # the operator gives it up whatever the mint says
+
+    __repr__ = shown
 
     @property
     def untouched(self) -> bool:

@@ -9,6 +9,7 @@ import attrs
 from attrs import field, frozen
 
 from ....machines.money import is_amount
+from ....machines.shown import shown
 from ....storage.batch import proof_key
 from ....storage.records import InputRef, Payment
 from ....storage.rules.codec import BadField
@@ -64,6 +65,8 @@ class Paying:
     change_amount: int = number()
     held_unspent_since: int | None = time()  # first answer, after a hold or a refusal: all inputs unspent
     stranded: tuple[InputRef, ...] = input_refs()  # inputs that the mint will not take
+
+    __repr__ = shown
 
     def _sent(self) -> tuple[Secret, ...]:
         if self.request_body is None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from attrs import field, frozen
 
+from ....machines.shown import shown
 from ....storage.records import InputRef, Operation, Output
 from ...loop.own_data import data_of
 from ..shared.data import Paying, input_refs, time
@@ -21,6 +22,8 @@ class SwapData(Paying):
     swapped: tuple[InputRef, ...] = input_refs()  # the new tokens, once the mint has signed them
     refused_for: str | None = None  # the mint refused the only sending: coin | keyset | request
     watch_since: int | None = time()
+
+    __repr__ = shown
 
     def was_taken_late(self) -> bool:
         """Whether the mint carried the request out after the inputs had been freed on its word."""

@@ -14,8 +14,8 @@ import pytest
 import transitions
 
 from nutstate import configure_logging, open_store
-from nutstate.engine.operations.melt.actions.quote import _with_names
 from nutstate.engine.operations.melt.actions.selection import select
+from nutstate.engine.operations.shared.preflight import with_names
 from nutstate.machines import MELT, step
 from nutstate.machines.melt.facts import MeltFacts
 from nutstate.storage.port import TokenQuery
@@ -121,4 +121,4 @@ def test_choosing_among(benchmark: Any, tmp_path: Path, coins: int) -> None:
                 store, op, 777, lambda names: dict.fromkeys(names, 100), tokens_max=200, count_max=1000
             )
         )
-        assert found.amount >= 777 and _with_names(found).amount == found.amount
+        assert found.amount >= 777 and with_names(found).amount == found.amount

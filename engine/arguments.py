@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import islice
 
 import bech32
 
@@ -61,6 +62,18 @@ def amount(value: object, most: int = AMOUNT_MAX) -> int:
     if is_amount(value) and value <= most:  # type: ignore[operator]
         return value  # type: ignore[return-value]
     raise InvalidArgument(f"amount must be a whole number from 1 to {most}", code="INVALID_AMOUNT")
+
+
+def amounts(value: object, count: int, most: int = AMOUNT_MAX) -> tuple[int, ...]:
+    """1 to ``count`` positive whole numbers, at most ``most`` together. Code INVALID_AMOUNT."""
+    listed = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    found = tuple(islice(value, count + 1)) if listed and isinstance(value, Iterable) else ()
+    if not 0 < len(found) <= count:
+        raise InvalidArgument(f"into is a list of 1 to {count} amounts", code="INVALID_AMOUNT")
+    for part in found:
+        amount(part, most)
+    amount(sum(found), most)
+    return found
 
 
 def invoice(value: object, unit_name: str) -> tuple[Secret, Invoice, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen, validators
 
 from ..machines.money import AMOUNT_MAX
+from ..machines.shown import shown
 
 ON_UNPAID = ("fast", "fence", "retry_then_fence", "trust")
 
@@ -43,6 +44,8 @@ class Settings:
     """Second sendings of a payment request under the policy ``retry_then_fence``."""
     issue_tries_max: int = _count(20)
     """Sendings of one issue request before the funding is parked."""
+    swap_tries_max: int = _count(5)
+    """Sendings of one swap request before the swap is given up."""
     fence_generations_max: int = _count(20)
     """Fences of one and the same inputs. A mint that refuses them together for good gets parts of them."""
     fence_refusals_max: int = _count(3)
@@ -110,6 +113,8 @@ class Settings:
     on_unpaid: str = field(default="fast", validator=validators.in_(ON_UNPAID))
     """The way to free the inputs of a payment that was not made: ``fast`` (the mint's own clear refusal,
     confirmed twice; else a fence), ``fence``, ``retry_then_fence``, ``trust``."""
+
+    __repr__ = shown
 
     @property
     def late_watch_part_ms(self) -> int:

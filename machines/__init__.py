@@ -7,6 +7,7 @@ from .mint.table import MINT
 from .record.table import RECORD
 from .spec import NONE, Decision, Machine, Refusal, Verdict
 from .step import step
+from .swap.table import SWAP
 from .token.table import STATUS_OF_STATE, TOKEN
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "NONE",
     "RECORD",
     "STATUS_OF_STATE",
+    "SWAP",
     "TOKEN",
     "Decision",
     "Machine",

@@ -7,6 +7,11 @@ from typing import Any
 
 from .spec import Guard
 
+
+def _refusal_window_over(f: Any) -> bool:
+    return f.held_unspent_since is not None and bool(f.now - f.held_unspent_since >= f.refusal_window_ms)
+
+
 owner_matches = Guard[Any](
     "owner_matches",
     "every source belongs to this npub",
@@ -69,4 +74,46 @@ forced = Guard[Any](
     "PAYMENT_IN_FLIGHT",
     lambda f: f.forced,
     says_no="the payment may still be in flight, and the operator did not give it up by force",
+)
+inputs_few_enough = Guard[Any](
+    "inputs_few_enough",
+    "the number of inputs is within the limit",
+    "TOO_MANY_PROOFS",
+    lambda f: 0 < f.input_count <= f.input_count_max,
+    says_no="the number of inputs is 0 or above the limit",
+)
+preflight_clear = Guard[Any](
+    "preflight_clear",
+    "the mint calls every input UNSPENT",
+    "PROOF_STATE_INCONSISTENCY",
+    lambda f: f.preflight_asked and f.preflight_blocked_count == 0,
+    says_no="the mint does not call every input UNSPENT",
+)
+watch_window_over = Guard[Any](
+    "watch_window_over",
+    "the watch window is over",
+    "WATCH_NOT_OVER",
+    lambda f: f.watch_since is not None and f.now - f.watch_since >= f.watch_window_ms,
+    says_no="the watch window is still open",
+)
+refusal_was_confirmed = Guard[Any](
+    "refusal_was_confirmed",
+    "the mint confirmed its refusal before",
+    "NOT_PROVEN_UNPAID",
+    lambda f: f.held_unspent_since is not None,
+    says_no="the mint did not confirm its refusal before",
+)
+refusal_window_over = Guard[Any](
+    "refusal_window_over",
+    "the mint confirmed its refusal a refusal window ago",
+    "NOT_PROVEN_UNPAID",
+    _refusal_window_over,
+    says_no="the refusal window is still open",
+)
+nothing_restored = Guard[Any](
+    "nothing_restored",
+    "the mint signed none of our outputs",
+    "RESTORE_INCOMPLETE",
+    lambda f: f.restored_none,
+    says_no="the mint signed an output of ours, or did not answer",
 )

@@ -63,6 +63,7 @@ CODES: Mapping[str, str] = {
     "REFUSAL_NOT_PROVEN": "the mint has not refused this coin alone and for good",
     "RELEASE_NOT_PROVEN": "it is not proven that no request of ours can take the token",
     "RESTORE_INCOMPLETE": "the mint has not told the fate of our outputs",
+    "RESTORE_NOT_SUPPORTED": "the mint does not support restore, so a lost answer could not be found again",
     "SOURCE_UNTOUCHED": "all proofs of a source are kept, so it was no source",
     "SPLIT_NOT_PROPER": "no proof moves, or all proofs move",
     "TOO_MANY_PROOFS": "the number of proofs is above the limit",

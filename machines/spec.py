@@ -10,6 +10,8 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 from attrs import Attribute, field, frozen
 
+from .shown import shown
+
 F = TypeVar("F")
 
 NONE = "none"
@@ -58,6 +60,8 @@ class Guard(Generic[F]):
     predicate: Callable[[F], bool] = field(eq=False, repr=False)
     says_no: str = ""
 
+    __repr__ = shown
+
     def holds(self, facts: F) -> bool:
         """Strictly True or False: a truthy value (2, "yes", [1]) counts as False."""
         return self.predicate(facts) is True
@@ -77,6 +81,8 @@ class Event:
     meaning: str
     origin: Origin = field(validator=_one_of(get_args(Origin)))
 
+    __repr__ = shown
+
 
 @frozen
 class Refuse:
@@ -86,6 +92,8 @@ class Refuse:
     code: str
     sentence: str
 
+    __repr__ = shown
+
 
 @frozen
 class Action:
@@ -93,12 +101,17 @@ class Action:
 
     - ``reads_only``: it may run while transitions are still staged. Every other action waits for the commit.
     - ``asks_no_mint``: it asks no mint, so a sweep may run it while the mint is silent.
+    - ``reads_back``: it only reads back what the transition before it wrote. Both may be one commit, when the
+      documents are found right before it is final; else the state is committed, and the action runs then.
     """
 
     name: str
     sentence: str
     reads_only: bool = False
     asks_no_mint: bool = False
+    reads_back: bool = False
+
+    __repr__ = shown
 
 
 @frozen
@@ -112,6 +125,8 @@ class Effect:
     name: str
     sentence: str
     level: Level = field(default="HIGH", validator=_one_of(get_args(Level)))
+
+    __repr__ = shown
 
 
 @frozen
@@ -146,6 +161,8 @@ class State:
     waits_for: WaitsFor = field(default="", validator=_one_of(get_args(WaitsFor)))
     frees: bool = False
 
+    __repr__ = shown
+
 
 @frozen
 class Transition(Generic[F]):
@@ -159,6 +176,8 @@ class Transition(Generic[F]):
     forbids: tuple[Guard[F], ...] = ()
     effects: tuple[str, ...] = ()
     reason: str = ""
+
+    __repr__ = shown
 
 
 def edges(
@@ -209,6 +228,8 @@ class Machine(Generic[F]):
     good_path: tuple[str, ...] = ()
     actions: tuple[Action, ...] = ()
     effects: tuple[Effect, ...] = ()
+
+    __repr__ = shown
 
     @cached_property
     def by_name(self) -> Mapping[str, State]:
@@ -308,6 +329,7 @@ class Machine(Generic[F]):
                     "sentence": a.sentence,
                     "reads_only": a.reads_only,
                     "asks_no_mint": a.asks_no_mint,
+                    "reads_back": a.reads_back,
                 }
                 for a in self.actions
             ],
@@ -331,6 +353,8 @@ class Verdict:
     guard: str
     required: bool
     held: bool
+
+    __repr__ = shown
 
     @property
     def passed(self) -> bool:
@@ -358,6 +382,8 @@ class Decision:
     effects: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+
+    __repr__ = shown
 
     @property
     def accepted(self) -> bool:

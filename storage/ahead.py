@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from ..machines.shown import shown
 from .port import AuditQuery, TokenQuery, TombstoneQuery
 
 
@@ -20,6 +21,8 @@ class KeyRead:
 
     npub: str
     key: str
+
+    __repr__ = shown
 
 
 @frozen

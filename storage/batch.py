@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from attrs import frozen
 
+from ..machines.shown import shown
 from .records import AuditRecord, DedupRecord, Operation, Token
 from .secret import Secret
 
@@ -14,7 +15,7 @@ R = TypeVar("R", Operation, Token)
 
 
 def proof_key(secret: Secret) -> str:
-    """Key of a proof in ``proof_index``: hex SHA-256 of its secret, which alone fixes its Y (NUT-00).
+    """Key of a proof in the proof index: hex SHA-256 of its secret, which alone fixes its Y (NUT-00).
     The mint's address plays no part: one mint has many spellings, and a proof is money only once."""
     return hashlib.sha256(secret.reveal().encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -34,6 +35,8 @@ class Advance(Generic[R]):
     before: R
     after: R
 
+    __repr__ = shown
+
 
 @frozen
 class IndexInsert:
@@ -41,6 +44,8 @@ class IndexInsert:
 
     keys: tuple[str, ...]
     token_id: str
+
+    __repr__ = shown
 
 
 @frozen
@@ -51,6 +56,8 @@ class IndexMove:
     from_token: str
     to_token: str
 
+    __repr__ = shown
+
 
 @frozen
 class DedupTake:
@@ -59,6 +66,8 @@ class DedupTake:
 
     record: DedupRecord
     previous: DedupRecord | None = None
+
+    __repr__ = shown
 
 
 @frozen
@@ -71,3 +80,5 @@ class Batch:
     index: tuple[IndexInsert | IndexMove, ...] = ()
     dedup: DedupTake | None = None
     audit: tuple[AuditRecord, ...] = ()
+
+    __repr__ = shown

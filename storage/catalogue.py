@@ -26,6 +26,7 @@ FAMILIES: Mapping[str, str] = {
 DB_FAILURE_AFTER_SUCCESS = "CRITICAL_DB_FAILURE_AFTER_MINT_SUCCESS"
 MELT_FAILURE = "CRITICAL_MELT_FAILURE"
 FUNDING_FAILURE = "CRITICAL_FUNDING_FAILURE"
+SWAP_FAILURE = "CRITICAL_SWAP_FAILURE"
 
 
 @frozen
@@ -82,6 +83,7 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "NOT_PAID": ("MEDIUM", "the operation ended and paid nothing; a new attempt is allowed"),
     "OUTCOME_OPEN": ("HIGH *", "the outcome is not known yet; pay nothing elsewhere: the same call or recover goes on"),
     "OUTCOME_PARKED": ("CRITICAL", "the operation needs a person, or was given up with an unknown outcome; pay nothing elsewhere"),
+    "NOTHING_TO_SWAP": ("LOW", "the wallet has no coins that such a swap would change"),
     "FUNDS_RESERVED": ("LOW *", "the wallet has the money, but other operations hold it now; nothing was written"),
     "PROOFS_PENDING": ("LOW *", "the mint calls too many proofs PENDING"),
     "REJECTED": ("LOW", "the operation was rejected without a reason"),
@@ -156,13 +158,16 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
         "without a person: the `alarm` of a handle, of the log and of the command line's JSON"),
     FUNDING_FAILURE: (PERSON, "CRITICAL", "an invoice was paid, and the mint does not issue its value: the "
         "`alarm` of a handle, of the log and of the command line's JSON"),
+    SWAP_FAILURE: (PERSON, "CRITICAL", "a swap was made, or may have been, and its operation cannot be finished "
+        "without a person: the `alarm` of a handle, of the log and of the command line's JSON"),
     "CHANGE_MISSING": (PERSON, "HIGH *", "the mint paid, but it did not give back the change that it owes"),
     "CHILD_MISSING": (PERSON, "HIGH", "the child swap of a melt is missing or did not hand over its outputs"),
     "FENCE_IMPOSSIBLE": (PERSON, "HIGH", "the mint does not support swap and restore, or too many fences were tried"),
     "COINS_STRANDED": (PERSON, "HIGH", "the mint refuses some coins; an operator retries them or writes them off"),
     "FENCE_REFUSED": (PERSON, "MEDIUM *", "the mint calls the inputs spent or pending, so it refused the fence"),
-    "INPUTS_SPENT_ELSEWHERE": (PERSON, "CRITICAL", "the quote is UNPAID, but another program spent inputs"),
+    "INPUTS_SPENT_ELSEWHERE": (PERSON, "CRITICAL", "another program spent inputs, and nothing of ours came of it"),
     "ISSUED_ELSEWHERE": (PERSON, "HIGH", "the mint issued the proofs of our quote to another program"),
+    "MINT_WILL_NOT_SWAP": (PERSON, "MEDIUM *", "the mint did not carry out the swap; the inputs are free again"),
     "MINT_WILL_NOT_ISSUE": (PERSON, "HIGH", "the invoice is paid but the mint does not issue"),
     "HOLD_SPENT": (PERSON, "CRITICAL", "the mint calls proofs of the hold SPENT, but no payment was recorded"),
     "UNRESOLVED_TOO_LONG": (PERSON, "HIGH *", "the mint gave no final answer in time"),

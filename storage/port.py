@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from attrs import evolve, frozen
 
+from ..machines.shown import shown
 from .batch import Batch
 from .records import AuditRecord, DedupRecord, Operation, Token, Tombstone
 from .rules.machines import Machines
@@ -40,6 +41,8 @@ class TokenQuery:
     limit: int = 1000
     home: str | None = None
 
+    __repr__ = shown
+
     def __attrs_post_init__(self) -> None:
         if self.after is not None and (self.largest_first or self.smallest_first):
             raise ValueError("after is a cursor in the order of ids")
@@ -60,6 +63,8 @@ class OperationQuery:
     after: tuple[int, str] | None = None
     limit: int = 100
     home: str | None = None
+
+    __repr__ = shown
 
 
 @frozen
@@ -82,6 +87,8 @@ class AuditQuery:
     after: tuple[str, int] | None = None
     above: int | None = None
     limit: int = 10_000
+
+    __repr__ = shown
 
     def __attrs_post_init__(self) -> None:
         if self.after is not None and self.entity is not None:
@@ -115,6 +122,8 @@ class TombstoneQuery:
     after: str | None = None
     limit: int = 1000
 
+    __repr__ = shown
+
 
 @frozen
 class Chain:
@@ -128,6 +137,8 @@ class Chain:
     last_hash: str
     expires_at: int | None
 
+    __repr__ = shown
+
 
 @frozen
 class Held:
@@ -138,6 +149,8 @@ class Held:
     state: str
     amount: int
     tokens: int
+
+    __repr__ = shown
 
 
 @frozen
@@ -150,6 +163,8 @@ class HeldCoins:
     keyset_id: str
     amount: int
 
+    __repr__ = shown
+
 
 @frozen
 class Counted:
@@ -158,6 +173,8 @@ class Counted:
     kind: str
     state: str
     number: int
+
+    __repr__ = shown
 
 
 # -- notes: never state, never money; each is bound to {worker, term} --------------------------------
@@ -178,6 +195,8 @@ class TakeLease:
     beyond: int | None = None
     home: str | None = None
 
+    __repr__ = shown
+
 
 @frozen
 class KeepLease:
@@ -189,6 +208,8 @@ class KeepLease:
     until: int
     home: str | None = None
 
+    __repr__ = shown
+
 
 @frozen
 class DropLease:
@@ -198,6 +219,8 @@ class DropLease:
     worker: str
     term: int
     home: str | None = None
+
+    __repr__ = shown
 
 
 @frozen
@@ -210,6 +233,8 @@ class Reschedule:
     next_check_at: int
     home: str | None = None
 
+    __repr__ = shown
+
 
 @frozen
 class CountFailure:
@@ -219,6 +244,8 @@ class CountFailure:
     worker: str
     term: int
     home: str | None = None
+
+    __repr__ = shown
 
 
 Note = TakeLease | KeepLease | DropLease | Reschedule | CountFailure

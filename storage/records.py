@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from ..machines.shown import shown
 from .data import Data, as_data
 from .secret import Secret
 
@@ -23,6 +24,8 @@ class Dleq:
     s: str = field(repr=False)
     r: Secret | None = None
 
+    __repr__ = shown
+
 
 @frozen
 class Proof:
@@ -37,6 +40,8 @@ class Proof:
     dleq: Dleq | None = field(default=None, repr=False)
     Y: str | None = field(default=None, repr=False)
 
+    __repr__ = shown
+
 
 @frozen
 class Output:
@@ -47,6 +52,8 @@ class Output:
     B_: str = field(repr=False)
     secret: Secret
     r: Secret
+
+    __repr__ = shown
 
 
 @frozen(slots=False)
@@ -59,6 +66,8 @@ class TokenMetadata:
     atomic_operation: bool | None = None
     operation_timestamp: int | None = None
     extra: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    __repr__ = shown
 
 
 @frozen(slots=False)
@@ -83,6 +92,8 @@ class Token:
     spent_at: int | None = None
     schema_version: int = SCHEMA_VERSION
 
+    __repr__ = shown
+
 
 @frozen
 class MachineRef:
@@ -91,6 +102,8 @@ class MachineRef:
     name: str
     version: int
     hash: str
+
+    __repr__ = shown
 
 
 @frozen
@@ -103,6 +116,8 @@ class Quote:
     expires_at: int
     request: Secret | None = None
 
+    __repr__ = shown
+
 
 @frozen
 class InputRef:
@@ -111,6 +126,8 @@ class InputRef:
     token_id: str
     amount: int
     proof_count: int
+
+    __repr__ = shown
 
 
 @frozen
@@ -128,6 +145,8 @@ class Fence:
     refused_since: int | None = None
     refused_at: int | None = None  # the last of them
 
+    __repr__ = shown
+
 
 @frozen
 class Payment:
@@ -138,6 +157,8 @@ class Payment:
     preimage_matches: bool | None = None
     lightning_fee: int | None = None  # known once the change is known
 
+    __repr__ = shown
+
 
 @frozen
 class Idempotency:
@@ -145,6 +166,8 @@ class Idempotency:
 
     key: str
     hash: str  # 64 hex over the request the key was first used with
+
+    __repr__ = shown
 
 
 @frozen
@@ -156,6 +179,8 @@ class Reason:
     retryable: bool = False
     details: Mapping[str, Any] = field(factory=dict)
 
+    __repr__ = shown
+
 
 @frozen
 class Lease:
@@ -164,6 +189,8 @@ class Lease:
     worker: str
     until: int
     term: int  # grows with every take: a note of an earlier term changes nothing
+
+    __repr__ = shown
 
 
 @frozen
@@ -174,6 +201,8 @@ class Policy:
     on_unpaid: str = "fence"  # fast | fence | retry_then_fence | trust
     sources: tuple[str, ...] = ()  # explicit source token ids; () = the engine chooses
     fee_max: int | None = None  # the most it may cost beside the amount; None = what the settings say
+
+    __repr__ = shown
 
 
 @frozen(slots=False)
@@ -222,6 +251,8 @@ class Operation:
     lease: Lease | None = None
     schema_version: int = SCHEMA_VERSION
 
+    __repr__ = shown
+
 
 @frozen(slots=False)
 class AuditRecord:
@@ -248,6 +279,8 @@ class AuditRecord:
     prev_hash: str
     hash: str = ""
 
+    __repr__ = shown
+
 
 @frozen
 class DedupRecord:
@@ -256,6 +289,8 @@ class DedupRecord:
     key: str
     operation_id: str
     expires_at: int
+
+    __repr__ = shown
 
 
 @frozen
@@ -273,6 +308,8 @@ class Span:
     document_hash: str | None = None
     batches: tuple[str, ...] = ()
 
+    __repr__ = shown
+
 
 @frozen
 class Tombstone:
@@ -286,3 +323,5 @@ class Tombstone:
     spans: tuple[Span, ...]
     purged_at: int
     mac: str = ""
+
+    __repr__ = shown

@@ -64,7 +64,7 @@ def compare(old: object, new: object) -> Changes:
         *_named("guard", before["guards"], after["guards"], ("sentence", "code", "says_no")),
         *_edges(before, after),
         *_named("action", before["action_words"], after["action_words"],
-                ("sentence", "reads_only", "asks_no_mint")),
+                ("sentence", "reads_only", "asks_no_mint", "reads_back")),
         *_named("effect", before["effect_words"], after["effect_words"], ("sentence", "level")),
     ]  # fmt: skip
     if not found and before != after:

@@ -69,7 +69,7 @@ def machine_of(stored: Stored) -> Machine[Any]:
         ),
         tuple(stored["good_path"]),
         tuple(
-            Action(a["name"], a["sentence"], a["reads_only"], a["asks_no_mint"])
+            Action(a["name"], a["sentence"], a["reads_only"], a["asks_no_mint"], a["reads_back"])
             for a in stored["action_words"]
         ),
         tuple(Effect(e["name"], e["sentence"], e["level"]) for e in stored["effect_words"]),
@@ -103,7 +103,7 @@ _STATE: Stored = {
     "group": "", "patience": "", "settles": False, "ends": "", "waits_for": "", "frees": False,
 }  # fmt: skip
 _EVENT: Stored = {"meaning": "", "origin": "engine"}
-_ACTION: Stored = {"sentence": "", "reads_only": False, "asks_no_mint": False}
+_ACTION: Stored = {"sentence": "", "reads_only": False, "asks_no_mint": False, "reads_back": False}
 _EFFECT: Stored = {"sentence": "", "level": "HIGH"}
 _GUARD: Stored = {"sentence": "", "code": "", "says_no": ""}
 _TRANSITION: Stored = {"requires": [], "forbids": [], "effects": [], "reason": ""}

@@ -21,11 +21,12 @@ from .own import OwnKinds
 from .recording import Recordings
 from .reports import Reports
 from .stranded import Stranded
+from .swaps import Swaps
 
 WORKERS_MAX = 64
 
 
-class Engine(OwnKinds, Recordings, Checks, Stranded, Audits, Reports):
+class Engine(OwnKinds, Swaps, Recordings, Checks, Stranded, Audits, Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine

@@ -50,7 +50,7 @@ class Handle:
 
     @property
     def kind(self) -> str:
-        """melt, mint or deposit."""
+        """melt, record, mint, swap, deposit or check, or the name of an own kind."""
         return self.record.kind
 
     @property
@@ -65,7 +65,7 @@ class Handle:
 
     @property
     def amount(self) -> int:
-        """The amount that is paid (melt), issued (mint) or handed in (deposit)."""
+        """The amount that is paid (melt), issued (mint), made (swap) or handed in (deposit)."""
         return self.record.amount
 
     @property
@@ -150,6 +150,11 @@ class Handle:
         return self.account.kept
 
     @property
+    def tokens(self) -> tuple[str, ...]:
+        """Ids of the tokens that a swap made for its caller, in the order of the wanted amounts."""
+        return self.account.made
+
+    @property
     def preimage(self) -> Secret | None:
         """Proof of payment; a mint may leave it out."""
         payment = self.account.payment
@@ -210,6 +215,7 @@ class Handle:
             "kept": account.kept,
             "change": account.change,
             "loss": account.loss,
+            "tokens": list(account.made),
             "payment_hash": record.payment_hash,
             "preimage_matches": account.payment.preimage_matches if account.payment else None,
             "reason": attrs.asdict(record.reason) if record.reason else None,

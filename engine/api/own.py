@@ -138,7 +138,7 @@ class OwnKinds(Payments):
         first = self.store.operation(op.id)
         if first is None:
             try:
-                return self._admission.once(op, lambda: began, wait)
+                return self._admission.once(op, lambda run: began, wait)
             except InvalidArgument as taken:
                 first = self.store.operation(op.id)  # the same call by another worker was faster, perhaps
                 if taken.code != "DUPLICATE_TRANSACTION_ID" or first is None:

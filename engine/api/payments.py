@@ -14,7 +14,7 @@ from ..admission import new_operation
 from ..admission.melt_request import MeltRequest
 from ..cashu.allowed import check_allowed
 from ..errors import Refused
-from ..loop.drive import Happened
+from ..loop.drive import Happened, Run
 from ..loop.evidence import Evidence
 from ..operations.deposit.proofs import check_deposit, parse_token
 from .core import Core
@@ -143,7 +143,7 @@ class Payments(Core):
             idempotency_key=idempotency_key,
         )
         wait = self._wait(wait_s)
-        return self._handle(self._admission.once(op, lambda: Happened("request"), wait))
+        return self._handle(self._admission.once(op, lambda run: Happened("request"), wait))
 
     def deposit(
         self,
@@ -183,7 +183,7 @@ class Payments(Core):
             bound={"proofs": parsed.fingerprint},
         )
 
-        def begin() -> Happened:
+        def begin(run: Run) -> Happened:
             if mint_url is None:
                 check_allowed(
                     self.store, self.mint, self._mints_allowed, self._mint_allowed, owner, parsed.mint_url

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from ...machines.shown import shown
 from ...storage.records import AuditRecord, Operation
 from ..loop.draft import operation_entity
 
@@ -35,6 +36,8 @@ class PerformanceReport:
     store_ms: int
     commit_tries: int
     recommendations: tuple[str, ...]
+
+    __repr__ = shown
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready: ``transaction_id``, ``performance_metrics`` and ``recommendations``."""

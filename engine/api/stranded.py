@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from attrs import evolve
 
@@ -24,6 +25,9 @@ from ..operations.melt.actions.change import change_at_last
 from ..operations.melt.actions.find_fence import signed_fences
 from ..operations.melt.data import melt_of
 from ..operations.melt.given_up import ended_without, given_up_of, was_given_up
+from ..operations.shared.data import Paying
+from ..operations.swap.data import swap_of
+from ..operations.swap.given_up import given_up_swaps, may_be_signed_late, signed_late
 from ..recovery.command import operator_says
 from ..tokens.proofs import name_of
 from .core import Core
@@ -31,6 +35,16 @@ from .handle import Handle
 
 _GIVEN_UP_MAX = 1000
 """Payments of a wallet that were given up: so many of them are asked about in one call."""
+
+
+def _may_come_late(op: Operation) -> bool:
+    """Whether the mint may still carry out what was given up, or what ended without its stranded coins."""
+    return was_given_up(op) or ended_without(op) or may_be_signed_late(op)
+
+
+def _paying(op: Operation) -> Paying:
+    """The data of a payment or a swap that was given up."""
+    return swap_of(op) if may_be_signed_late(op) else melt_of(op)
 
 
 class Stranded(Core):
@@ -146,7 +160,7 @@ class Stranded(Core):
         """The payments these coins were given up with, or that ended without them."""
         names = dict.fromkeys(token.reserved_by for token in tokens)
         found = [self.store.operation(name) for name in names if name is not None]
-        return [op for op in found if op is not None and (was_given_up(op) or ended_without(op))]
+        return [op for op in found if op is not None and _may_come_late(op)]
 
     def _is_paid(self, giver: Operation) -> bool:
         """Whether the mint says PAID of a payment that was given up. A payment that may still be in flight is
@@ -169,32 +183,41 @@ class Stranded(Core):
         """Payments that were given up and ended after that, whose coins are not stranded any more: coins that
         the mint took are spent, and returned value is ours. One that the mint says nothing of is left
         alone."""
-        query = given_up_of(wallet.npub, wallet.mint_url, _GIVEN_UP_MAX)
-        page = page_of(lambda: self.store.operations(query), lambda op: op.id)
-        for giver in self.kinds.readable(page).records:
-            coins = {part.token_id for part in (*melt_of(giver).stranded, *giver.inputs)}
+        for giver in self._given_up(wallet):
+            coins = {part.token_id for part in (*_paying(giver).stranded, *giver.inputs)}
             same = (giver.wallet_id, giver.unit) == (wallet.wallet_id, wallet.unit)
-            if not same or not was_given_up(giver) or (ids and not coins & set(ids)):
+            if not same or not _may_come_late(giver) or (ids and not coins & set(ids)):
                 continue
-            assert giver.quote is not None
-            quote = self.mint.melt_quote_state(giver.mint_url, giver.quote.id)
-            paid = not isinstance(quote, Failure) and quote.state == "PAID"
+            paid = False
+            if giver.quote is not None:
+                quote = self.mint.melt_quote_state(giver.mint_url, giver.quote.id)
+                paid = not isinstance(quote, Failure) and quote.state == "PAID"
             found = self._collected(wallet, giver, paid, said)
             if found is not None:
                 yield found
+
+    def _given_up(self, wallet: Wallet) -> Iterator[Operation]:
+        """The payments and swaps of the owner at the mint that an operator gave up."""
+        for queried in (given_up_of, given_up_swaps):
+            query = queried(wallet.npub, wallet.mint_url, _GIVEN_UP_MAX)
+            page = page_of(partial(self.store.operations, query), lambda op: op.id)
+            yield from self.kinds.readable(page).records
 
     def _collected(self, wallet: Wallet, giver: Operation, paid: bool, said: Evidence) -> Operation | None:
         """The check that marks spent what the mint took of a payment that was given up, and stores what came
         back: its change when it is paid, else what a fence of it was signed for. None when nothing did, or
         when all of it is done already. One commit, so that nothing is stored twice."""
         run = self._open(giver, "operator")
-        found = change_at_last(run, force=False) if paid else signed_fences(run)
+        if paid:
+            found = change_at_last(run, force=False)
+        else:
+            found = signed_late(run) if may_be_signed_late(giver) else signed_fences(run)
         proofs = found.proofs or ()
         if not paid and not proofs:
             return None
         stored = self.store.proof_owners(proof_key(proof.secret) for proof in proofs)
         fresh = tuple(proof for proof in proofs if proof_key(proof.secret) not in stored)
-        sent = melt_of(giver).sent_secrets()
+        sent = _paying(giver).sent_secrets()
         ids = tuple(sorted(set(self.store.proof_owners(map(proof_key, sent)).values())))
         tokens = self.store.tokens(TokenQuery(ids=ids, limit=len(ids))) if ids else ()
         tokens = [token for token in tokens if token.state in (UNSPENT, STRANDED) and wallet.holds(token)]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import attrs
 from attrs import define, field, frozen
 
+from ...machines.shown import shown
 from ...storage.errors import CorruptRecord
 
 Kind = Literal["changed", "missing", "added"]
@@ -23,6 +24,8 @@ class Fault:
     seq: int | None = None
     entity: str | None = None
 
+    __repr__ = shown
+
 
 @frozen
 class VerifyReport:
@@ -36,6 +39,8 @@ class VerifyReport:
     records: int
     tombstoned: int
     unchecked: int = 0
+
+    __repr__ = shown
 
     @property
     def holds(self) -> bool:
@@ -62,6 +67,8 @@ class PurgeReport:
     records: int
     broken: tuple[str, ...]
 
+    __repr__ = shown
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         return attrs.asdict(self)
@@ -76,6 +83,8 @@ class Findings:
     tombstoned: int = 0
     unchecked: int = 0
     _faults: dict[Fault, None] = field(factory=dict)
+
+    __repr__ = shown
 
     def add(
         self,

@@ -48,19 +48,19 @@ class NoUsableKeyset(LookupError):
 
 @frozen
 class Wanted:
-    """The value that new outputs must be able to carry: ``amount`` exactly (swap, mint), or any change up to
-    ``up_to`` (NUT-08 blanks). Both in the unit; None asks for nothing."""
+    """The value that new outputs must be able to carry: each of ``amounts`` exactly (swap, mint), or any
+    change up to ``up_to`` (NUT-08 blanks). All in the unit; () and None ask for nothing."""
 
-    amount: int | None = None
+    amounts: tuple[int, ...] = ()
     up_to: int | None = None
 
     def lacks(self, keys: Iterable[int]) -> str | None:
         """The missing ability of the keys, in words. None: they can carry the value."""
-        try:
-            if self.amount is not None:
-                denominations(self.amount, keys)
-        except NotSplittable:
-            return f"no keys that make up {self.amount}"
+        for amount in self.amounts:
+            try:
+                denominations(amount, keys)
+            except NotSplittable:
+                return f"no keys that make up {amount}"
         amounts = frozenset(keys)
         # without a key of 1 some change could not be given, and the mint would keep it
         if not self.up_to or (1 in amounts and blanks_needed(self.up_to, amounts) <= PARTS_MAX):
@@ -130,7 +130,7 @@ class Keysets:
         mint_url: str,
         unit: str,
         *,
-        amount: int | None = None,
+        amounts: tuple[int, ...] = (),
         up_to: int | None = None,
         refresh: bool = False,
     ) -> tuple[KeysetInfo, Keyset]:
@@ -138,9 +138,9 @@ class Keysets:
 
         Usable is a keyset with an id of a kind we implement (NUT-02 versions 00 and 01), active, of the unit,
         whose final expiry is farther than ``keyset_margin_s``, whose keys are known and proven to fit the id,
-        and which has keys that make up ``amount``, or carry any change up to ``up_to``. Raises
+        and which has keys that make up each of ``amounts``, or carry any change up to ``up_to``. Raises
         :class:`NoUsableKeyset`, or MintSilent when the mint did not answer a question on which it depends."""
-        wanted, why = Wanted(amount, up_to), dict[str, str]()
+        wanted, why = Wanted(amounts, up_to), dict[str, str]()
         silent: Failure | None = None
         candidates = []
         for info in self.listed(mint_url, refresh):
@@ -185,14 +185,18 @@ class Keysets:
 
     def keys(self, mint_url: str, keyset_id: str) -> Keyset:
         """The public keys of one keyset, active or not. Raises MintSilent."""
-        with self._lock:
-            known = self._keys.get((mint_url, keyset_id))
+        known = self.remembered(mint_url, keyset_id)
         if known is not None:
             return known
         fresh = value(self._mint.keys(mint_url, keyset_id))
         with self._lock:
             self._keys.put((mint_url, keyset_id), fresh)
         return fresh
+
+    def remembered(self, mint_url: str, keyset_id: str) -> Keyset | None:
+        """The public keys of one keyset, or None where they were not asked for before. Asks nothing."""
+        with self._lock:
+            return self._keys.get((mint_url, keyset_id))
 
     def fees(self, mint_url: str, proofs: Iterable[Proof]) -> dict[str, int]:
         """input_fee_ppk of every keyset the proofs use. Raises MintSilent, or LookupError for a keyset

@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias, TypeGuard, TypeVar
 
 from attrs import field, frozen
 
+from ...machines.shown import shown
 from ...storage.records import Dleq
 from ...storage.secret import Secret
 
@@ -31,6 +32,8 @@ class Refused:
     definitive: bool
     status: int | None = field(default=None, eq=False)  # of the HTTP answer
 
+    __repr__ = shown
+
 
 @frozen
 class Unreachable:
@@ -49,6 +52,8 @@ class Ambiguous:
     code: int | None = None
     unreadable: bool = field(default=False, eq=False)
     status: int | None = field(default=None, eq=False)  # of the HTTP answer, if there was one
+
+    __repr__ = shown
 
 
 Failure: TypeAlias = Refused | Unreachable | Ambiguous
@@ -74,6 +79,8 @@ class MintInfo:
     version: str
     nuts: Mapping[str, object] = field(repr=False)
 
+    __repr__ = shown
+
     def supports(self, nut: int) -> bool:
         """Whether the mint announces the NUT: ``supported`` true (or a non-empty list), or,
         for NUT-04 and NUT-05, methods that are not disabled."""
@@ -96,6 +103,8 @@ class KeysetInfo:
     input_fee_ppk: int = 0
     final_expiry: int | None = None
 
+    __repr__ = shown
+
 
 @frozen
 class Keyset:
@@ -104,6 +113,8 @@ class Keyset:
     id: str
     unit: str
     keys: Mapping[int, str] = field(repr=False)
+
+    __repr__ = shown
 
 
 @frozen
@@ -114,6 +125,8 @@ class BlindedMessage:
     amount: int
     B_: str = field(repr=False)
 
+    __repr__ = shown
+
 
 @frozen
 class BlindSignature:
@@ -123,6 +136,8 @@ class BlindSignature:
     amount: int
     C_: str = field(repr=False)
     dleq: Dleq | None = field(default=None, repr=False)
+
+    __repr__ = shown
 
 
 @frozen
@@ -146,6 +161,8 @@ class MeltQuote:
     said: str | None = None
     notes: tuple[str, ...] = ()
 
+    __repr__ = shown
+
 
 @frozen
 class MintQuote:
@@ -163,6 +180,8 @@ class MintQuote:
     notes: tuple[str, ...] = ()
     pubkey: str | None = None  # NUT-20: only its owner can issue the tokens
 
+    __repr__ = shown
+
 
 @frozen
 class ProofState:
@@ -170,6 +189,8 @@ class ProofState:
 
     Y: str
     state: str
+
+    __repr__ = shown
 
 
 @frozen
@@ -181,6 +202,8 @@ class Restored:
     outputs: tuple[BlindedMessage, ...]
     signatures: tuple[BlindSignature | None, ...]
     unreadable: int = 0
+
+    __repr__ = shown
 
     @property
     def is_empty(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from attrs import field, frozen
 
+from ...machines.shown import shown
 from ...machines.token.states import UNSPENT
 from ...storage.errors import CorruptRecord
 from ...storage.records import AuditRecord, InputRef, Operation, Token, Tombstone
@@ -51,6 +52,8 @@ class Documents:
     tombstone: Tombstone | None = None
     kind_failed: KindFailed | None = field(default=None, repr=False)
     """Told of code of the kind that raises; then this part is not checked. None: it is raised."""
+
+    __repr__ = shown
 
     def of_kind(self, tally: Tally, part: str, ask: Callable[[], T], otherwise: T) -> T:
         """The kind's own answer. Where the operation is only read, code that raises fails no report: the
@@ -105,6 +108,8 @@ class KindChecks:
 
     made: Check = _nothing
     """For ``change_verification``: the tokens that it made."""
+
+    __repr__ = shown
 
 
 NO_CHECKS = KindChecks()

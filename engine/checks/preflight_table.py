@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from ...machines.shown import shown
 from ...machines.token.states import OUTSTANDING, RESERVED, SPENT, STRANDED, UNSPENT
 from ..audit.records import short
 
@@ -75,6 +76,8 @@ class Asked:
     amount: int
     store_state: str
 
+    __repr__ = shown
+
 
 @frozen
 class Discrepancy:
@@ -87,6 +90,8 @@ class Discrepancy:
     mint_state: str
     severity: str
     action: str
+
+    __repr__ = shown
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, with the Y shortened."""
@@ -114,6 +119,8 @@ class PreflightReport:
     corrected: int = 0  # value that was marked as spent
     operations: tuple[str, ...] = field(default=())  # that did it
     unreadable: tuple[str, ...] = ()  # documents that do not decode, and could not be looked at
+
+    __repr__ = shown
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready and free of secrets."""

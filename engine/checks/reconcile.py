@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from ...machines.shown import shown
 from ...storage.records import Operation, Reason
 from ..errors import InvalidArgument
 from ..loop.drive import Happened, Result, Run
@@ -31,6 +32,8 @@ class ReconcileReport:
     reconciliation_duration_ms: float
     snapshot_ms: float
     check_id: str | None = None  # the stored check; None for an operation that has not ended
+
+    __repr__ = shown
 
     @property
     def checks_performed(self) -> tuple[str, ...]:

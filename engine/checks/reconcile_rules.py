@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 from attrs import define, field, frozen
 
 from ...machines.money import is_amount
 from ...machines.token.states import RESERVED, SPENT, UNSPENT
 from ...storage.batch import proof_key
-from ...storage.records import InputRef, Proof
+from ...storage.records import InputRef, Proof, Token
 from ..audit.verify import chain_holds
 from ..cashu.coins.verified import VERIFIED
 from ..cashu.keysets import Keysets, MintSilent
@@ -53,6 +54,10 @@ class KeyBook:
             return self._known[name]
 
         return keys
+
+
+CHECKS_PERFORMED: Final = 5
+"""The number of checks of documents that can all be read."""
 
 
 def judge_documents(docs: Documents, keys: KeysOf, expected: Expected) -> tuple[CheckResult, ...]:
@@ -189,6 +194,17 @@ def _signatures(tally: Tally, docs: Documents, keys: KeysOf) -> None:
             tally.that(f"{token_id}: proofs whose DLEQ does not verify", bad, 0)
     for keyset_id in sorted(silent):
         tally.not_checked.append(f"DLEQ of keyset {keyset_id}: the mint does not answer")
+
+
+def signatures_verify(token: Token, keys: KeysOf, unit: str) -> bool:
+    """Whether the DLEQ of each proof that carries it verifies. A proof that was verified in this process
+    before costs a hash; no key of a mint that is silent verifies anything."""
+    for proof in token.proofs:
+        if proof.dleq is not None and proof.dleq.r is not None:
+            keyset = keys(proof.id)
+            if keyset is None or not _verifies(proof, keyset, unit):
+                return False
+    return True
 
 
 def _verifies(proof: Proof, keyset: Keyset, unit: str) -> bool:

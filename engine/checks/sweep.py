@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
+from ...machines.shown import shown
 from ...storage.errors import CorruptRecord, Duplicate, page_of
 from ...storage.port import OperationQuery, Store, number_of_operations
 from ...storage.records import Operation
@@ -43,6 +44,8 @@ class SweepReport:
     reconciliation_duration_ms: float
     snapshot_ms: float
     summary_id: str | None = None
+
+    __repr__ = shown
 
     @property
     def discrepancies_found(self) -> tuple[str, ...]:
@@ -104,6 +107,8 @@ class Sweep:
     fresh: list[str] = field(factory=list)
     wallets: dict[tuple[str, str, str], None] = field(factory=dict)
     unreadable: list[str] = field(factory=list)
+
+    __repr__ = shown
 
     def run(self, query: OperationQuery, progress: Progress | None) -> SweepReport:
         """Look at every operation of the query, newest first, and at their wallets; then store a summary."""

@@ -19,6 +19,7 @@ class Account:
     fence_fee: int = 0  # what the mint took for swapping the inputs to ourselves
     stranded: int = 0  # inputs that the mint will not take
     loss: int = 0
+    made: tuple[str, ...] = ()  # ids of the tokens that it made for its caller
     payment: Payment | None = field(default=None, repr=False)  # set once it is proven that it was paid
     proven_by: str | None = None  # who says that it was paid: mint | caller
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -19,6 +20,10 @@ from ...storage.records import AuditRecord, Operation, Proof, Token
 from ...storage.rules.audit_hash import token_hash
 from ..audit import records as audit
 from ..errors import refusal_error
+
+
+def new_batch_id() -> str:
+    return f"b_{secrets.token_hex(12)}"
 
 
 def operation_entity(operation_id: str) -> str:
@@ -48,7 +53,20 @@ class Draft:
         self.dedup: DedupTake | None = None
         self.changes = 0
         """Counts every change of the draft: what was found out about it holds until the next one."""
-        self.batch_id = f"b_{secrets.token_hex(12)}"
+        self.batch_id = new_batch_id()
+
+    def copy(self) -> Draft:
+        """The draft as it is now: what is staged in one of the two from here on is not in the other."""
+        twin = copy.copy(self)
+        twin._tokens, twin._tokens_before = dict(self._tokens), dict(self._tokens_before)
+        twin._index, twin._records = list(self._index), list(self._records)
+        return twin
+
+    def rename(self) -> None:
+        """Make it another batch: one with the old id was sent, and holds something else."""
+        self.changes += 1
+        self.batch_id = new_batch_id()
+        self._records = [evolve(record, batch_id=self.batch_id) for record in self._records]
 
     @property
     def dirty(self) -> bool:

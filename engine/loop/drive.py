@@ -11,6 +11,7 @@ from attrs import define, evolve, field, frozen
 
 from ...machines import step
 from ...machines.send_clock import SendClock
+from ...machines.shown import shown
 from ...machines.spec import Decision, Machine
 from ...storage.port import Store
 from ...storage.records import Operation, Proof, Token
@@ -75,6 +76,8 @@ class _Decided:
     evidence: Evidence
     decision: Decision
 
+    __repr__ = shown
+
     def rests_on(self, draft: Draft, evidence: Evidence) -> bool:
         """Whether these are the very objects that it was decided about."""
         same = self.draft is draft and self.operation is draft.operation and self.machine is draft.machine
@@ -113,6 +116,8 @@ class Run:
     stopping: threading.Event | None = None  # once set, the drive ends where it would wait
     spent: Spent = field(init=False, repr=False)
     _decided: _Decided | None = field(default=None, init=False, repr=False)
+
+    __repr__ = shown
 
     def __attrs_post_init__(self) -> None:
         self.kind = self.kinds.of(self.draft.operation)

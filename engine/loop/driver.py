@@ -6,21 +6,23 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-import attrs
 from attrs import define
 
-from ...machines.money import is_amount
+from ...machines.shown import shown
 from ...machines.spec import Decision, Machine, State
-from ...storage.errors import CommitUnknown, Conflict, StorageError, StoreUnavailable
+from ...storage.errors import CommitUnknown, Conflict, NotAsWritten, StorageError, StoreUnavailable
 from ...storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
+from ...storage.read_back import ReadBack
 from ...storage.records import AuditRecord, Lease, Operation, Reason
 from ..ports import Clock, Faults, Worker, rest
 from ..settings import Settings
+from .audit_data import audit_data
 from .draft import Draft, operation_entity
 from .drive import CommitFirst, Happened, Pause, Result, Run
 from .effect_context import EffectContext
 from .evidence import Evidence
 from .failures import failed, still_open
+from .foreseen import Foreseen
 from .kinds import Kinds
 from .log import Log, TransitionEvent, transition_event
 
@@ -41,6 +43,8 @@ class Driver:
     faults: Faults
     log: Log
     observer: Observer | None = None
+
+    __repr__ = shown
 
     def drive(self, run: Run, wait_s: float, poll_parked: bool = False) -> Operation:
         """Run until the operation is final, parked, waits for the caller, or ``wait_s`` is over. Everything
@@ -149,7 +153,7 @@ class Driver:
             run.draft = self.open_draft(run.operation, run.draft.actor)
         now = run.now()
         evidence, sendings = run.kind.before_effects(run, decision, happened.evidence), run.operation.attempts
-        run.draft.advance(decision, now, _audit_data(run, evidence))
+        run.draft.advance(decision, now, audit_data(run, evidence))
         run.kind.apply(EffectContext(run.kind, run.draft, decision, evidence, self.settings, now, run.worker))
         sends_again = run.operation.attempts > sendings
         if run.answered and run.draft.machine.state(decision.state).write_ahead and not sends_again:
@@ -170,14 +174,14 @@ class Driver:
     # -- committing ------------------------------------------------------------------------------
 
     def commit(self, run: Run) -> None:
-        """Commit and log the draft, and start a fresh one. After a conflict the events are decided again."""
+        """Commit and log the draft, and start a fresh one. After a conflict the events are decided again. A
+        state whose action only reads back is committed together with the event that this action gives."""
         if not run.draft.dirty:
             return
         for _ in range(self.settings.commit_tries_max):
-            self._complete(run)
-            run.draft.set(timings=run.spent.onto(run.draft.batch_id, run.operation.timings))
             try:
-                self._write(run)
+                if not self._write_and_read_back(run):
+                    self._write(run)
             except Conflict:
                 if run.strict or not run.draft.stored:
                     raise
@@ -188,7 +192,47 @@ class Driver:
             return
         raise Conflict(f"operation:{run.operation.id}")
 
-    def _write(self, run: Run) -> None:
+    def _write_and_read_back(self, run: Run) -> bool:
+        """Commit what is staged and the event of the action that reads it back. False: the action is of
+        another kind, or the documents were not found right inside the transaction. Then nothing is committed,
+        and the draft is as it was, under another name."""
+        foreseen = self._foreseen(run)
+        if foreseen is None:
+            return False
+        before, evidence, staged = run.draft.copy(), run.evidence, list(run.staged)
+        try:
+            decision = run.decide(foreseen.happened.event, foreseen.happened.evidence)
+            self.stage(run, foreseen.happened, decision)
+            self._write(run, foreseen.read_back)
+            return True
+        except Exception as error:
+            run.draft, run.evidence, run.staged = before, evidence, staged
+            if not isinstance(error, NotAsWritten):
+                raise
+            self.log.note("not_as_written", operation_id=run.operation.id, why=error.why)
+            run.draft.rename()
+            return False
+
+    def _foreseen(self, run: Run) -> Foreseen | None:
+        """The event that the action of the staged state gives if the store holds what is staged. None: the
+        action does more than reading back, or it can only look after the commit."""
+        state = run.draft.machine.state(run.operation.state)
+        action = run.draft.machine.action_in(state.name)
+        if action is None or not action.reads_back or state.kind != "live" or state.write_ahead:
+            return None
+        try:
+            foreseen = run.kind.foresees[action.name](run)
+        except Exception as error:  # noqa: BLE001 - after the commit the action itself tells it
+            self.log.note("not_foreseen", operation_id=run.operation.id, error=type(error).__name__)
+            return None
+        if foreseen is None or self._aged(run, state, foreseen.happened) is not foreseen.happened:
+            return None
+        decision = run.decide(foreseen.happened.event, foreseen.happened.evidence)
+        return foreseen if decision.accepted else None
+
+    def _write(self, run: Run, read_back: ReadBack | None = None) -> None:
+        self._complete(run)
+        run.draft.set(timings=run.spent.onto(run.draft.batch_id, run.operation.timings))
         batch, started = run.draft.batch(), self.clock.monotonic()
         state = run.operation.state
         self.faults.reach(f"before_commit:{state}")
@@ -196,7 +240,7 @@ class Driver:
         for left in reversed(range(self.settings.commit_tries_max)):
             try:
                 with run.spent.commit():
-                    self.store.commit(batch)
+                    self.store.commit(batch, read_back)
                 break
             except CommitUnknown as error:
                 if not left:
@@ -324,43 +368,6 @@ class Driver:
         stored = self.store.note(note)
         if stored is not None:
             run.draft.adopt(lease=stored.lease, next_check_at=stored.next_check_at)
-
-
-def _audit_data(run: Run, evidence: Evidence) -> dict[str, Any]:
-    """The data of an audit record beside the states: amounts, never anything that is money."""
-    op = run.operation
-    data: dict[str, Any] = {"kind": op.kind, "amount": op.amount, "unit": op.unit, "npub": op.npub}
-    if op.payment_hash is not None:
-        data["payment_hash"] = op.payment_hash
-    if evidence.selection is not None:
-        data |= {
-            "inputs": evidence.selection.amount,
-            "input_fee": evidence.selection.input_fee,
-            "kept": sum(proof.amount for proof in evidence.selection.left_behind),
-        }
-    if evidence.quote is not None:
-        data["quote_state"] = evidence.quote.state
-        if is_amount(evidence.quote.fee_reserve, 0):
-            data["fee_reserve"] = evidence.quote.fee_reserve
-    if evidence.mint_quote is not None:
-        data["quote_state"] = evidence.mint_quote.state
-    for quote in (evidence.quote, evidence.mint_quote):
-        if quote is not None and (quote.said or quote.notes):
-            data |= {"quote_said": quote.said or "", "set_aside": list(quote.notes)}
-    if evidence.states is not None:
-        names = sorted({state.state for state in evidence.states})
-        data["input_states"] = {n: sum(s.state == n for s in evidence.states) for n in names}
-    if evidence.proofs is not None:
-        data["new_value"] = sum(proof.amount for proof in evidence.proofs)
-    if evidence.checks_performed:
-        data |= {"checks_performed": evidence.checks_performed, "discrepancies": list(evidence.discrepancies)}
-    if evidence.reason is not None:
-        data["reason"] = attrs.asdict(evidence.reason)
-    if evidence.operator_reason:
-        data["operator_reason"] = evidence.operator_reason
-    if evidence.operator is not None:
-        data["operator"] = evidence.operator
-    return dict(run.kind.audit(op, evidence)) | data
 
 
 def reads_only(machine: Machine[Any], state: State) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
+from ...machines.shown import shown
 from ...storage.records import Fence, Output, Proof, Reason, Token
 from ...storage.secret import Secret
 from ..cashu.port import Answer, MeltQuote, MintQuote, ProofState
@@ -57,6 +58,8 @@ class Recorded:
     request: Secret | None = None
     fingerprint: str | None = None  # of keep and change
 
+    __repr__ = shown
+
 
 @frozen(kw_only=True, slots=False)
 class Evidence:
@@ -98,7 +101,9 @@ class Evidence:
     keep: tuple[Proof, ...] = field(default=(), repr=False)
     spent_meanwhile: frozenset[Secret] = field(
         default=frozenset(), repr=False
-    )  # see engine/operations/melt/effects/freed.py
+    )  # see engine/operations/shared/freed.py
     told_by_others: frozenset[str] = frozenset()  # contested tokens that stand in another account
     recorded: Recorded | None = None
     own: object = field(default=None, repr=False)  # of an event of a kind of one's own
+
+    __repr__ = shown

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from attrs import Attribute, field, fields, frozen, has
 
 from ...machines.registry import UnknownMachine
+from ...machines.shown import shown
 from ...machines.spec import Decision, Machine, State
 from ...machines.token.table import TOKEN
 from ...storage.catalogue import ERRORS, SEVERITIES
@@ -24,7 +25,9 @@ from .draft import Draft
 from .drive import Happened, Result, Run
 from .effect_context import EffectContext
 from .evidence import Evidence
+from .foreseen import Foreseen
 from .hook_failures import HookFailures
+from .kind_code import check_code
 from .log import Log
 from .look import Look
 from .own_data import NoData, checked_data, data_of, held_data, own_data_of
@@ -36,6 +39,7 @@ F = TypeVar("F")
 
 ActionCode = Callable[[Run], Result]
 EffectCode = Callable[[EffectContext], None]
+Foresight = Callable[[Run], Foreseen | None]
 OperatorLook = Callable[[Run, bool], Happened | Evidence]
 
 
@@ -50,6 +54,7 @@ class Kind(Generic[F]):
     | ``data`` | its own frozen attrs class, stored with the operation (``look.data``, ``run.data``) |
     | ``actions`` | code for each action that a state of any version names |
     | ``effects`` | code for each effect that a transition of any version names |
+    | ``foresees`` | by action that reads back: its good event before the commit; None: it looks afterwards |
     | ``tokens`` | ids of the tokens to load beside the inputs |
     | ``left_inputs`` | the inputs that it still holds, where steps on the way spend some of them |
     | ``before_effects`` | reads the store before an accepted decision is staged |
@@ -78,6 +83,7 @@ class Kind(Generic[F]):
     data: type = NoData
     actions: Mapping[str, ActionCode] = field(factory=dict, repr=False)
     effects: Mapping[str, EffectCode] = field(factory=dict, repr=False)
+    foresees: Mapping[str, Foresight] = field(factory=dict, repr=False)
     tokens: Callable[[Operation, Reader], Iterable[str]] = field(default=hooks.no_tokens, repr=False)
     left_inputs: Callable[[Draft], tuple[InputRef, ...]] = field(default=hooks.all_inputs, repr=False)
     before_effects: Callable[[Run, Decision, Evidence], Evidence] = field(default=hooks.as_it_is, repr=False)
@@ -100,6 +106,8 @@ class Kind(Generic[F]):
     codes: Mapping[str, tuple[str, str]] = field(factory=dict, repr=False)
     started_by: str = ""
 
+    __repr__ = shown
+
     def __attrs_post_init__(self) -> None:
         if not self.machines:
             raise KindInvalid("a kind has at least one machine: give machines=(YOUR_MACHINE,)")
@@ -120,34 +128,7 @@ class Kind(Generic[F]):
             if versions.count(version) > 1:
                 raise KindInvalid(f"kind {self.name!r} has two machines of version {version}")
         for machine in self.machines:
-            self._check_code(machine)
-
-    def _check_code(self, machine: Machine[F]) -> None:
-        named = f"{machine.name}@{machine.version}"
-        for state in machine.states:
-            if state.action is not None and state.action not in self.actions:
-                raise KindInvalid(
-                    f"state {state.name!r} of {named} names the action {state.action!r}, for which the kind "
-                    "has no code: add it to actions"
-                )
-        for edge in machine.transitions:
-            for effect in edge.effects:
-                if effect not in self.effects:
-                    raise KindInvalid(
-                        f"transition {edge.id!r} of {named} names the effect {effect!r}, for which the kind "
-                        "has no code: add it to effects"
-                    )
-
-        graded = ERRORS.keys() | self.codes.keys()
-        refusals = [(f"guard {guard.name!r}", guard.code) for guard in machine.guards.values()]
-        for state in machine.states:
-            refusals += [(f"state {state.name!r}", refuse.code) for refuse in state.refuses]
-        for place, code in refusals:
-            if code not in graded:
-                raise KindInvalid(
-                    f"{place} of {named} refuses with {code!r}, which has no grade: add it to codes, such as "
-                    f'codes={{"{code}": ("LOW", "what it means")}}'
-                )
+            check_code(self, machine)
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from ...machines.shown import shown
 from ...machines.spec import Decision
 from ...storage.errors import CorruptRecord
 from ...storage.records import AuditRecord, Operation
@@ -60,6 +61,8 @@ class TransitionEvent:
     duration_ms: float
     data: Mapping[str, Any]
     alarm: str | None = None  # CRITICAL_…_FAILURE: a person must look, money left or may have left
+
+    __repr__ = shown
 
 
 _LOGGED = tuple(

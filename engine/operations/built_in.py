@@ -8,5 +8,6 @@ from .deposit.kind import DEPOSIT_KIND
 from .melt.kind import MELT_KIND
 from .mint.kind import MINT_KIND
 from .record.kind import RECORD_KIND
+from .swap.kind import SWAP_KIND
 
-BUILT_IN = Kinds(MELT_KIND, RECORD_KIND, MINT_KIND, DEPOSIT_KIND, CHECK_KIND)
+BUILT_IN = Kinds(MELT_KIND, RECORD_KIND, MINT_KIND, SWAP_KIND, DEPOSIT_KIND, CHECK_KIND)

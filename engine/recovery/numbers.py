@@ -7,6 +7,7 @@ from typing import TypeVar
 import attrs
 from attrs import define, field, frozen
 
+from ...machines.shown import shown
 from ...storage.records import Operation
 
 T = TypeVar("T")
@@ -39,6 +40,8 @@ class RecoveryNumbers:
     unreadable: int = 0
     """Documents that do not decode."""
 
+    __repr__ = shown
+
     def as_dict(self) -> dict[str, int]:
         """JSON-ready."""
         return attrs.asdict(self)
@@ -58,6 +61,8 @@ class Swept:
     failed_ids: list[str] = field(factory=list)
     unreadable: list[str] = field(factory=list)
     first_due_at: int | None = None  # of those that were not due
+
+    __repr__ = shown
 
     def looked_after(self, op: Operation, word: str, *, left: bool = False, failed: bool = False) -> None:
         """One more operation, which is ``ended``, ``waiting``, ``parked`` or ``open`` now."""

@@ -42,8 +42,18 @@ def split_id(operation_id: str, n: int) -> str:
     return f"{operation_id}_split_{n}"
 
 
+def swapped_id(operation_id: str, n: int) -> str:
+    """The id of the nth token that a swap makes for its caller."""
+    return f"{operation_id}_swapped_{n}"
+
+
+def rest_id(operation_id: str) -> str:
+    """The id of the token with the value that a swap got beyond the wanted amounts."""
+    return f"{operation_id}_rest"
+
+
 def derived_ids(operation_id: str) -> tuple[str, ...]:
     """The token ids an operation may need; they must be free before anything is sent."""
-    firsts = (name(operation_id, 1) for name in (split_id, fence_id, part_id, stranded_id))
-    ids = (keep_id, change_id, fenced_id, minted_id, deposit_id)
+    firsts = (name(operation_id, 1) for name in (split_id, fence_id, part_id, stranded_id, swapped_id))
+    ids = (keep_id, change_id, fenced_id, minted_id, deposit_id, rest_id)
     return (operation_id, *(name(operation_id) for name in ids), *firsts)

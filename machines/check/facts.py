@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from ..shown import shown
+
 
 @frozen(kw_only=True)
 class CheckFacts:
@@ -21,3 +23,5 @@ class CheckFacts:
     said_spent_again: int = 0  # of these, asked a second time
     operator_reason: str = ""
     stranded_tokens: int = 0  # named tokens in state stranded
+
+    __repr__ = shown

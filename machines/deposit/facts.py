@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from ..shown import shown
+
 
 @frozen(kw_only=True)
 class DepositFacts:
@@ -17,3 +19,5 @@ class DepositFacts:
     proof_count_max: int = 0
     total: int = 0
     amount_max: int = 0
+
+    __repr__ = shown

@@ -9,6 +9,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from ..send_clock import SendClock
+from ..shown import shown
 
 
 @frozen(kw_only=True, slots=False)
@@ -106,6 +107,8 @@ class MeltFacts:
     checks_performed: int = 0
     operator_reason: str = ""
     forced: bool = False  # the operator gives it up whatever the mint says
+
+    __repr__ = shown
 
     @property
     def inputs_all_unspent(self) -> bool:

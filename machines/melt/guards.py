@@ -91,20 +91,6 @@ fee_acceptable = Guard[MeltFacts](
     lambda f: f.fee_max is not None and f.fee_reserve + f.input_fee <= f.fee_max,
     says_no="fee reserve and input fee together are above the allowed cost",
 )
-inputs_few_enough = Guard[MeltFacts](
-    "inputs_few_enough",
-    "the number of inputs is within the limit",
-    "TOO_MANY_PROOFS",
-    lambda f: 0 < f.input_count <= f.input_count_max,
-    says_no="the number of inputs is 0 or above the limit",
-)
-preflight_clear = Guard[MeltFacts](
-    "preflight_clear",
-    "the mint calls every input UNSPENT",
-    "PROOF_STATE_INCONSISTENCY",
-    lambda f: f.preflight_asked and f.preflight_blocked_count == 0,
-    says_no="the mint does not call every input UNSPENT",
-)
 exact_inputs_wanted = Guard[MeltFacts](
     "exact_inputs_wanted",
     "the policy asks for exact inputs",
@@ -181,13 +167,6 @@ policy_trusts_mint = Guard[MeltFacts](
     "POLICY_FORBIDS",
     lambda f: f.policy == "trust",
     says_no="the policy does not trust the mint's word",
-)
-watch_window_over = Guard[MeltFacts](
-    "watch_window_over",
-    "the watch window is over",
-    "WATCH_NOT_OVER",
-    lambda f: f.watch_since is not None and f.now - f.watch_since >= f.watch_window_ms,
-    says_no="the watch window is still open",
 )
 not_in_flight = Guard[MeltFacts](
     "not_in_flight",

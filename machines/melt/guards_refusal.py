@@ -11,10 +11,6 @@ def _refusal_decides(f: MeltFacts) -> bool:
     return f.policy == "fast" and f.refusal_kind is not None and f.sendings == 1
 
 
-def _refusal_window_over(f: MeltFacts) -> bool:
-    return f.held_unspent_since is not None and f.now - f.held_unspent_since >= f.refusal_window_ms
-
-
 refusal_decides = Guard[MeltFacts](
     "refusal_decides",
     "the policy is fast, and the mint gave the only sending a clear refusal",
@@ -28,20 +24,6 @@ refusal_confirmed = Guard[MeltFacts](
     "NOT_PROVEN_UNPAID",
     lambda f: f.quote_state == "UNPAID" and f.inputs_all_unspent,
     says_no="the quote is not UNPAID, or an input is not UNSPENT",
-)
-refusal_was_confirmed = Guard[MeltFacts](
-    "refusal_was_confirmed",
-    "the mint confirmed its refusal before",
-    "NOT_PROVEN_UNPAID",
-    lambda f: f.held_unspent_since is not None,
-    says_no="the mint did not confirm its refusal before",
-)
-refusal_window_over = Guard[MeltFacts](
-    "refusal_window_over",
-    "the mint confirmed its refusal a refusal window ago",
-    "NOT_PROVEN_UNPAID",
-    _refusal_window_over,
-    says_no="the refusal window is still open",
 )
 refusal_blames_inputs = Guard[MeltFacts](
     "refusal_blames_inputs",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from ..shown import shown
+
 
 @frozen(kw_only=True)
 class MintFacts:
@@ -43,3 +45,5 @@ class MintFacts:
     failures: int = 0  # drives that failed since it last got on
     failures_max: int = 0
     operator_reason: str = ""
+
+    __repr__ = shown

@@ -56,13 +56,6 @@ outputs_verified = Guard[MintFacts](
     _outputs_verified,
     says_no="an output is not signed or does not verify, or their sum is not the amount",
 )
-nothing_restored = Guard[MintFacts](
-    "nothing_restored",
-    "the mint signed none of our outputs",
-    "RESTORE_INCOMPLETE",
-    lambda f: f.restored_none,
-    says_no="the mint signed an output of ours, or did not answer",
-)
 issued_to_others = Guard[MintFacts](
     "issued_to_others",
     "the mint calls the quote ISSUED and signed none of our outputs",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from ..send_clock import SendClock
+from ..shown import shown
 
 
 @frozen(kw_only=True)
@@ -53,6 +54,8 @@ class RecordFacts:
     checks_performed: int = 0
     operator_reason: str = ""
     forced: bool = False  # the operator gives it up whatever the mint says
+
+    __repr__ = shown
 
     @property
     def inputs_all_unspent(self) -> bool:

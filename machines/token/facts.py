@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from ..shown import shown
+
 
 @frozen(kw_only=True, slots=False)
 class TokenFacts:
@@ -33,3 +35,5 @@ class TokenFacts:
     mint_cannot_issue: bool = False
     mint_refuses: bool = False  # the mint refused it alone and for good, or it is worth no more than its fee
     from_migration: bool = False
+
+    __repr__ = shown

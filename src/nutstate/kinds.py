@@ -13,6 +13,7 @@ from .engine.loop.children import Child, Children
 from .engine.loop.drive import CommitFirst, Happened, Pause, Result, Run
 from .engine.loop.effect_context import EffectContext, new_token
 from .engine.loop.evidence import Evidence
+from .engine.loop.foreseen import Foreseen
 from .engine.loop.kinds import Kind, Kinds
 from .engine.loop.look import Elapsed, Look
 from .engine.loop.own_data import NoData
@@ -20,6 +21,8 @@ from .engine.operations.built_in import BUILT_IN
 from .engine.operations.shared.effects import alarm, record_reason, restart_patience
 from .machines.common_guards import drives_fail, operator_gave_reason
 from .machines.common_words import ALARM, RECORD_REASON, RESTART_PATIENCE
+from .storage.errors import NotAsWritten
+from .storage.read_back import ReadBack
 from .storage.records import Reason
 
 __all__ = [
@@ -33,13 +36,16 @@ __all__ = [
     "EffectContext",
     "Elapsed",
     "Evidence",
+    "Foreseen",
     "Happened",
     "Kind",
     "KindInvalid",
     "Kinds",
     "Look",
     "NoData",
+    "NotAsWritten",
     "Pause",
+    "ReadBack",
     "Reason",
     "Result",
     "Run",

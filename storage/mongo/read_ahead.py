@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from ..ahead import OwnersRead, Read
 from ..errors import CorruptRecord, NotAsWritten, StoreUnavailable, decoded
@@ -15,6 +15,7 @@ from .codec import token_from_document
 from .filters import find_of
 from .gateway import Document, Find, GatewayTooLarge, Reads, Transaction
 from .read import MongoReads, owners_in
+from .session import TRANSIENT, named
 
 
 def read_ahead(reads: Reads, named: Sequence[Read]) -> MongoReads:
@@ -27,17 +28,27 @@ def read_ahead(reads: Reads, named: Sequence[Read]) -> MongoReads:
 
 def in_transaction(transaction: Transaction, read_back: ReadBack, home: str | None) -> None:
     """Ask the read-back with a reader that sees the transaction's own writes. ``home`` is the npub of the
-    batch on a cluster, where each read is made alone and on the shard of this wallet."""
-    together, reader = read_back.ahead and home is None, MongoReads(transaction, home is not None, home)
+    batch on a cluster, where each read is made alone and on the shard of this wallet. NotAsWritten also where
+    the server will never answer, such as with an answer beyond 16 MB."""
+    reader = MongoReads(transaction, home is not None, home)
     try:
-        if together:
-            reader = read_ahead(transaction, read_back.ahead)
-    except StoreUnavailable:
-        failure = NotAsWritten("its documents are too large to be read together")
-    else:
+        if read_back.ahead and home is None:
+            reader = _all_together(transaction, read_back)
         # with_transaction reads in the driver's own errors whether to run the transaction again
         read_back.ask(reader, passing=(PyMongoError, GatewayTooLarge))
         return
+    except OperationFailure as error:
+        if error.has_error_label(TRANSIENT):
+            raise
+        failure = NotAsWritten(named(error))
+    raise failure  # outside the handler: the cause may show a value
+
+
+def _all_together(transaction: Transaction, read_back: ReadBack) -> MongoReads:
+    try:
+        return read_ahead(transaction, read_back.ahead)
+    except StoreUnavailable as error:  # an answer beyond 16 MB, which the server calls a document like this
+        failure = NotAsWritten(error.message)
     raise failure
 
 

@@ -35,7 +35,8 @@ _TOO_LARGE: Final = (10334, 17419, 17420)  # a document beyond 16 MB, inserted o
 # BadValue, FailedToParse, Overflow (nested too deeply), InvalidBSON, a field's name: no retry helps
 _NEVER: Final = (2, 9, 15, 22, 52, 55, 56, 57)
 _TRANSACTION_TOO_LARGE: Final = (257, 388)  # TransactionTooLarge, TransactionTooLargeForCache
-_LABELS: Final = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
+TRANSIENT: Final = "TransientTransactionError"
+_LABELS: Final = (TRANSIENT, "UnknownTransactionCommitResult", "RetryableWriteError")
 _BATCH: Final = 100_000  # documents of one answer, if they fit into it
 _NOT_ENCODABLE: Final = (BSONError, UnicodeError, OverflowError, TypeError, ValueError)
 
@@ -233,7 +234,7 @@ def outcome_of(
         return GatewayUnknown(text)
     if (too_large := too_large_of(error)) is not None:
         return too_large
-    if commit_tried and not error.has_error_label("TransientTransactionError"):
+    if commit_tried and not error.has_error_label(TRANSIENT):
         return GatewayUnknown(text)
     return GatewayUnavailable(text)
 

@@ -36,6 +36,7 @@ BASE: dict[str, list[str]] = {
     "deposit": [],
     "balance": [],
     "melt": [INVOICE],
+    "swap": ["21"],
     "confirm": ["tx_nosuch_operation"],
     "cancel": ["tx_nosuch_operation"],
     "hold": ["tx_nosuch_token"],
@@ -109,6 +110,8 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--ttl": [("soon", USAGE), *((bad, (1, "INVALID_TTL")) for bad in ("0", "-1", "nan", "inf", "86401"))],
     "--invoice": [("lnbc1nonsense", (1, "INVALID_INVOICE")), ("", (1, "INVALID_INVOICE"))],
     "--token": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
+    "--into": [("0", (1, "INVALID_AMOUNT")), ("much", USAGE)],
+    "--purpose": [("burn", USAGE)],
     "--sources": [("", (1, "INVALID_SOURCES")), ("tx_nosuch_token", (1, "TOKEN_NOT_FOUND"))],
     "--since": [("yesterday", USAGE), ("", USAGE), ("1969-12-31", USAGE)],
     "--until": [("2026-13-01", USAGE), ("0", USAGE)],
@@ -178,6 +181,14 @@ POSITIONAL: list[tuple[str, list[str], tuple[int, str | None]]] = [
     ("melt", [], USAGE),
     ("melt", ["lnbc1nonsense"], (1, "INVALID_INVOICE")),
     ("melt", ["-"], (1, "INVALID_INVOICE")),
+    ("swap", [], (1, "INVALID_CHOICE")),
+    ("swap", ["much"], USAGE),
+    ("swap", ["0"], (1, "INVALID_AMOUNT")),
+    ("swap", ["5", "--into", "5"], (1, "INVALID_CHOICE")),
+    ("swap", ["5", "--purpose", "rotate"], (1, "INVALID_CHOICE")),
+    ("swap", ["--token", "tx_nosuch_token", "--purpose", "rotate"], (1, "INVALID_CHOICE")),
+    ("swap", ["100000"], (1, "INSUFFICIENT_BALANCE")),
+    ("swap", ["--purpose", "rotate"], (1, "NOTHING_TO_SWAP")),
     ("deposit", [], USAGE),
     ("deposit", [TOKEN], (1, "INVALID_TOKEN")),
     ("deposit", ["-"], (1, "INVALID_TOKEN")),
@@ -245,6 +256,8 @@ def with_base(name: str, option: str, value: str, invoice: str, folder: Path) ->
         args.append(GOOD_TOKEN)
     if name in (*NEEDS_REASON, *STRANDED) and option != "--reason":
         args += ["--reason", "because"]
+    if (name, option) == ("swap", "--into"):
+        args = []
     if name == "hold" and option != "--ttl":
         args += ["--ttl", "9"]
     if name == "record-melt" and option != "--file":

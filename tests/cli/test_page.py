@@ -21,7 +21,7 @@ def test_the_page_of_all_and_of_some(empty: Wallet, monkeypatch: pytest.MonkeyPa
     ran = empty.run("diagrams", "page", "--json")
     assert ran.json == {
         "file": "nutstate-machines.html",
-        "machines": ["check", "deposit", "melt", "mint", "record", "token"],
+        "machines": ["check", "deposit", "melt", "mint", "record", "swap", "token"],
     }
     first = Path("nutstate-machines.html").read_bytes()
     assert empty.run("diagrams", "page").out == "nutstate-machines.html: open it in a browser\n"

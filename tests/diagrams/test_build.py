@@ -260,7 +260,15 @@ def test_the_record_of_released_tables_is_written_on_demand(
     (in_tree / drawings.GOLDEN).parent.mkdir(parents=True)
     assert drawings.main(["--golden"]) == 0
     recorded = json.loads((in_tree / drawings.GOLDEN).read_text())
-    assert [entry["name"] for entry in recorded] == ["check", "deposit", "melt", "mint", "record", "token"]
+    assert [entry["name"] for entry in recorded] == [
+        "check",
+        "deposit",
+        "melt",
+        "mint",
+        "record",
+        "swap",
+        "token",
+    ]
     assert drawings.GOLDEN in capsys.readouterr().out
 
 

@@ -91,7 +91,8 @@ PLANTS: dict[str, tuple[Plant, Told]] = {
     ),
     "action added": (
         lambda d: d["action_words"].append(
-            {"name": "sing", "sentence": "sings", "reads_only": True, "asks_no_mint": True}
+            {"name": "sing", "sentence": "sings"}
+            | {"reads_only": True, "asks_no_mint": True, "reads_back": False}
         ),
         ("added", "action", "sing", ""),
     ),

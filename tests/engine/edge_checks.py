@@ -73,6 +73,9 @@ WRITES: dict[str, frozenset[str]] = {
     "write_outputs": frozenset({"fences", "blanks", "request_body", "refusals"}),
     "issue_token": frozenset({"reason"}),
     "store_deposit": frozenset(),
+    "write_swap": frozenset({"blanks", "request_body"}),
+    "store_swapped": frozenset({"swapped", "change_token_id", "change_amount", "reason"}),
+    "note_clear_refusal": frozenset({"refused_for", "held_unspent_since"}),
 }
 """Per effect: the fields of the operation, or of its data, that it may change. A new effect is added here."""
 
@@ -80,7 +83,7 @@ TOUCHES_TOKENS = frozenset(
     {"split_off_keep", "reserve_inputs", "release_inputs", "adopt_split", "spend_inputs", "free_untouched"}
     | {"store_change", "store_fenced", "record_melt", "park_record", "spend_contested", "correct_spent"}
     | {"free_stranded", "drop_stranded", "spend_part", "strand_part", "strand_inputs", "store_late_change"}
-    | {"expect_token", "fail_token", "issue_token", "store_deposit"}
+    | {"expect_token", "fail_token", "issue_token", "store_deposit", "store_swapped"}
 )
 """Effects that may change token documents. Without one of them an edge changes none."""
 

@@ -30,6 +30,7 @@ from tests.engine.edge_scenes import (
     worth_of,
 )
 from tests.engine.edge_scenes_record import record_scene
+from tests.engine.edge_scenes_swap import swap_scene
 from tests.support.clock import FakeClock
 from tests.support.data import data_in
 
@@ -183,6 +184,7 @@ SCENES: Mapping[str, Callable[[Transition[Any]], Scene]] = {
     "melt": melt_scene,
     "record": record_scene,
     "mint": mint_scene,
+    "swap": swap_scene,
     "check": check_scene,
     "deposit": deposit_scene,
 }
@@ -194,5 +196,5 @@ def scene_of(spec: Machine[Any], edge: Transition[Any]) -> Scene:
     try:
         return SCENES[spec.name](edge)
     except KeyError:
-        where = "tests/engine/edge_scenes.py, edge_scenes_record.py or edge_scenes_mint.py"
+        where = "tests/engine/edge_scenes.py, or edge_scenes_record.py, _mint.py and _swap.py beside it"
         raise AssertionError(f"no scene for edge {edge.id} of {spec.name}@{spec.version}: {where}") from None

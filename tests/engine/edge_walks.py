@@ -23,6 +23,7 @@ from nutstate.storage.records import MachineRef, Policy, Quote
 from nutstate.storage.secret import Secret
 from tests.engine.edge_scenes import BLAMED
 from tests.engine.edge_scenes_mint import scene_of
+from tests.support.apart import Apart
 from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, fake_proof
 
@@ -35,6 +36,7 @@ SETTINGS = Settings(
     unknown_age_max_h=1,
     watch_window_h=1,
     issue_tries_max=2,
+    swap_tries_max=2,
     late_payment_watch_h=14,
 )
 
@@ -106,6 +108,11 @@ DETOURS: dict[str, tuple[str, ...]] = {
     "9b.write_off.contested": ("7.hold_spent.held",),
     "6.hold_over.held": ("5.hold_seen_unspent.held",),
     "5.hold_seen_pending.held": ("5.hold_seen_unspent.held",),
+    # a swap: a clear refusal is looked at twice; the same bytes are sent again where there was none
+    "5b.refusal_stands.restoring": ("5.refusal_seen.restoring",),
+    "5c.refusal_stands.restoring": ("5.refusal_seen.restoring",),
+    "6.resend.restoring": ("3b.reply_lost.swapping",),
+    "6b.give_up.restoring": ("3b.reply_lost.swapping", "6.resend.restoring", "3b.reply_lost.swapping"),
     # a funding that was first seen PAID while nothing could be issued
     "4d.issue_blocked.quoted": ("4c.issue_blocked.quoted",),
     "4d.issue_blocked.lapsed": ("4c.issue_blocked.lapsed",),
@@ -177,6 +184,8 @@ def walk_for(spec: Machine[Any], edge: Transition[Any]) -> list[Transition[Any]]
 
 def policy_for(path: list[Transition[Any]]) -> Policy:
     """What the caller must have chosen for this walk."""
+    if any(t.id.startswith("5c.refusal_stands.") for t in path):
+        return Policy(fee_max=BLAMED)
     if any(t.dest == "refused" for t in path):
         blamed = any(t.id.startswith("36b.") for t in path)
         return Policy(on_unpaid="fast", fee_max=BLAMED if blamed else None)
@@ -269,10 +278,14 @@ def start(
     spec: Machine[Any],
     path: list[Transition[Any]],
     made: Callable[[Engine], None] = lambda engine: None,
+    *,
+    apart: bool = True,
 ) -> Walk:
-    """A funded store and an operation that is about to walk ``path``."""
+    """A funded store and an operation that is about to walk ``path``, each edge in a commit of its own; not
+    ``apart``: a transition and the one that only reads it back are one commit."""
     clock = FakeClock()
-    engine = Engine(store, SimulatedMint(now_ms=clock.now), clock=clock, settings=SETTINGS)
+    port: Any = Apart(store) if apart else store
+    engine = Engine(port, SimulatedMint(now_ms=clock.now), clock=clock, settings=SETTINGS)
     made(engine)
     fund(engine, clock)
     run = new_run(engine, clock, spec.name, policy_for(path), spec)

@@ -14,6 +14,7 @@ from nutstate import Engine, SimulatedMint, Store, open_store
 from nutstate.engine.simulated import faults
 from nutstate.storage.port import OperationQuery
 from tests.support import invariants
+from tests.support.apart import Apart
 from tests.support.crash import Crash, TickingMint, Ticks, finish
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
@@ -42,8 +43,12 @@ def change_late(mint: SimulatedMint, hashed: str) -> None:
     mint.faults.next("melt", faults.change_delayed(2))
 
 
+def looked_at_afterwards(mint: SimulatedMint, hashed: str) -> None:
+    """The documents are not found right inside the commit: settled alone, then reconciled."""
+
+
 STORIES: list[Callable[[SimulatedMint, str], None]] = [
-    paid, failed, pending_then_paid, answer_lost, late_after_fence, change_late,
+    paid, failed, pending_then_paid, answer_lost, late_after_fence, change_late, looked_at_afterwards,
 ]  # fmt: skip
 
 
@@ -62,7 +67,8 @@ class Scene:
 
     def engine(self, ticks: Ticks) -> Engine:
         mint: Any = TickingMint(self.mint, ticks)
-        return Engine(self.store, mint, settings=QUICK, clock=self.clock, faults=ticks, rng=self.rng)
+        store: Any = Apart(self.store) if self.story is looked_at_afterwards else self.store
+        return Engine(store, mint, settings=QUICK, clock=self.clock, faults=ticks, rng=self.rng)
 
     def melt(self, ticks: Ticks) -> None:
         engine = self.engine(ticks)
@@ -146,8 +152,20 @@ def test_a_crash_during_recovery_is_recovered_too(
             store.close()
 
 
-def test_the_ticks_cover_every_side_of_every_commit(new_store: Callable[[], Store]) -> None:
+@pytest.mark.parametrize(
+    ("story", "states"),
+    [
+        (paid, ["paying", "reconciled"]),
+        (looked_at_afterwards, ["paying", "reconciled", "settled", "reconciled"]),
+    ],
+    ids=["one commit", "two"],
+)
+def test_the_ticks_cover_every_side_of_every_commit(
+    new_store: Callable[[], Store], story: Any, states: list[str]
+) -> None:
+    """A refused read-back was one side of a commit too."""
     ticks = Ticks()
-    Scene(new_store(), paid).melt(ticks)
-    for point in ("before_commit:paying", "after_commit:paying", "before:melt", "after:melt"):
+    Scene(new_store(), story).melt(ticks)
+    assert [point.partition(":")[2] for point in ticks.seen if point.startswith("before_commit:")] == states
+    for point in (*(f"after_commit:{state}" for state in states), "before:melt", "after:melt"):
         assert point in ticks.seen

@@ -32,6 +32,11 @@ CALLS: dict[str, Callable[[Engine, str], Any]] = {
 """What a caller or an operator decides about a stored operation."""
 
 
+LOOKED_AT = {("swap", "release")}
+"""Calls whose last look at the mint is all that they need: a mint that knows nothing calls inputs UNSPENT
+and signed no output."""
+
+
 @attrs.frozen
 class Stage:
     """A state, and the edge it was entered by; None where nothing exists yet."""
@@ -135,7 +140,7 @@ def test_a_call_that_is_refused_changes_nothing(place: Place, stage: Stage) -> N
     before = place.content()
     for event, call in CALLS.items():
         decision = walk.run.decide(event, Evidence(operator_reason="because", forced=True))
-        if decision.accepted:
+        if decision.accepted or (stage.spec.name, event) in LOOKED_AT:
             continue
         if decision.outcome == "absorbed":
             assert call(walk.engine, walk.run.operation.id).state == stage.state

@@ -20,6 +20,7 @@ from nutstate.storage.batch import proof_key
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
 from nutstate.storage.rules.codec import to_plain
 from nutstate.storage.secret import Secret
+from tests.support.apart import Apart
 from tests.support.data import data_in
 from tests.support.wallet import NPUB
 
@@ -125,11 +126,12 @@ def _keys(tokens: Any) -> list[str]:
 @pytest.mark.every_store
 def test_its_documents_are_those_of_the_engine(place: Callable[[], Place]) -> None:
     """R556: operations, tokens, proof index and audit records of the baseline are the engine's, but for times
-    and random parts."""
+    and random parts, where the engine looks at its documents after their commit as the baseline does."""
     ours, theirs = place(), place()
     with SimulatedMint() as mint, SimulatedMint() as other:
         _paid(theirs, other, reads_back=True)
-        engine = Engine(ours.store, mint)
+        apart: Any = Apart(ours.store)
+        engine = Engine(apart, mint)
         engine.mint_tokens(npub=NPUB, mint_url=mint.url, amount=5000)
         for amount in MELTS:
             engine.melt(npub=NPUB, mint_url=mint.url, invoice=mint.lightning.invoice(amount).reveal())

@@ -8,7 +8,7 @@ import pytest
 
 from nutstate import Engine, Refused, Store
 from nutstate.engine.cashu.port import Refused as No
-from nutstate.engine.operations.melt.effects import freed
+from nutstate.engine.operations.shared import freed
 from nutstate.engine.simulated import faults
 from nutstate.engine.tokens.proofs import name_of
 from nutstate.storage.port import OperationQuery, TokenQuery

@@ -117,7 +117,7 @@ def test_a_keyset_without_the_amounts_is_passed_over() -> None:
     whole = active_id(mint)
     odd = mint.add_keyset(input_fee_ppk=0, amounts=(3, 5))
     for need, expected in ((9, odd), (7, whole), (8, odd)):
-        assert keysets.usable(mint.url, "sat", amount=need)[0].id == expected
+        assert keysets.usable(mint.url, "sat", amounts=(need,))[0].id == expected
     assert keysets.usable(mint.url, "sat", up_to=3)[0].id == whole, "it could not give change of 1"
     coarse = mint.add_keyset(input_fee_ppk=0, amounts=(1, 2))
     assert keysets.usable(mint.url, "sat", up_to=1998, refresh=True)[0].id == coarse

@@ -20,6 +20,7 @@ from nutstate.engine.operations.check.data import CheckData
 from nutstate.engine.operations.melt.data import MeltData
 from nutstate.engine.operations.mint.data import MintData
 from nutstate.engine.operations.record.data import RecordData
+from nutstate.engine.operations.swap.data import SwapData
 from nutstate.storage.errors import CorruptRecord, InvalidBatch
 from nutstate.storage.records import Fence, InputRef, Operation, Output, Payment
 from nutstate.storage.rules.codec import data_from_plain, data_to_plain
@@ -32,7 +33,11 @@ from tests.support.wallet import NPUB, funded, invoice
 
 pytestmark = pytest.mark.every_store
 
-KINDS: dict[str, type] = {"melt": MeltData, "record": RecordData, "mint": MintData, "check": CheckData}
+KINDS: dict[str, type] = {
+    "melt": MeltData, "record": RecordData, "mint": MintData, "swap": SwapData, "check": CheckData,
+}  # fmt: skip
+NEWER = ("swap",)
+"""Kinds that no store of schema 1 holds."""
 OUTPUT = Output("00ad", 8, "02aa", Secret("SECRET-blank"), Secret("SECRET-factor"))
 FULL = MeltData(
     input_fee=1, sources_total=9, keep_total=2, loss=1, keep_token_id="k", request_body=Secret("SECRET-body"),
@@ -58,7 +63,7 @@ def test_r517_an_operation_has_common_fields_only() -> None:
 
 def test_r522_a_migration_moves_exactly_the_fields_of_the_kinds() -> None:
     """R522: the table of the migration is the fields of all data classes; it moves into a class as it is."""
-    every = set().union(*map(names, KINDS.values()))
+    every = set().union(*(names(data) for kind, data in KINDS.items() if kind not in NEWER))
     assert {RENAMED.get(name, name) for name in EMPTY} == every
     for kind in KINDS.values():
         assert kind() == data_from_plain(kind, {}, "document"), "every field has a default"

@@ -17,6 +17,7 @@ from nutstate.storage.batch import proof_key
 from nutstate.storage.port import AuditQuery, OperationQuery, TokenQuery
 from nutstate.storage.records import Token
 from nutstate.storage.secret import Secret
+from tests.support.apart import Apart
 from tests.support.data import data_in, with_fields
 from tests.support.foreign import Foreign
 from tests.support.wallet import NPUB, QUICK, fake_proof, funded, invoice
@@ -211,9 +212,10 @@ def test_a_document_that_does_not_decode_is_reported(case: Case) -> None:
 
 @pytest.mark.parametrize("tamper", [_remove_change, _resurrect_source, _another_parent])
 def test_r115_a_melt_looks_at_itself(store: Store, tamper: Tamper) -> None:
-    """Between the commit of ``settled`` and the look, another program changes a document."""
+    """Between a commit of ``settled`` alone and the look, another program changes a document."""
     lines = Lines()
-    engine, mint, clock = funded(store, logger=lines)
+    apart: Any = Apart(store)
+    engine, mint, clock = funded(apart, logger=lines)
     seen: list[str] = []
 
     def between(event: Any) -> None:

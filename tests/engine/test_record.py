@@ -15,6 +15,7 @@ from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Dleq
 from nutstate.storage.testing.records import FaultyStore
 from tests.support import invariants
+from tests.support.apart import Apart
 from tests.support.data import data_in
 from tests.support.everything import everything
 from tests.support.recording import Wallet, as_json, proofs
@@ -458,7 +459,9 @@ def test_a_commit_nobody_knows_about_is_found_by_the_same_call(store: Store, wor
 
 
 def test_a_recording_stands_when_only_its_check_fails(store: Store) -> None:
-    wallet = Wallet(FaultyStore(store, ["ok", "unavailable"]), 100, funding=store)
+    """The documents were not found right inside the commit, and the store is gone when they are looked at."""
+    apart: Any = Apart(FaultyStore(store, ["ok", "unavailable"]))
+    wallet = Wallet(apart, 100, funding=store)
     done = wallet.record([100], proofs(5), [], 95)
     assert done.success and done.handle.state == "settled"
     wallet.clock.advance(61)

@@ -72,7 +72,7 @@ def written_ahead_where_requests_leave(spec: Machine[Any]) -> Iterator[object]:
     """A state is written ahead when its action posts; the way there stamps or writes the request. What
     stays there sends the same request again."""
     for state in spec.states:
-        if state.write_ahead != (state.action in ("post_melt", "post_fence", "post_mint")):
+        if state.write_ahead != (state.action in ("post_melt", "post_fence", "post_mint", "post_swap")):
             yield state.name
     ahead = {state.name: state.action for state in spec.states if state.write_ahead}
     for edge in spec.transitions:
@@ -339,15 +339,15 @@ def record_drops_nothing_that_was_paid(spec: Machine[Any]) -> Iterator[object]:
 def what_waits_has_an_end(spec: Machine[Any]) -> Iterator[object]:
     """R327 to R331: in every state that waits for others, what is too old and what makes every drive fail
     has an end, which waits for the proof that it is so; an operator sends on what is parked."""
-    if spec.name not in ("melt", "mint", "record"):
+    if spec.name not in ("melt", "mint", "record", "swap"):
         return
     given_up = {t.source for t in spec.transitions if (t.event, t.dest) == ("recover", "cancelled")}
     waits = [s for s in spec.states if s.kind == "live" and s.name not in given_up]
     for state in waits:
         for event, asked in (("too_old", "unresolved_too_long"), ("drive_failed", "drives_fail")):
             found = spec.cells.get((state.name, event), ())
-            if (event, state.name) == ("too_old", "paying"):
-                continue  # the answer, or a restart, leads on to unknown first
+            if event == "too_old" and state.name in ("paying", "swapping"):
+                continue  # the answer, or a restart, leads on first
             if not found:
                 yield state.name, event
             for t in found:
@@ -429,6 +429,58 @@ def mint_issues_once(spec: Machine[Any]) -> Iterator[object]:
             yield t.id
 
 
+def swap_makes_once_and_frees_with_proof(spec: Machine[Any]) -> Iterator[object]:
+    """R652 to R658: outputs are written once, in the commit that reserves the inputs, and before they are sent;
+    the same bytes go again only when nothing is signed, every input is UNSPENT and the window is over; inputs
+    are free only then, or after a clear refusal that stands; new tokens need verified signatures."""
+    if spec.name != "swap":
+        return
+    written = {"split_off_keep", "reserve_inputs", "write_swap", "stamp_sent"}
+    for t in spec.transitions:
+        effects, begins = set(t.effects), (t.source, t.event) == (NONE, "request")
+        if begins != bool((written - {"stamp_sent"}) & effects) or (begins and not written <= effects):
+            yield t.id
+        if begins and not {"balanced", "preflight_clear", "mint_can_restore", "inputs_unspent"} <= asks(t):
+            yield t.id
+        if (
+            t.dest == "swapping"
+            and not begins
+            and not (
+                {"settled_untouched", "tries_left", "not refused_clearly"} <= asks(t)
+                and t.source == "restoring"
+            )
+        ):
+            yield t.id
+        signed = "outputs_verified" in asks(t)
+        if ("store_swapped" in effects) != signed or (t.dest == "settled") != signed:
+            yield t.id
+        freed = t.source in ("watching", "stuck")
+        if signed and ("correct_spent" if freed else "spend_inputs") not in effects:
+            yield t.id
+        stood = {"refused_clearly", "untouched", "refusal_window_over"} <= asks(t)
+        proven = "settled_untouched" in asks(t) or (stood and "not coin_refused" in asks(t))
+        if ("release_inputs" in effects) != (t.dest == "watching" and t.source != "stuck" and proven):
+            yield t.id
+        if t.dest == "watching" != t.source and "stamp_watch" not in effects:
+            yield t.id
+        alone = stood and "coin_refused" in asks(t)
+        if ("strand_inputs" in effects) != (alone or {"forced", "not request_dead"} <= asks(t)):
+            yield t.id
+        for effect in ("free_untouched", "record_loss"):
+            if (effect in effects) != ("request_dead" in asks(t)):
+                yield t.id, effect
+        if ("note_clear_refusal" in effects) != ("refusal_is_clear" in asks(t)):
+            yield t.id
+        if ("stamp_unspent" in effects) != (t.event == "refusal_seen"):
+            yield t.id
+        ended = {"watch_window_over", "operator_gave_reason"} & asks(t) and "nothing_restored" in asks(t)
+        if t.dest == "released" and not ended:
+            yield t.id
+    for state in ("swapping", "restoring", "watching", "settled", "attention", "stuck", "discrepant"):
+        if decide(spec, state, "cancel", spec.facts())[0] != "refused":
+            yield state, "cancel"
+
+
 def check_changes_only_what_was_found(spec: Machine[Any]) -> Iterator[object]:
     """Nothing is corrected, collected, freed or dropped but on what was found, and all of it is told."""
     if spec.name != "check":
@@ -499,7 +551,7 @@ CLAIMS: tuple[Claim, ...] = (
     a_restart_is_answered, melt_frees_only_with_proof, melt_fails_fast_only_on_a_refusal_that_stands,
     melt_pays_only_what_is_its_own, melt_after_sending, record_frees_only_with_proof,
     record_drops_nothing_that_was_paid, what_waits_has_an_end, token_is_stamped, mint_issues_once,
-    check_changes_only_what_was_found, facets_are_what_the_edges_say,
+    swap_makes_once_and_frees_with_proof, check_changes_only_what_was_found, facets_are_what_the_edges_say,
 )  # fmt: skip
 
 

@@ -254,7 +254,7 @@ def change_level(spec: Machine[Any]) -> Iterator[Change]:
 
 def flip_action_facet(spec: Machine[Any]) -> Iterator[Change]:
     for n, action in enumerate(spec.actions):
-        for facet in ("reads_only", "asks_no_mint"):
+        for facet in ("reads_only", "asks_no_mint", "reads_back"):
             flipped: dict[str, Any] = {facet: not getattr(action, facet)}
             changed = attrs.evolve(action, **flipped)
             words = (*spec.actions[:n], changed, *spec.actions[n + 1 :])

@@ -106,7 +106,7 @@ def _worded(spec: Machine[Any]) -> dict[str, frozenset[str]]:
     for effect in spec.effects:
         found.setdefault(effect.level, set()).add(effect.name)
     for action in spec.actions:
-        for facet in ("reads_only", "asks_no_mint"):
+        for facet in ("reads_only", "asks_no_mint", "reads_back"):
             if getattr(action, facet):
                 found.setdefault(facet, set()).add(action.name)
     return {what: frozenset(names) for what, names in found.items()}

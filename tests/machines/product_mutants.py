@@ -21,7 +21,7 @@ from nutstate.engine.operations.melt.facts import melt_facts
 from nutstate.engine.operations.melt.kind import MELT_KIND
 from nutstate.engine.operations.mint import actions as mint_actions
 from nutstate.engine.operations.mint.kind import MINT_KIND
-from nutstate.machines import MELT, MINT, TOKEN
+from nutstate.machines import MELT, MINT, TOKEN, common_guards
 from nutstate.machines.melt import guards as melt_guards
 from nutstate.machines.mint import guards as mint_guards
 from nutstate.machines.record.table import RECORD
@@ -184,7 +184,7 @@ PLANTED = (
     mint("refusals are not counted", no_effect(MINT, "8", "count_refusal"), "stuck-issue", "I11"),
     mint("refused outputs are never replaced",
          first(without(without(MINT, "9a"), "9d"), *edges("9", "restore_empty", "restoring", "issuing", requires=(
-             mint_guards.nothing_restored, mint_guards.invoice_is_paid, mint_guards.tries_left), effects=("stamp_sent",))),
+             common_guards.nothing_restored, mint_guards.invoice_is_paid, mint_guards.tries_left), effects=("stamp_sent",))),
          "stuck-issue", "I11"),
     mint("new outputs replace the old ones unseen", no_effect(no_effect(MINT, "9a", "write_outputs"), "9d", "write_outputs"),
          "stuck-issue", "I11"),

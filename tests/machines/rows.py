@@ -244,6 +244,7 @@ MELT = Rows(
         CRITICAL | alarm
         reads_only   | ask_quote choose_inputs start collect_change
         asks_no_mint | start reconcile
+        reads_back   | reconcile
     """,
 )
 
@@ -321,6 +322,7 @@ RECORD = Rows(
                    strand_inputs record_loss
         CRITICAL | alarm
         asks_no_mint | watch_sources reconcile
+        reads_back | reconcile
     """,
 )
 
@@ -467,6 +469,103 @@ CHECK = Rows(
     """,
 )
 
+SWAP = Rows(
+    good_path="none swapping settled reconciled",
+    words={
+        "POST": "mint_refused reply_lost mint_unreachable",
+        "LOOKS": "nothing_signed inputs_spent_elsewhere refusal_seen refusal_stands resend give_up",
+        "SIGNED": "signatures_received signatures_restored",
+        "SENT": "cancel=ALREADY_SENT",
+        "ENDED": "cancel=ALREADY_FINAL",
+    },
+    states="""
+        none        | pseudo ||
+        swapping    | live post_swap ahead | LOOKS | SENT
+        restoring   | live ask_outcome | POST LOOKS recover | SENT
+        watching    | live ask_outcome +settles +frees | POST LOOKS recover | SENT write_off=WATCH_NOT_OVER
+        settled     | live reconcile | POST LOOKS SIGNED watch_over recover | SENT
+        attention   | parked ask_outcome | POST LOOKS too_old recover | SENT
+        stuck       | parked ask_outcome +frees | POST LOOKS too_old recover | SENT
+        discrepant  | parked | POST LOOKS SIGNED watch_over too_old recover | SENT
+        reconciled  | final +good | POST LOOKS SIGNED watch_over too_old recover | ENDED
+        released    | final +unpaid | POST LOOKS SIGNED watch_over too_old recover | ENDED
+        rejected    | final +unpaid | POST LOOKS SIGNED watch_over too_old recover | ENDED
+        written_off | final +lost | POST LOOKS SIGNED watch_over too_old recover | ENDED
+    """,
+    origins="""
+        caller   | request cancel
+        mint     | preflight_blocked SIGNED POST nothing_signed refusal_seen refusal_stands inputs_spent_elsewhere
+        engine   | resend give_up drive_failed reconcile_passed reconcile_failed
+        clock    | watch_over too_old
+        restart  | recover
+        operator | resume release write_off resolve
+    """,
+    rows="""
+        1   | request                | none > swapping | owner_matches, one_mint_one_unit, inputs_unspent, inputs_few_enough, outputs_fit, balanced, preflight_clear, mint_can_restore | split_off_keep reserve_inputs write_swap stamp_sent
+        1b  | preflight_blocked      | none > rejected | not preflight_clear | correct_spent record_reason alarm
+        2   | SIGNED                 | swapping restoring attention > settled | outputs_verified | spend_inputs store_swapped
+        2b  | SIGNED                 | watching stuck > settled | outputs_verified | correct_spent store_swapped alarm
+        3   | mint_refused           | swapping > restoring | refusal_is_clear | record_reason note_clear_refusal
+        3b  | mint_refused           | swapping > restoring | not refusal_is_clear | record_reason
+        3b  | reply_lost mint_unreachable | swapping > restoring || record_reason
+        4   | recover                | swapping > restoring ||
+        5   | refusal_seen           | restoring > stay | refused_clearly, untouched, not refusal_was_confirmed | stamp_unspent
+        5b  | refusal_stands         | restoring > watching | refused_clearly, untouched, refusal_window_over, not coin_refused | release_inputs stamp_watch
+        5c  | refusal_stands         | restoring > watching | refused_clearly, untouched, refusal_window_over, coin_refused | record_reason strand_inputs stamp_watch alarm
+        6   | resend                 | restoring > swapping | settled_untouched, tries_left, not refused_clearly | stamp_sent
+        6b  | give_up                | restoring > watching | settled_untouched, not tries_left | record_reason release_inputs stamp_watch
+        7   | inputs_spent_elsewhere | restoring > attention | spent_without_us | record_reason alarm
+        8   | watch_over             | watching stuck > released | watch_window_over, nothing_restored |
+        9   | too_old                | restoring > attention | unresolved_too_long | record_reason alarm
+        9b  | too_old                | watching > stuck | unresolved_too_long | record_reason alarm
+        9c  | too_old                | settled > discrepant | unresolved_too_long | record_reason alarm
+        10  | drive_failed           | swapping restoring > attention | drives_fail | record_reason alarm
+        10b | drive_failed           | watching > stuck | drives_fail | record_reason alarm
+        10c | drive_failed           | settled > discrepant | drives_fail | record_reason alarm
+        11  | reconcile_passed       | settled > reconciled | documents_agree |
+        11  | reconcile_failed       | settled > discrepant | not documents_agree | record_reason alarm
+        12  | resume                 | attention > restoring | operator_gave_reason | record_reason restart_patience
+        12b | resume                 | stuck > watching | operator_gave_reason | record_reason stamp_watch
+        13  | release                | attention > watching | operator_gave_reason, settled_untouched | record_reason release_inputs stamp_watch
+        14  | write_off              | attention > written_off | operator_gave_reason, request_dead | record_reason free_untouched spend_inputs record_loss
+        14b | write_off              | attention > written_off | operator_gave_reason, forced, not request_dead | record_reason strand_inputs alarm
+        14c | write_off              | stuck > released | operator_gave_reason, nothing_restored | record_reason alarm
+        14d | write_off              | stuck > written_off | operator_gave_reason, not nothing_restored | record_reason alarm
+        15  | resolve                | discrepant > reconciled | operator_gave_reason | record_reason
+    """,
+    codes="""
+        OWNER_MISMATCH | owner_matches
+        MINT_OR_UNIT_MISMATCH | one_mint_one_unit
+        CONCURRENT_OPERATION | inputs_unspent
+        TOO_MANY_PROOFS | inputs_few_enough
+        AMOUNT_OUT_OF_LIMITS | outputs_fit
+        NOT_CONSERVED | balanced
+        PROOF_STATE_INCONSISTENCY | preflight_clear
+        RESTORE_NOT_SUPPORTED | mint_can_restore
+        OUTPUTS_NOT_VERIFIED | outputs_verified
+        NOT_REFUSED_FOR_GOOD | refusal_is_clear refused_clearly tries_left
+        REFUSAL_NOT_PROVEN | coin_refused
+        NOT_PROVEN_UNPAID | refusal_was_confirmed refusal_window_over
+        RELEASE_NOT_PROVEN | untouched settled_untouched
+        INPUTS_NOT_GONE | spent_without_us
+        WATCH_NOT_OVER | watch_window_over
+        RESTORE_INCOMPLETE | nothing_restored
+        NOT_TOO_OLD | unresolved_too_long drives_fail
+        RECONCILIATION_FAILED | documents_agree
+        OPERATOR_REASON_MISSING | operator_gave_reason
+        PAYMENT_IN_FLIGHT | request_dead forced
+    """,
+    said="""
+        STANDARD | write_swap note_clear_refusal stamp_unspent stamp_watch restart_patience record_reason
+        HIGH     | split_off_keep reserve_inputs stamp_sent spend_inputs store_swapped release_inputs strand_inputs \
+                   free_untouched correct_spent record_loss
+        CRITICAL | alarm
+        asks_no_mint | reconcile
+        reads_back | reconcile
+    """,
+)
+
 ROWS: Mapping[str, Rows] = {
-    "token": TOKEN, "melt": MELT, "record": RECORD, "mint": MINT, "deposit": DEPOSIT, "check": CHECK,
+    "token": TOKEN, "melt": MELT, "record": RECORD, "mint": MINT, "swap": SWAP, "deposit": DEPOSIT,
+    "check": CHECK,
 }  # fmt: skip

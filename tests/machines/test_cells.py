@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from nutstate.engine.operations.built_in import BUILT_IN
-from nutstate.machines import CHECK, DEPOSIT, MELT, MINT, RECORD, TOKEN, step
+from nutstate.machines import CHECK, DEPOSIT, MELT, MINT, RECORD, SWAP, TOKEN, step
 from nutstate.machines.refusals import CODES
 from nutstate.machines.registry import RELEASED, UnknownMachine, latest, names, released
 from nutstate.machines.spec import Machine
 from nutstate.machines.words import ACTIONS, EFFECTS
 from nutstate.review.kit import cells, contradictions, endless, matrix, unreached
 
-MACHINES = [TOKEN, MELT, RECORD, MINT, DEPOSIT, CHECK]
+MACHINES = [TOKEN, MELT, RECORD, MINT, SWAP, DEPOSIT, CHECK]
 
 
 @pytest.mark.parametrize("spec", MACHINES, ids=lambda spec: spec.name)
@@ -78,6 +78,7 @@ def test_the_declaration_is_sound(spec: Machine[Any]) -> None:
         assert set(s.absorbs) | {r.event for r in s.refuses} <= events
         assert {r.code for r in s.refuses} <= set(CODES)
     used = {t.event for t in spec.transitions} | {e for s in spec.states for e in s.absorbs}
+    used |= {refusal.event for s in spec.states for refusal in s.refuses}
     assert events == used, "an event nobody waits for"
     for s in spec.states:
         if spec is not TOKEN and s.kind in ("live", "parked"):
@@ -176,7 +177,7 @@ def test_every_external_answer_is_covered_in_every_state_after_sending() -> None
 
 
 def test_the_registry_answers_exactly() -> None:
-    assert names() == ("check", "deposit", "melt", "mint", "record", "token")
+    assert names() == ("check", "deposit", "melt", "mint", "record", "swap", "token")
     assert latest("melt") is MELT
     assert released("melt", 1, MELT.content_hash) is MELT
     with pytest.raises(UnknownMachine):

@@ -23,10 +23,13 @@ from nutstate.machines.money import AMOUNT_MAX
 from nutstate.machines.record import guards as record
 from nutstate.machines.record.facts import RecordFacts
 from nutstate.machines.spec import Guard
+from nutstate.machines.swap import guards as swap
+from nutstate.machines.swap.facts import SwapFacts
 from nutstate.machines.token import guards as token
 from nutstate.machines.token.facts import TokenFacts
 
 T, M, R, I, D, C = TokenFacts, MeltFacts, RecordFacts, MintFacts, DepositFacts, CheckFacts  # noqa: E741
+S = SwapFacts
 W = ("wallet", "https://mint", "sat")
 V = ("other", "https://mint", "sat")
 UNSPENT = frozenset({"UNSPENT"})
@@ -44,6 +47,18 @@ SETTLED = M(
     since_last_send_ms=9,
     settle_window_ms=9,
 )
+UNTOUCHED = S(
+    restored_none=True, inputs_asked=2, input_count=2, input_states=UNSPENT, since_last_send_ms=9,
+    settle_window_ms=9,
+)  # fmt: skip
+GONE = S(
+    restored_none=True, inputs_asked=2, input_count=2, input_states=frozenset({"UNSPENT", "SPENT"}),
+    since_last_send_ms=9, settle_window_ms=9,
+)  # fmt: skip
+NOT_UNTOUCHED: list[dict[str, Any]] = [
+    {"restored_none": False}, {"inputs_asked": 1}, {"inputs_asked": 0, "input_count": 0},
+    {"input_states": frozenset({"UNSPENT", "PENDING"})}, {"input_states": frozenset()},
+]  # fmt: skip
 RECORDED = R(sources_total=800, amount=550, recorded_fee=0, keep_total=200, recorded_change=50)
 
 CASES: list[Case] = [
@@ -100,10 +115,10 @@ CASES: list[Case] = [
      [{"source_states": frozenset()}, {"source_states": frozenset({"unspent", "reserved"})}]),
     (melt.inputs_cover, M(inputs_total=106, amount=100, fee_reserve=5, input_fee=1),
      [{"inputs_total": 105}, {"input_fee": 2}, {"fee_reserve": 6}]),
-    (melt.inputs_few_enough, M(input_count=2, input_count_max=2), [{"input_count": 3}, {"input_count": 0}]),
+    (common.inputs_few_enough, M(input_count=2, input_count_max=2), [{"input_count": 3}, {"input_count": 0}]),
     (melt.fee_acceptable, M(fee_max=6, fee_reserve=5, input_fee=1),
      [{"fee_max": None}, {"fee_max": 5}, {"fee_reserve": 6}, {"input_fee": 2}]),
-    (melt.preflight_clear, M(preflight_asked=True),
+    (common.preflight_clear, M(preflight_asked=True),
      [{"preflight_asked": False}, {"preflight_blocked_count": 1}]),
     (common.claim_free, M(operation_id="a"), [{"claim_holder": "b"}]),
     (common.claim_free, M(operation_id="a", claim_holder="a"), [{"operation_id": "c"}]),
@@ -130,7 +145,7 @@ CASES: list[Case] = [
     (fences.mint_can_swap_and_restore,
      M(mint_can_swap=True, mint_can_restore=True, fence_generations=7, fence_generations_max=8),
      [{"mint_can_swap": False}, {"mint_can_restore": False}, {"fence_generations": 8}]),
-    (melt.watch_window_over, M(now=100, watch_since=0, watch_window_ms=100),
+    (common.watch_window_over, M(now=100, watch_since=0, watch_window_ms=100),
      [{"now": 99}, {"watch_since": None}]),
     (fences.outputs_verified, M(fence_outputs_verified=True, fence_total=9, fence_owed=9),
      [{"fence_outputs_verified": False}, {"fence_total": 8}, {"fence_owed": None},
@@ -183,8 +198,8 @@ CASES: list[Case] = [
      [{"policy": "fence"}, {"refusal_kind": None}, {"sendings": 2}, {"sendings": 0}]),
     (refusal.refusal_confirmed, attrs.evolve(SETTLED, quote_state="UNPAID"),
      [{"quote_state": "PENDING"}, {"inputs_asked": 1}, {"input_states": frozenset({"UNSPENT", "SPENT"})}]),
-    (refusal.refusal_was_confirmed, M(held_unspent_since=0), [{"held_unspent_since": None}]),
-    (refusal.refusal_window_over, M(now=5, held_unspent_since=0, refusal_window_ms=5),
+    (common.refusal_was_confirmed, M(held_unspent_since=0), [{"held_unspent_since": None}]),
+    (common.refusal_window_over, M(now=5, held_unspent_since=0, refusal_window_ms=5),
      [{"now": 4}, {"held_unspent_since": None}]),
     (refusal.refusal_blames_inputs, M(refused_for="inputs"), [{"refused_for": "payment"}, {"refused_for": None}]),
     (refusal.refusal_stood, M(refused_for="limit"), [{"refused_for": None}]),
@@ -246,7 +261,7 @@ CASES: list[Case] = [
      [{"quote_state": "PAID"}, {"now": 4}, {"quote_expires_at": None}]),
     (mint.outputs_verified, I(outputs_verified=True, issued_total=5, amount=5),
      [{"outputs_verified": False}, {"issued_total": 4}]),
-    (mint.nothing_restored, I(restored_none=True), [{"restored_none": False}]),
+    (common.nothing_restored, I(restored_none=True), [{"restored_none": False}]),
     (mint.issued_to_others, I(restored_none=True, quote_state="ISSUED"),
      [{"restored_none": False}, {"quote_state": "PAID"}]),
     (common.operator_gave_reason, I(operator_reason="why"), [{"operator_reason": ""}]),
@@ -269,6 +284,27 @@ CASES: list[Case] = [
      [{"now": 8}, {"unresolved_since": None}, {"unresolved_since": 17}]),
     (mint.unresolved_too_long, I(now=0, unresolved_since=9, unknown_age_max_ms=9), [{"now": 1}]),
     (mint.tries_left, I(tries=1, tries_max=2), [{"tries": 2}]),
+    (swap.outputs_fit, S(output_amounts=(4, 1), amount=4, amount_max=5),
+     [{"output_amounts": ()}, {"output_amounts": (4, 0)}, {"amount": 6}, {"amount": 0}, {"amount_max": 4}]),
+    (swap.balanced, S(inputs_total=6, output_amounts=(4, 1), input_fee=1),
+     [{"inputs_total": 5}, {"input_fee": 0}, {"inputs_total": 0, "output_amounts": (), "input_fee": 0}]),
+    (swap.mint_can_restore, S(mint_can_restore=True), [{"mint_can_restore": False}]),
+    (swap.outputs_verified, S(outputs_verified=True, signed_total=5, outputs_total=5),
+     [{"outputs_verified": False}, {"signed_total": 4}, {"outputs_total": None},
+      {"signed_total": 0, "outputs_total": 0}]),
+    (swap.refusal_is_clear, S(refusal_kind="coin", sendings=1), [{"refusal_kind": None}, {"sendings": 2}]),
+    (swap.refused_clearly, S(refused_for="request"), [{"refused_for": None}]),
+    (swap.coin_refused, S(refused_for="coin", input_count=1), [{"refused_for": "keyset"}, {"input_count": 2}]),
+    (swap.untouched, UNTOUCHED, NOT_UNTOUCHED),
+    (swap.settled_untouched, UNTOUCHED, [*NOT_UNTOUCHED, {"since_last_send_ms": 8}, {"since_last_send_ms": None}]),
+    (swap.tries_left, S(sendings=1, sendings_max=2), [{"sendings": 2}]),
+    (swap.spent_without_us, GONE,
+     [{"restored_none": False}, {"since_last_send_ms": 8}, {"input_states": UNSPENT}]),
+    (swap.request_dead, GONE,
+     [{"restored_none": False}, {"input_states": UNSPENT}, {"input_states": frozenset({"SPENT", "PENDING"})}]),
+    (swap.unresolved_too_long, S(now=9, unresolved_since=0, unknown_age_max_ms=9),
+     [{"now": 8}, {"unresolved_since": None}, {"since_last_send_ms": 1, "settle_window_ms": 2}]),
+    (swap.unresolved_too_long, S(now=0, unresolved_since=9, unknown_age_max_ms=9), [{"now": 1}]),
     (deposit.proofs_few_enough, D(proof_count=2, proof_count_max=2), [{"proof_count": 3}, {"proof_count": 0}]),
     (deposit.amount_in_limits, D(total=5, amount_max=5), [{"total": 6}, {"total": 0}]),
 ]  # fmt: skip
@@ -285,7 +321,7 @@ def test_a_guard(case: Case) -> None:
 def test_every_guard_has_a_case() -> None:
     declared = [
         guard
-        for module in (common, token, melt, changes, fences, refusal, record, mint, deposit, check)
+        for module in (common, token, melt, changes, fences, refusal, record, mint, swap, deposit, check)
         for guard in vars(module).values()
         if isinstance(guard, Guard)
     ]

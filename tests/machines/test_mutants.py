@@ -42,6 +42,7 @@ KILLED_WITHOUT_ROWS = {
     "melt": 0.60,
     "record": 0.70,
     "mint": 0.62,
+    "swap": 0.60,
     "deposit": 0.55,
     "check": 0.80,
 }

@@ -105,6 +105,13 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     "stranded": {
         "a row": ("src/nutstate/cli/operators/render.py",),
     },
+    "swap": {
+        "the name of a command": ("src/nutstate/cli/commands.py",),
+        "a call of the mint": (
+            "engine/loop/asking.py", "engine/loop/timing.py", "engine/simulated/faults.py",
+            "engine/simulated/mint.py",
+        ),
+    },
     "token": {
         "an entity of the audit trail": ("engine/api/audit.py",),
         "a field that holds money as text": ("engine/audit/sanitise.py", "engine/cashu/coins/token_codec.py"),

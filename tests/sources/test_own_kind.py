@@ -34,6 +34,7 @@ INSIDE = tuple(f"{top}/{room}/" for top in ("machines", "engine/operations") for
 SEVERAL_ROOMS = {
     "machines/__init__.py": "the public names of the tables",
     "engine/api/payments.py": "the calls that start a melt, a funding and a deposit",
+    "engine/api/stranded.py": "coins that were stranded with a melt or a swap",
     "src/nutstate/cli/operators/render.py": "the numbers of a melt, and a funding that was paid late",
     "src/nutstate/cli/machines/explore.py": "the product of melt, funding and token",
 }

@@ -9,8 +9,9 @@ import pytest
 from attrs import evolve
 
 from nutstate import open_store
-from nutstate.storage.errors import InvalidBatch, StorageError
-from nutstate.storage.port import TokenQuery
+from nutstate.storage.errors import InvalidBatch, NotAsWritten, StorageError
+from nutstate.storage.port import Reader, TokenQuery
+from nutstate.storage.read_back import ReadBack
 from nutstate.storage.secret import Secret
 from nutstate.storage.testing.records import batch_for, make_operation, make_proofs, make_token
 from nutstate.testing import LACKS, memory_store
@@ -36,6 +37,33 @@ def test_a_batch_beyond_16_mb_in_all_is_committed(mongo_urls: Callable[[], str])
     tokens = [make_token(f"large{n}", proofs=(proof,)) for n, proof in enumerate(large)]
     with open_store(mongo_urls()) as store:
         store.commit(batch_for(make_operation(), tokens=tokens))
+        assert len(store.tokens(TokenQuery())) == 4
+
+
+@pytest.mark.real_mongo
+@pytest.mark.parametrize("size", [6_000_000, 100_000], ids=["too large", "fits"])
+def test_r611_documents_that_cannot_be_read_back_together_are_not_taken_as_read(
+    mongo_urls: Callable[[], str], size: int
+) -> None:
+    """R611: one answer of the server holds 16 MB. The commit is refused, not tried for ever; it is committed
+    when it is sent without a read-back."""
+    large = [evolve(make_proofs(f"large{n}", 1)[0], witness=Secret("w" * size)) for n in range(4)]
+    tokens = [make_token(f"large{n}", proofs=(proof,)) for n, proof in enumerate(large)]
+    batch, asked = batch_for(make_operation(), tokens=tokens), 0
+
+    def check(reader: Reader) -> None:
+        nonlocal asked
+        asked += len(reader.tokens(TokenQuery()))
+
+    with open_store(mongo_urls()) as store:
+        if size > 1_000_000:
+            with pytest.raises(NotAsWritten):
+                store.commit(batch, ReadBack((TokenQuery(),), check))
+            assert store.operation("tx-1") is None and not asked
+            store.commit(batch)
+        else:
+            store.commit(batch, ReadBack((TokenQuery(),), check))
+            assert asked == 4
         assert len(store.tokens(TokenQuery())) == 4
 
 

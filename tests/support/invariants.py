@@ -9,6 +9,7 @@ from nutstate.engine.checks.read_documents import read_documents
 from nutstate.engine.checks.reconcile import NOTHING_EXPECTED, report_on
 from nutstate.engine.loop.effect_context import inputs_total_of
 from nutstate.engine.operations.melt.fences import fenced_keys
+from nutstate.engine.operations.swap.data import swap_of
 from nutstate.engine.tokens.proofs import name_of
 from nutstate.engine.tokens.token_ids import fence_id, fenced_id
 from nutstate.machines.money import owed_max
@@ -61,6 +62,8 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
             gone -= data_in(
                 op
             ).change_amount  # of a payment that was given up: it was no part of what was left
+        if op.kind == "swap":
+            gone += _swapped(op, tokens)
         if op.kind not in PAYS:
             continue
         total = inputs_total_of(op)
@@ -103,6 +106,12 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
         for part in op.inputs
     }
     fenced = {key for op in operations if op.kind == "melt" for key in fenced_keys(op)}
+    fenced |= {
+        key
+        for op in operations
+        if op.kind == "swap" and data_in(op).swapped
+        for key in swap_of(op).sent_keys()
+    }
     corrected = sum(
         t.total_amount
         for t in tokens
@@ -110,6 +119,25 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
         if not fenced.issuperset(proof_key(proof.secret) for proof in t.proofs)
     )
     assert entered == held + gone + corrected, f"I1: {entered} != {held} + {gone} + {corrected}"
+
+
+def _swapped(op: Operation, tokens: list[Token]) -> int:
+    """The value that a swap took from the wallet: its input fee once it is made, or what was given up."""
+    data = data_in(op)
+    made = {part.token_id: part.amount for part in data.swapped}
+    if data.change_token_id is not None:
+        made[data.change_token_id] = data.change_amount
+    for token in tokens:
+        if token.transaction_id in made and token.version == 1:
+            assert token.total_amount == made[token.transaction_id], f"I5: {token.transaction_id}"
+        if token.transaction_id in made:
+            assert token.metadata.parent_transaction_id == op.id, "I5: parent"
+    if made:
+        assert [part.amount for part in data.swapped] == list(data.into), f"I1: {op.id}"
+        held = sum(part.amount for part in (*op.inputs, *data.stranded))
+        assert held == sum(made.values()) + data.input_fee, f"I1: {op.id}"
+        return int(data.input_fee)
+    return int(data.loss)
 
 
 def _proofs(store: Reader, operations: list[Operation], tokens: list[Token]) -> None:
@@ -139,6 +167,9 @@ def _operations(operations: list[Operation], tokens: list[Token]) -> None:
     assert all(n == 1 for n in paid.values()), "I3: two payments of a quote"
     for op in operations:
         states = {by_id[part.token_id].state for part in op.inputs}
+        if op.kind == "swap":
+            _swap_states(op, states)
+            continue
         if op.kind in PAYS and op.state == "written_off":
             lost = [t for t in tokens if t.reserved_by == op.id and t.state == "spent"]
             back = sum(o.amount for f in data_in(op).fences if f.end == "done" for o in f.outputs)
@@ -166,6 +197,17 @@ def _operations(operations: list[Operation], tokens: list[Token]) -> None:
             assert all(token.reserved_by != op.id for token in held), "I4: contested by itself"
         if op.sent_at is not None and op.kind == "melt":
             assert data_in(op).request_body is not None, "I6: sent without a stored request"
+
+
+def _swap_states(op: Operation, states: set[str]) -> None:
+    data = data_in(op)
+    if op.state in ("swapping", "restoring", "attention"):
+        assert states <= {"reserved"}, f"I4: {op.state} with inputs {states}"
+        assert data.blanks and data.request_body is not None, "I6: sent without stored outputs"
+    if data.swapped and data.watch_since is None:
+        assert states <= {"spent"}, f"I4: {op.state} with inputs {states}"
+    if op.ends == "good":
+        assert data.swapped, f"I5: {op.id} ended well and made nothing"
 
 
 def _audit(store: Reader, operations: list[Operation], tokens: list[Token]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
+from ....machines.shown import shown
 from ....storage.evolve import evolve
 from ....storage.records import Fence, Operation, Output
 from ...loop.account import Account
@@ -25,6 +26,12 @@ class MeltData(Paying):
     watch_since: int | None = time()
     refused_for: str | None = None  # the mint refused our only sending: payment | inputs | limit
     surplus: int = number()  # change beyond what was owed
+
+    __repr__ = shown
+
+    def was_taken_late(self) -> bool:
+        """Whether the mint paid, or signed a fence, after the inputs had been freed on its word."""
+        return self.watch_since is not None and (self.fenced_token_id or self.payment) is not None
 
     def account(self) -> Account:
         """The numbers of the melt's money."""

@@ -10,18 +10,19 @@ from ....storage.batch import proof_key
 from ....storage.evolve import evolve
 from ....storage.port import Reader
 from ....storage.records import Operation
+from ...checks.foresee import foresee
 from ...checks.reconcile import reconcile
 from ...loop.drive import Run
 from ...loop.evidence import Evidence
 from ...loop.kinds import Kind
 from ..shared import effects as shared
 from ..shared import inputs as tokens
+from ..shared.freed import spent_meanwhile
 from . import reconcile as reconciled
 from .actions import change, fence, pay, quote, refusal
 from .data import MeltData, melt_of
 from .effects import inputs, money
 from .effects.corrections import correct_spent
-from .effects.freed import spent_meanwhile
 from .facts import melt_facts
 from .fences import left_inputs
 from .last_look import look_before_release, look_before_write_off
@@ -40,8 +41,7 @@ def _taken_meanwhile(run: Run, decision: Decision, evidence: Evidence) -> Eviden
     """Before inputs become free without the mint's word: find those that another operation's late end
     took."""
     if inputs.lets_go(decision) or "free_untouched" in decision.effects:
-        gone = spent_meanwhile(run.store, run.operation, run.draft.all_tokens())
-        return evolve(evidence, spent_meanwhile=gone)
+        return evolve(evidence, spent_meanwhile=spent_meanwhile(run))
     return evidence
 
 
@@ -75,6 +75,7 @@ MELT_KIND = Kind(
         "run_child": quote.run_child,
         "start": quote.start,
     },
+    foresees={"reconcile": foresee},
     effects={
         "adopt_split": inputs.adopt_split,
         "alarm": shared.alarm,
@@ -91,7 +92,7 @@ MELT_KIND = Kind(
         "restart_patience": shared.restart_patience,
         "spend_inputs": inputs.spend_inputs,
         "spend_part": inputs.spend_part,
-        "split_off_keep": inputs.split_off_keep,
+        "split_off_keep": tokens.split_off_keep,
         "stamp_empty": money.stamp_empty,
         "stamp_refusal": money.stamp_refusal,
         "stamp_sent": shared.stamp_sent,

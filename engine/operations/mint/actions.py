@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import attrs
 
-from ....machines.money import denominations
 from ....storage.records import Operation, Output, Reason
 from ...cashu.answers import post_failed, reason_of, state_unclear
 from ...cashu.bolt11 import InvalidInvoice, decode_invoice
-from ...cashu.coins.outputs import BadSignature, blinded, random_outputs, unblind_exact, unblind_restored
+from ...cashu.coins.outputs import BadSignature, blinded, unblind_exact, unblind_restored
 from ...cashu.keysets import MintSilent, NoUsableKeyset
 from ...cashu.port import Ambiguous, Failure, MintQuote, Refused, Restored
 from ...cashu.wire import bodies
 from ...loop.drive import Happened, Result, Run
 from ...loop.evidence import Evidence
+from ..shared.outputs import new_outputs
 from .data import MintData, mint_of
 
 KNOWN_STATES = frozenset({"UNPAID", "PAID", "ISSUED"})
@@ -56,7 +56,7 @@ def _no_outputs_possible(run: Run) -> Reason | None:
     """The reason why no outputs of the operation's amount can be made now. None: they can be made."""
     op = run.operation
     try:
-        run.keysets.usable(op.mint_url, op.unit, amount=op.amount, refresh=True)
+        run.keysets.usable(op.mint_url, op.unit, amounts=(op.amount,), refresh=True)
     except NoUsableKeyset as none:
         return Reason(none.code, str(none))
     except MintSilent as silent:
@@ -69,8 +69,7 @@ def _fresh_outputs(run: Run) -> Evidence:
     NoUsableKeyset."""
     op = run.operation
     assert op.quote is not None
-    _, keyset = run.keysets.usable(op.mint_url, op.unit, amount=op.amount, refresh=True)
-    outputs = random_outputs(keyset.id, denominations(op.amount, keyset.keys), run.rng)
+    outputs = new_outputs(run, op.amount, refresh=True)
     return Evidence(outputs=outputs, request_body=bodies.mint_body(op.quote.id, outputs))
 
 

@@ -11,13 +11,14 @@ from ....machines.spec import Decision
 from ....storage.batch import proof_key
 from ....storage.port import Reader
 from ....storage.records import Operation
+from ...checks.foresee import foresee
 from ...checks.reconcile import reconcile
 from ...loop.drive import Run
 from ...loop.evidence import Evidence
 from ...loop.kinds import Kind
-from ..melt.effects.freed import spent_meanwhile
 from ..shared import effects as shared
 from ..shared import inputs
+from ..shared.freed import spent_meanwhile
 from . import effects as own
 from . import reconcile as reconciled
 from .data import RecordData, record_of
@@ -38,8 +39,7 @@ def _taken_meanwhile(run: Run, decision: Decision, evidence: Evidence) -> Eviden
     """Before held tokens become free without the mint's word: the proofs that a late end of another operation
     took of them."""
     if decision.event == "unhold" or "free_untouched" in decision.effects:
-        gone = spent_meanwhile(run.store, run.operation, run.draft.all_tokens())
-        return attrs.evolve(evidence, spent_meanwhile=gone)
+        return attrs.evolve(evidence, spent_meanwhile=spent_meanwhile(run))
     return evidence
 
 
@@ -49,6 +49,7 @@ RECORD_KIND = Kind(
     facts=record_facts,
     data=RecordData,
     actions={"reconcile": reconcile, "watch_hold": watch_hold, "watch_sources": watch_sources},
+    foresees={"reconcile": foresee},
     effects={
         "alarm": shared.alarm,
         "drop_claim": shared.drop_claim,

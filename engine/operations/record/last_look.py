@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...cashu.keysets import MintSilent
 from ...loop.drive import Run
 from ...loop.evidence import Evidence
-from ..melt.actions.change import settled_states
+from ..shared.asked import settled_states
 from ..shared.unanswered import unanswered
 from .data import record_of
 

@@ -9,7 +9,7 @@ from ...cashu.port import Failure
 from ...loop.drive import Happened, Pause, Result, Run
 from ...loop.evidence import Evidence
 from ...loop.look import ms
-from ..melt.actions.change import ask_inputs
+from ..shared.asked import ask_inputs
 from .data import record_of
 
 

@@ -9,6 +9,7 @@ import attrs
 from attrs import field, frozen
 
 from ....machines.money import is_amount
+from ....machines.shown import shown
 from ....storage.batch import proof_key
 from ....storage.records import InputRef, Payment
 from ....storage.rules.codec import BadField
@@ -65,6 +66,8 @@ class Paying:
     held_unspent_since: int | None = time()  # first answer, after a hold or a refusal: all inputs unspent
     stranded: tuple[InputRef, ...] = input_refs()  # inputs that the mint will not take
 
+    __repr__ = shown
+
     def _sent(self) -> tuple[Secret, ...]:
         if self.request_body is None:
             return ()
@@ -78,6 +81,10 @@ class Paying:
     def sent_keys(self) -> tuple[str, ...]:
         """The index keys of the proofs in the stored request, in its order."""
         return tuple(proof_key(secret) for secret in self._sent())
+
+    def was_taken_late(self) -> bool:
+        """Whether the mint took the inputs after they had been freed on its word."""
+        return False
 
     def account(self) -> Account:
         """The numbers of the operation's money."""

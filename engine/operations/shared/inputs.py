@@ -11,6 +11,13 @@ from ...tokens.proofs import name_of
 from ...tokens.token_ids import keep_id, split_id
 
 
+def split_off_keep(context: EffectContext) -> None:
+    """Move the untouched proofs of every chosen token into one keep token."""
+    selection = context.evidence.selection
+    if selection is not None:
+        keep_of(context, selection.chosen)
+
+
 def keep_of(context: EffectContext, chosen: Sequence[Chosen]) -> None:
     """The keep token of these sources: their untouched proofs, moved, and what a caller kept afresh."""
     draft = context.draft

@@ -15,6 +15,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "deposit": ("money.wallet:deposit", "Store a Cashu token."),
     "balance": ("money.wallet:balance", "Show the money in the wallet."),
     "melt": ("money.melt:melt", "Pay a Lightning invoice."),
+    "swap": ("money.swap:swap", "Exchange coins for new ones at the mint."),
     "confirm": ("money.melt:confirm", "Pay a prepared melt."),
     "cancel": ("money.melt:cancel", "Stop an operation before its request is sent."),
     "hold": ("money.record:hold", "Reserve tokens for a melt you make yourself."),

@@ -8,16 +8,11 @@ from .....storage.secret import Secret
 from ....cashu.answers import state_unclear
 from ....cashu.coins.outputs import BadSignature, blinded, unblind
 from ....cashu.keysets import MintSilent
-from ....cashu.port import Ambiguous, BlindSignature, Failure, MeltQuote, ProofState, Restored
+from ....cashu.port import Ambiguous, BlindSignature, Failure, MeltQuote, Restored
 from ....loop.drive import CommitFirst, Happened, Pause, Result, Run
 from ....loop.evidence import Evidence
-from ....tokens.proofs import name_of
+from ...shared.asked import settled_states
 from ..data import melt_of
-
-
-def ask_inputs(run: Run) -> tuple[ProofState, ...] | Failure:
-    """NUT-07 states of every input."""
-    return run.mint.check_states(run.mint_url, [name_of(proof) for proof in run.input_proofs()])
 
 
 def collect_change(run: Run) -> Result:
@@ -137,15 +132,6 @@ def change_at_last(run: Run, force: bool) -> Evidence:
     restored = run.mint.restore(op.mint_url, blinded(melt_of(op).blanks))
     opened, _ = _opened(run, _pairs(run, quote, None if isinstance(restored, Failure) else restored))
     return Evidence(quote=quote, proofs=tuple(opened.values()), proofs_verified=True)
-
-
-def settled_states(run: Run, force: bool) -> tuple[ProofState, ...] | None:
-    states, again = ask_inputs(run), ask_inputs(run)
-    if isinstance(states, tuple) and states == again:
-        return states
-    if not force:
-        raise MintSilent(Ambiguous("no settled answer about the inputs"))
-    return None
 
 
 def _pairs(

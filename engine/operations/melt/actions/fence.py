@@ -15,18 +15,18 @@ from ....cashu.answers import (
     signed_before,
     too_many_inputs,
 )
-from ....cashu.coins.outputs import BadSignature, unblind_exact
 from ....cashu.keysets import MintSilent, NoUsableKeyset
 from ....cashu.port import Failure, Refused
 from ....cashu.wire import bodies
 from ....loop.drive import Happened, Pause, Result, Run
 from ....loop.evidence import Evidence
+from ...shared.asked import ask_inputs, refused_as_gone
+from ...shared.outputs import post_swap
 from ..data import melt_of
 from ..fences import generations, keys_of, proofs_in_order
-from .change import ask_inputs
 from .find_fence import fence_evidence, find_fence
 from .next_fence import inputs_of, new_fence, next_fence
-from .pay import ask_state, paid_with_ours, refused_as_gone
+from .pay import ask_state, paid_with_ours
 
 
 def resolve_unpaid(run: Run) -> Result:
@@ -87,18 +87,14 @@ def _post(run: Run) -> Result:
     op = run.operation
     fence = melt_of(op).fences[-1]
     proofs = proofs_in_order(op, fence, run.input_proofs())
-    answer = run.mint.swap(op.mint_url, bodies.swap_body(proofs, fence.outputs))
-    if isinstance(answer, Failure):
-        if refused_as_gone(answer):
-            return _gone(run)
-        if isinstance(answer, Refused) or too_many_inputs(answer):
-            return _refused(run, fence, answer)
-        return Happened("reply_lost", Evidence(answer=answer))
-    try:
-        signed = unblind_exact(fence.outputs, answer, run.keys)
-    except (BadSignature, MintSilent):
-        return Happened("reply_lost")
-    return Happened("fence_done", fence_evidence(fence, signed))
+    answer = post_swap(run, bodies.swap_body(proofs, fence.outputs), fence.outputs)
+    if not isinstance(answer, Failure):
+        return Happened("fence_done", fence_evidence(fence, answer))
+    if refused_as_gone(answer):
+        return _gone(run)
+    if isinstance(answer, Refused) or too_many_inputs(answer):
+        return _refused(run, fence, answer)
+    return Happened("reply_lost", Evidence(answer=answer))
 
 
 def _wait_s(run: Run, fence: Fence) -> float:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from .....storage.records import Fence, Proof
-from ....cashu.coins.outputs import BadSignature, blinded, unblind_restored
-from ....cashu.keysets import MintSilent
-from ....cashu.port import Failure
 from ....loop.drive import Happened, Run
 from ....loop.evidence import Evidence
+from ...shared.outputs import restored
 from ..fences import alive
 
 
@@ -18,16 +14,11 @@ def find_fence(run: Run) -> Happened | bool | None:
     if that is not known: the mint did not answer for one, or what it gave back cannot be used."""
     unknown = False
     for fence in alive(run.operation):
-        restored = run.mint.restore(run.mint_url, blinded(fence.outputs))
-        if isinstance(restored, Failure):
+        proofs = restored(run, fence.outputs)
+        if proofs is None:
             unknown = True
             continue
-        if restored.is_empty:
-            continue
-        try:
-            proofs = unblind_restored(fence.outputs, restored, run.keys)
-        except (BadSignature, MintSilent):
-            unknown = True
+        if not proofs:
             continue
         found = fence_evidence(fence, proofs)
         if run.decide("fence_found", found).accepted:
@@ -39,14 +30,8 @@ def find_fence(run: Run) -> Happened | bool | None:
 def signed_fences(run: Run) -> Evidence:
     """All signatures of the mint on the fences of a payment that was given up. Missing answers, and
     signatures that fail verification, are left out: the fences stay stored, and the next look asks again."""
-    proofs: list[Proof] = []
-    for fence in alive(run.operation):
-        restored = run.mint.restore(run.mint_url, blinded(fence.outputs))
-        if isinstance(restored, Failure) or restored.is_empty:
-            continue
-        with contextlib.suppress(BadSignature, MintSilent):
-            proofs += unblind_restored(fence.outputs, restored, run.keys)
-    return Evidence(proofs=tuple(proofs), proofs_verified=True, fence_outputs_signed=bool(proofs))
+    proofs = tuple(proof for fence in alive(run.operation) for proof in restored(run, fence.outputs) or ())
+    return Evidence(proofs=proofs, proofs_verified=True, fence_outputs_signed=bool(proofs))
 
 
 def fence_evidence(fence: Fence, proofs: tuple[Proof, ...]) -> Evidence:

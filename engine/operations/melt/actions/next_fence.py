@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .....machines.money import denominations, input_fee
+from .....machines.money import input_fee
 from .....storage.batch import proof_key
 from .....storage.records import Fence, Proof, Reason
-from ....cashu.coins.outputs import random_outputs
 from ....cashu.keysets import NoUsableKeyset
 from ....loop.drive import Run
 from ....loop.evidence import Evidence
+from ...shared.outputs import new_outputs
 from ..data import melt_of
 from ..fences import Step, next_step, stored_bytes
 
@@ -71,8 +71,7 @@ def new_fence(run: Run, keys: Sequence[str], proofs: Sequence[Proof]) -> Fence |
     would store more than it may. Raises NoUsableKeyset."""
     op, fee = run.operation, _fee(run, proofs)
     worth = sum(proof.amount for proof in proofs) - fee
-    _, keyset = run.keysets.usable(op.mint_url, op.unit, amount=worth)
-    outputs = random_outputs(keyset.id, denominations(worth, keyset.keys), run.rng)
+    outputs = new_outputs(run, worth)
     inputs = () if len(keys) == len(melt_of(op).sent_keys()) else tuple(keys)
     fence = Fence(len(melt_of(op).fences) + 1, outputs, fee, inputs)
     if stored_bytes((*melt_of(op).fences, fence)) > run.settings.fence_bytes_max:

@@ -11,8 +11,9 @@ from ....cashu.port import UNKNOWN, Failure, MeltQuote, Refused
 from ....loop.drive import Happened, Result, Run
 from ....loop.evidence import Evidence
 from ....tokens.proofs import name_of
+from ...shared.asked import ask_inputs
 from ..data import melt_of
-from .change import ask_inputs, change_now, restore_change, with_change
+from .change import change_now, restore_change, with_change
 from .find_fence import find_fence
 from .next_fence import next_fence
 
@@ -186,8 +187,3 @@ def _still_watched(run: Run, evidence: Evidence) -> Happened:
     untouched = {state.state for state in evidence.states or ()} == {"UNSPENT"}
     over = (found is True or untouched) and run.decide("watch_over", evidence).accepted
     return Happened("watch_over" if over else "mint_unpaid", evidence)
-
-
-def refused_as_gone(answer: Failure) -> bool:
-    """11001 and 11002: the mint says the inputs are spent or pending."""
-    return isinstance(answer, Refused) and answer.code in (11001, 11002)

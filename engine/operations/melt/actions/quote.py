@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from .....machines.money import blanks_needed, owed_max
 from .....machines.token.states import UNSPENT
 from .....storage.evolve import evolve
@@ -15,18 +12,18 @@ from ....admission.discrepancy import corrected_sources
 from ....cashu.answers import reason_of
 from ....cashu.coins.outputs import blank_outputs
 from ....cashu.keysets import MintSilent, NoUsableKeyset
-from ....cashu.port import Failure, ProofState, Refused
+from ....cashu.port import Failure, Refused
 from ....cashu.wire import bodies
-from ....checks.preflight_table import OURS, Asked, PreflightReport, judge
+from ....checks.preflight_table import OURS
 from ....loop.drive import Happened, NotYet, Pause, Result, Run
 from ....loop.evidence import Chosen, Evidence, Selection
-from ....tokens.coins import stranded_value
-from ....tokens.proofs import name_of, named
+from ....tokens.proofs import name_of
+from ...shared.asked import ask_inputs
+from ...shared.preflight import confirmed_spent, inconsistent, report_about, with_names
 from ..data import melt_of
 from ..facts import fee_max_of
-from .change import ask_inputs
 from .choice import Shortfall
-from .held_money import expected_release
+from .reserved import funds_missing, funds_reserved
 from .selection import look, select
 
 NO_FOR_A_READ = frozenset({20003, 20006})
@@ -100,7 +97,7 @@ def _choose(run: Run) -> Result:
         if isinstance(found, Shortfall):
             return _funds_missing(run, found, bool(pending))
         _check_fee(run, found.input_fee)
-        selection = _with_names(found)
+        selection = with_names(found)
         if any(part.token.state != "unspent" for part in selection.chosen):
             # A named source was taken since it was checked; asking the mint would only confuse.
             return Happened("inputs_chosen", Evidence(selection=selection))
@@ -108,7 +105,7 @@ def _choose(run: Run) -> Result:
         if isinstance(asked, Failure):
             raise MintSilent(asked)
         spent = confirmed_spent(run, asked)
-        report = _report(selection.chosen, UNSPENT, asked)
+        report = report_about(selection.chosen, UNSPENT, asked)
         evidence = Evidence(
             selection=selection,
             preflight_spent=spent,
@@ -116,7 +113,7 @@ def _choose(run: Run) -> Result:
             claim_holder=seen.claim_holder,
         )
         if spent:
-            return Happened("preflight_blocked", evolve(evidence, reason=_inconsistent(spent, report)))
+            return Happened("preflight_blocked", evolve(evidence, reason=inconsistent(spent, report)))
         in_flight = frozenset(found.Y for found in report.discrepancies)
         if not in_flight:
             return _inputs_chosen(run, selection, evidence)
@@ -159,16 +156,6 @@ def _check_fee(run: Run, input_fee: int) -> None:
     )
 
 
-def _report(parts: Iterable[Chosen], state: str, said: Iterable[ProofState]) -> PreflightReport:
-    """The report of the table about these proofs, all of which are in one state of the store."""
-    asked = [
-        Asked(name_of(proof), part.token.transaction_id, proof.amount, state)
-        for part in parts
-        for proof in part.proofs
-    ]
-    return judge(asked, [(answer.Y, answer.state) for answer in said])
-
-
 def _funds_missing(run: Run, short: Shortfall, some_pending: bool) -> Happened:
     op = run.operation
     lost = () if short.too_many else corrected_sources(run.store, op.policy.sources, op.npub)
@@ -178,40 +165,9 @@ def _funds_missing(run: Run, short: Shortfall, some_pending: bool) -> Happened:
         reason = Reason("MELT_BLOCKED_BY_RECONCILIATION", words, details={**details, "tokens": list(lost)})
         return Happened("funds_missing", Evidence(reason=reason))
     if short.covered and not run.draft.stored:
-        raise _reserved(run, short, some_pending)
-    if short.too_many:
-        words = "the wallet covers it, but only with more proofs than one operation may use"
-        return Happened("funds_missing", Evidence(reason=Reason("TOO_MANY_PROOFS", words)))
-    stranded = stranded_value(run.store, run.keysets, run.operation)
-    told = f", and {stranded} that the mint will not take" if stranded else ""
-    reason = Reason(
-        "INSUFFICIENT_BALANCE",
-        f"{short.required} needed, {short.available} available, {short.missing} missing{told}",
-        details={
-            "stranded": stranded,
-            "required": short.required,
-            "available": short.available,
-            "shortfall": short.missing,
-            **({"reserved": short.reserved} if short.reserved else {}),
-            **({"some_proofs_pending": True} if some_pending else {}),
-        },
-    )
+        raise funds_reserved(run, short, some_pending)
+    reason = funds_missing(run, short, some_pending)
     return Happened("funds_missing", Evidence(reason=reason))
-
-
-def _reserved(run: Run, short: Shortfall, some_pending: bool) -> caller.Refused:
-    """FUNDS_RESERVED: the wallet has the money, but other operations hold it now. Nothing was written."""
-    pending: dict[str, Any] = {"some_proofs_pending": True} if some_pending else {}
-    return caller.Refused(
-        f"{short.required} needed, {short.available} available, {short.reserved} held by other operations; "
-        "call again when they have ended",
-        code="FUNDS_RESERVED",
-        required=short.required,
-        available=short.available,
-        reserved=short.reserved,
-        expected_release=expected_release(run.store, run.kinds, short.holders, run.now()),
-        **pending,
-    )
 
 
 def start(run: Run) -> Result:
@@ -238,7 +194,7 @@ def _between_the_steps(run: Run) -> Result:
     if isinstance(asked, Failure):
         return Happened("pay")  # not knowing is no reason to refuse what was prepared
     parts = [Chosen(token, token.proofs) for token in run.input_tokens()]
-    ours = _report(parts, OURS, asked)
+    ours = report_about(parts, OURS, asked)
     if "ask_quote" not in ours.actions:
         return Pause(run.back_off()) if "wait" in ours.actions else Happened("pay")
     assert op.quote is not None
@@ -253,43 +209,8 @@ def _between_the_steps(run: Run) -> Result:
         return Pause(run.back_off())
     if not spent:
         return Pause(run.back_off())  # the mint contradicts itself
-    reason = _inconsistent(spent, _report(parts, UNSPENT, asked))
+    reason = inconsistent(spent, report_about(parts, UNSPENT, asked))
     return Happened("preflight_blocked", Evidence(preflight_spent=spent, states=asked, reason=reason))
-
-
-def confirmed_spent(run: Run, states: tuple[ProofState, ...]) -> frozenset[str]:
-    """The Ys the mint calls SPENT, asked twice: marking money as spent rests on more than one answer."""
-    once = [state.Y for state in states if state.state == "SPENT"]
-    if not once:
-        return frozenset()
-    again = run.mint.check_states(run.mint_url, once)
-    if isinstance(again, Failure):
-        raise MintSilent(again)
-    return frozenset(state.Y for state in again if state.state == "SPENT")
-
-
-def _inconsistent(spent: frozenset[str], report: PreflightReport) -> Reason:
-    return Reason(
-        "PROOF_STATE_INCONSISTENCY",
-        "the mint calls some chosen proofs SPENT; they were corrected",
-        retryable=True,
-        details={
-            "spent_proofs": len(spent),
-            "counts": dict(report.counts),
-            "recommendation": report.recommendation,
-            "finding": report.code,
-        },
-    )
-
-
-def _with_names(selection: Selection) -> Selection:
-    """The same selection with every chosen proof carrying its Y (NUT-07 name)."""
-    parts = []
-    for part in selection.chosen:
-        names = {proof.secret: named(proof) for proof in part.proofs}
-        proofs = tuple(names.get(proof.secret, proof) for proof in part.token.proofs)
-        parts.append(Chosen(evolve(part.token, proofs=proofs), tuple(names.values())))
-    return evolve(selection, chosen=tuple(parts))
 
 
 def run_child(run: Run) -> Result:

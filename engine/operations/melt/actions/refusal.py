@@ -6,8 +6,8 @@ from ....cashu.answers import post_failed, quote_event
 from ....cashu.port import Failure
 from ....loop.drive import Happened, Pause, Result, Run
 from ....loop.evidence import Evidence
+from ...shared.asked import ask_inputs
 from ..data import melt_of
-from .change import ask_inputs
 from .pay import paid_with_ours, said_of
 
 

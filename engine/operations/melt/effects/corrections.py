@@ -10,7 +10,6 @@ from .....storage.secret import Secret
 from ....loop.effect_context import EffectContext, consumed_tokens, mark_spent
 from ....tokens.proofs import name_of
 from ....tokens.token_ids import part_id, split_id
-from ..data import melt_of
 from ..fences import keys_of
 
 
@@ -36,7 +35,7 @@ def _spent(context: EffectContext) -> tuple[Sequence[Token], frozenset[Secret]]:
         return consumed_tokens(held, spent), spent
     if draft.machine.state(context.decision.state).frees:
         # PAID: the mint took every proof we sent; they were freed and may have been moved since
-        data = melt_of(op)
+        data = context.data
         if data.stranded:
             draft.set(inputs=(*op.inputs, *data.stranded))
             context.set_data(stranded=())

@@ -29,13 +29,6 @@ def release_inputs(context: EffectContext) -> None:
     shared.release(context, RELEASED_BY.get(context.decision.event, "nothing_sent"))
 
 
-def split_off_keep(context: EffectContext) -> None:
-    """Move the untouched proofs of every chosen token into one keep token."""
-    selection = context.evidence.selection
-    if selection is not None:
-        shared.keep_of(context, selection.chosen)
-
-
 def write_blanks(context: EffectContext) -> None:
     context.set_data(blanks=context.evidence.blanks)
 

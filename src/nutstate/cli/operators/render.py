@@ -164,6 +164,13 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
         rows += _preimage_row(handle, preimage)
         if account.fence_fee:
             rows.append(("cost", f"{handle.cost} {unit}: the mint's fee for taking the inputs back"))
+    if account.made:
+        rows += [
+            ("input fee", f"{account.input_fee} {unit}"),
+            ("rest", f"{account.change} {unit} in new coins"),
+            ("kept", f"{account.kept} {unit} of the sources stayed untouched"),
+            *(("new token", name) for name in account.made),
+        ]
     if op.parent_id is not None:
         rows.append(("parent", op.parent_id))
     if account.stranded:

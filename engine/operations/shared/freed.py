@@ -8,47 +8,37 @@ asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from .....machines.melt.table import MELT
-from .....storage.errors import CorruptRecord, page_of
-from .....storage.port import AuditQuery, Store
-from .....storage.records import AuditRecord, Operation, Token
-from .....storage.secret import Secret
-from ....loop.draft import token_entity
-from ..data import melt_of
+from ....storage.errors import CorruptRecord, StoreUnsupported, page_of
+from ....storage.port import AuditQuery, Store
+from ....storage.records import AuditRecord
+from ....storage.secret import Secret
+from ...loop.draft import token_entity
+from ...loop.drive import Run
+from .data import Paying
 
 ANCESTORS_MAX = 100
 """Tokens whose records are read for one token. The next pre-flight corrects the tokens beyond this limit."""
 
 
-def spent_meanwhile(store: Store, op: Operation, tokens: Iterable[Token]) -> frozenset[Secret]:
-    """The secrets of proofs in these tokens that the mint took for an operation that had freed them on
-    trust: it found a late fence, or that the mint paid. Raises StorageError."""
-    held = tuple(tokens)
-    names = set().union(*(_holders(store, token.transaction_id, op.npub) for token in held)) - {op.id}
-    taken = frozenset().union(*(_taken_from(_readable(store, name, op.npub)) for name in sorted(names)))
+def spent_meanwhile(run: Run) -> frozenset[Secret]:
+    """The secrets of proofs in the tokens of this drive that the mint took for another operation, which had
+    freed them on trust: it found that the mint paid, or that it signed a swap of it late. Raises
+    StorageError."""
+    op, held = run.operation, run.draft.all_tokens()
+    names = set().union(*(_holders(run.store, token.transaction_id, op.npub) for token in held)) - {op.id}
+    taken = frozenset().union(*(_taken_from(run, name) for name in sorted(names)))
     return taken & {proof.secret for token in held for proof in token.proofs}
 
 
-def _readable(store: Store, operation_id: str, home: str) -> Operation | None:
-    """The operation, if it can be read: one that cannot must not keep another from ending (R214), and what is
-    missed is corrected by the next pre-flight."""
+def _taken_from(run: Run, operation_id: str) -> frozenset[Secret]:
+    """The proofs that the mint took from this operation after it had freed them. None of one that cannot be
+    read: it must not keep another from ending (R214), and the next pre-flight corrects the missed proofs."""
     try:
-        op = store.operation(operation_id, home)
-        if op is not None and op.kind == MELT.name:
-            melt_of(op)
-        return op
-    except CorruptRecord:
-        return None
-
-
-def _taken_from(op: Operation | None) -> frozenset[Secret]:
-    if op is None or op.kind != MELT.name:
+        op = run.store.operation(operation_id, run.operation.npub)
+        data = None if op is None else run.kinds.of(op).data_of(op)
+    except (CorruptRecord, StoreUnsupported):
         return frozenset()
-    data = melt_of(op)
-    gone = data.fenced_token_id is not None or data.payment is not None
-    return data.sent_secrets() if gone and data.watch_since is not None else frozenset()
+    return data.sent_secrets() if isinstance(data, Paying) and data.was_taken_late() else frozenset()
 
 
 def _records(store: Store, query: AuditQuery) -> tuple[AuditRecord, ...]:

@@ -1,0 +1,1 @@
+"""Swaps: coins of a wallet exchanged for new coins of the same wallet."""

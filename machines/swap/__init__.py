@@ -1,0 +1,1 @@
+"""Coins of a wallet exchanged for new ones of the same wallet."""

@@ -163,7 +163,7 @@ def _verifies(x_only: str, signature: str, message: bytes) -> bool:
 
 
 def _messages(inputs: Sequence[Document], outputs: Sequence[Document], quote_id: str) -> list[bytes]:
-    """What SIG_ALL signs: the form of NUT-11, and that of Nutshell 0.20."""
+    """The texts that SIG_ALL signs: that of NUT-11, and that of Nutshell 0.20."""
     now = "".join(proof["secret"] + proof["C"] for proof in inputs)
     now += "".join(str(output["amount"]) + output["B_"] for output in outputs)
     before = "".join(proof["secret"] for proof in inputs) + "".join(output["B_"] for output in outputs)

@@ -1,4 +1,4 @@
-"""What a simulated mint knows, for a developer to look at: without secrets, preimages, invoices and anything
+"""The contents of a simulated mint, for a developer to look at: without secrets, preimages, invoices and all
 that a token could be made or taken with."""
 
 from __future__ import annotations

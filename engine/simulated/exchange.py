@@ -30,7 +30,7 @@ TURNED_AWAY = frozenset({"locked", "too_large", "rate_limited"})
 
 @frozen
 class Exchange(Generic[T]):
-    """What the mint answers (None: it saw no request), and the faults of this call."""
+    """The answer of the mint (None: it saw no request), and the faults of this call."""
 
     answer: T | Refused | None = field(repr=False)
     faults: FaultsOfCall

@@ -161,7 +161,7 @@ class SimulatedMint:
                 delivered += 1
 
     def dump(self) -> dict[str, Any]:
-        """What the mint knows, as plain data without secrets; see :mod:`~.dump`."""
+        """The contents of the mint, as plain data without secrets; see :mod:`~.dump`."""
         with self._lock, self._state.transaction():
             return dump(self._state, self._keys)
 
@@ -230,8 +230,8 @@ class SimulatedMint:
     # --- one exchange -----------------------------------------------------------------------------
 
     def exchange(self, request: Request[T]) -> Exchange[T]:
-        """Run one request with the faults that are due, committed before it is answered. What the way does to
-        the answer is left to the caller."""
+        """Run one request with the faults that are due, committed before it is answered. The caller applies
+        the faults of the way to the answer."""
         with self._lock:
             with self._state.transaction():
                 faults = self.faults.take(request.endpoint)

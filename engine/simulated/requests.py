@@ -1,4 +1,4 @@
-"""What the simulated mint does for each endpoint of the Cashu interface."""
+"""The requests that the simulated mint carries out, one for each endpoint of the Cashu interface."""
 
 from __future__ import annotations
 

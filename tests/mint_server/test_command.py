@@ -113,7 +113,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     for option in (("--seed", "other"), ("--unit", "usd"), ("--input-fee-ppk", "7")):
         assert refused("--port", "0", "--state", str(state), *option)[:2] == (1, "MINT_FILE_DIFFERS")
     assert dumped(state) == before
-    SqliteStore(tmp_path / "wallet.db").close()
+    SqliteStore(f"sqlite:///{tmp_path}/wallet.db").close()
     assert refused("--port", "0", "--state", str(tmp_path / "wallet.db"))[:2] == (1, "STORE_UNSUPPORTED")
     (tmp_path / "text").write_text("no database at all, but a text of some length" * 50)
     assert refused("--port", "0", "--state", str(tmp_path / "text"))[:2] == (1, "STORE_UNAVAILABLE")

@@ -137,7 +137,7 @@ def test_faults_over_http(bench: Bench, fault: Fault, status: int | None, is_iss
         "ISSUED" if is_issued else "PAID"
     )
     if not is_issued:
-        delivered = bench.done("faults/deliver-late")["delivered"]
+        delivered = bench.done("faults/deliver-late")["executed"]
         assert delivered == (1 if fault is LATE else 0)
         again = bench.port.mint(bench.url, bodies.mint_body(quote.id, outs))
         assert is_value(again) is (delivered == 0)

@@ -1,4 +1,4 @@
-"""What a developer can do to the simulated mint over HTTP: one table of actions and their fields."""
+"""The actions of the admin path on the simulated mint: one table with their fields."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Action:
     fields: Mapping[str, Field]
     run: Callable[[SimulatedMint, Given], Result]
     wrong: type[MintServerError] = InvalidAdminRequest
-    """What the mint's own "no" is: a malformed request, or something that its state does not allow."""
+    """The error when the mint says no: a malformed request, or one that its state does not allow."""
 
 
 def read(action: Action, given: Mapping[str, Any]) -> Given:
@@ -197,7 +197,7 @@ def _stop(mint: SimulatedMint, given: Given) -> Result:
 
 
 def _deliver_late(mint: SimulatedMint, given: Given) -> Result:
-    return {"delivered": mint.deliver_late()}
+    return {"executed": mint.deliver_late()}
 
 
 def _behave(mint: SimulatedMint, given: Given) -> Result:
@@ -267,7 +267,7 @@ ACTIONS: Mapping[str, Action] = {
     "faults/stop": Action("End all faults.", {}, _stop),
     "faults/deliver-late": Action("Execute the requests that `late` held back.", {}, _deliver_late),
     "quirks": Action("Take on habits of other mints.", {"quirks": Field("object", True)}, _behave),
-    "state": Action("Show what the mint knows, without secrets.", {}, _dump),
+    "state": Action("Show keysets, quotes, payments and faults, without secrets.", {}, _dump),
 }  # fmt: skip
 """Path below ``/admin/`` to action. ``state`` is a GET, all others are POSTs with a JSON object."""
 READS = frozenset({"state"})

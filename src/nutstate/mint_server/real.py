@@ -19,7 +19,7 @@ from ..engine.cashu.wire.http import HttpMint
 from .errors import MintServerUnavailable
 
 PINS = ("cashu==0.20.2", "marshmallow<4", "limits<5")
-"""What is installed. The Makefile names the same for `make test`."""
+"""The packages that are installed. The Makefile names the same for `make test`."""
 PYTHONS = ("python3.11", "python3.12", "python3.10", "python3")
 _FITS = "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))"
 VARIABLE = "NUTSTATE_MINT_VENV"
@@ -46,8 +46,8 @@ def program_in(environment: Path) -> Path:
 
 
 def install(environment: Path, tell: Tell) -> Path:
-    """The mint's program, installed if it is not there yet; ``tell`` hears what is done. What the installer
-    says goes to standard error. MintServerUnavailable if it cannot be installed."""
+    """The mint's program, installed if it is not there yet; ``tell`` hears what is done. The installer
+    writes to standard error. MintServerUnavailable if it cannot be installed."""
     program, begun = program_in(environment), environment / BEGUN
     if program.exists() and not begun.exists():
         return program

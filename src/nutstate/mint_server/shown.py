@@ -49,7 +49,7 @@ def _keyset_info(said: KeysetInfo) -> Json:
 
 
 def keys(said: Sequence[Keyset], listed: Sequence[KeysetInfo]) -> Json:
-    """NUT-01. What the id of a keyset depends on stands beside its keys."""
+    """NUT-01. Unit, fee and final expiry, which are part of an id, stand beside the keys."""
     infos = {entry.id: _keyset_info(entry) for entry in listed}
     return {
         "keysets": [

@@ -98,7 +98,7 @@ Examples:
 def mint_server(as_json: bool, **given: Any) -> int:
     """Run a Cashu mint on this computer for wallets and services under development, until it is interrupted.
 
-    Its money is worth nothing, and its invoices are paid by no one else. Needs
+    Its money is worth nothing, and no real network knows its invoices. The simulated mint needs
     `pip install 'nutstate[mint-server]'`; --real needs Python 3.10 to 3.12 instead.
     """
     configure_logging(level="critical")

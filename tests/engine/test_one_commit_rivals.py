@@ -13,6 +13,7 @@ from nutstate.storage.batch import Batch
 from nutstate.storage.errors import CommitUnknown, NotAsWritten, StoreUnavailable
 from nutstate.storage.port import OperationQuery
 from nutstate.storage.read_back import ReadBack
+from nutstate.storage.testing.records import batch_for, make_operation
 from tests.engine.test_one_commit import BEGUN, SETTLED, NoChange, batches_of
 from tests.support.apart import Seen, Wrapped
 from tests.support.memory_cluster import MemoryCluster
@@ -137,7 +138,7 @@ def test_r458_a_check_that_uses_the_store_itself_blocks_nothing(
     def sums(tally: Any, docs: Any) -> None:
         asked[0] += 1
         if does == "writes" and asked[0] == 1:
-            engine.mint(npub=NPUB, mint_url=mint.url, amount=1)
+            store.commit(batch_for(make_operation("tx-beside")))
         elif does == "reads":
             assert store.operation(docs.operation.id, NPUB) is not None
         else:

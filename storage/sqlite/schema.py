@@ -173,7 +173,8 @@ CREATE INDEX operation_state ON operations (state, created_at DESC, id DESC, kin
 CREATE INDEX operation_owner_state ON operations (npub, state, created_at DESC, id DESC, kind, mint_url);
 CREATE INDEX operation_count ON operations (npub, kind, state);
 CREATE INDEX operation_parent ON operations (parent_id, created_at DESC, id DESC) WHERE parent_id IS NOT NULL;
-CREATE INDEX token_by_size ON tokens (npub, mint_url, unit, state, total_amount, transaction_id, wallet_id);
+CREATE INDEX token_by_size ON tokens (npub, mint_url, unit, state, total_amount, transaction_id, wallet_id,
+  transaction_type);
 CREATE INDEX token_by_id ON tokens (npub, mint_url, transaction_id, unit, wallet_id);
 CREATE INDEX token_of_state ON tokens (npub, mint_url, unit, state, transaction_id, wallet_id);
 CREATE INDEX token_of_holder ON tokens (reserved_by, transaction_id) WHERE reserved_by IS NOT NULL;

@@ -118,6 +118,8 @@ def _stages(told: Any) -> Iterator[str]:
         yield from names(plan)
     for stage in told.get("stages", ()):
         yield from (key for key in stage if key == "$sort")
+        if int(stage.get("collectionScans", 0)):  # of a $lookup, which shows no plan
+            yield "COLLSCAN"
 
 
 def _stats(told: Any) -> Iterator[Mapping[str, Any]]:

@@ -13,7 +13,9 @@ from pymongo import MongoClient
 from nutstate import configure_logging
 from nutstate.storage.local.replica_set import ReplicaSet
 from nutstate.storage.mongo import open as opening
+from nutstate.storage.mongo.gateway import Find, Transaction
 from nutstate.storage.mongo.open import open_mongo
+from nutstate.storage.mongo.schema import OPERATIONS, TOKENS
 from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.port import TokenQuery
 from tests.storage.plans.explained import Explained
@@ -63,3 +65,17 @@ def test_a_query_without_an_index_is_found(store: MongoStore, listener: Explaine
     store.tokens(TokenQuery(unit="usd", largest_first=True, limit=2))
     listener.part = ""
     assert any("SORT" in text or "COLLSCAN" in text for text in listener.wrong.values())
+
+
+def test_a_read_of_a_transaction_without_an_index_is_found(store: MongoStore, listener: Explained) -> None:
+    """The same where the reads of a transaction are parts of a ``$lookup``, which shows no plans."""
+    past(store, "https://mint.example", melts=8)
+    listener.part = "a new query"
+    finds = [Find(OPERATIONS, {"_id": "x"}, limit=1), Find(TOKENS, {"unit": "usd"}, limit=2)]
+
+    def read(transaction: Transaction) -> None:
+        transaction.several(finds)
+
+    store._gateway.transaction(read)
+    listener.part = ""
+    assert any(text.startswith("a new query: COLLSCAN") for text in listener.wrong.values())

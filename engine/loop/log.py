@@ -162,7 +162,7 @@ def configure_logging(form: str = "console", level: str = "info") -> None:
     a handler, and does not call this. Without either the engine logs nothing (R305)."""
     import structlog
 
-    floor = 50 if form == "off" else {"debug": 10, "info": 20, "warning": 30, "critical": 50}[level]
+    floor = {"debug": 10, "info": 20, "warning": 30, "critical": 50}[level]
     renderer: Any = (
         structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
     )

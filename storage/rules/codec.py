@@ -285,24 +285,8 @@ def corrupt(name: str, field: str) -> CorruptRecord:
 
 def load_json(text: Any, name: str, field: str) -> Any:
     """Parsed JSON; CorruptRecord if it is not."""
-    usual = _usual_json(text) if type(text) is str else None
-    if usual is not None:
-        return usual[0]
     try:
         return json.loads(text)
     except (TypeError, ValueError):
         refusal = corrupt(name, field)
     raise refusal
-
-
-_scan: Final = json.JSONDecoder().scan_once
-
-
-def _usual_json(text: str) -> tuple[Any] | None:
-    """The value of a JSON text without spaces around it, as every store has it, in half the time of
-    ``json.loads``. None: that one shall judge the text."""
-    try:
-        found, end = _scan(text, 0)
-    except (StopIteration, ValueError):
-        return None
-    return (found,) if end == len(text) else None

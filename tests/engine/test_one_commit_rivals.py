@@ -174,8 +174,8 @@ def test_r458_on_a_cluster_the_keys_are_claimed_again(forgets: bool) -> None:
 
 
 def test_r459_the_reconciliation_is_not_an_operators_decision(store: Store) -> None:
-    """R459: an operator gives up a recorded payment whose coins another operation holds. The reconciliation in
-    the same commit is made by the engine: its record does not name the operator as the deciding party."""
+    """R459: an operator gives up a recorded payment whose coins another operation holds. The reconciliation
+    in the same commit is made by the engine: its record does not name the operator as the deciding party."""
     engine, mint, _ = funded(store)
     (token,) = store.tokens(TokenQuery(npub=NPUB, states=("unspent",)))
     engine.hold([token.transaction_id], 60, npub=NPUB, mint_url=mint.url)

@@ -210,6 +210,10 @@ class Driver:
         before, evidence, staged = run.draft.copy(), run.evidence, list(run.staged)
         try:
             decision = run.decide(foreseen.happened.event, foreseen.happened.evidence)
+            if (
+                run.draft.actor == "operator"
+            ):  # whose word is the event before: this one is found by ourselves
+                run.draft.actor = f"worker:{run.worker}"
             self.stage(run, foreseen.happened, decision)
             self._write(run, foreseen.read_back)
             return True

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from nutstate import Engine, Store
+from nutstate import Engine, Refused, Store
 from nutstate.engine.operations.built_in import BUILT_IN
 from nutstate.storage.batch import Batch
 from nutstate.storage.errors import CommitUnknown, NotAsWritten, StoreUnavailable
-from nutstate.storage.port import OperationQuery
+from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.read_back import ReadBack
+from nutstate.storage.testing.records import batch_for, make_operation
 from tests.engine.test_one_commit import BEGUN, SETTLED, NoChange, batches_of
 from tests.support.apart import Seen, Wrapped
 from tests.support.memory_cluster import MemoryCluster
@@ -137,7 +138,7 @@ def test_r458_a_check_that_uses_the_store_itself_blocks_nothing(
     def sums(tally: Any, docs: Any) -> None:
         asked[0] += 1
         if does == "writes" and asked[0] == 1:
-            engine.mint(npub=NPUB, mint_url=mint.url, amount=1)
+            store.commit(batch_for(make_operation("tx-beside")))
         elif does == "reads":
             assert store.operation(docs.operation.id, NPUB) is not None
         else:
@@ -170,3 +171,22 @@ def test_r458_on_a_cluster_the_keys_are_claimed_again(forgets: bool) -> None:
     assert batches_of(store, melt.id) == [BEGUN, SETTLED, ["reconcile_passed"]]
     cluster.check_keys()
     assert engine.verify_audit().holds and engine.reconcile_all().validation_passed
+
+
+def test_r459_the_reconciliation_is_not_an_operators_decision(store: Store) -> None:
+    """R459: an operator gives up a recorded payment whose coins another operation holds. The reconciliation
+    in the same commit is made by the engine: its record does not name the operator as the deciding party."""
+    engine, mint, _ = funded(store)
+    (token,) = store.tokens(TokenQuery(npub=NPUB, states=("unspent",)))
+    engine.hold([token.transaction_id], 60, npub=NPUB, mint_url=mint.url)
+    with pytest.raises(Refused) as contested:
+        engine.record_melt(
+            [token.transaction_id], None, None, token.total_amount - 1, 1, npub=NPUB, mint_url=mint.url
+        )
+    named = contested.value.details["operation_id"]
+    ended = engine.write_off(named, "it was spent twice", operator="alice", force=True)
+    assert batches_of(store, named)[-1] == ["write_off", "reconcile_passed"]
+    *_, given_up, looked = [record for record in ended.audit() if record.entity == f"operation:{named}"]
+    assert (given_up.actor, given_up.data["operator"]) == ("operator", "alice")
+    assert looked.event == "reconcile_passed" and looked.actor.startswith("worker:")
+    assert engine.verify_audit().holds

@@ -1,4 +1,4 @@
-"""What a thread knows of rows: those of its last operation's commits, and the proofs of a few tokens that it
+"""The rows that a thread knows: those of its last operation's commits, and the proofs of a few tokens that it
 wrote or read lately. A row that holds the very same values needs no decoding: what it stands for is known.
 
 Every value of a row is compared first, so the store alone says what is stored. Decoding is the inverse of

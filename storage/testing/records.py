@@ -263,7 +263,7 @@ def index_changes(pairs: Iterable[tuple[Token | None, Token]]) -> tuple[IndexIns
     )
 
 
-Fault = Literal["ok", "unavailable", "conflict", "lost", "unknown", "refused"]
+Fault = Literal["ok", "unavailable", "conflict", "lost", "unknown", "differs"]
 
 
 class FaultyStore:
@@ -271,7 +271,7 @@ class FaultyStore:
 
     ``ok``; ``unavailable``: refused before anything was written; ``conflict``: another worker seems
     to have won, nothing written; ``lost``: applied, but the answer is CommitUnknown;
-    ``unknown``: the same answer, and nothing written; ``refused``: a commit that reads back finds
+    ``unknown``: the same answer, and nothing written; ``differs``: a commit that reads back finds
     something else, any other works. Everything else passes through.
     ``commits`` lists the id of every batch that was tried, with its word.
     """
@@ -293,7 +293,7 @@ class FaultyStore:
             raise Conflict(f"operation:{batch.operation.after.id}")
         if word == "unknown":
             raise CommitUnknown(batch.id, "scripted: nothing was written")
-        if word == "refused" and read_back is not None:
+        if word == "differs" and read_back is not None:
             raise NotAsWritten("scripted: a document differs")
         self.store.commit(batch, read_back)
         if word == "lost":

@@ -43,7 +43,12 @@ def test_r507_a_record_that_a_caller_changes_is_read_again_as_it_is_stored(tmp_p
         assert dict(read.data) == _elsewhere(tmp_path, melt.id)
 
 
-@pytest.mark.parametrize("field", [{"wallet_id": 5}, {"reason": Reason("CODE", 5)}, {"timings": {"a": 1.5}}])
+A_NUMBER: Any = 5
+
+
+@pytest.mark.parametrize(
+    "field", [{"wallet_id": A_NUMBER}, {"reason": Reason("CODE", A_NUMBER)}, {"timings": {"a": 1.5}}]
+)
 def test_r508_a_read_back_decodes_the_operation(tmp_path: Path, field: Any) -> None:
     """R508: a kind wrote a field of a wrong type. The thread that wrote it does not find it right because it
     knows the values: the operation does not decode, so the commit that reads it back is refused."""

@@ -1,5 +1,6 @@
 """The rows that a thread remembers: those of its last operation's commits, and the proofs of a few tokens
-that it wrote or read lately. A row that holds the very same values needs no decoding: what it stands for is known.
+that it wrote or read lately; of an operation the row that it decoded last. A row that holds the very same
+values needs no decoding: what it stands for is known.
 
 Every value of a row is compared first, so the store alone says what is stored. Decoding is the inverse of
 writing (R564), so a row with equal values is decoded to an equal record. A record holds mappings that its

@@ -6,8 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from nutstate import Engine, open_store
-from nutstate.storage.port import AuditQuery
+from nutstate.storage.errors import NotAsWritten
+from nutstate.storage.port import AuditQuery, Reader
+from nutstate.storage.read_back import ReadBack
+from nutstate.storage.records import Reason
+from nutstate.storage.testing.records import batch_for, make_operation
 from tests.support.wallet import NPUB, QUICK, funded, invoice
 
 
@@ -35,6 +41,26 @@ def test_r507_a_record_that_a_caller_changes_is_read_again_as_it_is_stored(tmp_p
         assert all(record.data for record in store.audit(AuditQuery(operation_id=melt.id)))
         assert funder.verify_audit().holds and funder.reconcile(melt.id).validation_passed
         assert dict(read.data) == _elsewhere(tmp_path, melt.id)
+
+
+A_NUMBER: Any = 5
+
+
+@pytest.mark.parametrize(
+    "field", [{"wallet_id": A_NUMBER}, {"reason": Reason("CODE", A_NUMBER)}, {"timings": {"a": 1.5}}]
+)
+def test_r508_a_read_back_decodes_the_operation(tmp_path: Path, field: Any) -> None:
+    """R508: a kind wrote a field of a wrong type. The thread that wrote it does not find it right because it
+    knows the values: the operation does not decode, so the commit that reads it back is refused."""
+    with open_store(f"sqlite:///{tmp_path}/wallet.db") as store:
+        back = ReadBack((), _read)
+        with pytest.raises(NotAsWritten, match="does not decode"):
+            store.commit(batch_for(make_operation("tx-1", **field)), back)
+        assert store.operation("tx-1") is None
+
+
+def _read(reader: Reader) -> None:
+    assert reader.operation("tx-1") is not None
 
 
 def _elsewhere(place: Path, name: str) -> Any:

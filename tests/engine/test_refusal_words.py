@@ -43,6 +43,12 @@ def test_a_refused_argument_is_named_with_its_number(engine: Engine, case: str) 
         engine.swap(npub=NPUB, mint_url="https://mint.simulated", **said)
 
 
+def test_missing_money_is_told_in_its_unit(engine: Engine) -> None:
+    """R436"""
+    with pytest.raises(Refused, match=r"^5 msat needed, 0 available, 5 missing$"):
+        engine.swap(npub=NPUB, mint_url="https://mint.simulated", amount=5, unit="msat")
+
+
 def test_a_spent_token_is_not_worth_another_try(store: Store) -> None:
     """R437: it never becomes free, so the error says spent, names the spender, and is not retryable."""
     engine, mint, clock = funded(store)

@@ -16,8 +16,8 @@ def funds_reserved(run: Run, short: Shortfall, some_pending: bool) -> caller.Ref
     """FUNDS_RESERVED: the wallet has the money, but other operations hold it now. Nothing was written."""
     pending: dict[str, Any] = {"some_proofs_pending": True} if some_pending else {}
     return caller.Refused(
-        f"{short.required} needed, {short.available} available, {short.reserved} held by other operations; "
-        "call again when they have ended",
+        f"{short.required} {run.operation.unit} needed, {short.available} available, "
+        f"{short.reserved} held by other operations; call again when they have ended",
         code="FUNDS_RESERVED",
         required=short.required,
         available=short.available,
@@ -36,7 +36,8 @@ def funds_missing(run: Run, short: Shortfall, some_pending: bool) -> Reason:
     told = f", and {stranded} that the mint will not take" if stranded else ""
     return Reason(
         "INSUFFICIENT_BALANCE",
-        f"{short.required} needed, {short.available} available, {short.missing} missing{told}",
+        f"{short.required} {run.operation.unit} needed, {short.available} available, "
+        f"{short.missing} missing{told}",
         details={
             "stranded": stranded,
             "required": short.required,

@@ -16,7 +16,8 @@ from ..cashu.allowed import check_allowed
 from ..errors import Refused
 from ..loop.drive import Happened, Run
 from ..loop.evidence import Evidence
-from ..operations.deposit.proofs import check_deposit, parse_token
+from ..operations.deposit.proofs import check_deposit
+from ..operations.shared.handed_in import parse_token
 from .core import Core
 from .handle import Handle
 

@@ -15,7 +15,7 @@ R = TypeVar("R", Operation, Token)
 
 
 def proof_key(secret: Secret) -> str:
-    """Key of a proof in ``proof_index``: hex SHA-256 of its secret, which alone fixes its Y (NUT-00).
+    """Key of a proof in the proof index: hex SHA-256 of its secret, which alone fixes its Y (NUT-00).
     The mint's address plays no part: one mint has many spellings, and a proof is money only once."""
     return hashlib.sha256(secret.reveal().encode("utf-8", "surrogatepass")).hexdigest()
 

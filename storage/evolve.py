@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, cached_property
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -57,11 +57,14 @@ def _no_field(kind: type[Any], names: Any) -> TypeError:
 def _checks(kind: type[Any]) -> Mapping[str, Check | None] | None:
     """By field: converter and validator as one call, or None.
 
-    None for a class that keeps its fields in slots, or does more with them when a record is made; and for a
-    class of a service, whose validators may compare fields with each other."""
+    None for a class that keeps its fields in slots, or does more with them when a record is made, or
+    remembers what it worked out from them; and for a class of a service, whose validators may compare fields
+    with each other."""
     if kind.__module__.partition(".")[0] != __package__.partition(".")[0]:
         return None
     if any("__slots__" in vars(base) for base in kind.__mro__[:-1] if base.__module__ != "typing"):
+        return None
+    if any(isinstance(word, cached_property) for base in kind.__mro__ for word in vars(base).values()):
         return None
     fields = attrs.fields(kind)
     if hasattr(kind, "__attrs_post_init__") or hasattr(kind, "__attrs_pre_init__"):

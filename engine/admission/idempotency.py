@@ -10,7 +10,7 @@ from attrs import define
 from ...storage.errors import Conflict, Duplicate
 from ...storage.port import Reader, Store
 from ...storage.records import DedupRecord, Operation, Reason
-from ..errors import InvalidArgument, Refused
+from ..errors import InvalidArgument, MintError, Refused
 from ..loop.drive import Happened, NotYet, Run
 from ..loop.driver import Driver
 from ..loop.evidence import Evidence
@@ -133,27 +133,30 @@ class Admission:
     ) -> Operation:
         """A funding, deposit, swap or receive: by key, or by the ``claim`` on what is handed in, the earlier
         operation, else a new one begun by ``begin(run)``. Coins that another operation took between the
-        choice and the commit are chosen anew."""
-        refused = Refused("another request with this key is being stored", code="CONCURRENT_OPERATION")
-        for _ in range(max(self.settings.commit_tries_max, self.settings.selection_tries_max)):
+        choice and the commit are chosen anew. ``wait`` seconds are there for all of it: for money that others
+        hold, for reads of the mint that fail, and for the operation."""
+        waiting = Waiting(self.clock, self.settings, self.rng, self.clock.monotonic() + wait)
+        while True:
             found = new_operation.by_key(self.store, op)
             if found is None and claim is not None:
                 found = new_operation.by_claim(self.store, op, claim)
             if found is not None:
-                return self.recovery.follow(found, wait)
+                return self.recovery.follow(found, waiting.left)
             new_operation.check_id_free(self.store, op)
             run = self.new_run(op, "caller")
             try:
                 self.driver.take(run, begin(run))
-                return self.driver.drive(run, wait)
+                return self.driver.drive(run, waiting.left)
+            except MintError as error:
+                if run.draft.stored or not (error.retryable and waiting.read_failed()):
+                    raise
+                continue
             except Conflict as conflict:
                 refused = new_operation.lost_race(self.store, op, conflict.entity)
             except Refused as error:
-                if self._made_meanwhile(op, claim):
-                    continue  # the faster call was this very request
-                if error.code != refused.code or op.policy.sources:
-                    raise
-                refused = error
+                if self._made_meanwhile(op, claim) or self._is_free_later(error, op, waiting):
+                    continue  # the faster call was this very request; or some time has passed
+                raise
             except Duplicate as duplicate:
                 if duplicate.key == "claim" and claim is not None:
                     continue
@@ -165,7 +168,17 @@ class Admission:
                 rejected = None if taken is None else self.store_refused(op, quote_not_ours_reason())
                 if rejected is not None:
                     return rejected
-        raise refused
+                refused = new_operation.concurrent({})
+            waiting.collisions += 1
+            if waiting.collisions >= self.settings.selection_tries_max:
+                raise refused
+
+    def _is_free_later(self, refused: Refused, op: Operation, waiting: Waiting) -> bool:
+        """Whether coins that others hold may be free by now: some time has passed."""
+        if refused.code == "FUNDS_RESERVED":
+            return waiting.pause()
+        taken = refused.code == "CONCURRENT_OPERATION" and not op.policy.sources
+        return taken and waiting.lost_race()
 
     def _made_meanwhile(self, op: Operation, claim: str | None) -> bool:
         """Whether another call has stored this very request, or claims what it hands in."""

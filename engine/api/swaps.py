@@ -46,9 +46,11 @@ class Swaps(Core):
         ``handle.tokens`` names the new tokens, ``handle.cost`` is the input fee (NUT-02). Amounts in
         ``unit``.
 
-        Returns after ``wait_s`` (60 s) at the latest; then it is still live and :meth:`recover` goes on with
-        it. The same ``idempotency_key`` with the same request at any time returns the first operation. A swap
-        that the mint did not carry out ends ``unpaid``: its inputs are free again, and nothing was lost.
+        Inside ``wait_s`` the engine waits for money that other operations of the wallet hold, and repeats
+        failed reads of the mint; nothing is stored meanwhile. Returns after ``wait_s`` (60 s) at the latest;
+        then it is still live and :meth:`recover` goes on with it. The same ``idempotency_key`` with the same
+        request at any time returns the first operation. A swap that the mint did not carry out ends
+        ``unpaid``: its inputs are free again, and nothing was lost.
 
         Codes: INVALID_*, IDEMPOTENCY_KEY_REUSED, DUPLICATE_TRANSACTION_ID, TOKEN_NOT_FOUND, OWNER_MISMATCH,
         MINT_OR_UNIT_MISMATCH, CONCURRENT_OPERATION, MELT_BLOCKED_BY_RECONCILIATION, FUNDS_RESERVED,

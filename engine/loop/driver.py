@@ -10,7 +10,14 @@ from attrs import define
 
 from ...machines.shown import shown
 from ...machines.spec import Decision, Machine, State
-from ...storage.errors import CommitUnknown, Conflict, NotAsWritten, StorageError, StoreUnavailable
+from ...storage.errors import (
+    CommitUnknown,
+    Conflict,
+    Duplicate,
+    NotAsWritten,
+    StorageError,
+    StoreUnavailable,
+)
 from ...storage.port import DropLease, KeepLease, Reschedule, Store, TokenQuery
 from ...storage.read_back import ReadBack
 from ...storage.records import AuditRecord, Lease, Operation, Reason
@@ -194,8 +201,9 @@ class Driver:
 
     def _write_and_read_back(self, run: Run) -> bool:
         """Commit what is staged and the event of the action that reads it back. False: the action is of
-        another kind, or the documents were not found right inside the transaction. Then nothing is committed,
-        and the draft is as it was, under another name."""
+        another kind, or both cannot be one commit, for whatever reason. Then nothing is committed, and the
+        draft is as it was, under another name. Only an error that says something about the draft itself is
+        raised, and one that leaves open what is stored."""
         foreseen = self._foreseen(run)
         if foreseen is None:
             return False
@@ -206,10 +214,13 @@ class Driver:
             self._write(run, foreseen.read_back)
             return True
         except Exception as error:
+            if run.draft.batch_id != before.batch_id:
+                raise  # both are committed
             run.draft, run.evidence, run.staged = before, evidence, staged
-            if not isinstance(error, NotAsWritten):
+            if isinstance(error, Conflict | Duplicate | CommitUnknown):
                 raise
-            self.log.note("not_as_written", operation_id=run.operation.id, why=error.why)
+            name, why = type(error).__name__, error.why if isinstance(error, NotAsWritten) else None
+            self.log.note("not_in_one_commit", operation_id=run.operation.id, error=name, why=why)
             run.draft.rename()
             return False
 
@@ -222,12 +233,12 @@ class Driver:
             return None
         try:
             foreseen = run.kind.foresees[action.name](run)
+            if foreseen is None or self._aged(run, state, foreseen.happened) is not foreseen.happened:
+                return None
+            decision = run.decide(foreseen.happened.event, foreseen.happened.evidence)
         except Exception as error:  # noqa: BLE001 - after the commit the action itself tells it
             self.log.note("not_foreseen", operation_id=run.operation.id, error=type(error).__name__)
             return None
-        if foreseen is None or self._aged(run, state, foreseen.happened) is not foreseen.happened:
-            return None
-        decision = run.decide(foreseen.happened.event, foreseen.happened.evidence)
         return foreseen if decision.accepted else None
 
     def _write(self, run: Run, read_back: ReadBack | None = None) -> None:

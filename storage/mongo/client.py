@@ -210,6 +210,8 @@ class ClientGateway:
             # server is not told to abort holds its locks until the lifetime limit.
             with pymongo.timeout(rest):
                 work(SessionWrites(self._bare, session))
+            if time.monotonic() > last_start:  # a read-back also computes, which no deadline interrupts
+                raise GatewayUnavailable("the work of the transaction took all of its time")
             if left.is_set() or self._calls.closed:
                 raise GatewayUnavailable("interrupted or closed before the commit")
             commit_tried = True

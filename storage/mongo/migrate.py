@@ -213,10 +213,15 @@ def _move_proof_keys(database: Database[Document], machines: Machines) -> None:
 def _move_windows(database: Database[Document], machines: Machines) -> None:
     """Every operation gets the duplicate window that it holds."""
     without: Document = {"dedup": {"$exists": False}}
-    for held in database[_DEDUP].find():
-        window = {"key": held["_id"], "until": held["expires_at"]}
-        database[OPERATIONS].update_one({"_id": held["operation_id"], **without}, {"$set": {"dedup": window}})
-    database[_DEDUP].drop()
+    windows = database[_DEDUP]
+    # Each page is one answer: another process may drop the collection at any moment.
+    while page := list(windows.find().limit(_AT_ONCE).batch_size(_AT_ONCE)):
+        for held in page:
+            holder = {"_id": held["operation_id"], **without}
+            window = {"key": held["_id"], "until": held["expires_at"]}
+            database[OPERATIONS].update_one(holder, {"$set": {"dedup": window}})
+        windows.delete_many({"_id": {"$in": [held["_id"] for held in page]}})
+    windows.drop()
 
 
 def _keys_of(token: Document) -> list[str]:

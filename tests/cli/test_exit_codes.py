@@ -13,7 +13,7 @@ import pytest
 
 from nutstate import Engine
 from nutstate.engine.cashu.bolt11 import decode_invoice
-from nutstate.engine.checks import read_documents, reconcile
+from nutstate.engine.checks import foresee, read_documents, reconcile
 from nutstate.engine.checks.documents import KindChecks
 from nutstate.engine.simulated.faults import REQUEST_LOST, lie_about
 from nutstate.engine.simulated.mint import SimulatedMint
@@ -277,7 +277,8 @@ def test_discrepant_is_3_until_it_is_resolved(wallet: Wallet, monkeypatch: pytes
     def disagreeing(reader: Any, op: Any, kinds: Any, **more: Any) -> Any:
         return attrs.evolve(read(reader, op, kinds, **more), checks=disagree)
 
-    monkeypatch.setattr(reconcile, "read_documents", disagreeing)
+    for look in (foresee, reconcile):  # inside the commit, and after it
+        monkeypatch.setattr(look, "read_documents", disagreeing)
     ran = wallet.run("melt", wallet.invoice(), "--json")
     operation_id = ran.json["operation"]["id"]
     assert ran.code == 3 and ran.json["operation"]["state"] == "discrepant"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 from collections.abc import Callable
@@ -68,6 +69,60 @@ def test_the_books_are_right_after_chaos(seed: int, new_store: Callable[[], Stor
         paid = mint.lightning.payments(op.payment_hash or "")
         assert op.state not in ("attention", "discrepant"), f"{op.id} parked: {op.reason}"
         assert paid == (data_in(op).payment is not None), f"{op.id} {op.state}: the mint paid {paid} times"
+
+
+def _something(engine: Engine, draw: random.Random, mint: Any, hashes: list[str], bolt11: str) -> None:
+    """A melt, a swap or a funding, for a while."""
+    who: dict[str, Any] = {"npub": NPUB, "mint_url": mint.url, "wait_s": draw.choice((0, 5, 40))}
+    kind = draw.choice(("melt", "melt", "amount", "into", "consolidate", "rotate", "mint"))
+    if kind == "melt":
+        hashes.append(payment_hash(bolt11))
+        mint.lightning.script(hashes[-1], draw.choice(OUTCOMES))
+        engine.melt(invoice=bolt11, **who)
+    elif kind == "mint":
+        engine.mint_tokens(amount=draw.randrange(1, 100), **who)
+    elif kind in ("consolidate", "rotate"):
+        if kind == "rotate" and draw.random() < 0.5:
+            mint.rotate_keyset()
+        engine.swap(purpose=kind, **who)
+    elif kind == "amount":
+        engine.swap(amount=draw.randrange(1, 300), **who)
+    else:
+        engine.swap(into=[draw.randrange(1, 60) for _ in range(draw.randrange(1, 6))], **who)
+
+
+@pytest.mark.parametrize("seed", [seed + 100 for seed in SEEDS])
+def test_the_books_are_right_with_swaps_melts_and_fundings(seed: int, new_store: Callable[[], Store]) -> None:
+    """R662: interleaved, under every fault; each is finished, and no value is lost but fees."""
+    draw = random.Random(seed)
+    store = new_store()
+    engine, mint, clock = funded(store, amount=4000)
+    mint.faults.chaos(seed, 30 if seed % 2 else 45, **({} if seed % 2 else {"endpoints": AFTER_SENDING}))
+    hashes: list[str] = []
+    for _ in range(2 * MELTS):
+        ticks = Ticks(draw.randrange(80) if draw.random() < 0.4 else None)
+        faulty = FaultyStore(store, _store_faults(draw))
+        port: Any = TickingMint(mint, ticks)
+        fragile = Engine(faulty, port, settings=QUICK, clock=clock, faults=ticks, rng=draw.randbytes)
+        bolt11 = invoice(draw.randrange(1, 300), clock)
+        with contextlib.suppress(Crash, NutstateError):
+            _something(fragile, draw, mint, hashes, bolt11)
+        if hashes:
+            _world(draw, mint, hashes)
+        clock.advance(draw.choice((0, 3, 40)))
+        invariants.check(store)
+    mint.faults.stop()
+    mint.deliver_late()
+    for hashed in hashes:
+        _resolve(draw, mint, hashed)
+    finish(engine, store, clock)
+    mint.deliver_late()
+    finish(engine, store, clock)
+    invariants.check(store, mint)
+    swaps = store.operations(OperationQuery(kind="swap", limit=1000))
+    assert swaps and all(op.state in ("reconciled", "released", "rejected") for op in swaps), [
+        (op.id, op.state, op.reason) for op in swaps
+    ]
 
 
 def _store_faults(draw: random.Random) -> list[Fault]:

@@ -339,10 +339,10 @@ def test_r628_a_lost_answer_of_the_one_commit(store: Store, words: Any, commits:
 
 
 def test_r628_an_outage_at_the_one_commit_leaves_the_payment_to_recovery(store: Store) -> None:
-    """R628: nothing is written, the caller is told that the payment may have been made, the lease is given up
-    at once, and recovery pays nothing twice."""
+    """R628: nothing is written, neither both nor the payment alone; the caller is told that the payment may
+    have been made, the lease is given up at once, and recovery pays nothing twice."""
     engine, mint, clock = funded(store)
-    faulty: Any = FaultyStore(store, ["ok", "unavailable"])
+    faulty: Any = FaultyStore(store, ["ok", "unavailable", "unavailable"])
     with pytest.raises(StorageError) as failed:
         Engine(faulty, mint, settings=QUICK, clock=clock).melt(
             npub=NPUB, mint_url=mint.url, invoice=invoice(700, clock)

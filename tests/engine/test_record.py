@@ -437,7 +437,7 @@ def test_a_commit_that_is_lost_or_late_is_decided_again(store: Store, script: li
 
 
 def test_r57_r58_a_store_that_is_not_there_leaves_nothing(store: Store) -> None:
-    wallet = Wallet(FaultyStore(store, ["unavailable"]), 100, funding=store)
+    wallet = Wallet(FaultyStore(store, ["unavailable", "unavailable"]), 100, funding=store)
     before = everything(store)
     refused(lambda: wallet.record([100], proofs(5), proofs(5), 90), "STORE_UNAVAILABLE")
     assert everything(store) == before

@@ -21,7 +21,10 @@ from nutstate.engine.operations.melt.facts import melt_facts
 from nutstate.engine.operations.melt.kind import MELT_KIND
 from nutstate.engine.operations.mint import actions as mint_actions
 from nutstate.engine.operations.mint.kind import MINT_KIND
-from nutstate.machines import MELT, MINT, TOKEN, common_guards
+from nutstate.engine.operations.swap import actions as swap_actions
+from nutstate.engine.operations.swap.facts import swap_facts
+from nutstate.engine.operations.swap.kind import SWAP_KIND
+from nutstate.machines import MELT, MINT, SWAP, TOKEN, common_guards
 from nutstate.machines.melt import guards as melt_guards
 from nutstate.machines.mint import guards as mint_guards
 from nutstate.machines.record.table import RECORD
@@ -204,6 +207,23 @@ PLANTED = (
          leads_to(RECORD, "7.hold_spent.held", "cancelled", "release_inputs", "drop_claim"), "hold", "I4", "I8"),
 )  # fmt: skip
 
+PLANTED_SWAPS = (
+    melt("swapping is not written ahead", not_written_ahead(SWAP, "swapping"), "swap", "I6"),
+    melt("a swap stores no outputs before it is sent", no_effect(SWAP, "1", "write_swap"), "swap", "I8", "I6"),
+    melt("a swap reserves nothing", no_effect(SWAP, "1", "reserve_inputs"), "swap", "I6", "I10", "I8"),
+    melt("a swap does not store what was signed", no_effect(SWAP, "2", "store_swapped"), "swap", "I1", "I12"),
+    melt("a swap does not spend its inputs", no_effect(SWAP, "2", "spend_inputs"), "swap", "I4"),
+    melt("a swap is given up inside the settle window",
+         asks(SWAP, "settled_untouched", lambda f: f.untouched), "swap", "I10", "I4"),
+    melt("a restart ends a swap", leads_to(SWAP, "4", "released"), "swap", "I10", "I2"),
+    melt("a request that comes after the release has no place", without(SWAP, "2b"), "swap-late", "I8"),
+    melt("row 2b does not correct what was freed", no_effect(SWAP, "2b", "correct_spent"), "swap-late", "I1", "I4"),
+    melt("the watch of a swap is over at once", no_guard(SWAP, "8", "watch_window_over"), "swap-late", "I12"),
+    melt("nothing is too old while a swap is restored", without(SWAP, "9"), "swap", "I11"),
+    melt("a forced end of a swap forgets the inputs", no_effect(SWAP, "14b", "strand_inputs"), "swap", "I2"),
+    melt("spent inputs are freed with the others", no_effect(SWAP, "14", "spend_inputs"), "swap-stolen", "I2"),
+)  # fmt: skip
+
 
 # -- faults in the code of the kinds -----------------------------------------------------------------------
 
@@ -250,6 +270,12 @@ def fails(run: Run) -> Result:
 
 
 PLANTED_IN_CODE = (
+    coded("nothing of a swap is restored",
+          over(SWAP_KIND, swap_actions, "restored", lambda real, run, outputs: ()), "swap-late", "I12", "I11"),
+    coded("any refusal of a swap counts as a clear one",
+          attrs.evolve(SWAP_KIND, facts=lambda look: attrs.evolve(swap_facts(look), refused_for="request")),
+          "swap", "I10", "I4", "I8"),
+    coded("store_swapped stores nothing", other_effect(SWAP_KIND, "store_swapped", nothing), "swap", "I1", "I12"),
     coded("store_change stores nothing", other_effect(MELT_KIND, "store_change", nothing), "pay", "I12", "I11"),
     coded("spend_inputs forgets the inputs", other_effect(MELT_KIND, "spend_inputs", nothing), "pay", "I4"),
     coded("take_claim claims nothing", other_effect(MELT_KIND, "take_claim", nothing), "same-invoice", "I3"),

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from nutstate.engine.errors import KindInvalid
-from nutstate.machines import MELT, MINT, TOKEN
+from nutstate.machines import MELT, MINT, SWAP, TOKEN
 from nutstate.machines.record.table import RECORD
 from nutstate.machines.spec import State
 from nutstate.review import explore as product
@@ -26,7 +26,7 @@ from nutstate.review.explore import (
     written,
 )
 from nutstate.review.explore.explore import components
-from tests.machines.product_mutants import PLANTED, PLANTED_IN_CODE, Planted, without
+from tests.machines.product_mutants import PLANTED, PLANTED_IN_CODE, PLANTED_SWAPS, Planted, without
 
 NEVER_TAKEN = {
     "2.quote_refused.requested": "the model's mint always quotes, or is silent",
@@ -90,6 +90,22 @@ NEVER_RECORDED = {
 """Of melts that the caller makes."""
 
 
+NEVER_SWAPPED = {
+    "2.signatures_restored.swapping": "a worker that restores has not posted again",
+    "2b.signatures_received.stuck": "no second worker waits for as long as a watch lasts",
+    "3b.mint_unreachable.swapping": "the same edge as reply_lost",
+    "9c.too_old.settled": "documents are always read and checked",
+    "11.reconcile_failed.settled": "nobody tampers with the documents",
+    "15.resolve.discrepant": "nobody tampers with the documents",
+    **{
+        edge.id: "no drive fails in the model; the engine's tests make them fail"
+        for edge in SWAP.transitions
+        if edge.event == "drive_failed"
+    },
+}
+"""Of swaps."""
+
+
 @cache
 def explored(setting: Setting) -> Exploration:
     """Each setting once for all tests of this file."""
@@ -101,7 +117,10 @@ def explored(setting: Setting) -> Exploration:
 def test_every_reachable_state_keeps_the_invariants(setting: Setting) -> None:
     found = explored(setting)
     assert found.complete and found.violation is None, written(found)
-    assert found.states > (60 if setting.name == "hold" else 400) and found.moves > found.states
+    assert (
+        found.states > (60 if setting.name == "hold" else 250 if setting.name.startswith("swap") else 400)
+        and found.moves > found.states
+    )
     for plan in setting.plans:
         ends = {words for end, _ in found.ends for words in end.split(", ") if words.startswith(plan.name)}
         # with a coin that the mint never takes nothing can be paid
@@ -109,7 +128,9 @@ def test_every_reachable_state_keeps_the_invariants(setting: Setting) -> None:
         assert f"{plan.name} {paid}" in ends
 
 
-@pytest.mark.parametrize("planted", (*PLANTED, *PLANTED_IN_CODE), ids=lambda planted: planted.name)
+@pytest.mark.parametrize(
+    "planted", (*PLANTED, *PLANTED_SWAPS, *PLANTED_IN_CODE), ids=lambda planted: planted.name
+)
 def test_a_planted_fault_is_found_and_played_again(planted: Planted) -> None:
     """R510: a fault in a table or in the code of a kind breaks an invariant, and the way there can be played
     again."""
@@ -137,6 +158,17 @@ def test_the_model_takes_every_edge_but_a_few() -> None:
     assert edges - outside - taken == NEVER_TAKEN.keys()
     recorded = {edge.id for edge in RECORD.transitions} - edges
     assert recorded - taken == NEVER_RECORDED.keys()
+
+
+def test_the_model_takes_every_edge_of_a_swap_but_a_few() -> None:
+    """R663: and every reached state keeps the invariants."""
+    taken: set[str] = set()
+    for setting in DEFAULT:
+        if {plan.kind for plan in setting.plans} == {SWAP.name}:
+            found = explored(setting)
+            assert found.complete and found.violation is None, written(found)
+            taken |= found.transitions
+    assert {edge.id for edge in SWAP.transitions} - taken == NEVER_SWAPPED.keys()
 
 
 def test_force_ends_a_hold_of_which_the_mint_says_nothing() -> None:

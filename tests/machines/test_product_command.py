@@ -38,6 +38,8 @@ def test_kinds_choose_configurations() -> None:
     assert names == ["issue", "stuck-issue", "closed-issue", "follow-up", "slow-issue", "fund-and-pay"]
     names = [s["name"] for s in json.loads(run("record", "--list", "--json").stdout)["settings"]]
     assert names == ["hold", "hold-and-pay", "unheld"]
+    names = [s["name"] for s in json.loads(run("swap", "--list", "--json").stdout)["settings"]]
+    assert names == ["swap", "swap-late", "swap-refused", "swap-stolen", "swap-and-melt"]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from nutstate.engine.loop.evidence import Evidence
 from nutstate.engine.operations.melt.data import MeltData
+from nutstate.machines import MELT
 from nutstate.storage import records
 from nutstate.storage.evolve import evolve
 from nutstate.storage.rules.codec import BadField
@@ -51,6 +52,14 @@ def test_a_field_that_it_does_not_have_is_refused() -> None:
         evolve(make_operation(), stat="paid")
     with pytest.raises(TypeError):
         evolve(Named(), c=2)
+
+
+def test_r456_nothing_that_was_worked_out_is_copied() -> None:
+    """R456: an object that remembers what it worked out from its fields is made anew: the copy works it out
+    from its own."""
+    assert len(MELT.cells) > 3 and MELT.by_name  # worked out, and remembered
+    cut = evolve(MELT, transitions=MELT.transitions[:1])
+    assert len(cut.cells) == 1 and len(MELT.cells) > 3
 
 
 @attrs.frozen(kw_only=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pymongo.errors import (
@@ -25,6 +28,7 @@ from nutstate.storage.errors import (
     StoreUnavailable,
 )
 from nutstate.storage.memory import MockGateway, _Database, _MockTransaction, open_memory
+from nutstate.storage.mongo import client
 from nutstate.storage.mongo.client import ClientGateway
 from nutstate.storage.mongo.gateway import (
     Gateway,
@@ -324,3 +328,42 @@ def test_r613_a_refusing_read_back_of_a_known_outcome_asks_nobody() -> None:
     with pytest.raises(NotAsWritten):
         MongoStore("memory://", gateway).commit(batch_for(make_operation()), ReadBack((), refuse))
     assert gateway.tried == 1 and store.operation("tx-1") is None
+
+
+class _Sessions:
+    """A client whose transactions run their work once and are committed."""
+
+    def __init__(self) -> None:
+        self.committed = 0
+
+    def start_session(self) -> Any:
+        return contextlib.nullcontext(self)
+
+    def with_transaction(self, run: Callable[[Any], None], **_: object) -> None:
+        run(self)
+        self.committed += 1
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("seconds", "committed"), [(4, 1), (6, 0)])
+def test_r457_work_that_took_too_long_is_not_committed(
+    seconds: int, committed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R457: a read-back that computes for longer than the transaction may take leaves no time to learn how
+    its commit ended. So it is not committed at all: the outcome is known, and the caller may write less."""
+    now = [0.0]
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    gateway = ClientGateway(connect(address("mongodb://localhost:1/x")), "x")
+    gateway._client.close()
+    sessions: Any = _Sessions()
+    gateway._client = sessions
+
+    def work(transaction: Transaction) -> None:
+        now[0] += seconds
+
+    with contextlib.nullcontext() if committed else pytest.raises(GatewayUnavailable, match="time"):
+        gateway.transaction(work)
+    assert sessions.committed == committed
+    gateway.close()

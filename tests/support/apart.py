@@ -11,7 +11,7 @@ from nutstate.storage.port import Reader
 from nutstate.storage.read_back import ReadBack
 
 
-class _Wrapped:
+class Wrapped:
     def __init__(self, store: Any) -> None:
         self._store = store
 
@@ -19,7 +19,7 @@ class _Wrapped:
         return getattr(self._store, name)
 
 
-class Apart(_Wrapped):
+class Apart(Wrapped):
     """A store that finds nothing as it was written: what only reads back is looked at after the commit."""
 
     def commit(self, batch: Batch, read_back: ReadBack | None = None) -> None:
@@ -28,7 +28,7 @@ class Apart(_Wrapped):
         self._store.commit(batch)
 
 
-class Seen(_Wrapped):
+class Seen(Wrapped):
     """A store whose read-backs see what ``alter`` makes of their reader. ``batches`` are those that were
     tried, and whether they were read back; ``found`` is what the read-backs refused."""
 

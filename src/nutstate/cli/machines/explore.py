@@ -14,6 +14,7 @@ from ...engine.errors import KindInvalid
 from ...machines.melt.table import MELT
 from ...machines.mint.table import MINT
 from ...machines.record.table import RECORD
+from ...machines.swap.table import SWAP
 from ...machines.token.table import TOKEN
 from ...review.explore import (
     BIG,
@@ -33,7 +34,8 @@ from ..ends import Exit
 from ..output import Output, Part
 from .choose import available, from_option, json_option
 
-_MODELLED = (MELT.name, MINT.name, RECORD.name, TOKEN.name)
+_KINDS = (MELT.name, MINT.name, RECORD.name, SWAP.name)
+_MODELLED = (*_KINDS, TOKEN.name)
 
 
 @click.command(
@@ -44,7 +46,7 @@ _MODELLED = (MELT.name, MINT.name, RECORD.name, TOKEN.name)
     "  nutstate machines explore --setting give-up-issue --script way.txt\n"
     "  nutstate machines explore --replay way.txt",
 )
-@click.argument("kinds", nargs=-1, metavar="[melt|mint|record]...")
+@click.argument("kinds", nargs=-1, metavar="[melt|mint|record|swap]...")
 @click.option(
     "--setting",
     "wanted",
@@ -138,8 +140,8 @@ def _tables(origin: str | None) -> Tables:
 
 def _settings(kinds: Sequence[str], wanted: Sequence[str], big: bool) -> list[Setting]:
     for kind in kinds:
-        if kind not in (MELT.name, MINT.name, RECORD.name):
-            raise click.UsageError(f"there is no model of {kind!r}; there are melt, mint and record")
+        if kind not in _KINDS:
+            raise click.UsageError(f"there is no model of {kind!r}; there are {', '.join(_KINDS)}")
     for name in wanted:
         if name not in SETTINGS:
             raise click.UsageError(f"no setting named {name!r}; see --list")

@@ -12,6 +12,7 @@ from ...engine.checks.documents import Documents as Checked
 from ...engine.checks.tally import Tally
 from ...engine.loop.drive import Happened, Result, Run
 from ...engine.loop.evidence import Chosen, Evidence, Recorded, Selection
+from ...engine.operations.swap.choice import Wish, begin_swap
 from ...storage.port import TokenQuery
 from .labels import CALLERS_FEE, proof
 from .stored import LONG, NOW
@@ -54,7 +55,12 @@ def _named(run: Run) -> Evidence:
     return Evidence(selection=selection, claim_holder=None if holder is None else holder.id)
 
 
-CALLS: Mapping[str, Callable[[Run], Result]] = {"hold": _hold, "record": _record}
+def _swap(run: Run) -> Result:
+    """A caller swaps for exactly the amount of the plan."""
+    return begin_swap(run, Wish((run.operation.amount,)))
+
+
+CALLS: Mapping[str, Callable[[Run], Result]] = {"hold": _hold, "record": _record, "swap": _swap}
 """Events whose evidence comes from a caller."""
 
 

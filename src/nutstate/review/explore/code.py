@@ -23,7 +23,7 @@ from ...engine.loop.drive import CommitFirst, Happened, Pause, Result, Run
 from ...engine.loop.driver import Driver
 from ...engine.loop.evidence import Evidence
 from ...engine.settings import Settings
-from ...machines.spec import Decision, Machine
+from ...machines.spec import NONE, Decision, Machine
 from ...storage.batch import IndexMove
 from ...storage.errors import Duplicate, NutstateError
 from ...storage.port import Store
@@ -153,7 +153,8 @@ class Code:
             settle_window_s=1, refusal_window_s=1, change_window_s=1, issue_retry_s=1, issue_retry_max_s=1,
             post_open_max_s=0, unknown_age_max_h=1, watch_window_h=1, late_payment_watch_h=1,
             issue_blocked_max_h=1, hold_max_h=1,
-            retries_max=retries, issue_tries_max=retries + 1, fence_generations_max=fences,
+            retries_max=retries, issue_tries_max=retries + 1, swap_tries_max=retries + 1,
+            fence_generations_max=fences,
             issue_refusals_max=1 if outputs > 1 else 1000, issue_generations_max=max(1, outputs - 1),
         )  # fmt: skip
         self.kinds = tables.kinds_with(STAND_INS)
@@ -260,6 +261,11 @@ class Code:
         return found
 
 
+def loaded_is_new(op: Stored) -> bool:
+    """Whether nothing of the operation is stored: then a call may refuse it."""
+    return op.state == NONE
+
+
 LOOKS: Mapping[str, bool] = {"look": False, "forced": True}
 """How an operator looks before it decides, and whether by force."""
 
@@ -302,7 +308,8 @@ class _Env:
         try:
             result = self._result(driver, run, program, word)
         except Exception as error:  # noqa: BLE001 - whatever fails in it would fail in the engine
-            if program in LOOKS and isinstance(error, NutstateError):
+            refuses = program in LOOKS or loaded_is_new(self.seen.loaded)
+            if refuses and isinstance(error, NutstateError):
                 return Outcome("no")
             return Outcome("no", broken=f"I8: {op.id} is {op.state}, and its code fails: {error!r}")
         if isinstance(result, CommitFirst):

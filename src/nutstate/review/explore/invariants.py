@@ -108,8 +108,10 @@ def _operations(setting: Setting, world: World) -> str | None:
         if op.kind == "record" and op.paid and op.state != "contested" and states != {"spent"}:
             return f"I4: {op.id} is paid by its caller and its inputs are {sorted(states)}"
         free = [token_id for token_id in op.input_ids if tokens[token_id].holder != op.id]
-        if op.state == "held" and free:
-            return f"I4: {op.id} is held and does not hold {free[0]}"
+        if op.state in ("held", "swapping", "restoring") and free:
+            return f"I4: {op.id} is {op.state} and does not hold {free[0]}"
+        if op.kind == "swap" and op.data.swapped and states != {"spent"} and not op.believed:
+            return f"I4: {op.id} is swapped and its inputs are {sorted(states)}"
     ended = {op.id for op in world.ops if op is not None and op.declared.kind == "final"}
     for token in world.tokens:
         if token.state in ("reserved", "awaiting") and token.holder in ended:
@@ -137,7 +139,7 @@ def _used_again(setting: Setting, world: World, op: Stored) -> bool:
     """Whether what an operation freed on a word that was broken is in another operation by now: until that
     one ends, the books count the same proofs twice."""
     others = (other for other in world.ops if other is not None and other is not op)
-    freed = setting.late and op.kind == "melt" and op.believed
+    freed = setting.late and op.kind in ("melt", "swap") and op.believed
     return freed and any(set(op.request) & set(other.request) for other in others)
 
 
@@ -239,6 +241,14 @@ def _value(setting: Setting, world: World) -> str | None:
             ended = op.declared.ends == "unpaid"
             if quote.state == "PAID" and not quote.late and ended and not plan.follows:
                 return f"I12: the invoice of {op.id} was paid, and it ended {op.state}"
+            continue
+        if plan.kind == "swap":
+            if op.data.swapped:
+                paid |= set(op.input_ids)
+                made = sum(part.amount for part in op.data.swapped) + account.change
+                if op.total != made + plan.input_fee:
+                    return f"I1: {op.id}: {op.total} is not {made} + {plan.input_fee}"
+            gone += plan.input_fee if op.data.swapped else account.loss
             continue
         most = plan.owed(op.total)[1]
         if op.state == "contested" and account.payment is not None:

@@ -74,6 +74,8 @@ def replies(setting: Setting, world: World, index: int, question: Question) -> I
             yield "inputs are gone", "mint", "gone"
         elif request.epoch != world.epoch:
             yield "keyset is outdated", "mint", "keyset"
+        if plan.kind == "swap":
+            yield "mint_refused", "fault", "mint_refused"
     else:
         yield "mint_refused", "mint" if request.name in world.stuck else "fault", "stuck"
 
@@ -105,6 +107,8 @@ def _happens(setting: Setting, world: World) -> Iterator[Event]:
             yield from _lightning(setting, world, index, quote)
         elif plan.kind == "record":
             yield from _pays(setting, world, index, quote)
+        elif plan.kind == "swap":
+            continue
         elif not plan.follows and quote.state == "UNPAID" and _payable(setting, world, index):
             op = world.ops[index]
             late = op is not None and op.watched and (setting.slow or op.state == "expired")

@@ -219,6 +219,9 @@ class _Turn(NamedTuple):
             elif self.world.quotes[index].state == "PAID":
                 yield self._begins(index, f"record {plan.name}", "record", None)
             return
+        if plan.kind == "swap":
+            yield self._begins(index, f"swap {plan.name}", "swap", None)
+            return
         if not plan.follows:
             yield self._begins(index, f"request {plan.name}", "event request", None)
             return
@@ -230,6 +233,9 @@ class _Turn(NamedTuple):
     def _begins(self, index: int, words: str, program: str, followed: Stored | None) -> Move:
         seen = self.code.begun(self.code.new(index, followed), program)
         step = self.code.step(self.world, index, seen)
+        while isinstance(step, Question):  # what is asked before anything is stored is answered at once
+            seen = seen.told(step, mint.answer(self.setting, self.world, index, step))
+            step = self.code.step(self.world, index, seen)
         assert isinstance(step, Outcome)
         return self._decided(self.world, index, words, step, "caller")
 

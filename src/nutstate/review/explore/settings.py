@@ -34,6 +34,12 @@ def _issue(name: str = "f1", follows: str = "") -> Plan:
     return Plan(name, kind="mint", amount=4, invoice=follows or name, follows=follows)
 
 
+def _swap(name: str = "s1", **changes: Any) -> Plan:
+    """Swap for 3: one goes to the mint as input fee, the rest comes back."""
+    plan: dict[str, Any] = {"name": name, "kind": "swap", "amount": 3, "input_fee": 1, **changes}
+    return Plan(**plan)
+
+
 DEFAULT: tuple[Setting, ...] = (
     _single(
         "pay",
@@ -260,6 +266,52 @@ DEFAULT: tuple[Setting, ...] = (
         _melt(invoice="other"),
         tokens=_ONE,
         operator=False,
+        fences_max=1,
+    ),
+    _single(
+        "swap",
+        "one swap, every answer, any number of crashes; an operator by force; the keyset may change",
+        _swap(),
+        tokens=_BIG,
+        rotates=True,
+        forces=True,
+    ),
+    _single(
+        "swap-late",
+        "a request of a swap arrives late and twice, and a second worker takes over while the first waits",
+        _swap(),
+        tokens=_BIG,
+        late=True,
+        doubled=True,
+        workers=2,
+        crashes=1,
+    ),
+    _single(
+        "swap-refused",
+        "the mint will not take the only coin of a swap",
+        _swap(),
+        tokens=_BIG,
+        refuses=("c",),
+        crashes=1,
+    ),
+    _single(
+        "swap-stolen",
+        "another program spends one of two coins of a swap",
+        _swap(amount=8),
+        tokens=(("A", (("a", 5), ("b", 4))),),
+        stolen=("a",),
+        forces=True,
+    ),
+    _single(
+        "swap-and-melt",
+        "a swap and a melt want the same coins, and a request of the swap arrives late",
+        _swap(),
+        _melt(),
+        tokens=_BIG,
+        operator=False,
+        cancels=False,
+        late=True,
+        crashes=0,
         fences_max=1,
     ),
     _single(

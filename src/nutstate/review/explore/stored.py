@@ -74,11 +74,13 @@ class Stored:
 
     @cached_property
     def fenced(self) -> frozenset[str]:
-        """The coins that fences of ours have spent, as far as it is stored."""
+        """The coins that fences or a swap of ours have spent, as far as it is stored."""
         done = [fence for fence in self._own("fences", ()) if fence.end == "done"]
-        return frozenset(
+        swapped = self.request if self._own("swapped") else ()
+        fenced = (
             name for fence in done for name in (map(name_of, fence.inputs) if fence.inputs else self.request)
         )
+        return frozenset((*fenced, *swapped))
 
     @cached_property
     def has_fenced(self) -> bool:
@@ -152,6 +154,8 @@ class Documents:
         }  # fmt: skip
         if op.kind == "melt":
             changes |= _times_of_melt(op, declared)
+        elif op.kind == "swap":
+            changes |= _times_of_swap(op, declared)
         elif op.kind == "mint":
             changes |= {"refusals": min(data_in(op).refusals, self._refusals_max)}
             changes |= _times_of_issue(op, declared)
@@ -220,6 +224,23 @@ def _times_of_melt(op: Operation, declared: State) -> dict[str, Any]:
     begun = max(op.created_at, resumed)
     sent = settled if data.fences or resumed > op.sent_at else op.sent_at
     return {"resumed_at": None, "created_at": begun, "sent_at": sent}
+
+
+def _times_of_swap(op: Operation, declared: State) -> dict[str, Any]:
+    """The times of a swap, in the same way (see ``swap_facts``)."""
+    data, resumed = data_in(op), op.resumed_at or 0
+    settled = op.sent_at and max(op.sent_at, NOW - SHORT)
+    if data.swapped:
+        watched = data.watch_since and NOW
+        return {"resumed_at": None, "created_at": NOW, "sent_at": settled and NOW - SHORT,
+                "refused_for": None, "watch_since": watched, "held_unspent_since": None}  # fmt: skip
+    if data.watch_since is not None:
+        newer = None if resumed <= data.watch_since else op.resumed_at
+        return {"resumed_at": newer, "created_at": NOW, "sent_at": settled and NOW - SHORT,
+                "held_unspent_since": None, "refused_for": None}  # fmt: skip
+    if declared.kind == "parked":
+        return {"resumed_at": None, "created_at": NOW, "sent_at": settled}
+    return {"resumed_at": None, "created_at": max(op.created_at, resumed), "sent_at": settled}
 
 
 def _times_of_issue(op: Operation, declared: State) -> dict[str, Any]:

@@ -23,6 +23,8 @@ def windows(setting: Setting, world: World, index: int, op: Stored) -> Iterator[
     """Each stretch of time that can end now, by its words. One that is over already changes nothing."""
     if op.kind == "melt":
         found = _of_melt(setting, world, index, op)
+    elif op.kind == "swap":
+        found = _of_swap(setting, world, index, op)
     else:
         found = _of_issue(op) if op.kind == "mint" else _of_hold(op)
     for words, begun, changes in found:
@@ -103,6 +105,28 @@ def _of_melt(setting: Setting, world: World, index: int, op: Stored) -> Iterator
         return
     yield "the change window", True, lambda op: _paid(op, SHORT) | _dated("resumed_at", by=SHORT)(op)
     yield "the wait for empty change", True, _dated("change_empty_since", by=SHORT)
+
+
+def _of_swap(setting: Setting, world: World, index: int, op: Stored) -> Iterator[Window]:
+    record, state = op.record, op.state
+    arrived = all(request.op != op.id for request in world.net)
+    sent = SendClock.stamped(SHORT, record.sent_at, NOW)
+    waits = state == "swapping" or op.declared.frees or bool(op.data.swapped)
+    settles = sent.may_arrive and not waits and (setting.late or arrived)
+    yield "the settle window", settles, _dated("sent_at", by=SHORT)
+    watched = op.data.watch_since is not None and op.data.watch_since <= NOW - LONG
+    begun = watched if op.declared.frees else sent.over and not waits
+    # no request is open for as long as patience lasts
+    tired = bool(op.declared.patience) and world.workers[index].stale is None
+    yield "patience", tired and begun, _unswapped
+    confirmed = state == "restoring" and op.data.held_unspent_since is not None
+    yield "the refusal window", confirmed, _dated("held_unspent_since", by=SHORT)
+    yield "the watch window", op.declared.frees and arrived, _dated("watch_since", by=LONG)
+
+
+def _unswapped(op: Operation) -> dict[str, Any]:
+    """Everything that the patience of a swap may count from lies long ago."""
+    return _dated("created_at", by=LONG)(op) | _dated("watch_since", "resumed_at", by=2 * LONG)(op)
 
 
 def _paid(op: Operation, by: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ...machines import money
 from ...storage.records import Dleq
 from ...storage.secret import Secret
 from ..cashu.coins import crypto
+from ..cashu.coins.locks import NotUnlocked, Opener, unlocked
 from ..cashu.port import BlindedMessage, BlindSignature, MintQuote, ProofState, Restored
 from .invoice import make_invoice
 from .keys import SimulatedKeys, SimulatedKeyset
@@ -67,8 +68,17 @@ class Ledger:
             k = self._keys.private(keyset.index, self._known_amount(keyset, proof["amount"]))
             if not crypto.verify_proof(proof["secret"], proof["C"], k):
                 raise No(10001, "proofs could not be verified")
+            self._check_lock(proof)
         if any(self.proof_state(y) == "SPENT" for y in self.ys(inputs)):
             raise No(11001, "proofs already spent")
+
+    def _check_lock(self, proof: Document) -> None:
+        """NUT-11, NUT-14: the witness opens the condition of the secret."""
+        witness = Secret(proof["witness"]) if proof["witness"] else None
+        try:
+            unlocked(Secret(proof["secret"]), witness, Opener(), self._now_ms() // 1000)
+        except NotUnlocked as locked:
+            raise No(11000, str(locked)) from None
 
     def check_not_pending(self, inputs: list[Document]) -> None:
         """Not in flight. Mints look at this last, when they are about to lock the proofs."""
@@ -291,8 +301,9 @@ def _input(item: Any) -> Document:
     secret.encode()  # a lone surrogate is no text
     if not secret or not crypto.is_point(item["C"]):
         raise ValueError("no proof")
+    witness = _typed(item.get("witness") or "", str)
     amount, keyset_id = _typed(item["amount"], int), _typed(item["id"], str)
-    return {"amount": amount, "id": keyset_id, "secret": secret, "C": item["C"]}
+    return {"amount": amount, "id": keyset_id, "secret": secret, "C": item["C"], "witness": witness}
 
 
 def _output(item: Any) -> Document:

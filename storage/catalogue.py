@@ -93,6 +93,13 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "REJECTED": ("LOW", "the operation was rejected without a reason"),
     "HIGH_SEVERITY_DISCREPANCIES": ("HIGH", "store and mint contradict one another about proofs of the wallet"),
     "MELT_BLOCKED_BY_RECONCILIATION": ("HIGH", "open discrepancies forbid the melt"),
+    "MINT_SERVER_REFUSED": ("LOW", "the mint server refuses the request"),
+    "INVALID_ADMIN_REQUEST": ("LOW", "a request to the admin path of a mint server is malformed; nothing was changed"),
+    "ADMIN_NOT_ALLOWED": ("LOW", "the admin path of a mint server is off, or the token is missing or wrong"),
+    "ADMIN_NOT_POSSIBLE": ("LOW", "a mint server has no such quote, payment or keyset, or its state does not allow the change"),
+    "MINT_FILE_DIFFERS": ("LOW", "the file of a simulated mint was made with another seed, unit or fee"),
+    "MINT_SERVER_UNAVAILABLE": ("LOW", "a mint server cannot start: its address is taken, or the real mint cannot be installed"),
+    "EXTRA_MISSING": ("LOW", "an optional part of the package is not installed"),
     "AUDIT_KEY_MISSING": ("MEDIUM", "records are purged with an audit key only"),
 }  # fmt: skip
 _GRADES: Mapping[str, str] = {

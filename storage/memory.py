@@ -160,7 +160,7 @@ class _MockTransaction(_MockReads):
                     broken = self._broken_index(collection, document)
                 else:
                     self._images.append((collection, document["_id"], None))
-                    self._check_arrays(collection, document)
+                    self._check_arrays(collection, document, document)
                     continue
                 raise broken
 
@@ -175,8 +175,9 @@ class _MockTransaction(_MockReads):
                 wanted = [document | update.get("$set", {}) for document in before]
                 broken = self._broken_index(collection, *wanted)
             else:
+                changed = update.get("$set", {})
                 for document in before:
-                    self._check_arrays(collection, document | update.get("$set", {}))
+                    self._check_arrays(collection, document | changed, changed)
                 return done
             raise broken
 
@@ -190,10 +191,13 @@ class _MockTransaction(_MockReads):
             self._images += [(collection, document["_id"], document) for document in before]
             return int(stored.delete_many(filter).deleted_count)
 
-    def _check_arrays(self, collection: str, document: Document) -> None:
-        """The unique indexes over arrays, which mongomock does not keep."""
+    def _check_arrays(self, collection: str, document: Document, written: Document) -> None:
+        """The unique indexes over arrays, which mongomock does not keep. As a server does, it looks at those
+        whose field was ``written``."""
         for index in (i for i in INDEXES if i.collection == collection and i.multikey):
             (path, _), *_ = index.keys
+            if path.partition(".")[0] not in written:
+                continue
             held = _values_in(document, path)
             for other in self._database.collections[collection]._store.documents:
                 if other["_id"] != document["_id"] and not held.isdisjoint(_values_in(other, path)):

@@ -133,7 +133,11 @@ class _Copy:
             shown, number = name.shown, 2
             while shown in found:
                 shown, number = f"{shown[:NAME_MAX]}{number}", number + 1
-            found[shown] = self.of(item, name, depth + 1)
+            if type(item) is str and depth < DEPTH_MAX and self._left > 0:  # most values are texts
+                self._left -= 1
+                found[shown] = _text(_exactly(item), name)
+            else:
+                found[shown] = self.of(item, name, depth + 1)
         return found
 
 

@@ -178,6 +178,7 @@ class MintQuote:
     unit: str | None = None
     said: str | None = None
     notes: tuple[str, ...] = ()
+    pubkey: str | None = None  # NUT-20: only its owner can issue the tokens
 
     __repr__ = shown
 

@@ -14,7 +14,6 @@ from ...storage.errors import (
     CommitUnknown,
     Conflict,
     Duplicate,
-    NotAsWritten,
     StorageError,
     StoreUnavailable,
 )
@@ -210,6 +209,10 @@ class Driver:
         before, evidence, staged = run.draft.copy(), run.evidence, list(run.staged)
         try:
             decision = run.decide(foreseen.happened.event, foreseen.happened.evidence)
+            if (
+                run.draft.actor == "operator"
+            ):  # whose word is the event before: this one is found by ourselves
+                run.draft.actor = f"worker:{run.worker}"
             self.stage(run, foreseen.happened, decision)
             self._write(run, foreseen.read_back)
             return True
@@ -219,7 +222,7 @@ class Driver:
             run.draft, run.evidence, run.staged = before, evidence, staged
             if isinstance(error, Conflict | Duplicate | CommitUnknown):
                 raise
-            name, why = type(error).__name__, error.why if isinstance(error, NotAsWritten) else None
+            name, why = type(error).__name__, error.message if isinstance(error, StorageError) else None
             self.log.note("not_in_one_commit", operation_id=run.operation.id, error=name, why=why)
             run.draft.rename()
             return False

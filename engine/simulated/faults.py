@@ -37,6 +37,7 @@ _TRANSPORT = (
 _ONLY_AT: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(_TRANSPORT, ENDPOINTS),
     "late": WRITES,
+    "answer_delayed": ENDPOINTS,
     "quote_state": ("melt", "melt_quote_state", "mint_quote_state"),
     "states": ("check_states",),
     "locked": ENDPOINTS,
@@ -51,6 +52,19 @@ _ONLY_AT: Mapping[str, tuple[str, ...]] = {
         ("melt",),
     ),
 }
+
+
+ARGUMENTS: Mapping[str, Mapping[str, type]] = {
+    "answer_delayed": {"ms": int},
+    "quote_state": {"state": str},
+    "states": {"states": dict},
+    "restore_partial": {"n": int},
+    "change_delayed": {"reads": int},
+    "change_short": {"by": int},
+    "change_over": {"by": int},
+}
+"""The arguments of the faults that have some, and their types. Numbers are not negative."""
+DELAY_MS_MAX = 600_000
 
 
 @frozen
@@ -96,6 +110,11 @@ CHANGE_BAD_DLEQ = Fault("change_bad_dleq")
 """The DLEQ proofs of the change are wrong."""
 CHANGE_ROTATED = Fault("change_rotated")
 """The change is signed with a keyset the mint rotated to meanwhile."""
+
+
+def answer_delayed(ms: int) -> Fault:
+    """Executed at once; the answer arrives this many milliseconds later."""
+    return Fault("answer_delayed", {"ms": ms})
 
 
 def quote_state(state: str) -> Fault:
@@ -203,4 +222,24 @@ def _body(endpoint: str, faults: Sequence[Fault]) -> list[dict[str, Any]]:
     for fault in faults:
         if endpoint not in _ONLY_AT.get(fault.kind, ()):
             raise ValueError(f"fault {fault.kind} does not exist at {endpoint}")
+        _check_arguments(fault)
     return [{"kind": fault.kind, "arguments": dict(fault.arguments)} for fault in faults]
+
+
+def _check_arguments(fault: Fault) -> None:
+    wanted = ARGUMENTS.get(fault.kind, {})
+    if set(fault.arguments) != set(wanted):
+        raise ValueError(f"fault {fault.kind} takes {', '.join(wanted) or 'no arguments'}")
+    for name, of in wanted.items():
+        if not _fits(fault.arguments[name], of):
+            raise ValueError(f"{name} of fault {fault.kind} is not what it must be: {of.__name__}")
+        if name == "ms" and fault.arguments[name] > DELAY_MS_MAX:
+            raise ValueError(f"{name} of fault {fault.kind} is at most {DELAY_MS_MAX}")
+
+
+def _fits(value: object, of: type) -> bool:
+    if of is int:
+        return type(value) is int and 0 <= value <= 2**53
+    if isinstance(value, dict):
+        return of is dict and all(isinstance(text, str) for pair in value.items() for text in pair)
+    return isinstance(value, of)

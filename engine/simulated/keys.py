@@ -34,15 +34,23 @@ class SimulatedKeys:
         self._seed = hmac.digest(seed, b"nutstate simulated mint", "sha256")
         self._public: dict[int, dict[int, str]] = {}
         with state.transaction():
-            if not state.all("keyset"):
+            found = self.all()
+            if not found:
                 self._create(0, unit, input_fee_ppk)
+            elif found[0].id != self._id(found[0]):
+                raise ValueError("the file of the mint was made with another seed")
 
-    def rotate(self, input_fee_ppk: int | None = None) -> str:
-        """Deactivate every keyset and start a new one; returns its id."""
+    def rotate(self, input_fee_ppk: int | None = None, unit: str | None = None) -> str:
+        """Deactivate every keyset (of the unit) and start a new one; returns its id."""
         newest = self.newest()
-        self.deactivate()
-        fee = newest.input_fee_ppk if input_fee_ppk is None else input_fee_ppk
-        return self._create(newest.index + 1, newest.unit, fee)
+        before = next((k for k in reversed(self.all()) if unit in (None, k.unit)), None)
+        if before is None:
+            raise ValueError(f"the mint has no keyset of the unit {unit}")
+        for keyset in self.all():
+            if unit in (None, keyset.unit):
+                self.deactivate(keyset.id)
+        fee = before.input_fee_ppk if input_fee_ppk is None else input_fee_ppk
+        return self._create(newest.index + 1, before.unit, fee)
 
     def add(
         self,
@@ -63,9 +71,9 @@ class SimulatedKeys:
                 self._write(evolve(keyset, active=False))
 
     @property
-    def unit(self) -> str:
-        """The unit of the mint's own quotes: that of its oldest keyset."""
-        return self.all()[0].unit
+    def units(self) -> tuple[str, ...]:
+        """The units of the mint, that of its oldest keyset first."""
+        return tuple(dict.fromkeys(keyset.unit for keyset in self.all()))
 
     def newest(self) -> SimulatedKeyset:
         """The keyset that was made last, active or not."""
@@ -111,10 +119,15 @@ class SimulatedKeys:
         final_expiry_s: int | None = None,
         amounts: tuple[int, ...] | None = None,
     ) -> str:
-        keys = self._keys_of(index, amounts)
-        keyset_id = keyset_ids.keyset_id_v2(keys, unit, input_fee_ppk, final_expiry_s)
-        self._write(SimulatedKeyset(keyset_id, unit, True, input_fee_ppk, index, final_expiry_s, amounts))
-        return keyset_id
+        keyset = SimulatedKeyset("", unit, True, input_fee_ppk, index, final_expiry_s, amounts)
+        named = evolve(keyset, id=self._id(keyset))
+        self._write(named)
+        return named.id
+
+    def _id(self, keyset: SimulatedKeyset) -> str:
+        """The id that follows from the keys of this seed."""
+        keys = self._keys_of(keyset.index, keyset.amounts)
+        return keyset_ids.keyset_id_v2(keys, keyset.unit, keyset.input_fee_ppk, keyset.final_expiry_s)
 
     def _write(self, keyset: SimulatedKeyset) -> None:
         body = asdict(keyset)

@@ -12,27 +12,16 @@ from ...machines import money
 from ...storage.records import Dleq
 from ...storage.secret import Secret
 from ..cashu.coins import crypto
-from ..cashu.coins.locks import NotUnlocked, Opener, unlocked
 from ..cashu.port import BlindedMessage, BlindSignature, MintQuote, ProofState, Restored
+from .conditions import check_conditions, verify_quote_signature
 from .invoice import make_invoice
 from .keys import SimulatedKeys, SimulatedKeyset
 from .quirks import read as read_quirks
+from .refusals import Failed, No
 from .state import Document, SimulatedState
 
 ITEMS_MAX = 1000
-
-
-class No(Exception):
-    """The mint refuses: its code and words. Raised and answered inside the simulated mint only."""
-
-    def __init__(self, code: int | None, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-
-
-class Failed(No):
-    """A refusal whose effects are kept: a failed payment with its released proofs, outputs left unsigned."""
+WITNESS_CHARS_MAX = 10_000
 
 
 class Ledger:
@@ -68,17 +57,8 @@ class Ledger:
             k = self._keys.private(keyset.index, self._known_amount(keyset, proof["amount"]))
             if not crypto.verify_proof(proof["secret"], proof["C"], k):
                 raise No(10001, "proofs could not be verified")
-            self._check_lock(proof)
         if any(self.proof_state(y) == "SPENT" for y in self.ys(inputs)):
             raise No(11001, "proofs already spent")
-
-    def _check_lock(self, proof: Document) -> None:
-        """NUT-11, NUT-14: the witness opens the condition of the secret."""
-        witness = Secret(proof["witness"]) if proof["witness"] else None
-        try:
-            unlocked(Secret(proof["secret"]), witness, Opener(), self._now_ms() // 1000)
-        except NotUnlocked as locked:
-            raise No(11000, str(locked)) from None
 
     def check_not_pending(self, inputs: list[Document]) -> None:
         """Not in flight. Mints look at this last, when they are about to lock the proofs."""
@@ -105,6 +85,19 @@ class Ledger:
             raise No(11003, "outputs already signed")
         if known:
             raise No(11004, "outputs are pending")
+
+    def check_locks(self, inputs: list[Document], outputs: list[Document], quote_id: str = "") -> None:
+        """NUT-10, NUT-11, NUT-14: the witnesses open what the secrets demand."""
+        check_conditions(inputs, outputs, lambda: self._now_ms() // 1000, quote_id)
+
+    def check_units(self, inputs: list[Document], unit: str | None, outputs: list[Document]) -> None:
+        """One unit: that of the inputs, which is also that of the quote and of the outputs."""
+        units = {self.keyset(proof["id"], "keyset unknown").unit for proof in inputs}
+        if len(units) != 1:
+            raise No(11000 if self.old_release else 11009, "inputs have different units.")
+        wanted = {self.keyset(output["id"], "keyset unknown").unit for output in outputs}
+        if wanted - units or unit not in (None, *units):
+            raise No(11000 if self.old_release else 11010, "inputs and outputs not of the same unit.")
 
     def input_fee(self, inputs: list[Document]) -> int:
         """NUT-02, rounded up."""
@@ -152,6 +145,8 @@ class Ledger:
             raise No(11000, "no proofs provided.")
         self.check_inputs(inputs)
         self.check_outputs(outputs)
+        self.check_units(inputs, None, outputs)
+        self.check_locks(inputs, outputs)
         total = sum(proof["amount"] for proof in inputs)
         wanted = sum(output["amount"] for output in outputs) + self.input_fee(inputs)
         if total != wanted:
@@ -167,10 +162,18 @@ class Ledger:
         request = parse(body, "outputs", quote=True)
         self.check_outputs(request["outputs"])
         quote = self._mint_quote(request["quote"])
+        if self.keyset(request["outputs"][0]["id"], "keyset unknown").unit != quote["unit"]:
+            raise No(11000 if self.old_release else 11010, "outputs and quote not of the same unit.")
         if quote["state"] == "ISSUED":
             raise No(20002, "quote already issued")
         if quote["state"] != "PAID":
             raise No(20001, "quote not paid")
+        key = quote.get("pubkey")
+        signature = json.loads(body).get("signature")
+        if key is not None and not verify_quote_signature(
+            key, request["quote"], request["outputs"], signature
+        ):
+            raise No(20008, "the signature of the quote is missing or wrong")
         if sum(output["amount"] for output in request["outputs"]) != quote["amount"]:
             raise No(11000, "amount to mint does not match quote amount")
         if quote["expiry"] * 1000 < self._now_ms() and not read_quirks(self._state).issues_late:
@@ -180,24 +183,23 @@ class Ledger:
         self._state.put("mint_quote", request["quote"], {**quote, "state": "ISSUED"})
         return self._sign_all(request["outputs"])
 
-    @property
-    def msat_per_unit(self) -> int:
-        """The value of one unit of this mint's tokens on Lightning, in millisatoshi."""
-        return 1 if self._keys.unit == "msat" else 1000
-
-    def mint_quote(self, amount: int, unit: str) -> MintQuote:
-        """NUT-04: always answered UNPAID; paid at once afterwards unless that is switched off."""
+    def mint_quote(self, amount: int, unit: str, pubkey: str | None = None) -> MintQuote:
+        """NUT-04: always answered UNPAID; paid at once afterwards unless that is switched off. NUT-20: with
+        ``pubkey`` only its owner can have the tokens issued."""
         if type(amount) is not int or amount <= 0:
             raise No(11000, "amount must be positive")
-        if unit != self._keys.unit:
-            raise No(10000 if self.old_release else 11013, "unit not supported in any keyset.")
+        self.check_unit(unit)
         quote_id, now_s = self.new_id(), self._now_ms() // 1000
         preimage = hmac.digest(self._seed, f"mint:{quote_id}".encode(), "sha256")
         lifetime_s = read_quirks(self._state).quote_expiry_s
         request = make_invoice(
-            amount * self.msat_per_unit, preimage=preimage, timestamp=now_s, expiry_s=lifetime_s
+            amount * msat_per(unit), preimage=preimage, timestamp=now_s, expiry_s=lifetime_s
         )
-        quote = {"request": request, "amount": amount, "unit": unit, "expiry": now_s + lifetime_s}
+        quote: Document = {
+            "request": request, "amount": amount, "unit": unit, "expiry": now_s + lifetime_s,
+        }  # fmt: skip
+        if pubkey is not None:
+            quote["pubkey"] = pubkey
         self._state.put("mint_quote", quote_id, {**quote, "state": "PAID" if self.auto_pay else "UNPAID"})
         self._state.put("mint_request", request, {"quote": quote_id})
         return self._show_mint_quote(quote_id, {**quote, "state": "UNPAID"})
@@ -220,13 +222,13 @@ class Ledger:
     def check_states(self, ys: Sequence[str]) -> tuple[ProofState, ...]:
         """NUT-07."""
         if len(ys) > ITEMS_MAX:
-            raise No(None, "too many Ys")
+            raise No(None, "too many Ys", 422)
         return tuple(ProofState(y.lower(), self.proof_state(y.lower())) for y in ys)
 
     def restore(self, outputs: Sequence[BlindedMessage], hidden: Callable[[Document], bool]) -> Restored:
         """NUT-09. ``hidden`` says of a signed output that it shall not be seen yet."""
         if len(outputs) > ITEMS_MAX:
-            raise No(None, "too many outputs")
+            raise No(None, "too many outputs", 422)
         found = [(output, self._state.get("output", output.B_.lower())) for output in outputs]
         seen = [(o, s) for o, s in found if s is not None and s["C_"] is not None and not hidden(s)]
         return Restored(tuple(o for o, _ in seen), tuple(show_signature(s) for _, s in seen))
@@ -235,6 +237,11 @@ class Ledger:
         """A quote id: a UUID that follows from the seed and the number of quotes so far."""
         n = self._state.count("quote")
         return str(uuid.UUID(bytes=hmac.digest(self._seed, f"quote:{n}".encode(), "sha256")[:16]))
+
+    def check_unit(self, unit: str) -> None:
+        """Quotes are made in the units of the keysets only."""
+        if unit not in self._keys.units:
+            raise No(10000 if self.old_release else 11013, "unit not supported in any keyset.")
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -273,6 +280,7 @@ class Ledger:
             expires_at=body["expiry"] * 1000 if told else None,
             amount=body["amount"],
             unit=body["unit"],
+            pubkey=body.get("pubkey"),
         )
 
 
@@ -286,7 +294,7 @@ def parse(body: str, *lists: str, quote: bool = False, optional: Sequence[str] =
         if quote:
             checked["quote"] = _typed(request["quote"], str)
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise No(None, "body: invalid request") from None
+        raise No(None, "body: invalid request", 422) from None
     return checked
 
 
@@ -301,9 +309,14 @@ def _input(item: Any) -> Document:
     secret.encode()  # a lone surrogate is no text
     if not secret or not crypto.is_point(item["C"]):
         raise ValueError("no proof")
-    witness = _typed(item.get("witness") or "", str)
     amount, keyset_id = _typed(item["amount"], int), _typed(item["id"], str)
-    return {"amount": amount, "id": keyset_id, "secret": secret, "C": item["C"], "witness": witness}
+    proof = {"amount": amount, "id": keyset_id, "secret": secret, "C": item["C"]}
+    witness = item.get("witness")
+    if witness is not None:
+        if len(_typed(witness, str)) > WITNESS_CHARS_MAX:
+            raise ValueError("witness too long")
+        proof["witness"] = witness
+    return proof
 
 
 def _output(item: Any) -> Document:
@@ -316,6 +329,11 @@ def _typed(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise TypeError("another type")
     return value
+
+
+def msat_per(unit: str) -> int:
+    """The value of one unit on the fake Lightning, in millisatoshi: any other counts as a sat."""
+    return 1 if unit == "msat" else 1000
 
 
 def show_signature(body: Document) -> BlindSignature:

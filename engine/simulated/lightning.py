@@ -49,6 +49,14 @@ class FakeLightning:
             body = {"outcomes": list(outcomes), "fee": fee, "preimage": preimage}
             self._state.put("script", payment_hash, body)
 
+    def next(self, outcome: str, *, fee: int | None = None, preimage: str | None = None) -> None:
+        """Script the next payment attempt, of whatever hash; several of them queue up. It goes before every
+        script. Arguments as in :meth:`script`."""
+        if outcome not in OUTCOMES:
+            raise ValueError("outcomes are PAID, PENDING, FAILED and UNKNOWN")
+        with self._state.transaction():
+            self._state.push("next_attempt", {"outcomes": [outcome], "fee": fee, "preimage": preimage})
+
     def invoice(self, amount: int, *, expiry_s: int = DEFAULT_EXPIRY_S, description: str = "") -> Secret:
         """An invoice over ``amount`` sat from some other node, whose preimage a payment will reveal."""
         with self._state.transaction():
@@ -86,11 +94,16 @@ class FakeLightning:
     def attempt(self, payment_hash: str) -> Attempt:
         """The mint pays. Returns the immediate answer of its node."""
         n = self._state.count(f"attempt:{payment_hash}")
-        script = self._state.get("script", payment_hash) or self._state.get("script", ANY) or {}
-        outcomes = script.get("outcomes", ["PAID"])
-        outcome = outcomes[min(n, len(outcomes)) - 1]
         if self.payments(payment_hash):
             return self.status(payment_hash)  # the node knows it as paid and pays nothing twice
+        script = (
+            self._state.pop("next_attempt")
+            or self._state.get("script", payment_hash)
+            or self._state.get("script", ANY)
+            or {}
+        )
+        outcomes = script.get("outcomes", ["PAID"])
+        outcome = outcomes[min(n, len(outcomes)) - 1]
         self._write(payment_hash, outcome, script.get("fee"), script.get("preimage"))
         return self.status(payment_hash)
 

@@ -10,9 +10,10 @@ from ...storage.secret import Secret
 from ..cashu.bolt11 import InvalidInvoice, Invoice, decode_invoice
 from ..cashu.port import BlindSignature, MeltQuote
 from .keys import SimulatedKeys
-from .ledger import Failed, Ledger, No, parse, show_signature
+from .ledger import Ledger, msat_per, parse, show_signature
 from .lightning import FakeLightning
 from .quirks import read as read_quirks
+from .refusals import Failed, No
 from .state import Document, SimulatedState
 
 FaultsOfCall = Mapping[str, Mapping[str, Any]]
@@ -49,8 +50,8 @@ class Melts:
         if own is not None and own[1]["state"] != "UNPAID":
             raise No(self._code(20006), "mint quote already paid")
         quirks = read_quirks(self._state)
-        rounded_up = -(-(asked.amount_msat or 0) // self._ledger.msat_per_unit)
-        amount = (asked.amount_msat or 0) // self._ledger.msat_per_unit if quirks.rounds_down else rounded_up
+        rounded_up = -(-(asked.amount_msat or 0) // msat_per(unit))
+        amount = (asked.amount_msat or 0) // msat_per(unit) if quirks.rounds_down else rounded_up
         quote_id = self._ledger.new_id()
         self._state.put(
             "melt_quote",
@@ -86,7 +87,7 @@ class Melts:
         if quote["state"] != "UNPAID":
             code = {"PENDING": 20005, "PAID": 20006}[quote["state"]]
             raise No(self._code(code), f"melt quote is not unpaid: {quote['state'].lower()}")
-        fee = self._check(quote, inputs, blanks)
+        fee = self._check(quote_id, quote, inputs, blanks)
         ys = self._ledger.ys(inputs)
         self._ledger.set_proofs(ys, "PENDING")
         for blank in blanks:
@@ -134,8 +135,7 @@ class Melts:
     # --- inside ---------------------------------------------------------------------------------
 
     def _payable(self, request: str, unit: str) -> Invoice:
-        if unit != self._keys.unit:
-            raise No(10000 if self._ledger.old_release else 11013, "unit not supported in any keyset.")
+        self._ledger.check_unit(unit)
         try:
             asked = decode_invoice(request)
         except InvalidInvoice:
@@ -144,12 +144,13 @@ class Melts:
             raise No(11000 if self._ledger.old_release else 11011, "invoice has no amount.")
         return asked
 
-    def _check(self, quote: Document, inputs: list[Document], blanks: list[Document]) -> int:
+    def _check(self, quote_id: str, quote: Document, inputs: list[Document], blanks: list[Document]) -> int:
         """Everything a mint checks before it pays, in its order; returns the input fee."""
         if not inputs:
             raise No(11000, "no proofs provided.")
         if blanks and self._ledger.old_release:
             self._ledger.check_outputs(blanks, blanks=True)
+        self._ledger.check_units(inputs, quote["unit"], blanks)
         fee = self._ledger.input_fee(inputs)
         total = sum(proof["amount"] for proof in inputs)
         needed = quote["amount"] + quote["fee_reserve"] + fee
@@ -157,6 +158,7 @@ class Melts:
             detail = f"not enough inputs provided for melt. Provided: {total}, needed: {needed}"
             raise No(11000, detail)
         self._ledger.check_inputs(inputs)
+        self._ledger.check_locks(inputs, blanks, quote_id)
         if blanks and not self._ledger.old_release:
             self._ledger.check_outputs(blanks, blanks=True)
         if self._rival(quote["payment_hash"]):

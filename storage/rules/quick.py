@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import attrs
 
+from ..evolve import evolve
 from ..records import AuditRecord, Dleq, Proof, Token, TokenMetadata
 from ..secret import Secret
 from .codec import METADATA_KNOWN, from_plain
@@ -26,12 +27,14 @@ class _Odd(Exception):
     """Not the usual form."""
 
 
-def token_from_plain(document: Any, name: str) -> Token:
-    """As ``from_plain(Token, document, name)``."""
+def token_from_plain(document: Any, name: str, proofs: tuple[Proof, ...] | None = None) -> Token:
+    """As ``from_plain(Token, document, name)``. ``proofs`` take the place of those in the document, where the
+    caller knows them."""
     try:
-        return _token(document)
+        return _token(document, proofs)
     except (_Odd, LookupError, TypeError, ValueError):
-        return from_plain(Token, document, name)
+        token = from_plain(Token, document, name)
+    return token if proofs is None else evolve(token, proofs=proofs)
 
 
 def audit_from_plain(document: Any, name: str) -> AuditRecord:
@@ -42,7 +45,7 @@ def audit_from_plain(document: Any, name: str) -> AuditRecord:
         return from_plain(AuditRecord, document, name)
 
 
-def _token(document: Any) -> Token:
+def _token(document: Any, known: tuple[Proof, ...] | None) -> Token:
     if type(document) is not dict or len(document) != len(_TOKEN):
         raise _Odd
     (
@@ -63,7 +66,7 @@ def _token(document: Any) -> Token:
         transaction_type,
         state,
         _int(version),
-        tuple([_proof(proof) for proof in proofs]),
+        tuple([_proof(proof) for proof in proofs]) if known is None else known,
         _int(total_amount),
         _metadata(metadata),
         _int(created_at),

@@ -18,8 +18,10 @@ from .schema import (
     TOKEN_COLUMNS,
     TOMBSTONE_COLUMNS,
 )
+from .written import WRITTEN
 
 OPERATION_SELECT: Final = ", ".join((*OPERATION_COLUMNS, *MACHINE_COLUMNS, *LEASE_COLUMNS, "doc"))
+_WITHOUT_LEASE: Final = (*OPERATION_COLUMNS, *MACHINE_COLUMNS, "doc")
 TOKEN_SELECT: Final = ", ".join((*TOKEN_COLUMNS, "proofs", "metadata"))
 AUDIT_SELECT: Final = ", ".join((*AUDIT_COLUMNS, "doc"))
 TOMBSTONE_SELECT: Final = ", ".join((*TOMBSTONE_COLUMNS, "spans"))
@@ -33,6 +35,7 @@ def operation_row(operation: Operation) -> dict[str, Any]:
     row |= {"machine_version": machine["version"], "machine_hash": machine["hash"]}
     row |= lease_row(lease)
     row["doc"] = dump_json(document)
+    WRITTEN.note_operation(tuple(row[name] for name in _WITHOUT_LEASE), operation)
     return row
 
 
@@ -49,6 +52,10 @@ def lease_row(lease: dict[str, Any] | None) -> dict[str, Any]:
 
 def operation_from_row(row: Sequence[Any]) -> Operation:
     """The operation; CorruptRecord if the row does not hold exactly one."""
+    at = len(_WITHOUT_LEASE) - 1
+    known = WRITTEN.operation((*row[:at], row[-1]), row[at:-1])
+    if known is not None:
+        return known
     name = f"operation:{row[0]}"
     document = load_json(row[-1], name, "doc")
     if not isinstance(document, dict):
@@ -67,6 +74,7 @@ def token_row(token: Token) -> dict[str, Any]:
     row["status"] = STATUS_OF_STATE[token.state]
     row["proofs"] = dump_json(row["proofs"])
     row["metadata"] = dump_json(row["metadata"])
+    WRITTEN.note_proofs(token.transaction_id, row["proofs"], token.proofs)
     return row
 
 
@@ -74,18 +82,28 @@ def token_from_row(row: Sequence[Any]) -> Token:
     """The token; CorruptRecord if the row does not hold exactly one."""
     name = f"token:{row[0]}"
     document = dict(zip(TOKEN_COLUMNS, row, strict=False))
-    document["proofs"] = load_json(row[-2], name, "proofs")
     document["metadata"] = load_json(row[-1], name, "metadata")
-    return token_from_plain(document, name)
+    known = WRITTEN.proofs(row[0], row[-2])
+    if known is not None:
+        return token_from_plain(document | {"proofs": []}, name, proofs=known)
+    document["proofs"] = load_json(row[-2], name, "proofs")
+    token = token_from_plain(document, name)
+    WRITTEN.note_proofs(row[0], row[-2], token.proofs)
+    return token
 
 
 def audit_row(record: AuditRecord, canonical: str) -> tuple[Any, ...]:
     """Values of AUDIT_COLUMNS and the document, which is kept as the very text that was hashed."""
-    return (*(getattr(record, name) for name in AUDIT_COLUMNS), canonical)
+    row = (*(getattr(record, name) for name in AUDIT_COLUMNS), canonical)
+    WRITTEN.note_audit(row, record)
+    return row
 
 
 def audit_from_row(row: Sequence[Any]) -> AuditRecord:
     """The audit record; CorruptRecord if the columns and the hashed text disagree."""
+    known = WRITTEN.audit(row)
+    if known is not None:
+        return known
     columns = dict(zip(AUDIT_COLUMNS, row, strict=False))
     name = f"audit record {columns['id']}"
     document = load_json(row[-1], name, "doc")

@@ -19,6 +19,7 @@ from ..rules.codec import to_plain
 from ..rules.plain import dump_json
 from .rows import audit_row, lease_row, operation_row, token_row, tombstone_row
 from .schema import AUDIT_COLUMNS, OPERATION_COLUMNS, TOKEN_COLUMNS
+from .written import WRITTEN
 
 _AUDIT: Final = (*AUDIT_COLUMNS, "doc")
 _INDEX: Final = ("key", "token_id", "operation_id")
@@ -106,6 +107,7 @@ def _advance_token(connection: sqlite3.Connection, change: Advance[Token]) -> No
     if before.proofs != after.proofs or before.metadata != after.metadata:
         document = to_plain(after)
         written |= {name: dump_json(document[name]) for name in ("proofs", "metadata")}
+        WRITTEN.note_proofs(after.transaction_id, written["proofs"], after.proofs)
     if not _update(
         connection,
         f"UPDATE tokens SET {', '.join(f'{name} = ?' for name in written)}"

@@ -17,7 +17,7 @@ from ...machines.token.states import AWAITING, RESERVED, SPENT, UNSPENT
 from ...machines.token.table import TOKEN
 from ..ahead import Read
 from ..batch import Advance, Batch, DedupTake, IndexInsert, IndexMove, Insert, proof_key
-from ..errors import CommitUnknown, Conflict, StoreUnavailable
+from ..errors import CommitUnknown, Conflict, NotAsWritten, StoreUnavailable
 from ..port import (
     AuditQuery,
     Chain,
@@ -263,7 +263,7 @@ def index_changes(pairs: Iterable[tuple[Token | None, Token]]) -> tuple[IndexIns
     )
 
 
-Fault = Literal["ok", "unavailable", "conflict", "lost", "unknown"]
+Fault = Literal["ok", "unavailable", "conflict", "lost", "unknown", "differs"]
 
 
 class FaultyStore:
@@ -271,7 +271,8 @@ class FaultyStore:
 
     ``ok``; ``unavailable``: refused before anything was written; ``conflict``: another worker seems
     to have won, nothing written; ``lost``: applied, but the answer is CommitUnknown;
-    ``unknown``: the same answer, and nothing written. Everything else passes through.
+    ``unknown``: the same answer, and nothing written; ``differs``: a commit that reads back finds
+    something else, any other works. Everything else passes through.
     ``commits`` lists the id of every batch that was tried, with its word.
     """
 
@@ -292,6 +293,8 @@ class FaultyStore:
             raise Conflict(f"operation:{batch.operation.after.id}")
         if word == "unknown":
             raise CommitUnknown(batch.id, "scripted: nothing was written")
+        if word == "differs" and read_back is not None:
+            raise NotAsWritten("scripted: a document differs")
         self.store.commit(batch, read_back)
         if word == "lost":
             raise CommitUnknown(batch.id, "scripted: the answer was lost")

@@ -149,6 +149,8 @@ def cases() -> list[Bad]:
     found: list[Bad] = []
     for path, command in OURS:
         name = " ".join(path)
+        if name == "mint-server":
+            continue  # it opens no store: tests/mint_server/test_command.py
         for option in command.params:
             if not isinstance(option, click.Option) or option.is_flag:
                 continue

@@ -140,7 +140,7 @@ def test_the_books_are_right_with_swaps_melts_and_fundings(seed: int, new_store:
 
 
 def _store_faults(draw: random.Random) -> list[Fault]:
-    words: tuple[Fault, ...] = ("ok", "ok", "ok", "lost", "unknown", "conflict", "unavailable")
+    words: tuple[Fault, ...] = ("ok", "ok", "ok", "lost", "unknown", "conflict", "unavailable", "differs")
     return [draw.choice(words) for _ in range(6)]
 
 

@@ -135,6 +135,28 @@ CALLS: dict[str, tuple[Callable[[World], Any], str]] = {
     "unhold: not a hold": (lambda w: w.engine.unhold(w.paid), "NOT_HELD"),
     "confirm: unknown": (lambda w: w.engine.confirm("tx_melt_none"), "NOT_FOUND"),
     "mint: nothing": (lambda w: w.engine.mint_tokens(**w.who, amount=0), "INVALID_AMOUNT"),
+    "swap: no wish": (lambda w: w.engine.swap(**w.who), "INVALID_CHOICE"),
+    "swap: nothing": (lambda w: w.engine.swap(**w.who, amount=0), "INVALID_AMOUNT"),
+    "swap: too much": (lambda w: w.engine.swap(**w.who, amount=10**6), "INSUFFICIENT_BALANCE"),
+    "swap: unknown token": (lambda w: w.engine.swap(**w.who, tokens=["no-such"]), "TOKEN_NOT_FOUND"),
+    "swap: a held token": (lambda w: w.engine.swap(**w.who, tokens=[w.held]), "CONCURRENT_OPERATION"),
+    "swap: a token of another owner": (
+        lambda w: w.engine.swap(npub=npub_of(1), mint_url=w.url, tokens=[w.free]),
+        "OWNER_MISMATCH",
+    ),
+    "swap: another unit": (
+        lambda w: w.engine.swap(**w.who, tokens=[w.free], unit="msat"),
+        "MINT_OR_UNIT_MISMATCH",
+    ),
+    "swap: a taken id": (
+        lambda w: w.engine.swap(**w.who, amount=1, transaction_id=w.paid),
+        "DUPLICATE_TRANSACTION_ID",
+    ),
+    "swap: a key used for another": (
+        lambda w: w.engine.swap(**w.who, amount=1, idempotency_key="order-1"),
+        "IDEMPOTENCY_KEY_REUSED",
+    ),
+    "swap: no old coins": (lambda w: w.engine.swap(**w.who, purpose="rotate"), "NOTHING_TO_SWAP"),
     "deposit: no token": (lambda w: w.engine.deposit(npub=NPUB, token="cashuAnonsense"), "INVALID_TOKEN"),
     "deposit: proofs of no mint": (
         lambda w: w.engine.deposit(npub=NPUB, proofs=[fake_proof(1, "d")], mint_url=w.url),

@@ -12,6 +12,7 @@ from nutstate import Engine, Handle, MintError, NutstateError, SimulatedMint, St
 from nutstate.engine.simulated import faults
 from nutstate.storage.port import OperationQuery, TokenQuery
 from nutstate.storage.records import Token
+from nutstate.storage.testing.records import batch_for, make_operation, make_token
 from tests.support import invariants
 from tests.support.clock import FakeClock
 from tests.support.wallet import NPUB, QUICK, funded, invoice, npub_of
@@ -491,3 +492,14 @@ def test_outputs_signed_after_a_forced_end_are_collected(wallet: Wallet) -> None
     with pytest.raises(NutstateError) as nothing:
         wallet.engine.retry_stranded(NPUB, wallet.mint.url, reason="again")
     assert nothing.value.code == "NOTHING_STRANDED" and wallet.balance() == before + stranded - 1
+
+
+@pytest.mark.parametrize("name", ["keep", "rest", "swapped_1", "swapped_3"])
+def test_the_names_of_the_new_tokens_are_free_before_anything_is_sent(wallet: Wallet, name: str) -> None:
+    """R653: what the mint has signed must find a place."""
+    token = make_token(f"tx_my_own_swap_{name}", mint_url=wallet.mint.url)
+    wallet.store.commit(batch_for(make_operation("tx_of_another_program"), tokens=[token]))
+    with pytest.raises(NutstateError) as refused:
+        wallet.swap(into=[1, 2, 3], transaction_id="tx_my_own_swap")
+    assert refused.value.code == "DUPLICATE_TRANSACTION_ID"
+    assert not wallet.store.operations(OperationQuery(kind="swap"))

@@ -39,6 +39,8 @@ PLANTS = [
     ("engine/loop/drive.py", "from ...storage import mongo", _PORT),
     ("storage/sqlite/store.py", "import httpx", _WIRE),
     ("engine/simulated/mint.py", "import httpx", _WIRE),
+    ("engine/simulated/mint.py", "import starlette", "the HTTP server never leaves mint_server"),
+    ("engine/simulated/mint.py", "from ...mint_server import shown", _FLOORS),
     ("engine/loop/look.py", "import pymongo", "MongoDB never leaves storage"),
     ("engine/loop/look.py", "import sqlite3", _SQLITE),
     ("engine/loop/log.py", "import rich", "only the command line talks to a person"),

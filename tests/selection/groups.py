@@ -76,8 +76,9 @@ EXPLORED = Group(
     (*_RULES, "engine/loop", "engine/operations"),
 )  # fmt: skip
 ORACLE = Group(
-    "oracles", "foreign programs that run the exports", 4,
-    ("machines", "diagrams", "tests/diagrams/oracles", "tests/diagrams/test_export_promela.py",
+    "oracles", "foreign programs that run the exports, and foreign wallets", 4,
+    ("machines", "diagrams", "engine/simulated", "src/nutstate/mint_server", "tests/foreign_wallets",
+     "tests/diagrams/oracles", "tests/diagrams/test_export_promela.py",
      "tests/diagrams/test_export_scxml.py", "tests/diagrams/test_export_xstate.py"),
 )  # fmt: skip
 

@@ -38,7 +38,7 @@ EVERYTHING = Room(
     ("nutstate",),
     frozenset(
         {"acceptance", "cli", "contract", "diagrams", "docs", "engine", "machines", "packaging", "selection"}
-        | {"sources", "storage"}
+        | {"foreign_wallets", "mint_server", "sources", "storage"}
     ),
     95,
 )

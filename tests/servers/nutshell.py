@@ -20,6 +20,8 @@ from types import TracebackType
 
 import pytest
 
+from nutstate.mint_server.real import variables
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 40.0
 STOP_TIMEOUT_S = 10.0
@@ -123,26 +125,11 @@ class Nutshell:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _environment(self) -> dict[str, str]:
-        inherited = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-        ours = {
-            "HOME": str(self.folder),  # whatever the user's own cashu settings are
-            "CASHU_DIR": str(self.folder),
-            "MINT_DATABASE": str(self.folder / "mint"),
-            "MINT_AUTH_DATABASE": str(self.folder / "auth"),
-            "MINT_PRIVATE_KEY": "TEST_PRIVATE_KEY",
-            "MINT_BACKEND_BOLT11_SAT": "FakeWallet",
-            "MINT_LISTEN_HOST": "127.0.0.1",
-            "MINT_LISTEN_PORT": str(self._port),
-            "MINT_INPUT_FEE_PPK": str(self._fee_ppk),
-            "MINT_RATE_LIMIT": "FALSE",
-            "TOR": "FALSE",
-            "FAKEWALLET_DELAY_INCOMING_PAYMENT": "0",
-            "FAKEWALLET_DELAY_OUTGOING_PAYMENT": "0",
-        }
+        ours = variables(self.folder, "127.0.0.1", self._port, self._fee_ppk)
         for name, value in self.settings.items():
             full = name.upper() if name.startswith("mint_") else f"FAKEWALLET_{name.upper()}"
             ours[full] = str(value).upper() if isinstance(value, bool) else str(value)
-        return inherited | ours
+        return ours
 
     def _wait_until_it_answers(self) -> bool:
         deadline = time.monotonic() + START_TIMEOUT_S

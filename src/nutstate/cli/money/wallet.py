@@ -170,7 +170,8 @@ def deposit(
     """Store the proofs of a Cashu TOKEN (cashuA… or cashuB…) after asking its mint about them.
 
     A token is money: as an argument it ends up in the shell's history and in the list of processes, so
-    prefer - (standard input) or --file. The maker of the token can still spend it. Proofs that do not show
+    prefer - (standard input) or --file. Whoever has a copy can still spend it, so
+    `nutstate receive` is for tokens of others. Proofs that do not show
     that the mint signed them (DLEQ) are refused: one bad coin spoils every payment that uses it.
     """
     text = read_token(token, file)

@@ -250,7 +250,7 @@ def flag(value: object, name: str) -> bool:
 
 
 def opener(private_keys: object, preimage: object) -> Opener:
-    """What opens locked proofs: private keys and a preimage, each of 32 bytes in hex. Codes
+    """The opener of locked proofs: private keys and a preimage, each of 32 bytes in hex. Codes
     INVALID_PRIVATE_KEY, INVALID_PREIMAGE; no error repeats any of it."""
     texts = (private_keys,) if isinstance(private_keys, str | Secret) else private_keys
     try:

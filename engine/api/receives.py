@@ -11,7 +11,6 @@ from ..admission import new_operation
 from ..cashu.allowed import check_allowed
 from ..loop.drive import Happened, Run
 from ..operations.receive.begin import Wish, begin_receive
-from ..operations.receive.data import claim_of
 from ..operations.shared.handed_in import parse_token
 from .core import Core
 from .handle import Handle
@@ -37,7 +36,7 @@ class Receives(Core):
         """Exchange a token (``cashuA``, ``cashuB``, also as ``cashu:`` or in an address) for coins of the
         wallet.
 
-        Whoever made the token can spend it until the mint has signed new coins for it, so nothing is credited
+        The maker of the token can spend it until the mint has signed new coins for it, so nothing is credited
         before that. ``handle.amount`` is the credited value: that of the token less ``handle.input_fee``
         (NUT-02), in the token's unit; ``handle.tokens`` names the new token. ``private_keys`` (hex) unlock
         proofs that are locked to keys (NUT-11), ``preimage`` (hex) those that are locked to a hash (NUT-14).
@@ -83,4 +82,4 @@ class Receives(Core):
             return begin_receive(run, Wish(handed, opener, dleq))
 
         wait = self._wait(wait_s)
-        return self._handle(self._admission.once(op, begin, wait, claim=claim_of(handed.fingerprint)))
+        return self._handle(self._admission.once(op, begin, wait, claim=handed.claim))

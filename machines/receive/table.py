@@ -1,6 +1,6 @@
 """The receive machine: a token that the caller hands in, exchanged at its mint for coins of the wallet (NUT-03).
 
-Whoever made the token can spend it until the mint has signed new coins for it. So its value is credited by the
+The maker of the token can spend it until the mint has signed new coins for it. So its value is credited by the
 mint's signatures alone. The outputs are stored in the first commit, together with the request and its witnesses,
 before it is sent. The proofs of the token are no documents of ours: nothing is reserved, and nothing is freed.
 After a lost answer restore (NUT-09) decides first: signed outputs are ours. Only when none is signed do the inputs

@@ -37,7 +37,7 @@ def handed_in(run: Run, clock: FakeClock, edge: Transition[Any]) -> Evidence:
     """The token of another wallet, checked and written down."""
     proofs = worth_of(run, "foreign", AMOUNT + INPUT_FEE)
     outputs = outputs_of(run, "receive", (4, 32, 64))
-    run.set_data(input_fee=INPUT_FEE, sources_total=AMOUNT + INPUT_FEE, fingerprint="ab" * 32)
+    run.set_data(input_fee=INPUT_FEE, sources_total=AMOUNT + INPUT_FEE, proofs_hash="ab" * 32)
     return Evidence(
         proofs=proofs,
         preflight_spent=frozenset(),

@@ -565,7 +565,8 @@ def facets_are_what_the_edges_say(spec: Machine[Any]) -> Iterator[object]:
     free = {
         t.dest
         for t in spec.transitions
-        if {"release_inputs", "free_untouched"} & set(t.effects) and spec.state(t.dest).kind != "final"
+        if {"release_inputs", "free_untouched", "let_token_go"} & set(t.effects)
+        and spec.state(t.dest).kind != "final"
     }
     free |= {
         t.dest

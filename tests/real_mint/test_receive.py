@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,7 +51,7 @@ def past() -> str:
     return str(int(time.time()) - 100)
 
 
-LOCKS = {
+LOCKS: dict[str, tuple[Callable[[], str], list[str], str | None]] = {
     "a key": (lambda: p2pk(PUBLIC[0]), KEYS[:1], None),
     "two of three keys": (lambda: p2pk(PUBLIC[0], pubkeys=PUBLIC[1:], n_sigs="2"), KEYS[1:], None),
     "a key after the locktime": (

@@ -31,7 +31,7 @@ class NotUnlocked(ValueError):
     """The proof cannot be spent with what the caller gave. ``code`` is PROOFS_LOCKED or LOCK_NOT_SUPPORTED;
     the text says what is missing, never a secret."""
 
-    def __init__(self, code: str, why: str) -> None:
+    def __init__(self, why: str, *, code: str) -> None:
         super().__init__(why)
         self.code = code
 
@@ -51,7 +51,7 @@ class Lock:
 
 @frozen
 class Opener:
-    """What a caller opens locked proofs with: private keys by their x-only public key, and a preimage."""
+    """The caller's means to open locked proofs: private keys by their x-only public key, and a preimage."""
 
     keys: Mapping[str, bytes] = field(factory=dict, repr=False)
     preimage: str | None = field(default=None, repr=False)
@@ -96,9 +96,8 @@ def unlocked(secret: Secret, witness: Secret | None, opener: Opener, now_s: int)
     later = (
         "" if lock.locktime is None or lock.locktime < now_s else "; it opens otherwise after its locktime"
     )
-    raise NotUnlocked(
-        "PROOFS_LOCKED", f"a proof is locked ({NUTS[lock.kind]}) and needs {' or '.join(shortfalls)}{later}"
-    )
+    needs = " or ".join(shortfalls)
+    raise NotUnlocked(f"a proof is locked ({NUTS[lock.kind]}) and needs {needs}{later}", code="PROOFS_LOCKED")
 
 
 def read_lock(secret: Secret) -> Lock:
@@ -235,5 +234,5 @@ def _no_constant(name: str) -> Any:
 
 def _unsupported(why: str) -> NotUnlocked:
     return NotUnlocked(
-        "LOCK_NOT_SUPPORTED", f"a proof is locked with a condition (NUT-10) that is not supported: {why}"
+        f"a proof is locked with a condition (NUT-10) that is not supported: {why}", code="LOCK_NOT_SUPPORTED"
     )

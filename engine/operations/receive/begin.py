@@ -23,7 +23,6 @@ from ...loop.evidence import Evidence
 from ..shared.exchange import as_sent
 from ..shared.handed_in import HandedIn, check_signatures, check_unspent, silent, with_full_ids
 from ..shared.outputs import new_outputs
-from .data import claim_of
 
 
 @frozen
@@ -86,9 +85,9 @@ def _begin(run: Run, wish: Wish) -> Happened:
     if isinstance(states, Failure):
         raise MintSilent(states)
     check_unspent(states)
-    holder = run.store.operation_by_claim(claim_of(handed.fingerprint))
+    holder = run.store.operation_by_claim(handed.claim)
     run.draft.set(amount=handed.amount - fee)
-    run.set_data(input_fee=fee, sources_total=handed.amount, fingerprint=handed.fingerprint)
+    run.set_data(input_fee=fee, sources_total=handed.amount, proofs_hash=handed.fingerprint)
     info = run.keysets.info(run.mint_url)
     evidence = Evidence(
         proofs=proofs,

@@ -16,7 +16,7 @@ class ReceiveData(Exchanging):
     """The fields of a receive beside those of every exchange. ``request_body`` holds the proofs of the token
     with their witnesses; ``sources_total`` is their value."""
 
-    fingerprint: str = ""  # hash of the set of proofs: the same for every spelling of the token
+    proofs_hash: str = ""  # hash of the set of proofs: the same for every spelling of the token
     received: tuple[InputRef, ...] = input_refs()  # the new token, once the mint has signed it
 
     __repr__ = shown
@@ -29,8 +29,3 @@ class ReceiveData(Exchanging):
 def receive_of(op: Operation) -> ReceiveData:
     """The data of an operation of kind receive."""
     return data_of(op, ReceiveData)
-
-
-def claim_of(fingerprint: str) -> str:
-    """The unique key of a token that is received, by the hash of its set of proofs."""
-    return f"token:{fingerprint}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from ....storage.records import InputRef
 from ...loop.effect_context import EffectContext, new_token
 from ...tokens.token_ids import received_id
-from .data import claim_of
+from ..shared.handed_in import claim_of
 
 
 def claim_token(context: EffectContext) -> None:
     """Claim the token by the set of its proofs. The store's unique key decides between two callers."""
-    context.draft.set(claim=claim_of(context.data.fingerprint))
+    context.draft.set(claim=claim_of(context.data.proofs_hash))
 
 
 def let_token_go(context: EffectContext) -> None:

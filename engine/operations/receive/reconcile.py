@@ -7,14 +7,15 @@ from ....storage.records import Operation
 from ...checks.documents import Documents, KindChecks, made_token
 from ...checks.tally import Tally
 from ...tokens.token_ids import received_id
-from .data import claim_of, receive_of
+from ..shared.handed_in import claim_of
+from .data import receive_of
 
 
 def _completes(tally: Tally, docs: Documents) -> None:
     op, data = docs.operation, receive_of(docs.operation)
     if op.ends == "good" or data.received:
         tally.that("tokens that were made", [part.token_id for part in data.received], [received_id(op.id)])
-        tally.that("the claim on the token", op.claim in (None, claim_of(data.fingerprint)), True)
+        tally.that("the claim on the token", op.claim in (None, claim_of(data.proofs_hash)), True)
 
 
 def _sums(tally: Tally, docs: Documents) -> None:

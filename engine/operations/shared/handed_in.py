@@ -26,6 +26,11 @@ from ...errors import InvalidArgument, MintError, Refused
 from ...tokens.proofs import SECRET_CHARS_MAX, can_be_spent
 
 
+def claim_of(fingerprint: str) -> str:
+    """The unique key of a token that is received, by the hash of its set of proofs."""
+    return f"token:{fingerprint}"
+
+
 @frozen
 class HandedIn:
     """Checked proofs of one mint and unit."""
@@ -43,6 +48,11 @@ class HandedIn:
         """Hash of the set of proofs: equal for the same token in another order."""
         keys = sorted(proof_key(proof.secret) for proof in self.proofs)
         return hashlib.sha256("".join(keys).encode()).hexdigest()
+
+    @property
+    def claim(self) -> str:
+        """The unique key by which one operation receives this set of proofs."""
+        return claim_of(self.fingerprint)
 
 
 def parse_token(

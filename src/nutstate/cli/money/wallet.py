@@ -118,6 +118,7 @@ def show_invoice_when_quoted(session: Session, engine: Engine, working: Working)
 
 
 def read_token(token: str | None, file: Path | None) -> str:
+    """The token: the argument, standard input (``-``), or the file."""
     if (token is None) == (file is None):
         raise click.UsageError("give the token in one way: as TOKEN, as - (standard input), or with --file")
     try:
@@ -170,7 +171,7 @@ def deposit(
     """Store the proofs of a Cashu TOKEN (cashuA… or cashuB…) after asking its mint about them.
 
     A token is money: as an argument it ends up in the shell's history and in the list of processes, so
-    prefer - (standard input) or --file. Whoever has a copy can still spend it, so
+    prefer - (standard input) or --file. A holder of a copy can still spend it, so
     `nutstate receive` is for tokens of others. Proofs that do not show
     that the mint signed them (DLEQ) are refused: one bad coin spoils every payment that uses it.
     """

@@ -61,11 +61,18 @@ def unit(value: object) -> str:
     raise InvalidArgument(f"unit must be one of {', '.join(UNITS)}", code="INVALID_UNIT")
 
 
-def amount(value: object, most: int = AMOUNT_MAX) -> int:
+def amount(value: object, most: int = AMOUNT_MAX, name: str = "amount") -> int:
     """A positive whole number up to ``most``. Code INVALID_AMOUNT."""
     if is_amount(value) and value <= most:  # type: ignore[operator]
         return value  # type: ignore[return-value]
-    raise InvalidArgument(f"amount must be a whole number from 1 to {most}", code="INVALID_AMOUNT")
+    raise InvalidArgument(
+        f"{name} must be a whole number from 1 to {most}{_not_this(value)}", code="INVALID_AMOUNT"
+    )
+
+
+def _not_this(value: object) -> str:
+    """The number that was handed in, for the sentence of a refusal. Other values may be secrets."""
+    return f", not {value}" if type(value) is int and abs(value) < 10**30 else ""
 
 
 def amounts(value: object, count: int, most: int = AMOUNT_MAX) -> tuple[int, ...]:
@@ -73,10 +80,10 @@ def amounts(value: object, count: int, most: int = AMOUNT_MAX) -> tuple[int, ...
     listed = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
     found = tuple(islice(value, count + 1)) if listed and isinstance(value, Iterable) else ()
     if not 0 < len(found) <= count:
-        raise InvalidArgument(f"into is a list of 1 to {count} amounts", code="INVALID_AMOUNT")
+        raise InvalidArgument(f"into must be a list of 1 to {count} amounts", code="INVALID_AMOUNT")
     for part in found:
-        amount(part, most)
-    amount(sum(found), most)
+        amount(part, most, "each amount of into")
+    amount(sum(found), most, "the sum of into")
     return found
 
 
@@ -139,11 +146,13 @@ def wallet_id(value: object, default: str) -> str:
     raise InvalidArgument("wallet_id is 1 to 100 printable characters", code="INVALID_WALLET_ID")
 
 
-def source_ids(value: object, most: int) -> tuple[str, ...]:
-    """Distinct token ids, or none. Code INVALID_SOURCES."""
+def source_ids(value: object, most: int, name: str = "sources") -> tuple[str, ...]:
+    """Distinct token ids, or () for None. ``name`` is that of the argument. Code INVALID_SOURCES."""
     if value is None:
         return ()
-    error = InvalidArgument(f"sources is a list of 1 to {most} distinct token ids", code="INVALID_SOURCES")
+    error = InvalidArgument(
+        f"{name} must be a list of 1 to {most} distinct token ids", code="INVALID_SOURCES"
+    )
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise error
     ids = tuple(value)
@@ -167,7 +176,9 @@ def fee(value: object, most: int = AMOUNT_MAX, name: str = "fee") -> int:
     """A fee, or another amount that may be 0: a whole number from 0 to ``most``. Code INVALID_AMOUNT."""
     if is_amount(value, 0) and value <= most:  # type: ignore[operator]
         return value  # type: ignore[return-value]
-    raise InvalidArgument(f"{name} must be a whole number from 0 to {most}", code="INVALID_AMOUNT")
+    raise InvalidArgument(
+        f"{name} must be a whole number from 0 to {most}{_not_this(value)}", code="INVALID_AMOUNT"
+    )
 
 
 def ttl(value: object, most_h: float) -> int:

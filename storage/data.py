@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -33,6 +34,13 @@ class Data(Mapping[str, Any]):
         if isinstance(known, kind) and type(known) is kind:
             return known
         self._instance = made = decode(self.plain())
+        return made
+
+    def apart(self) -> Data:
+        """The same data, with values of its own: a caller that changes one of them changes no other data."""
+        made = Data()
+        made._instance, made._encode = self._instance, self._encode
+        made._values = None if self._encode is not None else copy.deepcopy(self._values)
         return made
 
     def plain(self) -> Mapping[str, Any]:

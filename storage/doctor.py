@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from .errors import StoreUnsupported
+from .errors import unknown_address
 from .findings import Finding, Report
 from .rules.machines import BUILT_IN, Machines
-
-_KNOWN: Final = "sqlite:///wallet.db, mongodb://host/database?replicaSet=rs0 and memory:// (tests only)"
 
 
 def examine(url: str, *, fix: bool = False, machines: Machines | None = None) -> Report:
@@ -28,9 +24,7 @@ def examine(url: str, *, fix: bool = False, machines: Machines | None = None) ->
         from .mongo.doctor.examine import examine_mongo
 
         return examine_mongo(url, fix=fix, machines=known)
-    # Only the scheme is shown: the rest of an unknown URL may hold a password.
-    shown = scheme if scheme.replace("+", "").isalnum() and len(scheme) <= 20 else "no known scheme"
-    raise StoreUnsupported(f"cannot examine a store with {shown!r}; known are {_KNOWN}")
+    raise unknown_address(url)
 
 
 def _examine_memory(url: str) -> Report:

@@ -195,3 +195,15 @@ class InvalidBatch(StorageError):
     """The batch breaks a rule every store enforces (a programming error); nothing was written."""
 
     code = "INVALID_BATCH"
+
+
+def unknown_address(url: object) -> StoreUnsupported:
+    """The error for an address that names no kind of store. Only its scheme is shown: the rest may hold a
+    password."""
+    scheme = url.partition("://")[0] if isinstance(url, str) and "://" in url else ""
+    shown = scheme.replace("+", "").isalnum() and len(scheme) <= 20
+    return StoreUnsupported(
+        (f"no store has an address with {scheme}://" if shown else "the address of the store has no scheme")
+        + "; write sqlite:///wallet.db or sqlite:////srv/wallet.db for a file,"
+        " mongodb://host/database?replicaSet=rs0 for MongoDB, or memory:// in tests"
+    )

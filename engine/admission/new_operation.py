@@ -227,9 +227,7 @@ def sources_of(store: Reader, op: Operation) -> tuple[Token, ...]:
 def free_sources(store: Reader, op: Operation) -> tuple[Token, ...]:
     """The explicit sources, all of them free. Code CONCURRENT_OPERATION too."""
     tokens = sources_of(store, op)
-    held = {token.transaction_id: token.reserved_by for token in tokens if token.state != UNSPENT}
-    if held:
-        raise concurrent(held)
+    _check_free(tokens)
     return tokens
 
 
@@ -265,14 +263,27 @@ def check_sources(store: Store, op: Operation) -> None:
         )
         if touching:
             raise _blocked(tokens, sorted({open_ones[name] for name in touching}))
-    held = {t.transaction_id: t.reserved_by for t in tokens.values() if t.state != UNSPENT}
     lost = corrected_sources(
         store, [i for i, t in tokens.items() if t.state == SPENT and t.reserved_by is None], op.npub
     )
     if lost:
         raise _blocked(lost, [])
-    if held:
-        raise concurrent(held)
+    _check_free(tokens.values())
+
+
+def _check_free(named: Iterable[Token]) -> None:
+    """Every named token is unspent. Code CONCURRENT_OPERATION; a spent token is never free again, so then
+    the error is not retryable."""
+    taken = [token for token in named if token.state != UNSPENT]
+    if any(token.state == SPENT for token in taken):
+        raise Refused(
+            "a token that was named is spent already; name another one",
+            code="CONCURRENT_OPERATION",
+            retryable=False,
+            **_holders({token.transaction_id: token.reserved_by for token in taken}),
+        )
+    if taken:
+        raise concurrent({token.transaction_id: token.reserved_by for token in taken})
 
 
 def _blocked(tokens: Iterable[str], operations: list[str]) -> Refused:
@@ -299,6 +310,9 @@ def concurrent(held: dict[str, str | None]) -> Refused:
     return Refused(
         "another operation holds a token this one needs",
         code="CONCURRENT_OPERATION",
-        tokens=sorted(held),
-        operations=sorted({holder for holder in held.values() if holder}),
+        **_holders(held),
     )
+
+
+def _holders(held: dict[str, str | None]) -> dict[str, Any]:
+    return {"tokens": sorted(held), "operations": sorted({holder for holder in held.values() if holder})}

@@ -119,7 +119,7 @@ class Stranded(Core):
         wallet = Wallet(
             owner, arguments.wallet_id(wallet_id, owner), arguments.mint_url(mint_url), arguments.unit(unit)
         )
-        ids = arguments.source_ids(tokens, self.settings.proofs_per_operation_max)
+        ids = arguments.source_ids(tokens, self.settings.proofs_per_operation_max, "tokens")
         ended: list[Handle] = []
         for _ in range(self.settings.commit_tries_max):
             try:

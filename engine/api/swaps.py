@@ -59,7 +59,7 @@ class Swaps(Core):
         SPENT are corrected, the operation is stored as rejected).
         """
         most = self.settings.amount_max
-        ids = arguments.source_ids(tokens, self.settings.proofs_per_operation_max)
+        ids = arguments.source_ids(tokens, self.settings.proofs_per_operation_max, "tokens")
         wish = _wish(amount, into, purpose, bool(ids), most)
         op = new_operation.new_operation(
             self.kinds.named(SWAP.name).latest,
@@ -80,12 +80,16 @@ class Swaps(Core):
 
 def _wish(amount: object, into: object, purpose: object, named: bool, most: int) -> Wish:
     """The wish of these arguments. Codes INVALID_CHOICE, INVALID_AMOUNT."""
-    said = [value for value in (amount, into, purpose) if value is not None]
-    if len(said) > 1 or (not said and not named) or (purpose is not None and named):
+    choices = {"amount": amount, "into": into, "purpose": purpose}
+    said = [name for name, value in choices.items() if value is not None]
+    if purpose is not None and named:
+        said.append("tokens")
+    if len(said) > 1:
         raise InvalidArgument(
-            "name one of amount, into and purpose; or tokens, alone or with amount or into",
-            code="INVALID_CHOICE",
+            f"{' and '.join(said)} exclude each other: give one of them", code="INVALID_CHOICE"
         )
+    if not said and not named:
+        raise InvalidArgument("a swap needs amount, into, purpose or tokens", code="INVALID_CHOICE")
     if purpose is not None:
         return Wish(purpose=arguments.choice(purpose, "purpose", PURPOSES))
     if amount is not None:

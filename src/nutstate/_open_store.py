@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from .storage.errors import StoreUnsupported
+from .storage.errors import unknown_address
 from .storage.port import Store
 from .storage.rules.machines import BUILT_IN, Machines
 
 if TYPE_CHECKING:
     from .engine.loop.kinds import Kinds
-
-_KNOWN: Final = (
-    "sqlite:///wallet.db, sqlite:////srv/wallet.db, mongodb://host/database?replicaSet=rs0, "
-    "memory:// (tests only)"
-)
 
 
 def open_store(
@@ -48,6 +43,4 @@ def open_store(
         from .storage.mongo.open import open_mongo
 
         return open_mongo(url, create=create, machines=known)
-    # Only the scheme is shown: the rest of an unknown URL may hold a password.
-    shown = scheme if scheme.replace("+", "").isalnum() and len(scheme) <= 20 else "no known scheme"
-    raise StoreUnsupported(f"cannot open a store with {shown!r}; known are {_KNOWN}")
+    raise unknown_address(url)

@@ -242,4 +242,12 @@ def outcome_of(
 def named(error: PyMongoError) -> str:
     """The error without its text, which may show values or addresses."""
     code = f" {error.code}" if isinstance(error, OperationFailure) and error.code is not None else ""
-    return f"MongoDB: {type(error).__name__}{code}"
+    meaning = _MEANINGS.get(getattr(error, "code", None) or type(error).__name__)
+    return f"MongoDB: {type(error).__name__}{code}" + (f": {meaning}" if meaning else "")
+
+
+_MEANINGS: Final[dict[object, str]] = {
+    "ServerSelectionTimeoutError": "no primary of the replica set answered in time",
+    13: "the user has no right to do this",
+    18: "the server does not accept this user and password",
+}

@@ -136,7 +136,9 @@ def _folder(folder: Path) -> Finding:
     mode = stat.S_IMODE(info.st_mode)
     if not os.access(folder, os.W_OK | os.X_OK):
         text = f"this user may not write in {folder}, and SQLite keeps its log beside the file"
-        return Finding("folder", "error", text)
+        return Finding(
+            "folder", "error", text, "Run nutstate as a user who may, or change the folder's mode."
+        )
     # In a sticky folder, such as /tmp, only the owner of a file can replace it.
     if mode & 0o022 and not mode & stat.S_ISVTX:
         everybody = bool(mode & 0o002)

@@ -21,7 +21,7 @@ from .schema import (
 from .written import WRITTEN
 
 OPERATION_SELECT: Final = ", ".join((*OPERATION_COLUMNS, *MACHINE_COLUMNS, *LEASE_COLUMNS, "doc"))
-_WITHOUT_LEASE: Final = (*OPERATION_COLUMNS, *MACHINE_COLUMNS, "doc")
+_LEASE_AT: Final = len(OPERATION_COLUMNS) + len(MACHINE_COLUMNS)
 TOKEN_SELECT: Final = ", ".join((*TOKEN_COLUMNS, "proofs", "metadata"))
 AUDIT_SELECT: Final = ", ".join((*AUDIT_COLUMNS, "doc"))
 TOMBSTONE_SELECT: Final = ", ".join((*TOMBSTONE_COLUMNS, "spans"))
@@ -35,7 +35,6 @@ def operation_row(operation: Operation) -> dict[str, Any]:
     row |= {"machine_version": machine["version"], "machine_hash": machine["hash"]}
     row |= lease_row(lease)
     row["doc"] = dump_json(document)
-    WRITTEN.note_operation(tuple(row[name] for name in _WITHOUT_LEASE), operation)
     return row
 
 
@@ -52,7 +51,7 @@ def lease_row(lease: dict[str, Any] | None) -> dict[str, Any]:
 
 def operation_from_row(row: Sequence[Any]) -> Operation:
     """The operation; CorruptRecord if the row does not hold exactly one."""
-    at = len(_WITHOUT_LEASE) - 1
+    at = _LEASE_AT
     known = WRITTEN.operation((*row[:at], row[-1]), row[at:-1])
     if known is not None:
         return known
@@ -65,7 +64,10 @@ def operation_from_row(row: Sequence[Any]) -> Operation:
     columns["machine"] = {"name": columns["kind"], "version": version, "hash": content_hash}
     worker, until, term = (columns.pop(column) for column in LEASE_COLUMNS)
     columns["lease"] = None if worker is None else {"worker": worker, "until": until, "term": term}
-    return from_plain(Operation, document | columns, name)
+    operation = from_plain(Operation, document | columns, name)
+    # Only a row that was decoded: code of a kind writes fields of an operation, perhaps of a wrong type.
+    WRITTEN.note_operation((*row[:at], row[-1]), operation)
+    return operation
 
 
 def token_row(token: Token) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
+from pymongo.errors import ServerSelectionTimeoutError
 
 from nutstate import Engine
 from nutstate.engine.cashu.bolt11 import decode_invoice
@@ -18,6 +19,7 @@ from nutstate.engine.checks.documents import KindChecks
 from nutstate.engine.simulated.faults import REQUEST_LOST, lie_about
 from nutstate.engine.simulated.mint import SimulatedMint
 from nutstate.storage.errors import CommitUnknown, StoreUnavailable
+from nutstate.storage.mongo.session import named
 from nutstate.storage.sqlite.store import SqliteStore
 
 from .conftest import FUNDS, Wallet
@@ -117,6 +119,23 @@ def test_a_store_that_goes_away_before_the_first_commit_is_1(
     assert wallet.worth() == {"unspent": FUNDS}
 
 
+def test_a_store_that_cannot_be_written_says_what_to_check(
+    wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R438: neither heals by itself, so the next step is not only to try again."""
+    for message, words in (
+        ("wallet.db: the store is read-only", "rights to write"),
+        (named(ServerSelectionTimeoutError("db1.example hunter2")), "that the servers run"),
+    ):
+
+        def commit(self: SqliteStore, batch: Any, *read_back: Any, message: str = message) -> None:
+            raise StoreUnavailable(message)
+
+        monkeypatch.setattr(SqliteStore, "commit", commit)
+        ran = wallet.run("melt", wallet.invoice(), "--json")
+        assert ran.code == 1 and words in ran.json["hint"] and "hunter2" not in ran.out
+
+
 GONE = """
 from nutstate.cli import main
 from nutstate.storage.errors import StoreUnavailable
@@ -124,7 +143,7 @@ from nutstate.storage.sqlite.store import SqliteStore
 original, count = SqliteStore.commit, [0]
 def commit(self, batch, *read_back):
     count[0] += 1
-    if count[0] == 2:
+    if count[0] >= 2:  # the payment with its reconciliation, and then the payment alone
         raise StoreUnavailable("the disk is gone")
     original(self, batch, *read_back)
 SqliteStore.commit = commit

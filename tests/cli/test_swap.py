@@ -52,3 +52,12 @@ def test_a_wallet_is_rotated_and_consolidated(wallet: Wallet) -> None:
     ran = wallet.run("swap", "--purpose", "rotate")
     assert ran.code == 1 and "[NOTHING_TO_SWAP]" in ran.err
     assert wallet.run("swap", "--purpose", "consolidate").code == 1
+
+
+def test_a_spent_token_leads_to_its_spender(wallet: Wallet) -> None:
+    """R437: the next step is not to try again."""
+    made = wallet.run("swap", "100", "--json").json["operation"]["tokens"][0]
+    spender = wallet.run("swap", "--token", made, "--json").json["operation"]["id"]
+    ran = wallet.run("swap", "--token", made, "--json")
+    assert ran.code == 1 and ran.json["error"]["code"] == "CONCURRENT_OPERATION"
+    assert f"nutstate show {spender}" in ran.json["hint"]

@@ -143,6 +143,14 @@ def test_faults_over_http(bench: Bench, fault: Fault, status: int | None, is_iss
         assert is_value(again) is (delivered == 0)
 
 
+def test_a_claimed_address_breaks_the_right_connection(bench: Bench) -> None:
+    """R702: the connection that breaks is the one of the request, whatever address its headers claim."""
+    bench.mint.faults.next("info", ANSWER_LOST)
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        bench.raw.get("/v1/info", headers={"x-forwarded-for": "192.0.2.1"})
+    assert bench.raw.get("/v1/info", headers={"x-forwarded-for": "192.0.2.1"}).status_code == 200
+
+
 def test_a_delayed_answer_is_late_and_executed_at_once(bench: Bench) -> None:
     """R702: while an answer is delayed its request is executed already, and the server answers others."""
     quote = value(bench.port.mint_quote(bench.url, 8, "sat"))

@@ -137,3 +137,29 @@ def test_the_real_mint_runs_until_it_is_interrupted(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_mint_that_ends_by_itself_is_an_error(tmp_path: Path) -> None:
+    """R717: the command ends with the mint, and says so."""
+    program = real.program_in(tmp_path / "venv")
+    program.parent.mkdir(parents=True)
+    answers = (
+        "import http.server, os\n"
+        "class Once(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200); self.end_headers(); self.wfile.write(b'{}')\n"
+        "address = ('127.0.0.1', int(os.environ['MINT_LISTEN_PORT']))\n"
+        "http.server.HTTPServer(address, Once).handle_request()\n"
+        "raise SystemExit(7)\n"
+    )
+    program.write_text(f"#!{sys.executable}\n{answers}")
+    program.chmod(0o755)
+    ran = subprocess.run(
+        [sys.executable, "-m", "nutstate", "mint-server", "--real", "--port", "0"],
+        env=os.environ | {real.VARIABLE: str(tmp_path / "venv")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 1 and "exit code 7" in ran.stderr and "The mint answers at" in ran.stdout

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nutstate._open_store import open_store
+from nutstate.storage.doctor import examine
 from nutstate.storage.errors import StoreUnsupported
 from nutstate.storage.mongo.store import MongoStore
 from nutstate.storage.sqlite.store import SqliteStore
@@ -68,6 +69,15 @@ def test_unknown_schemes_list_what_is_known_and_hide_the_rest(url: str) -> None:
     with pytest.raises(StoreUnsupported, match="sqlite:///") as caught:
         open_store(url)
     assert "hunter2" not in str(caught.value)
+
+
+def test_an_address_without_a_scheme_says_so() -> None:
+    """R438: `open_store` and the doctor say the same."""
+    for look in (open_store, examine):
+        with pytest.raises(StoreUnsupported, match=r"^the address of the store has no scheme; write sqlite:"):
+            look("wallet.db")
+        with pytest.raises(StoreUnsupported, match=r"^no store has an address with postgres://; write "):
+            look("postgres://user:hunter2@host/db")
 
 
 def test_what_is_no_text_is_refused() -> None:

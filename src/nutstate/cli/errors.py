@@ -96,8 +96,15 @@ def _hint(session: Session, error: NutstateError) -> str:
         return ""  # the error itself says what to do
     if error.code == "STORE_UNAVAILABLE" and "there is no store" in error.message:
         return "Check --store; `nutstate mint` and `nutstate deposit` make a new one."
-    if error.code == "STORE_UNAVAILABLE" and "cannot open" in error.message:
+    if error.code == "STORE_UNAVAILABLE" and any(
+        words in error.message for words in ("cannot open", "read-only")
+    ):
         return "Check --store and the rights to write there."
+    if error.code == "STORE_UNAVAILABLE" and "no primary" in error.message:
+        return "Check --store and that the servers run, then run the same command again."
+    operations = details.get("operations")
+    if error.code == "CONCURRENT_OPERATION" and not error.retryable and operations:
+        return f"See `{session.command(f'show {operations[0]}')}`."
     hint = HINTS.get(error.code, "")
     if not hint and error.retryable:
         hint = "Run the same command again later."

@@ -74,6 +74,7 @@ class MintServer:
                 log_level="critical",
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # a connection is found by the address it really comes from
                 timeout_graceful_shutdown=STOP_S,
             )
         )

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from ...engine.loop.log import configure_logging
 from ...engine.simulated.mint import SimulatedMint
-from ...mint_server.errors import ExtraMissing, MintFileDiffers
+from ...mint_server.errors import ExtraMissing, MintFileDiffers, MintServerUnavailable
 from ...mint_server.real import RealMint, environment_of, install, variables
 from ..empty import refuse_empty_variables
 from ..ends import Exit
@@ -193,7 +193,8 @@ def _run_real(session: Session, wanted: Wanted) -> int:
         settings = variables(folder, wanted.host, port, wanted.fee, wanted.seed)
         with RealMint(program, folder, settings, f"http://{wanted.host}:{port}") as mint:
             _ready(session, mint.url, wanted.state, {"kind": "nutshell", "pid": mint.pid})
-            mint.wait()
+            ended = mint.wait()
+            raise MintServerUnavailable(f"the real mint ended by itself with exit code {ended}")
     return Exit.DONE
 
 

@@ -16,7 +16,7 @@ from ..rules.codec import corrupt
 from ..rules.machines import Machines, Version
 from .gateway import Document
 from .rules import named_in, needed_in, validator
-from .schema import FLAGS, MACHINES, MONGO_SCHEMA_VERSION, Index
+from .schema import COLLECTIONS, FLAGS, MACHINES, MONGO_SCHEMA_VERSION, Index
 from .shards import collections_of, indexes, state_of
 
 OLDEST_SERVER: Final = (6, 0)
@@ -61,6 +61,7 @@ def problems(database: Database[Document], machines: Machines) -> list[Problem]:
 
 
 _UNRECORDED: Final = "the schema version is not recorded"
+_MISSING: Final = "is missing"
 
 
 @frozen
@@ -148,7 +149,7 @@ def _shapes(
     for name in collections_of(sharded):
         info = found.get(name)
         if info is None:
-            yield Problem("collection", name, "is missing")
+            yield Problem("collection", name, _MISSING)
             continue
         if not _is_plain(info):
             yield Problem("collection", name, "is not a plain collection", fixable=False)
@@ -336,7 +337,16 @@ def refuse(wrong: list[Problem]) -> None:
     """StoreUnsupported naming the first problems, if there are any."""
     if not wrong:
         return
-    shown = "; ".join(f"{problem.name} {problem.text}" for problem in wrong[:3])
+    if {Problem("collection", name, _MISSING) for name in COLLECTIONS} <= set(wrong):
+        names = [problem.name for problem in wrong]
+        raise StoreUnsupported(
+            "MongoDB: the database holds no store of nutstate; `nutstate doctor --fix` makes one",
+            problems=names,
+        )
+    shown = "; ".join(
+        problem.text if problem.kind == "schema" else f"{problem.name} {problem.text}"
+        for problem in wrong[:3]
+    )
     more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
     hint = "; `nutstate doctor --fix` puts it right" if all(problem.fixable for problem in wrong) else ""
     names = [problem.name for problem in wrong]

@@ -63,7 +63,7 @@ def dear(store: Store, unit: str = "sat", amount: int = 5000) -> tuple[Engine, D
 
 @pytest.mark.parametrize("call", ["melt", "prepare_melt"])
 def test_r250_what_costs_too_much_is_refused_before_anything(store: Store, call: str) -> None:
-    """R250: FEE_TOO_HIGH tells fee and maximum and writes nothing; a higher fee_max pays."""
+    """R250, R439: FEE_TOO_HIGH tells fee and maximum and writes nothing; a higher fee_max pays."""
     engine, mint, clock = dear(store)
     request: dict[str, Any] = {"npub": NPUB, "mint_url": mint.url, "invoice": invoice(1000, clock)}
     before = everything(store)
@@ -73,6 +73,7 @@ def test_r250_what_costs_too_much_is_refused_before_anything(store: Store, call:
     assert refused.value.code == "FEE_TOO_HIGH" and not refused.value.retryable
     assert (told["fee_reserve"], told["fee_max"], told["unit"]) == (500, 50, "sat")
     assert told["fee"] == told["fee_reserve"] + told["input_fee"] > told["fee_max"]
+    assert "the fee reserve alone is 500 sat, and an input fee may be added; 50 allowed" in str(refused.value)
     assert everything(store) == before
     assert getattr(engine, call)(**request, fee_max=600).fee_reserve == 500
     invariants.check(store, mint)
@@ -87,6 +88,9 @@ def test_r250_the_input_fee_counts_too(store: Store) -> None:
         engine.prepare_melt(**request, fee_max=10)
     least = refused.value.details["fee"]
     assert least == 10 + refused.value.details["input_fee"] > 10
+    assert f"it may cost up to {least} sat (fee reserve 10, input fee {least - 10}); 10 allowed" in str(
+        refused.value
+    )
     assert engine.prepare_melt(**request, fee_max=least).input_fee == least - 10
 
 

@@ -136,6 +136,15 @@ def test_a_store_that_cannot_be_written_says_what_to_check(
         assert ran.code == 1 and words in ran.json["hint"] and "hunter2" not in ran.out
 
 
+def test_a_mint_file_that_cannot_be_made_says_why(wallet: Wallet) -> None:
+    """R438"""
+    state = str(wallet.folder / "nowhere" / "mint.db")
+    ran = wallet.run("mint-server", "--port", "0", "--state", state, "--json")
+    assert ran.code == 1 and ran.json["error"]["code"] == "STORE_UNAVAILABLE"
+    assert ran.json["error"]["message"].endswith("mint.db: No such file or directory")
+    assert ran.json["hint"] == "Check the path, and the rights to write there."
+
+
 GONE = """
 from nutstate.cli import main
 from nutstate.storage.errors import StoreUnavailable

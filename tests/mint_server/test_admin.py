@@ -202,3 +202,14 @@ def test_the_path_lists_its_actions_and_the_page_names_them(bench: Bench) -> Non
         assert [name for name in action["fields"] if f"`{name}`" not in row] == []
     assert [kind for kind in _ONLY_AT if f"`{kind}`" not in PAGE] == []
     assert json.dumps(listed)
+
+
+def test_a_field_of_words_tells_them(bench: Bench) -> None:
+    """R440"""
+    asked: tuple[tuple[str, dict[str, Any], str], ...] = (
+        ("payments/next", {"outcome": "MAYBE"}, "FAILED, PAID, PENDING, UNKNOWN"),
+        ("faults/next", {"endpoint": "nowhere", "faults": []}, "melt_quote_state"),
+    )
+    for path, field, words in asked:
+        answer = bench.admin(path, **field)
+        assert code_of(answer) == (400, "INVALID_ADMIN_REQUEST") and words in answer.text

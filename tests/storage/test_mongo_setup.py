@@ -19,7 +19,7 @@ from nutstate.storage.mongo.client import DURABLE
 from nutstate.storage.mongo.open import address
 from nutstate.storage.mongo.rules import validator
 from nutstate.storage.mongo.schema import COLLECTIONS, INDEXES
-from nutstate.storage.mongo.setup import check_server, problems
+from nutstate.storage.mongo.setup import Problem, check_server, problems, refuse
 from nutstate.storage.rules.machines import BUILT_IN
 from nutstate.storage.testing.records import NPUB, batch_for, make_operation, make_token
 
@@ -43,9 +43,19 @@ def ground(mongo_servers: ReplicaSet) -> Iterator[Ground]:
         client.drop_database(raw.name)
 
 
+def test_problems_are_told_as_sentences() -> None:
+    """R438: an empty database is called so, and no sentence begins with the name of an inner collection."""
+    unrecorded = Problem("schema", "flags", "the schema version is not recorded")
+    missing = [Problem("collection", name, "is missing") for name in COLLECTIONS]
+    with pytest.raises(StoreUnsupported, match=r"the database holds no store of nutstate; .*doctor --fix"):
+        refuse([unrecorded, *missing])
+    with pytest.raises(StoreUnsupported, match=r"^MongoDB: the schema version .*; tombstones is missing; "):
+        refuse([unrecorded, Problem("collection", "tombstones", "is missing")])
+
+
 @real
 def test_an_empty_database_is_only_made_ready_when_asked_to(ground: Ground) -> None:
-    with pytest.raises(StoreUnsupported, match="doctor --fix"):
+    with pytest.raises(StoreUnsupported, match=r"holds no store of nutstate; .*doctor --fix"):
         open_store(ground.url, create=False)
     assert ground.raw.list_collection_names() == []
     open_store(ground.url).close()

@@ -97,9 +97,9 @@ def _hint(session: Session, error: NutstateError) -> str:
     if error.code == "STORE_UNAVAILABLE" and "there is no store" in error.message:
         return "Check --store; `nutstate mint` and `nutstate deposit` make a new one."
     if error.code == "STORE_UNAVAILABLE" and any(
-        words in error.message for words in ("cannot open", "read-only")
+        words in error.message for words in ("cannot open", "read-only", "cannot keep its state")
     ):
-        return "Check --store and the rights to write there."
+        return "Check the path, and the rights to write there."
     if error.code == "STORE_UNAVAILABLE" and "no primary" in error.message:
         return "Check --store and that the servers run, then run the same command again."
     operations = details.get("operations")

@@ -66,6 +66,15 @@ _KINDS: Mapping[str, Callable[[object], bool]] = {
 }
 
 
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "outcome": tuple(sorted(OUTCOMES)),
+    "outcomes": tuple(sorted(OUTCOMES)),
+    "endpoint": tuple(sorted(ENDPOINTS)),
+    "endpoints": tuple(sorted(ENDPOINTS)),
+}
+"""The words of a kind that a caller chooses from."""
+
+
 @frozen
 class Action:
     """One action of the admin path: what it does, and the fields of its JSON object."""
@@ -87,7 +96,9 @@ def read(action: Action, given: Mapping[str, Any]) -> Given:
             if field.needed:
                 raise InvalidAdminRequest(f"the field {name} is missing")
         elif not field.fits(given[name]):
-            raise InvalidAdminRequest(f"the field {name} is no {field.kind}")
+            words = _WORDS.get(field.kind)
+            known = f"; known are {', '.join(words)}" if words else ""
+            raise InvalidAdminRequest(f"the field {name} is no {field.kind}{known}")
     return {name: value for name, value in given.items() if value is not None}
 
 

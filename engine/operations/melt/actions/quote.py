@@ -78,7 +78,7 @@ def _unless_it_may_be_asked_again(run: Run, answer: Failure, happened: Happened)
 
 def _choose(run: Run) -> Result:
     op = run.operation
-    _check_fee(run, 0)
+    _check_fee(run)
     need = op.amount + melt_of(op).fee_reserve
     pending: frozenset[Secret] = frozenset()
     for _ in range(run.settings.preflight_tries_max):
@@ -137,20 +137,26 @@ def _inputs_chosen(run: Run, selection: Selection, evidence: Evidence) -> Result
     return Happened("inputs_chosen", evolve(evidence, blanks=blanks, request_body=body))
 
 
-def _check_fee(run: Run, input_fee: int) -> None:
-    """FEE_TOO_HIGH with its figures, before the mint is asked about the inputs. The machine's guard says the
-    same of what is reserved in the end; of a stored operation it alone does."""
+def _check_fee(run: Run, input_fee: int | None = None) -> None:
+    """FEE_TOO_HIGH with its figures, before the mint is asked about the inputs; without ``input_fee`` before
+    they are chosen. The machine's guard says the same of what is reserved in the end; of a stored operation
+    it alone does."""
     op, most = run.operation, fee_max_of(run.operation, run.settings)
     reserve = melt_of(op).fee_reserve
-    if run.draft.stored or reserve + input_fee <= most:
+    fee = reserve + (input_fee or 0)
+    if run.draft.stored or fee <= most:
         return
+    cost = (
+        f"the fee reserve alone is {reserve} {op.unit}, and an input fee may be added; "
+        if input_fee is None
+        else f"it may cost up to {fee} {op.unit} (fee reserve {reserve}, input fee {input_fee}); "
+    )
     raise caller.Refused(
-        f"it may cost up to {reserve + input_fee} {op.unit} (fee reserve {reserve}, input fee "
-        f"{input_fee}), {most} are allowed; name a higher fee_max, or use another mint",
+        f"{cost}{most} allowed: name a higher fee_max, or use another mint",
         code="FEE_TOO_HIGH",
-        fee=reserve + input_fee,
+        fee=fee,
         fee_reserve=reserve,
-        input_fee=input_fee,
+        input_fee=input_fee or 0,
         fee_max=most,
         unit=op.unit,
     )

@@ -120,7 +120,8 @@ def open_simulated(url: str, state: Path | None, **options: Any) -> SimulatedMin
         return SimulatedMint(url, path=state, **options)
     except (sqlite3.Error, OSError) as error:
         raise StoreUnavailable(
-            f"the simulated mint cannot keep its state in {state}: {type(error).__name__}"
+            f"the simulated mint cannot keep its state in {state}: "
+            f"{getattr(error, 'strerror', None) or type(error).__name__}"
         ) from None
     except ValueError as error:
         raise MintFileDiffers(f"{error}: {state}") from None

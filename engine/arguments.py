@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import islice
@@ -12,6 +13,8 @@ from ..machines.money import AMOUNT_MAX, is_amount
 from ..storage.secret import Secret
 from .audit.records import clean_text
 from .cashu.bolt11 import InvalidInvoice, Invoice, known_invoice
+from .cashu.coins.crypto import InvalidPoint
+from .cashu.coins.locks import KEYS_MAX, Opener
 from .cashu.spelling import one_spelling
 from .errors import InvalidArgument
 
@@ -20,6 +23,7 @@ AUDIT_KEY_LENGTH_MIN = 16
 KEY_LENGTH_MAX = 200
 REASON_LENGTH_MAX = 500
 OPERATOR_LENGTH_MAX = 100
+_HEX32 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 def npub(value: object) -> str:
@@ -247,3 +251,37 @@ def audit_key(value: object) -> bytes | None:
     raise InvalidArgument(
         f"the audit key is a Secret or bytes, {AUDIT_KEY_LENGTH_MIN} bytes or more", code="INVALID_AUDIT_KEY"
     )
+
+
+def flag(value: object, name: str) -> bool:
+    """True or False, and nothing that only counts as one."""
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"{name} must be True or False", code="INVALID_CHOICE")
+    return value
+
+
+def opener(private_keys: object, preimage: object) -> Opener:
+    """The opener of locked proofs: private keys and a preimage, each of 32 bytes in hex. Codes
+    INVALID_PRIVATE_KEY, INVALID_PREIMAGE; no error repeats any of it."""
+    texts = (private_keys,) if isinstance(private_keys, str | Secret) else private_keys
+    try:
+        keys = [_hex32(text) for text in islice(iter(texts), KEYS_MAX + 1)]  # type: ignore[call-overload]
+    except TypeError:
+        keys = [None]
+    if None in keys or len(keys) > KEYS_MAX:
+        raise InvalidArgument(
+            f"private_keys must be at most {KEYS_MAX} keys of 32 bytes in hex", code="INVALID_PRIVATE_KEY"
+        )
+    shown = None if preimage is None else _hex32(preimage)
+    if preimage is not None and shown is None:
+        raise InvalidArgument("preimage must be 32 bytes in hex", code="INVALID_PREIMAGE")
+    try:
+        return Opener.of([key for key in keys if key is not None], shown)
+    except InvalidPoint:
+        error = InvalidArgument("a private key is no number of the curve", code="INVALID_PRIVATE_KEY")
+    raise error
+
+
+def _hex32(value: object) -> str | None:
+    text = value.reveal() if isinstance(value, Secret) else value
+    return text.lower() if isinstance(text, str) and _HEX32.fullmatch(text) else None

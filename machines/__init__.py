@@ -4,6 +4,7 @@ from .check.table import CHECK
 from .deposit.table import DEPOSIT
 from .melt.table import MELT
 from .mint.table import MINT
+from .receive.table import RECEIVE
 from .record.table import RECORD
 from .spec import NONE, Decision, Machine, Refusal, Verdict
 from .step import step
@@ -16,6 +17,7 @@ __all__ = [
     "MELT",
     "MINT",
     "NONE",
+    "RECEIVE",
     "RECORD",
     "STATUS_OF_STATE",
     "SWAP",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 CODES: Mapping[str, str] = {
     "ALREADY_FINAL": "the operation has ended",
+    "ALREADY_RECEIVED": "another operation receives this token, or has received it",
     "ALREADY_SENT": "the request may have been sent; only the mint's evidence can end the operation now",
     "ALREADY_RECORDED": "the payment is recorded already",
     "AMOUNT_OUT_OF_LIMITS": "the amount is not within 1 .. 2^53-1 of the unit",

@@ -9,12 +9,13 @@ from .check.table import CHECK
 from .deposit.table import DEPOSIT
 from .melt.table import MELT
 from .mint.table import MINT
+from .receive.table import RECEIVE
 from .record.table import RECORD
 from .spec import Machine
 from .swap.table import SWAP
 from .token.table import TOKEN
 
-RELEASED: tuple[Machine[Any], ...] = (TOKEN, MELT, RECORD, MINT, SWAP, DEPOSIT, CHECK)
+RELEASED: tuple[Machine[Any], ...] = (TOKEN, MELT, RECORD, MINT, SWAP, RECEIVE, DEPOSIT, CHECK)
 
 _BY_VERSION: Mapping[tuple[str, int], Machine[Any]] = {(m.name, m.version): m for m in RELEASED}
 

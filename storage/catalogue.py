@@ -27,6 +27,7 @@ DB_FAILURE_AFTER_SUCCESS = "CRITICAL_DB_FAILURE_AFTER_MINT_SUCCESS"
 MELT_FAILURE = "CRITICAL_MELT_FAILURE"
 FUNDING_FAILURE = "CRITICAL_FUNDING_FAILURE"
 SWAP_FAILURE = "CRITICAL_SWAP_FAILURE"
+RECEIVE_FAILURE = "CRITICAL_RECEIVE_FAILURE"
 
 
 @frozen
@@ -79,6 +80,9 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "PROOFS_NOT_VERIFIED": ("LOW", "a proof has no DLEQ that shows the mint's signature"),
     "KEYSET_EXPIRED": ("LOW", "the final expiry of a proof's keyset is over: the mint does not take the proof"),
     "PROOFS_LOCKED": ("LOW", "a proof can only be spent under a condition, such as with a key (NUT-10)"),
+    "LOCK_NOT_SUPPORTED": ("LOW", "a proof is locked with a condition that is malformed or not supported (NUT-10)"),
+    "INVALID_PRIVATE_KEY": ("LOW", "a private key is not 32 bytes in hex within the range of the curve"),
+    "INVALID_PREIMAGE": ("LOW", "a preimage is not 32 bytes in hex"),
     "PROOFS_NOT_UNSPENT": ("LOW", "the mint does not call every proof UNSPENT"),
     "NOT_PAID": ("MEDIUM", "the operation ended and paid nothing; a new attempt is allowed"),
     "OUTCOME_OPEN": ("HIGH *", "the outcome is not known yet; pay nothing elsewhere: the same call or recover goes on"),
@@ -160,6 +164,8 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
         "`alarm` of a handle, of the log and of the command line's JSON"),
     SWAP_FAILURE: (PERSON, "CRITICAL", "a swap was made, or may have been, and its operation cannot be finished "
         "without a person: the `alarm` of a handle, of the log and of the command line's JSON"),
+    RECEIVE_FAILURE: (PERSON, "CRITICAL", "a token was received, or may have been, and its operation cannot be finished "
+        "without a person: the `alarm` of a handle, of the log and of the command line's JSON"),
     "CHANGE_MISSING": (PERSON, "HIGH *", "the mint paid, but it did not give back the change that it owes"),
     "CHILD_MISSING": (PERSON, "HIGH", "the child swap of a melt is missing or did not hand over its outputs"),
     "FENCE_IMPOSSIBLE": (PERSON, "HIGH", "the mint does not support swap and restore, or too many fences were tried"),
@@ -167,6 +173,7 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
     "FENCE_REFUSED": (PERSON, "MEDIUM *", "the mint calls the inputs spent or pending, so it refused the fence"),
     "INPUTS_SPENT_ELSEWHERE": (PERSON, "CRITICAL", "another program spent inputs, and nothing of ours came of it"),
     "ISSUED_ELSEWHERE": (PERSON, "HIGH", "the mint issued the proofs of our quote to another program"),
+    "TOKEN_SPENT": (PERSON, "LOW", "the giver of the token, or another receiver, spent it; nothing was credited"),
     "MINT_WILL_NOT_SWAP": (PERSON, "MEDIUM *", "the mint did not carry out the swap; the inputs are free again"),
     "MINT_WILL_NOT_ISSUE": (PERSON, "HIGH", "the invoice is paid but the mint does not issue"),
     "HOLD_SPENT": (PERSON, "CRITICAL", "the mint calls proofs of the hold SPENT, but no payment was recorded"),

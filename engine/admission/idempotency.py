@@ -128,14 +128,18 @@ class Admission:
             return waiting.lost_race()
         return False
 
-    def once(self, op: Operation, begin: Callable[[Run], Happened], wait: float) -> Operation:
-        """A funding, deposit or swap: by key the earlier operation, else a new one begun by ``begin(run)``.
-        Coins that another operation took between the choice and the commit are chosen anew. ``wait`` seconds
-        are there for all of it: for money that others hold, for reads of the mint that fail, and for the
-        operation."""
+    def once(
+        self, op: Operation, begin: Callable[[Run], Happened], wait: float, claim: str | None = None
+    ) -> Operation:
+        """A funding, deposit, swap or receive: by key, or by the ``claim`` on what is handed in, the earlier
+        operation, else a new one begun by ``begin(run)``. Coins that another operation took between the
+        choice and the commit are chosen anew. ``wait`` seconds are there for all of it: for money that others
+        hold, for reads of the mint that fail, and for the operation."""
         waiting = Waiting(self.clock, self.settings, self.rng, self.clock.monotonic() + wait)
         while True:
             found = new_operation.by_key(self.store, op)
+            if found is None and claim is not None:
+                found = new_operation.by_claim(self.store, op, claim)
             if found is not None:
                 return self.recovery.follow(found, waiting.left)
             new_operation.check_id_free(self.store, op)
@@ -150,12 +154,12 @@ class Admission:
             except Conflict as conflict:
                 refused = new_operation.lost_race(self.store, op, conflict.entity)
             except Refused as error:
-                if new_operation.by_key(self.store, op) is not None or self._is_free_later(
-                    error, op, waiting
-                ):
+                if self._made_meanwhile(op, claim) or self._is_free_later(error, op, waiting):
                     continue  # the faster call was this very request; or some time has passed
                 raise
             except Duplicate as duplicate:
+                if duplicate.key == "claim" and claim is not None:
+                    continue
                 if duplicate.key == "proof":
                     raise Refused(
                         "the store already holds a proof of this token", code="DUPLICATE_PROOF"
@@ -175,6 +179,12 @@ class Admission:
             return waiting.pause()
         taken = refused.code == "CONCURRENT_OPERATION" and not op.policy.sources
         return taken and waiting.lost_race()
+
+    def _made_meanwhile(self, op: Operation, claim: str | None) -> bool:
+        """Whether another call has stored this very request, or claims what it hands in."""
+        if new_operation.by_key(self.store, op) is not None:
+            return True
+        return claim is not None and self.store.operation_by_claim(claim) is not None
 
     def _follow(self, op: Operation, first: Operation, waiting: Waiting) -> Operation:
         if self.driver.kinds.waits_for_confirmation(first) and not op.policy.two_step:

@@ -118,6 +118,22 @@ def by_key(store: Reader, op: Operation) -> Operation | None:
     return found
 
 
+def by_claim(store: Reader, op: Operation, claim: str) -> Operation | None:
+    """The operation of the same wallet that took in what this one hands in. Code ALREADY_RECEIVED when that
+    is another wallet's, which is not named, or when this request has an idempotency key or id of its own."""
+    first = store.operation_by_claim(claim)
+    if first is None:
+        return None
+    own = (first.npub, first.wallet_id, first.kind) == (op.npub, op.wallet_id, op.kind)
+    if own and op.idempotency in (None, first.idempotency):
+        return first
+    raise Refused(
+        "another operation receives this token, or has received it",
+        code="ALREADY_RECEIVED",
+        first_operation=first.id if first.npub == op.npub else None,
+    )
+
+
 def by_id(store: Reader, op: Operation) -> Operation | None:
     """The operation that made this very request under this transaction id, unless it ended unpaid. Raises
     DUPLICATE_TRANSACTION_ID when anything else has the id, or one that is derived from it."""

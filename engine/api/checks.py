@@ -18,7 +18,7 @@ from ..checks.reconcile_rules import KeyBook
 from ..checks.sweep import EVERYBODY, Sweep, SweepReport
 from ..checks.wallet_preflight import Wallet, WalletPreflight, new_check
 from ..errors import InvalidArgument, NotFound
-from ..operations.deposit.proofs import parse_token
+from ..operations.shared.handed_in import parse_token
 from .core import Core
 
 

@@ -18,6 +18,7 @@ from .audit import Audits
 from .checks import Checks
 from .handle import Balance, Handle, Recovered
 from .own import OwnKinds
+from .receives import Receives
 from .recording import Recordings
 from .reports import Reports
 from .stranded import Stranded
@@ -26,7 +27,7 @@ from .swaps import Swaps
 WORKERS_MAX = 64
 
 
-class Engine(OwnKinds, Swaps, Recordings, Checks, Stranded, Audits, Reports):
+class Engine(OwnKinds, Swaps, Receives, Recordings, Checks, Stranded, Audits, Reports):
     """Decides, stores and finishes operations of Cashu wallets. Safe to share between threads.
 
     ``store`` is an open :class:`~nutstate.Store`, ``mint`` a mint port (HTTP by default). The engine

@@ -50,7 +50,7 @@ class Handle:
 
     @property
     def kind(self) -> str:
-        """melt, record, mint, swap, deposit or check, or the name of an own kind."""
+        """melt, record, mint, swap, receive, deposit or check, or the name of an own kind."""
         return self.record.kind
 
     @property
@@ -65,7 +65,8 @@ class Handle:
 
     @property
     def amount(self) -> int:
-        """The amount that is paid (melt), issued (mint), made (swap) or handed in (deposit)."""
+        """The amount that is paid (melt), issued (mint), made (swap), credited (receive)
+        or handed in (deposit)."""
         return self.record.amount
 
     @property
@@ -151,7 +152,8 @@ class Handle:
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """Ids of the tokens that a swap made for its caller, in the order of the wanted amounts."""
+        """Ids of the tokens that a swap or a receive made for its caller, in the order of the wanted
+        amounts."""
         return self.account.made
 
     @property

@@ -16,7 +16,8 @@ from ..cashu.allowed import check_allowed
 from ..errors import Refused
 from ..loop.drive import Happened, Run
 from ..loop.evidence import Evidence
-from ..operations.deposit.proofs import check_deposit, parse_token
+from ..operations.deposit.proofs import check_deposit
+from ..operations.shared.handed_in import parse_token
 from .core import Core
 from .handle import Handle
 
@@ -158,7 +159,8 @@ class Payments(Core):
         idempotency_key: str | None = None,
         allow_unverified: bool = False,
     ) -> Handle:
-        """Store existing proofs, given as a ``cashuA``/``cashuB`` token or as proofs of ``mint_url``.
+        """Store proofs of one's own, given as a ``cashuA``/``cashuB`` token or as proofs of ``mint_url``. A
+        token of another wallet is for :meth:`receive`, which makes new coins of it.
 
         Only proofs are taken whose DLEQ (NUT-12, with r) shows that the mint signed them, that are not
         locked (NUT-10), and that the mint calls UNSPENT. ``allow_unverified`` takes proofs without DLEQ

@@ -25,9 +25,12 @@ from ..operations.melt.actions.change import change_at_last
 from ..operations.melt.actions.find_fence import signed_fences
 from ..operations.melt.data import melt_of
 from ..operations.melt.given_up import ended_without, given_up_of, was_given_up
+from ..operations.receive.data import receive_of
+from ..operations.receive.given_up import given_up_receives, receive_may_be_signed
 from ..operations.shared.data import Paying
+from ..operations.shared.exchanging import signed_late
 from ..operations.swap.data import swap_of
-from ..operations.swap.given_up import given_up_swaps, may_be_signed_late, signed_late
+from ..operations.swap.given_up import given_up_swaps, swap_may_be_signed
 from ..recovery.command import operator_says
 from ..tokens.proofs import name_of
 from .core import Core
@@ -39,12 +42,19 @@ _GIVEN_UP_MAX = 1000
 
 def _may_come_late(op: Operation) -> bool:
     """Whether the mint may still carry out what was given up, or what ended without its stranded coins."""
-    return was_given_up(op) or ended_without(op) or may_be_signed_late(op)
+    return was_given_up(op) or ended_without(op) or _may_be_signed_late(op)
+
+
+def _may_be_signed_late(op: Operation) -> bool:
+    """Whether the mint may still sign outputs of a swap or a receive that ended without them."""
+    return swap_may_be_signed(op) or receive_may_be_signed(op)
 
 
 def _paying(op: Operation) -> Paying:
-    """The data of a payment or a swap that was given up."""
-    return swap_of(op) if may_be_signed_late(op) else melt_of(op)
+    """The data of a payment, a swap or a receive that was given up."""
+    if receive_may_be_signed(op):
+        return receive_of(op)
+    return swap_of(op) if swap_may_be_signed(op) else melt_of(op)
 
 
 class Stranded(Core):
@@ -197,8 +207,8 @@ class Stranded(Core):
                 yield found
 
     def _given_up(self, wallet: Wallet) -> Iterator[Operation]:
-        """The payments and swaps of the owner at the mint that an operator gave up."""
-        for queried in (given_up_of, given_up_swaps):
+        """The payments, swaps and receives of the owner at the mint that an operator gave up."""
+        for queried in (given_up_of, given_up_swaps, given_up_receives):
             query = queried(wallet.npub, wallet.mint_url, _GIVEN_UP_MAX)
             page = page_of(partial(self.store.operations, query), lambda op: op.id)
             yield from self.kinds.readable(page).records
@@ -211,7 +221,7 @@ class Stranded(Core):
         if paid:
             found = change_at_last(run, force=False)
         else:
-            found = signed_late(run) if may_be_signed_late(giver) else signed_fences(run)
+            found = signed_late(run) if _may_be_signed_late(giver) else signed_fences(run)
         proofs = found.proofs or ()
         if not paid and not proofs:
             return None

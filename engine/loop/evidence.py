@@ -70,6 +70,7 @@ class Evidence:
     mint_quote: MintQuote | None = None
     selection: Selection | None = None
     claim_holder: str | None = None
+    claim_asked: bool = False  # claim_holder was looked up
     blanks: tuple[Output, ...] = field(default=(), repr=False)
     outputs: tuple[Output, ...] = field(default=(), repr=False)
     request_body: Secret | None = None

@@ -38,6 +38,10 @@ def deposit_id(operation_id: str) -> str:
     return f"{operation_id}_deposit"
 
 
+def received_id(operation_id: str) -> str:
+    return f"{operation_id}_received"
+
+
 def split_id(operation_id: str, n: int) -> str:
     return f"{operation_id}_split_{n}"
 
@@ -55,5 +59,5 @@ def rest_id(operation_id: str) -> str:
 def derived_ids(operation_id: str) -> tuple[str, ...]:
     """The token ids an operation may need; they must be free before anything is sent."""
     firsts = (name(operation_id, 1) for name in (split_id, fence_id, part_id, stranded_id, swapped_id))
-    ids = (keep_id, change_id, fenced_id, minted_id, deposit_id, rest_id)
+    ids = (keep_id, change_id, fenced_id, minted_id, deposit_id, rest_id, received_id)
     return (operation_id, *(name(operation_id) for name in ids), *firsts)

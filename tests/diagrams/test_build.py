@@ -265,6 +265,7 @@ def test_the_record_of_released_tables_is_written_on_demand(
         "deposit",
         "melt",
         "mint",
+        "receive",
         "record",
         "swap",
         "token",

@@ -75,6 +75,10 @@ WRITES: dict[str, frozenset[str]] = {
     "store_deposit": frozenset(),
     "write_swap": frozenset({"blanks", "request_body"}),
     "store_swapped": frozenset({"swapped", "change_token_id", "change_amount", "reason"}),
+    "claim_token": frozenset({"claim"}),
+    "let_token_go": frozenset({"claim"}),
+    "write_receive": frozenset({"blanks", "request_body"}),
+    "store_received": frozenset({"received", "reason"}),
     "note_clear_refusal": frozenset({"refused_for", "held_unspent_since"}),
 }
 """Per effect: the fields of the operation, or of its data, that it may change. A new effect is added here."""
@@ -83,7 +87,7 @@ TOUCHES_TOKENS = frozenset(
     {"split_off_keep", "reserve_inputs", "release_inputs", "adopt_split", "spend_inputs", "free_untouched"}
     | {"store_change", "store_fenced", "record_melt", "park_record", "spend_contested", "correct_spent"}
     | {"free_stranded", "drop_stranded", "spend_part", "strand_part", "strand_inputs", "store_late_change"}
-    | {"expect_token", "fail_token", "issue_token", "store_deposit", "store_swapped"}
+    | {"expect_token", "fail_token", "issue_token", "store_deposit", "store_swapped", "store_received"}
 )
 """Effects that may change token documents. Without one of them an edge changes none."""
 

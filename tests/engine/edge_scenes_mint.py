@@ -29,6 +29,7 @@ from tests.engine.edge_scenes import (
     strand,
     worth_of,
 )
+from tests.engine.edge_scenes_receive import receive_scene
 from tests.engine.edge_scenes_record import record_scene
 from tests.engine.edge_scenes_swap import swap_scene
 from tests.support.clock import FakeClock
@@ -185,6 +186,7 @@ SCENES: Mapping[str, Callable[[Transition[Any]], Scene]] = {
     "record": record_scene,
     "mint": mint_scene,
     "swap": swap_scene,
+    "receive": receive_scene,
     "check": check_scene,
     "deposit": deposit_scene,
 }
@@ -196,5 +198,5 @@ def scene_of(spec: Machine[Any], edge: Transition[Any]) -> Scene:
     try:
         return SCENES[spec.name](edge)
     except KeyError:
-        where = "tests/engine/edge_scenes.py, or edge_scenes_record.py, _mint.py and _swap.py beside it"
+        where = "tests/engine/edge_scenes.py, or edge_scenes_record.py, _mint.py, _swap.py, _receive.py"
         raise AssertionError(f"no scene for edge {edge.id} of {spec.name}@{spec.version}: {where}") from None

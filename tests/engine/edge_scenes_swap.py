@@ -13,7 +13,8 @@ from nutstate.engine.cashu.port import ProofState, Refused
 from nutstate.engine.cashu.wire import bodies
 from nutstate.engine.loop.drive import Run
 from nutstate.engine.loop.evidence import Chosen, Evidence, Selection
-from nutstate.engine.operations.swap.data import as_sent, swap_of
+from nutstate.engine.operations.shared.exchange import as_sent
+from nutstate.engine.operations.swap.data import swap_of
 from nutstate.engine.tokens.proofs import name_of
 from nutstate.machines.spec import Transition
 from nutstate.storage.records import Proof

@@ -108,11 +108,14 @@ DETOURS: dict[str, tuple[str, ...]] = {
     "9b.write_off.contested": ("7.hold_spent.held",),
     "6.hold_over.held": ("5.hold_seen_unspent.held",),
     "5.hold_seen_pending.held": ("5.hold_seen_unspent.held",),
-    # a swap: a clear refusal is looked at twice; the same bytes are sent again where there was none
+    # a swap or a receive: a clear refusal is looked at twice; the same bytes go again where there was none
     "5b.refusal_stands.restoring": ("5.refusal_seen.restoring",),
     "5c.refusal_stands.restoring": ("5.refusal_seen.restoring",),
-    "6.resend.restoring": ("3b.reply_lost.swapping",),
-    "6b.give_up.restoring": ("3b.reply_lost.swapping", "6.resend.restoring", "3b.reply_lost.swapping"),
+    "6.resend.restoring": ("3b.reply_lost.swapping", "3b.reply_lost.receiving"),
+    "6b.give_up.restoring": (
+        *("3b.reply_lost.swapping", "3b.reply_lost.receiving", "6.resend.restoring"),
+        *("3b.reply_lost.swapping", "3b.reply_lost.receiving"),
+    ),
     # a funding that was first seen PAID while nothing could be issued
     "4d.issue_blocked.quoted": ("4c.issue_blocked.quoted",),
     "4d.issue_blocked.lapsed": ("4c.issue_blocked.lapsed",),
@@ -298,12 +301,13 @@ def start(
 
 
 def holds_claim(path: list[Transition[Any]]) -> bool:
-    """Whether a payment that walked ``path`` holds its claim."""
+    """Whether a payment or a receive that walked ``path`` holds its claim."""
     held = False
     for edge in path:
-        held = (
-            held or not {"take_claim", "park_record"}.isdisjoint(edge.effects)
-        ) and "drop_claim" not in edge.effects
+        held = (held or not {"take_claim", "park_record", "claim_token"}.isdisjoint(edge.effects)) and {
+            "drop_claim",
+            "let_token_go",
+        }.isdisjoint(edge.effects)
     return held
 
 

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from nutstate import Engine, NutstateError, Store
+from nutstate.engine.cashu.coins.token_codec import encode_token
 from nutstate.storage.port import OperationQuery
 from nutstate.storage.testing.records import Fault, FaultyStore
 from tests.support import invariants
 from tests.support.crash import Crash, TickingMint, Ticks, finish
 from tests.support.data import data_in
+from tests.support.gifts import gift
 from tests.support.wallet import NPUB, QUICK, funded, invoice, payment_hash
 
 pytestmark = pytest.mark.every_store
@@ -71,14 +73,20 @@ def test_the_books_are_right_after_chaos(seed: int, new_store: Callable[[], Stor
         assert paid == (data_in(op).payment is not None), f"{op.id} {op.state}: the mint paid {paid} times"
 
 
-def _something(engine: Engine, draw: random.Random, mint: Any, hashes: list[str], bolt11: str) -> None:
-    """A melt, a swap or a funding, for a while."""
+def _something(
+    engine: Engine, draw: random.Random, mint: Any, hashes: list[str], bolt11: str, tokens: list[str]
+) -> None:
+    """A melt, a swap, a receive or a funding, for a while."""
     who: dict[str, Any] = {"npub": NPUB, "mint_url": mint.url, "wait_s": draw.choice((0, 5, 40))}
-    kind = draw.choice(("melt", "melt", "amount", "into", "consolidate", "rotate", "mint"))
+    kind = draw.choice(
+        ("melt", "melt", "amount", "into", "consolidate", "rotate", "mint", "receive", "receive")
+    )
     if kind == "melt":
         hashes.append(payment_hash(bolt11))
         mint.lightning.script(hashes[-1], draw.choice(OUTCOMES))
         engine.melt(invoice=bolt11, **who)
+    elif kind == "receive":
+        engine.receive(token=draw.choice(tokens), **who)
     elif kind == "mint":
         engine.mint_tokens(amount=draw.randrange(1, 100), **who)
     elif kind in ("consolidate", "rotate"):
@@ -93,10 +101,12 @@ def _something(engine: Engine, draw: random.Random, mint: Any, hashes: list[str]
 
 @pytest.mark.parametrize("seed", [seed + 100 for seed in SEEDS])
 def test_the_books_are_right_with_swaps_melts_and_fundings(seed: int, new_store: Callable[[], Store]) -> None:
-    """R662: interleaved, under every fault; each is finished, and no value is lost but fees."""
+    """R662, R751: receives too, interleaved, under every fault; each is finished, and only fees are lost."""
     draw = random.Random(seed)
     store = new_store()
     engine, mint, clock = funded(store, amount=4000)
+    gifts = [gift(engine, mint, amount) for amount in (100, 37, 250, 64, 999)]
+    tokens = [encode_token(mint.url, "sat", proofs).reveal() for proofs in gifts]
     mint.faults.chaos(seed, 30 if seed % 2 else 45, **({} if seed % 2 else {"endpoints": AFTER_SENDING}))
     hashes: list[str] = []
     for _ in range(2 * MELTS):
@@ -106,7 +116,7 @@ def test_the_books_are_right_with_swaps_melts_and_fundings(seed: int, new_store:
         fragile = Engine(faulty, port, settings=QUICK, clock=clock, faults=ticks, rng=draw.randbytes)
         bolt11 = invoice(draw.randrange(1, 300), clock)
         with contextlib.suppress(Crash, NutstateError):
-            _something(fragile, draw, mint, hashes, bolt11)
+            _something(fragile, draw, mint, hashes, bolt11, tokens)
         if hashes:
             _world(draw, mint, hashes)
         clock.advance(draw.choice((0, 3, 40)))
@@ -119,6 +129,13 @@ def test_the_books_are_right_with_swaps_melts_and_fundings(seed: int, new_store:
     mint.deliver_late()
     finish(engine, store, clock)
     invariants.check(store, mint)
+    worth = [engine.receive(NPUB, token, mint_url=mint.url) for token in tokens]
+    assert [op.state for op in worth] == ["reconciled"] * len(tokens), "no token is lost on the way"
+    invariants.check(store, mint)
+    receives = store.operations(OperationQuery(kind="receive", limit=1000))
+    assert all(op.state in ("reconciled", "not_received") for op in receives), [
+        (op.id, op.state, op.reason) for op in receives
+    ]
     swaps = store.operations(OperationQuery(kind="swap", limit=1000))
     assert swaps and all(op.state in ("reconciled", "released", "rejected") for op in swaps), [
         (op.id, op.state, op.reason) for op in swaps

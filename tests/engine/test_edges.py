@@ -23,7 +23,6 @@ from tests.engine.edge_places import Place, opened
 from tests.engine.edge_scenes_mint import scene_of
 from tests.engine.edge_walks import (
     OPERATIONS,
-    PAYS,
     SETTINGS,
     Story,
     Walk,
@@ -90,7 +89,7 @@ def test_every_edge(place: Place, story: Story) -> None:
     report = walk.engine.verify_audit()
     assert report.holds, report.faults
     assert report.records == len(after.audit)
-    claims = spec.name in PAYS and not is_foreign(path) and holds_claim(path)
+    claims = not is_foreign(path) and holds_claim(path)
     assert (op.claim is not None) == claims
     if "correct_spent" not in edge.effects:
         invariants.check(store)

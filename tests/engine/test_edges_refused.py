@@ -32,7 +32,7 @@ CALLS: dict[str, Callable[[Engine, str], Any]] = {
 """What a caller or an operator decides about a stored operation."""
 
 
-LOOKED_AT = {("swap", "release")}
+LOOKED_AT = {("swap", "release"), ("receive", "release")}
 """Calls whose last look at the mint is all that they need: a mint that knows nothing calls inputs UNSPENT
 and signed no output."""
 

@@ -19,6 +19,7 @@ from nutstate.engine.operations.built_in import BUILT_IN
 from nutstate.engine.operations.check.data import CheckData
 from nutstate.engine.operations.melt.data import MeltData
 from nutstate.engine.operations.mint.data import MintData
+from nutstate.engine.operations.receive.data import ReceiveData
 from nutstate.engine.operations.record.data import RecordData
 from nutstate.engine.operations.swap.data import SwapData
 from nutstate.storage.errors import CorruptRecord, InvalidBatch
@@ -34,9 +35,10 @@ from tests.support.wallet import NPUB, funded, invoice
 pytestmark = pytest.mark.every_store
 
 KINDS: dict[str, type] = {
-    "melt": MeltData, "record": RecordData, "mint": MintData, "swap": SwapData, "check": CheckData,
+    "melt": MeltData, "record": RecordData, "mint": MintData, "swap": SwapData, "receive": ReceiveData,
+    "check": CheckData,
 }  # fmt: skip
-NEWER = ("swap",)
+NEWER = ("swap", "receive")
 """Kinds that no store of schema 1 holds."""
 OUTPUT = Output("00ad", 8, "02aa", Secret("SECRET-blank"), Secret("SECRET-factor"))
 FULL = MeltData(

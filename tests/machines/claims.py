@@ -72,7 +72,9 @@ def written_ahead_where_requests_leave(spec: Machine[Any]) -> Iterator[object]:
     """A state is written ahead when its action posts; the way there stamps or writes the request. What
     stays there sends the same request again."""
     for state in spec.states:
-        if state.write_ahead != (state.action in ("post_melt", "post_fence", "post_mint", "post_swap")):
+        if state.write_ahead != (
+            state.action in ("post_melt", "post_fence", "post_mint", "post_swap", "post_receive")
+        ):
             yield state.name
     ahead = {state.name: state.action for state in spec.states if state.write_ahead}
     for edge in spec.transitions:
@@ -339,14 +341,14 @@ def record_drops_nothing_that_was_paid(spec: Machine[Any]) -> Iterator[object]:
 def what_waits_has_an_end(spec: Machine[Any]) -> Iterator[object]:
     """R327 to R331: in every state that waits for others, what is too old and what makes every drive fail
     has an end, which waits for the proof that it is so; an operator sends on what is parked."""
-    if spec.name not in ("melt", "mint", "record", "swap"):
+    if spec.name not in ("melt", "mint", "record", "swap", "receive"):
         return
     given_up = {t.source for t in spec.transitions if (t.event, t.dest) == ("recover", "cancelled")}
     waits = [s for s in spec.states if s.kind == "live" and s.name not in given_up]
     for state in waits:
         for event, asked in (("too_old", "unresolved_too_long"), ("drive_failed", "drives_fail")):
             found = spec.cells.get((state.name, event), ())
-            if event == "too_old" and state.name in ("paying", "swapping"):
+            if event == "too_old" and state.name in ("paying", "swapping", "receiving"):
                 continue  # the answer, or a restart, leads on first
             if not found:
                 yield state.name, event
@@ -481,6 +483,48 @@ def swap_makes_once_and_frees_with_proof(spec: Machine[Any]) -> Iterator[object]
             yield state, "cancel"
 
 
+def receive_credits_by_signatures_alone(spec: Machine[Any]) -> Iterator[object]:
+    """R730 to R736: outputs are written once, in the first commit, with the claim and before they are sent; the same
+    bytes go again only when nothing is signed, every input is UNSPENT and the window is over; a token is stored for
+    verified signatures alone; the claim is dropped only where nothing of ours is signed, or by force."""
+    if spec.name != "receive":
+        return
+    written = {"claim_token", "write_receive", "stamp_sent"}
+    for t in spec.transitions:
+        effects, begins = set(t.effects), (t.source, t.event) == (NONE, "request")
+        if begins != bool((written - {"stamp_sent"}) & effects) or (begins and not written <= effects):
+            yield t.id
+        if begins and not {"not_received", "balanced", "preflight_clear", "mint_can_restore"} <= asks(t):
+            yield t.id
+        again = {"settled_untouched", "tries_left", "not refused_clearly"} <= asks(t)
+        if t.dest == "receiving" and not begins and not (again and t.source == "restoring"):
+            yield t.id
+        signed = "outputs_verified" in asks(t)
+        if ("store_received" in effects) != signed or (t.dest == "settled") != signed:
+            yield t.id
+        if ("correct_spent" in effects) != (signed and t.source in ("watching", "stuck")):
+            yield t.id
+        stood = {"refused_clearly", "untouched", "refusal_window_over"} <= asks(t)
+        none = {"settled_untouched", "spent_without_us", "nothing_of_ours"} & asks(t)
+        lets_go = (
+            t.dest == "watching" and t.source != "stuck" and (stood or bool(none))
+        ) or "forced" in asks(t)
+        if ("let_token_go" in effects) != lets_go:
+            yield t.id
+        if t.dest == "watching" != t.source and "stamp_watch" not in effects:
+            yield t.id
+        if ("note_clear_refusal" in effects) != ("refusal_is_clear" in asks(t)):
+            yield t.id
+        if ("stamp_unspent" in effects) != (t.event == "refusal_seen"):
+            yield t.id
+        ended = {"watch_window_over", "operator_gave_reason"} & asks(t) and "nothing_restored" in asks(t)
+        if t.dest == "not_received" and not ended:
+            yield t.id
+    for state in ("receiving", "restoring", "watching", "settled", "attention", "stuck", "discrepant"):
+        if decide(spec, state, "cancel", spec.facts())[0] != "refused":
+            yield state, "cancel"
+
+
 def check_changes_only_what_was_found(spec: Machine[Any]) -> Iterator[object]:
     """Nothing is corrected, collected, freed or dropped but on what was found, and all of it is told."""
     if spec.name != "check":
@@ -521,7 +565,8 @@ def facets_are_what_the_edges_say(spec: Machine[Any]) -> Iterator[object]:
     free = {
         t.dest
         for t in spec.transitions
-        if {"release_inputs", "free_untouched"} & set(t.effects) and spec.state(t.dest).kind != "final"
+        if {"release_inputs", "free_untouched", "let_token_go"} & set(t.effects)
+        and spec.state(t.dest).kind != "final"
     }
     free |= {
         t.dest
@@ -551,7 +596,7 @@ CLAIMS: tuple[Claim, ...] = (
     a_restart_is_answered, melt_frees_only_with_proof, melt_fails_fast_only_on_a_refusal_that_stands,
     melt_pays_only_what_is_its_own, melt_after_sending, record_frees_only_with_proof,
     record_drops_nothing_that_was_paid, what_waits_has_an_end, token_is_stamped, mint_issues_once,
-    swap_makes_once_and_frees_with_proof, check_changes_only_what_was_found, facets_are_what_the_edges_say,
+    swap_makes_once_and_frees_with_proof, receive_credits_by_signatures_alone, check_changes_only_what_was_found, facets_are_what_the_edges_say,
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from nutstate.engine.operations.melt.facts import melt_facts
 from nutstate.engine.operations.melt.kind import MELT_KIND
 from nutstate.engine.operations.mint import actions as mint_actions
 from nutstate.engine.operations.mint.kind import MINT_KIND
-from nutstate.engine.operations.swap import actions as swap_actions
+from nutstate.engine.operations.shared import exchanging
 from nutstate.engine.operations.swap.facts import swap_facts
 from nutstate.engine.operations.swap.kind import SWAP_KIND
 from nutstate.machines import MELT, MINT, SWAP, TOKEN, common_guards
@@ -271,7 +271,7 @@ def fails(run: Run) -> Result:
 
 PLANTED_IN_CODE = (
     coded("nothing of a swap is restored",
-          over(SWAP_KIND, swap_actions, "restored", lambda real, run, outputs: ()), "swap-late", "I12", "I11"),
+          over(SWAP_KIND, exchanging, "restored", lambda real, run, outputs: ()), "swap-late", "I12", "I11"),
     coded("any refusal of a swap counts as a clear one",
           attrs.evolve(SWAP_KIND, facts=lambda look: attrs.evolve(swap_facts(look), refused_for="request")),
           "swap", "I10", "I4", "I8"),

@@ -565,7 +565,97 @@ SWAP = Rows(
     """,
 )
 
+RECEIVE = Rows(
+    good_path="none receiving settled reconciled",
+    words={
+        "POST": "mint_refused reply_lost mint_unreachable",
+        "STANDS": "nothing_signed refusal_seen refusal_stands resend give_up",
+        "LOOKS": "nothing_signed inputs_spent_elsewhere refusal_seen refusal_stands resend give_up",
+        "SIGNED": "signatures_received signatures_restored",
+        "SENT": "cancel=ALREADY_SENT",
+        "ENDED": "cancel=ALREADY_FINAL",
+    },
+    states="""
+        none         | pseudo ||
+        receiving    | live post_receive ahead | LOOKS | SENT
+        restoring    | live ask_outcome | POST LOOKS recover | SENT
+        watching     | live ask_outcome +settles +frees | POST LOOKS recover | SENT write_off=WATCH_NOT_OVER
+        settled      | live reconcile | POST LOOKS SIGNED watch_over recover | SENT
+        attention    | parked ask_outcome | POST STANDS too_old recover | SENT
+        stuck        | parked ask_outcome +frees | POST LOOKS too_old recover | SENT
+        discrepant   | parked | POST LOOKS SIGNED watch_over too_old recover | SENT
+        reconciled   | final +good | POST LOOKS SIGNED watch_over too_old recover | ENDED
+        not_received | final +unpaid | POST LOOKS SIGNED watch_over too_old recover | ENDED
+        written_off  | final +lost | POST LOOKS SIGNED watch_over too_old recover | ENDED
+    """,
+    origins="""
+        caller   | request cancel
+        mint     | SIGNED POST nothing_signed refusal_seen refusal_stands inputs_spent_elsewhere
+        engine   | resend give_up drive_failed reconcile_passed reconcile_failed
+        clock    | watch_over too_old
+        restart  | recover
+        operator | resume release write_off resolve
+    """,
+    rows="""
+        1   | request                | none > receiving | not_received, inputs_few_enough, outputs_fit, balanced, preflight_clear, mint_can_restore | claim_token write_receive stamp_sent
+        2   | SIGNED                 | receiving restoring attention > settled | outputs_verified | store_received
+        2b  | SIGNED                 | watching stuck > settled | outputs_verified | correct_spent store_received alarm
+        3   | mint_refused           | receiving > restoring | refusal_is_clear | record_reason note_clear_refusal
+        3b  | mint_refused           | receiving > restoring | not refusal_is_clear | record_reason
+        3b  | reply_lost mint_unreachable | receiving > restoring || record_reason
+        4   | recover                | receiving > restoring ||
+        5   | refusal_seen           | restoring > stay | refused_clearly, untouched, not refusal_was_confirmed | stamp_unspent
+        5b  | refusal_stands         | restoring > watching | refused_clearly, untouched, refusal_window_over | let_token_go stamp_watch
+        6   | resend                 | restoring > receiving | settled_untouched, tries_left, not refused_clearly | stamp_sent
+        6b  | give_up                | restoring > watching | settled_untouched, not tries_left | record_reason let_token_go stamp_watch
+        7   | inputs_spent_elsewhere | restoring attention > watching | spent_without_us | record_reason let_token_go stamp_watch
+        8   | watch_over             | watching stuck > not_received | watch_window_over, nothing_restored |
+        9   | too_old                | restoring > attention | unresolved_too_long | record_reason alarm
+        9b  | too_old                | watching > stuck | unresolved_too_long | record_reason alarm
+        9c  | too_old                | settled > discrepant | unresolved_too_long | record_reason alarm
+        10  | drive_failed           | receiving restoring > attention | drives_fail | record_reason alarm
+        10b | drive_failed           | watching > stuck | drives_fail | record_reason alarm
+        10c | drive_failed           | settled > discrepant | drives_fail | record_reason alarm
+        11  | reconcile_passed       | settled > reconciled | documents_agree |
+        11  | reconcile_failed       | settled > discrepant | not documents_agree | record_reason alarm
+        12  | resume                 | attention > restoring | operator_gave_reason | record_reason restart_patience
+        12b | resume                 | stuck > watching | operator_gave_reason | record_reason stamp_watch
+        13  | release                | attention > watching | operator_gave_reason, nothing_of_ours | record_reason let_token_go stamp_watch
+        14  | write_off              | attention > written_off | operator_gave_reason, forced | record_reason let_token_go alarm
+        14c | write_off              | stuck > not_received | operator_gave_reason, nothing_restored | record_reason alarm
+        14d | write_off              | stuck > written_off | operator_gave_reason, not nothing_restored | record_reason alarm
+        15  | resolve                | discrepant > reconciled | operator_gave_reason | record_reason
+    """,
+    codes="""
+        ALREADY_RECEIVED | not_received
+        TOO_MANY_PROOFS | inputs_few_enough
+        AMOUNT_OUT_OF_LIMITS | outputs_fit
+        NOT_CONSERVED | balanced
+        PROOF_STATE_INCONSISTENCY | preflight_clear
+        RESTORE_NOT_SUPPORTED | mint_can_restore
+        OUTPUTS_NOT_VERIFIED | outputs_verified
+        NOT_REFUSED_FOR_GOOD | refusal_is_clear refused_clearly tries_left
+        NOT_PROVEN_UNPAID | refusal_was_confirmed refusal_window_over
+        RELEASE_NOT_PROVEN | untouched settled_untouched
+        INPUTS_NOT_GONE | spent_without_us
+        WATCH_NOT_OVER | watch_window_over
+        RESTORE_INCOMPLETE | nothing_restored nothing_of_ours
+        NOT_TOO_OLD | unresolved_too_long drives_fail
+        RECONCILIATION_FAILED | documents_agree
+        OPERATOR_REASON_MISSING | operator_gave_reason
+        PAYMENT_IN_FLIGHT | forced
+    """,
+    said="""
+        STANDARD | claim_token let_token_go write_receive note_clear_refusal stamp_unspent stamp_watch \
+                   restart_patience record_reason
+        HIGH     | stamp_sent store_received correct_spent
+        CRITICAL | alarm
+        asks_no_mint | reconcile
+        reads_back | reconcile
+    """,
+)
+
 ROWS: Mapping[str, Rows] = {
-    "token": TOKEN, "melt": MELT, "record": RECORD, "mint": MINT, "swap": SWAP, "deposit": DEPOSIT,
+    "token": TOKEN, "melt": MELT, "record": RECORD, "mint": MINT, "swap": SWAP, "receive": RECEIVE, "deposit": DEPOSIT,
     "check": CHECK,
 }  # fmt: skip

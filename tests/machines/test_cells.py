@@ -177,7 +177,7 @@ def test_every_external_answer_is_covered_in_every_state_after_sending() -> None
 
 
 def test_the_registry_answers_exactly() -> None:
-    assert names() == ("check", "deposit", "melt", "mint", "record", "swap", "token")
+    assert names() == ("check", "deposit", "melt", "mint", "receive", "record", "swap", "token")
     assert latest("melt") is MELT
     assert released("melt", 1, MELT.content_hash) is MELT
     with pytest.raises(UnknownMachine):

@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from nutstate.machines import common_guards as common
+from nutstate.machines import exchange_guards as exchange
 from nutstate.machines.check import guards as check
 from nutstate.machines.check.facts import CheckFacts
 from nutstate.machines.deposit import guards as deposit
@@ -20,6 +21,8 @@ from nutstate.machines.melt.facts import MeltFacts
 from nutstate.machines.mint import guards as mint
 from nutstate.machines.mint.facts import MintFacts
 from nutstate.machines.money import AMOUNT_MAX
+from nutstate.machines.receive import guards as receive
+from nutstate.machines.receive.facts import ReceiveFacts
 from nutstate.machines.record import guards as record
 from nutstate.machines.record.facts import RecordFacts
 from nutstate.machines.spec import Guard
@@ -29,7 +32,7 @@ from nutstate.machines.token import guards as token
 from nutstate.machines.token.facts import TokenFacts
 
 T, M, R, I, D, C = TokenFacts, MeltFacts, RecordFacts, MintFacts, DepositFacts, CheckFacts  # noqa: E741
-S = SwapFacts
+S, V0 = SwapFacts, ReceiveFacts
 W = ("wallet", "https://mint", "sat")
 V = ("other", "https://mint", "sat")
 UNSPENT = frozenset({"UNSPENT"})
@@ -284,30 +287,37 @@ CASES: list[Case] = [
      [{"now": 8}, {"unresolved_since": None}, {"unresolved_since": 17}]),
     (mint.unresolved_too_long, I(now=0, unresolved_since=9, unknown_age_max_ms=9), [{"now": 1}]),
     (mint.tries_left, I(tries=1, tries_max=2), [{"tries": 2}]),
-    (swap.outputs_fit, S(output_amounts=(4, 1), amount=4, amount_max=5),
+    (exchange.outputs_fit, S(output_amounts=(4, 1), amount=4, amount_max=5),
      [{"output_amounts": ()}, {"output_amounts": (4, 0)}, {"amount": 6}, {"amount": 0}, {"amount_max": 4}]),
-    (swap.balanced, S(inputs_total=6, output_amounts=(4, 1), input_fee=1),
+    (exchange.balanced, S(inputs_total=6, output_amounts=(4, 1), input_fee=1),
      [{"inputs_total": 5}, {"input_fee": 0}, {"inputs_total": 0, "output_amounts": (), "input_fee": 0}]),
-    (swap.mint_can_restore, S(mint_can_restore=True), [{"mint_can_restore": False}]),
-    (swap.outputs_verified, S(outputs_verified=True, signed_total=5, outputs_total=5),
+    (exchange.mint_can_restore, S(mint_can_restore=True), [{"mint_can_restore": False}]),
+    (exchange.outputs_verified, S(outputs_verified=True, signed_total=5, outputs_total=5),
      [{"outputs_verified": False}, {"signed_total": 4}, {"outputs_total": None},
       {"signed_total": 0, "outputs_total": 0}]),
-    (swap.refusal_is_clear, S(refusal_kind="coin", sendings=1), [{"refusal_kind": None}, {"sendings": 2}]),
-    (swap.refused_clearly, S(refused_for="request"), [{"refused_for": None}]),
+    (exchange.refusal_is_clear, S(refusal_kind="coin", sendings=1), [{"refusal_kind": None}, {"sendings": 2}]),
+    (exchange.refused_clearly, S(refused_for="request"), [{"refused_for": None}]),
     (swap.coin_refused, S(refused_for="coin", input_count=1), [{"refused_for": "keyset"}, {"input_count": 2}]),
-    (swap.untouched, UNTOUCHED, NOT_UNTOUCHED),
-    (swap.settled_untouched, UNTOUCHED, [*NOT_UNTOUCHED, {"since_last_send_ms": 8}, {"since_last_send_ms": None}]),
-    (swap.tries_left, S(sendings=1, sendings_max=2), [{"sendings": 2}]),
-    (swap.spent_without_us, GONE,
+    (exchange.untouched, UNTOUCHED, NOT_UNTOUCHED),
+    (exchange.settled_untouched, UNTOUCHED, [*NOT_UNTOUCHED, {"since_last_send_ms": 8}, {"since_last_send_ms": None}]),
+    (exchange.tries_left, S(sendings=1, sendings_max=2), [{"sendings": 2}]),
+    (exchange.spent_without_us, GONE,
      [{"restored_none": False}, {"since_last_send_ms": 8}, {"input_states": UNSPENT}]),
     (swap.request_dead, GONE,
      [{"restored_none": False}, {"input_states": UNSPENT}, {"input_states": frozenset({"SPENT", "PENDING"})}]),
-    (swap.unresolved_too_long, S(now=9, unresolved_since=0, unknown_age_max_ms=9),
+    (exchange.unresolved_too_long, S(now=9, unresolved_since=0, unknown_age_max_ms=9),
      [{"now": 8}, {"unresolved_since": None}, {"since_last_send_ms": 1, "settle_window_ms": 2}]),
-    (swap.unresolved_too_long, S(now=0, unresolved_since=9, unknown_age_max_ms=9), [{"now": 1}]),
+    (exchange.unresolved_too_long, S(now=0, unresolved_since=9, unknown_age_max_ms=9), [{"now": 1}]),
+    (receive.not_received, V0(holder_asked=True), [{"holder_asked": False}, {"claim_holder": "tx"}]),
+    (receive.nothing_of_ours, V0(restored_none=True, since_last_send_ms=9, settle_window_ms=9),
+     [{"restored_none": False}, {"since_last_send_ms": 8}, {"since_last_send_ms": None}]),
     (deposit.proofs_few_enough, D(proof_count=2, proof_count_max=2), [{"proof_count": 3}, {"proof_count": 0}]),
     (deposit.amount_in_limits, D(total=5, amount_max=5), [{"total": 6}, {"total": 0}]),
 ]  # fmt: skip
+
+MODULES = (
+    *(common, exchange, token, melt, changes, fences, refusal, record, mint, swap, receive, deposit, check),
+)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0].name)
@@ -319,10 +329,5 @@ def test_a_guard(case: Case) -> None:
 
 
 def test_every_guard_has_a_case() -> None:
-    declared = [
-        guard
-        for module in (common, token, melt, changes, fences, refusal, record, mint, swap, deposit, check)
-        for guard in vars(module).values()
-        if isinstance(guard, Guard)
-    ]
+    declared = [guard for module in MODULES for guard in vars(module).values() if isinstance(guard, Guard)]
     assert {id(guard) for guard in declared} == {id(case[0]) for case in CASES}

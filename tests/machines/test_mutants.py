@@ -43,6 +43,7 @@ KILLED_WITHOUT_ROWS = {
     "record": 0.70,
     "mint": 0.62,
     "swap": 0.60,
+    "receive": 0.60,
     "deposit": 0.55,
     "check": 0.80,
 }

@@ -99,6 +99,7 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
         "the name of a line of the log": ("engine/loop/log.py",),
         "a word in the text of a network error": ("storage/mongo/doctor/url.py",),
     },
+    "receive": {"the name of a command": ("src/nutstate/cli/commands.py",)},
     "rejected": {"the words of an error": ("engine/admission/rejected.py",)},
     "restart_patience": {"a function that own kinds share": ("src/nutstate/kinds.py",)},
     "retried": {"the word of a command": ("src/nutstate/cli/operators/stranded.py",)},
@@ -116,7 +117,8 @@ OTHER_MEANINGS: Mapping[str, Meanings] = {
     "token": {
         "an entity of the audit trail": ("engine/api/audit.py",),
         "a field that holds money as text": ("engine/audit/sanitise.py", "engine/cashu/coins/token_codec.py"),
-        "a column or an argument": ("src/nutstate/cli/stores/checks.py", "src/nutstate/cli/money/wallet.py"),
+        "a column or an argument": ("src/nutstate/cli/stores/checks.py", "src/nutstate/cli/money/wallet.py",
+            "src/nutstate/cli/money/receive.py",),
     },
     "unknown": {
         "a check of the doctor that could not be made": (

@@ -53,6 +53,7 @@ def _reconciles(store: Reader, operations: list[Operation]) -> None:
 
 def _value(operations: list[Operation], tokens: list[Token]) -> None:
     entered = sum(op.amount for op in operations if op.state in ("issued", "deposited"))
+    entered += sum(_received(op, tokens) for op in operations if op.kind == "receive")
     held = sum(
         t.total_amount for t in tokens if t.state in ("unspent", "reserved", "stranded", "outstanding")
     )
@@ -119,6 +120,16 @@ def _value(operations: list[Operation], tokens: list[Token]) -> None:
         if not fenced.issuperset(proof_key(proof.secret) for proof in t.proofs)
     )
     assert entered == held + gone + corrected, f"I1: {entered} != {held} + {gone} + {corrected}"
+
+
+def _received(op: Operation, tokens: list[Token]) -> int:
+    """The value that a receive brought in: the token less the input fee, once the mint has signed for it."""
+    data = data_in(op)
+    for part in data.received:
+        (made,) = [t for t in tokens if t.transaction_id == part.token_id]
+        assert made.version > 1 or made.total_amount == op.amount, f"I5: {part.token_id}"
+        assert data.sources_total == op.amount + data.input_fee, f"I1: {op.id}"
+    return sum(part.amount for part in data.received)
 
 
 def _swapped(op: Operation, tokens: list[Token]) -> int:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
+from urllib.parse import unquote
 
 import cbor2
 from attrs import evolve, field, frozen
@@ -23,6 +25,9 @@ from .cbor import ITEMS_MAX, Reader
 TOKEN_CHARS_MAX = 4_000_000
 PROOFS_MAX = 10_000
 AMOUNT_MAX = 2**53 - 1
+_SCHEME = re.compile(r"(?:web\+)?cashu:(?://)?", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+_IN_ADDRESS = re.compile(r"[=/?#&](?:cashu:(?://)?)?(cashu[AB][A-Za-z0-9_\-=%+]*)")
 _TEXT_CHARS_MAX = 16_384
 # whatever reading raises on garbage
 _GARBAGE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
@@ -48,15 +53,15 @@ class DecodedToken:
 
 
 def decode_token(text: str | Secret, known_keysets: Iterable[str] | None = None) -> DecodedToken:
-    """Read a token of either version, with or without ``cashu:`` before it and padding after it.
+    """Read a token of either version, alone, with ``cashu:`` before it, or in an address
+    (``…#token=cashuB…``).
 
     With ``known_keysets`` (the mint's full ids), short ids are resolved at once. Raises
     :class:`InvalidToken` for anything else than one mint's proofs with distinct secrets."""
-    raw = (text.reveal() if isinstance(text, Secret) else text).strip()
-    for scheme in ("cashu://", "cashu:"):
-        raw = raw.removeprefix(scheme)
+    raw = text.reveal() if isinstance(text, Secret) else text
     if len(raw) > TOKEN_CHARS_MAX:
         raise InvalidToken("too long")
+    raw = _alone(raw.strip())
     version, payload = raw[:6], raw[6:]
     if version not in ("cashuA", "cashuB"):
         raise InvalidToken("unknown prefix")
@@ -69,6 +74,19 @@ def decode_token(text: str | Secret, known_keysets: Iterable[str] | None = None)
         raise InvalidToken("the text is cut off or damaged") from None
     _check(token)
     return token if known_keysets is None else resolve_keysets(token, known_keysets)
+
+
+def _alone(text: str) -> str:
+    """The token without the scheme or the address around it."""
+    scheme = _SCHEME.match(text)
+    if scheme is not None:
+        return text[scheme.end() :]
+    if _ADDRESS.match(text) is None:
+        return text
+    found = _IN_ADDRESS.search(text)
+    if found is None:
+        raise InvalidToken("the address holds no token")
+    return unquote(found[1])
 
 
 def resolve_keysets(token: DecodedToken, known: Iterable[str]) -> DecodedToken:
@@ -124,7 +142,7 @@ def _read_v3(data: bytes) -> DecodedToken:
     entries = _typed(body["token"], list)
     mints = {_address(_text(entry["mint"])): entry["mint"] for entry in entries}
     if len(mints) != 1:
-        raise InvalidToken("it does not name exactly one mint")
+        raise InvalidToken(f"it names {len(mints)} mints, not exactly one mint: receive each part alone")
     proofs = tuple(_proof_v3(proof) for entry in entries for proof in _typed(entry["proofs"], list))
     return DecodedToken(mints.popitem()[1], _text(body.get("unit") or "sat"), proofs, _memo(body.get("memo")))
 

@@ -30,9 +30,9 @@ from ..melt.actions.candidates import wallet_of
 from ..melt.actions.choice import Shortfall, fits, request_bytes
 from ..melt.actions.reserved import funds_missing, funds_reserved
 from ..melt.actions.selection import select
+from ..shared.exchange import as_sent
 from ..shared.outputs import new_outputs
 from ..shared.preflight import confirmed_spent, inconsistent, report_about, with_names
-from .data import as_sent
 
 ROTATE, CONSOLIDATE = "rotate", "consolidate"
 PURPOSES = (ROTATE, CONSOLIDATE)

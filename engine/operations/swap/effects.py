@@ -9,7 +9,6 @@ from ....storage.secret import Secret
 from ...loop.effect_context import EffectContext, new_token
 from ...tokens.token_ids import rest_id, swapped_id
 from ..shared import inputs as shared
-from .actions import clear_refusal
 from .data import SwapData
 
 RELEASED_BY: Mapping[str, str] = {
@@ -24,11 +23,6 @@ def write_swap(context: EffectContext) -> None:
     """Store the outputs and the request before it is sent."""
     told = context.evidence
     context.set_data(blanks=told.outputs, request_body=told.request_body)
-
-
-def note_clear_refusal(context: EffectContext) -> None:
-    """Note why the mint refused. The two looks that confirm it count from here."""
-    context.set_data(refused_for=clear_refusal(context.evidence), held_unspent_since=None)
 
 
 def release_inputs(context: EffectContext) -> None:

@@ -1,83 +1,35 @@
-"""Facts of a swap: from the draft, the evidence and the clock to what its guards may ask."""
+"""Facts of a swap: those of every exchange, and the tokens that it takes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ....machines.swap.facts import SwapFacts
-from ....storage.records import Operation
 from ...loop.evidence import Evidence
-from ...loop.look import Look, ms
-from ...settings import Settings
-from .actions import clear_refusal
+from ...loop.look import Look
+from ..shared.exchange_facts import exchange_facts
 from .data import SwapData, swap_of
 
 
 def swap_facts(look: Look) -> SwapFacts:
     """The facts of a swap: the operation as staged, the evidence in hand, and the clock."""
-    op, evidence, settings = look.operation, look.evidence, look.settings
-    data, sent = swap_of(op), look.elapsed.send_clock
-    facts: dict[str, Any] = {
-        "now": look.now,
-        "owner": op.npub,
-        "wallet": (op.wallet_id, op.mint_url, op.unit),
-        "amount": op.amount,
-        "amount_max": settings.amount_max,
-        "input_count_max": settings.proofs_per_operation_max,
-        "preflight_asked": evidence.preflight_spent is not None,
-        "preflight_blocked_count": len(evidence.preflight_spent or ()),
-        "output_amounts": tuple(output.amount for output in evidence.outputs),
-        "mint_can_restore": evidence.mint_can_restore,
-        "sendings": op.attempts,
-        "sendings_max": settings.swap_tries_max,
-        "since_last_send_ms": sent.since_ms,
-        "settle_window_ms": sent.window_ms,
-        "refusal_kind": clear_refusal(evidence),
-        "refused_for": data.refused_for,
-        "held_unspent_since": data.held_unspent_since,
-        "refusal_window_ms": ms(settings.refusal_window_s),
-        "outputs_verified": evidence.proofs_verified,
-        "signed_total": sum(proof.amount for proof in evidence.proofs or ()),
-        "outputs_total": sum(output.amount for output in data.blanks) if data.blanks else None,
-        "restored_none": evidence.restored_none,
-        "watch_since": data.watch_since,
-        "watch_window_ms": ms(settings.watch_window_h, 3_600_000),
-        "failures": op.failures,
-        "failures_max": settings.drive_failures_max,
-        "discrepancies": len(evidence.discrepancies),
-        "checks_performed": evidence.checks_performed,
-        "operator_reason": evidence.operator_reason,
-        "forced": evidence.forced,
-        **_patience(op, data, settings),
-        **_inputs(data, evidence),
-    }
-    return SwapFacts(**facts)
+    op, data = look.operation, swap_of(look.operation)
+    facts = exchange_facts(look, data)
+    facts |= {"owner": op.npub, "wallet": (op.wallet_id, op.mint_url, op.unit)}
+    return SwapFacts(**facts | _chosen(data, look.evidence))
 
 
-def _patience(op: Operation, data: SwapData, settings: Settings) -> dict[str, int]:
-    """From when patience counts, and how long it lasts: from the beginning, unless an operator sent it back
-    to work since; a watch has its own time first. The same bytes sent again do not count it anew."""
-    lasts, since = ms(settings.unknown_age_max_h, 3_600_000), op.created_at
-    if data.watch_since is not None:
-        since, lasts = data.watch_since, lasts + ms(settings.watch_window_h, 3_600_000)
-    return {"unresolved_since": max(since, op.resumed_at or 0), "unknown_age_max_ms": lasts}
-
-
-def _inputs(data: SwapData, evidence: Evidence) -> dict[str, Any]:
-    """Before the request is stored: the chosen proofs. After that the proofs in it, and the mint's answer."""
+def _chosen(data: SwapData, evidence: Evidence) -> dict[str, Any]:
+    """Before the request is stored: the chosen proofs."""
     selection = evidence.selection
-    if selection is not None and data.request_body is None:
-        tokens = [part.token for part in selection.chosen]
-        return {
-            "source_owners": frozenset(token.npub for token in tokens),
-            "source_wallets": frozenset((token.wallet_id, token.mint_url, token.unit) for token in tokens),
-            "source_states": frozenset(token.state for token in tokens),
-            "inputs_total": selection.amount,
-            "input_count": len(selection.proofs),
-            "input_fee": selection.input_fee,
-        }
-    facts: dict[str, Any] = {"input_count": len(data.sent_keys())}
-    if evidence.states is not None:
-        facts["input_states"] = frozenset(state.state for state in evidence.states)
-        facts["inputs_asked"] = len(evidence.states)
-    return facts
+    if selection is None or data.request_body is not None:
+        return {}
+    tokens = [part.token for part in selection.chosen]
+    return {
+        "source_owners": frozenset(token.npub for token in tokens),
+        "source_wallets": frozenset((token.wallet_id, token.mint_url, token.unit) for token in tokens),
+        "source_states": frozenset(token.state for token in tokens),
+        "inputs_total": selection.amount,
+        "input_count": len(selection.proofs),
+        "input_fee": selection.input_fee,
+    }

@@ -17,14 +17,14 @@ from ...loop.evidence import Evidence
 from ...loop.kinds import Kind
 from ..melt.effects.corrections import correct_spent
 from ..shared import effects as shared
-from ..shared import inputs
+from ..shared import exchanging, inputs
+from ..shared.exchange_looks import look_before_release, look_before_write_off
 from ..shared.freed import spent_meanwhile
 from . import actions
 from . import effects as own
 from . import reconcile as reconciled
 from .data import SwapData, swap_of
 from .facts import swap_facts
-from .last_look import look_before_release, look_before_write_off
 from .outcome import account_of, alarm_of, cost_of, raises, sums_of
 
 
@@ -42,13 +42,6 @@ def _taken_meanwhile(run: Run, decision: Decision, evidence: Evidence) -> Eviden
     return evidence
 
 
-def _pause(run: Run, seconds: float) -> float:
-    """The next look comes at the latest when the settle window is over."""
-    sent = run.elapsed().send_clock
-    waits = sent.may_arrive and run.operation.state == "restoring"
-    return min(seconds, sent.left_s + 0.01) if waits else seconds
-
-
 SWAP_KIND = Kind(
     machines=(SWAP,),
     started_by="Engine.swap",
@@ -56,7 +49,7 @@ SWAP_KIND = Kind(
     data=SwapData,
     actions={
         "ask_outcome": actions.ask_outcome,
-        "post_swap": actions.post_swap,
+        "post_swap": exchanging.post_exchange,
         "reconcile": reconcile,
     },
     foresees={"reconcile": foresee},
@@ -64,7 +57,7 @@ SWAP_KIND = Kind(
         "alarm": shared.alarm,
         "correct_spent": correct_spent,
         "free_untouched": own.free_untouched,
-        "note_clear_refusal": own.note_clear_refusal,
+        "note_clear_refusal": exchanging.note_clear_refusal,
         "record_loss": own.record_loss,
         "record_reason": shared.record_reason,
         "release_inputs": own.release_inputs,
@@ -81,7 +74,7 @@ SWAP_KIND = Kind(
     },
     tokens=_sent,
     before_effects=_taken_meanwhile,
-    pause=_pause,
+    pause=exchanging.pause,
     operator_looks={"release": look_before_release, "write_off": look_before_write_off},
     alarm=alarm_of,
     account=account_of,

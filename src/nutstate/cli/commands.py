@@ -13,6 +13,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "demo": ("demo.demo:demo", "Watch a whole payment; no network, no money."),
     "mint": ("money.wallet:mint", "Fund the wallet by paying an invoice."),
     "deposit": ("money.wallet:deposit", "Store a Cashu token."),
+    "receive": ("money.receive:receive", "Exchange a Cashu token for coins of the wallet."),
     "balance": ("money.wallet:balance", "Show the money in the wallet."),
     "melt": ("money.melt:melt", "Pay a Lightning invoice."),
     "swap": ("money.swap:swap", "Exchange coins for new ones at the mint."),

@@ -32,6 +32,8 @@ HINTS: Mapping[str, str] = {
     "PROOF_STATE_INCONSISTENCY": "The wallet was corrected; run the same command again.",
     "PROOFS_NOT_UNSPENT": "The token is spent, or a payment with it is open; ask its sender for another.",
     "DUPLICATE_PROOF": "This token is in the wallet already; see `nutstate balance`.",
+    "ALREADY_RECEIVED": "`nutstate history --kind receive` lists what the wallet received.",
+    "PROOFS_LOCKED": "`nutstate receive` unlocks it: --private-key-file, --preimage-file.",
     "ALREADY_SENT": "Only the mint's answer can end it now: `nutstate recover` asks for it.",
     "NOT_FOUND": "`nutstate history` lists the operations.",
     "PROOFS_NOT_VERIFIED": "Ask for a token with DLEQ, or take it on the giver's word: --allow-unverified.",

@@ -25,7 +25,7 @@ from .mints import is_simulated
 SHOWN_STATES = (UNSPENT, RESERVED, STRANDED)
 
 
-def _check_common(npub: str, wallet: str | None, transaction_id: str | None, key: str | None) -> None:
+def check_common(npub: str, wallet: str | None, transaction_id: str | None, key: str | None) -> None:
     """The checks of the engine, made before a store is created for nothing."""
     arguments.npub(npub)
     arguments.wallet_id(wallet, npub)
@@ -74,7 +74,7 @@ def mint(
     arguments.unit(unit)
     arguments.mint_url(url)
     arguments.seconds(wait, "wait")
-    _check_common(npub, wallet, transaction_id, key)
+    check_common(npub, wallet, transaction_id, key)
     with session.engine(create=True, mint_url=url) as (engine, _):
         with session.out.working("asking for an invoice …") as working:
             show_invoice_when_quoted(session, engine, working)
@@ -117,7 +117,8 @@ def show_invoice_when_quoted(session: Session, engine: Engine, working: Working)
     session.observers.append(show)
 
 
-def _read_token(token: str | None, file: Path | None) -> str:
+def read_token(token: str | None, file: Path | None) -> str:
+    """The token: the argument, standard input (``-``), or the file."""
     if (token is None) == (file is None):
         raise click.UsageError("give the token in one way: as TOKEN, as - (standard input), or with --file")
     try:
@@ -170,11 +171,12 @@ def deposit(
     """Store the proofs of a Cashu TOKEN (cashuA… or cashuB…) after asking its mint about them.
 
     A token is money: as an argument it ends up in the shell's history and in the list of processes, so
-    prefer - (standard input) or --file. The maker of the token can still spend it. Proofs that do not show
+    prefer - (standard input) or --file. A holder of a copy can still spend it, so
+    `nutstate receive` is for tokens of others. Proofs that do not show
     that the mint signed them (DLEQ) are refused: one bad coin spoils every payment that uses it.
     """
-    text = _read_token(token, file)
-    _check_common(npub, wallet, transaction_id, key)
+    text = read_token(token, file)
+    check_common(npub, wallet, transaction_id, key)
     if mint is not None:
         arguments.mint_url(mint)
     try:

@@ -167,10 +167,13 @@ def numbers(handle: Handle, *, preimage: bool = False) -> list[tuple[str, str]]:
     if account.made:
         rows += [
             ("input fee", f"{account.input_fee} {unit}"),
-            ("rest", f"{account.change} {unit} in new coins"),
-            ("kept", f"{account.kept} {unit} of the sources stayed untouched"),
             *(("new token", name) for name in account.made),
         ]
+        if op.inputs:  # coins of the wallet
+            rows += [
+                ("rest", f"{account.change} {unit} in new coins"),
+                ("kept", f"{account.kept} {unit} of the sources stayed untouched"),
+            ]
     if op.parent_id is not None:
         rows.append(("parent", op.parent_id))
     if account.stranded:

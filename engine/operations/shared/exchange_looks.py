@@ -1,4 +1,5 @@
-"""The last question to the mint before an operator gives a swap up or frees its inputs."""
+"""The last question to the mint before an operator gives an exchange up, a swap or a receive, or ends it on
+the mint's word."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from ...cashu.port import Failure
 from ...errors import Refused
 from ...loop.drive import Happened, Run
 from ...loop.evidence import Evidence
-from ..shared.unanswered import unanswered
-from .actions import ask_sent, signed_outputs
+from .exchanging import ask_sent, signed_outputs
+from .unanswered import unanswered
 
 
 def look_before_write_off(run: Run, force: bool) -> Happened | Evidence:

@@ -128,7 +128,8 @@ def test_r57_r58_a_failing_keep_or_change(store: Store, side: str, bad: dict[str
 
 def test_r57_r58_a_failing_store(store: Store) -> None:
     """A store that fails while it writes keep and change leaves every source unspent, and nothing new."""
-    wallet = Wallet(FaultyStore(store, ["unavailable"]), 60, 40, funding=store)
+    # the payment with its reconciliation, and then the payment alone
+    wallet = Wallet(FaultyStore(store, ["unavailable", "unavailable"]), 60, 40, funding=store)
     refused_without_a_trace(
         wallet, lambda: wallet.record([60, 40], proofs(5), proofs(5), 90), "STORE_UNAVAILABLE"
     )

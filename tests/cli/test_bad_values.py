@@ -34,6 +34,7 @@ BASE: dict[str, list[str]] = {
     "demo": [],
     "mint": ["21"],
     "deposit": [],
+    "receive": [],
     "balance": [],
     "melt": [INVOICE],
     "swap": ["21"],
@@ -132,6 +133,8 @@ COMMON: dict[str, list[tuple[str, tuple[int, str | None]]]] = {
     "--entity": [("", (1, "INVALID_FORMAT"))],
     "--level": [("LOUD", USAGE)],
     **{name: [("yesterday", USAGE), ("2026-13-01", USAGE)] for name in ("--since", "--until", "--before")},
+    "--private-key-file": [("/nonexistent", USAGE), ("/", USAGE)],
+    "--preimage-file": [("/nonexistent", USAGE), ("/", USAGE)],
     "--key-file": [("/nonexistent", USAGE), ("/", USAGE), ("/dev/null", (1, "INVALID_AUDIT_KEY"))],
     "--nodes": [("2", USAGE), ("many", USAGE)],
 }
@@ -254,7 +257,7 @@ def invoice(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def with_base(name: str, option: str, value: str, invoice: str, folder: Path) -> list[str]:
     args = [invoice if arg == INVOICE else arg for arg in BASE[name]]
-    if name == "deposit" and option != "--file":
+    if name in ("deposit", "receive") and option != "--file":
         args.append(GOOD_TOKEN)
     if name in (*NEEDS_REASON, *STRANDED) and option != "--reason":
         args += ["--reason", "because"]

@@ -32,9 +32,9 @@ def test_show_report(wallet: Wallet) -> None:
     report = wallet.run("show", melt, "--report", "--json").json
     assert report["transaction_id"] == melt and report["recommendations"] == []
     metrics = report["performance_metrics"]
-    assert metrics["commits"] == 3 and metrics["mint"]["melt"]["calls"] == 1 and metrics["store_ms"] >= 0
+    assert metrics["commits"] == 2 and metrics["mint"]["melt"]["calls"] == 1 and metrics["store_ms"] >= 0
     shown = wallet.run("show", melt, "--report")
-    assert shown.code == 0 and "3 commits" in shown.out and "mint melt_quote" in shown.out
+    assert shown.code == 0 and "2 commits" in shown.out and "mint melt_quote" in shown.out
     assert wallet.run("show", "tx_nothing_there", "--report").code == 1
 
 

@@ -11,7 +11,10 @@ from click.testing import CliRunner, Result
 from nutstate.cli import app
 from nutstate.diagrams.exports import FORMATS, export
 from nutstate.machines import MELT
+from nutstate.machines.registry import RELEASED
 from tests.diagrams.oracles.odd import ODD
+
+NAMES = sorted({machine.name for machine in RELEASED})
 
 ELSEWHERE = "tests.diagrams.oracles.odd:ODD"
 
@@ -67,7 +70,7 @@ def test_json_without_a_file_holds_the_text() -> None:
         (["melt"], "--format"),
         (["melt", "--format", "visio"], "visio"),
         (["smelt", "--format", "dot"], "did you mean melt?"),
-        (["burn", "--format", "dot"], "there are check, deposit, melt, mint, record, token"),
+        (["burn", "--format", "dot"], f"there are {', '.join(NAMES)}"),
         (["melt", "--format", "all"], "--out DIR"),
         (["melt", "--format", "all", "-o", "x"], "--out DIR"),
         (["melt", "--format", "dot", "-o", "x", "--out", "y"], "not both"),

@@ -476,6 +476,7 @@ def test_every_effect_has_a_level() -> None:
         "write_fence", "stamp_empty", "stamp_watch", "reset_tries", "stamp_refusal", "restart_patience",
         "stamp_unspent", "forget_unspent", "stamp_paid", "count_watch", "count_refusal",
         "expect_token", "fail_token", "write_outputs", "end_fence", "note_refusal",
+        "claim_token", "let_token_go", "note_clear_refusal", "write_receive", "write_swap",
     }  # fmt: skip
     for effect, level in {(e.name, m.level((e.name,))) for m in RELEASED for e in m.effects}:
         assert level == ("STANDARD" if effect in bookkeeping else "CRITICAL" if effect == "alarm" else "HIGH")

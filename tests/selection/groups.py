@@ -22,7 +22,11 @@ TWICE = ("engine", "acceptance", "real_mint")
 
 MUTANTS = ("tests/machines/test_mutants.py",)
 EXPLORATION = ("tests/machines/test_product.py",)
-CRASHES = ("tests/engine/test_crash.py",)
+CRASHES = (
+    "tests/engine/test_crash.py",
+    "tests/engine/test_crash_receive.py",
+    "tests/engine/test_crash_swap.py",
+)
 RACES = ("tests/engine/test_races.py", "tests/contract/store/test_concurrency.py")
 EDGES = (
     "tests/engine/test_edges.py",
